@@ -1,0 +1,89 @@
+package shadowsync
+
+import "time"
+
+// SeenBy tells how a change came to our notice.
+type SeenBy string
+
+// The ways a change is seen; the texts are those of `status --json`.
+const (
+	SeenByPAM   SeenBy = "pam"   // the PAM module announced it
+	SeenByWatch SeenBy = "watch" // the watch on the shadow file's folder
+	SeenByStart SeenBy = "start" // comparison with the baseline at a start
+	SeenByStore SeenBy = "store" // the application changed its own store
+	SeenByPcli  SeenBy = "pcli"  // the operator shell made it
+	SeenByTool  SeenBy = "tool"  // the root tool made it
+	SeenByWeb   SeenBy = "web"   // a web page made it
+)
+
+// Proven tells whether PAM or one of our own tools vouches for the change, as
+// against a difference that was merely noticed.
+func (s SeenBy) Proven() bool {
+	switch s {
+	case SeenByPAM, SeenByPcli, SeenByTool, SeenByWeb:
+		return true
+	}
+	return false
+}
+
+// Origin is who made a change and how it was seen. What the kernel no longer
+// tells stays empty; nothing is guessed.
+type Origin struct {
+	At       time.Time `json:"at"`
+	SeenBy   SeenBy    `json:"seen_by"`
+	By       string    `json:"by,omitempty"`        // name of the real uid
+	UID      *int      `json:"uid,omitempty"`       // real uid
+	Login    string    `json:"login,omitempty"`     // name of the login uid: the person behind sudo
+	LoginUID *int      `json:"login_uid,omitempty"` // /proc/PID/loginuid
+	Program  string    `json:"program,omitempty"`
+	PID      int       `json:"pid,omitempty"`
+	Terminal string    `json:"terminal,omitempty"`
+	Unit     string    `json:"unit,omitempty"`    // systemd unit of the process
+	Session  string    `json:"session,omitempty"` // logind session of the process
+}
+
+// ByRoot tells whether root made the change. Past PAM nobody else can write
+// shadow(5), so a merely noticed change is root's.
+func (o Origin) ByRoot() bool {
+	if o.UID != nil {
+		return *o.UID == 0
+	}
+	return o.SeenBy == SeenByWatch || o.SeenBy == SeenByStart
+}
+
+// ChangeState is where an open change stands.
+type ChangeState string
+
+// The states of an account; the texts are those of `status --json`.
+const (
+	InSync     ChangeState = "in-sync"     // no open change
+	Queued     ChangeState = "queued"      // seen or announced, not worked on yet
+	Pending    ChangeState = "pending"     // the store was unavailable
+	Conflict   ChangeState = "conflict"    // a person decides
+	NeedsLogin ChangeState = "needs-login" // the store needs a proof that only the next login gives
+	Missing    ChangeState = "missing"     // gone on one side
+)
+
+// Change is a difference from the baseline that is on record and not settled
+// yet. It is journalled before the first write, so that a crash between any two
+// steps leaves what was wanted, by whom and why.
+type Change struct {
+	Account string
+	State   ChangeState
+	Reason  string // for people; empty while queued
+	Verdict Verdict
+	// OS is the OS side's value as it was set. It outlives an application that
+	// writes its old memory over it while the store cannot take it.
+	OS Credential
+	// StoreHash is what the store shall hold for OS.Hash where the store cannot
+	// take that hash: made from the proof by a worker. Empty: the hash itself.
+	StoreHash string
+	Origin    Origin
+	Since     time.Time
+}
+
+// Guards tells whether this change holds back a restart of the application: only
+// root's own, and only while the store may still take it.
+func (c Change) Guards() bool {
+	return (c.State == Pending || c.State == NeedsLogin) && c.Verdict.toStore() && c.Origin.ByRoot()
+}
