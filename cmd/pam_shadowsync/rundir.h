@@ -1,0 +1,49 @@
+/*
+ * The files of the run directory that the module reads and keeps. The directory belongs to root and is 0755.
+ *
+ *   managed      who is managed: lines "account<TAB>unit", each ended by a newline, replaced by rename. The broker,
+ *                the hooks and setup write it; the module only reads, so that it can tell a person the truth while
+ *                nobody answers, and so that a user whom nobody manages costs one small file.
+ *   pam-timeout  that somebody waited in vain: an empty file whose modification time *is* the time since boot.
+ *   root.sock    wire.h
+ */
+#ifndef SHADOWSYNC_RUNDIR_H
+#define SHADOWSYNC_RUNDIR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifndef SHADOWSYNC_RUN_DIR
+#define SHADOWSYNC_RUN_DIR "/run/shadowsync"
+#endif
+
+enum {
+	RUNDIR_UNIT_MAX = 255, /* bytes of a systemd unit's name, systemd.unit(5) */
+	RUNDIR_SILENT_S = 30,  /* seconds that one time-out speaks for */
+};
+
+enum listing {
+	LISTING_UNKNOWN, /* the list is missing (errno ENOENT) or not to be read (errno says why) */
+	LISTING_ABSENT,
+	LISTING_MANAGED,
+};
+
+/* Looks name up in the list of managed accounts; for a managed one, unit is its application's, cleaned for printing. */
+enum listing rundir_find(const char *name, char unit[RUNDIR_UNIT_MAX + 1]);
+
+/* Whether a time-out was marked in the last RUNDIR_SILENT_S seconds of this boot, time asleep included. */
+bool rundir_silent(void);
+
+/* Marks a time-out at this moment; false with errno if it cannot. */
+bool rundir_mark_timeout(void);
+
+/* Takes the mark away. */
+void rundir_clear_timeout(void);
+
+/*
+ * Moves fd away from 0, 1 and 2, which a host with closed standard descriptors would hand to us and then print to.
+ * Takes -1 for fd as well. Returns the descriptor, or -1 with errno and fd closed.
+ */
+int rundir_above_std(int fd);
+
+#endif
