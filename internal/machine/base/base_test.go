@@ -1,0 +1,105 @@
+package base
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestPickMirror(t *testing.T) {
+	tests := []struct{ name, targets, want string }{
+		{"a Debian archive after an update, behind others",
+			"https://other.example/apt/||Other|stable|main\nhttp://mirror.example/debian/|Debian|Debian|bookworm|main\n",
+			"http://mirror.example/debian/"},
+		{"security is another archive",
+			"http://mirror.example/debian-security/|Debian|Debian-Security|bookworm-security|main\n", ""},
+		{"before an update only the release's name tells",
+			"http://mirror.example/debian-security/|||bookworm-security|main\nhttp://mirror.example/debian/|||bookworm|main\n",
+			"http://mirror.example/debian/"},
+		{"a release name in another component", "http://mirror.example/x/|||bookworm|extra\n", ""},
+		{"another distribution", "http://archive.example/ubuntu/|Ubuntu|Ubuntu|noble|main\n", ""},
+		{"nothing", "", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := pickMirror(test.targets); got != test.want {
+				t.Errorf("pickMirror = %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// An existing tree is opened without debootstrap, and a builder that holds the
+// lock is waited for no longer than the context allows.
+func TestOpenWaitsForTheBuilder(t *testing.T) {
+	t.Setenv("SHADOWSYNC_MACHINE_CACHE", t.TempDir())
+	path := filepath.Join(Cache(), key(Bookworm))
+	mkdir(t, path)
+	builder, err := os.Create(path + ".lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Flock(int(builder.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	var progress bytes.Buffer
+	if _, err := Open(ctx, Bookworm, &progress); err == nil {
+		t.Fatal("opened a tree while its builder held the lock")
+	}
+	if strings.Count(progress.String(), "another process builds") != 1 {
+		t.Errorf("progress = %q, want the wait told once", progress.String())
+	}
+	_ = builder.Close()
+	tree, err := Open(t.Context(), Bookworm, &progress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
+	if tree.Path != path {
+		t.Errorf("tree = %s, want %s", tree.Path, path)
+	}
+}
+
+func TestPruneKeepsWhatIsInUse(t *testing.T) {
+	cache := t.TempDir()
+	t.Setenv("SHADOWSYNC_MACHINE_CACHE", cache)
+	current, used, old, other := key(Bookworm), "bookworm-used", "bookworm-old", "trixie-old"
+	for _, name := range []string{current, used, old, other} {
+		mkdir(t, filepath.Join(cache, name))
+	}
+	user, err := os.Create(filepath.Join(cache, used+".lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer user.Close()
+	if err := unix.Flock(int(user.Fd()), unix.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	prune(cache, Bookworm)
+	for name, kept := range map[string]bool{current: true, used: true, old: false, other: true} {
+		if exists(filepath.Join(cache, name)) != kept {
+			t.Errorf("%s kept = %v, want %v", name, !kept, kept)
+		}
+	}
+}
+
+func TestKeyTellsReleasesApart(t *testing.T) {
+	if key(Bookworm) == key(Trixie) || !strings.HasPrefix(key(Trixie), "trixie-") {
+		t.Errorf("keys %s and %s", key(Bookworm), key(Trixie))
+	}
+}
+
+func mkdir(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Mkdir(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
