@@ -447,6 +447,10 @@ func (m *merger) newest() Side {
 
 func (m *merger) tryAdopt(unit Fields) {
 	if why := m.cannotAdopt(unit); why.text != "" {
+		if m.in.Evidence.Prefer == StoreSide && m.in.Refusal == "" {
+			m.tryApply(unit)
+			return
+		}
 		m.hold(unit, why.verdict, why.text)
 		return
 	}
@@ -511,6 +515,10 @@ func (m *merger) storeHash(osHash string) (string, bool) {
 
 func (m *merger) tryApply(unit Fields) {
 	if m.in.Refusal != "" {
+		if m.in.Evidence.Prefer == OSSide && m.cannotAdopt(unit).text == "" {
+			m.tryAdopt(unit)
+			return
+		}
 		m.hold(unit, VerdictConflict, m.in.Refusal)
 		return
 	}

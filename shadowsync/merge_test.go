@@ -1,0 +1,322 @@
+package shadowsync
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// The values of the product. Every hash is different; "pair" is the store's
+// format of the OS's new value, known from a proof.
+const (
+	hashBase = "$y$base"
+	hashNew  = "$y$new"
+	hashPair = "$6$new"
+	hashApp  = "$6$app"
+	hashOld  = "$6$old"
+)
+
+var epoch = time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+
+func cred(hash string, change ...func(*Credential)) Credential {
+	c := NoAgeing()
+	c.Hash, c.LastChange, c.Max = hash, 20000, 99999
+	for _, f := range change {
+		f(&c)
+	}
+	return c
+}
+
+func locked(c *Credential)     { c.Locked = true }
+func mustChange(c *Credential) { c.MustChange, c.LastChange = true, NoDay }
+func today(c *Credential)      { c.LastChange = 20500 }
+func maxDays(c *Credential)    { c.Max = 90 }
+
+// held is what a store with these fields returns for a credential.
+func held(c Credential, fields Fields) Credential { return Credential{}.With(c, fields) }
+
+func ptr[T any](v T) *T { return &v }
+
+// product calls check with every combination of the dimensions of Merge's input.
+func product(check func(Input)) {
+	fields := []Fields{FieldHash, FieldHash | FieldLocked, AllFields}
+	formats := []Formats{nil, {"$6$"}}
+	osValues := []*Credential{nil, ptr(cred(hashBase)), ptr(cred(hashNew, today)), ptr(cred(hashApp)), ptr(cred(hashOld)),
+		ptr(cred("")), ptr(cred(hashBase, locked)), ptr(cred(hashBase, mustChange)), ptr(cred(hashBase, maxDays, today))}
+	storeValues := []*Credential{nil, ptr(cred(hashBase)), ptr(cred(hashNew, today)), ptr(cred(hashPair)), ptr(cred(hashApp)), ptr(cred(hashOld)),
+		ptr(cred("")), ptr(cred(hashBase, locked)), ptr(cred(hashBase, maxDays))}
+	for _, f := range fields {
+		for _, fm := range formats {
+			for _, os := range osValues {
+				for _, store := range storeValues {
+					in := Input{OS: os, Fields: f, Formats: fm, Today: 20500}
+					if store != nil {
+						in.Store = ptr(held(*store, f))
+					}
+					overMemory(in, check)
+				}
+			}
+		}
+	}
+}
+
+func overMemory(in Input, check func(Input)) {
+	origins := []Origin{{SeenBy: SeenByPAM, At: epoch}, {SeenBy: SeenByWatch, At: epoch}}
+	opens := []*Change{nil}
+	for _, o := range origins {
+		for _, state := range []ChangeState{Queued, Pending, Conflict, NeedsLogin} {
+			opens = append(opens,
+				&Change{State: state, Verdict: VerdictAdopt, OS: cred(hashNew, today), Origin: o},
+				&Change{State: state, Verdict: VerdictAdopt, OS: cred(hashNew, today), StoreHash: hashPair, Origin: o})
+		}
+	}
+	opens = append(opens,
+		&Change{State: Conflict, Verdict: VerdictRefused, Reason: "too long", OS: cred(hashNew, today), Origin: origins[0]},
+		&Change{State: Missing, Verdict: VerdictMissing, Origin: origins[1]},
+		&Change{State: Queued, Verdict: VerdictApply, OS: cred(hashApp), Origin: Origin{SeenBy: SeenByStore}})
+	old := Record{{Baseline: Baseline{OS: cred(hashOld), Store: held(cred(hashOld), in.Fields)}, Replaced: epoch}}
+	for _, open := range opens {
+		in.Open = open
+		for _, record := range []Record{nil, old} {
+			in.Record = record
+			in.Baseline = nil
+			overCircumstances(in, check)
+			in.Baseline = &Baseline{OS: cred(hashBase), Store: held(cred(hashBase), in.Fields)}
+			overCircumstances(in, check)
+		}
+	}
+}
+
+func overCircumstances(in Input, check func(Input)) {
+	evidence := []Evidence{{}, {Writer: WriterApplication}, {Writer: WriterOther, Settling: true}, {Settling: true},
+		{AtBoot: true}, {AtBoot: true, WentBack: true}, {Prefer: OSSide}, {Prefer: StoreSide}, {StoreAt: epoch.Add(time.Hour)}, {StoreAt: epoch.Add(-time.Hour)}}
+	policies := []Policy{{}, {Conflict: RuleOS}, {Conflict: RuleStore}, {Conflict: RuleNewest}, {Conflict: RuleHold},
+		{Rollback: RuleOS}, {Rollback: RuleHold}, {First: OSSide}, {First: StoreSide}, {First: OSSide, Create: true}}
+	faults := []*StoreFault{nil, {Reason: "store: down"}, {Reason: "store: malformed", Malformed: true}}
+	for _, e := range evidence {
+		for _, p := range policies {
+			for _, refusal := range []string{"", "uid 0"} {
+				for _, fault := range faults {
+					in.Evidence, in.Policy, in.Refusal, in.Fault = e, p, refusal, fault
+					check(in)
+				}
+			}
+		}
+	}
+}
+
+// TestMergeInvariants asserts, over the whole product, what must hold whatever is decided.
+func TestMergeInvariants(t *testing.T) {
+	cases, verdicts := 0, map[Verdict]int{}
+	product(func(in Input) {
+		cases++
+		d := Merge(in)
+		verdicts[d.Verdict]++
+		for _, broken := range []string{
+			inventsNothing(in, d), leavesGoneAlone(in, d), keepsStoreOut(in, d), carriesNoDeletion(in, d),
+			nothingWritesNothing(in, d), keepsProven(in, d), keepsPending(in, d), losesNothing(in, d), converges(in, d), soundDays(d),
+		} {
+			if broken != "" {
+				t.Fatalf("%s\ninput %s\ndecision %s", broken, show(in), showDecision(d))
+			}
+		}
+	})
+	t.Logf("%d inputs, verdicts %v", cases, verdicts)
+	for v := range strength {
+		if verdicts[v] == 0 {
+			t.Errorf("the product never reaches verdict %q: it tests less than it should", v)
+		}
+	}
+}
+
+func inventsNothing(in Input, d Decision) string {
+	known := []string{}
+	add := func(cs ...*Credential) {
+		for _, c := range cs {
+			if c != nil {
+				known = append(known, c.Hash)
+			}
+		}
+	}
+	add(in.OS, in.Store)
+	if in.Baseline != nil {
+		add(&in.Baseline.OS, &in.Baseline.Store)
+	}
+	if in.Open != nil {
+		known = append(known, in.Open.OS.Hash, in.Open.StoreHash)
+	}
+	for _, e := range in.Record {
+		known = append(known, e.Store.Hash)
+	}
+	for _, c := range []*Credential{d.OS, d.Store} {
+		if c != nil && !slices.Contains(known, c.Hash) {
+			return "a hash that nobody held: " + c.Hash
+		}
+	}
+	return ""
+}
+
+func leavesGoneAlone(in Input, d Decision) string {
+	if in.OS == nil && d.OS != nil {
+		return "creates an account on the OS side"
+	}
+	if in.OS != nil && d.OS == nil {
+		return "has no value for an OS side that is there"
+	}
+	if in.Store == nil && in.Fault == nil && !in.Policy.Create && d.Store != nil {
+		return "creates an account in the store, unasked"
+	}
+	return ""
+}
+
+// keepsStoreOut is invariant 9: a refused store value does not reach the OS.
+func keepsStoreOut(in Input, d Decision) string {
+	if in.Refusal == "" || in.Store == nil || in.Fault != nil || d.OS == nil || d.OS.Hash != in.Store.Hash {
+		return ""
+	}
+	ours := []string{in.OS.Hash}
+	if in.Baseline != nil {
+		ours = append(ours, in.Baseline.OS.Hash)
+	}
+	if in.Open != nil {
+		ours = append(ours, in.Open.OS.Hash)
+	}
+	if !slices.Contains(ours, d.OS.Hash) {
+		return "a refused store value reaches the OS"
+	}
+	return ""
+}
+
+func carriesNoDeletion(in Input, d Decision) string {
+	if in.OS != nil && in.OS.Hash == "" && d.Store != nil && d.Store.Hash == "" && (in.Store == nil || in.Store.Hash != "") {
+		return "carries a deleted password over"
+	}
+	return ""
+}
+
+func nothingWritesNothing(in Input, d Decision) string {
+	if d.Verdict != VerdictNothing && d.Verdict != VerdictMissing {
+		return ""
+	}
+	if d.OS != nil && !Equal(*d.OS, *in.OS, AllFields) {
+		return "nothing to do, yet the OS is written"
+	}
+	if d.Store != nil && in.Store != nil && in.Fault == nil && !Equal(*d.Store, *in.Store, in.Fields) {
+		return "nothing to do, yet the store is written"
+	}
+	return ""
+}
+
+// keepsProven: what PAM or our tools just set is never taken off the OS side,
+// unless a person or the account's own rule says so.
+func keepsProven(in Input, d Decision) string {
+	o, e := in.Open, in.Evidence
+	if in.OS == nil || in.Baseline == nil || o == nil || o.State != Queued || !o.Origin.SeenBy.Proven() || in.OS.Hash != o.OS.Hash {
+		return ""
+	}
+	rule := in.Policy.Conflict
+	if rule == RuleStore || rule == RuleNewest || e.Prefer == StoreSide {
+		return ""
+	}
+	if d.OS.Hash != in.OS.Hash {
+		return "a proven change is taken back"
+	}
+	return ""
+}
+
+// keepsPending: an application that writes its old memory over a change that its
+// store could not take yet does not undo it.
+func keepsPending(in Input, d Decision) string {
+	o, e := in.Open, in.Evidence
+	if in.OS == nil || in.Baseline == nil || o == nil || o.State != Pending || e.Writer != WriterApplication {
+		return ""
+	}
+	if !Equal(*in.OS, in.Baseline.OS, AllFields) || in.Store == nil && in.Fault == nil {
+		return ""
+	}
+	storeMoved := in.Fault == nil && !Equal(*in.Store, in.Baseline.Store, in.Fields)
+	if !storeMoved && d.OS.Hash != o.OS.Hash {
+		return "the application undid a pending change"
+	}
+	return ""
+}
+
+// losesNothing: every present value that a settled decision replaces goes on record.
+func losesNothing(in Input, d Decision) string {
+	if d.Verdict.State() != InSync || in.Baseline == nil || d.Baseline == nil {
+		return ""
+	}
+	it := item{in: in, decision: d}
+	kept := slices.Concat(in.Record, it.displaced(epoch), Record{{Baseline: *d.Baseline}})
+	holds := func(hash string) bool {
+		return hash == "" || slices.ContainsFunc(kept, func(e Entry) bool { return e.OS.Hash == hash || e.Store.Hash == hash })
+	}
+	if !holds(in.OS.Hash) {
+		return "the OS value is lost"
+	}
+	if in.Store != nil && in.Fault == nil && !holds(in.Store.Hash) {
+		return "the store value is lost"
+	}
+	if !holds(in.Baseline.OS.Hash) {
+		return "the old baseline is lost"
+	}
+	return ""
+}
+
+// converges: once the decision is carried out, there is nothing left to do.
+func converges(in Input, d Decision) string {
+	if d.Verdict.State() != InSync || d.Baseline == nil || in.Fault != nil {
+		return ""
+	}
+	after := in
+	after.OS, after.Store, after.Baseline, after.Open = d.OS, d.Store, d.Baseline, nil
+	after.Refusal = ""
+	for _, e := range []Evidence{{}, {Settling: true}, {Writer: WriterApplication}} {
+		after.Evidence = e
+		if again := Merge(after); again.Verdict != VerdictNothing {
+			return fmt.Sprintf("not settled after being carried out: %s", showDecision(again))
+		}
+	}
+	return ""
+}
+
+func soundDays(d Decision) string {
+	if d.OS != nil && d.OS.LastChange == 0 {
+		return "a last-change day of 0 would force a change"
+	}
+	if d.OS != nil && d.OS.MustChange && d.OS.LastChange != NoDay {
+		return "must-change with a last-change day: shadow(5) has one field for both"
+	}
+	return ""
+}
+
+func show(in Input) string {
+	text := fmt.Sprintf("fields %b formats %v refusal %q fault %v record %d evidence %+v policy %+v\n", in.Fields, in.Formats, in.Refusal, in.Fault, len(in.Record), in.Evidence, in.Policy)
+	for name, c := range map[string]*Credential{"os": in.OS, "store": in.Store} {
+		if c != nil {
+			text += fmt.Sprintf("  %s %+v\n", name, *c)
+		}
+	}
+	if in.Baseline != nil {
+		text += fmt.Sprintf("  baseline %+v\n", *in.Baseline)
+	}
+	if in.Open != nil {
+		text += fmt.Sprintf("  open %+v\n", *in.Open)
+	}
+	return text
+}
+
+func showDecision(d Decision) string {
+	text := fmt.Sprintf("%s %q", d.Verdict, d.Reason)
+	if d.OS != nil {
+		text += fmt.Sprintf("\n  os %+v", *d.OS)
+	}
+	if d.Store != nil {
+		text += fmt.Sprintf("\n  store %+v", *d.Store)
+	}
+	if d.Baseline != nil {
+		text += fmt.Sprintf("\n  baseline %+v", *d.Baseline)
+	}
+	return text
+}

@@ -1,0 +1,212 @@
+package shadowsync
+
+import (
+	"strings"
+	"time"
+)
+
+// item is one account on its way through a reconcile.
+type item struct {
+	name     string
+	in       Input
+	decision Decision
+	origin   Origin
+	// dropped: the world moved while we worked; the next round decides anew.
+	dropped bool
+}
+
+// settled tells whether there is nothing to do and nothing to put on record.
+func (it *item) settled() bool {
+	return it.decision.Verdict == VerdictNothing && it.in.Open == nil
+}
+
+func (it *item) storeWrite() (Write, bool) {
+	d := it.decision
+	if it.in.Fault != nil || d.Store == nil {
+		return Write{}, false
+	}
+	if it.in.Store == nil {
+		return Write{Name: it.name, Want: *d.Store, Create: true}, true
+	}
+	w := Write{Name: it.name, Expect: *it.in.Store, Want: *d.Store}
+	return w, !Equal(w.Expect, w.Want, it.in.Fields)
+}
+
+func (it *item) osWrite() (Write, bool) {
+	if it.in.OS == nil || it.decision.OS == nil {
+		return Write{}, false
+	}
+	w := Write{Name: it.name, Expect: *it.in.OS, Want: *it.decision.OS}
+	return w, !Equal(w.Expect, w.Want, AllFields)
+}
+
+// writes tells whether any side is going to be written.
+func (it *item) writes() bool {
+	_, store := it.storeWrite()
+	_, os := it.osWrite()
+	return store || os
+}
+
+// change is the open change that the item stands for while it is worked on or held.
+func (it *item) change(now time.Time) Change {
+	d := it.decision
+	c := Change{
+		Account: it.name, State: d.Verdict.State(), Reason: d.Reason, Verdict: d.Verdict,
+		Origin: it.origin, Since: now,
+	}
+	if c.State == InSync {
+		c.State = Queued
+	}
+	if d.OS != nil {
+		c.OS = *d.OS
+	}
+	c.StoreHash = it.storeHash()
+	if o := it.in.Open; o != nil && o.State == c.State && o.OS.Hash == c.OS.Hash {
+		c.Since = o.Since
+	}
+	return c
+}
+
+// storeHash is the store's hash where it is not the OS's own.
+func (it *item) storeHash() string {
+	if o := it.in.Open; o != nil && it.decision.OS != nil && o.OS.Hash == it.decision.OS.Hash && o.StoreHash != "" {
+		return o.StoreHash
+	}
+	d := it.decision
+	if d.Store == nil || d.OS == nil || d.Store.Hash == d.OS.Hash || !d.Verdict.toStore() {
+		return ""
+	}
+	return d.Store.Hash
+}
+
+// fail turns an item whose store write did not succeed into one that waits or
+// that a person decides. The OS side stays as decided; the baseline does not move.
+func (it *item) fail(v Verdict, reason string) {
+	it.decision.Verdict, it.decision.Reason = v, reason
+	it.decision.Store, it.decision.Baseline = it.in.Store, it.in.Baseline
+}
+
+// transition is what the account's record becomes.
+func (it *item) transition(application string, memory AccountMemory, now time.Time) Transition {
+	d := it.decision
+	t := Transition{Account: it.name, Baseline: d.Baseline}
+	if d.Verdict.State() == InSync {
+		t.Displaced = it.displaced(now)
+		t.WriteBack = d.Verdict == VerdictAdoptAgain
+		if d.Verdict != VerdictAdoptAgain || memory.LastChange == nil {
+			t.Origin = &it.origin
+		}
+	} else {
+		c := it.change(now)
+		t.Open = &c
+	}
+	if it.newsworthy() {
+		t.Event = it.event(application, now)
+	}
+	if it.endsSessions() {
+		t.Logout = &Logout{Account: it.name, Keep: it.origin.Session, Origin: it.origin}
+	}
+	return t
+}
+
+// newsworthy keeps a retry that changed nothing out of the audit trail.
+func (it *item) newsworthy() bool {
+	o, d := it.in.Open, it.decision
+	if d.Verdict.State() == InSync {
+		return true
+	}
+	return o == nil || o.State != d.Verdict.State() || o.Reason != d.Reason
+}
+
+// endsSessions: a proven change of the password ends what the old one opened,
+// once, when the change is first dealt with.
+func (it *item) endsSessions() bool {
+	in, d := it.in, it.decision
+	if in.Baseline == nil || d.OS == nil || !it.origin.SeenBy.Proven() || d.Verdict == VerdictMissing {
+		return false
+	}
+	first := in.Open == nil || in.Open.State == Queued
+	return first && d.OS.Hash != in.Baseline.OS.Hash
+}
+
+// displaced lists the values that the decision replaces, so that each can be put back.
+func (it *item) displaced(now time.Time) []Entry {
+	in, next := it.in, it.decision.Baseline
+	if in.Baseline == nil || next == nil {
+		return nil
+	}
+	const weight = FieldHash | FieldLocked
+	old := *in.Baseline
+	var out []Entry
+	add := func(b Baseline, lost bool) {
+		if !it.onRecord(b) {
+			out = append(out, Entry{Baseline: b, Origin: it.origin, Replaced: now, Lost: lost})
+		}
+	}
+	if !Equal(*in.OS, next.OS, weight) && !Equal(*in.OS, old.OS, weight) {
+		add(Baseline{OS: *in.OS, Store: old.Store.With(*in.OS, in.Fields)}, true)
+	}
+	if in.Store != nil && !Equal(*in.Store, next.Store, weight) && !Equal(*in.Store, old.Store, weight) {
+		add(Baseline{OS: old.OS.With(*in.Store, in.Fields), Store: *in.Store}, true)
+	}
+	if !Equal(old.OS, next.OS, weight) || !Equal(old.Store, next.Store, weight) {
+		add(old, false)
+	}
+	return out
+}
+
+func (it *item) onRecord(b Baseline) bool {
+	const weight = FieldHash | FieldLocked
+	for _, e := range it.in.Record {
+		if Equal(e.OS, b.OS, weight) && Equal(e.Store, b.Store, weight) {
+			return true
+		}
+	}
+	return false
+}
+
+func (it *item) event(application string, now time.Time) *Event {
+	d := it.decision
+	e := &Event{
+		At: now, Application: application, Account: it.name, Action: string(d.Verdict),
+		Result: d.Verdict.State(), Reason: d.Reason, Origin: it.origin,
+	}
+	if d.Verdict == VerdictNothing {
+		e.Action = "withdrawn"
+	}
+	if d.OS != nil {
+		e.Winner = "os:" + HashPrefix(d.OS.Hash)
+		if d.Verdict == VerdictApply {
+			e.Winner = "store:" + HashPrefix(d.OS.Hash)
+		}
+	}
+	e.Loser = it.loser()
+	return e
+}
+
+// loser names the value that a decision replaced, by side and format only.
+func (it *item) loser() string {
+	in, d := it.in, it.decision
+	switch {
+	case in.OS != nil && d.OS != nil && in.OS.Hash != d.OS.Hash:
+		return "os:" + HashPrefix(in.OS.Hash)
+	case in.Store != nil && d.Store != nil && in.Store.Hash != d.Store.Hash:
+		return "store:" + HashPrefix(in.Store.Hash)
+	}
+	return ""
+}
+
+// HashPrefix is the part of a hash that names its format ("$6$"), for people
+// and the audit: never the hash itself.
+func HashPrefix(hash string) string {
+	switch {
+	case hash == "":
+		return "empty"
+	case !strings.HasPrefix(hash, "$"):
+		return "other"
+	}
+	if i := strings.IndexByte(hash[1:], '$'); i >= 0 && i < 16 {
+		return hash[:i+2]
+	}
+	return "other"
+}

@@ -1,0 +1,551 @@
+package shadowsync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Application is a systemd unit, its credential store and the accounts it manages.
+type Application struct {
+	Name     string
+	Unit     string
+	Accounts []string
+	Policy   Policy
+	// Policies override Policy for single accounts.
+	Policies map[string]Policy
+	// TrustStore lets the store change protected accounts too.
+	TrustStore bool
+	// Revision of the configuration that says all this.
+	Revision string
+}
+
+func (a Application) policy(account string) Policy {
+	if p, ok := a.Policies[account]; ok {
+		return p
+	}
+	return a.Policy
+}
+
+// Step is a point in a reconcile at which a crash must be harmless.
+type Step string
+
+// The steps, in the order in which a plan runs.
+const (
+	StepJournalled Step = "journalled" // the changes are on record, nothing is written
+	StepOSWritten  Step = "os-written"
+	StepPersisted  Step = "persisted" // the store has written
+	StepVerified   Step = "verified"  // both sides were read back
+	StepCommitted  Step = "committed" // baseline, record, audit and outbox moved together
+	StepGuarded    Step = "guarded"
+	StepLoggedOut  Step = "logged-out"
+)
+
+// Steps lists every step, for tests that stop at each.
+var Steps = []Step{StepJournalled, StepOSWritten, StepPersisted, StepVerified, StepCommitted, StepGuarded, StepLoggedOut}
+
+// alarmAfter write-backs of one value something is wrong with the application.
+const alarmAfter = 3
+
+// rounds bounds how often a reconcile starts over because a side moved meanwhile.
+const rounds = 4
+
+// Reconciler brings OS and store of one application together.
+type Reconciler struct {
+	Application Application
+	Accounts    Accounts
+	Store       CredentialStore
+	State       State
+	Lock        Locker
+	Guard       Guard
+	Sessions    Sessions
+	// CheckHash says why a foreign hash may not reach the OS; nil: it may.
+	CheckHash func(hash string) error
+	Now       func() time.Time
+	// Probe is called after each step; nil in production.
+	Probe func(Step)
+}
+
+// Request is why a reconcile runs, and what is known about the circumstances.
+type Request struct {
+	Origin   Origin // of differences that nobody announced
+	Evidence Evidence
+	First    Side // which side wins where there is no baseline
+	Create   bool // accounts that the store lacks are created there
+	DryRun   bool
+	// Force looks at every account even if neither side's revision moved.
+	Force bool
+}
+
+// Outcome is what became of one account.
+type Outcome struct {
+	Account  string
+	Verdict  Verdict
+	State    ChangeState
+	Reason   string
+	Origin   Origin
+	Since    time.Time
+	OS       *Credential // as decided
+	Store    *Credential
+	WritesOS bool // what a dry run would write, or the run wrote
+	WritesDB bool
+}
+
+// Report is the outcome of a reconcile, for every account of the application.
+type Report struct {
+	Unchanged bool // neither side's revision moved since all was in sync; Outcomes is empty
+	Fault     *StoreFault
+	Outcomes  []Outcome
+}
+
+// For finds an account's outcome.
+func (r Report) For(account string) (Outcome, bool) {
+	for _, o := range r.Outcomes {
+		if o.Account == account {
+			return o, true
+		}
+	}
+	return Outcome{Account: account, Verdict: VerdictNothing, State: InSync}, r.Unchanged
+}
+
+// Reconcile reads baseline, OS and store, merges, and carries out what Merge
+// decided, step by step. It is idempotent: run again after a crash at any point,
+// it finishes what was begun.
+func (r *Reconciler) Reconcile(ctx context.Context, req Request) (Report, error) {
+	if !req.Force && !req.DryRun && r.unchanged(ctx) {
+		return Report{Unchanged: true}, nil
+	}
+	if req.DryRun {
+		v, err := r.look(ctx)
+		if err != nil {
+			return Report{}, err
+		}
+		return v.report(r.mergeAll(v, req)), nil
+	}
+	lease, err := r.Lock.Acquire(ctx)
+	if err != nil {
+		return Report{}, fmt.Errorf("cannot reconcile %s: %w", r.Application.Name, err)
+	}
+	defer lease.Release()
+	var report Report
+	for range rounds {
+		var again bool
+		report, again, err = r.round(ctx, lease, req)
+		if err != nil {
+			return report, fmt.Errorf("cannot reconcile %s: %w", r.Application.Name, err)
+		}
+		if !again {
+			break
+		}
+	}
+	return report, nil
+}
+
+// unchanged is the fast path: the same bytes on both sides under the same
+// configuration have the same merge, and that was "nothing to do".
+func (r *Reconciler) unchanged(ctx context.Context) bool {
+	memory, err := r.State.Load(ctx, r.Application.Name, []string{})
+	if err != nil || memory.Synced == (Revisions{}) || memory.Synced.Config != r.Application.Revision {
+		return false
+	}
+	if os, err := r.Accounts.Revision(ctx); err != nil || os != memory.Synced.OS {
+		return false
+	}
+	store, err := r.Store.Revision(ctx)
+	return err == nil && store == memory.Synced.Store
+}
+
+// view is what was read at the beginning of a round.
+type view struct {
+	memory Memory
+	os     OSSnapshot
+	store  StoreSnapshot
+	fault  *StoreFault
+	caps   Capabilities
+}
+
+func (r *Reconciler) look(ctx context.Context) (view, error) {
+	var v view
+	var err error
+	if v.memory, err = r.State.Load(ctx, r.Application.Name, nil); err != nil {
+		return v, err
+	}
+	if v.os, err = r.Accounts.Read(ctx, r.Application.Accounts); err != nil {
+		return v, err
+	}
+	v.caps = r.Store.Capabilities()
+	v.store, err = r.Store.Read(ctx, r.Application.Accounts)
+	v.fault = faultOf(err)
+	return v, nil
+}
+
+// faultOf tells what a store's error means for the accounts.
+func faultOf(err error) *StoreFault {
+	if err == nil {
+		return nil
+	}
+	return &StoreFault{Reason: "store: " + cause(err), Malformed: errors.Is(err, ErrMalformed)}
+}
+
+// cause is the innermost text of an error, which is what a person wants to read
+// inside passwd; the whole chain goes to the journal.
+func cause(err error) string {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil || next == ErrUnavailable || next == ErrMalformed {
+			return err.Error()
+		}
+		err = next
+	}
+}
+
+func (r *Reconciler) mergeAll(v view, req Request) []*item {
+	items := make([]*item, 0, len(r.Application.Accounts))
+	for _, name := range r.Application.Accounts {
+		in := r.input(v, req, name)
+		it := &item{name: name, in: in, decision: Merge(in)}
+		it.origin = r.originOf(it, req)
+		items = append(items, it)
+	}
+	return items
+}
+
+func (r *Reconciler) input(v view, req Request, name string) Input {
+	m := v.memory.Accounts[name]
+	in := Input{
+		Fault: v.fault, Fields: v.caps.Fields, Formats: v.caps.Formats,
+		Baseline: m.Baseline, Open: m.Open, Record: m.Record,
+		Evidence: req.Evidence, Policy: r.Application.policy(name), Today: DayOf(r.Now()),
+	}
+	in.Policy.Create = in.Policy.Create || req.Create
+	if req.First != Neither {
+		in.Policy.First = req.First
+	}
+	account, ok := v.os.Accounts[name]
+	if ok {
+		in.OS = &account.Credential
+	}
+	if rec, ok := v.store.Records[name]; ok && v.fault == nil {
+		in.Store = &rec.Credential
+		in.Evidence.StoreAt = rec.ChangedAt
+		in.Refusal = r.refusal(account, rec.Credential)
+	}
+	return in
+}
+
+// refusal is invariant 9: a store is not trusted with the OS.
+func (r *Reconciler) refusal(account Account, store Credential) string {
+	if err := r.CheckHash(store.Hash); err != nil {
+		return "the store's value is not taken: " + err.Error()
+	}
+	if account.Protected != "" && !r.Application.TrustStore {
+		return "the store may not change this account: " + account.Protected
+	}
+	return ""
+}
+
+// originOf takes the origin on record if the present OS value is that change's.
+func (r *Reconciler) originOf(it *item, req Request) Origin {
+	if o := it.in.Open; o != nil && it.decision.OS != nil && o.OS.Hash == it.decision.OS.Hash && o.Origin.SeenBy != "" {
+		return o.Origin
+	}
+	origin := req.Origin
+	if it.decision.Verdict == VerdictApply {
+		origin = Origin{SeenBy: SeenByStore}
+	}
+	if origin.At.IsZero() {
+		origin.At = r.Now()
+	}
+	return origin
+}
+
+// round runs one plan. It asks for another round when a side moved meanwhile.
+func (r *Reconciler) round(ctx context.Context, lease Lease, req Request) (Report, bool, error) {
+	v, err := r.look(ctx)
+	if err != nil {
+		return Report{}, false, err
+	}
+	items := r.mergeAll(v, req)
+	work := unsettled(items)
+	osErr, err := r.run(ctx, lease, work, v)
+	if err != nil {
+		return Report{}, false, err
+	}
+	again := false
+	for _, it := range work {
+		again = again || it.dropped
+	}
+	if !again && osErr == nil {
+		err = r.mark(ctx, v, items)
+	}
+	return v.report(items), again, errors.Join(osErr, err)
+}
+
+func unsettled(items []*item) []*item {
+	var out []*item
+	for _, it := range items {
+		if !it.settled() {
+			out = append(out, it)
+		}
+	}
+	return out
+}
+
+// run carries out a plan. Its first result is a failure of the OS side, which
+// does not keep other accounts from being settled.
+func (r *Reconciler) run(ctx context.Context, lease Lease, work []*item, v view) (osErr, err error) {
+	if len(work) == 0 {
+		return nil, nil
+	}
+	if err := r.journal(ctx, work); err != nil {
+		return nil, err
+	}
+	if err := lease.Extend(); err != nil {
+		return nil, err
+	}
+	osErr = r.writeOS(ctx, work)
+	r.persist(ctx, work)
+	if err := r.verify(ctx, work); err != nil {
+		return osErr, err
+	}
+	if err := lease.Extend(); err != nil {
+		return osErr, err
+	}
+	if err := r.commit(ctx, work, v.memory); err != nil {
+		return osErr, err
+	}
+	return osErr, r.guard(ctx, work, v.memory)
+}
+
+func (r *Reconciler) probe(s Step) {
+	if r.Probe != nil {
+		r.Probe(s)
+	}
+}
+
+func (r *Reconciler) journal(ctx context.Context, work []*item) error {
+	var changes []Change
+	for _, it := range work {
+		if it.writes() {
+			changes = append(changes, it.change(r.Now()))
+		}
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	if err := r.State.Journal(ctx, r.Application.Name, changes); err != nil {
+		return err
+	}
+	r.probe(StepJournalled)
+	return nil
+}
+
+// writeOS puts back or applies what the OS side must hold. Without that an
+// account's decision does not stand, so it is dropped and tried again later.
+func (r *Reconciler) writeOS(ctx context.Context, work []*item) error {
+	writes := collect(work, (*item).osWrite)
+	if len(writes) == 0 {
+		return nil
+	}
+	failed, err := r.Accounts.Write(ctx, writes)
+	for _, it := range work {
+		if _, wrote := it.osWrite(); wrote && (err != nil || failed[it.name] != nil) {
+			it.dropped = true
+		}
+	}
+	r.probe(StepOSWritten)
+	return err
+}
+
+func (r *Reconciler) persist(ctx context.Context, work []*item) {
+	writes := collect(work, (*item).storeWrite)
+	if len(writes) == 0 {
+		return
+	}
+	failed, err := r.Store.Write(ctx, writes)
+	for _, it := range work {
+		if _, wrote := it.storeWrite(); wrote && !it.dropped {
+			it.settleWrite(cmpErr(err, failed[it.name]))
+		}
+	}
+	r.probe(StepPersisted)
+}
+
+func collect(work []*item, write func(*item) (Write, bool)) []Write {
+	var out []Write
+	for _, it := range work {
+		if w, ok := write(it); ok && !it.dropped {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+func cmpErr(whole, single error) error {
+	if whole != nil {
+		return whole
+	}
+	return single
+}
+
+// settleWrite turns the store's answer for one account into a decision.
+func (it *item) settleWrite(err error) {
+	var refused *RefusedError
+	switch {
+	case err == nil:
+	case errors.As(err, &refused):
+		it.fail(VerdictRefused, refused.Reason)
+	case errors.Is(err, ErrChanged), errors.Is(err, ErrNoAccount):
+		it.dropped = true
+	case errors.Is(err, ErrMalformed):
+		it.fail(VerdictConflict, faultOf(err).Reason)
+	default:
+		it.fail(VerdictPending, faultOf(err).Reason)
+	}
+}
+
+// verify reads both sides back: what is acknowledged was seen in place.
+func (r *Reconciler) verify(ctx context.Context, work []*item) error {
+	var written []string
+	for _, it := range work {
+		if it.writes() && !it.dropped {
+			written = append(written, it.name)
+		}
+	}
+	if len(written) == 0 {
+		return nil
+	}
+	os, err := r.Accounts.Read(ctx, written)
+	if err != nil {
+		return err
+	}
+	store, storeErr := r.Store.Read(ctx, written)
+	for _, it := range work {
+		if it.writes() && !it.dropped {
+			it.check(os.Accounts[it.name].Credential, store.Records[it.name].Credential, storeErr)
+		}
+	}
+	r.probe(StepVerified)
+	return nil
+}
+
+func (it *item) check(os, store Credential, storeErr error) {
+	if it.decision.OS != nil && !Equal(os, *it.decision.OS, AllFields) {
+		it.dropped = true
+		return
+	}
+	if _, wrote := it.storeWrite(); !wrote {
+		return
+	}
+	if storeErr != nil {
+		it.settleWrite(storeErr)
+		return
+	}
+	it.dropped = !Equal(store, *it.decision.Store, it.in.Fields)
+}
+
+func (r *Reconciler) commit(ctx context.Context, work []*item, memory Memory) error {
+	now := r.Now()
+	var transitions []Transition
+	var alarms []Event
+	for _, it := range work {
+		if it.dropped {
+			continue
+		}
+		m := memory.Accounts[it.name]
+		t := it.transition(r.Application.Name, m, now)
+		transitions = append(transitions, t)
+		if t.WriteBack && m.WriteBacks+1 == alarmAfter {
+			alarms = append(alarms, it.alarm(r.Application.Name, now))
+		}
+	}
+	if len(transitions) == 0 {
+		return nil
+	}
+	if err := r.State.Commit(ctx, r.Application.Name, transitions); err != nil {
+		return err
+	}
+	r.probe(StepCommitted)
+	for _, a := range alarms {
+		if err := r.State.Record(ctx, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (it *item) alarm(application string, now time.Time) Event {
+	return Event{
+		At: now, Application: application, Account: it.name, Action: "alarm", Origin: it.origin,
+		Reason: fmt.Sprintf("the application wrote its old value back %d times", alarmAfter),
+	}
+}
+
+// guard holds the unit back for root's changes that the store has not taken, or lets it go.
+func (r *Reconciler) guard(ctx context.Context, work []*item, memory Memory) error {
+	open := make(map[string]*Change, len(memory.Accounts))
+	had := false
+	for name, m := range memory.Accounts {
+		if m.Open != nil {
+			open[name] = m.Open
+			had = had || m.Open.Guards()
+		}
+	}
+	for _, it := range work {
+		if it.dropped {
+			continue
+		}
+		delete(open, it.name)
+		if it.decision.Verdict.State() != InSync {
+			c := it.change(r.Now())
+			open[it.name] = &c
+		}
+	}
+	var held []string
+	for _, name := range r.Application.Accounts {
+		if c := open[name]; c != nil && c.Guards() {
+			held = append(held, name)
+		}
+	}
+	if !had && len(held) == 0 {
+		return nil
+	}
+	err := r.Guard.Set(ctx, r.Application.Unit, held)
+	r.probe(StepGuarded)
+	return err
+}
+
+// mark remembers the revisions at which nothing was left to do.
+func (r *Reconciler) mark(ctx context.Context, v view, items []*item) error {
+	for _, it := range items {
+		if !it.settled() {
+			return nil
+		}
+	}
+	now := Revisions{OS: v.os.Revision, Store: v.store.Revision, Config: r.Application.Revision}
+	if v.fault != nil || now == v.memory.Synced {
+		return nil
+	}
+	return r.State.Mark(ctx, r.Application.Name, now)
+}
+
+func (v view) report(items []*item) Report {
+	report := Report{Fault: v.fault, Outcomes: make([]Outcome, 0, len(items))}
+	for _, it := range items {
+		_, os := it.osWrite()
+		_, store := it.storeWrite()
+		o := Outcome{
+			Account: it.name, Verdict: it.decision.Verdict, State: it.decision.Verdict.State(), Reason: it.decision.Reason,
+			Origin: it.origin, OS: it.decision.OS, Store: it.decision.Store, WritesOS: os, WritesDB: store,
+		}
+		if it.in.Open != nil {
+			o.Since = it.in.Open.Since
+		}
+		if it.dropped {
+			o.State = Queued
+		}
+		report.Outcomes = append(report.Outcomes, o)
+	}
+	return report
+}
