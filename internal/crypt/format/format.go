@@ -101,15 +101,18 @@ var table = [...]traits{
 		cost:    bcryptCost,
 		pattern: lazy(`\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$` + base64 + `{53}`),
 	},
+	// crypt(5) allows "=" in the salt of the SHA formats, and any character but "$"
+	// in that of the MD5 formats. Nothing makes such salts, and one that begins
+	// "rounds=" is read differently by libxcrypt and by GehirnInc's library.
 	SHA512: {
 		name: "sha512crypt", prefixes: []string{"$6$"}, checksum: 86, verify: true, generate: true, os: true,
 		cost:    shaCost,
-		pattern: lazy(`\$6\$(?:rounds=([1-9][0-9]{3,8})\$)?[^$]{1,16}\$` + base64 + `{86}`),
+		pattern: lazy(`\$6\$(?:rounds=([1-9][0-9]{3,8})\$)?[^$=]{1,16}\$` + base64 + `{86}`),
 	},
 	SHA256: {
 		name: "sha256crypt", prefixes: []string{"$5$"}, checksum: 43, verify: true, generate: true, os: true,
 		cost:    shaCost,
-		pattern: lazy(`\$5\$(?:rounds=([1-9][0-9]{3,8})\$)?[^$]{1,16}\$` + base64 + `{43}`),
+		pattern: lazy(`\$5\$(?:rounds=([1-9][0-9]{3,8})\$)?[^$=]{1,16}\$` + base64 + `{43}`),
 	},
 	SHA1: {
 		name: "sha1crypt", prefixes: []string{"$sha1$"}, os: true,
@@ -119,8 +122,6 @@ var table = [...]traits{
 		name: "SunMD5", prefixes: []string{"$md5$", "$md5,"}, os: true,
 		pattern: lazy(`\$md5(,rounds=[1-9][0-9]+)?\$` + base64 + `{8}\${1,2}` + base64 + `{22}`),
 	},
-	// crypt(5) allows any character but "$" in the salt of the MD5 formats, but
-	// nothing makes such salts, and one that begins "rounds=" would be read in two ways.
 	MD5: {
 		name: "md5crypt", prefixes: []string{"$1$"}, checksum: 22, verify: true, generate: true, os: true,
 		cost:    fixedCost,
@@ -260,14 +261,14 @@ func checkCharacters(hash string) error {
 // byPrefix returns the one format that a hash can have by its beginning. DES
 // has no prefix: there the whole must fit.
 func byPrefix(hash string) Format {
-	for _, f := range Formats() {
-		for _, prefix := range f.traits().prefixes {
+	for f := range table {
+		for _, prefix := range table[f].prefixes {
 			if prefix != "" && strings.HasPrefix(hash, prefix) {
-				return f
+				return Format(f)
 			}
 		}
 	}
-	if table[DES].pattern().MatchString(hash) {
+	if len(hash) == 13 && strings.Trim(hash, digits) == "" {
 		return DES
 	}
 	return Unknown
