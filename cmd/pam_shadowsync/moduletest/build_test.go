@@ -1,0 +1,128 @@
+// Package moduletest tests pam_shadowsync.so inside a real PAM stack, with a peer that misbehaves on purpose.
+//
+// The module is built twice, as released and with the address and undefined-behaviour sanitizers, with the run
+// directory "run" below the working directory, so that each scene has its own. Root is needed: the module believes no
+// file and no peer of anybody else.
+package moduletest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var (
+	releaseFlags  = strings.Fields("-std=c11 -O2 -Wall -Wextra -Wconversion -Werror -D_FORTIFY_SOURCE=2 -fstack-protector-strong -Wl,-z,relro,-z,now,-z,defs")
+	sanitizeFlags = strings.Fields("-std=c11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all")
+	moduleFlags   = strings.Fields("-fPIC -shared -fvisibility=hidden")
+	testRunDir    = `-DSHADOWSYNC_RUN_DIR="run"`
+)
+
+// A build is one set of binaries: host program, stack and modules.
+type build struct {
+	name string
+	host string
+	// confDir holds the PAM stack "host" with absolute paths to this build's modules.
+	confDir string
+}
+
+var release, sanitized build
+
+func TestMain(m *testing.M) {
+	os.Exit(buildAndRun(m))
+}
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "pam_shadowsync")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		release, err = newBuild(dir, "release", releaseFlags)
+	}
+	if err == nil {
+		sanitized, err = newBuild(dir, "sanitized", sanitizeFlags)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+func newBuild(parent, name string, flags []string) (build, error) {
+	dir := filepath.Join(parent, name)
+	b := build{name: name, host: filepath.Join(dir, "host"), confDir: filepath.Join(dir, "pam.d")}
+	if err := os.MkdirAll(b.confDir, 0o755); err != nil {
+		return b, err
+	}
+	module, store := filepath.Join(dir, "pam_shadowsync.so"), filepath.Join(dir, "fakestore.so")
+	err := compile(module, append(slices.Concat(flags, moduleFlags, []string{testRunDir}), sources()...))
+	if err == nil {
+		err = compile(store, append(slices.Clone(sanitizeOnly(flags)), "-fPIC", "-shared", "testdata/fakestore.c"))
+	}
+	if err == nil {
+		err = compile(b.host, append(slices.Clone(sanitizeOnly(flags)), "testdata/host.c"))
+	}
+	if err != nil {
+		return b, err
+	}
+	// default=die: anything but PAM_IGNORE fails the stack, and the scene.
+	stack := fmt.Sprintf("password required %s\npassword [ignore=ignore default=die] %s\npassword required %s lift\n", store, module, store)
+	return b, os.WriteFile(filepath.Join(b.confDir, "host"), []byte(stack), 0o644)
+}
+
+// sanitizeOnly leaves the strict warnings to the module: the helpers of the test are not released.
+func sanitizeOnly(flags []string) []string {
+	return slices.DeleteFunc(slices.Clone(flags), func(flag string) bool { return flag == "-Wconversion" })
+}
+
+func sources() []string {
+	files, err := filepath.Glob("../*.c")
+	if err != nil || len(files) == 0 {
+		panic("the module's sources are not beside the test")
+	}
+	return files
+}
+
+func compile(out string, args []string) error {
+	cmd := exec.Command("gcc", append(args, "-o", out, "-lpam")...)
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot build %s: %w\n%s", filepath.Base(out), err, said)
+	}
+	return nil
+}
+
+func TestExportsOneSymbol(t *testing.T) {
+	module := filepath.Join(filepath.Dir(release.confDir), "pam_shadowsync.so")
+	said, err := exec.Command("nm", "-D", "--defined-only", "--format=posix", module).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Split(strings.TrimSpace(string(said)), "\n"); len(lines) != 1 || !strings.HasPrefix(lines[0], "pam_sm_chauthtok T ") {
+		t.Errorf("exported symbols: %q, want pam_sm_chauthtok alone", lines)
+	}
+}
+
+func TestStaticAnalysis(t *testing.T) {
+	analysers := [][]string{
+		strings.Fields("gcc -fanalyzer -Wall -Wextra -Wconversion -Werror -std=c11 -O2 -c -o /dev/null"),
+		strings.Fields("clang --analyze --analyzer-output text -Xclang -analyzer-werror -std=c11 -o /dev/null"),
+	}
+	for _, analyser := range analysers {
+		for _, source := range sources() {
+			t.Run(analyser[0]+"/"+filepath.Base(source), func(t *testing.T) {
+				t.Parallel()
+				if _, err := exec.LookPath(analyser[0]); err != nil {
+					t.Skip(err)
+				}
+				said, err := exec.Command(analyser[0], append(slices.Clone(analyser[1:]), source)...).CombinedOutput()
+				if err != nil || len(said) > 0 {
+					t.Errorf("%v\n%s", err, said)
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,335 @@
+package moduletest
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const allSeals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+
+// inBothBuilds plays a scene as released and under the sanitizers, each in a directory of its own.
+func inBothBuilds(t *testing.T, play func(t *testing.T, b build, dir string)) {
+	for _, b := range []build{release, sanitized} {
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			play(t, b, newDir(t))
+		})
+	}
+}
+
+func TestTokenArrivesSealed(t *testing.T) {
+	tokens := map[string]struct {
+		token, want string
+		attached    bool
+	}{
+		"plain":         {"correct horse", "correct horse", true},
+		"UTF-8":         {"pässwörd ✔", "pässwörd ✔", true},
+		"quotes":        {`a"b\c`, `a"b\c`, true},
+		"longest":       {strings.Repeat("x", 512), strings.Repeat("x", 512), true},
+		"one too long":  {strings.Repeat("x", 513), "", false},
+		"none at all":   {"", "", false},
+		"not even text": {"\xff\xfe\x01\n", "\xff\xfe\x01\n", true},
+	}
+	for name, c := range tokens {
+		t.Run(name, func(t *testing.T) {
+			inBothBuilds(t, func(t *testing.T, b build, dir string) {
+				got := make(chan request, 1)
+				serve(t, listen(t, dir, 5, 0), func(conn int) {
+					r, err := receive(conn)
+					if err != nil {
+						t.Error(err)
+					}
+					got <- r
+					unix.Sendto(conn, []byte(answerOf(persisted)), unix.MSG_NOSIGNAL, nil)
+				})
+				wantSaid(t, run(t, b, dir, scene{token: c.token}), persisted)
+				r := <-got
+				if r.text != `{"op":"pam-changed","user":"admin"}` || r.hasToken != c.attached || r.token != c.want {
+					t.Errorf("got %+v", r)
+				}
+				if c.attached && r.seals&allSeals != allSeals {
+					t.Errorf("seals %#x, want at least %#x", r.seals, allSeals)
+				}
+			})
+		})
+	}
+}
+
+func TestAnswerIsShown(t *testing.T) {
+	long := "shadowsync: " + strings.Repeat("é", 300)
+	answers := map[string]struct {
+		packet string
+		want   []string
+	}{
+		"persisted":            {answerOf(persisted), []string{persisted}},
+		"nobody manages":       {answerOf(""), nil},
+		"white space":          {" {\r\n\t\"message\" : \"" + persisted + "\" } \n", []string{persisted}},
+		"escapes":              {answerOf(`shadowsync: \"a\\b\/c\" \u00e9 \u003c \ud83d\ude00`), []string{`shadowsync: "a\b/c" é < 😀`}},
+		"escaped member":       {`{"\u006dessage":"shadowsync: x"}`, []string{"shadowsync: x"}},
+		"line and tab":         {answerOf(`shadowsync: a\nb\tc\rd\be\ff`), []string{"shadowsync: a?b?c?d?e?f"}},
+		"terminal controls":    {answerOf(`shadowsync: \u001b[2J \u009b1m \u007f \u0000`), []string{"shadowsync: ?[2J ?1m ? ?"}},
+		"raw C1 and direction": {answerOf("shadowsync: \u0085 \u202e \u200b \ufeff"), []string{"shadowsync: ? ? ? ?"}},
+		"512 bytes":            {answerOf(long), []string{long[:512]}},
+
+		"another prefix":     {answerOf("passwd: all is well"), []string{queued}},
+		"prefix hidden":      {answerOf(`\u0008shadowsync: x`), []string{queued}},
+		"raw control":        {answerOf("shadowsync: a\nb"), []string{queued}},
+		"not UTF-8":          {answerOf("shadowsync: \xff\xc0\xaf"), []string{queued}},
+		"overlong UTF-8":     {answerOf("shadowsync: \xe0\x80\xaf"), []string{queued}},
+		"cut UTF-8":          {"{\"message\":\"shadowsync: \xe2\x9c", []string{queued}},
+		"half a surrogate":   {answerOf(`shadowsync: \ud83d`), []string{queued}},
+		"wrong surrogates":   {answerOf(`shadowsync: \ud83d\u0041`), []string{queued}},
+		"low surrogate":      {answerOf(`shadowsync: \udc00`), []string{queued}},
+		"bad hex":            {answerOf(`shadowsync: \u00g0`), []string{queued}},
+		"bad escape":         {answerOf(`shadowsync: \x41`), []string{queued}},
+		"cut escape":         {`{"message":"shadowsync: \`, []string{queued}},
+		"cut hex":            {`{"message":"shadowsync: \u00`, []string{queued}},
+		"cut string":         {`{"message":"shadowsync: a`, []string{queued}},
+		"cut object":         {answerOf(persisted)[:len(answerOf(persisted))-1], []string{queued}},
+		"something after":    {answerOf(persisted) + "x", []string{queued}},
+		"twice":              {answerOf(persisted) + answerOf(persisted), []string{queued}},
+		"another member":     {`{"message":"` + persisted + `","more":1}`, []string{queued}},
+		"other member first": {`{"a":"","message":"` + persisted + `"}`, []string{queued}},
+		"not a string":       {`{"message":null}`, []string{queued}},
+		"empty object":       {`{}`, []string{queued}},
+		"not JSON":           {"shadowsync: admin: persisted", []string{queued}},
+		"NUL":                {"\x00", []string{queued}},
+	}
+	for name, c := range answers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := newDir(t)
+			serve(t, listen(t, dir, 5, 0), answering(c.packet))
+			wantSaid(t, run(t, sanitized, dir, scene{token: "secret"}), c.want...)
+			if timeoutMarked(t, dir) {
+				t.Error("an answer was taken for a time-out")
+			}
+		})
+	}
+}
+
+func TestPeerMisbehaves(t *testing.T) {
+	peers := map[string]struct {
+		peer  func(conn int)
+		marks bool
+	}{
+		"closes at once":       {func(int) {}, false},
+		"closes after reading": {func(conn int) { receive(conn) }, false},
+		"sends 64 KiB": {func(conn int) {
+			answering(answerOf("shadowsync: " + strings.Repeat("x", 64<<10)))(conn)
+		}, false},
+		"sends megabytes": {func(conn int) {
+			for range 64 {
+				if unix.Sendto(conn, make([]byte, 64<<10), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, nil) != nil {
+					return
+				}
+			}
+		}, false},
+		"sends an empty packet": {func(conn int) { answering("")(conn) }, false},
+		"reads and hangs":       {func(conn int) { receive(conn); untilClosed(conn) }, true},
+		"never reads":           {untilClosed, true},
+	}
+	for name, c := range peers {
+		t.Run(name, func(t *testing.T) {
+			inBothBuilds(t, func(t *testing.T, b build, dir string) {
+				serve(t, listen(t, dir, 5, 0), c.peer)
+				wantSaid(t, run(t, b, dir, scene{token: "secret"}), queued)
+				if timeoutMarked(t, dir) != c.marks {
+					t.Errorf("time-out marked: %v, want %v", !c.marks, c.marks)
+				}
+			})
+		})
+	}
+}
+
+// untilClosed answers nothing and returns when the other side has closed, or after ten seconds.
+func untilClosed(conn int) {
+	events := []unix.PollFd{{Fd: int32(conn), Events: unix.POLLRDHUP}}
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline) && events[0].Revents == 0; {
+		unix.Poll(events, int(time.Until(deadline).Milliseconds()))
+	}
+}
+
+func TestPeerSendsDescriptors(t *testing.T) {
+	inBothBuilds(t, func(t *testing.T, b build, dir string) {
+		serve(t, listen(t, dir, 5, 0), func(conn int) {
+			if _, err := receive(conn); err != nil {
+				t.Error(err)
+			}
+			rights := unix.UnixRights(conn, conn, conn)
+			if err := unix.Sendmsg(conn, []byte(answerOf(persisted)), rights, nil, unix.MSG_NOSIGNAL); err != nil {
+				t.Error(err)
+			}
+		})
+		wantSaid(t, run(t, b, dir, scene{token: "secret"}), persisted)
+	})
+}
+
+func TestPeerIsNotRoot(t *testing.T) {
+	inBothBuilds(t, func(t *testing.T, b build, dir string) {
+		serve(t, listen(t, dir, 5, 65534), func(conn int) {
+			if r, err := receive(conn); err == nil && (r.text != "" || r.hasToken) {
+				t.Errorf("a peer that is not root got %+v", r)
+			}
+		})
+		wantSaid(t, run(t, b, dir, scene{token: "secret"}), queued)
+	})
+}
+
+func TestBacklogIsFull(t *testing.T) {
+	inBothBuilds(t, func(t *testing.T, b build, dir string) {
+		listen(t, dir, 0, 0)
+		fill(t, dir)
+		r := run(t, b, dir, scene{token: "secret"})
+		wantSaid(t, r, queued)
+		if r.slowest < 1900*time.Millisecond || !timeoutMarked(t, dir) {
+			t.Errorf("gave up after %v, marked %v", r.slowest, timeoutMarked(t, dir))
+		}
+	})
+}
+
+func fill(t *testing.T, dir string) {
+	t.Helper()
+	path := shortPath(t, dir) + "/root.sock"
+	for range 16 {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+		if unix.Connect(fd, &unix.SockaddrUnix{Name: path}) == unix.EAGAIN {
+			return
+		}
+	}
+	t.Fatal("the backlog does not fill")
+}
+
+func TestNobodyListens(t *testing.T) {
+	cases := map[string]func(t *testing.T, dir string){
+		"no socket":      func(*testing.T, string) {},
+		"refused":        func(t *testing.T, dir string) { unix.Close(listen(t, dir, 1, 0)) },
+		"not a socket":   func(t *testing.T, dir string) { write(t, dir, "root.sock") },
+		"socket is FIFO": func(t *testing.T, dir string) { fifo(t, dir, "root.sock") },
+	}
+	for name, prepare := range cases {
+		t.Run(name, func(t *testing.T) {
+			inBothBuilds(t, func(t *testing.T, b build, dir string) {
+				prepare(t, dir)
+				r := run(t, b, dir, scene{token: "secret"})
+				wantSaid(t, r, queued)
+				if r.slowest > 500*time.Millisecond || timeoutMarked(t, dir) {
+					t.Errorf("took %v, marked %v", r.slowest, timeoutMarked(t, dir))
+				}
+			})
+		})
+	}
+}
+
+func write(t *testing.T, dir, name string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "run", name), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func fifo(t *testing.T, dir, name string) {
+	t.Helper()
+	path := filepath.Join(dir, "run", name)
+	os.Remove(path)
+	if err := unix.Mkfifo(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A closed standard descriptor or a limit must neither kill the host nor leave it with one descriptor more.
+func TestMisfortunes(t *testing.T) {
+	cases := []struct {
+		misfortune string
+		builds     []build
+		want       []string
+		attached   bool
+	}{
+		{"std", []build{release, sanitized}, []string{persisted}, true},
+		{"fsize", []build{release, sanitized}, []string{persisted}, false},
+		{"std fsize", []build{release, sanitized}, []string{persisted}, false},
+		{"nofile", []build{release, sanitized}, nil, false},
+		{"std nofile", []build{release, sanitized}, nil, false},
+		{"as", []build{release}, []string{persisted}, true}, // the sanitizer itself maps terabytes
+		{"std as fsize", []build{release}, []string{persisted}, false},
+	}
+	for _, c := range cases {
+		for _, b := range c.builds {
+			t.Run(c.misfortune+"/"+b.name, func(t *testing.T) {
+				t.Parallel()
+				dir := newDir(t)
+				var got request
+				serve(t, listen(t, dir, 5, 0), func(conn int) {
+					got, _ = receive(conn)
+					unix.Sendto(conn, []byte(answerOf(persisted)), unix.MSG_NOSIGNAL, nil)
+				})
+				wantSaid(t, run(t, b, dir, scene{token: "secret", misfortune: c.misfortune}), c.want...)
+				if c.want != nil && got.hasToken != c.attached {
+					t.Errorf("token attached: %v, want %v", got.hasToken, c.attached)
+				}
+			})
+		}
+	}
+}
+
+func TestTimeoutUnderMisfortune(t *testing.T) {
+	for _, misfortune := range []string{"std", "fsize"} {
+		t.Run(misfortune, func(t *testing.T) {
+			inBothBuilds(t, func(t *testing.T, b build, dir string) {
+				serve(t, listen(t, dir, 5, 0), untilClosed)
+				wantSaid(t, run(t, b, dir, scene{token: "secret", misfortune: misfortune}), queued)
+				if !timeoutMarked(t, dir) {
+					t.Error("time-out not marked")
+				}
+			})
+		})
+	}
+}
+
+func TestConversation(t *testing.T) {
+	cases := map[string]struct {
+		option string
+		want   []string
+	}{
+		"missing":          {"noconv", nil},
+		"failing":          {"failconv", []string{persisted}},
+		"answers unasked":  {"respond", []string{persisted}},
+		"PAM_SILENT":       {"silent", nil},
+		"signals meantime": {"timer", []string{persisted}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			inBothBuilds(t, func(t *testing.T, b build, dir string) {
+				serve(t, listen(t, dir, 5, 0), answering(answerOf(persisted)))
+				wantSaid(t, run(t, b, dir, scene{token: "secret", options: []string{c.option}}), c.want...)
+			})
+		})
+	}
+}
+
+// Signals every 3 ms must not stretch the deadline, neither in poll(2) nor while the backlog is full.
+func TestDeadlineUnderSignals(t *testing.T) {
+	hang := func(t *testing.T, dir string) { serve(t, listen(t, dir, 5, 0), untilClosed) }
+	full := func(t *testing.T, dir string) { listen(t, dir, 0, 0); fill(t, dir) }
+	for name, prepare := range map[string]func(*testing.T, string){"hang": hang, "full backlog": full} {
+		t.Run(name, func(t *testing.T) {
+			inBothBuilds(t, func(t *testing.T, b build, dir string) {
+				prepare(t, dir)
+				r := run(t, b, dir, scene{token: "secret", options: []string{"timer"}})
+				wantSaid(t, r, queued)
+				if r.slowest < 1900*time.Millisecond {
+					t.Errorf("gave up after %v, want 2 s", r.slowest)
+				}
+			})
+		})
+	}
+}

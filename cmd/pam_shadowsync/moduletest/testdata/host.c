@@ -1,0 +1,106 @@
+/*
+ * A host program like passwd: runs pam_chauthtok on a private stack and reports on descriptor 3.
+ *
+ *     host CONFDIR USER CALLS [silent] [noconv] [failconv] [respond] [timer]
+ *
+ * Lines: "conv STYLE TEXT" for each message, then "result R" and "ms M" of the slowest call, "total M" of all,
+ * "descriptors BEFORE AFTER". The signal dispositions must be as they were: it aborts if not.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <security/pam_appl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+
+static bool failing, responding;
+
+static int converse(int count, const struct pam_message **messages, struct pam_response **responses, void *data)
+{
+	(void)data;
+	for (int i = 0; i < count; i++)
+		dprintf(3, "conv %d %s\n", messages[i]->msg_style, messages[i]->msg);
+	if (failing)
+		return PAM_CONV_ERR;
+	*responses = NULL;
+	if (responding) {
+		*responses = calloc((size_t)count, sizeof **responses);
+		(*responses)[0].resp = strdup("unasked");
+	}
+	return PAM_SUCCESS;
+}
+
+static int descriptors(void)
+{
+	int open = 0;
+
+	for (int fd = 3; fd < 256; fd++)
+		open += fcntl(fd, F_GETFD) >= 0;
+	return open;
+}
+
+static long now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void tick(int number)
+{
+	(void)number;
+}
+
+static void start_timer(void)
+{
+	struct sigaction action = {.sa_handler = tick}; /* no SA_RESTART: every call may end with EINTR */
+	struct itimerval every = {{0, 3000}, {0, 3000}};
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &every, NULL);
+}
+
+static void check_signals(void)
+{
+	struct sigaction action;
+
+	for (int number = 1; number < 32; number++)
+		if (number != SIGALRM && sigaction(number, NULL, &action) == 0 && number != SIGSEGV && number != SIGBUS &&
+		    number != SIGFPE && action.sa_handler != SIG_DFL)
+			abort();
+}
+
+int main(int argc, char **argv)
+{
+	struct pam_conv conversation = {converse, NULL};
+	pam_handle_t *pamh = NULL;
+	int flags = 0, result = 0, before = descriptors();
+	long slowest = 0, start = now_ms();
+
+	for (int i = 4; i < argc; i++) {
+		flags |= strcmp(argv[i], "silent") == 0 ? (int)PAM_SILENT : 0;
+		failing |= strcmp(argv[i], "failconv") == 0;
+		responding |= strcmp(argv[i], "respond") == 0;
+		if (strcmp(argv[i], "noconv") == 0)
+			conversation.conv = NULL;
+		if (strcmp(argv[i], "timer") == 0)
+			start_timer();
+	}
+	if (pam_start_confdir("host", argv[2], &conversation, argv[1], &pamh) != PAM_SUCCESS)
+		return 97;
+	for (int calls = atoi(argv[3]); calls > 0; calls--) {
+		long from = now_ms();
+		result = pam_chauthtok(pamh, flags);
+		long took = now_ms() - from;
+		slowest = took > slowest ? took : slowest;
+	}
+	pam_end(pamh, result);
+	check_signals();
+	dprintf(3, "result %d\nms %ld\ntotal %ld\ndescriptors %d %d\n", result, slowest, now_ms() - start, before, descriptors());
+	return 0;
+}
