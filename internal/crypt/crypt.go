@@ -5,9 +5,9 @@
 // mismatch and never replaced; a clear text is never held in a Go string,
 // which could not be wiped. The caller wipes its own copy of the token.
 //
-// The MD5 and SHA formats are computed by github.com/GehirnInc/crypt, whose
-// hash functions keep copies of the token on the Go heap: call this package
-// where the process ends soon after. The others are libxcrypt's, through cgo.
+// The MD5 and SHA formats are computed by github.com/GehirnInc/crypt, which does
+// not wipe the buffers of its hash functions: call this package where the process
+// ends soon after. The others are libxcrypt's, through cgo, which leaves nothing.
 //
 //	crypt.go      Verify, Generate and Method
 //	hashers.go    which code computes which format
