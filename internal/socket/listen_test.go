@@ -344,18 +344,20 @@ func TestFromSystemd(t *testing.T) {
 	}
 }
 
+// askEach connects to all before it reads from any: the service goes through
+// its listeners in an order of its own.
 func askEach(t *testing.T, paths []string) {
 	t.Helper()
+	var conns []*Conn
 	for _, p := range paths {
-		c, err := Dial(background(t), p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
+		conns = append(conns, dial(t, p))
+	}
+	for i, c := range conns {
 		var got message
-		if _, err := c.Receive(background(t), &got); err != nil || got.Op != filepath.Base(p) {
-			t.Errorf("%s answers %+v, %v", p, got, err)
+		if _, err := c.Receive(background(t), &got); err != nil || got.Op != filepath.Base(paths[i]) {
+			t.Errorf("%s answers %+v, %v", paths[i], got, err)
 		}
+		c.Close()
 	}
 }
 
