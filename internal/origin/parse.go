@@ -1,0 +1,153 @@
+package origin
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// stat is what is used of /proc/PID/stat.
+type stat struct {
+	comm  string
+	ppid  int
+	tty   uint32 // device number of the controlling terminal, 0: none
+	start uint64 // clock ticks since boot
+}
+
+// parseStat reads /proc/PID/stat. The name, in parentheses, may contain spaces,
+// parentheses and newlines: it ends at the last ")".
+func parseStat(text string) (stat, bool) {
+	open, end := strings.IndexByte(text, '('), strings.LastIndexByte(text, ')')
+	if open < 0 || end < open {
+		return stat{}, false
+	}
+	// Field numbers of proc(5), which counts from 1: the first here is 3.
+	fields := strings.Fields(text[end+1:])
+	const first, ppid, tty, start = 3, 4, 7, 22
+	if len(fields) <= start-first {
+		return stat{}, false
+	}
+	parent, err1 := strconv.Atoi(fields[ppid-first])
+	device, err2 := strconv.ParseInt(fields[tty-first], 10, 32) // shown signed
+	ticks, err3 := strconv.ParseUint(fields[start-first], 10, 64)
+	if err1 != nil || err2 != nil || err3 != nil {
+		return stat{}, false
+	}
+	return stat{text[open+1 : end], parent, uint32(device), ticks}, true
+}
+
+// parseUIDs gives the real and the effective uid of /proc/PID/status. Only the
+// kernel writes at the begin of a line there: it escapes newlines in names.
+func parseUIDs(status string) (real, effective *int) {
+	for line := range strings.Lines(status) {
+		if ids, ok := strings.CutPrefix(line, "Uid:"); ok {
+			if f := strings.Fields(ids); len(f) == 4 {
+				return parseID(f[0]), parseID(f[1])
+			}
+		}
+	}
+	return nil, nil
+}
+
+// parseID gives an id, nil for none or the one that means "not set".
+func parseID(text string) *int {
+	text = strings.TrimSpace(text)
+	id, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || text == unset {
+		return nil
+	}
+	n := int(id)
+	return &n
+}
+
+// terminalName names a terminal device, "" for none and for kinds not known. Numbers as in
+// the kernel's Documentation/admin-guide/devices.txt, packed by new_encode_dev.
+func terminalName(device uint32) string {
+	major := device >> 8 & 0xfff
+	minor := device&0xff | device>>12&0xfff00
+	number := func(name string, first uint32) string {
+		return name + strconv.FormatUint(uint64(minor-first), 10)
+	}
+	switch {
+	case major == 136: // one major for all: minors go to 2^20
+		return number("pts/", 0)
+	case major == 4 && minor >= 1 && minor < 64:
+		return number("tty", 0)
+	case major == 4 && minor >= 64:
+		return number("ttyS", 64)
+	case major == 5 && minor == 1:
+		return "console"
+	case major == 229:
+		return number("hvc", 0)
+	case major == 204 && minor >= 64 && minor < 80:
+		return number("ttyAMA", 64)
+	}
+	return ""
+}
+
+// terminalLink is what a terminal's path looks like.
+var terminalLink = regexp.MustCompile(`^/dev/(pts/[0-9]+|tty[0-9A-Za-z]+|hvc[0-9]+|console)$`)
+
+// terminalOfLink names the terminal that an open descriptor is, if it is one.
+func terminalOfLink(target string) string {
+	if m := terminalLink.FindStringSubmatch(target); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// parseCgroup gives the path of a process in systemd's hierarchy: that of the line "name=systemd" where there
+// is one (cgroup v1, and v1 beside v2), else the only one of v2. See cgroups(7).
+func parseCgroup(text string) string {
+	unified := ""
+	for line := range strings.Lines(text) {
+		parts := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
+		if len(parts) != 3 {
+			continue
+		}
+		path := strings.TrimSuffix(parts[2], " (deleted)")
+		switch {
+		case parts[1] == "name=systemd":
+			return path
+		case parts[0] == "0" && parts[1] == "":
+			unified = path
+		}
+	}
+	return unified
+}
+
+// unitSuffixes are the kinds of units that have processes.
+var unitSuffixes = []string{".service", ".scope", ".socket", ".mount", ".swap"}
+
+// unitOf gives the system unit of a cgroup, and logind's session if the unit is the scope
+// of one. The unit is what comes first below the slices; what a unit does below
+// its own cgroup (Delegate=, user managers) is its own affair.
+func unitOf(cgroup string) (unit, session string) {
+	for part := range strings.SplitSeq(strings.TrimPrefix(cgroup, "/"), "/") {
+		if strings.HasSuffix(part, ".slice") {
+			continue
+		}
+		// systemd puts "_" before what could be a file of the kernel's.
+		part = strings.TrimPrefix(part, "_")
+		if !isUnit(part) {
+			return "", ""
+		}
+		if id, ok := strings.CutSuffix(part, ".scope"); ok {
+			session, _ = strings.CutPrefix(id, "session-")
+			if session == id {
+				session = ""
+			}
+		}
+		return part, session
+	}
+	return "", ""
+}
+
+func isUnit(name string) bool {
+	for _, suffix := range unitSuffixes {
+		if strings.HasSuffix(name, suffix) && name != suffix {
+			return true
+		}
+	}
+	return false
+}
