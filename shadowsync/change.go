@@ -85,5 +85,5 @@ type Change struct {
 // Guards tells whether this change holds back a restart of the application: only
 // root's own, and only while the store may still take it.
 func (c Change) Guards() bool {
-	return (c.State == Pending || c.State == NeedsLogin) && c.Verdict.toStore() && c.Origin.ByRoot()
+	return c.State == Pending && c.Origin.ByRoot()
 }

@@ -11,6 +11,8 @@ type item struct {
 	in       Input
 	decision Decision
 	origin   Origin
+	// pair is the store's hash for the OS's, where it is another format of the same password.
+	pair string
 	// dropped: the world moved while we worked; the next round decides anew.
 	dropped bool
 }
@@ -60,20 +62,19 @@ func (it *item) change(now time.Time) Change {
 	if d.OS != nil {
 		c.OS = *d.OS
 	}
-	c.StoreHash = it.storeHash()
-	if o := it.in.Open; o != nil && o.State == c.State && o.OS.Hash == c.OS.Hash {
+	c.StoreHash = it.pair
+	if o := it.in.Open; o != nil && o.OS.Hash == c.OS.Hash && !o.Since.IsZero() {
 		c.Since = o.Since
 	}
 	return c
 }
 
-// storeHash is the store's hash where it is not the OS's own.
-func (it *item) storeHash() string {
-	if o := it.in.Open; o != nil && it.decision.OS != nil && o.OS.Hash == it.decision.OS.Hash && o.StoreHash != "" {
+// pairOf is the store's hash of a decision where it is not the OS's own.
+func pairOf(in Input, d Decision) string {
+	if o := in.Open; o != nil && d.OS != nil && o.OS.Hash == d.OS.Hash && o.StoreHash != "" {
 		return o.StoreHash
 	}
-	d := it.decision
-	if d.Store == nil || d.OS == nil || d.Store.Hash == d.OS.Hash || !d.Verdict.toStore() {
+	if d.Verdict.State() != InSync || !d.Verdict.toStore() || d.Store.Hash == d.OS.Hash {
 		return ""
 	}
 	return d.Store.Hash

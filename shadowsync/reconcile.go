@@ -193,6 +193,9 @@ func faultOf(err error) *StoreFault {
 func cause(err error) string {
 	for {
 		next := errors.Unwrap(err)
+		if many, ok := err.(interface{ Unwrap() []error }); ok {
+			next = many.Unwrap()[len(many.Unwrap())-1]
+		}
 		if next == nil || next == ErrUnavailable || next == ErrMalformed {
 			return err.Error()
 		}
@@ -205,6 +208,7 @@ func (r *Reconciler) mergeAll(v view, req Request) []*item {
 	for _, name := range r.Application.Accounts {
 		in := r.input(v, req, name)
 		it := &item{name: name, in: in, decision: Merge(in)}
+		it.pair = pairOf(in, it.decision)
 		it.origin = r.originOf(it, req)
 		items = append(items, it)
 	}
@@ -296,7 +300,7 @@ func unsettled(items []*item) []*item {
 // does not keep other accounts from being settled.
 func (r *Reconciler) run(ctx context.Context, lease Lease, work []*item, v view) (osErr, err error) {
 	if len(work) == 0 {
-		return nil, nil
+		return nil, r.guard(ctx, work, v.memory)
 	}
 	if err := r.journal(ctx, work); err != nil {
 		return nil, err
@@ -482,34 +486,24 @@ func (it *item) alarm(application string, now time.Time) Event {
 	}
 }
 
-// guard holds the unit back for root's changes that the store has not taken, or lets it go.
+// guard holds the unit back for root's changes that the store has not taken, or
+// lets it go. It runs in every round: a crash after the commit must not leave a
+// guard behind that nothing lifts.
 func (r *Reconciler) guard(ctx context.Context, work []*item, memory Memory) error {
-	open := make(map[string]*Change, len(memory.Accounts))
-	had := false
+	guards := make(map[string]bool, len(memory.Accounts))
 	for name, m := range memory.Accounts {
-		if m.Open != nil {
-			open[name] = m.Open
-			had = had || m.Open.Guards()
-		}
+		guards[name] = m.Open != nil && m.Open.Guards()
 	}
 	for _, it := range work {
-		if it.dropped {
-			continue
-		}
-		delete(open, it.name)
-		if it.decision.Verdict.State() != InSync {
-			c := it.change(r.Now())
-			open[it.name] = &c
+		if !it.dropped {
+			guards[it.name] = it.change(r.Now()).Guards()
 		}
 	}
 	var held []string
 	for _, name := range r.Application.Accounts {
-		if c := open[name]; c != nil && c.Guards() {
+		if guards[name] {
 			held = append(held, name)
 		}
-	}
-	if !had && len(held) == 0 {
-		return nil
 	}
 	err := r.Guard.Set(ctx, r.Application.Unit, held)
 	r.probe(StepGuarded)

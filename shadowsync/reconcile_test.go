@@ -1,0 +1,438 @@
+package shadowsync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// world is an OS, a store and a state in memory, which outlive the process that a test kills.
+type world struct {
+	os         map[string]Credential
+	store      map[string]Credential
+	fields     Fields
+	memory     map[string]AccountMemory
+	synced     Revisions
+	events     []Event
+	logouts    []Logout
+	ended      []string
+	guarded    []string
+	storeErr   error // of every access
+	writeErr   error // of writes
+	refuse     string
+	beforeSave func() // runs just before the store compares and swaps
+	die        Step
+}
+
+// killed is what a probe panics with: the process is gone.
+type killed struct{ at Step }
+
+func newWorld() *world {
+	const fields = FieldHash | FieldLocked
+	return &world{
+		os:     map[string]Credential{"admin": cred(hashBase), "user222": cred("$y$user")},
+		store:  map[string]Credential{"admin": held(cred(hashBase), fields), "user222": held(cred("$y$user"), fields)},
+		fields: fields,
+		memory: map[string]AccountMemory{},
+	}
+}
+
+func (w *world) reconciler() *Reconciler {
+	return &Reconciler{
+		Application: Application{Name: "conductor", Unit: "128T.service", Accounts: []string{"admin", "user222"}, Revision: "1"},
+		Accounts:    osSide{w}, Store: storeSide{w}, State: stateSide{w}, Lock: lock{}, Guard: guardSide{w}, Sessions: sessionSide{w},
+		CheckHash: func(hash string) error {
+			if hash == "" {
+				return errors.New("empty")
+			}
+			return nil
+		},
+		Now: func() time.Time { return epoch },
+		Probe: func(s Step) {
+			if s == w.die {
+				w.die = ""
+				panic(killed{s})
+			}
+		},
+	}
+}
+
+// reconcile runs once; it tells whether the process was killed on the way.
+func (w *world) reconcile(t *testing.T, req Request) (report Report, dead bool) {
+	t.Helper()
+	defer func() {
+		if k, ok := recover().(killed); ok {
+			t.Logf("killed at %s", k.at)
+			dead = true
+		}
+	}()
+	r := w.reconciler()
+	report, err := r.Reconcile(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.EndSessions(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return report, false
+}
+
+func (w *world) start(t *testing.T) *world {
+	t.Helper()
+	w.reconcile(t, Request{})
+	w.events = nil
+	return w
+}
+
+func (w *world) passwd(t *testing.T, name, hash string) {
+	t.Helper()
+	w.os[name] = w.os[name].With(cred(hash), FieldsPassword)
+	change := Change{Account: name, OS: w.os[name], Origin: Origin{At: epoch, SeenBy: SeenByPAM, By: "root", UID: new(int), Program: "passwd"}}
+	if err := w.reconciler().Announce(t.Context(), change); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) both(t *testing.T, name, hash string) {
+	t.Helper()
+	if os, store := w.os[name].Hash, w.store[name].Hash; os != hash || store != hash {
+		t.Errorf("%s: OS holds %q and the store %q, want %q", name, os, store, hash)
+	}
+}
+
+func (w *world) actions() (out []string) {
+	for _, e := range w.events {
+		out = append(out, e.Action)
+	}
+	return out
+}
+
+// TestCrashAtEveryStep kills the process after each step of a plan; run again, it
+// must end where it would have ended, with sessions ended and everything audited.
+func TestCrashAtEveryStep(t *testing.T) {
+	scenes := map[string]struct {
+		prepare func(*testing.T, *world)
+		want    string
+	}{
+		"adopt a proven change": {func(t *testing.T, w *world) { w.passwd(t, "admin", hashNew) }, hashNew},
+		"adopt a noticed one":   {func(_ *testing.T, w *world) { w.os["admin"] = cred(hashNew) }, hashNew},
+		"apply":                 {func(_ *testing.T, w *world) { w.store["admin"] = held(cred(hashApp), w.fields) }, hashApp},
+		"adopt again": {func(t *testing.T, w *world) {
+			w.passwd(t, "admin", hashNew)
+			w.reconcile(t, Request{})
+			w.store["admin"] = held(cred(hashBase), w.fields)
+		}, hashNew},
+		"drain a pending change": {func(t *testing.T, w *world) {
+			w.passwd(t, "admin", hashNew)
+			w.storeErr = fmt.Errorf("%w: %w", ErrUnavailable, syscall.EROFS)
+			w.reconcile(t, Request{})
+			w.storeErr = nil
+		}, hashNew},
+	}
+	for name, scene := range scenes {
+		for _, step := range Steps {
+			t.Run(name+"/"+string(step), func(t *testing.T) {
+				w := newWorld().start(t)
+				scene.prepare(t, w)
+				w.die = step
+				w.reconcile(t, Request{})
+				w.die = ""
+				w.reconcile(t, Request{Force: true})
+				w.both(t, "admin", scene.want)
+				w.both(t, "user222", "$y$user")
+				m := w.memory["admin"]
+				if m.Open != nil || m.Baseline.OS.Hash != scene.want {
+					t.Errorf("not settled: %+v", m)
+				}
+				if len(w.logouts) > 0 || len(w.guarded) > 0 {
+					t.Errorf("left over: logouts %v, guard %v", w.logouts, w.guarded)
+				}
+				if len(w.events) == 0 || scene.want == hashNew && !slices.ContainsFunc(m.Record, func(e Entry) bool { return e.OS.Hash == hashBase }) {
+					t.Errorf("events %v, record %v", w.actions(), m.Record)
+				}
+			})
+		}
+	}
+}
+
+func TestPendingGuardsAndDrains(t *testing.T) {
+	w := newWorld().start(t)
+	w.passwd(t, "admin", hashNew)
+	w.writeErr = fmt.Errorf("cannot write: %w: %w", ErrUnavailable, syscall.EROFS)
+	report, _ := w.reconcile(t, Request{})
+	o, _ := report.For("admin")
+	if o.State != Pending || o.Reason != "store: read-only file system" {
+		t.Errorf("got %s, %q", o.State, o.Reason)
+	}
+	if !slices.Equal(w.guarded, []string{"admin"}) || !slices.Equal(w.ended, []string{"admin"}) {
+		t.Errorf("guard %v, sessions ended %v", w.guarded, w.ended)
+	}
+	before := len(w.events)
+	w.reconcile(t, Request{})
+	if len(w.events) != before {
+		t.Errorf("a retry that changed nothing was audited: %v", w.actions())
+	}
+	w.writeErr = nil
+	w.reconcile(t, Request{})
+	w.both(t, "admin", hashNew)
+	if len(w.guarded) != 0 || len(w.ended) != 1 {
+		t.Errorf("guard %v, sessions ended %v", w.guarded, w.ended)
+	}
+}
+
+func TestRefusedIsAConflictAndNotGuarded(t *testing.T) {
+	w := newWorld().start(t)
+	w.passwd(t, "admin", hashNew)
+	w.refuse = "longer than 72 bytes"
+	report, _ := w.reconcile(t, Request{})
+	if o, _ := report.For("admin"); o.State != Conflict || o.Reason != "longer than 72 bytes" {
+		t.Errorf("got %+v", o)
+	}
+	if len(w.guarded) != 0 {
+		t.Errorf("guarded for %v", w.guarded)
+	}
+	w.refuse = ""
+	w.reconcile(t, Request{Evidence: Evidence{Prefer: OSSide}})
+	w.both(t, "admin", hashNew)
+}
+
+func TestChangesByOthersThanRootDoNotGuard(t *testing.T) {
+	w := newWorld().start(t)
+	w.os["admin"] = cred(hashNew)
+	uid := 1000
+	change := Change{Account: "admin", OS: w.os["admin"], Origin: Origin{At: epoch, SeenBy: SeenByPAM, UID: &uid}}
+	if err := w.reconciler().Announce(t.Context(), change); err != nil {
+		t.Fatal(err)
+	}
+	w.storeErr = ErrUnavailable
+	w.reconcile(t, Request{})
+	if len(w.guarded) != 0 || w.memory["admin"].Open.State != Pending {
+		t.Errorf("guard %v, open %+v", w.guarded, w.memory["admin"].Open)
+	}
+}
+
+// TestAnnouncementAfterTheWatch: the watch settles the change before PAM's word
+// arrives; the record is completed and the sessions end all the same.
+func TestAnnouncementAfterTheWatch(t *testing.T) {
+	w := newWorld().start(t)
+	w.os["admin"] = cred(hashNew)
+	w.reconcile(t, Request{Origin: Origin{SeenBy: SeenByWatch, At: epoch}})
+	if len(w.ended) != 0 {
+		t.Errorf("a noticed change ended sessions of %v", w.ended)
+	}
+	w.passwd(t, "admin", hashNew)
+	w.reconcile(t, Request{Force: true})
+	if m := w.memory["admin"]; m.LastChange.SeenBy != SeenByPAM || m.Open != nil {
+		t.Errorf("got %+v", m)
+	}
+	if !slices.Equal(w.ended, []string{"admin"}) || !slices.Equal(w.actions(), []string{"adopted", "attributed", "logged-out"}) {
+		t.Errorf("ended %v, audit %v", w.ended, w.actions())
+	}
+}
+
+// TestStoreMovesWhileWeWork: the application writes between our look and our write.
+func TestStoreMovesWhileWeWork(t *testing.T) {
+	w := newWorld().start(t)
+	w.passwd(t, "admin", hashNew)
+	w.beforeSave = func() { w.beforeSave, w.store["admin"] = nil, held(cred(hashApp), w.fields) }
+	w.reconcile(t, Request{})
+	w.both(t, "admin", hashNew)
+	if m := w.memory["admin"]; !slices.ContainsFunc(m.Record, func(e Entry) bool { return e.Store.Hash == hashApp && e.Lost }) {
+		t.Errorf("the application's value is not on record: %+v", m.Record)
+	}
+}
+
+func TestAlarmAfterThreeWriteBacks(t *testing.T) {
+	w := newWorld().start(t)
+	w.passwd(t, "admin", hashNew)
+	w.reconcile(t, Request{})
+	for range 4 {
+		w.store["admin"] = held(cred(hashBase), w.fields)
+		w.reconcile(t, Request{})
+		w.both(t, "admin", hashNew)
+	}
+	alarms := 0
+	for _, a := range w.actions() {
+		if a == "alarm" {
+			alarms++
+		}
+	}
+	if alarms != 1 {
+		t.Errorf("%d alarms in %v", alarms, w.actions())
+	}
+}
+
+func TestUnchangedReadsNothing(t *testing.T) {
+	w := newWorld().start(t)
+	w.reconcile(t, Request{})
+	report, _ := w.reconcile(t, Request{})
+	if !report.Unchanged {
+		t.Error("looked at every account although neither side moved")
+	}
+}
+
+func TestDryRunWritesNothing(t *testing.T) {
+	w := newWorld().start(t)
+	w.os["admin"] = cred(hashNew)
+	report, _ := w.reconcile(t, Request{DryRun: true})
+	if o, _ := report.For("admin"); o.Verdict != VerdictAdopt || !o.WritesDB || o.WritesOS {
+		t.Errorf("got %+v", o)
+	}
+	if w.store["admin"].Hash != hashBase || len(w.events) != 0 {
+		t.Error("a dry run wrote")
+	}
+}
+
+// The sides of the world.
+
+type (
+	osSide      struct{ *world }
+	storeSide   struct{ *world }
+	stateSide   struct{ *world }
+	guardSide   struct{ *world }
+	sessionSide struct{ *world }
+	lock        struct{}
+)
+
+func (o osSide) Revision(context.Context) (string, error) { return fmt.Sprint(o.os), nil }
+
+func (o osSide) Read(_ context.Context, names []string) (OSSnapshot, error) {
+	s := OSSnapshot{Revision: fmt.Sprint(o.os), Accounts: map[string]Account{}}
+	for _, n := range names {
+		if c, ok := o.os[n]; ok {
+			s.Accounts[n] = Account{Name: n, UID: 1000, Credential: c}
+		}
+	}
+	return s, nil
+}
+
+func (o osSide) Write(_ context.Context, writes []Write) (map[string]error, error) {
+	return swap(o.os, writes, AllFields), nil
+}
+
+func swap(side map[string]Credential, writes []Write, fields Fields) map[string]error {
+	failed := map[string]error{}
+	for _, w := range writes {
+		if !w.Create && !Equal(side[w.Name], w.Expect, fields) {
+			failed[w.Name] = ErrChanged
+			continue
+		}
+		side[w.Name] = side[w.Name].With(w.Want, fields)
+	}
+	return failed
+}
+
+func (s storeSide) Capabilities() Capabilities { return Capabilities{Fields: s.fields} }
+func (s storeSide) Revision(context.Context) (string, error) {
+	return fmt.Sprint(s.store), s.storeErr
+}
+
+func (s storeSide) Read(_ context.Context, names []string) (StoreSnapshot, error) {
+	snap := StoreSnapshot{Revision: fmt.Sprint(s.store), Records: map[string]StoreRecord{}}
+	for _, n := range names {
+		if c, ok := s.store[n]; ok {
+			snap.Records[n] = StoreRecord{Credential: c}
+		}
+	}
+	return snap, s.storeErr
+}
+
+func (s storeSide) Write(_ context.Context, writes []Write) (map[string]error, error) {
+	if err := errors.Join(s.storeErr, s.writeErr); err != nil {
+		return nil, cmpErr(s.writeErr, s.storeErr)
+	}
+	if s.beforeSave != nil {
+		s.beforeSave()
+	}
+	if s.refuse != "" {
+		failed := map[string]error{}
+		for _, w := range writes {
+			failed[w.Name] = &RefusedError{Reason: s.refuse}
+		}
+		return failed, nil
+	}
+	return swap(s.store, writes, s.fields), nil
+}
+
+func (s storeSide) Watch(context.Context) (<-chan struct{}, error) { return nil, nil }
+func (s storeSide) Close() error                                   { return nil }
+
+func (s stateSide) Load(context.Context, string, []string) (Memory, error) {
+	m := Memory{Accounts: map[string]AccountMemory{}, Synced: s.synced}
+	for n, a := range s.memory {
+		m.Accounts[n] = a
+	}
+	return m, nil
+}
+
+func (s stateSide) Journal(_ context.Context, _ string, changes []Change) error {
+	s.synced = Revisions{}
+	for _, c := range changes {
+		m := s.memory[c.Account]
+		m.Open = &c
+		s.memory[c.Account] = m
+	}
+	return nil
+}
+
+func (s stateSide) Commit(_ context.Context, _ string, transitions []Transition) error {
+	s.synced = Revisions{}
+	for _, t := range transitions {
+		m := s.memory[t.Account]
+		if t.Baseline != nil {
+			m.Baseline = t.Baseline
+		}
+		m.Open = t.Open
+		m.Record = slices.Concat(Record(t.Displaced), m.Record).Trim(epoch)
+		if t.Origin != nil {
+			m.LastChange = t.Origin
+		}
+		m.WriteBacks++
+		if !t.WriteBack {
+			m.WriteBacks = 0
+		}
+		s.memory[t.Account] = m
+		if t.Event != nil {
+			s.events = append(s.events, *t.Event)
+		}
+		if t.Logout != nil {
+			l := *t.Logout
+			l.ID = int64(len(s.logouts) + 1)
+			s.logouts = append(s.logouts, l)
+		}
+	}
+	return nil
+}
+
+func (s stateSide) Mark(_ context.Context, _ string, at Revisions) error { s.synced = at; return nil }
+func (s stateSide) Record(_ context.Context, e Event) error {
+	s.events = append(s.events, e)
+	return nil
+}
+func (s stateSide) Logouts(context.Context, string) ([]Logout, error) {
+	return slices.Clone(s.logouts), nil
+}
+
+func (s stateSide) LogoutDone(_ context.Context, id int64, e Event) error {
+	s.logouts = slices.DeleteFunc(s.logouts, func(l Logout) bool { return l.ID == id })
+	s.events = append(s.events, e)
+	return nil
+}
+
+func (g guardSide) Set(_ context.Context, _ string, accounts []string) error {
+	g.guarded = accounts
+	return nil
+}
+
+func (s sessionSide) End(_ context.Context, a Account, _ string) ([]Session, []Session, error) {
+	s.ended = append(s.ended, a.Name)
+	return nil, nil, nil
+}
+
+func (lock) Acquire(context.Context) (Lease, error) { return lock{}, nil }
+func (lock) Extend() error                          { return nil }
+func (lock) Release()                               {}

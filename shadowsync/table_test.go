@@ -1,0 +1,67 @@
+package shadowsync
+
+import "testing"
+
+// TestMergeTable is the decision table of the design, a row a case: what a
+// reader should expect, where TestMergeInvariants says what must never happen.
+func TestMergeTable(t *testing.T) {
+	const fields = FieldHash | FieldLocked
+	base := Baseline{OS: cred(hashBase), Store: held(cred(hashBase), fields)}
+	old := Record{{Baseline: Baseline{OS: cred(hashOld), Store: held(cred(hashOld), fields)}}}
+	proven := &Change{State: Queued, Verdict: VerdictAdopt, OS: cred(hashNew), Origin: Origin{SeenBy: SeenByPAM, At: epoch}}
+	pending := &Change{State: Pending, Verdict: VerdictPending, OS: cred(hashNew), Origin: Origin{SeenBy: SeenByPAM, At: epoch}}
+
+	for _, c := range []struct {
+		name      string
+		os, store Credential
+		change    func(*Input)
+		want      Verdict
+		wantOS    string
+		wantStore string
+	}{
+		{"same, same", cred(hashBase), cred(hashBase), nil, VerdictNothing, hashBase, hashBase},
+		{"moved, same: adopt", cred(hashNew), cred(hashBase), nil, VerdictAdopt, hashNew, hashNew},
+		{"same, moved: apply", cred(hashBase), cred(hashApp), nil, VerdictApply, hashApp, hashApp},
+		{"same, moved to what may not reach the OS", cred(hashBase), cred(hashApp), func(in *Input) { in.Refusal = "uid 0" }, VerdictConflict, hashBase, hashApp},
+		{"same, moved back: adopt again", cred(hashBase), cred(hashOld), nil, VerdictAdoptAgain, hashBase, hashBase},
+		{"moved, moved back: adopt the new one", cred(hashNew), cred(hashOld), nil, VerdictAdoptAgain, hashNew, hashNew},
+		{"moved to the same value: agree", cred(hashNew), cred(hashNew), nil, VerdictAgree, hashNew, hashNew},
+		{"moved to different values: hold", cred(hashNew), cred(hashApp), nil, VerdictConflict, hashNew, hashApp},
+		{"the same, proven by PAM: os", cred(hashNew), cred(hashApp), func(in *Input) { in.Open = proven }, VerdictAdopt, hashNew, hashNew},
+		{"the same, rule store", cred(hashNew), cred(hashApp), func(in *Input) { in.Policy.Conflict = RuleStore }, VerdictApply, hashApp, hashApp},
+		{"the same, rule newest without times: hold", cred(hashNew), cred(hashApp), func(in *Input) { in.Policy.Conflict = RuleNewest }, VerdictConflict, hashNew, hashApp},
+		{"a person prefers the store", cred(hashNew), cred(hashApp), func(in *Input) { in.Evidence.Prefer = StoreSide }, VerdictApply, hashApp, hashApp},
+		{"deleted password is not carried over", cred(""), cred(hashBase), nil, VerdictConflict, "", hashBase},
+		{"live change back to an older value: adopt", cred(hashOld), cred(hashBase), nil, VerdictAdopt, hashOld, hashOld},
+		{"one account older at boot: adopt", cred(hashOld), cred(hashBase), func(in *Input) { in.Evidence.AtBoot = true }, VerdictAdopt, hashOld, hashOld},
+		{"image rollback: the newer value holds", cred(hashOld), cred(hashBase), func(in *Input) { in.Evidence = Evidence{AtBoot: true, WentBack: true} }, VerdictRollback, hashBase, hashBase},
+		{"image rollback, rule os", cred(hashOld), cred(hashBase), func(in *Input) {
+			in.Evidence, in.Policy.Rollback = Evidence{AtBoot: true, WentBack: true}, RuleOS
+		}, VerdictRollback, hashOld, hashOld},
+		{"the application rewrote the OS: put back", cred(hashOld), cred(hashBase), func(in *Input) { in.Evidence.Writer = WriterApplication }, VerdictAdoptAgain, hashBase, hashBase},
+		{"the application cleared must-change: put back", cred(hashBase, today), cred(hashBase), func(in *Input) {
+			in.Baseline = &Baseline{OS: cred(hashBase, mustChange), Store: base.Store}
+			in.Evidence.Writer = WriterApplication
+		}, VerdictAdoptAgain, hashBase, hashBase},
+		{"the application rewrote the OS over a pending change", cred(hashBase), cred(hashBase), func(in *Input) {
+			in.Open, in.Evidence.Settling = pending, true
+		}, VerdictAdoptAgain, hashNew, hashNew},
+		{"pending and the store still down", cred(hashNew), cred(hashBase), func(in *Input) {
+			in.Open, in.Fault = pending, &StoreFault{Reason: "store: down"}
+		}, VerdictPending, hashNew, hashBase},
+		{"a format that the application cannot verify", cred(hashNew), cred(hashBase), func(in *Input) { in.Formats = Formats{"$6$"} }, VerdictNeedsLogin, hashNew, hashBase},
+		{"lock mark alone", cred(hashBase, locked), cred(hashBase), nil, VerdictAdopt, hashBase, hashBase},
+		{"what the store cannot hold", cred(hashBase, maxDays), cred(hashBase), nil, VerdictAgree, hashBase, hashBase},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			in := Input{OS: &c.os, Store: ptr(held(c.store, fields)), Fields: fields, Baseline: &base, Record: old, Today: 20500}
+			if c.change != nil {
+				c.change(&in)
+			}
+			d := Merge(in)
+			if d.Verdict != c.want || d.OS.Hash != c.wantOS || d.Store.Hash != c.wantStore {
+				t.Errorf("got %s\nwant %s, os %q, store %q", showDecision(d), c.want, c.wantOS, c.wantStore)
+			}
+		})
+	}
+}
