@@ -1,0 +1,227 @@
+// Package config reads the configuration file, /etc/shadowsync/shadowsync.toml.
+//
+// It promises that what it returns is complete and sane: defaults are filled in,
+// unknown keys are errors that name the key, and every name can be used as a file
+// name, unit name or account name without further checks.
+package config
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// DefaultPath is where the configuration is unless --config says otherwise.
+const DefaultPath = "/etc/shadowsync/shadowsync.toml"
+
+// maxSize bounds the file: a hundred thousand account names fit.
+const maxSize = 8 << 20
+
+// Config is the whole configuration.
+type Config struct {
+	Node         Node          `toml:"node"`
+	Guard        Guard         `toml:"guard"`
+	Settle       Settle        `toml:"settle"`
+	Protected    Protected     `toml:"protected"`
+	Applications []Application `toml:"application"`
+
+	// Revision identifies the file's content.
+	Revision string `toml:"-"`
+}
+
+// Node names this machine as an appliance's prompt does: user@name.asset.
+type Node struct {
+	Name  string `toml:"name"`
+	Asset string `toml:"asset"`
+}
+
+// Guard is the restart guard's configuration.
+type Guard struct {
+	// Limit is how long a pending change may hold back a unit: 1s to 24h, default 10m; 0s turns the guard off.
+	Limit Duration `toml:"limit"`
+}
+
+// Settle is how long after its start an application is watched for writing old values back.
+type Settle struct {
+	Time Duration `toml:"time"` // 0s to 1h, default 60s
+}
+
+// Protected are the groups whose members' OS side a store may not change.
+type Protected struct {
+	Groups []string `toml:"groups"` // default sudo, wheel
+}
+
+// Application is a systemd unit, its store and the accounts it manages.
+type Application struct {
+	Name       string            `toml:"name"`
+	Unit       string            `toml:"unit"`
+	Accounts   []string          `toml:"accounts"`
+	Conflict   shadowsync.Rule   `toml:"conflict"`
+	Rollback   shadowsync.Rule   `toml:"rollback"`
+	Start      StartPolicy       `toml:"start"`
+	TrustStore bool              `toml:"trust_store"`
+	Rules      map[string]string `toml:"rules"` // account -> conflict rule
+	Store      map[string]any    `toml:"store"`
+}
+
+// StartPolicy says what happens to a start while a change cannot be merged.
+type StartPolicy string
+
+// The start policies: an appliance that stays down over a password is worse, so start is the default.
+const (
+	StartAnyway StartPolicy = "start"
+	StartRefuse StartPolicy = "refuse"
+)
+
+// Duration is a time.Duration written as "10m" or "60s".
+type Duration time.Duration
+
+// UnmarshalText reads a duration as time.ParseDuration does.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	*d = Duration(v)
+	return err
+}
+
+// MarshalText writes the duration as UnmarshalText reads it.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// ErrNotFound: there is no configuration file.
+var ErrNotFound = errors.New("no configuration")
+
+// Load reads the file at path beneath the root directory. The file must belong
+// to root and be writable by nobody else: it says whose passwords go where.
+func Load(root, path string) (*Config, error) {
+	full := filepath.Join(root, path)
+	data, err := read(full)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("cannot read %s: %w", path, ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	c, err := Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	return c, nil
+}
+
+func read(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return nil, err
+	}
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
+		return nil, errors.New("not a regular file")
+	case st.Uid != uint32(os.Geteuid()) && st.Uid != 0, st.Mode&0o022 != 0:
+		return nil, errors.New("must belong to root and be writable by nobody else")
+	case st.Size > maxSize:
+		return nil, fmt.Errorf("larger than %d MiB", maxSize>>20)
+	}
+	return io.ReadAll(io.LimitReader(f, maxSize))
+}
+
+// Parse reads a configuration from its text.
+func Parse(data []byte) (*Config, error) {
+	c := Config{
+		Guard:     Guard{Limit: Duration(10 * time.Minute)},
+		Settle:    Settle{Time: Duration(time.Minute)},
+		Protected: Protected{Groups: []string{"sudo", "wheel"}},
+	}
+	meta, err := toml.NewDecoder(bytes.NewReader(data)).Decode(&c)
+	if err != nil {
+		var pe toml.ParseError
+		if errors.As(err, &pe) {
+			return nil, fmt.Errorf("line %d: %s", pe.Position.Line, pe.Message)
+		}
+		return nil, err
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		return nil, fmt.Errorf("unknown key %q", unknown[0])
+	}
+	for i := range c.Applications {
+		c.Applications[i].fill()
+	}
+	sum := sha256.Sum256(data)
+	c.Revision = hex.EncodeToString(sum[:])
+	return &c, c.validate()
+}
+
+func (a *Application) fill() {
+	if a.Name == "" {
+		a.Name = strings.TrimSuffix(a.Unit, ".service")
+	}
+	if a.Start == "" {
+		a.Start = StartAnyway
+	}
+	if a.Store == nil {
+		a.Store = map[string]any{}
+	}
+	if _, ok := a.Store["driver"]; !ok {
+		a.Store["driver"] = "sqlite"
+	}
+}
+
+// Driver is the name of the application's store driver.
+func (a Application) Driver() string {
+	name, _ := a.Store["driver"].(string)
+	return name
+}
+
+// Domain is the application in the domain's terms.
+func (a Application) Domain(revision string) shadowsync.Application {
+	policy := shadowsync.Policy{Conflict: a.Conflict, Rollback: a.Rollback}
+	d := shadowsync.Application{
+		Name: a.Name, Unit: a.Unit, Accounts: a.Accounts, Policy: policy, TrustStore: a.TrustStore, Revision: revision,
+	}
+	if len(a.Rules) > 0 {
+		d.Policies = make(map[string]shadowsync.Policy, len(a.Rules))
+	}
+	for account, rule := range a.Rules {
+		p := policy
+		p.Conflict = shadowsync.Rule(rule)
+		d.Policies[account] = p
+	}
+	return d
+}
+
+// Application finds an application by its unit, with or without ".service".
+func (c *Config) Application(unit string) (Application, bool) {
+	for _, a := range c.Applications {
+		if a.Unit == unit || a.Unit == unit+".service" {
+			return a, true
+		}
+	}
+	return Application{}, false
+}
+
+// Managing finds the application that manages an account.
+func (c *Config) Managing(account string) (Application, bool) {
+	for _, a := range c.Applications {
+		for _, name := range a.Accounts {
+			if name == account {
+				return a, true
+			}
+		}
+	}
+	return Application{}, false
+}

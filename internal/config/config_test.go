@@ -1,0 +1,100 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+const smallest = `
+[node]
+name  = "node1"
+asset = "conductor"
+
+[[application]]
+name     = "conductor"
+unit     = "128T.service"
+accounts = ["admin", "user222"]
+
+[application.store]
+driver   = "json"
+path     = "/var/lib/128technology/user-running.json"
+users    = "/datastore/config/authority/router/0/user"
+name     = "name"
+password = "password"
+`
+
+func TestParse(t *testing.T) {
+	c, err := Parse([]byte(smallest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Node.Asset != "conductor" || time.Duration(c.Guard.Limit) != 10*time.Minute || len(c.Revision) != 64 {
+		t.Errorf("got %+v", c)
+	}
+	a, ok := c.Managing("user222")
+	if !ok || a.Unit != "128T.service" || a.Driver() != "json" || a.Start != StartAnyway {
+		t.Errorf("got %+v", a)
+	}
+	if _, ok := c.Application("128T"); !ok {
+		t.Error("a unit is not found without its suffix")
+	}
+}
+
+func TestDefaultStoreIsEmbedded(t *testing.T) {
+	c, err := Parse([]byte("[[application]]\nunit='x.service'\naccounts=['a']\nrules={a='os'}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := c.Applications[0]; a.Driver() != "sqlite" || a.Name != "x" || a.Domain("r").Policies["a"].Conflict != shadowsync.RuleOS {
+		t.Errorf("got %+v", a)
+	}
+}
+
+func TestParseNamesTheFault(t *testing.T) {
+	for text, want := range map[string]string{
+		"[[application]]\nunit='x.service'\naccounts=['a']\ncolour='red'": `unknown key "application.colour"`,
+		"[node\n": "line 2",
+		"[[application]]\nunit='../x.service'\naccounts=['a']":                                                 "name must be",
+		"[[application]]\nname='x'\nunit='x.mount'\naccounts=['a']":                                            "not the name of a service unit",
+		"[[application]]\nunit='x.service'\naccounts=[]":                                                       "names nobody",
+		"[[application]]\nunit='x.service'\naccounts=['a\\nb']":                                                "not an account name",
+		"[[application]]\nunit='x.service'\naccounts=[\"a\\nb\"]":                                              "not an account name",
+		"[[application]]\nunit='x.service'\naccounts=['a']\n[[application]]\nunit='y.service'\naccounts=['a']": `managed by "x" already`,
+		"[[application]]\nunit='x.service'\naccounts=['a']\nconflict='maybe'":                                  "must be os, store, newest or hold",
+		"[guard]\nlimit='48h'": "guard.limit",
+		"[settle]\ntime='1'":   "missing unit",
+	} {
+		_, err := Parse([]byte(text))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestLoadTrustsRootOnly(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "c.toml")
+	if err := os.WriteFile(path, []byte(smallest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(dir, "c.toml"); err != nil {
+		t.Error(err)
+	}
+	if err := os.Chmod(path, 0o622); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(dir, "c.toml"); err == nil {
+		t.Error("took a file that others may write")
+	}
+	if err := os.Symlink(path, filepath.Join(dir, "link.toml")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(dir, "link.toml"); err == nil {
+		t.Error("followed a symbolic link")
+	}
+}
