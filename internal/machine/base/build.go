@@ -45,6 +45,8 @@ Storage=persistent
 SystemMaxUse=128M
 RateLimitIntervalSec=0
 EOF
+# pam_env complains at each login while this is missing.
+: >/etc/default/locale
 # Tests give wrong passwords from one address, many at a time, on purpose.
 printf 'MaxStartups 200\nUseDNS no\n' >/etc/ssh/sshd_config.d/machine.conf
 if sshd -T -o PerSourcePenalties=no >/dev/null 2>&1; then
