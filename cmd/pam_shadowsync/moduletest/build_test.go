@@ -64,7 +64,7 @@ func newBuild(parent, name string, flags []string) (build, error) {
 		err = compile(store, append(slices.Clone(sanitizeOnly(flags)), "-fPIC", "-shared", "testdata/fakestore.c"))
 	}
 	if err == nil {
-		err = compile(b.host, append(slices.Clone(sanitizeOnly(flags)), "testdata/host.c"))
+		err = compile(b.host, append(slices.Clone(sanitizeOnly(flags)), "-rdynamic", "testdata/host.c"))
 	}
 	if err != nil {
 		return b, err

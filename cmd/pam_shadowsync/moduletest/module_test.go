@@ -1,6 +1,7 @@
 package moduletest
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,6 +93,7 @@ func TestAnswerIsShown(t *testing.T) {
 		"cut string":         {`{"message":"shadowsync: a`, []string{queued}},
 		"cut object":         {answerOf(persisted)[:len(answerOf(persisted))-1], []string{queued}},
 		"something after":    {answerOf(persisted) + "x", []string{queued}},
+		"beyond 4 KiB":       {answerOf(persisted) + strings.Repeat(" ", 5000), []string{queued}},
 		"twice":              {answerOf(persisted) + answerOf(persisted), []string{queued}},
 		"another member":     {`{"message":"` + persisted + `","more":1}`, []string{queued}},
 		"other member first": {`{"a":"","message":"` + persisted + `"}`, []string{queued}},
@@ -153,6 +155,14 @@ func untilClosed(conn int) {
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline) && events[0].Revents == 0; {
 		unix.Poll(events, int(time.Until(deadline).Milliseconds()))
 	}
+}
+
+// Sending to a peer that is gone is one more way of getting no answer, and never a signal to the host.
+func TestPeerClosesBeforeRequest(t *testing.T) {
+	inBothBuilds(t, func(t *testing.T, b build, dir string) {
+		serve(t, listen(t, dir, 5, 0), func(int) {})
+		wantSaid(t, run(t, b, dir, scene{token: "secret", options: []string{"slow"}}), queued)
+	})
 }
 
 func TestPeerSendsDescriptors(t *testing.T) {
@@ -270,6 +280,9 @@ func TestMisfortunes(t *testing.T) {
 				var got request
 				serve(t, listen(t, dir, 5, 0), func(conn int) {
 					got, _ = receive(conn)
+					if strings.Contains(c.misfortune, "std") {
+						wantNoStd(t, conn)
+					}
 					unix.Sendto(conn, []byte(answerOf(persisted)), unix.MSG_NOSIGNAL, nil)
 				})
 				wantSaid(t, run(t, b, dir, scene{token: "secret", misfortune: c.misfortune}), c.want...)
@@ -277,6 +290,20 @@ func TestMisfortunes(t *testing.T) {
 					t.Errorf("token attached: %v, want %v", got.hasToken, c.attached)
 				}
 			})
+		}
+	}
+}
+
+// wantNoStd checks that the host at the other end, which closed its standard descriptors, has none of the module's there.
+func wantNoStd(t *testing.T, conn int) {
+	peer, err := unix.GetsockoptUcred(conn, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for fd := range 3 {
+		if target, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", peer.Pid, fd)); err == nil {
+			t.Errorf("the host's descriptor %d is %s", fd, target)
 		}
 	}
 }

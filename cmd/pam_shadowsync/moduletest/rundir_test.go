@@ -194,8 +194,8 @@ func TestMarkIsNotRootsFile(t *testing.T) {
 				prepare(t, dir)
 				serve(t, listen(t, dir, 5, 0), untilClosed)
 				wantSaid(t, run(t, b, dir, scene{token: "secret"}), queued)
-				if text, err := os.ReadFile(filepath.Join(dir, "target")); err == nil && string(text) != managedList {
-					t.Error("the target of the link was written")
+				if info, err := os.Stat(filepath.Join(dir, "target")); err == nil && time.Since(info.ModTime()) > time.Hour {
+					t.Error("the target of the link was marked")
 				}
 			})
 		})

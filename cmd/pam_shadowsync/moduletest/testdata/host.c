@@ -1,7 +1,7 @@
 /*
  * A host program like passwd: runs pam_chauthtok on a private stack and reports on descriptor 3.
  *
- *     host CONFDIR USER CALLS [silent] [noconv] [failconv] [respond] [timer]
+ *     host CONFDIR USER CALLS [silent] [noconv] [failconv] [respond] [timer] [slow]
  *
  * Lines: "conv STYLE TEXT" for each message, then "result R" and "ms M" of the slowest call, "total M" of all,
  * "descriptors BEFORE AFTER". The signal dispositions must be as they were: it aborts if not.
@@ -14,10 +14,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
+#include <unistd.h>
 
-static bool failing, responding;
+static bool failing, responding, slow;
+
+/* Stands before libc's for the module too, so that a peer can be made to close between its connect and its send. */
+int connect(int fd, const struct sockaddr *address, socklen_t size)
+{
+	int result = (int)syscall(SYS_connect, fd, address, size);
+
+	if (slow)
+		usleep(100000);
+	return result;
+}
 
 static int converse(int count, const struct pam_message **messages, struct pam_response **responses, void *data)
 {
@@ -85,6 +98,7 @@ int main(int argc, char **argv)
 	for (int i = 4; i < argc; i++) {
 		flags |= strcmp(argv[i], "silent") == 0 ? (int)PAM_SILENT : 0;
 		failing |= strcmp(argv[i], "failconv") == 0;
+		slow |= strcmp(argv[i], "slow") == 0;
 		responding |= strcmp(argv[i], "respond") == 0;
 		if (strcmp(argv[i], "noconv") == 0)
 			conversation.conv = NULL;
