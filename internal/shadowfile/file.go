@@ -1,0 +1,261 @@
+package shadowfile
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// File is the shadow file beneath a root directory. It holds nothing open
+// between calls and may be used by several goroutines.
+type File struct {
+	root      string
+	protected []string
+}
+
+var _ shadowsync.Accounts = (*File)(nil)
+
+// Option changes how a File judges accounts.
+type Option func(*File)
+
+// ProtectGroups names the groups whose members are protected, in place of the
+// default: sudo and wheel.
+func ProtectGroups(names ...string) Option {
+	return func(f *File) { f.protected = names }
+}
+
+// Open returns the shadow file of the system that is mounted at root; empty
+// means "/". Nothing is opened yet.
+func Open(root string, options ...Option) *File {
+	f := &File{root: rootPath(root), protected: []string{"sudo", "wheel"}}
+	for _, set := range options {
+		set(f)
+	}
+	return f
+}
+
+func rootPath(root string) string {
+	if root == "" {
+		return "/"
+	}
+	return root
+}
+
+// Revision is the SHA-256 of the file, in hexadecimal.
+func (f *File) Revision(ctx context.Context) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	t, err := openTree(f.root)
+	if err != nil {
+		return "", err
+	}
+	defer t.close()
+	file, err := t.openShadow()
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	before, err := stat(file)
+	if err != nil {
+		return "", err
+	}
+	digest := sha256.New()
+	if err := copyStable(digest, file, before); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(digest.Sum(nil)), nil
+}
+
+// Read returns those of the named accounts that exist; nil names: all. An account
+// exists if passwd(5) has it and says that its password is in shadow(5), and
+// shadow(5) has it. One whose hash is in passwd(5), or in tcb's own files, is
+// therefore not here.
+func (f *File) Read(ctx context.Context, names []string) (shadowsync.OSSnapshot, error) {
+	none := shadowsync.OSSnapshot{}
+	if err := ctx.Err(); err != nil {
+		return none, err
+	}
+	t, err := openTree(f.root)
+	if err != nil {
+		return none, err
+	}
+	defer t.close()
+	file, content, err := t.readShadow()
+	if err != nil {
+		return none, err
+	}
+	defer file.Close()
+	known, err := readUsers(t, f.protected, nameFilter(names))
+	if err != nil {
+		return none, err
+	}
+	return shadowsync.OSSnapshot{Revision: revision(content), Accounts: accounts(content, known)}, nil
+}
+
+// nameFilter tells whether a name is among names; nil names: every one is.
+func nameFilter(names []string) func(string) bool {
+	if names == nil {
+		return func(string) bool { return true }
+	}
+	set := make(map[string]struct{}, len(names))
+	for _, name := range names {
+		set[name] = struct{}{}
+	}
+	return func(name string) bool { _, ok := set[name]; return ok }
+}
+
+func revision(content string) string {
+	digest := sha256.New()
+	io.WriteString(digest, content)
+	return hex.EncodeToString(digest.Sum(nil))
+}
+
+// accounts are the known users that have a line in content.
+func accounts(content string, known users) map[string]shadowsync.Account {
+	found := make(map[string]shadowsync.Account, len(known))
+	for _, e := range entries(content, known.has) {
+		if _, twice := found[e.name]; twice {
+			continue
+		}
+		// The texts are cut out of the content, which must not stay in memory for them.
+		e.name, e.password = strings.Clone(e.name), strings.Clone(e.password)
+		u := known[e.name]
+		found[e.name] = shadowsync.Account{
+			Name: e.name, UID: int(u.uid), Protected: u.protected, Credential: e.credential(),
+		}
+	}
+	return found
+}
+
+// has tells whether name is a user whose password is in shadow(5).
+func (u users) has(name string) bool { return u[name].shadowed }
+
+// Write replaces the accounts' lines in one replacement of the file, under the
+// locks. An account that is not there is left alone with ErrNoAccount, one that
+// differs from Expect in any field with ErrChanged. Values that cannot be a line
+// of shadow(5) are an error of the whole call. It waits for the locks until ctx ends;
+// the error then wraps shadowsync.ErrUnavailable and names the holder.
+//
+// After an error the file is as it was, unless the error says that the
+// replacement could not be made durable or that a lock could not be given back.
+func (f *File) Write(ctx context.Context, writes []shadowsync.Write) (left map[string]error, err error) {
+	for _, w := range writes {
+		if err := check(w); err != nil {
+			return nil, err
+		}
+	}
+	if len(writes) == 0 {
+		return nil, nil
+	}
+	t, err := openTree(f.root)
+	if err != nil {
+		return nil, err
+	}
+	defer t.close()
+	l, err := t.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, l.release()) }()
+	return f.write(l, writes)
+}
+
+// write does the work of Write; l proves that the file is locked.
+func (f *File) write(l *lock, writes []shadowsync.Write) (map[string]error, error) {
+	old, content, err := l.tree.readShadow()
+	if err != nil {
+		return nil, err
+	}
+	defer old.Close()
+	names := make([]string, len(writes))
+	for i, w := range writes {
+		names[i] = w.Name
+	}
+	known, err := readUsers(l.tree, f.protected, nameFilter(names))
+	if err != nil {
+		return nil, err
+	}
+	lines := slices.Collect(strings.Lines(content))
+	left, err := edit(lines, content, known, writes)
+	if err != nil || strings.Join(lines, "") == content {
+		return left, err
+	}
+	return left, l.replace(old, lines)
+}
+
+// edit puts the writes into the lines of content.
+func edit(lines []string, content string, known users, writes []shadowsync.Write) (map[string]error, error) {
+	first := make(map[string]int, len(writes))
+	for number, e := range entries(content, known.has) {
+		if _, twice := first[e.name]; !twice {
+			first[e.name] = number
+		}
+	}
+	left := map[string]error{}
+	for _, w := range writes {
+		number, ok := first[w.Name]
+		if !ok {
+			left[w.Name] = noAccount(known, w.Name)
+			continue
+		}
+		line, start := readLine(lines[number])
+		e, _ := parseEntry(line, start)
+		if e.credential() != w.Expect {
+			left[w.Name] = fmt.Errorf("%s: %w", w.Name, shadowsync.ErrChanged)
+			continue
+		}
+		changed, err := e.rewrite(lines[number], w.Want)
+		if err != nil {
+			return nil, err
+		}
+		lines[number] = changed
+	}
+	return left, nil
+}
+
+// noAccount says which of the conditions of Read an account misses.
+func noAccount(known users, name string) error {
+	u, ok := known[name]
+	switch {
+	case !ok:
+		return fmt.Errorf("%s: %w in passwd(5)", name, shadowsync.ErrNoAccount)
+	case !u.shadowed:
+		return fmt.Errorf("%s: %w in shadow(5): passwd(5) holds the password field itself", name, shadowsync.ErrNoAccount)
+	}
+	return fmt.Errorf("%s: %w in shadow(5)", name, shadowsync.ErrNoAccount)
+}
+
+// Unmanaged is a digest of the lines of all accounts but the managed ones.
+// Together with ImageIdentity it tells an image that was rolled back from one
+// account that was restored. Lines that glibc does not accept are left out:
+// pam_unix drops them whenever it changes a password.
+func (f *File) Unmanaged(ctx context.Context, managed []string) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	t, err := openTree(f.root)
+	if err != nil {
+		return "", err
+	}
+	defer t.close()
+	file, content, err := t.readShadow()
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	isManaged := nameFilter(slices.Concat([]string{}, managed))
+	digest := sha256.New()
+	lines := slices.Collect(strings.Lines(content))
+	for number := range entries(content, func(name string) bool { return !isManaged(name) }) {
+		io.WriteString(digest, strings.TrimSuffix(lines[number], "\n")+"\n")
+	}
+	return hex.EncodeToString(digest.Sum(nil)), nil
+}
