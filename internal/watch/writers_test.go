@@ -1,0 +1,124 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// inNamespace runs the present test in a mount namespace of its own.
+func inNamespace(t *testing.T) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), "WATCH_TEST_MOUNTS=1")
+	// Unshareflags makes the mounts private, so that nothing gets out.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+type writer struct {
+	pid           int
+	name, program string
+}
+
+// writersIn starts Writers, or skips the test where there are none.
+func writersIn(t *testing.T, folder string) <-chan writer {
+	t.Helper()
+	told := make(chan writer, 100)
+	match := func(name string) bool { return strings.HasPrefix(name, "shadow") }
+	err := Writers(t.Context(), folder, match, func(pid int, name string) {
+		comm, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
+		told <- writer{pid, name, strings.TrimSpace(string(comm))}
+	})
+	if errors.Is(err, ErrNoWriters) {
+		t.Skip(err)
+	}
+	must(t, err)
+	return told
+}
+
+func TestWritersTellsTheProgram(t *testing.T) {
+	folder := t.TempDir()
+	told := writersIn(t, folder)
+	// The child lives on for a moment, as usermod does after its rename.
+	cmd := exec.Command("/bin/sh", "-c", "exec 3>shadow+; echo x >&3; exec 3>&-; echo y >other; mv shadow+ shadow; sleep 0.2")
+	cmd.Dir = folder
+	must(t, cmd.Run())
+	select {
+	case w := <-told:
+		if w.pid != cmd.Process.Pid || w.program != "sh" || w.name != "shadow+" && w.name != "shadow" {
+			t.Errorf("told %+v, want pid %d", w, cmd.Process.Pid)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("not told within 5 s")
+	}
+	// This process's own writing is not told, nor are other names.
+	must(t, os.WriteFile(filepath.Join(folder, "shadow"), nil, 0o600))
+	select {
+	case w := <-told:
+		t.Errorf("told %+v", w)
+	case <-time.After(100 * time.Millisecond):
+	}
+}
+
+func TestWritersKeepsNoDescriptors(t *testing.T) {
+	folder := t.TempDir()
+	told := writersIn(t, folder)
+	before := descriptors(t)
+	cmd := exec.Command("/bin/sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 0; do for j in 1 2 3 4 5 6 7 8 9; do echo >other$i$j; done; done; echo >shadow; sleep 0.2")
+	cmd.Dir = folder
+	must(t, cmd.Run())
+	select {
+	case <-told:
+	case <-time.After(5 * time.Second):
+		t.Fatal("not told within 5 s")
+	}
+	if now := descriptors(t); now > before {
+		t.Errorf("%d descriptors, %d before", now, before)
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	return len(entries)
+}
+
+func TestWritersRefused(t *testing.T) {
+	err := Writers(t.Context(), filepath.Join(t.TempDir(), "none"), nil, nil)
+	if !errors.Is(err, ErrNoWriters) {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+	if os.Getuid() == 0 && !errors.Is(err, unix.ENOENT) {
+		t.Errorf("the cause is lost: %v", err)
+	}
+}
+
+func FuzzEachWriter(f *testing.F) {
+	f.Add([]byte{24, 0, 0, 0})
+	f.Add(make([]byte, 100))
+	f.Fuzz(func(t *testing.T, events []byte) {
+		for i := 16; i+4 <= len(events); i++ { // no descriptor of ours is to be closed
+			events[i] |= 0x80
+		}
+		eachWriter(events, func(int, string) { t.Error("told without a descriptor") })
+	})
+}
