@@ -1,0 +1,56 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// Fault is why a store as a whole cannot be used. Its text is the bare cause,
+// short and for people ("read-only file system"), because it is printed inside
+// a sentence that says the rest. errors.Is finds the kind and the cause in it.
+type Fault struct {
+	Kind   error // shadowsync.ErrUnavailable or shadowsync.ErrMalformed
+	Reason string
+	Cause  error // may be nil
+}
+
+func (f *Fault) Error() string { return f.Reason }
+
+// Unwrap gives the kind and the cause, down to the syscall.Errno.
+func (f *Fault) Unwrap() []error {
+	if f.Cause == nil {
+		return []error{f.Kind}
+	}
+	return []error{f.Kind, f.Cause}
+}
+
+// Malformed is the fault of a store whose content a person must look at.
+func Malformed(format string, args ...any) error {
+	return &Fault{Kind: shadowsync.ErrMalformed, Reason: fmt.Sprintf(format, args...)}
+}
+
+// Unavailable is the fault of a store that cannot be reached now. The reason is
+// the kernel's word where there is one, without the path that the caller knows. A cause
+// that is, or wraps, a fault is that fault.
+func Unavailable(cause error) error {
+	if fault := (*Fault)(nil); errors.As(cause, &fault) {
+		return fault
+	}
+	return &Fault{Kind: shadowsync.ErrUnavailable, Reason: reason(cause), Cause: cause}
+}
+
+func reason(cause error) string {
+	var errno syscall.Errno
+	switch {
+	case errors.As(cause, &errno):
+		return errno.Error()
+	case errors.Is(cause, context.DeadlineExceeded), errors.Is(cause, os.ErrDeadlineExceeded):
+		return "no answer in time"
+	}
+	return cause.Error()
+}

@@ -1,0 +1,117 @@
+package jsonfile
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/shadowsync/shadowsync/internal/store/safefile"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// attempts is how often a write begins anew because the file changed under it.
+const attempts = 3
+
+// Write implements shadowsync.CredentialStore. All accounts are written in one
+// replacement of the file. An account that already holds what is wanted, and was expected
+// to, is made durable.
+func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (map[string]error, error) {
+	for range attempts {
+		left, err := s.writeOnce(ctx, writes)
+		if !errors.Is(err, safefile.ErrMoved) {
+			return left, err
+		}
+	}
+	left := make(map[string]error, len(writes))
+	for _, w := range writes {
+		left[w.Name] = shadowsync.ErrChanged
+	}
+	return left, nil
+}
+
+func (s *Store) writeOnce(ctx context.Context, writes []shadowsync.Write) (map[string]error, error) {
+	names := make([]string, len(writes))
+	for i, w := range writes {
+		names[i] = w.Name
+	}
+	p, err := s.load(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	defer p.folder.Close()
+	s.sweep.Do(p.folder.Sweep)
+
+	edits, left := p.plan(writes)
+	switch {
+	case len(left) == len(writes):
+		return left, nil
+	case len(edits) == 0:
+		return left, p.folder.Sync(p.content)
+	}
+	return left, p.folder.Replace(p.content, apply(p.content.Data, edits))
+}
+
+// edit is a new value for a string of the file.
+type edit struct {
+	at    span
+	value string
+}
+
+// plan sorts the writes into edits and those left alone. What is in the file
+// already needs no edit, so that its spelling stays.
+func (p *page) plan(writes []shadowsync.Write) ([]edit, map[string]error) {
+	edits := make([]edit, 0, len(writes))
+	left := make(map[string]error)
+	done := make(map[string]bool, len(writes))
+	for _, w := range writes {
+		r, ok := p.records[w.Name]
+		err := r.check(w, ok)
+		if done[w.Name] {
+			err = shadowsync.ErrChanged // by the write before
+		}
+		done[w.Name] = true
+		switch value := w.Want.Password(); {
+		case err != nil:
+			left[w.Name] = err
+		case value != r.value:
+			edits = append(edits, edit{r.at, value})
+		}
+	}
+	slices.SortFunc(edits, func(a, b edit) int { return cmp.Compare(a.at.start, b.at.start) })
+	return edits, left
+}
+
+// check tells why a write cannot be done.
+func (r record) check(w shadowsync.Write, known bool) error {
+	value := w.Want.Password()
+	var scratch [256]byte
+	switch {
+	case !known && w.Create:
+		return &shadowsync.RefusedError{Reason: "the account is not in the store, and only the application can add it"}
+	case !known:
+		return shadowsync.ErrNoAccount
+	case r.at == (span{}):
+		return &shadowsync.RefusedError{Reason: "the account has no password in the store"}
+	case w.Create || !shadowsync.Equal(r.credential(), w.Expect, fields):
+		return shadowsync.ErrChanged
+	case !utf8.ValidString(value):
+		return &shadowsync.RefusedError{Reason: "the password field is not UTF-8"}
+	case len(appendQuoted(scratch[:0], value)) > maxPassword:
+		return &shadowsync.RefusedError{Reason: "the password field is too long"}
+	}
+	return nil
+}
+
+// apply returns data with the edits, which are in order.
+func apply(data []byte, edits []edit) []byte {
+	out := make([]byte, 0, len(data)+128*len(edits))
+	from := 0
+	for _, e := range edits {
+		out = append(out, data[from:e.at.start]...)
+		out = appendQuoted(out, e.value)
+		from = e.at.end
+	}
+	return append(out, data[from:]...)
+}

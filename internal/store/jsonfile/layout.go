@@ -1,0 +1,208 @@
+package jsonfile
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+)
+
+// layout is where in the file the accounts are.
+type layout struct {
+	users    []string // the tokens of a JSON pointer
+	name     string   // members of an account
+	password string
+}
+
+// record is an account that was asked for.
+type record struct {
+	value string // the password field
+	at    span   // the string that holds it; zero: the account has none
+}
+
+// parsePointer splits a JSON pointer (RFC 6901) into its tokens.
+func parsePointer(pointer string) ([]string, bool) {
+	if pointer == "" {
+		return nil, true
+	}
+	tokens := strings.Split(pointer, "/")
+	for i, token := range tokens {
+		rest := strings.NewReplacer("~0", "", "~1", "").Replace(token)
+		if strings.Contains(rest, "~") {
+			return nil, false
+		}
+		tokens[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(token)
+	}
+	return tokens[1:], tokens[0] == ""
+}
+
+// search is one way through a file.
+type search struct {
+	*scanner
+	layout
+	wanted map[string]bool
+	found  map[string]record
+}
+
+// locate finds the wanted accounts. The whole text must be JSON; beyond that
+// only the way to the accounts and the wanted accounts themselves must be as the
+// layout says: what else is in the file is the application's business.
+func (l layout) locate(data []byte, wanted map[string]bool) (map[string]record, error) {
+	look := search{scanner: &scanner{data: data}, layout: l, wanted: wanted, found: make(map[string]record, len(wanted))}
+	if err := look.begin(); err != nil {
+		return nil, err
+	}
+	if err := look.descend(l.users); err != nil {
+		return nil, err
+	}
+	return look.found, look.end()
+}
+
+// descend follows the pointer to the accounts.
+func (s *search) descend(tokens []string) error {
+	if len(tokens) == 0 {
+		return s.accounts()
+	}
+	at, seen := s.at, 0
+	visit := func(match bool) error {
+		if !match {
+			_, err := s.skip()
+			return err
+		}
+		if seen++; seen > 1 {
+			return s.fail(s.at, "the member %q is there twice", tokens[0])
+		}
+		return s.descend(tokens[1:])
+	}
+	var err error
+	switch s.peek() {
+	case '{':
+		err = s.object(func(key span) error { return visit(s.means(key, tokens[0])) })
+	case '[':
+		err = s.list(func(i int) error { return visit(strconv.Itoa(i) == tokens[0]) })
+	}
+	if err == nil && seen == 0 {
+		return s.fail(at, "there is no %q", tokens[0])
+	}
+	return err
+}
+
+// accounts goes over the accounts: a list of objects, or an object keyed by name.
+func (s *search) accounts() error {
+	switch s.peek() {
+	case '[':
+		return s.list(func(int) error {
+			if s.peek() != '{' {
+				return s.fail(s.at, "an account is not an object")
+			}
+			return s.account(nil)
+		})
+	case '{':
+		return s.object(func(key span) error {
+			if s.peek() != '{' && s.wants(key) {
+				return s.fail(s.at, "an account is not an object")
+			}
+			return s.account(&key)
+		})
+	}
+	return s.fail(s.at, "the accounts are neither a list nor an object")
+}
+
+// account goes over one account; the key is its name where it has one.
+func (s *search) account(key *span) error {
+	if s.peek() != '{' {
+		_, err := s.skip()
+		return err
+	}
+	a := account{}
+	if key != nil {
+		a.name(s, *key)
+	}
+	err := s.object(func(member span) error {
+		value, err := s.skip()
+		switch {
+		case err != nil:
+			return err
+		case key == nil && s.means(member, s.layout.name):
+			a.name(s, value)
+		case s.means(member, s.layout.password):
+			a.passwords++
+			a.password = value
+		}
+		return nil
+	})
+	if err != nil || a.wanted == (span{}) {
+		return err
+	}
+	return s.keep(a)
+}
+
+// account is what was seen in one.
+type account struct {
+	names, passwords int
+	wanted           span // the name, or one of them, if it is wanted
+	password         span // the last one
+}
+
+func (a *account) name(s *search, value span) {
+	a.names++
+	if s.wants(value) {
+		a.wanted = value
+	}
+}
+
+// keep takes a wanted account.
+func (s *search) keep(a account) error {
+	name, _ := unquote(s.bytes(a.wanted))
+	_, again := s.found[name]
+	switch {
+	case again:
+		return s.fail(a.wanted.start, "account %q is there twice", name)
+	case a.names > 1:
+		return s.fail(a.wanted.start, "account %q has the member %q twice", name, s.layout.name)
+	case a.passwords > 1:
+		return s.fail(a.password.start, "account %q has the member %q twice", name, s.layout.password)
+	case a.passwords == 0 || string(s.bytes(a.password)) == "null":
+		s.found[name] = record{}
+		return nil
+	}
+	value, ok := s.meaning(a.password)
+	if !ok {
+		return s.fail(a.password.start, "the %q of account %q is not a string of at most %d bytes", s.layout.password, name, maxPassword)
+	}
+	s.found[name] = record{value: value, at: a.password}
+	return nil
+}
+
+func (s *search) bytes(at span) []byte { return s.data[at.start:at.end] }
+
+// wants tells whether a value is the name of a wanted account.
+func (s *search) wants(name span) bool {
+	raw := s.bytes(name)
+	if raw[0] != '"' {
+		return false
+	}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return s.wanted[string(raw[1:len(raw)-1])] // no copy is made for a look-up
+	}
+	text, ok := unquote(raw)
+	return ok && s.wanted[text]
+}
+
+// means tells whether a key is this text.
+func (s *search) means(key span, text string) bool {
+	raw := s.bytes(key)
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1:len(raw)-1]) == text
+	}
+	meaning, ok := unquote(raw)
+	return ok && meaning == text
+}
+
+// meaning returns what a value is as a text of bounded length.
+func (s *search) meaning(value span) (string, bool) {
+	raw := s.bytes(value)
+	if raw[0] != '"' || len(raw) > maxPassword {
+		return "", false
+	}
+	return unquote(raw)
+}

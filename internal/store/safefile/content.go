@@ -1,0 +1,154 @@
+package safefile
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/store/driver"
+)
+
+// MaxSize is the largest file that is read, in bytes.
+const MaxSize = 32 << 20
+
+// Content is what the file held at one instant.
+type Content struct {
+	Data []byte
+	stat unix.Stat_t
+}
+
+// Revision identifies content.
+func Revision(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// Modified returns when the file was last written.
+func (c *Content) Modified() time.Time { return time.Unix(c.stat.Mtim.Unix()) }
+
+// Read reads the whole file. ErrMoved: it was being written meanwhile.
+func (f *Folder) Read() (*Content, error) {
+	file, stat, err := f.open()
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	// One byte more, to see the end of a file that has grown meanwhile.
+	buffer := make([]byte, stat.Size+1)
+	n, err := io.ReadFull(file, buffer)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return nil, driver.Unavailable(err)
+	}
+	var after unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &after); err != nil {
+		return nil, f.unavailable(err)
+	}
+	if int64(n) != stat.Size || !sameState(stat, after) {
+		return nil, ErrMoved
+	}
+	return &Content{Data: buffer[:n], stat: stat}, nil
+}
+
+// Digest returns the revision of the file without holding its content.
+func (f *Folder) Digest() (string, error) {
+	file, _, err := f.open()
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	sum := sha256.New()
+	if _, err := io.CopyBuffer(sum, limited(file), make([]byte, 128<<10)); err != nil {
+		return "", driver.Unavailable(err)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// limited hides the methods by which io.Copy would go round the buffer.
+func limited(file *os.File) io.Reader { return io.LimitReader(file, MaxSize+1) }
+
+// holds tells whether the file still is, by its identity and byte for byte, what was read.
+func (f *Folder) holds(old *Content) (bool, error) {
+	file, stat, err := f.open()
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	if !sameState(stat, old.stat) {
+		return false, nil
+	}
+	return equalContent(limited(file), old.Data)
+}
+
+func sameState(a, b unix.Stat_t) bool {
+	return sameFile(a, b) && a.Size == b.Size && a.Mtim == b.Mtim && a.Ctim == b.Ctim
+}
+
+func sameFile(a, b unix.Stat_t) bool { return a.Dev == b.Dev && a.Ino == b.Ino }
+
+func equalContent(r io.Reader, want []byte) (bool, error) {
+	buffer := make([]byte, 128<<10)
+	for {
+		n, err := r.Read(buffer)
+		if n > len(want) || !bytes.Equal(buffer[:n], want[:n]) {
+			return false, nil
+		}
+		want = want[n:]
+		switch {
+		case errors.Is(err, io.EOF):
+			return len(want) == 0, nil
+		case err != nil:
+			return false, driver.Unavailable(err)
+		}
+	}
+}
+
+// open opens the file to read. It is looked at before, for to open a device can
+// already do something, and after, for it may have been exchanged.
+func (f *Folder) open() (*os.File, unix.Stat_t, error) {
+	var stat unix.Stat_t
+	if err := unix.Fstatat(f.fd, f.place.base(), &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return nil, stat, f.unavailable(err)
+	}
+	if err := f.place.checkRegular(stat); err != nil {
+		return nil, stat, err
+	}
+	// O_NONBLOCK: a FIFO that took its place would block for a writer.
+	fd, err := retry(func() (int, error) {
+		return unix.Openat(f.fd, f.place.base(), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	})
+	if err != nil {
+		return nil, stat, f.unavailable(err)
+	}
+	file := os.NewFile(uintptr(fd), f.place.Path)
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return nil, stat, errors.Join(f.unavailable(err), file.Close())
+	}
+	if err := f.place.checkRegular(stat); err != nil {
+		_ = file.Close()
+		return nil, stat, err
+	}
+	return file, stat, nil
+}
+
+func (f *Folder) unavailable(err error) error {
+	return driver.Unavailable(fmt.Errorf("%s: %w", f.place.Path, err))
+}
+
+func (p Place) checkRegular(stat unix.Stat_t) error {
+	switch kind := stat.Mode & unix.S_IFMT; {
+	case kind == unix.S_IFLNK:
+		return driver.Malformed("%s is a symbolic link", p.Path)
+	case kind != unix.S_IFREG:
+		return driver.Malformed("%s is not a regular file", p.Path)
+	case stat.Size > MaxSize:
+		return driver.Malformed("%s has %d bytes, more than the %d that are read", p.Path, stat.Size, MaxSize)
+	}
+	return nil
+}

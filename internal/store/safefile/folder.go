@@ -1,0 +1,159 @@
+// Package safefile reads and replaces one file that an application owns, in a
+// folder that the application may change at any instant. It promises that
+//
+//   - no symbolic link is followed, in no component of the path, and nothing but a
+//     regular file is read: a FIFO does not block, a device is not opened;
+//   - what is read is bounded;
+//   - the file is replaced as a whole or not at all, and is durable when Replace
+//     returns; owner, mode, access list and security label stay;
+//   - it is replaced only if it still is what was read, in the folder it was read from.
+//
+// folder.go opens the folder, content.go reads, replace.go writes, attributes.go keeps
+// what the file had, sweep.go removes what a killed writer left.
+package safefile
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/store/driver"
+)
+
+// Place names a file: an absolute path as seen from Root, which is "/" if empty.
+type Place struct{ Root, Path string }
+
+func (p Place) folder() string { return filepath.Dir(p.Path) }
+func (p Place) base() string   { return filepath.Base(p.Path) }
+
+// Folder is the open folder of a file.
+type Folder struct {
+	place Place
+	fd    int
+}
+
+// Open opens the folder of the place.
+func (p Place) Open() (*Folder, error) {
+	// To read and not by O_PATH: fsync(2) refuses that.
+	fd, err := p.openFolder(unix.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	return &Folder{place: p, fd: fd}, nil
+}
+
+// Close closes the folder.
+func (f *Folder) Close() { _ = unix.Close(f.fd) } // was never written to
+
+// Identity is the uid and gid that a file has.
+type Identity struct{ UID, GID uint32 }
+
+// Owner returns whose the file is, or its folder while the file is missing.
+func (p Place) Owner() (Identity, error) {
+	fd, err := p.openFolder(unix.O_PATH)
+	if err != nil {
+		return Identity{}, err
+	}
+	defer unix.Close(fd)
+	var folder, file unix.Stat_t
+	if err := unix.Fstat(fd, &folder); err != nil {
+		return Identity{}, driver.Unavailable(err)
+	}
+	switch err := unix.Fstatat(fd, p.base(), &file, unix.AT_SYMLINK_NOFOLLOW); {
+	case errors.Is(err, unix.ENOENT):
+		return Identity{folder.Uid, folder.Gid}, nil
+	case err != nil:
+		return Identity{}, driver.Unavailable(err)
+	}
+	if err := p.checkRegular(file); err != nil {
+		return Identity{}, err
+	}
+	// Where hard links are not protected (fs.protected_hardlinks), the folder's
+	// owner could make us root by a second name for a file of root's.
+	if file.Uid != folder.Uid && folder.Uid != 0 && file.Nlink > 1 {
+		return Identity{}, driver.Malformed("%s is a second name of a file of another user", p.Path)
+	}
+	return Identity{file.Uid, file.Gid}, nil
+}
+
+func (p Place) openFolder(flags int) (int, error) {
+	root := p.Root
+	if root == "" {
+		root = "/"
+	}
+	top, err := retry(func() (int, error) { return unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) })
+	if err != nil {
+		return -1, driver.Unavailable(err)
+	}
+	defer unix.Close(top)
+	below := strings.TrimPrefix(p.folder(), "/")
+	if below == "" {
+		below = "."
+	}
+	fd, err := openBeneath(top, below, flags|unix.O_DIRECTORY|unix.O_CLOEXEC)
+	switch {
+	case errors.Is(err, unix.ELOOP):
+		return -1, driver.Malformed("%s goes through a symbolic link", p.folder())
+	case err != nil:
+		return -1, driver.Unavailable(fmt.Errorf("cannot open %s: %w", p.folder(), err))
+	}
+	return fd, nil
+}
+
+// openBeneath opens a folder below top; ELOOP says that a component of the path is a symbolic link.
+func openBeneath(top int, path string, flags int) (int, error) {
+	how := unix.OpenHow{
+		Flags:   uint64(flags),
+		Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_BENEATH,
+	}
+	fd, err := retry(func() (int, error) { return unix.Openat2(top, path, &how) })
+	// EPERM: a system call filter that does not know openat2(2), which is of Linux 5.6.
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
+		return walkBeneath(top, path, flags)
+	}
+	return fd, err
+}
+
+// walkBeneath is openBeneath component by component.
+func walkBeneath(top int, path string, flags int) (int, error) {
+	names := strings.Split(path, "/")
+	at := top
+	for i, name := range names {
+		step := unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
+		if i == len(names)-1 {
+			step = flags
+		}
+		next, err := retry(func() (int, error) { return unix.Openat(at, name, step|unix.O_NOFOLLOW, 0) })
+		if errors.Is(err, unix.ENOTDIR) && isLink(at, name) {
+			err = unix.ELOOP
+		}
+		if at != top {
+			_ = unix.Close(at)
+		}
+		if err != nil {
+			return -1, err
+		}
+		at = next
+	}
+	return at, nil
+}
+
+func isLink(at int, name string) bool {
+	var st unix.Stat_t
+	err := unix.Fstatat(at, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK
+}
+
+// retry repeats a call that a signal interrupted: the Go runtime preempts by
+// signals, and a network file system notices.
+func retry[T any](call func() (T, error)) (T, error) {
+	for {
+		result, err := call()
+		if !errors.Is(err, unix.EINTR) {
+			return result, err
+		}
+	}
+}
