@@ -97,12 +97,13 @@ func readOne(proc string, pid int, rest func(*Process, *os.Root, stat)) (p Proce
 		return p, 0
 	}
 	defer dir.Close()
+	exe := link(dir, "exe") // first: a process that exits loses it first
 	st, ok := parseStat(file(dir, "stat"))
 	if !ok {
 		return p, 0
 	}
 	p.StartTicks, p.Comm = st.start, st.comm
-	p.Exe = strings.TrimSuffix(link(dir, "exe"), " (deleted)")
+	p.Exe = strings.TrimSuffix(exe, " (deleted)")
 	p.UID, p.EUID = parseUIDs(file(dir, "status"))
 	if rest != nil {
 		rest(&p, dir, st)
