@@ -1,0 +1,247 @@
+package systemd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+const (
+	// endLimit is how long ended sessions may take to be gone.
+	endLimit = 2 * time.Second
+	// endPatience is how long a session may take over its own end before it is killed.
+	endPatience = 700 * time.Millisecond
+	// endPoll is between two looks at what is left.
+	endPoll = 50 * time.Millisecond
+
+	loginService = "org.freedesktop.login1"
+	loginManager = "org.freedesktop.login1.Manager"
+	loginSession = "org.freedesktop.login1.Session"
+)
+
+// Logind ends logins, as far as logind knows them: a su(1) shell inside somebody
+// else's session is not one.
+type Logind struct{}
+
+var _ shadowsync.Sessions = Logind{}
+
+// login is a session with what only this package needs to know.
+type login struct {
+	shadowsync.Session
+	class string
+	uid   uint32
+}
+
+// opened tells whether somebody came in by it. Background sessions are cron's and
+// at's; a manager session is the user's own systemd, which goes with the last login
+// or lingers; greeters and lock screens let nobody in.
+func (l login) opened() bool {
+	switch l.class {
+	case "user", "user-early", "user-light", "user-incomplete", "":
+		return true
+	}
+	return false
+}
+
+// List returns the logins of a uid, oldest first.
+func (Logind) List(ctx context.Context, uid int) ([]shadowsync.Session, error) {
+	var sessions []shadowsync.Session
+	err := callLogind(ctx, "list sessions", func(c *loginConn) (err error) {
+		sessions, err = c.logins(ctx, uid)
+		return err
+	})
+	return sessions, err
+}
+
+// SessionOf returns the id of the session that a process belongs to; empty: none.
+func (Logind) SessionOf(ctx context.Context, pid int) (string, error) {
+	var id string
+	err := callLogind(ctx, "find the session of a process", func(c *loginConn) error {
+		var path dbus.ObjectPath
+		err := c.manager(ctx, "GetSessionByPID", uint32(pid)).Store(&path)
+		if answered(err, loginService+".NoSessionForPID") || answered(err, "org.freedesktop.DBus.Error.UnixProcessIdUnknown") {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		l, err := c.session(ctx, path)
+		id = l.ID
+		return err
+	})
+	return id, err
+}
+
+// End ends every login of the account but the session keep, waits until they are
+// gone, kills what is left, and tells which ended and which survived two seconds of
+// that. It never touches uid 0.
+func (Logind) End(ctx context.Context, account shadowsync.Account, keep string) (ended, survivors []shadowsync.Session, err error) {
+	if account.UID == 0 {
+		return nil, nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, endLimit+time.Second)
+	defer cancel()
+	var before []shadowsync.Session
+	err = callLogind(ctx, "end sessions", func(c *loginConn) (err error) {
+		if before, err = c.others(ctx, account.UID, keep); err == nil {
+			survivors, err = c.end(ctx, account.UID, before, keep) // on an error: what was left when last seen
+		}
+		return err
+	})
+	for _, s := range before {
+		if !slices.ContainsFunc(survivors, func(left shadowsync.Session) bool { return left.ID == s.ID }) {
+			ended = append(ended, s)
+		}
+	}
+	return ended, survivors, err
+}
+
+// loginConn is a connection to logind for one operation.
+type loginConn struct{ bus *dbus.Conn }
+
+// callLogind runs calls to logind on a connection of their own. They go around
+// go-systemd, whose TerminateSession drops the error.
+func callLogind(ctx context.Context, what string, calls func(*loginConn) error) error {
+	bus, err := dialSystemBus(ctx)
+	if err == nil {
+		defer bus.Close()
+		err = calls(&loginConn{bus})
+	}
+	if err != nil {
+		return fmt.Errorf("cannot %s: %w", what, err)
+	}
+	return nil
+}
+
+func (c *loginConn) manager(ctx context.Context, method string, args ...any) *dbus.Call {
+	return c.bus.Object(loginService, "/org/freedesktop/login1").CallWithContext(ctx, loginManager+"."+method, 0, args...)
+}
+
+// logins lists what a uid has open. A session that ends meanwhile is left out.
+func (c *loginConn) logins(ctx context.Context, uid int) ([]shadowsync.Session, error) {
+	var all []struct {
+		ID   string
+		UID  uint32
+		User string
+		Seat string
+		Path dbus.ObjectPath
+	}
+	if err := c.manager(ctx, "ListSessions").Store(&all); err != nil {
+		return nil, err
+	}
+	var sessions []shadowsync.Session
+	for _, s := range all {
+		if s.UID != uint32(uid) {
+			continue
+		}
+		l, err := c.session(ctx, s.Path)
+		if gone(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if l.opened() {
+			sessions = append(sessions, l.Session)
+		}
+	}
+	slices.SortFunc(sessions, func(a, b shadowsync.Session) int {
+		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID))
+	})
+	return sessions, nil
+}
+
+func (c *loginConn) session(ctx context.Context, path dbus.ObjectPath) (login, error) {
+	var variants map[string]dbus.Variant
+	err := c.bus.Object(loginService, path).CallWithContext(ctx, "org.freedesktop.DBus.Properties.GetAll", 0, loginSession).Store(&variants)
+	if err != nil {
+		return login{}, err
+	}
+	props := make(map[string]any, len(variants))
+	for name, v := range variants {
+		props[name] = v.Value()
+	}
+	return login{
+		class: value[string](props, "Class"),
+		Session: shadowsync.Session{
+			ID:       value[string](props, "Id"),
+			Kind:     value[string](props, "Service"),
+			Terminal: cmp.Or(value[string](props, "TTY"), value[string](props, "Display")),
+			Remote:   value[string](props, "RemoteHost"),
+			Since:    fromMicroseconds(value[uint64](props, "Timestamp")),
+		},
+	}, nil
+}
+
+func (c *loginConn) others(ctx context.Context, uid int, keep string) ([]shadowsync.Session, error) {
+	sessions, err := c.logins(ctx, uid)
+	return slices.DeleteFunc(sessions, func(s shadowsync.Session) bool { return s.ID == keep }), err
+}
+
+// ending is what was already asked of logind, by session.
+type ending struct {
+	asked, killed map[string]bool
+}
+
+// end terminates sessions, and whatever opens while they end: the old password
+// may still be being typed. It returns what is left, with logind's refusals.
+func (c *loginConn) end(ctx context.Context, uid int, left []shadowsync.Session, keep string) ([]shadowsync.Session, error) {
+	start := time.Now()
+	done := ending{map[string]bool{}, map[string]bool{}}
+	var refused []error
+	for len(left) > 0 && time.Since(start) < endLimit {
+		for _, s := range left {
+			if err := c.endOne(ctx, s.ID, done, time.Since(start) > endPatience); err != nil {
+				refused = append(refused, fmt.Errorf("session %s: %w", s.ID, err))
+			}
+		}
+		err := sleep(ctx, endPoll)
+		if err != nil {
+			return left, err
+		}
+		if left, err = c.others(ctx, uid, keep); err != nil {
+			return left, err
+		}
+	}
+	if len(left) == 0 {
+		return nil, nil
+	}
+	return left, errors.Join(refused...)
+}
+
+func (c *loginConn) endOne(ctx context.Context, id string, done ending, kill bool) error {
+	var err error
+	switch {
+	case !done.asked[id]:
+		done.asked[id] = true
+		err = c.manager(ctx, "TerminateSession", id).Err
+	case kill && !done.killed[id]:
+		done.killed[id] = true
+		err = c.manager(ctx, "KillSession", id, "all", int32(syscall.SIGKILL)).Err
+	}
+	if gone(err) {
+		return nil
+	}
+	return err
+}
+
+// gone tells whether logind no longer knows a session, or has nothing left in it.
+func gone(err error) bool {
+	var answer dbus.Error
+	if !errors.As(err, &answer) {
+		return false
+	}
+	switch answer.Name {
+	case loginService + ".NoSuchSession", "org.freedesktop.DBus.Error.UnknownObject", "org.freedesktop.systemd1.NoSuchUnit",
+		"org.freedesktop.systemd1.NoSuchProcess", "org.freedesktop.DBus.Error.UnixProcessIdUnknown":
+		return true
+	}
+	return false
+}

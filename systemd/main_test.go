@@ -1,0 +1,148 @@
+package systemd
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+const (
+	// insideVariable tells the test program that it runs on a test machine.
+	insideVariable = "SHADOWSYNC_INSIDE_MACHINE"
+	insideProgram  = "/usr/local/bin/systemd.test"
+	patience       = 20 * time.Second
+)
+
+// TestMain lets the test program also stand in for shadowsync on a test machine.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "daemon":
+			playBroker()
+			return
+		case "hook":
+			playHook()
+			return
+		case "worker":
+			playWorker()
+			return
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// inside tells whether the test runs on a test machine, where it has a systemd of
+// its own. Where it does not, it runs the test on a machine of each release.
+func inside(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(insideVariable) != "" {
+		return true
+	}
+	t.Parallel()
+	machine.Need(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, release := range machine.Releases {
+		t.Run(string(release), func(t *testing.T) {
+			t.Parallel()
+			m := machine.Boot(t, release)
+			m.CopyIn(self, insideProgram, 0o755)
+			run := m.Env(insideVariable+"=1").Within(2*time.Minute).Run(insideProgram, "-test.v", "-test.run=^"+strings.Split(t.Name(), "/")[0]+"$")
+			if run.Code != 0 || !strings.Contains(run.Stdout, "--- PASS") {
+				t.Errorf("on the machine: %s", run)
+			}
+		})
+	}
+	return false
+}
+
+// install puts the units and, as their program, this one on the machine.
+func install(t *testing.T) {
+	t.Helper()
+	if err := WriteUnits("/usr/lib/systemd/system", DefaultBinary); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "cp", insideProgram, DefaultBinary)
+	must(t, "systemctl", "daemon-reload")
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run returns a command's output and exit status.
+func run(t *testing.T, args ...string) (string, int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, args[0], args[1:]...)
+	out, err := command.CombinedOutput()
+	if ctx.Err() != nil || command.ProcessState == nil {
+		t.Fatalf("%q: %v\n%s", args, err, out)
+	}
+	return string(out), command.ProcessState.ExitCode()
+}
+
+func must(t *testing.T, args ...string) string {
+	t.Helper()
+	out, code := run(t, args...)
+	if code != 0 {
+		t.Fatalf("%q: exit %d\n%s", args, code, out)
+	}
+	return out
+}
+
+func show(t *testing.T, unit, property string) string {
+	t.Helper()
+	return strings.TrimSpace(must(t, "systemctl", "show", "--value", "-p", property, unit))
+}
+
+func waitFor(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !condition(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited for %s", what)
+		}
+	}
+}
+
+func within(t *testing.T, limit time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+const hookLog = "/var/log/hooks"
+
+// playHook notes that it was called.
+func playHook() {
+	f, err := os.OpenFile(hookLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		os.Exit(1)
+	}
+	fmt.Fprintln(f, strings.Join(os.Args[2:], " "))
+	if exists("/run/hook-fails") {
+		os.Exit(4)
+	}
+}

@@ -1,0 +1,65 @@
+package systemd
+
+import (
+	"context"
+	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/dbus"
+	"github.com/godbus/dbus/v5"
+)
+
+// existsFor is how long a unit of the same name may take to go away.
+const existsFor = 2 * time.Second
+
+type property = systemd.Property
+
+func prop(name string, value any) property {
+	return property{Name: name, Value: dbus.MakeVariant(value)}
+}
+
+// transientUnit is a unit that comes along with another one.
+type transientUnit struct {
+	name       string
+	properties []property
+}
+
+// The shapes in which D-Bus carries settings of units.
+type (
+	// command is one ExecStart=: "(sasb)".
+	command struct {
+		Path          string
+		Args          []string // with argument 0
+		IgnoreFailure bool
+	}
+	// timerSpec is one OnActiveSec= or such: "(st)", in microseconds.
+	timerSpec struct {
+		Base string
+		Span uint64
+	}
+	// filter is SystemCallFilter= or RestrictAddressFamilies=: "(bas)".
+	filter struct {
+		Allow bool
+		Names []string
+	}
+)
+
+// startTransient starts a unit that has no file, and waits until it has started.
+// An ended one of the same name may linger for a moment until it is collected.
+func (b *Bus) startTransient(ctx context.Context, name string, props []property, with ...transientUnit) error {
+	aux := make([]systemd.PropertyCollection, 0, len(with))
+	for _, u := range with {
+		aux = append(aux, systemd.PropertyCollection{Name: u.name, Properties: u.properties})
+	}
+	giveUp := time.Now().Add(existsFor)
+	for {
+		err := b.job(ctx, "start "+name, func(c *systemd.Conn, done chan<- string) (int, error) {
+			return c.StartTransientUnitAux(ctx, name, "replace", props, aux, done)
+		})
+		if !answered(err, "org.freedesktop.systemd1.UnitExists") || time.Now().After(giveUp) {
+			return err
+		}
+		if sleep(ctx, retryPause) != nil {
+			return err
+		}
+	}
+}

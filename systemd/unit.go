@@ -1,0 +1,129 @@
+package systemd
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/dbus"
+)
+
+// UnitState is what systemd knows about a unit.
+type UnitState struct {
+	Load        string    `json:"load"`   // loaded, not-found, bad-setting, error, masked
+	Active      string    `json:"active"` // active, reloading, inactive, failed, activating, deactivating
+	Sub         string    `json:"sub"`    // finer, by type: running, dead, auto-restart
+	Description string    `json:"description"`
+	Changed     time.Time `json:"changed"`    // when Active changed last
+	Entered     time.Time `json:"entered"`    // when it became active last; zero: never since boot
+	Invocation  string    `json:"invocation"` // 32 hex digits, new at each start; empty: never started
+	// RefusesStop is RefuseManualStop= as systemd has it loaded.
+	RefusesStop bool `json:"refuses_stop"`
+}
+
+// Unit returns the state of a unit; one that does not exist has Load "not-found".
+func (b *Bus) Unit(ctx context.Context, name string) (UnitState, error) {
+	var props map[string]any
+	err := b.again(ctx, "read the state of "+name, func(c *systemd.Conn) (err error) {
+		props, err = c.GetUnitPropertiesContext(ctx, name)
+		return err
+	})
+	if err != nil {
+		return UnitState{}, err
+	}
+	return unitState(props), nil
+}
+
+func unitState(props map[string]any) UnitState {
+	return UnitState{
+		Load:        value[string](props, "LoadState"),
+		Active:      value[string](props, "ActiveState"),
+		Sub:         value[string](props, "SubState"),
+		Description: value[string](props, "Description"),
+		Changed:     fromMicroseconds(value[uint64](props, "StateChangeTimestamp")),
+		Entered:     fromMicroseconds(value[uint64](props, "ActiveEnterTimestamp")),
+		Invocation:  hex.EncodeToString(value[[]byte](props, "InvocationID")),
+		RefusesStop: value[bool](props, "RefuseManualStop"),
+	}
+}
+
+// value returns the zero value for what this version of systemd does not tell.
+func value[T any](props map[string]any, name string) T {
+	v, _ := props[name].(T)
+	return v
+}
+
+// fromMicroseconds reads systemd's times: since 1970-01-01, 0 for never.
+func fromMicroseconds(us uint64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(us))
+}
+
+// Start starts a unit and waits until it has started.
+func (b *Bus) Start(ctx context.Context, name string) error {
+	return b.job(ctx, "start "+name, func(c *systemd.Conn, done chan<- string) (int, error) {
+		return c.StartUnitContext(ctx, name, "replace", done)
+	})
+}
+
+// Stop stops a unit and waits until it has stopped. One that is not loaded is stopped.
+func (b *Bus) Stop(ctx context.Context, name string) error {
+	err := b.job(ctx, "stop "+name, func(c *systemd.Conn, done chan<- string) (int, error) {
+		return c.StopUnitContext(ctx, name, "replace", done)
+	})
+	if answered(err, "org.freedesktop.systemd1.NoSuchUnit") {
+		return nil
+	}
+	return err
+}
+
+// Enable enables unit files and has systemd read them.
+func (b *Bus) Enable(ctx context.Context, names ...string) error {
+	err := b.again(ctx, "enable units", func(c *systemd.Conn) error {
+		_, _, err := c.EnableUnitFilesContext(ctx, names, false, false)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return b.Reload(ctx)
+}
+
+// Disable disables unit files and has systemd notice.
+func (b *Bus) Disable(ctx context.Context, names ...string) error {
+	err := b.again(ctx, "disable units", func(c *systemd.Conn) error {
+		_, err := c.DisableUnitFilesContext(ctx, names, false)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return b.Reload(ctx)
+}
+
+// job runs a call that queues a job, once, and waits for the job's end.
+func (b *Bus) job(ctx context.Context, what string, call func(*systemd.Conn, chan<- string) (int, error)) error {
+	return b.once(ctx, what, func(c *systemd.Conn) error {
+		done := make(chan string, 1) // go-systemd handles no other signal until it is taken
+		if _, err := call(c, done); err != nil {
+			return err
+		}
+		select {
+		case result := <-done:
+			return jobError(result)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+}
+
+func jobError(result string) error {
+	switch result {
+	case "done", "skipped":
+		return nil
+	}
+	return fmt.Errorf("the job ended with %q", result)
+}

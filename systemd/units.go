@@ -1,0 +1,101 @@
+package systemd
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+//go:embed units
+var unitFiles embed.FS
+
+// The units of shadowsync itself, as `make install` writes them.
+const (
+	BrokerUnit         = "shadowsync.service"
+	RootSocketUnit     = "shadowsync.socket"
+	OperatorSocketUnit = "shadowsync-operator.socket"
+)
+
+// DefaultBinary is where the embedded units expect the program.
+const DefaultBinary = "/usr/sbin/shadowsync"
+
+// Units returns the text of each unit file by its name, for a program that is
+// installed as binary.
+func Units(binary string) (map[string][]byte, error) {
+	if err := checkBinary(binary); err != nil {
+		return nil, err
+	}
+	entries, err := unitFiles.ReadDir("units")
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the embedded units: %w", err)
+	}
+	units := make(map[string][]byte, len(entries))
+	for _, e := range entries {
+		text, err := unitFiles.ReadFile("units/" + e.Name())
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the embedded unit %s: %w", e.Name(), err)
+		}
+		units[e.Name()] = bytes.ReplaceAll(text, []byte(DefaultBinary), []byte(binary))
+	}
+	return units, nil
+}
+
+// WriteUnits writes all units into the folder dir, which is created if absent.
+func WriteUnits(dir, binary string) error {
+	units, err := Units(binary)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("cannot create the folder of units: %w", err)
+	}
+	for name, text := range units {
+		if err := writeFile(filepath.Join(dir, name), text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkBinary refuses a path that a command line of systemd would not take as it
+// is: it would need quoting, or holds a specifier.
+func checkBinary(path string) error {
+	if !filepath.IsAbs(path) || filepath.Clean(path) != path {
+		return fmt.Errorf("cannot use %q as the program of a unit: not an absolute, clean path", path)
+	}
+	if i := strings.IndexFunc(path, unfitForCommand); i >= 0 {
+		return fmt.Errorf("cannot use %q as the program of a unit: %q in its path", path, path[i])
+	}
+	return nil
+}
+
+func unfitForCommand(r rune) bool {
+	return r <= ' ' || r > '~' || strings.ContainsRune(`"'\%$;`, r)
+}
+
+// writeFile replaces a file that systemd reads. systemctl shows it to everybody,
+// so its mode does not follow the umask.
+func writeFile(path string, text []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(text)
+	if err == nil {
+		err = tmp.Chmod(0o644)
+	}
+	if closeErr := tmp.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	return nil
+}

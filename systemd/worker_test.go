@@ -1,0 +1,3 @@
+package systemd
+
+func playWorker() {}
