@@ -43,7 +43,7 @@ func (m *Machine) nspawnArguments() []string {
 
 // launch starts a life. The caller holds m.mu.
 func (m *Machine) launch() (*boot, error) {
-	if err := removeGroups(filepath.Join(m.cgroup.path, "payload")); err != nil {
+	if err := m.cgroup.renew(); err != nil {
 		return nil, err
 	}
 	news, err := m.listen()

@@ -46,10 +46,26 @@ func newCgroup(machine string) (*cgroup, error) {
 	}
 	name := "shadowsync-machine-" + machine
 	group := &cgroup{name: name, path: filepath.Join(mount, name)}
-	if err := os.Mkdir(group.path, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
-		return nil, fmt.Errorf("cannot make a machine's control group: %w", err)
+	return group, group.create()
+}
+
+func (c *cgroup) create() error {
+	if err := os.Mkdir(c.path, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("cannot make a machine's control group: %w", err)
 	}
-	return group, nil
+	return nil
+}
+
+// renew empties the group for a new life. It has to be a new one: Linux 6.18
+// also kills what clone3(2) starts in a group later than its cgroup.kill.
+func (c *cgroup) renew() error {
+	if err := c.kill(); err != nil {
+		return err
+	}
+	if err := c.remove(); err != nil {
+		return err
+	}
+	return c.create()
 }
 
 // open returns a descriptor to start a process in the group, or in one below it.

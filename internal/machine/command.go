@@ -70,6 +70,15 @@ func exitCode(process *exec.Cmd) int {
 	return process.ProcessState.ExitCode()
 }
 
+// do runs a command that has to succeed and returns its standard output.
+func (m *Machine) do(ctx context.Context, command Command) (string, error) {
+	result, err := m.Exec(ctx, command)
+	if err == nil && result.Code != 0 {
+		err = fmt.Errorf("cannot run %q: %s", command.Args, result)
+	}
+	return result.Stdout, err
+}
+
 // prepare makes a process that joins all of the machine's namespaces, in a process group of its own.
 func (m *Machine) prepare(ctx context.Context, command Command) (*exec.Cmd, error) {
 	b, err := m.life()
@@ -129,64 +138,4 @@ func (m *Machine) passwdEntry(ctx context.Context, user string) ([]string, error
 		}
 	}
 	return nil, fmt.Errorf("cannot find user %q on the machine", user)
-}
-
-// A Process is a command in the background.
-type Process struct {
-	command *exec.Cmd
-	output  *buffer
-	done    chan struct{}
-}
-
-// Start runs a command in the background until it ends or is stopped.
-func (m *Machine) Start(command Command) (*Process, error) {
-	process, err := m.prepare(context.Background(), command)
-	if err != nil {
-		return nil, err
-	}
-	p := &Process{command: process, output: newBuffer(), done: make(chan struct{})}
-	process.Stdin, process.Stdout, process.Stderr = strings.NewReader(command.Input), p.output, p.output
-	if err := m.startIn(process); err != nil {
-		return nil, fmt.Errorf("cannot start %q: %w", command.Args, err)
-	}
-	go func() {
-		defer close(p.done)
-		_ = process.Wait() // the outcome stands in ProcessState
-	}()
-	return p, nil
-}
-
-// Output is what the process wrote so far, standard output and error together.
-func (p *Process) Output() string { return p.output.String() }
-
-// Done is closed when the process has ended.
-func (p *Process) Done() <-chan struct{} { return p.done }
-
-// Code is the exit status of a process that has ended, as in Result.
-func (p *Process) Code() int { return exitCode(p.command) }
-
-// Signal sends a signal to the process and its group.
-func (p *Process) Signal(signal syscall.Signal) error {
-	if isClosed(p.done) {
-		return nil
-	}
-	if err := syscall.Kill(-p.command.Process.Pid, signal); err != nil {
-		return fmt.Errorf("cannot signal %q: %w", p.command.Args, err)
-	}
-	return nil
-}
-
-// Stop ends the process: SIGTERM, and two seconds later SIGKILL.
-func (p *Process) Stop() error {
-	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		if err := p.Signal(signal); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return err
-		}
-		select {
-		case <-p.done:
-			return nil
-		case <-time.After(2 * time.Second):
-		}
-	}
-	return fmt.Errorf("cannot stop %q", p.command.Args)
 }

@@ -23,11 +23,7 @@ func (m *Machine) AddUser(ctx context.Context, name, password string) error {
 	add := Command{Args: []string{"useradd", "--create-home", "--shell", "/bin/bash", name}}
 	set := Command{Args: []string{"chpasswd", "--crypt-method", "SHA512"}, Input: name + ":" + password + "\n"}
 	for _, command := range []Command{add, set} {
-		result, err := m.Exec(ctx, command)
-		if err == nil && result.Code != 0 {
-			err = fmt.Errorf("%s: %s", command.Args[0], result)
-		}
-		if err != nil {
+		if _, err := m.do(ctx, command); err != nil {
 			return fmt.Errorf("cannot add user %s: %w", name, err)
 		}
 	}

@@ -23,9 +23,11 @@
 //
 //	machine.go, boot.go, power.go        a machine and its lives
 //	disk.go, cgroup.go, sweep.go         what it takes from the host, and gives back
-//	command.go, terminal.go, files.go    acting on it
+//	command.go, process.go, terminal.go, files.go, interactive.go
+//	                                     acting on it
 //	login.go, appliance.go, install.go   accounts, the seed's appliance, our programs
-//	t.go, call.go, dialogue.go           all of that for tests
+//	t.go, t_appliance.go, call.go, dialogue.go
+//	                                     all of that for tests
 //	base/                                the installed systems machines boot from
 package machine
 

@@ -108,11 +108,7 @@ func (m *Machine) life() (*boot, error) {
 }
 
 func (m *Machine) systemctl(ctx context.Context, verb string) error {
-	result, err := m.Exec(ctx, Command{Args: []string{"systemctl", verb}})
-	if err == nil && result.Code != 0 {
-		err = fmt.Errorf("systemctl %s: %s", verb, result)
-	}
-	if err != nil {
+	if _, err := m.do(ctx, Command{Args: []string{"systemctl", verb}}); err != nil {
 		return fmt.Errorf("cannot %s a machine: %w", verb, err)
 	}
 	return nil

@@ -90,11 +90,11 @@ func (m *Machine) openPeer(master int, user string) (*os.File, error) {
 	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
 		return nil, err
 	}
-	fd, err := unix.IoctlRetInt(master, unix.TIOCGPTPEER)
-	if err != nil {
-		return nil, err
+	fd, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
+	if errno != 0 {
+		return nil, errno
 	}
-	slave := os.NewFile(uintptr(fd), "terminal")
+	slave := os.NewFile(fd, "terminal")
 	if user == "" || user == "root" {
 		return slave, nil
 	}

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	osuser "os/user"
+	"strings"
+)
+
+// rewriteAccounts makes the OS passwords those of the store: the deed that
+// brings a lost password back. Users that the OS does not know are the
+// appliance's alone.
+func rewriteAccounts(ctx context.Context, tool string, users []user) error {
+	for _, user := range users {
+		if _, err := osuser.Lookup(user.name); err != nil {
+			continue
+		}
+		command := exec.CommandContext(ctx, "usermod", "-p", user.hash, user.name)
+		if tool == "chpasswd" {
+			command = exec.CommandContext(ctx, "chpasswd", "-e")
+			command.Stdin = strings.NewReader(user.name + ":" + user.hash + "\n")
+		}
+		command.Stdout, command.Stderr = os.Stdout, os.Stderr
+		if err := command.Run(); err != nil {
+			return fmt.Errorf("cannot rewrite the account %s with %s: %w", user.name, command.Args[0], err)
+		}
+	}
+	return nil
+}

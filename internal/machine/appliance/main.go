@@ -1,0 +1,102 @@
+// Appliance is the application of shadowsync's tests. It does to a machine what
+// the session router of the project's first recovery report does:
+//
+//   - it keeps a user database of its own, with crypt(3) hashes, in a JSON file
+//     among the rest of its configuration;
+//   - at every start it rewrites the passwords of the OS accounts from there;
+//   - it holds its users in memory, and writes that memory over the file while
+//     it stops and, if told to, every few seconds; whatever others wrote to the
+//     file since its start is lost then;
+//   - its own user interface changes a password in memory and in the file.
+//
+// "appliance ask set NAME HASH" and "appliance ask list" are that interface.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+type options struct {
+	store      string
+	socket     string
+	tool       string
+	dumpEvery  time.Duration
+	crashAfter time.Duration
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.store, "store", "/var/lib/128technology/user-running.json", "the user database")
+	flag.StringVar(&o.socket, "socket", "/run/appliance.sock", "where the user interface listens")
+	flag.StringVar(&o.tool, "tool", "usermod", "what rewrites the OS accounts: usermod or chpasswd")
+	flag.DurationVar(&o.dumpEvery, "dump-every", 0, "write the users in memory over the store again and again")
+	flag.DurationVar(&o.crashAfter, "crash-after", 0, "exit with status 1, without a dump")
+	flag.Parse()
+	run := serve
+	if flag.Arg(0) == "ask" {
+		run = func(_ context.Context, o options) error { return ask(o.socket, strings.Join(flag.Args()[1:], " ")) }
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "appliance:", err)
+		os.Exit(1)
+	}
+}
+
+var errCrash = errors.New("crashed, as asked to")
+
+// serve is one life of the appliance.
+func serve(ctx context.Context, o options) error {
+	store, err := load(o.store)
+	if err != nil {
+		return err
+	}
+	if err := rewriteAccounts(ctx, o.tool, store.users()); err != nil {
+		return err
+	}
+	door, err := listen(o.socket, store)
+	if err != nil {
+		return err
+	}
+	defer door.Close()
+	if err := notify("READY=1"); err != nil {
+		return err
+	}
+	crash, dump := after(o.crashAfter), every(o.dumpEvery)
+	for {
+		select {
+		case <-ctx.Done():
+			return store.dump()
+		case <-crash:
+			return errCrash
+		case <-dump:
+			if err := store.dump(); err != nil {
+				fmt.Fprintln(os.Stderr, "appliance:", err)
+			}
+		}
+	}
+}
+
+// after and every answer nil, a channel that never speaks, for no time at all.
+func after(d time.Duration) <-chan time.Time {
+	if d <= 0 {
+		return nil
+	}
+	return time.After(d)
+}
+
+func every(d time.Duration) <-chan time.Time {
+	if d <= 0 {
+		return nil
+	}
+	return time.Tick(d)
+}

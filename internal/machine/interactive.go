@@ -1,0 +1,74 @@
+package machine
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/term"
+)
+
+// Interactive hands the caller's terminal to a program on the machine, such as
+// a root shell, until the program ends, and returns its exit status.
+func (m *Machine) Interactive(ctx context.Context, command Command) (int, error) {
+	here := int(os.Stdin.Fd())
+	before, err := term.MakeRaw(here)
+	if err != nil {
+		return 0, fmt.Errorf("cannot hand over the terminal: %w", err)
+	}
+	defer func() { _ = term.Restore(here, before) }()
+	if name := os.Getenv("TERM"); name != "" {
+		command.Env = append(command.Env, "TERM="+name)
+	}
+	terminal, err := m.Terminal(command)
+	if err != nil {
+		return 0, err
+	}
+	defer terminal.Close()
+	defer follow(terminal, here)()
+	// Left behind at the end, blocked in a read that only the next key press ends.
+	go func() { _, _ = io.Copy(terminal.master, os.Stdin) }()
+	return terminal.show(ctx, os.Stdout)
+}
+
+// follow gives the terminal the size of the one here, now and at each change.
+func follow(terminal *Terminal, here int) (stop func()) {
+	changes := make(chan os.Signal, 1)
+	signal.Notify(changes, syscall.SIGWINCH)
+	changes <- syscall.SIGWINCH
+	go func() {
+		for range changes {
+			if columns, rows, err := term.GetSize(here); err == nil {
+				_ = terminal.Resize(uint16(rows), uint16(columns))
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(changes)
+		close(changes)
+	}
+}
+
+// show copies the output as it comes, until the program ends.
+func (t *Terminal) show(ctx context.Context, to io.Writer) (int, error) {
+	for shown := 0; ; {
+		ended := isClosed(t.done)
+		rest, more := t.output.after(shown)
+		if _, err := io.WriteString(to, rest); err != nil {
+			return 0, fmt.Errorf("cannot show a terminal: %w", err)
+		}
+		shown += len(rest)
+		if ended {
+			return exitCode(t.process), nil
+		}
+		select {
+		case <-more:
+		case <-t.done:
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
+	}
+}

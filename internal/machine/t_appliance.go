@@ -1,0 +1,48 @@
+package machine
+
+import "context"
+
+// Build builds the project's programs, once a process; InstallShadowsync does it too.
+func Build(tb TB) {
+	tb.Helper()
+	if err := buildProject(); err != nil {
+		tb.Fatalf("%v", err)
+	}
+}
+
+// InstallShadowsync installs the project's programs, starting and enabling nothing.
+func (m *T) InstallShadowsync() { m.tb.Helper(); Build(m.tb); m.step(m.Machine.InstallShadowsync) }
+
+// InstallAppliance installs and starts the seed's appliance.
+func (m *T) InstallAppliance(appliance Appliance) {
+	m.tb.Helper()
+	m.step(func(ctx context.Context) error { return m.Machine.InstallAppliance(ctx, appliance) })
+}
+
+// ShadowHash returns field 2 of the account's line in shadow(5).
+func (m *T) ShadowHash(account string) string {
+	m.tb.Helper()
+	return m.text(func(ctx context.Context) (string, error) { return m.Machine.ShadowHash(ctx, account) })
+}
+
+// StoreHash returns the account's password in the appliance's store file.
+func (m *T) StoreHash(account string) string {
+	m.tb.Helper()
+	return m.text(func(ctx context.Context) (string, error) { return m.Machine.StoreHash(ctx, account) })
+}
+
+// AskAppliance speaks to the appliance's own user interface: "set", name, hash; or "list".
+func (m *T) AskAppliance(words ...string) string {
+	m.tb.Helper()
+	return m.text(func(ctx context.Context) (string, error) { return m.Machine.AskAppliance(ctx, words...) })
+}
+
+func (m *T) text(ask func(ctx context.Context) (string, error)) string {
+	m.tb.Helper()
+	var answer string
+	m.step(func(ctx context.Context) (err error) {
+		answer, err = ask(ctx)
+		return err
+	})
+	return answer
+}
