@@ -1,0 +1,92 @@
+# shadowsync: make build, make test and make run are all that most people need.
+# CONTRIBUTING.md says what each target does and what it installs.
+
+PREFIX     ?= /usr
+DESTDIR    ?=
+SBINDIR    := $(PREFIX)/sbin
+UNITDIR    := $(PREFIX)/lib/systemd/system
+MANDIR     := $(PREFIX)/share/man
+VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+GO         ?= go
+GOFLAGS    ?= -trimpath
+LDFLAGS_GO := -s -w -X main.version=$(VERSION)
+FUZZTIME   ?= 20s
+
+GOLANGCI   := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOFUMPT    := mvdan.cc/gofumpt@v0.12.0
+
+.DEFAULT_GOAL := build
+
+include cmd/pam_shadowsync/module.mk
+
+# What the build and the tests need from Debian.
+BUILD_PACKAGES := gcc libc6-dev libpam0g-dev libcrypt-dev pkg-config
+TEST_PACKAGES  := clang binutils util-linux debootstrap systemd-container dbus libpam-modules sqlite3 strace
+
+.PHONY: build install test unit run bench lint fuzz clean build-deps test-deps FORCE
+
+build: bin/shadowsync bin/pam_shadowsync.so
+
+bin/shadowsync: FORCE | build-deps
+	CGO_ENABLED=1 $(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS_GO)' -o $@ ./cmd/shadowsync
+
+bin/pam_shadowsync.so: | build-deps
+
+install: build install-pam
+	install -D -m 0755 bin/shadowsync $(DESTDIR)$(SBINDIR)/shadowsync
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(MANDIR)/man8
+	for unit in systemd/units/*; do \
+	    sed 's|/usr/sbin/shadowsync|$(SBINDIR)/shadowsync|g' $$unit > $(DESTDIR)$(UNITDIR)/$$(basename $$unit) && \
+	    chmod 0644 $(DESTDIR)$(UNITDIR)/$$(basename $$unit) || exit 1; \
+	done
+	bin/shadowsync docs man $(DESTDIR)$(MANDIR)/man8
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions
+	bin/shadowsync completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/shadowsync
+	bin/shadowsync completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_shadowsync
+
+# Everything, the machine tests included. Without root they are left out, and each says so.
+test: build test-deps
+	$(GO) vet ./...
+	$(GO) test -timeout 40m ./...
+
+unit: build-deps
+	$(GO) test -short ./...
+
+# The main job on a throwaway machine; on a terminal it ends in a shell there.
+run: build test-deps
+	$(GO) run ./internal/scenes/demo
+
+bench: build test-deps
+	$(GO) run ./internal/scenes/bench
+
+lint:
+	$(GO) run $(GOFUMPT) -l -d $$(git ls-files '*.go')
+	$(GO) run $(GOLANGCI) run ./...
+	$(MAKE) analyze-pam
+
+fuzz: build-deps
+	for target in $$(git grep -ho 'func Fuzz[A-Za-z0-9_]*' -- '*_test.go' | awk '{print $$2}' | sort -u); do \
+	    package=./$$(dirname $$(git grep -l "func $$target(" -- '*_test.go' | head -1)) && \
+	    echo "$$target in $$package" && \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+	done
+
+clean:
+	rm -rf bin
+
+# Packages are installed only where they are missing and we may.
+build-deps:
+	@$(call need,$(BUILD_PACKAGES))
+
+test-deps: build-deps
+	@$(call need,$(TEST_PACKAGES))
+
+define need
+missing=; for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+    echo "installing$$missing"; \
+    apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $$missing >/dev/null; \
+elif [ -n "$$missing" ]; then echo "not installed:$$missing" >&2; fi
+endef
+
+FORCE:
