@@ -33,19 +33,33 @@ type entry struct {
 	short    bool // the old form, which ends after the maximum age
 }
 
-// entries yields the lines that glibc accepts, with their line number from 0,
-// for the names that wanted tells. A name may come more than once; glibc uses the first.
-func entries(content string, wanted func(name string) bool) iter.Seq2[int, entry] {
-	return func(yield func(int, entry) bool) {
-		number := -1
+// line is a line of the file that an account has there.
+type line struct {
+	number int    // from 0
+	raw    string // with its newline, if it has one
+	user   *user
+	entry  entry
+}
+
+// linesOf yields the line of every known user whose password is in shadow(5):
+// the first one of that name that glibc accepts.
+func linesOf(content string, known *users) iter.Seq[line] {
+	return func(yield func(line) bool) {
+		number, seen := -1, make([]bool, len(known.list))
 		for raw := range strings.Lines(content) {
 			number++
-			line, start := readLine(raw)
-			name, _, _ := strings.Cut(line, ":")
-			if !isAccountName(name) || !wanted(name) {
+			text, start := readLine(raw)
+			name, _, _ := strings.Cut(text, ":")
+			i := known.find(name)
+			if i < 0 || seen[i] || !known.list[i].shadowed {
 				continue
 			}
-			if e, ok := parseEntry(line, start); ok && !yield(number, e) {
+			e, ok := parseEntry(text, start)
+			if !ok {
+				continue
+			}
+			seen[i] = true
+			if !yield(line{number, raw, &known.list[i], e}) {
 				return
 			}
 		}
@@ -63,11 +77,13 @@ func isAccountName(name string) bool {
 // space; nothing for a comment.
 func readLine(raw string) (line string, start int) {
 	text, _, _ := strings.Cut(raw, "\x00")
-	line = strings.TrimLeft(text, " \t\n\v\f\r")
+	for start < len(text) && isSpace(text[start]) {
+		start++
+	}
+	line = text[start:]
 	if line == "" || line[0] == '#' {
 		return "", 0
 	}
-	start = len(text) - len(line)
 	if cut, _, ended := strings.Cut(line, "\n"); ended {
 		return cut, start
 	}

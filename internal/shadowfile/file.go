@@ -93,23 +93,11 @@ func (f *File) Read(ctx context.Context, names []string) (shadowsync.OSSnapshot,
 		return none, err
 	}
 	defer file.Close()
-	known, err := readUsers(t, f.protected, nameFilter(names))
+	known, err := readUsers(t, f.protected, pick(names))
 	if err != nil {
 		return none, err
 	}
 	return shadowsync.OSSnapshot{Revision: revision(content), Accounts: accounts(content, known)}, nil
-}
-
-// nameFilter tells whether a name is among names; nil names: every one is.
-func nameFilter(names []string) func(string) bool {
-	if names == nil {
-		return func(string) bool { return true }
-	}
-	set := make(map[string]struct{}, len(names))
-	for _, name := range names {
-		set[name] = struct{}{}
-	}
-	return func(name string) bool { _, ok := set[name]; return ok }
 }
 
 func revision(content string) string {
@@ -119,24 +107,18 @@ func revision(content string) string {
 }
 
 // accounts are the known users that have a line in content.
-func accounts(content string, known users) map[string]shadowsync.Account {
-	found := make(map[string]shadowsync.Account, len(known))
-	for _, e := range entries(content, known.has) {
-		if _, twice := found[e.name]; twice {
-			continue
-		}
+func accounts(content string, known *users) map[string]shadowsync.Account {
+	found := make(map[string]shadowsync.Account, len(known.list))
+	for l := range linesOf(content, known) {
 		// The texts are cut out of the content, which must not stay in memory for them.
-		e.name, e.password = strings.Clone(e.name), strings.Clone(e.password)
-		u := known[e.name]
-		found[e.name] = shadowsync.Account{
-			Name: e.name, UID: int(u.uid), Protected: u.protected, Credential: e.credential(),
+		own := l.entry.name + l.entry.password
+		l.entry.name, l.entry.password = own[:len(l.entry.name)], own[len(l.entry.name):]
+		found[l.entry.name] = shadowsync.Account{
+			Name: l.entry.name, UID: int(l.user.uid), Protected: l.user.protected, Credential: l.entry.credential(),
 		}
 	}
 	return found
 }
-
-// has tells whether name is a user whose password is in shadow(5).
-func (u users) has(name string) bool { return u[name].shadowed }
 
 // Write replaces the accounts' lines in one replacement of the file, under the
 // locks. An account that is not there is left alone with ErrNoAccount, one that
@@ -179,7 +161,7 @@ func (f *File) write(l *lock, writes []shadowsync.Write) (map[string]error, erro
 	for i, w := range writes {
 		names[i] = w.Name
 	}
-	known, err := readUsers(l.tree, f.protected, nameFilter(names))
+	known, err := readUsers(l.tree, f.protected, pick(names))
 	if err != nil {
 		return nil, err
 	}
@@ -192,22 +174,19 @@ func (f *File) write(l *lock, writes []shadowsync.Write) (map[string]error, erro
 }
 
 // edit puts the writes into the lines of content.
-func edit(lines []string, content string, known users, writes []shadowsync.Write) (map[string]error, error) {
-	first := make(map[string]int, len(writes))
-	for number, e := range entries(content, known.has) {
-		if _, twice := first[e.name]; !twice {
-			first[e.name] = number
-		}
+func edit(lines []string, content string, known *users, writes []shadowsync.Write) (map[string]error, error) {
+	numbers := make(map[string]int, len(writes))
+	for l := range linesOf(content, known) {
+		numbers[l.entry.name] = l.number
 	}
 	left := map[string]error{}
 	for _, w := range writes {
-		number, ok := first[w.Name]
+		number, ok := numbers[w.Name]
 		if !ok {
 			left[w.Name] = noAccount(known, w.Name)
 			continue
 		}
-		line, start := readLine(lines[number])
-		e, _ := parseEntry(line, start)
+		e, _ := parseEntry(readLine(lines[number]))
 		if e.credential() != w.Expect {
 			left[w.Name] = fmt.Errorf("%s: %w", w.Name, shadowsync.ErrChanged)
 			continue
@@ -222,12 +201,12 @@ func edit(lines []string, content string, known users, writes []shadowsync.Write
 }
 
 // noAccount says which of the conditions of Read an account misses.
-func noAccount(known users, name string) error {
-	u, ok := known[name]
+func noAccount(known *users, name string) error {
+	i := known.find(name)
 	switch {
-	case !ok:
+	case i < 0:
 		return fmt.Errorf("%s: %w in passwd(5)", name, shadowsync.ErrNoAccount)
-	case !u.shadowed:
+	case !known.list[i].shadowed:
 		return fmt.Errorf("%s: %w in shadow(5): passwd(5) holds the password field itself", name, shadowsync.ErrNoAccount)
 	}
 	return fmt.Errorf("%s: %w in shadow(5)", name, shadowsync.ErrNoAccount)
@@ -251,11 +230,16 @@ func (f *File) Unmanaged(ctx context.Context, managed []string) (string, error) 
 		return "", err
 	}
 	defer file.Close()
-	isManaged := nameFilter(slices.Concat([]string{}, managed))
+	return unmanaged(content, pick(managed)), nil
+}
+
+func unmanaged(content string, managed selection) string {
 	digest := sha256.New()
-	lines := slices.Collect(strings.Lines(content))
-	for number := range entries(content, func(name string) bool { return !isManaged(name) }) {
-		io.WriteString(digest, strings.TrimSuffix(lines[number], "\n")+"\n")
+	for raw := range strings.Lines(content) {
+		e, ok := parseEntry(readLine(raw))
+		if _, ours := managed[e.name]; ok && !ours {
+			io.WriteString(digest, strings.TrimSuffix(raw, "\n")+"\n")
+		}
 	}
-	return hex.EncodeToString(digest.Sum(nil)), nil
+	return hex.EncodeToString(digest.Sum(nil))
 }

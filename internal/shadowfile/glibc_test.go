@@ -100,11 +100,7 @@ func (o *oracle) text(t testing.TB) string {
 func ours(document string) []accepted {
 	var all []accepted
 	for raw := range strings.Lines(document) {
-		line, start := readLine(raw)
-		if line == "" {
-			continue
-		}
-		if e, ok := parseEntry(line, start); ok {
+		if e, ok := parseEntry(readLine(raw)); ok {
 			all = append(all, accepted{e.name, e.password, e.days})
 		}
 	}

@@ -49,8 +49,7 @@ func (e entry) rewrite(raw string, want shadowsync.Credential) (string, error) {
 
 // readsBack proves that the line is one line, and says what was wanted.
 func readsBack(raw, name string, want shadowsync.Credential) error {
-	line, start := readLine(raw)
-	got, ok := parseEntry(line, start)
+	got, ok := parseEntry(readLine(raw))
 	if strings.Contains(strings.TrimSuffix(raw, "\n"), "\n") || !ok || got.name != name || got.credential() != want {
 		return fmt.Errorf("cannot rewrite the line of %q: it would not read back as what was wanted", name)
 	}

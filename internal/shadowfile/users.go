@@ -7,18 +7,69 @@ import (
 
 // user is an account as passwd(5) knows it.
 type user struct {
+	name      string
 	uid       uint32
 	shadowed  bool   // the password is in shadow(5)
 	protected string // why a store may not change it; empty: it may
 }
 
-// users are the accounts of passwd(5) by name.
-type users map[string]user
+// selection is a set of names; nil: every name.
+type selection map[string]struct{}
+
+// pick makes a selection of names; nil names: every name.
+func pick(names []string) selection {
+	if names == nil {
+		return nil
+	}
+	s := make(selection, len(names))
+	for _, name := range names {
+		s[name] = struct{}{}
+	}
+	return s
+}
+
+func (s selection) has(name string) bool {
+	if s == nil {
+		return true
+	}
+	_, ok := s[name]
+	return ok
+}
+
+// limit is how many names of the selection a file of this content can have.
+func (s selection) limit(content string) int {
+	if s == nil {
+		return strings.Count(content, "\n") + 1
+	}
+	return len(s)
+}
+
+// users are accounts of passwd(5), in its order.
+type users struct {
+	list  []user
+	index map[string]int
+	next  int // where find looks first
+}
+
+// find returns a user's place in the list, or -1. Both files mostly have their
+// accounts in the same order, so that the next one is mostly the right one: with
+// 100,000 accounts a look into the map costs more than parsing the line.
+func (u *users) find(name string) int {
+	i := u.next
+	if i >= len(u.list) || u.list[i].name != name {
+		var ok bool
+		if i, ok = u.index[name]; !ok {
+			return -1
+		}
+	}
+	u.next = i + 1
+	return i
+}
 
 // readUsers reads the wanted users, and which of them are protected: uid 0,
 // members of the given groups, and whoever shares the uid of one of these, for
 // sudo(8) and the kernel know people by uid.
-func readUsers(t *tree, groups []string, wanted func(name string) bool) (users, error) {
+func readUsers(t *tree, groups []string, wanted selection) (*users, error) {
 	group, err := t.read("etc/group")
 	if err != nil {
 		return nil, err
@@ -30,8 +81,9 @@ func readUsers(t *tree, groups []string, wanted func(name string) bool) (users, 
 	return parseUsers(passwd, newProtection(group, groups), wanted), nil
 }
 
-func parseUsers(passwd string, p *protection, wanted func(name string) bool) users {
-	found := users{}
+func parseUsers(passwd string, p *protection, wanted selection) *users {
+	limit := wanted.limit(passwd)
+	found := &users{list: make([]user, 0, limit), index: make(map[string]int, limit)}
 	shared := map[uint32]string{}
 	for raw := range strings.Lines(passwd) {
 		u, ok := parseUser(raw)
@@ -39,20 +91,28 @@ func parseUsers(passwd string, p *protection, wanted func(name string) bool) use
 			continue
 		}
 		why := p.of(u)
-		if _, known := shared[u.uid]; why != "" && !known {
+		if why != "" && shared[u.uid] == "" {
 			shared[u.uid] = fmt.Sprintf("same uid as %s, %s", u.name, why)
 		}
-		if _, known := found[u.name]; !known && wanted(u.name) {
-			found[u.name] = user{u.uid, isShadowed(u.name, u.password), why}
+		if wanted.has(u.name) {
+			found.add(user{u.name, u.uid, isShadowed(u.name, u.password), why})
 		}
 	}
-	for name, u := range found {
-		if why, known := shared[u.uid]; known && u.protected == "" {
-			u.protected = why
-			found[name] = u
+	for i := range found.list {
+		if u := &found.list[i]; u.protected == "" {
+			u.protected = shared[u.uid]
 		}
 	}
 	return found
+}
+
+// add appends a user; the first of a name counts, as for getpwnam(3).
+func (u *users) add(one user) {
+	if _, known := u.index[one.name]; known {
+		return
+	}
+	u.index[one.name] = len(u.list)
+	u.list = append(u.list, one)
 }
 
 // isShadowed tells what pam_unix takes for "the hash is in shadow(5)". Any other
@@ -79,9 +139,9 @@ func parseUser(raw string) (passwdLine, bool) {
 }
 
 // parseOwner reads the two texts that lines of passwd(5) and group(5) begin with.
-func parseOwner(raw string) (name, password string, s *scanner, ok bool) {
+func parseOwner(raw string) (name, password string, s scanner, ok bool) {
 	line, _ := readLine(raw)
-	s = &scanner{line: line}
+	s = scanner{line: line}
 	first := s.text()
 	name = line[first.from:first.to]
 	second := s.text()
