@@ -1,0 +1,173 @@
+// Package broker is the daemon: it watches, reconciles, guards, ends sessions
+// and answers. It decides nothing that the engine would not decide without it,
+// holds no clear text, and opens no store that needs a network or another user's file.
+//
+//	broker.go   Run: the parts and their order
+//	keeper.go   one application kept in sync
+//	watch.go    what is noticed on the OS side, and who did it
+//	server.go   the two sockets: what may be asked, and by whom
+//	message.go  what passwd prints
+//	worker.go   store workers in units of their own
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/shadowsync"
+	"github.com/shadowsync/shadowsync/systemd"
+)
+
+// storeTimeout bounds a call to a store, so that a hung one leaves passwd time
+// for its answer: the PAM module waits two seconds in all.
+const storeTimeout = 700 * time.Millisecond
+
+// stuck is how long a reconcile may take before the watchdog is left to act.
+const stuck = time.Minute
+
+// Options are what a broker is started with.
+type Options struct {
+	Config *config.Config
+	Log    *slog.Logger
+	Probe  func(shadowsync.Step)
+}
+
+// Broker is the running daemon.
+type Broker struct {
+	engine  *engine.Engine
+	guard   *systemd.Guard
+	keepers map[string]*keeper
+	log     *slog.Logger
+	started time.Time
+}
+
+// Run runs the broker until ctx ends.
+func Run(ctx context.Context, o Options) error {
+	bus := &systemd.Bus{}
+	guard := systemd.NewBrokerGuard(bus).WithLimit(time.Duration(o.Config.Guard.Limit))
+	e, err := engine.Open(ctx, engine.Options{
+		Config: o.Config, Program: "shadowsync daemon", StoreTimeout: storeTimeout, OpenStore: workers{bus}.open,
+		Guard: guard, Sessions: systemd.Logind{}, Probe: o.Probe,
+	})
+	if err != nil {
+		return err
+	}
+	b := &Broker{engine: e, guard: guard, keepers: map[string]*keeper{}, log: o.Log, started: time.Now()}
+	for _, a := range o.Config.Applications {
+		b.keepers[a.Name] = newKeeper(e, a, b.showStatus, o.Log)
+	}
+	return errors.Join(b.run(ctx), b.close())
+}
+
+func (b *Broker) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return errors.Join(systemd.Stopping(), b.guard.Close(ctx), b.engine.Close())
+}
+
+// run watches before it looks for the first time, so that no change falls in
+// between, and says that it is ready when it has looked.
+func (b *Broker) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := engine.WriteManaged(b.engine.Root(), b.engine.Config); err != nil {
+		return err
+	}
+	listeners, err := listen()
+	if err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	if err := b.watch(ctx, &wg); err != nil {
+		return err
+	}
+	for _, k := range b.keepers {
+		k.tell(shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByStart}})
+		wg.Go(func() { k.run(ctx) })
+		wg.Go(func() { k.follow(ctx) })
+	}
+	failed := make(chan error, len(listeners))
+	for name, l := range listeners {
+		wg.Go(func() { failed <- b.serve(ctx, name, l) })
+	}
+	if err := systemd.Ready(b.status(ctx)); err != nil {
+		return err
+	}
+	wg.Go(func() { b.keepAlive(ctx) })
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-failed:
+		cancel()
+		return err
+	}
+}
+
+// keepAlive tells the watchdog that we are well, for as long as no reconcile is stuck.
+func (b *Broker) keepAlive(ctx context.Context) {
+	interval, err := systemd.KeepAliveInterval()
+	if err != nil || interval == 0 {
+		return
+	}
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if name := b.stuck(); name != "" {
+			b.log.Error("a reconcile does not end; leaving it to the watchdog", "application", name)
+			continue
+		}
+		if err := systemd.KeepAlive(); err != nil {
+			b.log.Warn("the watchdog cannot be told", "error", err)
+		}
+	}
+}
+
+func (b *Broker) stuck() string {
+	for name, k := range b.keepers {
+		if since := k.busySince(); !since.IsZero() && time.Since(since) > stuck {
+			return name
+		}
+	}
+	return ""
+}
+
+func (b *Broker) showStatus() {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := systemd.Status(b.status(ctx)); err != nil {
+		b.log.Warn("the status cannot be shown", "error", err)
+	}
+}
+
+// status is the line in `systemctl status shadowsync`.
+func (b *Broker) status(ctx context.Context) string {
+	accounts, open := 0, 0
+	for _, a := range b.engine.Config.Applications {
+		accounts += len(a.Accounts)
+		memory, err := b.engine.State.Load(ctx, a.Name, nil)
+		if err != nil {
+			return "the state cannot be read: " + err.Error()
+		}
+		for _, m := range memory.Accounts {
+			if m.Open != nil {
+				open++
+			}
+		}
+	}
+	if open > 0 {
+		return fmt.Sprintf("%d of %d accounts not in sync; run shadowsync status", open, accounts)
+	}
+	return fmt.Sprintf("%d accounts in sync", accounts)
+}

@@ -1,0 +1,175 @@
+package broker
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// The pauses between attempts at a change that the store could not take yet.
+const (
+	firstRetry = time.Second
+	lastRetry  = time.Minute
+)
+
+// keeper keeps one application in sync: it reconciles whenever somebody has
+// news, and again, with growing pauses, while something is left to do.
+type keeper struct {
+	engine      *engine.Engine
+	application config.Application
+	after       func() // called after each reconcile
+	log         *slog.Logger
+
+	work sync.Mutex   // one reconcile at a time in this process
+	busy atomic.Int64 // when the present one began, in Unix nanoseconds; 0: none
+
+	ends sync.WaitGroup // session ends under way
+
+	mu   sync.Mutex
+	next shadowsync.Request // what is known about the news that wait
+	news chan struct{}
+}
+
+func newKeeper(e *engine.Engine, a config.Application, after func(), log *slog.Logger) *keeper {
+	return &keeper{engine: e, application: a, after: after, log: log.With("application", a.Name), news: make(chan struct{}, 1)}
+}
+
+// tell says that something may have changed. It never waits; news that come
+// faster than they are dealt with are dealt with together.
+func (k *keeper) tell(req shadowsync.Request) {
+	k.mu.Lock()
+	k.next = req
+	k.mu.Unlock()
+	select {
+	case k.news <- struct{}{}:
+	default:
+	}
+}
+
+// run deals with news until ctx ends.
+func (k *keeper) run(ctx context.Context) {
+	defer k.ends.Wait()
+	var retry <-chan time.Time
+	pause := firstRetry
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-k.news:
+			pause = firstRetry
+		case <-retry:
+			pause = min(2*pause, lastRetry)
+		}
+		k.mu.Lock()
+		req := k.next
+		k.mu.Unlock()
+		retry = nil
+		if report, err := k.reconcile(ctx, req); err != nil || unfinished(report) {
+			retry = time.After(pause)
+		}
+	}
+}
+
+// unfinished tells whether trying again by itself may help.
+func unfinished(r shadowsync.Report) bool {
+	if r.Fault != nil {
+		return true
+	}
+	for _, o := range r.Outcomes {
+		if o.State == shadowsync.Pending || o.State == shadowsync.Queued {
+			return true
+		}
+	}
+	return false
+}
+
+func (k *keeper) reconcile(ctx context.Context, req shadowsync.Request) (shadowsync.Report, error) {
+	defer k.begin()()
+	report, err := k.engine.Reconcile(ctx, k.application.Name, req)
+	if err != nil {
+		k.log.Error("reconcile failed", "error", err)
+	}
+	k.finish(ctx)
+	return report, err
+}
+
+// begin takes the keeper for one reconcile; the result gives it back.
+func (k *keeper) begin() func() {
+	k.work.Lock()
+	k.busy.Store(time.Now().UnixNano())
+	return func() {
+		k.busy.Store(0)
+		k.work.Unlock()
+	}
+}
+
+// busySince tells when the present reconcile began; zero: there is none.
+func (k *keeper) busySince() time.Time {
+	if ns := k.busy.Load(); ns != 0 {
+		return time.Unix(0, ns)
+	}
+	return time.Time{}
+}
+
+// changed deals with a change that PAM or a tool announced, and returns what
+// became of it.
+func (k *keeper) changed(ctx context.Context, change shadowsync.Change) (shadowsync.Outcome, error) {
+	defer k.begin()()
+	defer k.finish(ctx)
+	if err := k.engine.Reconciler(k.application.Name).Announce(ctx, change); err != nil {
+		return shadowsync.Outcome{}, err
+	}
+	report, err := k.engine.Reconcile(ctx, k.application.Name, shadowsync.Request{Origin: change.Origin})
+	outcome, _ := report.For(change.Account)
+	if unfinished(report) || err != nil {
+		k.tell(shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByWatch}})
+	}
+	return outcome, err
+}
+
+// finish does what nobody waits for: sessions end after the acknowledgement.
+func (k *keeper) finish(ctx context.Context) {
+	k.ends.Go(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		survivors, err := k.engine.Reconciler(k.application.Name).EndSessions(ctx)
+		if err != nil {
+			k.log.Error("sessions could not be ended", "error", err)
+		}
+		for account, left := range survivors {
+			if len(left) > 0 {
+				k.log.Warn("sessions survived", "account", account, "sessions", len(left))
+			}
+		}
+		k.after()
+	})
+}
+
+// follow watches the application's store. A store that cannot be watched is
+// tried again; when it comes back, it is reconciled first.
+func (k *keeper) follow(ctx context.Context) {
+	pause := firstRetry
+	for ctx.Err() == nil {
+		news, err := k.engine.Reconciler(k.application.Name).Store.Watch(ctx)
+		if err == nil {
+			pause = firstRetry
+			k.tell(storeNews)
+			for range news {
+				k.tell(storeNews)
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+			pause = min(2*pause, lastRetry)
+		}
+	}
+}
+
+var storeNews = shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByStore}}

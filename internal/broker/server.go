@@ -1,0 +1,154 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/origin"
+	"github.com/shadowsync/shadowsync/internal/proof"
+	"github.com/shadowsync/shadowsync/internal/socket"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// The sockets, by the names that their units give them.
+const (
+	rootSocket     = "root"
+	operatorSocket = "operator"
+)
+
+// answerWithin leaves the PAM module, which waits two seconds, time to print.
+const answerWithin = 1800 * time.Millisecond
+
+// request is what may be asked. Every operation is decided by the kernel's word
+// about the peer; what is not listed in operations is refused.
+type request struct {
+	Op   string `json:"op"`
+	User string `json:"user"`
+}
+
+type answer struct {
+	Message string `json:"message"`
+}
+
+// refusal is the answer to everything that is not allowed. It is the same for
+// what does not exist, so that nobody learns which it was.
+type refusal struct {
+	Error string `json:"error"`
+}
+
+// listen takes systemd's sockets, or makes them when started by hand.
+func listen() (map[string]*socket.Listener, error) {
+	listeners, err := socket.FromSystemd()
+	if err != nil || len(listeners) > 0 {
+		return listeners, err
+	}
+	modes := map[string]os.FileMode{rootSocket: 0o600, operatorSocket: 0o666}
+	for name, mode := range modes {
+		l, err := socket.Listen(filepath.Join(engine.RunDir, name+".sock"), mode)
+		if err != nil {
+			return nil, fmt.Errorf("cannot listen: %w", err)
+		}
+		listeners[name] = l
+	}
+	return listeners, nil
+}
+
+// serve answers on one socket. The two have servers and limits of their own, so
+// that a flood on one does not delay the other.
+func (b *Broker) serve(ctx context.Context, name string, l *socket.Listener) error {
+	server := &socket.Server{Handler: b.refuse, Timeout: 3 * time.Second, Log: b.log}
+	if name == rootSocket {
+		server.Handler, server.PerUID, server.Total = b.answerRoot, 256, 256
+	}
+	return server.Serve(ctx, l)
+}
+
+// refuse is the operator socket's whole service until the operator shell needs more.
+func (b *Broker) refuse(ctx context.Context, r *socket.Request) {
+	var q request
+	if files, err := r.Conn.Receive(ctx, &q); err == nil {
+		closeAll(files)
+		_ = r.Conn.Send(ctx, refusal{Error: "not permitted"}) // a peer that is gone needs no answer
+	}
+}
+
+func (b *Broker) answerRoot(ctx context.Context, r *socket.Request) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	var q request
+	files, err := r.Conn.Receive(ctx, &q)
+	if err != nil {
+		b.log.Warn("a request could not be read", "pid", r.Peer.PID, "error", err)
+		return
+	}
+	defer closeAll(files)
+	var reply any = refusal{Error: "not permitted"}
+	if r.Peer.UID == 0 && q.Op == "pam-changed" {
+		reply = answer{Message: b.pamChanged(ctx, r.Peer, q.User, files)}
+	}
+	if err := r.Conn.Send(ctx, reply); err != nil {
+		b.log.Info("an answer could not be given", "pid", r.Peer.PID, "error", err)
+	}
+}
+
+// pamChanged deals with a change that the PAM module announced from inside
+// passwd, login, su or sshd, and says what passwd shall print.
+func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, token []*os.File) string {
+	a, ok := b.engine.Config.Managing(user)
+	if !ok {
+		return ""
+	}
+	by := b.who(peer)
+	snapshot, err := b.engine.Accounts.Read(ctx, []string{user})
+	account, there := snapshot.Accounts[user]
+	if err != nil || !there {
+		b.log.Warn("a changed account cannot be read", "account", user, "error", err)
+		return queued(user, a.Unit)
+	}
+	change := shadowsync.Change{Account: user, OS: account.Credential, Origin: by}
+	change.StoreHash = b.translate(ctx, b.engine.Reconciler(a.Name).Store.Capabilities().Formats, account.Hash, token)
+	outcome, err := b.keepers[a.Name].changed(ctx, change)
+	if err != nil {
+		b.log.Error("a change could not be settled", "account", user, "error", err)
+		outcome.Account, outcome.State = user, shadowsync.Queued
+	}
+	guard, err := b.guard.Status(a.Unit)
+	if err != nil {
+		b.log.Warn("the guard cannot be read", "unit", a.Unit, "error", err)
+	}
+	return Message(a, outcome, slices.Contains(guard.Accounts, user))
+}
+
+// who reads the facts about the peer while it waits for the answer, and so still
+// lives; if it is gone meanwhile, another process may have its pid, and nothing is said.
+func (b *Broker) who(peer socket.Peer) shadowsync.Origin {
+	p := origin.FromPID(peer.PID)
+	if peer.Process != nil && !peer.Alive() {
+		p = origin.Process{PID: peer.PID}
+	}
+	return b.engine.OriginOf(p, shadowsync.SeenByPAM)
+}
+
+// translate makes the store's hash from the token where the application cannot
+// verify the OS's. Elsewhere the descriptor is closed unread.
+func (b *Broker) translate(ctx context.Context, formats shadowsync.Formats, osHash string, token []*os.File) string {
+	if len(token) == 0 || formats.Accept(osHash) {
+		return ""
+	}
+	hash, err := proof.Make(ctx, token[0], osHash, formats[0])
+	if err != nil {
+		b.log.Warn("the store's hash could not be made", "error", err)
+	}
+	return hash
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		_ = f.Close() // read-only descriptors of memory
+	}
+}

@@ -1,0 +1,144 @@
+// Package engine puts the parts together: the configuration, the state, the OS
+// side and each application's store become the domain's Reconciler. The root
+// tool, the hooks and the broker all run this one engine, each in its own
+// process; nothing here depends on a daemon.
+//
+//	engine.go    Engine: open, reconcile, end sessions
+//	store.go     a store that is opened when needed and asked within a bound
+//	open.go      which process a store's driver runs in
+//	evidence.go  what is known about the circumstances of a difference
+//	origin.go    who made a change
+//	managed.go   the list of managed accounts that the PAM module reads
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/crypt/format"
+	"github.com/shadowsync/shadowsync/internal/shadowfile"
+	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/internal/store"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// StateDir is where the state and the embedded store are, beneath the root directory.
+const StateDir = "/var/lib/shadowsync"
+
+// Options are what an engine needs to be opened.
+type Options struct {
+	Root   string // "/" or where a system is mounted
+	Config *config.Config
+	// Program names us to others who wait for the engine lock: "shadowsync daemon".
+	Program string
+	// StoreTimeout bounds each call to a store.
+	StoreTimeout time.Duration
+	// OpenStore opens an application's store; nil: as a child process where the driver asks for one.
+	OpenStore func(context.Context, config.Application, store.Options) (shadowsync.CredentialStore, error)
+	Guard     shadowsync.Guard
+	Sessions  shadowsync.Sessions
+	// Probe is called after each step of a plan; nil in production.
+	Probe func(shadowsync.Step)
+}
+
+// Engine is everything that a reconcile of any application needs.
+type Engine struct {
+	Config   *config.Config
+	State    *state.DB
+	Accounts *shadowfile.File
+
+	root        string
+	options     Options
+	lock        shadowsync.Locker
+	reconcilers map[string]*shadowsync.Reconciler
+}
+
+// Open opens the state and prepares every application; no store is opened yet.
+func Open(ctx context.Context, o Options) (*Engine, error) {
+	if o.Root == "" {
+		o.Root = "/"
+	}
+	dir := filepath.Join(o.Root, StateDir)
+	db, err := state.Open(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{
+		Config: o.Config, State: db, root: o.Root, options: o, lock: state.NewLocker(dir, o.Program),
+		Accounts:    shadowfile.Open(o.Root, shadowfile.ProtectGroups(o.Config.Protected.Groups...)),
+		reconcilers: make(map[string]*shadowsync.Reconciler, len(o.Config.Applications)),
+	}
+	for _, a := range o.Config.Applications {
+		r, err := e.newReconciler(a)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("cannot use application %s: %w", a.Name, err), e.Close())
+		}
+		e.reconcilers[a.Name] = r
+	}
+	return e, nil
+}
+
+func (e *Engine) newReconciler(a config.Application) (*shadowsync.Reconciler, error) {
+	options, err := store.Parse(a.Store)
+	if err != nil {
+		return nil, err
+	}
+	l, err := e.newLink(a, options)
+	if err != nil {
+		return nil, err
+	}
+	return &shadowsync.Reconciler{
+		Application: a.Domain(e.Config.Revision), Accounts: e.Accounts, Store: l, State: journalled{e.State}, Lock: e.lock,
+		Guard: e.options.Guard, Sessions: e.options.Sessions, CheckHash: format.CheckForeign, Now: time.Now, Probe: e.options.Probe,
+	}, nil
+}
+
+// Close closes the stores and the state.
+func (e *Engine) Close() error {
+	var errs []error
+	for _, r := range e.reconcilers {
+		errs = append(errs, r.Store.Close())
+	}
+	return errors.Join(append(errs, e.State.Close())...)
+}
+
+// Root is the root directory that the engine works on.
+func (e *Engine) Root() string { return e.root }
+
+// Reconciler returns an application's; the name must be one of the configuration.
+func (e *Engine) Reconciler(application string) *shadowsync.Reconciler {
+	return e.reconcilers[application]
+}
+
+// Reconcile completes what is known about the circumstances and reconciles one application.
+func (e *Engine) Reconcile(ctx context.Context, application string, req shadowsync.Request) (shadowsync.Report, error) {
+	return e.judged(ctx, application, req, func(req shadowsync.Request) (shadowsync.Report, error) {
+		return e.reconcilers[application].Reconcile(ctx, req)
+	})
+}
+
+// Set makes changes of our own to accounts of one application.
+func (e *Engine) Set(ctx context.Context, application string, changes []shadowsync.Change) (report shadowsync.Report, failed map[string]error, err error) {
+	report, err = e.judged(ctx, application, shadowsync.Request{}, func(req shadowsync.Request) (shadowsync.Report, error) {
+		report, failed, err = e.reconcilers[application].Set(ctx, changes, req)
+		return report, err
+	})
+	return report, failed, err
+}
+
+func (e *Engine) judged(ctx context.Context, application string, req shadowsync.Request, run func(shadowsync.Request) (shadowsync.Report, error)) (shadowsync.Report, error) {
+	evidence, err := e.evidence(ctx, application, req.Evidence)
+	if err != nil {
+		return shadowsync.Report{}, err
+	}
+	req.Evidence = evidence
+	report, err := run(req)
+	if err != nil || req.DryRun || report.Unchanged && !evidence.AtBoot {
+		return report, err
+	}
+	return report, e.noteSurroundings(ctx, application)
+}

@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/shadowfile"
+	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// bootID is the kernel's name of this boot; empty on a mounted system.
+func (e *Engine) bootID() string {
+	if e.root != "/" {
+		return ""
+	}
+	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(data))
+}
+
+// evidence completes what the caller knows: whether this is the first look since
+// a boot, whether more than the managed accounts went back to an older state
+// since the last, and whether the application is still settling after a start.
+func (e *Engine) evidence(ctx context.Context, application string, known shadowsync.Evidence) (shadowsync.Evidence, error) {
+	boot := e.bootID()
+	last, err := e.State.Boot(ctx, application)
+	if err != nil {
+		return known, err
+	}
+	if boot != "" && boot != last {
+		known.AtBoot = true
+		if known.WentBack, err = e.wentBack(ctx); err != nil {
+			return known, err
+		}
+	}
+	until, err := e.State.Settle(ctx, application)
+	known.Settling = known.Settling || time.Now().Before(until)
+	return known, err
+}
+
+// surroundings identifies what a rollback of the image would take back with it:
+// the lines of accounts that nobody manages, and the image's own identity.
+func (e *Engine) surroundings(ctx context.Context) (string, error) {
+	var managed []string
+	for _, a := range e.Config.Applications {
+		managed = append(managed, a.Accounts...)
+	}
+	lines, err := e.Accounts.Unmanaged(ctx, managed)
+	if err != nil {
+		return "", err
+	}
+	image, err := shadowfile.ImageIdentity(e.root)
+	return lines + " " + image, err
+}
+
+// wentBack tells whether the surroundings are an older known state, not the last one.
+func (e *Engine) wentBack(ctx context.Context) (bool, error) {
+	now, err := e.surroundings(ctx)
+	if err != nil {
+		return false, err
+	}
+	seen, err := e.State.SeenDigests(ctx)
+	if err != nil || len(seen) == 0 {
+		return false, err
+	}
+	older := slices.ContainsFunc(seen[1:], func(d state.Digest) bool { return d.Value == now })
+	return older && seen[0].Value != now, nil
+}
+
+// noteSurroundings puts the present state on record, after a reconcile that may
+// have judged by the older ones.
+func (e *Engine) noteSurroundings(ctx context.Context, application string) error {
+	now, err := e.surroundings(ctx)
+	if err != nil {
+		return err
+	}
+	if err := e.State.NoteDigest(ctx, now, time.Now()); err != nil {
+		return err
+	}
+	if boot := e.bootID(); boot != "" {
+		return e.State.SetBoot(ctx, application, boot)
+	}
+	return nil
+}

@@ -1,0 +1,76 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/coreos/go-systemd/v22/journal"
+
+	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// journalled is the state whose audit events also go to the journal, as
+// structured records, once they are durable in the trail. The trail is the
+// record; a journal that is full or gone loses nothing of it.
+type journalled struct{ *state.DB }
+
+func (j journalled) Commit(ctx context.Context, application string, transitions []shadowsync.Transition) error {
+	if err := j.DB.Commit(ctx, application, transitions); err != nil {
+		return err
+	}
+	for _, t := range transitions {
+		if t.Event != nil {
+			tell(*t.Event)
+		}
+	}
+	return nil
+}
+
+func (j journalled) Record(ctx context.Context, e shadowsync.Event) error {
+	if err := j.DB.Record(ctx, e); err != nil {
+		return err
+	}
+	tell(e)
+	return nil
+}
+
+func (j journalled) LogoutDone(ctx context.Context, id int64, e shadowsync.Event) error {
+	if err := j.DB.LogoutDone(ctx, id, e); err != nil {
+		return err
+	}
+	tell(e)
+	return nil
+}
+
+// messageID marks audit records of ours: journalctl MESSAGE_ID=...
+const messageID = "5d1c2f0f7f5e4b0c9c2b7d3a8e6f1a94"
+
+func tell(e shadowsync.Event) {
+	if !journal.Enabled() {
+		return
+	}
+	text := e.Account + ": " + e.Action
+	if e.Reason != "" {
+		text += " (" + e.Reason + ")"
+	}
+	fields := map[string]string{
+		"MESSAGE_ID": messageID, "SYSLOG_IDENTIFIER": "shadowsync",
+		"SHADOWSYNC_ACTION": e.Action, "SHADOWSYNC_ACCOUNT": printable.Quote(e.Account),
+		"SHADOWSYNC_APPLICATION": printable.Quote(e.Application), "SHADOWSYNC_RESULT": string(e.Result),
+		"SHADOWSYNC_SEEN_BY": string(e.Origin.SeenBy), "SHADOWSYNC_BY": printable.Quote(e.Origin.By),
+		"SHADOWSYNC_LOGIN": printable.Quote(e.Origin.Login), "SHADOWSYNC_PROGRAM": printable.Quote(e.Origin.Program),
+		"SHADOWSYNC_TERMINAL": printable.Quote(e.Origin.Terminal), "SHADOWSYNC_REASON": printable.Quote(e.Reason),
+	}
+	_ = journal.Send(printable.Quote(text), priority(e), fields) // see journalled: the trail is the record
+}
+
+func priority(e shadowsync.Event) journal.Priority {
+	switch {
+	case e.Action == "alarm":
+		return journal.PriCrit
+	case e.Result == shadowsync.InSync || e.Result == "":
+		return journal.PriNotice
+	}
+	return journal.PriWarning
+}

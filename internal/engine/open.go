@@ -1,0 +1,53 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/store"
+	"github.com/shadowsync/shadowsync/internal/store/driver"
+	"github.com/shadowsync/shadowsync/internal/storeworker"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// newLink prepares an application's store. What the store can hold must be known
+// even while it is not available, or a change would pass for one that the store
+// need not hear of; a driver's Open touches nothing yet.
+func (e *Engine) newLink(a config.Application, o store.Options) (*link, error) {
+	d, err := store.Find(o.Driver)
+	if err != nil {
+		return nil, err
+	}
+	o.Root = e.root
+	ctx := context.Background()
+	closed, err := d.Open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer closed.Close()
+	open := e.options.OpenStore
+	if open == nil || d.Placement == driver.InProcess {
+		open = OpenStore
+	}
+	return &link{
+		capabilities: closed.Capabilities(), timeout: e.options.StoreTimeout,
+		open: func(ctx context.Context) (shadowsync.CredentialStore, error) { return open(ctx, a, o) },
+	}, nil
+}
+
+// OpenStore opens a store where its driver belongs: in this process, or in a
+// child with the file owner's uid.
+func OpenStore(ctx context.Context, _ config.Application, o store.Options) (shadowsync.CredentialStore, error) {
+	d, err := store.Find(o.Driver)
+	if err != nil {
+		return nil, err
+	}
+	if d.Placement == driver.InProcess {
+		return d.Open(ctx, o)
+	}
+	client, err := storeworker.Spawn(ctx, o)
+	if err != nil {
+		return nil, err // and no nil *Client, which would not be a nil interface
+	}
+	return client, nil
+}
