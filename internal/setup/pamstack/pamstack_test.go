@@ -1,0 +1,122 @@
+package pamstack
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// debian is common-password as pam-auth-update of Debian 12 writes it with our profile on.
+const debian = `# a comment
+password	requisite			pam_pwquality.so retry=3
+password	[success=1 default=ignore]	pam_unix.so obscure use_authtok try_first_pass yescrypt
+# here's the fallback if no module succeeds
+password	requisite			pam_deny.so
+password	required			pam_permit.so
+password	optional			pam_shadowsync.so
+`
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name, stack string
+		want        error
+	}{
+		{"Debian's", debian, nil},
+		{"with a directory before it", `
+password [success=2 default=ignore] pam_unix.so
+password [success=1 default=ignore] pam_sss.so use_authtok
+password requisite pam_deny.so
+password required pam_permit.so
+password optional pam_shadowsync.so`, nil},
+		{"with a directory after it", `
+password [success=3 default=ignore] pam_unix.so
+password [success=1 default=ignore] pam_localuser.so
+password [success=1 default=ignore] pam_sss.so use_authtok
+password requisite pam_deny.so
+password required pam_permit.so
+password optional pam_shadowsync.so`, nil},
+		{"a control spelled out", strings.Replace(debian, "optional\t\t\tpam_shadow", "[default=ignore] pam_shadow", 1), nil},
+		{"absent", strings.Replace(debian, "password	optional", "#", 1), ErrAbsent},
+		{"another type", strings.Replace(debian, "password	optional", "session optional", 1), ErrAbsent},
+		{"before the storing module", "password optional pam_shadowsync.so\n" + debian, ErrBefore},
+		{"a sufficient storing module", "password sufficient pam_unix.so\npassword required pam_deny.so\npassword optional pam_shadowsync.so\n", ErrUnreached},
+		{"jumped over", strings.Replace(debian, "success=1", "success=3", 1), ErrUnreached},
+		{"a required storing module", "password required pam_unix.so\npassword optional pam_shadowsync.so\n", ErrAfterFailure},
+		{"a requisite storing module", "password requisite pam_unix.so\npassword optional pam_shadowsync.so\n", nil},
+		{"no pam_deny", strings.Replace(debian, "requisite			pam_deny", "optional pam_permit", 1), ErrAfterFailure},
+		{"a deny that goes on", strings.Replace(debian, "requisite			pam_deny", "required pam_deny", 1), ErrAfterFailure},
+		{"required", strings.Replace(debian, "optional", "required", 1), ErrControl},
+		{"requisite", strings.Replace(debian, "optional", "requisite", 1), ErrControl},
+		{"ignoring all but a missing module", strings.Replace(debian, "optional", "[ignore=ignore default=die]", 1), ErrControl},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			root := tree(t, map[string]string{"passwd": c.stack})
+			lines, err := Read(root, "passwd")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !Stores(lines) {
+				t.Error("the stack is not found to store passwords")
+			}
+			if got := Judge(lines); !errors.Is(got, c.want) {
+				t.Errorf("Judge = %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestReadFollowsIncludes(t *testing.T) {
+	t.Parallel()
+	root := tree(t, map[string]string{
+		"common-password": debian,
+		"passwd":          "auth required pam_permit.so\n@include common-password\n",
+		"included":        "password include common-password\n",
+		"sub":             "password substack common-password\n",
+		"joined":          "-password required \\\n /lib/security/pam_unix.so  a [b c]\n",
+		"loop":            "@include loop\n",
+		"dangling":        "@include nowhere\n",
+		"passwd.dpkg-old": debian,
+	})
+	for _, service := range []string{"passwd", "included", "sub"} {
+		lines, err := Read(root, service)
+		if err != nil || Judge(lines) != nil || !Stores(lines) {
+			t.Errorf("%s: %v; %v", service, err, Judge(lines))
+		}
+		if ours, ok := Find(lines); !ok || ours.Place() != "/etc/pam.d/common-password line 7" {
+			t.Errorf("%s: our line is at %s", service, ours.Place())
+		}
+	}
+	lines, err := Read(root, "joined")
+	if err != nil || len(lines) != 1 || lines[0].String() != "password required pam_unix.so a [b c]" || lines[0].Number != 1 {
+		t.Errorf("joined line: %v, %v", lines, err)
+	}
+	for _, service := range []string{"loop", "dangling", "absent"} {
+		if _, err := Read(root, service); err == nil {
+			t.Errorf("%s was read", service)
+		}
+	}
+	services, err := Services(root)
+	if err != nil || strings.Join(services, " ") != "common-password dangling included joined loop passwd sub" {
+		t.Errorf("services: %q, %v", services, err)
+	}
+}
+
+func tree(t *testing.T, services map[string]string) string {
+	t.Helper()
+	root := t.TempDir()
+	folder := filepath.Join(root, "etc/pam.d")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range services {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}

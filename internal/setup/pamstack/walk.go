@@ -1,0 +1,73 @@
+package pamstack
+
+// storing modules keep the password of a local account in shadow(5).
+var storing = map[string]bool{"pam_unix.so": true, "pam_unix2.so": true, "pam_tcb.so": true}
+
+// foreign modules keep passwords of accounts that are not local: for one that is,
+// they do nothing and say that they do not know the user.
+var foreign = map[string]bool{
+	"pam_sss.so": true, "pam_ldap.so": true, "pam_krb5.so": true, "pam_winbind.so": true,
+	"pam_systemd_home.so": true, "pam_deny.so": true, "pam_himmelblau.so": true, "pam_authd.so": true,
+}
+
+// result is what a module of the scene returns for a local account.
+func (l Line) result(stored bool) string {
+	switch {
+	case l.Module == Module:
+		return "ignore"
+	case foreign[l.Module], storing[l.Module] && !stored:
+		return "authtok_err"
+	}
+	return "success"
+}
+
+// walker follows a stack as _pam_dispatch_aux of libpam does.
+type walker struct {
+	stored  bool // what the storing module makes of it
+	seen    bool // the storing module was reached
+	reached bool // ours was, after it
+	early   bool // ours was, before it
+	failed  bool // some module's result was bad: "done" no longer ends the stack
+}
+
+// run walks the lines and tells whether the whole stack ended in them.
+func (w *walker) run(lines []Line) (ended bool) {
+	for i := 0; i < len(lines); i++ {
+		l := lines[i]
+		if l.Substack != nil {
+			w.run(l.Substack) // what ends a substack ends no more than that
+			continue
+		}
+		w.note(l)
+		switch a := after(l.Control, l.result(w.stored)); {
+		case a > 0:
+			i += int(a)
+		case a == die:
+			return true
+		case a == done && !w.failed:
+			return true
+		case a == bad:
+			w.failed = true
+		case a == reset:
+			w.failed = false
+		}
+	}
+	return false
+}
+
+func (w *walker) note(l Line) {
+	switch {
+	case storing[l.Module]:
+		w.seen = true
+	case l.Module == Module && w.seen:
+		w.reached = true
+	case l.Module == Module:
+		w.early = true
+	}
+}
+
+func walk(lines []Line, stored bool) walker {
+	w := walker{stored: stored}
+	w.run(lines)
+	return w
+}
