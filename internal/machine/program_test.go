@@ -45,7 +45,7 @@ func TestInteractiveHandsTheTerminalOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer terminal.Close()
-	if _, err := io.WriteString(terminal, "hostname; stty size; (sleep 100); exit 7\n"); err != nil {
+	if _, err := io.WriteString(terminal, "hostname; sh -c 'stty size; exec sleep 100'\n"); err != nil {
 		t.Fatal(err)
 	}
 	time.AfterFunc(time.Minute, func() { _ = program.Process.Kill() })
@@ -54,6 +54,7 @@ func TestInteractiveHandsTheTerminalOver(t *testing.T) {
 		t.Errorf("the terminal showed:\n%s", shown)
 	}
 	_, _ = io.WriteString(terminal, "\x03") // interrupts the sleep on the machine, not the program here
+	readUntil(t, terminal, "# ")            // what is typed before the interrupt is through, the terminal forgets
 	_, _ = io.WriteString(terminal, "exit 7\n")
 	go func() { _, _ = io.Copy(io.Discard, terminal) }()
 	_ = program.Wait()
