@@ -1,0 +1,271 @@
+package state
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+func TestJournalKeepsTheProvenChange(t *testing.T) {
+	const pam, watch, tool = shadowsync.SeenByPAM, shadowsync.SeenByWatch, shadowsync.SeenByTool
+	change := func(hash int, by shadowsync.SeenBy, state shadowsync.ChangeState) shadowsync.Change {
+		c := sampleChange("admin", hash)
+		c.Origin.SeenBy, c.State = by, state
+		return c
+	}
+	const queued, pending = shadowsync.Queued, shadowsync.Pending
+	for _, c := range []struct {
+		name          string
+		before, after shadowsync.Change
+		origin        shadowsync.SeenBy
+		hash          int
+		state         shadowsync.ChangeState
+	}{
+		{"noticed after announced", change(1, pam, queued), change(1, watch, pending), pam, 1, queued},
+		{"noticed after announced and pending", change(1, pam, pending), change(1, watch, queued), pam, 1, queued},
+		{"announced after noticed", change(1, watch, queued), change(1, pam, queued), pam, 1, queued},
+		{"announced twice", change(1, pam, queued), change(1, tool, pending), tool, 1, pending},
+		{"another hash noticed", change(1, pam, queued), change(2, watch, queued), watch, 2, queued},
+		{"noticed twice", change(1, watch, queued), change(1, watch, pending), watch, 1, pending},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			db := openIn(t, t.TempDir())
+			journal(t, db, c.before)
+			journal(t, db, c.after)
+			got := load(t, db, nil).Accounts["admin"].Open
+			if got.Origin.SeenBy != c.origin || got.OS != sampleCredential(c.hash) || got.State != c.state {
+				t.Errorf("on record: %+v", got)
+			}
+		})
+	}
+}
+
+func TestJournalKeepsTheProof(t *testing.T) {
+	db := openIn(t, t.TempDir())
+	proven := sampleChange("admin", 1)
+	proven.StoreHash = "$2b$"
+	journal(t, db, proven, sampleChange("admin", 1))
+	if got := load(t, db, nil).Accounts["admin"].Open.StoreHash; got != "$2b$" {
+		t.Errorf("store hash %q", got)
+	}
+	journal(t, db, sampleChange("admin", 2))
+	if got := load(t, db, nil).Accounts["admin"].Open.StoreHash; got != "" {
+		t.Errorf("store hash %q belongs to another hash", got)
+	}
+}
+
+func TestCommitMovesOnlyWhatTheTransitionNames(t *testing.T) {
+	db := openIn(t, t.TempDir())
+	first := sampleTransition("admin", 1)
+	commit(t, db, first)
+	open := sampleChange("admin", 2)
+	commit(t, db, shadowsync.Transition{Account: "admin", Open: &open})
+	m := load(t, db, nil).Accounts["admin"]
+	if !reflect.DeepEqual(m.Baseline, first.Baseline) || !reflect.DeepEqual(m.LastChange, first.Origin) || m.Open == nil {
+		t.Errorf("after an open change: %+v", m)
+	}
+	commit(t, db, shadowsync.Transition{Account: "admin"})
+	if m := load(t, db, nil).Accounts["admin"]; m.Open != nil || m.Baseline == nil {
+		t.Errorf("after it was settled: %+v", m)
+	}
+}
+
+func TestWriteBacksAreCounted(t *testing.T) {
+	db := openIn(t, t.TempDir())
+	first, second := samplePair(1), samplePair(2)
+	for i, step := range []struct {
+		baseline  *shadowsync.Baseline
+		writeBack bool
+		want      int
+	}{
+		{&first, false, 0},
+		{&first, true, 1},
+		{nil, true, 2},
+		{&first, false, 2}, // not moved
+		{nil, false, 2},
+		{&second, false, 0},
+		{&second, true, 1},
+	} {
+		commit(t, db, shadowsync.Transition{Account: "admin", Baseline: step.baseline, WriteBack: step.writeBack})
+		if got := load(t, db, nil).Accounts["admin"].WriteBacks; got != step.want {
+			t.Errorf("step %d: %d write-backs, want %d", i, got, step.want)
+		}
+	}
+}
+
+func TestRecordIsTrimmed(t *testing.T) {
+	db := openIn(t, t.TempDir())
+	entry := func(i int, age time.Duration) shadowsync.Entry {
+		return shadowsync.Entry{Baseline: samplePair(i), Origin: sampleOrigin(i, shadowsync.SeenByTool), Replaced: time.Now().UTC().Add(-age)}
+	}
+	commit(t, db, shadowsync.Transition{Account: "admin", Displaced: []shadowsync.Entry{entry(0, shadowsync.RecordAge+time.Hour), entry(1, time.Hour)}})
+	if r := load(t, db, nil).Accounts["admin"].Record; len(r) != 1 || r[0].OS != sampleCredential(1) {
+		t.Errorf("by age: %+v", r)
+	}
+	for i := 2; i < 9; i += 2 {
+		commit(t, db, shadowsync.Transition{Account: "admin", Displaced: []shadowsync.Entry{entry(i, 0), entry(i+1, 0)}})
+	}
+	r := load(t, db, []string{"admin"}).Accounts["admin"].Record
+	if len(r) != shadowsync.RecordEntries {
+		t.Fatalf("%d entries", len(r))
+	}
+	for i, e := range r {
+		if e.OS != sampleCredential(9-i) {
+			t.Errorf("entry %d is %+v", i, e)
+		}
+	}
+}
+
+func TestEveryChangeTakesBackTheMark(t *testing.T) {
+	db := openIn(t, t.TempDir())
+	at := shadowsync.Revisions{OS: "1", Store: "2", Config: "3"}
+	for name, change := range map[string]func(){
+		"journal": func() { journal(t, db, sampleChange("admin", 1)) },
+		"commit":  func() { commit(t, db, sampleTransition("admin", 1)) },
+		"mark":    func() { _ = db.Mark(context.Background(), application, shadowsync.Revisions{}) },
+	} {
+		if err := db.Mark(context.Background(), application, at); err != nil {
+			t.Fatal(err)
+		}
+		if got := load(t, db, []string{}).Synced; got != at {
+			t.Fatalf("marked %+v", got)
+		}
+		change()
+		if got := load(t, db, []string{}).Synced; got != (shadowsync.Revisions{}) {
+			t.Errorf("after %s still %+v", name, got)
+		}
+	}
+}
+
+func TestCommitIsAllOrNothing(t *testing.T) {
+	db := openIn(t, t.TempDir())
+	run(t, db, "CREATE TRIGGER fail BEFORE INSERT ON logout BEGIN SELECT raise(ABORT, 'no'); END")
+	err := db.Commit(context.Background(), application, []shadowsync.Transition{sampleTransition("a", 1), sampleTransition("b", 1)})
+	if err == nil {
+		t.Fatal("committed")
+	}
+	if m := load(t, db, nil); len(m.Accounts) != 0 {
+		t.Errorf("left behind: %+v", m)
+	}
+	if n, err := db.Verify(context.Background()); n != 0 || err != nil {
+		t.Errorf("audit: %d, %v", n, err)
+	}
+}
+
+func TestOldHashesDoNotRestInTheFile(t *testing.T) {
+	dir := t.TempDir()
+	db := openIn(t, dir)
+	secret := sampleHash("canary")
+	c := sampleChange("admin", 1)
+	c.OS.Hash, c.StoreHash = secret, secret
+	journal(t, db, c)
+	if n := occurrences(t, dir, secret); n == 0 {
+		t.Fatal("the canary is not found while it is on record: this test proves nothing")
+	}
+	commit(t, db, sampleTransition("admin", 2))
+	if n := occurrences(t, dir, secret); n != 0 {
+		t.Errorf("%d left", n)
+	}
+}
+
+func occurrences(t *testing.T, dir, text string) (n int) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, f := range files {
+		content, err := os.ReadFile(f) // only after the last write: closing drops SQLite's locks
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += bytes.Count(content, []byte(text))
+	}
+	return n
+}
+
+func TestBusy(t *testing.T) {
+	dir := t.TempDir()
+	db, other := openIn(t, dir), openIn(t, dir)
+	run(t, other, "BEGIN EXCLUSIVE")
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	for name, c := range map[string]struct {
+		ctx   context.Context
+		limit time.Duration
+	}{
+		"until the context ends":   {ctx, 500 * time.Millisecond},
+		"until patience is at end": {context.Background(), patience + time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			err := db.Journal(c.ctx, application, []shadowsync.Change{sampleChange("admin", 1)})
+			if !errors.Is(err, shadowsync.ErrUnavailable) || !strings.Contains(err.Error(), db.path) {
+				t.Errorf("got %v", err)
+			}
+			if waited := time.Since(start); waited > c.limit {
+				t.Errorf("waited %v", waited)
+			}
+			if _, err := db.Load(c.ctx, application, nil); c.ctx.Err() != nil && !errors.Is(err, shadowsync.ErrUnavailable) {
+				t.Errorf("Load: %v", err)
+			}
+		})
+	}
+	run(t, other, "COMMIT")
+	journal(t, db, sampleChange("admin", 1))
+}
+
+func TestBusyWithReaders(t *testing.T) {
+	dir := t.TempDir()
+	db, reader := openIn(t, dir), openIn(t, dir)
+	run(t, reader, "BEGIN; SELECT * FROM account")
+	done := make(chan error)
+	go func() {
+		done <- db.Commit(context.Background(), application, []shadowsync.Transition{sampleTransition("a", 1)})
+	}()
+	time.Sleep(50 * time.Millisecond) // long enough for the commit to meet the reader
+	run(t, reader, "COMMIT")
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	db := openIn(t, t.TempDir())
+	commit(t, db, sampleTransition("admin", 1))
+	run(t, db, "PRAGMA max_page_count = 20")
+	err := db.Commit(context.Background(), application, func() (all []shadowsync.Transition) {
+		for i := range 100 {
+			all = append(all, sampleTransition(accountName(i), i))
+		}
+		return all
+	}())
+	if !errors.Is(err, shadowsync.ErrUnavailable) || !strings.Contains(err.Error(), "full") {
+		t.Errorf("got %v", err)
+	}
+	if m := load(t, db, nil); len(m.Accounts) != 1 {
+		t.Errorf("%d accounts", len(m.Accounts))
+	}
+	commit(t, db, sampleTransition("admin", 2))
+}
+
+func TestCancelled(t *testing.T) {
+	db := openIn(t, t.TempDir())
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	err := db.Commit(ctx, application, []shadowsync.Transition{sampleTransition("admin", 1)})
+	if !errors.Is(err, context.Canceled) || !errors.Is(err, shadowsync.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := Open(ctx, t.TempDir()); !errors.Is(err, context.Canceled) {
+		t.Errorf("Open: %v", err)
+	}
+}

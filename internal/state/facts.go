@@ -1,0 +1,194 @@
+package state
+
+import (
+	"context"
+	"time"
+)
+
+// Boot returns the boot id (/proc/sys/kernel/random/boot_id) that SetBoot last
+// recorded for an application; empty: none yet.
+func (db *DB) Boot(ctx context.Context, application string) (string, error) {
+	return db.applicationFact(ctx, "SELECT boot FROM application WHERE name = ?", application)
+}
+
+// SetBoot records the boot in which an application was last looked at.
+func (db *DB) SetBoot(ctx context.Context, application, id string) error {
+	return db.set(ctx, "INSERT INTO application (name, boot) VALUES (?, ?) ON CONFLICT DO UPDATE SET boot = excluded.boot", application, id)
+}
+
+// Settle returns the end of an application's settle time; zero: it is in none.
+func (db *DB) Settle(ctx context.Context, application string) (time.Time, error) {
+	text, err := db.applicationFact(ctx, "SELECT settle FROM application WHERE name = ?", application)
+	if err != nil {
+		return time.Time{}, err
+	}
+	until, err := parseTime(text)
+	if err != nil {
+		return until, db.fault("read", err)
+	}
+	return until, nil
+}
+
+// SetSettle records the end of an application's settle time; zero ends it.
+func (db *DB) SetSettle(ctx context.Context, application string, until time.Time) error {
+	return db.set(ctx, "INSERT INTO application (name, settle) VALUES (?, ?) ON CONFLICT DO UPDATE SET settle = excluded.settle",
+		application, timeText(until))
+}
+
+func (db *DB) applicationFact(ctx context.Context, query, application string) (text string, err error) {
+	err = db.read(ctx, "read", func(tx *tx) error {
+		_, err := tx.get(query, []any{application}, &text)
+		return err
+	})
+	return text, err
+}
+
+func (db *DB) set(ctx context.Context, query string, args ...any) error {
+	return db.write(ctx, "write to", func(tx *tx) error {
+		_, err := tx.exec(query, args...)
+		return err
+	})
+}
+
+// Digest is a digest of what shadowsync does not manage, as it was seen. One
+// that comes back after others were seen tells of a rollback.
+type Digest struct {
+	Value string
+	First time.Time
+	Last  time.Time // to the hour
+}
+
+// The depth of the memory for digests, and how stale Digest.Last may be.
+const (
+	digestsKept  = 16
+	digestsStale = time.Hour
+)
+
+// SeenDigests returns the last 16 distinct digests, the last seen first.
+func (db *DB) SeenDigests(ctx context.Context) (seen []Digest, err error) {
+	err = db.read(ctx, "read", func(tx *tx) error {
+		seen, err = tx.digests()
+		return err
+	})
+	return seen, err
+}
+
+// NoteDigest records that a digest was seen at a time. Noting the same one again
+// within the hour costs no write.
+func (db *DB) NoteDigest(ctx context.Context, value string, at time.Time) error {
+	seen, err := db.SeenDigests(ctx)
+	if err != nil {
+		return err
+	}
+	if len(seen) > 0 && seen[0].Value == value && at.Sub(seen[0].Last) < digestsStale {
+		return nil
+	}
+	return db.write(ctx, "write to", func(tx *tx) error {
+		if _, err := tx.exec(`INSERT INTO digest (value, first_seen, last_seen, turn)
+			VALUES (?1, ?2, ?2, (SELECT coalesce(max(turn), 0) + 1 FROM digest))
+			ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen, turn = excluded.turn`, value, timeText(at)); err != nil {
+			return err
+		}
+		_, err := tx.exec("DELETE FROM digest WHERE turn NOT IN (SELECT turn FROM digest ORDER BY turn DESC LIMIT ?)", digestsKept)
+		return err
+	})
+}
+
+func (t *tx) digests() (seen []Digest, err error) {
+	var value, first, last string
+	err = t.each("SELECT value, first_seen, last_seen FROM digest ORDER BY turn DESC", nil, []any{&value, &first, &last}, func() (err error) {
+		d := Digest{Value: value}
+		if d.First, err = parseTime(first); err != nil {
+			return err
+		}
+		if d.Last, err = parseTime(last); err != nil {
+			return err
+		}
+		seen = append(seen, d)
+		return nil
+	})
+	return seen, err
+}
+
+// GuardMode is how a unit is held back.
+type GuardMode string
+
+// The modes.
+const (
+	GuardOff     GuardMode = "off"
+	GuardPending GuardMode = "pending" // for changes that wait
+	GuardHeld    GuardMode = "held"    // by hand
+)
+
+// GuardRecord is what is on record about the guard of a unit.
+type GuardRecord struct {
+	Unit     string
+	Mode     GuardMode
+	Accounts []string // for whose sake
+	Since    time.Time
+	Until    time.Time // zero: no limit
+}
+
+// Guard returns the record of a unit's guard; GuardOff where there is none.
+func (db *DB) Guard(ctx context.Context, unit string) (GuardRecord, error) {
+	g := GuardRecord{Unit: unit, Mode: GuardOff}
+	err := db.read(ctx, "read", func(tx *tx) error {
+		var accounts, since, until string
+		found, err := tx.get("SELECT mode, accounts, since, until FROM guard WHERE unit = ?", []any{unit}, &g.Mode, &accounts, &since, &until)
+		if !found || err != nil {
+			return err
+		}
+		if g.Since, err = parseTime(since); err != nil {
+			return err
+		}
+		if g.Until, err = parseTime(until); err != nil {
+			return err
+		}
+		return parseJSON(accounts, &g.Accounts)
+	})
+	return g, err
+}
+
+// SetGuard replaces the record of a unit's guard.
+func (db *DB) SetGuard(ctx context.Context, g GuardRecord) error {
+	accounts, err := jsonText(g.Accounts)
+	if err != nil {
+		return db.fault("write to", err)
+	}
+	return db.set(ctx, "REPLACE INTO guard (unit, mode, accounts, since, until) VALUES (?, ?, ?, ?, ?)",
+		g.Unit, string(g.Mode), accounts, timeText(g.Since), timeText(g.Until))
+}
+
+// SetupFile is a file that setup wrote.
+type SetupFile struct {
+	Path   string
+	Wrote  string // SHA-256 of what setup wrote, in hex
+	Before string // the same of what had been there; empty: it was absent
+}
+
+// Manifest lists what setup wrote, in the order of paths.
+func (db *DB) Manifest(ctx context.Context) (files []SetupFile, err error) {
+	err = db.read(ctx, "read", func(tx *tx) error {
+		var f SetupFile
+		return tx.each("SELECT path, wrote, before FROM manifest ORDER BY path", nil, []any{&f.Path, &f.Wrote, &f.Before}, func() error {
+			files = append(files, f)
+			return nil
+		})
+	})
+	return files, err
+}
+
+// SetManifest replaces the list of what setup wrote.
+func (db *DB) SetManifest(ctx context.Context, files []SetupFile) error {
+	return db.write(ctx, "write to", func(tx *tx) error {
+		if _, err := tx.exec("DELETE FROM manifest"); err != nil {
+			return err
+		}
+		for _, f := range files {
+			if _, err := tx.exec("INSERT INTO manifest (path, wrote, before) VALUES (?, ?, ?)", f.Path, f.Wrote, f.Before); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,100 @@
+package state
+
+import (
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+)
+
+func TestFactsOfAnApplication(t *testing.T) {
+	db := openIn(t, t.TempDir())
+	ctx := t.Context()
+	if boot, err := db.Boot(ctx, application); boot != "" || err != nil {
+		t.Errorf("at first: boot %q, %v", boot, err)
+	}
+	if until, err := db.Settle(ctx, application); !until.IsZero() || err != nil {
+		t.Errorf("at first: settle %v, %v", until, err)
+	}
+	until := sampleTime(1)
+	for _, err := range []error{
+		db.SetBoot(ctx, application, "b1"), db.SetSettle(ctx, application, until),
+		db.SetBoot(ctx, "other", "b2"), db.SetBoot(ctx, application, "b3"),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if boot, err := db.Boot(ctx, application); boot != "b3" || err != nil {
+		t.Errorf("boot %q, %v", boot, err)
+	}
+	if got, err := db.Settle(ctx, application); !got.Equal(until) || err != nil {
+		t.Errorf("settle %v, %v; want %v", got, err, until)
+	}
+	if err := db.SetSettle(ctx, application, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := db.Settle(ctx, application); !got.IsZero() || err != nil {
+		t.Errorf("settle %v, %v", got, err)
+	}
+}
+
+func TestDigestsAreTheLastSeen(t *testing.T) {
+	db := openIn(t, t.TempDir())
+	at := sampleTime(0)
+	note := func(value string, at time.Time) {
+		t.Helper()
+		if err := db.NoteDigest(t.Context(), value, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 20 {
+		note(fmt.Sprint("d", i), at.Add(time.Duration(i)*time.Minute))
+	}
+	later := at.Add(time.Hour)
+	note("d10", later)                           // came back: the last seen again
+	note("d10", later.Add(time.Minute))          // within the hour: costs no write
+	note("after 1970", time.Unix(1, 0).UTC())    // the clock does not decide what is new
+	note("after 1970", time.Unix(9999, 0).UTC()) // more than an hour
+	seen, err := db.SeenDigests(t.Context())
+	if err != nil || len(seen) != digestsKept {
+		t.Fatalf("%d digests, %v", len(seen), err)
+	}
+	if want := (Digest{"after 1970", time.Unix(1, 0).UTC(), time.Unix(9999, 0).UTC()}); seen[0] != want {
+		t.Errorf("first %+v, want %+v", seen[0], want)
+	}
+	if want := (Digest{"d10", at.Add(10 * time.Minute), later}); seen[1] != want {
+		t.Errorf("second %+v, want %+v", seen[1], want)
+	}
+	if seen[2].Value != "d19" {
+		t.Errorf("third %+v", seen[2])
+	}
+}
+
+func TestGuardAndManifest(t *testing.T) {
+	db := openIn(t, t.TempDir())
+	ctx := t.Context()
+	if g, err := db.Guard(ctx, "128T.service"); g.Mode != GuardOff || g.Unit != "128T.service" || err != nil {
+		t.Errorf("at first: %+v, %v", g, err)
+	}
+	for _, want := range []GuardRecord{
+		{Unit: "128T.service", Mode: GuardPending, Accounts: []string{"admin", "user222"}, Since: sampleTime(1), Until: sampleTime(2)},
+		{Unit: "128T.service", Mode: GuardHeld, Since: sampleTime(3)},
+	} {
+		if err := db.SetGuard(ctx, want); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := db.Guard(ctx, want.Unit); !reflect.DeepEqual(got, want) || err != nil {
+			t.Errorf("got %+v, %v; want %+v", got, err, want)
+		}
+	}
+	want := []SetupFile{{"/etc/a", "aa", ""}, {"/etc/b", "bb", "cc"}}
+	for _, list := range [][]SetupFile{{{"/etc/z", "zz", ""}}, want} {
+		if err := db.SetManifest(ctx, list); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := db.Manifest(ctx); !reflect.DeepEqual(got, want) || err != nil {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}

@@ -1,0 +1,195 @@
+package state
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// scanFrom names it is faster to read the whole application than to seek each.
+const scanFrom = 1000
+
+// Load returns what is on record for the named accounts of an application. Nil
+// names means all; an empty list asks for the sync mark alone.
+func (db *DB) Load(ctx context.Context, application string, names []string) (shadowsync.Memory, error) {
+	l := loader{
+		application: application, now: time.Now(),
+		memory: shadowsync.Memory{Accounts: make(map[string]shadowsync.AccountMemory, len(names))},
+	}
+	err := db.read(ctx, "read", func(tx *tx) error {
+		l.tx = tx
+		if err := l.mark(); err != nil {
+			return err
+		}
+		return l.accounts(names)
+	})
+	if err != nil {
+		return shadowsync.Memory{}, err
+	}
+	return l.memory, nil
+}
+
+// loader collects a Memory.
+type loader struct {
+	tx          *tx
+	application string
+	now         time.Time
+	memory      shadowsync.Memory
+	asked       map[string]bool // nil: all
+	origin      origins
+}
+
+func (l *loader) mark() error {
+	at := &l.memory.Synced
+	_, err := l.tx.get("SELECT synced_os, synced_store, synced_config FROM application WHERE name = ?",
+		[]any{l.application}, &at.OS, &at.Store, &at.Config)
+	return err
+}
+
+func (l *loader) accounts(names []string) error {
+	if names != nil && len(names) < scanFrom {
+		for _, name := range names {
+			if err := l.load(" AND account = ?", l.application, name); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if names != nil {
+		l.asked = make(map[string]bool, len(names))
+		for _, name := range names {
+			l.asked[name] = true
+		}
+	}
+	return l.load("", l.application)
+}
+
+func (l *loader) load(filter string, args ...any) error {
+	if err := l.baselines(filter, args); err != nil {
+		return err
+	}
+	if err := l.changes(filter, args); err != nil {
+		return err
+	}
+	return l.record(filter, args)
+}
+
+// update changes what is collected of one account, if that was asked for.
+func (l *loader) update(name string, change func(*shadowsync.AccountMemory)) {
+	if l.asked != nil && !l.asked[name] {
+		return
+	}
+	m := l.memory.Accounts[name]
+	change(&m)
+	l.memory.Accounts[name] = m
+}
+
+func (l *loader) baselines(filter string, args []any) error {
+	var name string
+	var os, store, origin sql.NullString
+	var writeBacks int
+	return l.tx.each("SELECT account, os, store, origin, write_backs FROM account WHERE application = ?"+filter,
+		args, []any{&name, &os, &store, &origin, &writeBacks}, func() error {
+			m := shadowsync.AccountMemory{WriteBacks: writeBacks}
+			if os.Valid {
+				b, err := pair(os.String, store.String)
+				if err != nil {
+					return err
+				}
+				m.Baseline = &b
+			}
+			if origin.Valid {
+				o, err := l.origin.parse(origin.String)
+				if err != nil {
+					return err
+				}
+				m.LastChange = &o
+			}
+			l.update(name, func(to *shadowsync.AccountMemory) { *to = m })
+			return nil
+		})
+}
+
+const changeColumns = "account, state, reason, verdict, os, store_hash, origin, since"
+
+func (l *loader) changes(filter string, args []any) error {
+	var row changeRow
+	return l.tx.each("SELECT "+changeColumns+" FROM change WHERE application = ?"+filter, args, row.dest(), func() error {
+		c, err := row.change()
+		if err != nil {
+			return err
+		}
+		l.update(c.Account, func(to *shadowsync.AccountMemory) { to.Open = &c })
+		return nil
+	})
+}
+
+// record reads the entries, newest first. Those past their age are deleted at
+// the account's next Commit, and do not count before that either.
+func (l *loader) record(filter string, args []any) error {
+	var name, os, store, origin, replaced string
+	var lost bool
+	return l.tx.each("SELECT account, os, store, origin, replaced, lost FROM entry WHERE application = ?"+filter+" ORDER BY account, seq DESC",
+		args, []any{&name, &os, &store, &origin, &replaced, &lost}, func() (err error) {
+			e := shadowsync.Entry{Lost: lost}
+			if e.Baseline, err = pair(os, store); err != nil {
+				return err
+			}
+			if e.Replaced, err = parseTime(replaced); err != nil {
+				return err
+			}
+			if e.Origin, err = l.origin.parse(origin); err != nil {
+				return err
+			}
+			l.update(name, func(to *shadowsync.AccountMemory) {
+				if l.now.Sub(e.Replaced) <= shadowsync.RecordAge {
+					to.Record = append(to.Record, e)
+				}
+			})
+			return nil
+		})
+}
+
+// changeRow is a row of the table change.
+type changeRow struct {
+	account, state, reason, verdict, os, storeHash, origin, since string
+}
+
+func (r *changeRow) dest() []any {
+	return []any{&r.account, &r.state, &r.reason, &r.verdict, &r.os, &r.storeHash, &r.origin, &r.since}
+}
+
+func (r *changeRow) change() (c shadowsync.Change, err error) {
+	c = shadowsync.Change{
+		Account: r.account, State: shadowsync.ChangeState(r.state), Reason: r.reason,
+		Verdict: shadowsync.Verdict(r.verdict), StoreHash: r.storeHash,
+	}
+	if c.OS, err = parseCredential(r.os); err != nil {
+		return c, err
+	}
+	if c.Since, err = parseTime(r.since); err != nil {
+		return c, err
+	}
+	err = parseJSON(r.origin, &c.Origin)
+	return c, err
+}
+
+// origins parses origins. One bulk change gives the same origin to thousands of
+// accounts in a row, so the last one is remembered.
+type origins struct {
+	text   string
+	origin shadowsync.Origin
+}
+
+func (o *origins) parse(text string) (shadowsync.Origin, error) {
+	if text == "" || text != o.text {
+		var origin shadowsync.Origin
+		if err := parseJSON(text, &origin); err != nil {
+			return origin, err
+		}
+		o.text, o.origin = text, origin
+	}
+	return o.origin, nil
+}

@@ -1,0 +1,48 @@
+package state
+
+import (
+	"context"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+func (t *tx) addLogout(application string, l shadowsync.Logout) error {
+	origin, err := originText(l.Origin)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec("INSERT INTO logout (application, account, keep, origin) VALUES (?, ?, ?, ?)",
+		application, l.Account, l.Keep, origin)
+	return err
+}
+
+// Logouts lists the session ends still due, in the order in which they came up.
+func (db *DB) Logouts(ctx context.Context, application string) ([]shadowsync.Logout, error) {
+	var due []shadowsync.Logout
+	err := db.read(ctx, "read the logouts of", func(tx *tx) error {
+		var l shadowsync.Logout
+		var origin string
+		return tx.each("SELECT id, account, keep, origin FROM logout WHERE application = ? ORDER BY id", []any{application},
+			[]any{&l.ID, &l.Account, &l.Keep, &origin}, func() error {
+				l.Origin = shadowsync.Origin{}
+				if err := parseJSON(origin, &l.Origin); err != nil {
+					return err
+				}
+				due = append(due, l)
+				return nil
+			})
+	})
+	return due, err
+}
+
+// LogoutDone settles a session end and audits it, both or neither. One that
+// another process has settled already is audited once, by that one.
+func (db *DB) LogoutDone(ctx context.Context, id int64, event shadowsync.Event) error {
+	return db.write(ctx, "settle a logout in", func(tx *tx) error {
+		gone, err := tx.exec("DELETE FROM logout WHERE id = ?", id)
+		if err != nil || gone == 0 {
+			return err
+		}
+		return tx.audit(event)
+	})
+}

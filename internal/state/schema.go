@@ -1,0 +1,161 @@
+package state
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// applicationID marks the file as ours in its header (file(1) shows it): "SHsy".
+const applicationID = 0x53487379
+
+// migrations bring a database from version i to i+1, the file's user_version.
+// What was released is never edited: a change of the schema is a new entry.
+//
+// Credentials are in the form of text.go, times in that of timeLayout (so that
+// they sort), origins and events in JSON. Everything else is as it came.
+var migrations = []string{
+	`CREATE TABLE application (
+		name          TEXT PRIMARY KEY,
+		synced_os     TEXT NOT NULL DEFAULT '', -- the revisions at which all was in sync
+		synced_store  TEXT NOT NULL DEFAULT '',
+		synced_config TEXT NOT NULL DEFAULT '',
+		boot          TEXT NOT NULL DEFAULT '', -- boot id of the last boot seen
+		settle        TEXT NOT NULL DEFAULT ''  -- end of the settle time
+	) STRICT, WITHOUT ROWID;
+
+	CREATE TABLE account (
+		application TEXT NOT NULL,
+		account     TEXT NOT NULL,
+		os          TEXT, -- the baseline, a pair
+		store       TEXT,
+		origin      TEXT, -- of the value both sides hold
+		write_backs INTEGER NOT NULL DEFAULT 0,
+		PRIMARY KEY (application, account),
+		CHECK ((os IS NULL) = (store IS NULL))
+	) STRICT, WITHOUT ROWID;
+
+	CREATE TABLE change ( -- the open changes
+		application TEXT NOT NULL,
+		account     TEXT NOT NULL,
+		state       TEXT NOT NULL,
+		reason      TEXT NOT NULL,
+		verdict     TEXT NOT NULL,
+		os          TEXT NOT NULL,
+		store_hash  TEXT NOT NULL,
+		origin      TEXT NOT NULL,
+		since       TEXT NOT NULL,
+		PRIMARY KEY (application, account)
+	) STRICT, WITHOUT ROWID;
+
+	CREATE TABLE entry ( -- the record: pairs an account had, the highest seq the newest
+		application TEXT NOT NULL,
+		account     TEXT NOT NULL,
+		seq         INTEGER NOT NULL,
+		os          TEXT NOT NULL,
+		store       TEXT NOT NULL,
+		origin      TEXT NOT NULL,
+		replaced    TEXT NOT NULL,
+		lost        INTEGER NOT NULL,
+		PRIMARY KEY (application, account, seq DESC)
+	) STRICT, WITHOUT ROWID;
+
+	-- AUTOINCREMENT: an id is never given twice, so that two processes that both
+	-- settle a logout cannot settle somebody else's.
+	CREATE TABLE logout (
+		id          INTEGER PRIMARY KEY AUTOINCREMENT,
+		application TEXT NOT NULL,
+		account     TEXT NOT NULL,
+		keep        TEXT NOT NULL,
+		origin      TEXT NOT NULL
+	) STRICT;
+
+	CREATE TABLE audit (
+		seq     INTEGER PRIMARY KEY,
+		event   TEXT NOT NULL, -- JSON in ASCII
+		hash    BLOB NOT NULL, -- SHA-256 over the hash before (32 zero bytes at first) and event
+		account TEXT AS (event ->> 'account') VIRTUAL,
+		at      INTEGER AS (CAST(1000 * unixepoch(event ->> 'at', 'subsec') AS INTEGER)) VIRTUAL
+	) STRICT;
+	CREATE TRIGGER audit_keep BEFORE DELETE ON audit BEGIN SELECT raise(ABORT, 'the audit trail is append-only'); END;
+	CREATE TRIGGER audit_fix  BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'the audit trail is append-only'); END;
+	CREATE TABLE audit_head ( -- the last record, so that one cut off the end is missed
+		one  INTEGER PRIMARY KEY CHECK (one = 1),
+		seq  INTEGER NOT NULL,
+		hash BLOB NOT NULL
+	) STRICT;
+
+	CREATE TABLE digest ( -- of the unmanaged lines, for recognising a rollback
+		value      TEXT PRIMARY KEY,
+		first_seen TEXT NOT NULL,
+		last_seen  TEXT NOT NULL,
+		turn       INTEGER NOT NULL -- the highest was seen last, whatever the clock said
+	) STRICT, WITHOUT ROWID;
+	CREATE TABLE guard (
+		unit     TEXT PRIMARY KEY,
+		mode     TEXT NOT NULL,
+		accounts TEXT NOT NULL, -- JSON list
+		since    TEXT NOT NULL,
+		until    TEXT NOT NULL
+	) STRICT, WITHOUT ROWID;
+	CREATE TABLE manifest ( -- what setup wrote
+		path   TEXT PRIMARY KEY,
+		wrote  TEXT NOT NULL, -- SHA-256 in hex
+		before TEXT NOT NULL  -- the same of what had been there; empty: nothing
+	) STRICT, WITHOUT ROWID;`,
+}
+
+// NewerError is a state that a newer shadowsync wrote.
+type NewerError struct {
+	Path          string
+	Schema, Known int
+}
+
+func (e *NewerError) Error() string {
+	return fmt.Sprintf("cannot open state %s: written by a newer shadowsync (schema %d, this one knows %d)", e.Path, e.Schema, e.Known)
+}
+
+// migrate brings the schema up to date. The version is looked at again inside
+// the transaction that changes it, for another process may be doing the same.
+func (db *DB) migrate(ctx context.Context, list []string) error {
+	var version int
+	err := db.read(ctx, "open", func(tx *tx) (err error) {
+		version, err = db.version(tx, len(list))
+		return err
+	})
+	if err != nil || version == len(list) {
+		return err
+	}
+	return db.write(ctx, "migrate", func(tx *tx) error {
+		version, err := db.version(tx, len(list))
+		if err != nil {
+			return err
+		}
+		for _, step := range list[version:] {
+			if err := tx.run(step); err != nil {
+				return err
+			}
+		}
+		return tx.run(fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, len(list)))
+	})
+}
+
+// version reads the schema's version, and refuses what is not ours to touch.
+func (db *DB) version(tx *tx, known int) (int, error) {
+	var version, id, tables int
+	if _, err := tx.get("SELECT user_version, application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_user_version, pragma_application_id",
+		nil, &version, &id, &tables); err != nil {
+		return 0, err
+	}
+	empty := version == 0 && id == 0 && tables == 0
+	switch {
+	case empty:
+		return 0, nil
+	case id != applicationID || version <= 0:
+		return 0, fmt.Errorf("%w: not a state database of shadowsync", shadowsync.ErrMalformed)
+	case version > known:
+		return 0, &NewerError{Path: db.path, Schema: version, Known: known}
+	}
+	return version, nil
+}

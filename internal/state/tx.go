@@ -1,0 +1,210 @@
+package state
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// patience is how long to wait for other processes' transactions, each of which
+// takes milliseconds.
+const patience = 2 * time.Second
+
+// tx is a transaction under way.
+type tx struct {
+	ctx context.Context
+	db  *DB
+}
+
+// read runs do on one consistent reading of the database.
+func (db *DB) read(ctx context.Context, doing string, do func(*tx) error) error {
+	return db.transact(ctx, doing, beginRead, do)
+}
+
+// write runs do in a transaction that is durable when write returns nil. EXCLUSIVE
+// and not IMMEDIATE: all waiting is at the begin, none at the commit.
+func (db *DB) write(ctx context.Context, doing string, do func(*tx) error) error {
+	return db.transact(ctx, doing, beginWrite, do)
+}
+
+// A plain BEGIN locks nothing; the SELECT takes the lock that readers share, and
+// rolls back what a crash left.
+const (
+	beginRead  = "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1"
+	beginWrite = "BEGIN EXCLUSIVE"
+)
+
+func (db *DB) transact(ctx context.Context, doing, begin string, do func(*tx) error) error {
+	select {
+	case db.turn <- struct{}{}:
+		defer func() { <-db.turn }()
+	case <-ctx.Done():
+		return db.fault(doing, ctx.Err())
+	}
+	t := &tx{ctx: ctx, db: db}
+	err := db.patiently(ctx, func() error { return t.begin(begin) })
+	if err != nil {
+		return db.fault(doing, err)
+	}
+	committed := false
+	defer func() { // also when do panics
+		if !committed {
+			_ = t.run("ROLLBACK") // fails if SQLite did so by itself, which is as good
+		}
+	}()
+	if err = do(t); err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		err = t.run("COMMIT")
+		committed = err == nil
+	}
+	if err != nil {
+		return db.fault(doing, err)
+	}
+	return nil
+}
+
+func (t *tx) begin(begin string) error {
+	err := t.run(begin)
+	if err != nil && begin == beginRead {
+		_ = t.run("ROLLBACK") // of the BEGIN, if that went through
+	}
+	return err
+}
+
+// patiently tries again while another process holds the database.
+func (db *DB) patiently(ctx context.Context, do func() error) error {
+	for end := time.Now().Add(patience); ; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := do()
+		var e sqlite3.Error
+		if !errors.As(err, &e) || e.Code != sqlite3.ErrBusy || time.Now().After(end) {
+			return err
+		}
+		if waitErr := wait(ctx, time.Millisecond); waitErr != nil {
+			return errors.Join(err, waitErr)
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// fault says what could not be done with which file, and of which kind that is.
+func (db *DB) fault(doing string, err error) error {
+	var newer *NewerError
+	if errors.As(err, &newer) {
+		return err
+	}
+	if kind := kindOf(err); kind != nil {
+		return fmt.Errorf("cannot %s state %s: %w: %w", doing, db.path, kind, err)
+	}
+	return fmt.Errorf("cannot %s state %s: %w", doing, db.path, err)
+}
+
+func kindOf(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return shadowsync.ErrUnavailable
+	}
+	var e sqlite3.Error
+	if !errors.As(err, &e) {
+		return nil
+	}
+	switch e.Code {
+	case sqlite3.ErrBusy, sqlite3.ErrLocked, sqlite3.ErrIoErr, sqlite3.ErrFull, sqlite3.ErrReadonly,
+		sqlite3.ErrCantOpen, sqlite3.ErrPerm, sqlite3.ErrNomem, sqlite3.ErrProtocol, sqlite3.ErrInterrupt:
+		return shadowsync.ErrUnavailable
+	case sqlite3.ErrCorrupt, sqlite3.ErrNotADB, sqlite3.ErrFormat:
+		return shadowsync.ErrMalformed
+	}
+	return nil
+}
+
+// run executes SQL that is not worth preparing.
+//
+// Short statements run without the context: with one, the driver would start a
+// goroutine for each. The context is looked at between them.
+func (t *tx) run(query string) error {
+	_, err := t.db.conn.ExecContext(context.Background(), query)
+	return err
+}
+
+func (t *tx) prepare(query string) (*sql.Stmt, error) {
+	if s := t.db.statements[query]; s != nil {
+		return s, nil
+	}
+	s, err := t.db.conn.PrepareContext(context.Background(), query)
+	if err == nil {
+		t.db.statements[query] = s
+	}
+	return s, err
+}
+
+// exec executes a statement and returns how many rows it changed.
+func (t *tx) exec(query string, args ...any) (int64, error) {
+	s, err := t.prepare(query)
+	if err == nil {
+		err = t.ctx.Err()
+	}
+	if err != nil {
+		return 0, err
+	}
+	result, err := s.ExecContext(context.Background(), args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// get reads the only row of a query and tells whether there was one.
+func (t *tx) get(query string, args []any, dest ...any) (bool, error) {
+	s, err := t.prepare(query)
+	if err != nil {
+		return false, err
+	}
+	err = s.QueryRowContext(context.Background(), args...).Scan(dest...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// each calls do for every row of a query, whose columns are in dest by then. It
+// may take long, so that the driver watches the context.
+func (t *tx) each(query string, args, dest []any, do func() error) (err error) {
+	s, err := t.prepare(query)
+	if err != nil {
+		return err
+	}
+	rows, err := s.QueryContext(t.ctx, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		if err := rows.Scan(dest...); err != nil {
+			return err
+		}
+		if err := do(); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
