@@ -28,6 +28,8 @@ const (
 // Driver is one kind of credential store. All its functions must be there.
 type Driver struct {
 	Placement Placement
+	// Fields are the most that a store of this driver holds.
+	Fields shadowsync.Fields
 	// Validate tells what is wrong with the options, for people, without touching the store.
 	Validate func(Options) error
 	// Prepare makes the store, empty, where that is the driver's duty; one that is

@@ -30,6 +30,7 @@ import (
 //	password  the member that holds the password field of shadow(5): the hash, with "!" before it if locked
 var Driver = driver.Driver{
 	Placement: driver.OwnerWorker,
+	Fields:    fields,
 	Validate:  func(o driver.Options) error { _, err := configure(o); return err },
 	Prepare:   driver.NothingToPrepare,
 	Open: func(_ context.Context, o driver.Options) (shadowsync.CredentialStore, error) {

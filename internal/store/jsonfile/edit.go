@@ -41,6 +41,9 @@ func (s *Store) writeOnce(ctx context.Context, writes []shadowsync.Write) (map[s
 		return nil, err
 	}
 	defer p.folder.Close()
+	if len(p.wanted) != len(writes) {
+		return nil, errors.New("cannot write: there are two writes for one account")
+	}
 	s.sweep.Do(p.folder.Sweep)
 
 	edits, left := p.plan(writes)
@@ -64,14 +67,9 @@ type edit struct {
 func (p *page) plan(writes []shadowsync.Write) ([]edit, map[string]error) {
 	edits := make([]edit, 0, len(writes))
 	left := make(map[string]error)
-	done := make(map[string]bool, len(writes))
 	for _, w := range writes {
 		r, ok := p.records[w.Name]
 		err := r.check(w, ok)
-		if done[w.Name] {
-			err = shadowsync.ErrChanged // by the write before
-		}
-		done[w.Name] = true
 		switch value := w.Want.Password(); {
 		case err != nil:
 			left[w.Name] = err

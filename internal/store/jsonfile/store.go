@@ -84,6 +84,7 @@ func (r record) credential() shadowsync.Credential {
 type page struct {
 	folder  *safefile.Folder
 	content *safefile.Content
+	wanted  map[string]bool
 	records map[string]record
 }
 
@@ -117,7 +118,7 @@ func (s *Store) loadOnce(wanted map[string]bool) (p *page, inWriting bool, err e
 	if err != nil {
 		return nil, false, err
 	}
-	p = &page{folder: folder}
+	p = &page{folder: folder, wanted: wanted}
 	if p.content, err = folder.Read(); err != nil {
 		folder.Close()
 		return nil, errors.Is(err, safefile.ErrMoved), err

@@ -17,6 +17,7 @@ const DefaultPath = "/var/lib/shadowsync/credentials.db"
 //	group  the group that may read; path must then be in a folder of its own
 var Driver = driver.Driver{
 	Placement: driver.InProcess,
+	Fields:    shadowsync.AllFields,
 	Validate:  func(o driver.Options) error { _, err := configure(o); return err },
 	Prepare:   prepare,
 	Open: func(_ context.Context, o driver.Options) (shadowsync.CredentialStore, error) {

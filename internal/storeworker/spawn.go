@@ -1,0 +1,122 @@
+package storeworker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/socket"
+	"github.com/shadowsync/shadowsync/internal/store"
+	"github.com/shadowsync/shadowsync/internal/store/driver"
+	"github.com/shadowsync/shadowsync/internal/store/safefile"
+)
+
+// Owner returns the uid and gid that a worker for this store must run with: those of
+// the store file, or of its folder while the file is missing.
+func Owner(options store.Options) (safefile.Identity, error) {
+	return safefile.Place{Root: options.Root, Path: options.Path}.Owner()
+}
+
+// Spawn starts a worker as a child with the uid and gid of the store file's
+// owner, no other groups, no environment and no descriptor but its connection, and opens
+// the store in it. The child ends with Close, and with this process.
+func Spawn(ctx context.Context, options store.Options) (*Client, error) {
+	owner, err := Owner(options)
+	if err != nil {
+		return nil, err
+	}
+	conn, theirs, err := socket.Pair()
+	if err != nil {
+		return nil, driver.Unavailable(err)
+	}
+	defer theirs.Close()
+	stop, err := start(command(owner, theirs))
+	if err != nil {
+		_ = conn.Close()
+		return nil, driver.Unavailable(fmt.Errorf("cannot start a store worker: %w", err))
+	}
+	return connect(ctx, conn, options, stop)
+}
+
+func command(owner safefile.Identity, stdin *os.File) *exec.Cmd {
+	// Not by its path: the owner may have no access there, and after an upgrade
+	// another version would answer.
+	cmd := exec.Command("/proc/self/exe", Command)
+	cmd.Args[0] = "shadowsync"
+	cmd.Env = []string{}
+	cmd.Dir = "/"
+	cmd.Stdin = stdin
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if os.Geteuid() == 0 || int(owner.UID) != os.Geteuid() {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: owner.UID, Gid: owner.GID}
+	}
+	return cmd
+}
+
+// start starts the child and returns what kills and reaps it.
+//
+// The thread that starts it lives as long as the child does, for two reasons: the
+// parent-death signal is sent at the end of that thread, and no_new_privs, which
+// the child inherits, is of that thread alone and must not come upon others.
+func start(cmd *exec.Cmd) (stop func() error, err error) {
+	started, ended := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		defer close(ended)
+		err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+		if err == nil {
+			err = closeAllOnExec()
+		}
+		if err == nil {
+			err = cmd.Start()
+		}
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // how it ended says nothing that its connection did not say
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return func() error { return kill(cmd.Process, ended) }, nil
+}
+
+// closeAllOnExec keeps from the child what this process was started with, such
+// as the descriptor of a password: Go marks only what it opened itself. The kernel
+// does it since Linux 5.11.
+func closeAllOnExec() error {
+	err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
+	if !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EINVAL) {
+		return err
+	}
+	entries, err := os.ReadDir("/proc/self/fd")
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+	return err
+}
+
+// kill waits for the end, but not for ever: a process in the middle of a call
+// to a dead disk or server ends when that does.
+func kill(process *os.Process, ended <-chan struct{}) error {
+	if err := process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-ended:
+		return nil
+	case <-time.After(time.Second):
+		return fmt.Errorf("the store's worker (process %d) cannot be killed yet", process.Pid)
+	}
+}

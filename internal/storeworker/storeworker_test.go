@@ -1,0 +1,391 @@
+package storeworker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/store"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// TestMain lets the test binary be the worker that Spawn starts.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == Command {
+		if err := Main(context.Background(), os.Stdin); err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func options(path string) store.Options {
+	return store.Options{Driver: "json", Path: path, Keys: map[string]any{"users": "/u", "name": "name", "password": "password"}}
+}
+
+// crowd makes a store file of n accounts.
+func crowd(t testing.TB, folder string, n int) (path string, names []string) {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString(`{"u": [`)
+	for i := range n {
+		if i > 0 {
+			b.WriteString(",\n")
+		}
+		names = append(names, fmt.Sprintf("user%06d", i))
+		fmt.Fprintf(&b, `  {"name": %q, "role": ["user"], "enabled": true, "password": "$6$saltsalt$%086d"}`, names[i], i)
+	}
+	b.WriteString("]}\n")
+	path = filepath.Join(folder, "user.json")
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path, names
+}
+
+func spawn(t testing.TB, path string) *Client {
+	t.Helper()
+	c, err := Spawn(t.Context(), options(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// workerOf finds the process at the other end.
+func workerOf(t testing.TB, c *Client) int {
+	t.Helper()
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	children := strings.Fields(string(raw))
+	tasks, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		raw, _ := os.ReadFile(task) // the thread may have ended
+		children = append(children, strings.Fields(string(raw))...)
+	}
+	for _, child := range children {
+		command, _ := os.ReadFile("/proc/" + child + "/cmdline")
+		if string(command) == "shadowsync\x00worker\x00" {
+			var pid int
+			if _, err := fmt.Sscan(child, &pid); err == nil {
+				return pid
+			}
+		}
+	}
+	t.Fatal("there is no worker")
+	return 0
+}
+
+func TestThroughTheWorker(t *testing.T) {
+	path, names := crowd(t, t.TempDir(), 3000)
+	c := spawn(t, path)
+	if got := c.Capabilities().Fields; got != shadowsync.FieldHash|shadowsync.FieldLocked {
+		t.Errorf("fields are %b", got)
+	}
+	before, err := c.Read(t.Context(), append(names, "nobody", names[0], strings.Repeat("x", 1<<20)))
+	if err != nil || len(before.Records) != len(names) {
+		t.Fatalf("read %d accounts: %v", len(before.Records), err)
+	}
+	if revision, err := c.Revision(t.Context()); err != nil || revision != before.Revision {
+		t.Errorf("Revision %q, %v; Read gave %q", revision, err, before.Revision)
+	}
+	var writes []shadowsync.Write
+	for i, name := range names {
+		want := shadowsync.Credential{Hash: fmt.Sprint("$6$new$", i), Locked: i%2 == 0}
+		writes = append(writes, shadowsync.Write{Name: name, Expect: before.Records[name].Credential, Want: want})
+	}
+	writes[5].Expect.Hash = "another"
+	writes = append(writes,
+		shadowsync.Write{Name: "nobody"}, shadowsync.Write{Name: "new", Create: true},
+		shadowsync.Write{Name: "long", Want: shadowsync.Credential{Hash: strings.Repeat("x", maxPassword+1)}})
+	left, err := c.Write(t.Context(), writes)
+	if err != nil || len(left) != 4 {
+		t.Fatalf("left alone %v: %v", left, err)
+	}
+	var refused *shadowsync.RefusedError
+	if !errors.Is(left[names[5]], shadowsync.ErrChanged) || !errors.Is(left["nobody"], shadowsync.ErrNoAccount) ||
+		!errors.As(left["new"], &refused) || !strings.Contains(refused.Reason, "not in the store") || !errors.As(left["long"], &refused) {
+		t.Errorf("left alone: %v", left)
+	}
+	after, err := c.Read(t.Context(), names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, w := range writes[:len(names)] {
+		if got := after.Records[w.Name].Credential; i != 5 && got != w.Want {
+			t.Fatalf("%s is %+v, want %+v", w.Name, got, w.Want)
+		}
+	}
+}
+
+func TestWorstRecordFitsInAPacket(t *testing.T) {
+	folder := t.TempDir()
+	name := strings.Repeat("\x01", maxName)
+	first := strings.Repeat("\x02", 600)
+	path := filepath.Join(folder, "user.json")
+	text := fmt.Sprintf(`{"u":[{"name":"%s","password":"%s"}]}`, strings.Repeat(`\u0001`, maxName), strings.Repeat(`\u0002`, len(first)))
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := spawn(t, path)
+	got, err := c.Read(t.Context(), []string{name})
+	if err != nil || got.Records[name].Hash != first {
+		t.Fatalf("read %v: %v", got, err)
+	}
+	long := shadowsync.Credential{Hash: strings.Repeat("<", maxPassword)}
+	left, err := c.Write(t.Context(), []shadowsync.Write{{Name: name, Expect: long, Want: long}})
+	if err != nil || !errors.Is(left[name], shadowsync.ErrChanged) {
+		t.Errorf("left alone %v: %v", left, err)
+	}
+}
+
+func TestErrorsKeepTheirKind(t *testing.T) {
+	path, names := crowd(t, t.TempDir(), 1)
+	c := spawn(t, path)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.Revision(t.Context())
+	if !errors.Is(err, shadowsync.ErrUnavailable) || !errors.Is(err, unix.ENOENT) || err.Error() != "no such file or directory" {
+		t.Errorf("missing: %v", err)
+	}
+	if err := os.WriteFile(path, []byte(`{"u":[{"name":"`+names[0]+`","password":1}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Read(t.Context(), names)
+	if !errors.Is(err, shadowsync.ErrMalformed) || !strings.Contains(err.Error(), "line 1") {
+		t.Errorf("malformed: %v", err)
+	}
+	if !c.Usable() {
+		t.Error("the store's own errors ended the connection")
+	}
+	bad := options(path)
+	bad.Keys["x"] = true
+	if _, err := Spawn(t.Context(), bad); err == nil || !strings.Contains(err.Error(), `unknown key "x"`) {
+		t.Errorf("bad options: %v", err)
+	}
+	if _, err := Spawn(t.Context(), options("/nowhere/x.json")); !errors.Is(err, unix.ENOENT) || !errors.Is(err, shadowsync.ErrUnavailable) {
+		t.Errorf("missing folder: %v", err)
+	}
+}
+
+func TestWatchThroughTheWorker(t *testing.T) {
+	path, _ := crowd(t, t.TempDir(), 1)
+	c := spawn(t, path)
+	ctx, cancel := context.WithCancel(t.Context())
+	changed, err := c.Watch(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := c.Watch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, ch := range []<-chan struct{}{changed, again} {
+		select {
+		case <-ch:
+		case <-time.After(2 * time.Second):
+			t.Fatal("the change was not noticed")
+		}
+	}
+	cancel()
+	drain(t, changed)
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	drain(t, again)
+}
+
+func drain(t *testing.T, ch <-chan struct{}) {
+	t.Helper()
+	deadline := time.After(2 * time.Second)
+	for {
+		select {
+		case _, open := <-ch:
+			if !open {
+				return
+			}
+		case <-deadline:
+			t.Fatal("the channel does not close")
+		}
+	}
+}
+
+func TestHungWorker(t *testing.T) {
+	path, names := crowd(t, t.TempDir(), 1)
+	c := spawn(t, path)
+	pid := workerOf(t, c)
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	_, err := c.Read(ctx, names)
+	if !errors.Is(err, shadowsync.ErrUnavailable) || err.Error() != "no answer in time" || time.Since(start) > time.Second {
+		t.Errorf("%v after %v", err, time.Since(start))
+	}
+	if _, err := c.Revision(t.Context()); !errors.Is(err, shadowsync.ErrUnavailable) || c.Usable() {
+		t.Errorf("after that: %v", err)
+	}
+	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("the worker was not reaped: %v", err)
+	}
+}
+
+func TestKilledWorker(t *testing.T) {
+	path, names := crowd(t, t.TempDir(), 1)
+	c := spawn(t, path)
+	if err := syscall.Kill(workerOf(t, c), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(t.Context(), names); !errors.Is(err, shadowsync.ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestWorkerIsConfined(t *testing.T) {
+	path, names := crowd(t, t.TempDir(), 1)
+	if os.Getuid() == 0 {
+		give(t, filepath.Dir(path), 65534)
+	}
+	inherited, err := unix.MemfdCreate("password", 0) // as if we had been started with it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(inherited)
+	c := spawn(t, path)
+	if _, err := c.Read(t.Context(), names); err != nil {
+		t.Fatal(err)
+	}
+	proc := fmt.Sprintf("/proc/%d/", workerOf(t, c))
+	status, err := os.ReadFile(proc + "status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"NoNewPrivs:\t1", "Umask:\t0077"}
+	if os.Getuid() == 0 {
+		want = append(want, "Uid:\t65534\t65534\t65534\t65534", "Gid:\t65534\t65534\t65534\t65534", "Groups:\t \n", "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000")
+	}
+	for _, w := range want {
+		if !strings.Contains(string(status), w) {
+			t.Errorf("%q is not in\n%s", w, status)
+		}
+	}
+	limits, err := os.ReadFile(proc + "limits")
+	if err != nil || !strings.Contains(strings.Join(strings.Fields(string(limits)), " "), "Max core file size 0 0") {
+		t.Errorf("limits: %v\n%s", err, limits)
+	}
+	if environment, err := os.ReadFile(proc + "environ"); os.Getuid() == 0 && (err != nil || len(environment) > 0) {
+		t.Errorf("environment %q: %v", environment, err)
+	}
+	if os.Getuid() != 0 {
+		return
+	}
+	if info, err := os.Stat(proc + "status"); err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
+		t.Error("the worker is dumpable: its /proc files are its own")
+	}
+	var descriptors []string
+	entries, _ := os.ReadDir(proc + "fd")
+	for _, e := range entries {
+		target, _ := os.Readlink(proc + "fd/" + e.Name())
+		descriptors = append(descriptors, target)
+	}
+	for _, d := range descriptors {
+		// The Go runtime itself looks at its share of the processors now and then.
+		own := strings.HasPrefix(d, "anon_inode:") || strings.HasPrefix(d, "/sys/fs/cgroup/")
+		if !own && !strings.HasPrefix(d, "socket:") && d != "/dev/null" {
+			t.Errorf("the worker holds %s", d)
+		}
+	}
+}
+
+// give gives a folder and what is in it to a user.
+func give(t testing.TB, folder string, uid int) {
+	t.Helper()
+	err := filepath.WalkDir(folder, func(path string, _ os.DirEntry, err error) error {
+		return errors.Join(err, os.Chown(path, uid, uid))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir := filepath.Dir(folder); strings.HasPrefix(dir, os.TempDir()+"/"); dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestKernelDecides: the owner of the store names a file of root's as the store.
+func TestKernelDecides(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	folder := t.TempDir()
+	path, _ := crowd(t, folder, 1)
+	give(t, folder, 65534)
+	c := spawn(t, path)
+	secret := filepath.Join(folder, "secret")
+	if err := os.WriteFile(secret, []byte(`{"u":[]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(secret, path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Revision(t.Context()); !errors.Is(err, unix.EACCES) {
+		t.Errorf("the worker read a file of root's: %v", err)
+	}
+}
+
+func TestOwner(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	folder := t.TempDir()
+	path, _ := crowd(t, folder, 1)
+	give(t, folder, 1001)
+	if err := os.Chown(path, 1002, 1003); err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, uid, gid uint32) {
+		t.Helper()
+		if got, err := Owner(options(path)); err != nil || got.UID != uid || got.GID != gid {
+			t.Errorf("%s: %+v, %v", what, got, err)
+		}
+	}
+	check("the file's", 1002, 1003)
+	if err := os.Link(path, filepath.Join(folder, "second")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Owner(options(path)); !errors.Is(err, shadowsync.ErrMalformed) {
+		t.Errorf("a second name of another user's file: %+v, %v", got, err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	check("the folder's", 1001, 1001)
+	if err := os.Symlink("/etc/shadow", path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Owner(options(path)); !errors.Is(err, shadowsync.ErrMalformed) {
+		t.Errorf("a symbolic link: %v", err)
+	}
+}

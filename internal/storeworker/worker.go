@@ -1,0 +1,80 @@
+package storeworker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/socket"
+	"github.com/shadowsync/shadowsync/internal/store"
+)
+
+// Command is the argument with which the program must call Main.
+const Command = "worker"
+
+// openTime bounds the wait for the first packet: nobody starts a worker and has nothing to say.
+const openTime = 10 * time.Second
+
+// Main is the worker process: stdin is its connection. It ends when the
+// client closes that.
+func Main(ctx context.Context, stdin *os.File) error {
+	if err := confine(); err != nil {
+		return fmt.Errorf("cannot confine the worker: %w", err)
+	}
+	conn, err := socket.FromFile(stdin)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	r, err := firstRequest(ctx, conn)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(ctx, *r.Options)
+	if err != nil {
+		return errors.Join(err, conn.Send(ctx, answer{Fault: packError(err)}))
+	}
+	defer s.Close()
+	capabilities := s.Capabilities()
+	if err := conn.Send(ctx, answer{Capabilities: &capabilities}); err != nil {
+		return err
+	}
+	return Serve(ctx, conn, s)
+}
+
+func firstRequest(ctx context.Context, conn *socket.Conn) (request, error) {
+	ctx, cancel := context.WithTimeout(ctx, openTime)
+	defer cancel()
+	var r request
+	files, err := conn.Receive(ctx, &r)
+	for _, f := range files {
+		_ = f.Close() // nobody asked for it
+	}
+	if err == nil && (r.Op != opOpen || r.Options == nil) {
+		err = errors.New("the first packet does not open a store")
+	}
+	return r, err
+}
+
+// confine gives up what a worker never needs. The application's user, whose uid
+// this is, must not read our memory either.
+func confine() error {
+	// One thread that runs Go code, and a heap that is collected at a few MB.
+	runtime.GOMAXPROCS(1)
+	debug.SetGCPercent(50)
+	unix.Umask(0o077)
+	return errors.Join(
+		unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0),
+		unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}),
+	)
+}
