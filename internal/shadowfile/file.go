@@ -166,15 +166,15 @@ func (f *File) write(l *lock, writes []shadowsync.Write) (map[string]error, erro
 		return nil, err
 	}
 	lines := slices.Collect(strings.Lines(content))
-	left, err := edit(lines, content, known, writes)
-	if err != nil || strings.Join(lines, "") == content {
-		return left, err
+	left := edit(lines, content, known, writes)
+	if strings.Join(lines, "") == content {
+		return left, nil
 	}
 	return left, l.replace(old, lines)
 }
 
-// edit puts the writes into the lines of content.
-func edit(lines []string, content string, known *users, writes []shadowsync.Write) (map[string]error, error) {
+// edit puts the writes into the lines of content, but for those it returns.
+func edit(lines []string, content string, known *users, writes []shadowsync.Write) map[string]error {
 	numbers := make(map[string]int, len(writes))
 	for l := range linesOf(content, known) {
 		numbers[l.entry.name] = l.number
@@ -188,16 +188,17 @@ func edit(lines []string, content string, known *users, writes []shadowsync.Writ
 		}
 		e, _ := parseEntry(readLine(lines[number]))
 		if e.credential() != w.Expect {
-			left[w.Name] = fmt.Errorf("%s: %w", w.Name, shadowsync.ErrChanged)
+			left[w.Name] = shadowsync.ErrChanged
 			continue
 		}
 		changed, err := e.rewrite(lines[number], w.Want)
 		if err != nil {
-			return nil, err
+			left[w.Name] = err
+			continue
 		}
 		lines[number] = changed
 	}
-	return left, nil
+	return left
 }
 
 // noAccount says which of the conditions of Read an account misses.
@@ -205,11 +206,11 @@ func noAccount(known *users, name string) error {
 	i := known.find(name)
 	switch {
 	case i < 0:
-		return fmt.Errorf("%s: %w in passwd(5)", name, shadowsync.ErrNoAccount)
+		return fmt.Errorf("%w in passwd(5)", shadowsync.ErrNoAccount)
 	case !known.list[i].shadowed:
-		return fmt.Errorf("%s: %w in shadow(5): passwd(5) holds the password field itself", name, shadowsync.ErrNoAccount)
+		return fmt.Errorf("%w in shadow(5): passwd(5) holds the password field itself", shadowsync.ErrNoAccount)
 	}
-	return fmt.Errorf("%s: %w in shadow(5)", name, shadowsync.ErrNoAccount)
+	return fmt.Errorf("%w in shadow(5)", shadowsync.ErrNoAccount)
 }
 
 // Unmanaged is a digest of the lines of all accounts but the managed ones.

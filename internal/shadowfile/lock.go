@@ -86,7 +86,7 @@ func (t *tree) tryLock() (*lock, error) {
 func (l *lock) release() error {
 	var err error
 	if e := unix.Unlinkat(int(l.tree.etc.Fd()), shadowLockName, 0); e != nil {
-		err = fmt.Errorf("cannot unlock: %w", pathError(l.tree.path(shadowLockName), e))
+		err = failed("unlock", l.tree.path(shadowLockName), e)
 	}
 	return errors.Join(err, unlockPwd(l.pwd))
 }
@@ -98,7 +98,7 @@ func (t *tree) lockPwd() (*os.File, error) {
 	path := t.path(pwdLockName)
 	fd, err := unix.Openat(int(t.etc.Fd()), pwdLockName, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("cannot lock: %w", pathError(path, err))
+		return nil, failed("lock", path, err)
 	}
 	file := os.NewFile(uintptr(fd), path)
 	whole := unix.Flock_t{Type: unix.F_WRLCK}
@@ -108,7 +108,7 @@ func (t *tree) lockPwd() (*os.File, error) {
 	}
 	defer file.Close()
 	if err != unix.EAGAIN && err != unix.EACCES {
-		return nil, fmt.Errorf("cannot lock: %w", pathError(path, err))
+		return nil, failed("lock", path, err)
 	}
 	busy := &busyError{path: path}
 	holder := unix.Flock_t{Type: unix.F_WRLCK}
@@ -123,7 +123,7 @@ func (t *tree) lockPwd() (*os.File, error) {
 func unlockPwd(file *os.File) error {
 	defer file.Close()
 	if err := unix.FcntlFlock(file.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_UNLCK}); err != nil {
-		return fmt.Errorf("cannot unlock: %w", pathError(file.Name(), err))
+		return failed("unlock", file.Name(), err)
 	}
 	return nil
 }
@@ -149,7 +149,7 @@ func (t *tree) lockShadow() error {
 		return &busyError{path: t.path(shadowLockName)}
 	}
 	if err != nil {
-		return fmt.Errorf("cannot lock: %w", pathError(t.path(shadowLockName), err))
+		return failed("lock", t.path(shadowLockName), err)
 	}
 	return nil
 }
@@ -160,11 +160,11 @@ func (t *tree) lockShadow() error {
 func (t *tree) writePID(name string) error {
 	etc := int(t.etc.Fd())
 	if err := unix.Unlinkat(etc, name, 0); err != nil && err != unix.ENOENT {
-		return fmt.Errorf("cannot lock: %w", pathError(t.path(name), err))
+		return failed("lock", t.path(name), err)
 	}
 	fd, err := unix.Openat(etc, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		return fmt.Errorf("cannot lock: %w", pathError(t.path(name), err))
+		return failed("lock", t.path(name), err)
 	}
 	file := os.NewFile(uintptr(fd), t.path(name))
 	_, err = file.WriteString(strconv.Itoa(os.Getpid()) + "\x00")
@@ -191,7 +191,7 @@ func (t *tree) breakStale() error {
 		return &busyError{path, pid}
 	}
 	if err := unix.Unlinkat(int(t.etc.Fd()), shadowLockName, 0); err != nil && err != unix.ENOENT {
-		return fmt.Errorf("cannot remove a stale lock: %w", pathError(path, err))
+		return failed("remove a stale lock", path, err)
 	}
 	return nil
 }
@@ -200,7 +200,7 @@ func (t *tree) lockOwner() (int, error) {
 	path := t.path(shadowLockName)
 	fd, err := unix.Openat(int(t.etc.Fd()), shadowLockName, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return 0, pathError(path, err)
+		return 0, failed("open", path, err)
 	}
 	file := os.NewFile(uintptr(fd), path)
 	defer file.Close()
@@ -209,7 +209,7 @@ func (t *tree) lockOwner() (int, error) {
 	text, _, _ := strings.Cut(string(buffer[:n]), "\x00")
 	pid, err := strconv.Atoi(text)
 	if err != nil || pid < 1 {
-		return 0, fmt.Errorf("%s names no process", path)
+		return 0, fmt.Errorf("%s names no process; remove it if nothing changes accounts now", path)
 	}
 	return pid, nil
 }

@@ -29,7 +29,7 @@ func (l *lock) replace(old *os.File, lines []string) error {
 	}
 	if err != nil {
 		unix.Unlinkat(etc, tempName, 0)
-		return fmt.Errorf("cannot replace %s: %w", old.Name(), err)
+		return failed("replace", old.Name(), err)
 	}
 	if err := l.tree.etc.Sync(); err != nil {
 		return fmt.Errorf("cannot make the replacement of %s durable: %w", old.Name(), err)
@@ -41,11 +41,11 @@ func (l *lock) replace(old *os.File, lines []string) error {
 func (l *lock) createTemp() (*os.File, error) {
 	etc, path := int(l.tree.etc.Fd()), l.tree.path(tempName)
 	if err := unix.Unlinkat(etc, tempName, 0); err != nil && err != unix.ENOENT {
-		return nil, fmt.Errorf("cannot remove stale file: %w", pathError(path, err))
+		return nil, failed("remove stale file", path, err)
 	}
 	fd, err := unix.Openat(etc, tempName, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("cannot create: %w", pathError(path, err))
+		return nil, failed("create", path, err)
 	}
 	return os.NewFile(uintptr(fd), path), nil
 }
@@ -79,7 +79,7 @@ func copyAttributes(temp, old *os.File) error {
 		return err
 	}
 	if err := unix.Fchmod(int(temp.Fd()), st.Mode&0o7777); err != nil {
-		return pathError(temp.Name(), err)
+		return failed("chmod", temp.Name(), err)
 	}
 	names, err := listAttributes(old)
 	if err != nil {
@@ -87,7 +87,7 @@ func copyAttributes(temp, old *os.File) error {
 	}
 	for _, name := range names {
 		if err := copyAttribute(temp, old, name); err != nil {
-			return fmt.Errorf("cannot keep the attribute %s: %w", name, err)
+			return failed("keep attribute "+name+" of", old.Name(), err)
 		}
 	}
 	return nil
@@ -102,7 +102,7 @@ func listAttributes(file *os.File) ([]string, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, pathError(file.Name(), err)
+		return nil, failed("list attributes of", file.Name(), err)
 	}
 	var names []string
 	for name := range strings.SplitSeq(string(list), "\x00") {
@@ -116,12 +116,9 @@ func listAttributes(file *os.File) ([]string, error) {
 func copyAttribute(temp, old *os.File, name string) error {
 	value, err := readAttribute(func(b []byte) (int, error) { return unix.Fgetxattr(int(old.Fd()), name, b) })
 	if err != nil {
-		return pathError(old.Name(), err)
+		return err
 	}
-	if err := unix.Fsetxattr(int(temp.Fd()), name, value, 0); err != nil {
-		return pathError(temp.Name(), err)
-	}
-	return nil
+	return unix.Fsetxattr(int(temp.Fd()), name, value, 0)
 }
 
 // readAttribute calls read with room for the largest value the kernel gives out

@@ -18,7 +18,7 @@ const maxPassword = 4096
 // differ from want replaced. All other bytes stay.
 func (e entry) rewrite(raw string, want shadowsync.Credential) (string, error) {
 	if line, start := readLine(raw); !strings.HasPrefix(raw[start:], line) {
-		return "", fmt.Errorf("cannot rewrite the line of %q: glibc reads some of its bytes twice", e.name)
+		return "", errors.New("cannot rewrite the line: glibc reads some of its bytes twice")
 	}
 	var b strings.Builder
 	done := 0
@@ -51,7 +51,7 @@ func (e entry) rewrite(raw string, want shadowsync.Credential) (string, error) {
 func readsBack(raw, name string, want shadowsync.Credential) error {
 	got, ok := parseEntry(readLine(raw))
 	if strings.Contains(strings.TrimSuffix(raw, "\n"), "\n") || !ok || got.name != name || got.credential() != want {
-		return fmt.Errorf("cannot rewrite the line of %q: it would not read back as what was wanted", name)
+		return errors.New("cannot rewrite the line: it would not read back as what was wanted")
 	}
 	return nil
 }

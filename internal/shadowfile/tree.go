@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,7 +28,7 @@ type tree struct {
 func openTree(root string) (*tree, error) {
 	top, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("cannot open root directory: %w", pathError(root, err))
+		return nil, failed("open root directory", root, err)
 	}
 	t := &tree{root: root, top: top}
 	t.etc, err = t.open("etc", unix.O_DIRECTORY)
@@ -61,7 +60,7 @@ func (t *tree) open(path string, flags uint64) (*os.File, error) {
 		}
 		full := filepath.Join(t.root, path)
 		if err != nil {
-			return nil, fmt.Errorf("cannot open: %w", pathError(full, err))
+			return nil, failed("open", full, err)
 		}
 		return os.NewFile(uintptr(fd), full), nil
 	}
@@ -76,7 +75,7 @@ func (t *tree) openShadow() (*os.File, error) {
 		err = errors.New("is a symbolic link")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot open: %w", pathError(t.path(shadowName), err))
+		return nil, failed("open", t.path(shadowName), err)
 	}
 	file := os.NewFile(uintptr(fd), t.path(shadowName))
 	st, err := stat(file)
@@ -151,7 +150,7 @@ func copyStable(w io.Writer, file *os.File, before unix.Stat_t) error {
 func stat(file *os.File) (unix.Stat_t, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
-		return st, fmt.Errorf("cannot stat: %w", pathError(file.Name(), err))
+		return st, failed("stat", file.Name(), err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return st, fmt.Errorf("cannot use %s: it is not a regular file", file.Name())
@@ -162,7 +161,7 @@ func stat(file *os.File) (unix.Stat_t, error) {
 	return st, nil
 }
 
-// pathError names the file of a bare errno.
-func pathError(path string, err error) error {
-	return &fs.PathError{Op: "file", Path: path, Err: err}
+// failed names what was tried on which file.
+func failed(do, path string, err error) error {
+	return fmt.Errorf("cannot %s %s: %w", do, path, err)
 }
