@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -71,8 +72,9 @@ type Reconciler struct {
 type Request struct {
 	Origin   Origin // of differences that nobody announced
 	Evidence Evidence
-	First    Side // which side wins where there is no baseline
-	Create   bool // accounts that the store lacks are created there
+	Only     []string // accounts that Evidence.Prefer is for; empty: all
+	First    Side     // which side wins where there is no baseline
+	Create   bool     // accounts that the store lacks are created there
 	DryRun   bool
 	// Force looks at every account even if neither side's revision moved.
 	Force bool
@@ -223,6 +225,9 @@ func (r *Reconciler) input(v view, req Request, name string) Input {
 		Evidence: req.Evidence, Policy: r.Application.policy(name), Today: DayOf(r.Now()),
 	}
 	in.Policy.Create = in.Policy.Create || req.Create
+	if len(req.Only) > 0 && !slices.Contains(req.Only, name) {
+		in.Evidence.Prefer = Neither
+	}
 	if req.First != Neither {
 		in.Policy.First = req.First
 	}

@@ -200,6 +200,21 @@ func TestRefusedIsAConflictAndNotGuarded(t *testing.T) {
 	w.both(t, "admin", hashNew)
 }
 
+// TestPreferOnlyNamed: a person's decision for one account must not settle
+// another's conflict on the way.
+func TestPreferOnlyNamed(t *testing.T) {
+	w := newWorld().start(t)
+	for _, name := range []string{"admin", "user222"} {
+		w.os[name] = w.os[name].With(cred("$y$byroot"), FieldHash)
+		w.store[name] = w.store[name].With(cred("$y$byapp"), FieldHash)
+	}
+	w.reconcile(t, Request{Evidence: Evidence{Prefer: StoreSide}, Only: []string{"admin"}})
+	w.both(t, "admin", "$y$byapp")
+	if w.os["user222"].Hash != "$y$byroot" || w.store["user222"].Hash != "$y$byapp" || w.memory["user222"].Open == nil {
+		t.Errorf("user222 was settled too: OS %q, store %q", w.os["user222"].Hash, w.store["user222"].Hash)
+	}
+}
+
 func TestChangesByOthersThanRootDoNotGuard(t *testing.T) {
 	w := newWorld().start(t)
 	w.os["admin"] = cred(hashNew)
