@@ -76,7 +76,7 @@ var migrations = []string{
 		event   TEXT NOT NULL, -- JSON in ASCII
 		hash    BLOB NOT NULL, -- SHA-256 over the hash before (32 zero bytes at first) and event
 		account TEXT AS (event ->> 'account') VIRTUAL,
-		at      INTEGER AS (CAST(1000 * unixepoch(event ->> 'at', 'subsec') AS INTEGER)) VIRTUAL
+		at      INTEGER AS (CAST(round(86400000 * (julianday(event ->> 'at') - 2440587.5)) AS INTEGER)) VIRTUAL -- Unix time in ms
 	) STRICT;
 	CREATE TRIGGER audit_keep BEFORE DELETE ON audit BEGIN SELECT raise(ABORT, 'the audit trail is append-only'); END;
 	CREATE TRIGGER audit_fix  BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'the audit trail is append-only'); END;
