@@ -17,6 +17,12 @@
 // Only accounts of the local files exist here: name service modules are never
 // asked, so accounts of LDAP or sssd are left alone.
 //
+// What it cannot help: a holder of the locks that was stopped (SIGSTOP), or vipw
+// with its editor open, keeps everybody out, passwd(1) too; Write then ends with its
+// context and names the holder. A lock that outlived a reboot counts as held if
+// another process has its pid now, as it does for shadow-utils. And pam_unix drops
+// comments and malformed lines whenever it changes a password; we do not.
+//
 // Where to look:
 //
 //	file.go     File: Revision, Read, Write, Unmanaged
