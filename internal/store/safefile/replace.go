@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -47,8 +48,9 @@ func (f *Folder) Sync(old *Content) error {
 	return f.sync()
 }
 
-// exchange is the compare-and-swap: as little as possible happens between the last look and the rename.
+// exchange is the compare-and-swap.
 func (f *Folder) exchange(old *Content, name string) error {
+	defer f.keepOthersOut()()
 	if err := f.checkInPlace(); err != nil {
 		return err
 	}
@@ -58,10 +60,52 @@ func (f *Folder) exchange(old *Content, name string) error {
 	case !same:
 		return ErrMoved
 	}
-	if err := unix.Renameat(f.fd, name, f.fd, f.place.base()); err != nil {
-		return f.unavailable(err)
+	err := f.rename(name, unix.RENAME_EXCHANGE)
+	if errors.Is(err, unix.EINVAL) { // a file system without it, such as NFS
+		err = f.rename(name, 0)
+	} else if err == nil {
+		err = f.dropDisplaced(old, name)
+	}
+	if err != nil {
+		return err
 	}
 	return f.sync()
+}
+
+func (f *Folder) rename(name string, flags uint) error {
+	if err := unix.Renameat2(f.fd, name, f.fd, f.place.base(), flags); err != nil {
+		return f.unavailable(err)
+	}
+	return nil
+}
+
+// dropDisplaced removes the file that was exchanged for the new one. If that is not the one
+// that was read, the application replaced it since the last look, and gets it back.
+func (f *Folder) dropDisplaced(old *Content, name string) error {
+	var displaced unix.Stat_t
+	if err := unix.Fstatat(f.fd, name, &displaced, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return f.unavailable(err)
+	}
+	// Not the time of the last status change, which the rename moved.
+	if !sameFile(displaced, old.stat) || displaced.Mtim != old.stat.Mtim || displaced.Size != old.stat.Size {
+		return errors.Join(ErrMoved, f.rename(name, unix.RENAME_EXCHANGE))
+	}
+	if err := unix.Unlinkat(f.fd, name, 0); err != nil {
+		return f.unavailable(err)
+	}
+	return nil
+}
+
+// keepOthersOut makes several of our own processes do their compare-and-swap one after
+// another. An application that locks its folder for reasons of its own is not waited for longer.
+func (f *Folder) keepOthersOut() (release func()) {
+	for range 100 {
+		if err := unix.Flock(f.fd, unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+			break
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	return func() { _ = unix.Flock(f.fd, unix.LOCK_UN) } // Close does it too
 }
 
 // checkInPlace finds out whether the path still leads to the open folder.

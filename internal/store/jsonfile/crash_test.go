@@ -1,0 +1,220 @@
+package jsonfile
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// The test binary is also the helper processes of these tests.
+const (
+	helper     = "SHADOWSYNC_TEST_HELPER"
+	helperFile = "SHADOWSYNC_TEST_FILE"
+)
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(helper) {
+	case "writer":
+		fmt.Println(writeForEver(os.Getenv(helperFile)))
+		os.Exit(1)
+	case "read-only":
+		fmt.Print(mountAndWrite(os.Getenv(helperFile), pointer, bindSelf, makeReadOnly))
+		os.Exit(0)
+	case "full":
+		fmt.Print(mountAndWrite(os.Getenv(helperFile), "/u", fill))
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func helperCommand(t *testing.T, role, path string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), helper+"="+role, helperFile+"="+path)
+	return cmd
+}
+
+func writeForEver(path string) error {
+	ctx := context.Background()
+	s, err := Driver.Open(ctx, options(path, "/u"))
+	if err != nil {
+		return err
+	}
+	for i := os.Getpid() * 1000; ; i++ {
+		before, err := s.Read(ctx, []string{"user000003"})
+		if err != nil {
+			return err
+		}
+		w := shadowsync.Write{Name: "user000003", Expect: before.Records["user000003"].Credential, Want: value(fmt.Sprint("$6$", i))}
+		if left, err := s.Write(ctx, []shadowsync.Write{w}); err != nil || len(left) > 0 {
+			return fmt.Errorf("left %v: %w", left, err)
+		}
+	}
+}
+
+// TestKilledWriter: whatever the instant, the file is one that was written whole.
+func TestKilledWriter(t *testing.T) {
+	text, _ := crowd(2000)
+	path := file(t, text)
+	length := len(text) - len(`"$6$saltsalt$`) - 87 // without the value that changes
+	for i := range 25 {
+		cmd := helperCommand(t, "writer", path)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(15*time.Millisecond + time.Duration(i)*1700*time.Microsecond)
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); cmd.ProcessState.Exited() {
+			t.Fatalf("the writer ended by itself: %v", err)
+		}
+		got := read(t, path)
+		if !json.Valid([]byte(got)) || len(got) < length {
+			t.Fatalf("after %d kills the file has %d bytes and is no longer JSON", i+1, len(got))
+		}
+	}
+	if read(t, path) == text {
+		t.Error("no writer ever came to write")
+	}
+	s := open(t, path, "/u")
+	same := value("$6$saltsalt$" + fmt.Sprintf("%086d", 7))
+	if left, err := s.Write(t.Context(), []shadowsync.Write{{Name: "user000007", Expect: same, Want: value("x")}}); err != nil || len(left) != 0 {
+		t.Fatal(left, err)
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("what the killed ones left was not swept: %v, %v", entries, err)
+	}
+}
+
+// TestManyWriters: of several that change the same file, none undoes another's account.
+func TestManyWriters(t *testing.T) {
+	text, names := crowd(8)
+	path := file(t, text)
+	failed := make(chan error, len(names))
+	const rounds = 20
+	for _, name := range names {
+		s := open(t, path, "/u")
+		go func() {
+			for i := 0; i < rounds; {
+				before, err := s.Read(t.Context(), []string{name})
+				if err != nil {
+					failed <- err
+					return
+				}
+				w := shadowsync.Write{Name: name, Expect: before.Records[name].Credential, Want: value(fmt.Sprint(name, i))}
+				left, err := s.Write(t.Context(), []shadowsync.Write{w})
+				switch {
+				case err != nil:
+					failed <- err
+					return
+				case len(left) == 0:
+					i++
+				case !errors.Is(left[name], shadowsync.ErrChanged):
+					failed <- left[name]
+					return
+				}
+			}
+			failed <- nil
+		}()
+	}
+	for range names {
+		if err := <-failed; err != nil {
+			t.Fatal(err)
+		}
+	}
+	after, err := open(t, path, "/u").Read(t.Context(), names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if got, want := after.Records[name].Hash, fmt.Sprint(name, rounds-1); got != want {
+			t.Errorf("%s has %q, want %q: a write was lost", name, got, want)
+		}
+	}
+}
+
+// inOwnMounts runs a helper in a mount namespace of its own.
+func inOwnMounts(t *testing.T, role, path string) string {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	cmd := helperCommand(t, role, path)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("the helper ended with %v", err)
+	}
+	return string(out)
+}
+
+// mountAndWrite mounts as told and tries a write.
+func mountAndWrite(path, users string, mounts ...func(folder string) error) string {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return err.Error()
+	}
+	for _, mount := range mounts {
+		if err := mount(filepath.Dir(path)); err != nil {
+			return err.Error()
+		}
+	}
+	s, err := Driver.Open(context.Background(), options(path, users))
+	if err != nil {
+		return err.Error()
+	}
+	before, err := s.Read(context.Background(), []string{"admin"})
+	if err != nil {
+		return err.Error()
+	}
+	w := shadowsync.Write{Name: "admin", Expect: before.Records["admin"].Credential, Want: value("new")}
+	_, err = s.Write(context.Background(), []shadowsync.Write{w})
+	entries, _ := os.ReadDir(filepath.Dir(path))
+	var errno syscall.Errno
+	errors.As(err, &errno)
+	return fmt.Sprint(err, errors.Is(err, shadowsync.ErrUnavailable), errno == unix.EROFS || errno == unix.ENOSPC, len(entries))
+}
+
+func bindSelf(folder string) error { return unix.Mount(folder, folder, "", unix.MS_BIND, "") }
+
+func makeReadOnly(folder string) error {
+	return unix.Mount("", folder, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, "")
+}
+
+// fill leaves room for one file and not for its successor.
+func fill(folder string) error {
+	text := `{"pad":"` + strings.Repeat("x", 40_000) + `","u":{"admin":{"password":"old"}}}`
+	return errors.Join(
+		unix.Mount("tmpfs", folder, "tmpfs", 0, "size=64k"),
+		os.WriteFile(filepath.Join(folder, "user.json"), []byte(text), 0o600),
+	)
+}
+
+func TestReadOnlyFileSystem(t *testing.T) {
+	path := file(t, appliance)
+	if got, want := inOwnMounts(t, "read-only", path), "read-only file system true true 1"; got != want {
+		t.Errorf("Write says %q, want %q", got, want)
+	}
+	if read(t, path) != appliance {
+		t.Error("the file was changed")
+	}
+}
+
+func TestNoSpace(t *testing.T) {
+	if got, want := inOwnMounts(t, "full", file(t, appliance)), "no space left on device true true 1"; got != want {
+		t.Errorf("Write says %q, want %q", got, want)
+	}
+}

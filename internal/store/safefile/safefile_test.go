@@ -1,0 +1,359 @@
+package safefile
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+func place(t *testing.T, content string) Place {
+	t.Helper()
+	p := Place{Path: filepath.Join(t.TempDir(), "folder", "store")}
+	if err := os.Mkdir(p.folder(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, p.Path, content)
+	return p
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o640); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// holds checks what the file holds, and that nothing else lies in its folder.
+func holds(t *testing.T, p Place, want string) {
+	t.Helper()
+	if got, err := os.ReadFile(p.Path); err != nil || string(got) != want {
+		t.Errorf("the file holds %q, want %q: %v", got, want, err)
+	}
+	entries, err := os.ReadDir(p.folder())
+	if err != nil || len(entries) != 1 {
+		t.Errorf("the folder holds %v: %v", entries, err)
+	}
+}
+
+func open(t *testing.T, p Place) *Folder {
+	t.Helper()
+	f, err := p.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.Close)
+	return f
+}
+
+func readAll(t *testing.T, f *Folder) *Content {
+	t.Helper()
+	c, err := f.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestReplace(t *testing.T) {
+	p := place(t, "old")
+	f := open(t, p)
+	if err := f.Replace(readAll(t, f), []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, p, "new")
+	if digest, err := f.Digest(); err != nil || digest != Revision([]byte("new")) {
+		t.Errorf("Digest: %q, %v", digest, err)
+	}
+}
+
+func TestReplaceIsCompareAndSwap(t *testing.T) {
+	past := time.Now().Add(-time.Hour)
+	tests := []struct {
+		name   string
+		change func(p Place) error
+		want   string
+	}{
+		{"written in place", func(p Place) error { return os.WriteFile(p.Path, []byte("theirs"), 0o600) }, "theirs"},
+		{"same length and time", func(p Place) error {
+			return errors.Join(os.WriteFile(p.Path, []byte("OLD"), 0o600), os.Chtimes(p.Path, past, past))
+		}, "OLD"},
+		{"replaced by the same", func(p Place) error {
+			return errors.Join(os.WriteFile(p.Path+"x", []byte("old"), 0o600), os.Rename(p.Path+"x", p.Path))
+		}, "old"},
+		{"folder exchanged", func(p Place) error {
+			return errors.Join(os.Rename(p.folder(), p.folder()+".away"), os.Mkdir(p.folder(), 0o755), os.WriteFile(p.Path, []byte("old"), 0o600))
+		}, "old"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := place(t, "old")
+			if err := os.Chtimes(p.Path, past, past); err != nil {
+				t.Fatal(err)
+			}
+			f := open(t, p)
+			old := readAll(t, f)
+			if err := tt.change(p); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Replace(old, []byte("new")); !errors.Is(err, ErrMoved) {
+				t.Errorf("Replace says %v", err)
+			}
+			holds(t, p, tt.want)
+		})
+	}
+}
+
+func TestHostileFiles(t *testing.T) {
+	tests := []struct {
+		name string
+		make func(p Place) error
+		says string
+	}{
+		{"symbolic link", func(p Place) error { return os.Symlink("/etc/passwd", p.Path) }, "is a symbolic link"},
+		{"dangling link", func(p Place) error { return os.Symlink("/nowhere", p.Path) }, "is a symbolic link"},
+		{"FIFO", func(p Place) error { return unix.Mkfifo(p.Path, 0o600) }, "not a regular file"},
+		{"socket", func(p Place) error { return unix.Mknod(p.Path, unix.S_IFSOCK|0o600, 0) }, "not a regular file"},
+		{"folder", func(p Place) error { return os.Mkdir(p.Path, 0o700) }, "not a regular file"},
+		{"device", func(p Place) error {
+			err := unix.Mknod(p.Path, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 5)))
+			if errors.Is(err, unix.EPERM) {
+				return os.Mkdir(p.Path, 0o700)
+			}
+			return err
+		}, "not a regular file"},
+		{"enormous", func(p Place) error {
+			return errors.Join(os.WriteFile(p.Path, nil, 0o600), os.Truncate(p.Path, 100<<20))
+		}, "more than"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := place(t, "old")
+			f := open(t, p)
+			old := readAll(t, f)
+			if err := errors.Join(os.Remove(p.Path), tt.make(p)); err != nil {
+				t.Fatal(err)
+			}
+			before, _ := os.Lstat(p.Path)
+			_, errRead := f.Read()
+			_, errDigest := f.Digest()
+			_, errOwner := p.Owner()
+			for _, err := range []error{errRead, errDigest, errOwner, f.Replace(old, []byte("new"))} {
+				if !errors.Is(err, shadowsync.ErrMalformed) || !strings.Contains(err.Error(), tt.says) {
+					t.Errorf("%v", err)
+				}
+			}
+			if after, err := os.Lstat(p.Path); err != nil || !os.SameFile(before, after) {
+				t.Errorf("it was replaced: %v", err)
+			}
+		})
+	}
+}
+
+func TestNoLinkOnTheWay(t *testing.T) {
+	p := place(t, "old")
+	link := p.folder() + ".link"
+	if err := os.Symlink(p.folder(), link); err != nil {
+		t.Fatal(err)
+	}
+	hostile := Place{Path: filepath.Join(link, "store")}
+	if _, err := hostile.Open(); !errors.Is(err, shadowsync.ErrMalformed) || !strings.Contains(err.Error(), "symbolic link") {
+		t.Errorf("%v", err)
+	}
+	if _, err := (Place{Path: "/nowhere/at/all"}).Open(); !errors.Is(err, shadowsync.ErrUnavailable) || !errors.Is(err, unix.ENOENT) {
+		t.Errorf("a missing folder: %v", err)
+	}
+}
+
+// TestWalk holds the walk for kernels without openat2 to the same results.
+func TestWalk(t *testing.T) {
+	p := place(t, "old")
+	if err := os.Symlink(p.folder(), p.folder()+".link"); err != nil {
+		t.Fatal(err)
+	}
+	top, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(top)
+	tests := []struct {
+		path string
+		want error
+	}{
+		{p.folder(), nil},
+		{p.folder() + ".link", unix.ELOOP},
+		{p.folder() + ".link/x", unix.ELOOP},
+		{p.folder() + ".none", unix.ENOENT},
+		{p.Path + "/x", unix.ENOTDIR},
+	}
+	for _, tt := range tests {
+		for name, open := range map[string]func(int, string, int) (int, error){"walk": walkBeneath, "openat2": openBeneath} {
+			fd, err := open(top, tt.path[1:], unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC)
+			if !errors.Is(err, tt.want) {
+				t.Errorf("%s of %s: %v, want %v", name, tt.path, err, tt.want)
+			}
+			if err == nil {
+				_ = unix.Close(fd)
+			}
+		}
+	}
+}
+
+func TestRoot(t *testing.T) {
+	p := place(t, "old")
+	inside := Place{Root: p.folder(), Path: "/store"}
+	if got := readAll(t, open(t, inside)); string(got.Data) != "old" {
+		t.Errorf("read %q", got.Data)
+	}
+	if err := os.Symlink("/", filepath.Join(p.folder(), "out")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (Place{Root: p.folder(), Path: "/out/etc/passwd"}).Open(); err == nil {
+		t.Error("a link led out of the root")
+	}
+}
+
+func TestAttributesStay(t *testing.T) {
+	p := place(t, "old")
+	acl := "\x02\x00\x00\x00" + // ACL_EA_VERSION; then tag, permissions, id
+		"\x01\x00\x06\x00\xff\xff\xff\xff" + // the owner: rw
+		"\x02\x00\x04\x00\xe8\x03\x00\x00" + // uid 1000: r
+		"\x04\x00\x04\x00\xff\xff\xff\xff" + // the group: r
+		"\x10\x00\x04\x00\xff\xff\xff\xff" + // mask
+		"\x20\x00\x00\x00\xff\xff\xff\xff" // others
+	if err := unix.Setxattr(p.Path, accessList, []byte(acl), 0); absent(err) {
+		t.Skip("no access lists here")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("v", 1000)
+	if err := unix.Setxattr(p.Path, "user.note", []byte(long), 0); err != nil {
+		t.Fatal(err)
+	}
+	if os.Getuid() == 0 {
+		if err := os.Chown(p.Path, 1234, 2345); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := describe(t, p.Path)
+	f := open(t, p)
+	if err := f.Replace(readAll(t, f), []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, p, "new")
+	if after := describe(t, p.Path); after != before {
+		t.Errorf("was %+v\nis %+v", before, after)
+	}
+}
+
+func TestAccessListOfTheFolderIsNotTaken(t *testing.T) {
+	p := place(t, "old")
+	acl := "\x02\x00\x00\x00" + "\x01\x00\x07\x00\xff\xff\xff\xff" + "\x02\x00\x07\x00\xe8\x03\x00\x00" +
+		"\x04\x00\x07\x00\xff\xff\xff\xff" + "\x10\x00\x07\x00\xff\xff\xff\xff" + "\x20\x00\x05\x00\xff\xff\xff\xff"
+	if err := unix.Setxattr(p.folder(), "system.posix_acl_default", []byte(acl), 0); absent(err) {
+		t.Skip("no access lists here")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	before := describe(t, p.Path)
+	f := open(t, p)
+	if err := f.Replace(readAll(t, f), []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	if after := describe(t, p.Path); after != before {
+		t.Errorf("was %+v\nis %+v", before, after)
+	}
+}
+
+type description struct {
+	uid, gid, mode uint32
+	acl, note      string
+}
+
+func describe(t *testing.T, path string) description {
+	t.Helper()
+	fd, err := unix.Open(path, unix.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		t.Fatal(err)
+	}
+	acl, errACL := extended(fd, accessList)
+	note, errNote := extended(fd, "user.note")
+	if err := errors.Join(errACL, errNote); err != nil {
+		t.Fatal(err)
+	}
+	return description{st.Uid, st.Gid, st.Mode, string(acl), string(note)}
+}
+
+func TestSweep(t *testing.T) {
+	p := place(t, "old")
+	f := open(t, p)
+	name := filepath.Base(p.Path)
+	stays := []string{
+		"." + name + ".shadowsync-1-cafe", // process 1 lives
+		"." + name + ".shadowsync-x", "." + name + ".shadowsync-99999999", ".other.shadowsync-99999999-cafe", name + ".bak",
+	}
+	goes := "." + name + ".shadowsync-99999999-cafe"
+	for _, n := range append(stays, goes) {
+		write(t, filepath.Join(p.folder(), n), "")
+	}
+	f.Sweep()
+	if _, err := os.Stat(filepath.Join(p.folder(), goes)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is still there: %v", goes, err)
+	}
+	for _, n := range stays {
+		if _, err := os.Stat(filepath.Join(p.folder(), n)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestReplacedAtTheLastInstant is the application's rename between our last look and our own.
+func TestReplacedAtTheLastInstant(t *testing.T) {
+	p := place(t, "old")
+	f := open(t, p)
+	old := readAll(t, f)
+	name, err := f.writeTemporary([]byte("new"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, p.Path+"x", "theirs")
+	if err := os.Rename(p.Path+"x", p.Path); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.rename(name, unix.RENAME_EXCHANGE); errors.Is(err, unix.EINVAL) {
+		t.Skip("no exchange here")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.dropDisplaced(old, name); !errors.Is(err, ErrMoved) {
+		t.Errorf("%v", err)
+	}
+	if err := os.Remove(filepath.Join(p.folder(), name)); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, p, "theirs")
+}
+
+func TestLockedFolderIsNotWaitedForLong(t *testing.T) {
+	p := place(t, "old")
+	theirs, f := open(t, p), open(t, p)
+	if err := unix.Flock(theirs.fd, unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if err := f.Replace(readAll(t, f), []byte("new")); err != nil || time.Since(start) > 2*time.Second {
+		t.Errorf("%v after %v", err, time.Since(start))
+	}
+	holds(t, p, "new")
+}
