@@ -51,10 +51,10 @@ func (r *Reconciler) attribute(ctx context.Context, change Change, m AccountMemo
 	return r.State.Commit(ctx, r.Application.Name, []Transition{{
 		Account: change.Account,
 		Origin:  &change.Origin,
-		Event: &Event{
+		Events: []Event{{
 			At: r.Now(), Application: r.Application.Name, Account: change.Account,
 			Action: "attributed", Result: InSync, Origin: change.Origin, Winner: "os:" + HashPrefix(change.OS.Hash),
-		},
+		}},
 		Logout: &Logout{Account: change.Account, Keep: change.Origin.Session, Origin: change.Origin},
 	}})
 }

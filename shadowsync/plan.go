@@ -1,6 +1,7 @@
 package shadowsync
 
 import (
+	"fmt"
 	"strings"
 	"time"
 )
@@ -102,7 +103,10 @@ func (it *item) transition(application string, memory AccountMemory, now time.Ti
 		t.Open = &c
 	}
 	if it.newsworthy() {
-		t.Event = it.event(application, now)
+		t.Events = append(t.Events, it.event(application, now))
+	}
+	if t.WriteBack && memory.WriteBacks+1 == alarmAfter {
+		t.Events = append(t.Events, it.alarm(application, now))
 	}
 	if it.endsSessions() {
 		t.Logout = &Logout{Account: it.name, Keep: it.origin.Session, Origin: it.origin}
@@ -166,9 +170,9 @@ func (it *item) onRecord(b Baseline) bool {
 	return false
 }
 
-func (it *item) event(application string, now time.Time) *Event {
+func (it *item) event(application string, now time.Time) Event {
 	d := it.decision
-	e := &Event{
+	e := Event{
 		At: now, Application: application, Account: it.name, Action: string(d.Verdict),
 		Result: d.Verdict.State(), Reason: d.Reason, Origin: it.origin,
 	}
@@ -183,6 +187,13 @@ func (it *item) event(application string, now time.Time) *Event {
 	}
 	e.Loser = it.loser()
 	return e
+}
+
+func (it *item) alarm(application string, now time.Time) Event {
+	return Event{
+		At: now, Application: application, Account: it.name, Action: "alarm", Origin: it.origin,
+		Reason: fmt.Sprintf("the application wrote its old value back %d times", alarmAfter),
+	}
 }
 
 // loser names the value that a decision replaced, by side and format only.

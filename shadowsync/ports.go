@@ -128,7 +128,7 @@ type Transition struct {
 	Displaced []Entry   // values that go on record
 	Origin    *Origin   // of the value both sides now hold; nil: unchanged
 	WriteBack bool      // counts one more write-back; otherwise a moved baseline resets the count
-	Event     *Event    // nil: nothing to audit
+	Events    []Event   // for the audit trail
 	Logout    *Logout   // sessions that the old password opened are to end
 }
 

@@ -457,17 +457,11 @@ func (it *item) check(os, store Credential, storeErr error) {
 func (r *Reconciler) commit(ctx context.Context, work []*item, memory Memory) error {
 	now := r.Now()
 	var transitions []Transition
-	var alarms []Event
 	for _, it := range work {
 		if it.dropped {
 			continue
 		}
-		m := memory.Accounts[it.name]
-		t := it.transition(r.Application.Name, m, now)
-		transitions = append(transitions, t)
-		if t.WriteBack && m.WriteBacks+1 == alarmAfter {
-			alarms = append(alarms, it.alarm(r.Application.Name, now))
-		}
+		transitions = append(transitions, it.transition(r.Application.Name, memory.Accounts[it.name], now))
 	}
 	if len(transitions) == 0 {
 		return nil
@@ -476,19 +470,7 @@ func (r *Reconciler) commit(ctx context.Context, work []*item, memory Memory) er
 		return err
 	}
 	r.probe(StepCommitted)
-	for _, a := range alarms {
-		if err := r.State.Record(ctx, a); err != nil {
-			return err
-		}
-	}
 	return nil
-}
-
-func (it *item) alarm(application string, now time.Time) Event {
-	return Event{
-		At: now, Application: application, Account: it.name, Action: "alarm", Origin: it.origin,
-		Reason: fmt.Sprintf("the application wrote its old value back %d times", alarmAfter),
-	}
 }
 
 // guard holds the unit back for root's changes that the store has not taken, or

@@ -411,9 +411,7 @@ func (s stateSide) Commit(_ context.Context, _ string, transitions []Transition)
 			m.WriteBacks = 0
 		}
 		s.memory[t.Account] = m
-		if t.Event != nil {
-			s.events = append(s.events, *t.Event)
-		}
+		s.events = append(s.events, t.Events...)
 		if t.Logout != nil {
 			l := *t.Logout
 			l.ID = int64(len(s.logouts) + 1)

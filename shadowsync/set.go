@@ -72,10 +72,10 @@ func (r *Reconciler) setOS(ctx context.Context, changes []Change) (map[string]er
 func (r *Reconciler) withdraw(ctx context.Context, changes []Change) error {
 	transitions := make([]Transition, len(changes))
 	for i, c := range changes {
-		transitions[i] = Transition{Account: c.Account, Event: &Event{
+		transitions[i] = Transition{Account: c.Account, Events: []Event{{
 			At: r.Now(), Application: r.Application.Name, Account: c.Account, Action: "withdrawn", Result: InSync,
 			Reason: "the OS side could not be written", Origin: c.Origin,
-		}}
+		}}}
 	}
 	return r.State.Commit(ctx, r.Application.Name, transitions)
 }

@@ -20,8 +20,8 @@ func (j journalled) Commit(ctx context.Context, application string, transitions 
 		return err
 	}
 	for _, t := range transitions {
-		if t.Event != nil {
-			tell(*t.Event)
+		for _, e := range t.Events {
+			tell(e)
 		}
 	}
 	return nil

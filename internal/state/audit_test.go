@@ -61,7 +61,7 @@ func TestAuditSelects(t *testing.T) {
 
 func TestAuditReturnsWhatWasRecorded(t *testing.T) {
 	db := openIn(t, t.TempDir())
-	want := *sampleEvent("ädmin \x1b[2J \u202e 🔑 <&>", 1)
+	want := sampleEvents("ädmin \x1b[2J \u202e 🔑 <&>", 1)[0]
 	record(t, db, want)
 	if _, got := query(t, db, Query{}); !reflect.DeepEqual(got, []shadowsync.Event{want}) {
 		t.Errorf("got %+v", got)
@@ -80,7 +80,7 @@ func TestAuditReturnsWhatWasRecorded(t *testing.T) {
 func TestAuditPages(t *testing.T) {
 	db := openIn(t, t.TempDir())
 	const n = 2*page + 3
-	fill(t, db, n, func(t *shadowsync.Transition) { t.Event = sampleEvent(t.Account, 1) })
+	fill(t, db, n, func(t *shadowsync.Transition) { t.Events = sampleEvents(t.Account, 1) })
 	if seqs, _ := query(t, db, Query{}); len(seqs) != n || seqs[n-1] != n {
 		t.Errorf("%d records", len(seqs))
 	}
@@ -88,14 +88,14 @@ func TestAuditPages(t *testing.T) {
 		t.Errorf("verified %d: %v", got, err)
 	}
 	for range db.Audit(context.Background(), Query{}) { // a reader that stops early keeps nobody from writing
-		record(t, db, *sampleEvent("admin", 1))
+		record(t, db, sampleEvents("admin", 1)[0])
 		break
 	}
 }
 
 func TestAuditIsAppendOnly(t *testing.T) {
 	db := openIn(t, t.TempDir())
-	record(t, db, *sampleEvent("admin", 1))
+	record(t, db, sampleEvents("admin", 1)[0])
 	for _, q := range []string{"DELETE FROM audit", "UPDATE audit SET event = '{}'"} {
 		if _, err := db.conn.ExecContext(t.Context(), q); err == nil {
 			t.Errorf("%s went through", q)
@@ -124,7 +124,7 @@ func TestVerifyFindsTampering(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			db := openIn(t, t.TempDir())
 			for i := range 6 {
-				record(t, db, *sampleEvent("admin", i))
+				record(t, db, sampleEvents("admin", i)[0])
 			}
 			run(t, db, "DROP TRIGGER audit_keep; DROP TRIGGER audit_fix")
 			run(t, db, c.sql)
@@ -158,7 +158,7 @@ func TestLogoutsAreSettledOnce(t *testing.T) {
 		t.Fatalf("%+v, %v", due, err)
 	}
 	for range 2 {
-		if err := db.LogoutDone(context.Background(), due[1].ID, *sampleEvent("b", 3)); err != nil {
+		if err := db.LogoutDone(context.Background(), due[1].ID, sampleEvents("b", 3)[0]); err != nil {
 			t.Fatal(err)
 		}
 	}

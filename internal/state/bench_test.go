@@ -67,7 +67,7 @@ func BenchmarkLoad(b *testing.B) {
 		if full {
 			what, more = "everything", func(t *shadowsync.Transition) {
 				*t = sampleTransition(t.Account, 1)
-				t.Event, t.Logout = nil, nil
+				t.Events, t.Logout = nil, nil
 			}
 		}
 		fill(b, db, 100_000, more)

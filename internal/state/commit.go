@@ -80,9 +80,7 @@ func (db *DB) Commit(ctx context.Context, application string, transitions []shad
 			if err := tx.transit(application, t, now); err != nil {
 				return err
 			}
-			if t.Event != nil {
-				events = append(events, *t.Event)
-			}
+			events = append(events, t.Events...)
 		}
 		if err := tx.audit(events...); err != nil {
 			return err

@@ -80,7 +80,7 @@ func TestTwoProcessesCreateOneDatabase(t *testing.T) {
 				return
 			}
 			defer db.Close()
-			if err := db.Record(context.Background(), *sampleEvent("admin", 1)); err != nil {
+			if err := db.Record(context.Background(), sampleEvents("admin", 1)[0]); err != nil {
 				t.Error(err)
 			}
 		})

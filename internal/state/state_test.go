@@ -109,16 +109,16 @@ func sampleTransition(account string, i int) shadowsync.Transition {
 	return shadowsync.Transition{
 		Account: account, Baseline: &pair, Origin: &origin,
 		Displaced: []shadowsync.Entry{{Baseline: samplePair(i - 1), Origin: origin, Replaced: sampleTime(i)}},
-		Event:     sampleEvent(account, i),
+		Events:    sampleEvents(account, i),
 		Logout:    &shadowsync.Logout{Account: account, Keep: "4", Origin: origin},
 	}
 }
 
-func sampleEvent(account string, i int) *shadowsync.Event {
-	return &shadowsync.Event{
+func sampleEvents(account string, i int) []shadowsync.Event {
+	return []shadowsync.Event{{
 		At: sampleTime(i), Application: application, Account: account, Action: "adopted", Result: shadowsync.InSync,
 		Winner: "os:$6$", Loser: "store:$6$", Origin: sampleOrigin(i, shadowsync.SeenByPAM),
-	}
+	}}
 }
 
 func journal(t testing.TB, db *DB, changes ...shadowsync.Change) {

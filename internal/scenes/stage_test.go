@@ -1,0 +1,172 @@
+package scenes
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+// configuration is the one of an appliance that keeps crypt(3) hashes in a JSON file.
+const configuration = `[node]
+name  = "node1"
+asset = "conductor"
+
+[[application]]
+name     = "conductor"
+unit     = "128T.service"
+accounts = ["admin", "user222"]
+
+[application.store]
+driver   = "json"
+path     = "/var/lib/128technology/user-running.json"
+users    = "/datastore/config/authority/router/0/user"
+name     = "name"
+password = "password"
+`
+
+// stage is a machine with the seed's appliance and shadowsync set up on it.
+type stage struct {
+	*machine.T
+	t *testing.T
+}
+
+// set boots a machine with the appliance, installs shadowsync and wires it up.
+func set(t *testing.T, release machine.Release, appliance machine.Appliance, edits ...string) *stage {
+	t.Helper()
+	m := machine.Boot(t, release)
+	m.InstallAppliance(appliance)
+	m.InstallShadowsync()
+	config := strings.NewReplacer(edits...).Replace(configuration)
+	m.MustShell("install -d -m 0755 /etc/shadowsync && umask 077 && cat > /etc/shadowsync/shadowsync.toml <<'END'\n" + config + "END")
+	m.Must("shadowsync", "setup", "--first", "os")
+	return &stage{T: m, t: t}
+}
+
+// passwd is root's recovery of a lost password, and returns what it printed.
+func (s *stage) passwd(account, password string) string {
+	s.t.Helper()
+	r := s.Input(password+"\n"+password+"\n").Run("passwd", account)
+	if r.Code != 0 {
+		s.t.Fatalf("passwd %s: %s", account, r)
+	}
+	return r.Stdout + r.Stderr
+}
+
+// hashed makes the hash of a password as openssl(1) would, in sha512crypt.
+func (s *stage) hashed(password string) string {
+	s.t.Helper()
+	return strings.TrimSpace(s.Input(password + "\n").MustShell("python3 -c 'import crypt,sys; print(crypt.crypt(sys.stdin.readline().strip(), crypt.mksalt(crypt.METHOD_SHA512)))' 2>/dev/null || openssl passwd -6 -stdin"))
+}
+
+// restart restarts the appliance and waits until it has rewritten the OS.
+func (s *stage) restart() {
+	s.t.Helper()
+	s.Must("systemctl", "restart", machine.ApplianceUnit)
+}
+
+// opens asserts which of two passwords logs in.
+func (s *stage) opens(account, right, wrong string) {
+	s.t.Helper()
+	if !s.Login(account, right) {
+		s.t.Errorf("%s cannot log in with the last password set (%q)", account, right)
+	}
+	if wrong != "" && s.Login(account, wrong) {
+		s.t.Errorf("%s still logs in with the password before it (%q)", account, wrong)
+	}
+}
+
+// inStore asserts that the store holds what the OS holds.
+func (s *stage) inStore(account string) {
+	s.t.Helper()
+	if os, store := s.ShadowHash(account), s.StoreHash(account); os != store {
+		s.t.Errorf("%s: the OS holds %.12q and the store %.12q", account, os, store)
+	}
+}
+
+// eventually polls until the condition holds.
+func (s *stage) eventually(what string, within time.Duration, holds func() bool) {
+	s.t.Helper()
+	deadline := time.Now().Add(within)
+	for !holds() {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("not within %v: %s\n%s", within, what, s.Run("shadowsync", "status"))
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// account is an account in `status --json`.
+type account struct {
+	Name         string  `json:"name"`
+	State        string  `json:"state"`
+	Reason       *string `json:"reason"`
+	PendingSince *string `json:"pending_since"`
+	LastChange   *struct {
+		At      string `json:"at"`
+		SeenBy  string `json:"seen_by"`
+		By      string `json:"by"`
+		Program string `json:"program"`
+	} `json:"last_change"`
+}
+
+// application is an application in `status --json`.
+type application struct {
+	Name      string    `json:"name"`
+	Unit      string    `json:"unit"`
+	UnitState string    `json:"unit_state"`
+	Guard     string    `json:"guard"`
+	Accounts  []account `json:"accounts"`
+}
+
+func (s *stage) status() application {
+	s.t.Helper()
+	var all struct {
+		Applications []application `json:"applications"`
+	}
+	out := s.Run("shadowsync", "status", "--json")
+	if err := json.Unmarshal([]byte(out.Stdout), &all); err != nil || len(all.Applications) != 1 {
+		s.t.Fatalf("status --json: %v\n%s", err, out)
+	}
+	return all.Applications[0]
+}
+
+func (s *stage) state(name string) account {
+	s.t.Helper()
+	for _, a := range s.status().Accounts {
+		if a.Name == name {
+			return a
+		}
+	}
+	s.t.Fatalf("no %s in the status", name)
+	return account{}
+}
+
+// event is a record in `audit --json`.
+type event struct {
+	Account string `json:"account"`
+	Action  string `json:"action"`
+	Reason  string `json:"reason"`
+	Result  string `json:"result"`
+	Origin  struct {
+		SeenBy   string `json:"seen_by"`
+		By       string `json:"by"`
+		Login    string `json:"login"`
+		Program  string `json:"program"`
+		Terminal string `json:"terminal"`
+	} `json:"origin"`
+}
+
+func (s *stage) audit(account string) []event {
+	s.t.Helper()
+	var all struct {
+		Events []event `json:"events"`
+	}
+	out := s.Must("shadowsync", "audit", "--json", "--user", account)
+	if err := json.Unmarshal([]byte(out), &all); err != nil {
+		s.t.Fatalf("audit --json: %v\n%s", err, out)
+	}
+	return all.Events
+}
