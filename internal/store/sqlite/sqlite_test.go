@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -410,10 +411,61 @@ func TestGroup(t *testing.T) {
 			t.Errorf("%s: %v %v", path, info, err)
 		}
 	}
+	store, err := Driver.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	create(t, store.(*Store), sample())
+	path := filepath.Join(root, "store/credentials.db")
+	if got, want := asReader(t, path, 4321), "$y$x; attempt to write a readonly database"; got != want {
+		t.Errorf("a member of the group: %q, want %q", got, want)
+	}
+	if got := asReader(t, path, 4322); !strings.Contains(got, "unable to open") {
+		t.Errorf("a stranger: %q", got)
+	}
 	o.Keys["group"] = "nobody-here"
 	if err := Driver.Prepare(t.Context(), o); err == nil {
 		t.Error("a group that does not exist was taken")
 	}
+}
+
+const readerFile = "SHADOWSYNC_TEST_READ"
+
+// TestMain lets the test binary be an application with another uid.
+func TestMain(m *testing.M) {
+	if path := os.Getenv(readerFile); path != "" {
+		fmt.Print(read(path))
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// read is what the package comment tells applications to do, and then more.
+func read(path string) string {
+	db, err := sql.Open("sqlite3", "file:"+path+"?mode=ro")
+	if err != nil {
+		return err.Error()
+	}
+	defer db.Close()
+	var password string
+	if err := db.QueryRow("SELECT password FROM credential WHERE name = 'must'").Scan(&password); err != nil {
+		return err.Error()
+	}
+	_, err = db.Exec("DELETE FROM credential")
+	return fmt.Sprintf("%s; %v", password, err)
+}
+
+func asReader(t *testing.T, path string, gid uint32) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
+	cmd.Env = []string{readerFile + "=" + path}
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: gid}}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	return string(out)
 }
 
 func BenchmarkStore(b *testing.B) {

@@ -1,0 +1,85 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// table is the contract's example, as a TOML decoder gives it.
+func table(change func(map[string]any)) map[string]any {
+	t := map[string]any{
+		"driver": "json", "path": "/var/lib/128technology/user-running.json",
+		"users": "/datastore/config/authority/router/0/user", "name": "name", "password": "password",
+	}
+	change(t)
+	return t
+}
+
+func TestParse(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(map[string]any)
+		says   string
+	}{
+		{"contract", func(map[string]any) {}, ""},
+		{"embedded default", func(m map[string]any) { clear(m); m["driver"] = "sqlite" }, ""},
+		{"formats", func(m map[string]any) { m["formats"] = []any{"sha512crypt", "yescrypt"} }, ""},
+		{"no driver", func(m map[string]any) { delete(m, "driver") }, `"driver" is missing`},
+		{"unknown driver", func(m map[string]any) { m["driver"] = "jsno" }, `unknown store driver "jsno"; there are json, sqlite`},
+		{"unknown key", func(m map[string]any) { m["user"] = "x" }, `unknown key "user"`},
+		{"another driver's key", func(m map[string]any) { m["group"] = "x" }, `unknown key "group"`},
+		{"no path", func(m map[string]any) { delete(m, "path") }, `"path" is missing`},
+		{"relative path", func(m map[string]any) { m["path"] = "x/y.json" }, `"path" must be absolute`},
+		{"path with dots", func(m map[string]any) { m["path"] = "/x/../y.json" }, `such as "/y.json"`},
+		{"path a number", func(m map[string]any) { m["path"] = int64(5) }, `"path" must be a string`},
+		{"root is not for the configuration", func(m map[string]any) { m["root"] = "/" }, `unknown key "root"`},
+		{"formats a string", func(m map[string]any) { m["formats"] = "sha512crypt" }, `"formats" must be a list`},
+		{"formats of numbers", func(m map[string]any) { m["formats"] = []any{int64(6)} }, `"formats" must be a list`},
+		{"unknown format", func(m map[string]any) { m["formats"] = []any{"sha512"} }, `"formats" holds "sha512"; known are`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Parse(table(tt.change))
+			if tt.says == "" && err != nil || tt.says != "" && !strings.Contains(fmt.Sprint(err), tt.says) {
+				t.Errorf("Parse says %v", err)
+			}
+		})
+	}
+}
+
+func TestOptionsSurviveJSON(t *testing.T) {
+	want, err := Parse(table(func(m map[string]any) { m["formats"] = []any{"bcrypt"} }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got Options
+	if err := json.Unmarshal(raw, &got); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v: %v", got, want, err)
+	}
+	s, err := Open(t.Context(), got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if formats := s.Capabilities().Formats; !slices.Equal(formats, shadowsync.Formats{"$2b$"}) {
+		t.Errorf("formats are %v", formats)
+	}
+}
+
+func TestDriversAreWhole(t *testing.T) {
+	for _, name := range Names() {
+		d, err := Find(name)
+		if err != nil || d.Validate == nil || d.Prepare == nil || d.Open == nil || d.Fields&shadowsync.FieldHash == 0 {
+			t.Errorf("%s: %+v, %v", name, d, err)
+		}
+	}
+}
