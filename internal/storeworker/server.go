@@ -160,9 +160,10 @@ func milliseconds(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// giveBackMemory returns what a large file took, so that a worker at rest is small.
+// giveBackMemory returns what a request took, so that a worker at rest is small.
+// The answer is on its way, nobody waits.
 func giveBackMemory() {
-	const large = 4 << 20
+	const large = 1 << 20
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	if metrics.Read(sample); sample[0].Value.Uint64() > large {
 		debug.FreeOSMemory()

@@ -18,12 +18,30 @@ import (
 	"github.com/shadowsync/shadowsync/internal/store"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/internal/store/safefile"
+	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 // Owner returns the uid and gid that a worker for this store must run with: those of
 // the store file, or of its folder while the file is missing.
 func Owner(options store.Options) (safefile.Identity, error) {
 	return safefile.Place{Root: options.Root, Path: options.Path}.Owner()
+}
+
+// Open opens a store where its driver belongs: in this process, or in a worker
+// that is its child.
+func Open(ctx context.Context, options store.Options) (shadowsync.CredentialStore, error) {
+	d, err := store.Find(options.Driver)
+	if err != nil {
+		return nil, err
+	}
+	if d.Placement == driver.InProcess {
+		return d.Open(ctx, options)
+	}
+	c, err := Spawn(ctx, options)
+	if err != nil {
+		return nil, err // a nil *Client would not be a nil interface
+	}
+	return c, nil
 }
 
 // Spawn starts a worker as a child with the uid and gid of the store file's

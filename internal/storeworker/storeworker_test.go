@@ -389,3 +389,25 @@ func TestOwner(t *testing.T) {
 		t.Errorf("a symbolic link: %v", err)
 	}
 }
+
+func TestOpenWhereTheDriverBelongs(t *testing.T) {
+	path, _ := crowd(t, t.TempDir(), 1)
+	s, err := Open(t.Context(), options(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, isClient := s.(*Client); !isClient {
+		t.Errorf("json is a %T here", s)
+	}
+	embedded, err := Open(t.Context(), store.Options{Driver: "sqlite", Path: filepath.Join(t.TempDir(), "x.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, isClient := embedded.(*Client); isClient {
+		t.Error("sqlite is in a worker")
+	}
+	if s, err := Open(t.Context(), options("/nowhere/x.json")); err == nil || s != nil {
+		t.Errorf("missing folder: %v, %v", s, err)
+	}
+}

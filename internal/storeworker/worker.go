@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -69,9 +68,7 @@ func firstRequest(ctx context.Context, conn *socket.Conn) (request, error) {
 // confine gives up what a worker never needs. The application's user, whose uid
 // this is, must not read our memory either.
 func confine() error {
-	// One thread that runs Go code, and a heap that is collected at a few MB.
-	runtime.GOMAXPROCS(1)
-	debug.SetGCPercent(50)
+	runtime.GOMAXPROCS(1) // one request at a time: more threads would only take memory
 	unix.Umask(0o077)
 	return errors.Join(
 		unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0),
