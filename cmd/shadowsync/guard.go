@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/shadowsync"
+	"github.com/shadowsync/shadowsync/systemd"
+)
+
+var errMountedGuard = errors.New("a mounted system has no running units to hold back")
+
+type guardOptions struct {
+	unit  string // empty: the only one
+	force bool
+}
+
+func newGuard(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "guard",
+		Short: "Show, set and lift the restart guard of a unit",
+		Long: "While a change of root's is pending, systemd refuses to stop or restart the\n" +
+			"application by hand. The guard lifts by itself when the change is persisted, or at\n" +
+			"its time limit. hold sets it until release.",
+	}
+	c.AddCommand(
+		newGuardVerb(a, "status [UNIT]", "Show what holds units back", runGuardStatus),
+		newGuardVerb(a, "hold [UNIT]", "Refuse to stop or restart a unit until release", runGuardHold),
+		newGuardRelease(a),
+	)
+	return c
+}
+
+func newGuardVerb(a *app, use, short string, run func(context.Context, *app, guardOptions) error) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: args(cobra.MaximumNArgs(1)), ValidArgsFunction: a.completeUnits,
+		RunE: func(c *cobra.Command, units []string) error {
+			return run(c.Context(), a, guardOptions{unit: strings.Join(units, "")})
+		},
+	}
+}
+
+func newGuardRelease(a *app) *cobra.Command {
+	var force bool
+	c := newGuardVerb(a, "release [UNIT]", "Lift the guard of a unit", func(ctx context.Context, a *app, o guardOptions) error {
+		o.force = force
+		return runGuardRelease(ctx, a, o)
+	})
+	c.Flags().BoolVar(&force, "force", false, "also while changes are pending: a restart may then lose them for a while")
+	return c
+}
+
+// guardWord is a guard's mode as `status --json` has it.
+func guardWord(m systemd.GuardMode) string {
+	switch m {
+	case systemd.GuardHeld:
+		return "held"
+	case systemd.GuardPending:
+		return "on"
+	}
+	return "off"
+}
+
+func runGuardStatus(ctx context.Context, a *app, o guardOptions) error {
+	c, err := a.load()
+	if err != nil {
+		return err
+	}
+	applications := c.Applications
+	if o.unit != "" {
+		application, err := unitOf(c, o.unit)
+		if err != nil {
+			return err
+		}
+		applications = []config.Application{application}
+	}
+	list := []applicationStatus{}
+	for _, application := range applications {
+		list = append(list, a.outside(ctx, c, application, applicationStatus{Name: application.Name, Unit: application.Unit}))
+	}
+	return a.showGuards(list)
+}
+
+// guardStatus is a unit as `guard status --json` prints it.
+type guardStatus struct {
+	Unit          string   `json:"unit"`
+	UnitState     string   `json:"unit_state"`
+	Guard         string   `json:"guard"`
+	GuardAccounts []string `json:"guard_accounts,omitempty"`
+	GuardUntil    any      `json:"guard_until,omitempty"`
+}
+
+func (a *app) showGuards(list []applicationStatus) error {
+	guards := make([]guardStatus, 0, len(list))
+	rows := [][]string{{"UNIT", "STATE", "GUARD", "FOR", "UNTIL"}}
+	for _, s := range list {
+		g := guardStatus{Unit: s.Unit, UnitState: s.UnitState, Guard: s.Guard, GuardAccounts: s.GuardAccounts}
+		until := ""
+		if s.GuardUntil != nil {
+			g.GuardUntil, until = s.GuardUntil, clock(*s.GuardUntil)
+		}
+		guards = append(guards, g)
+		rows = append(rows, []string{s.Unit, s.UnitState, s.Guard, strings.Join(s.GuardAccounts, ", "), until})
+	}
+	if a.json {
+		return a.printJSON(map[string][]guardStatus{"guards": guards})
+	}
+	return a.table("", rows)
+}
+
+func runGuardHold(ctx context.Context, a *app, o guardOptions) error {
+	return a.changeGuard(ctx, o, "guard-held", func(ctx context.Context, g *systemd.Guard, unit string) error {
+		return g.Hold(ctx, unit)
+	})
+}
+
+func runGuardRelease(ctx context.Context, a *app, o guardOptions) error {
+	return a.changeGuard(ctx, o, "guard-released", func(ctx context.Context, g *systemd.Guard, unit string) error {
+		s, err := g.Status(unit)
+		if err != nil {
+			return err
+		}
+		if s.Mode == systemd.GuardPending && !o.force {
+			return &guardPendingError{unit: unit, accounts: s.Accounts}
+		}
+		return g.Release(ctx, unit, o.force)
+	})
+}
+
+// changeGuard runs one change of the guard and puts it on record.
+func (a *app) changeGuard(ctx context.Context, o guardOptions, action string, change func(context.Context, *systemd.Guard, string) error) error {
+	if a.mounted() {
+		return fmt.Errorf("cannot change the guard: %w", errMountedGuard)
+	}
+	return a.with(ctx, func(e *engine.Engine) error {
+		application, err := unitOf(e.Config, o.unit)
+		if err != nil {
+			return err
+		}
+		g := a.guard(e.Config)
+		before, err := g.Status(application.Unit)
+		if err != nil {
+			return err
+		}
+		if err := change(ctx, g, application.Unit); err != nil {
+			return fmt.Errorf("cannot change the guard of %s: %w", application.Unit, err)
+		}
+		event := shadowsync.Event{Application: application.Name, Action: action, Reason: guardReason(application.Unit, before, o), Origin: ourselves(e)}
+		event.At = event.Origin.At
+		if err := e.State.Record(ctx, event); err != nil {
+			return err
+		}
+		return a.showGuards([]applicationStatus{a.outside(ctx, e.Config, application, applicationStatus{Name: application.Name, Unit: application.Unit})})
+	})
+}
+
+func guardReason(unit string, before systemd.GuardStatus, o guardOptions) string {
+	text := unit
+	if len(before.Accounts) > 0 {
+		text += ", pending: " + listed(before.Accounts)
+	}
+	if o.force {
+		text += ", forced"
+	}
+	return text
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// hints is the one table from error to what to run next; the first line that
+// fits counts. The command is the one that failed, without its arguments: a
+// password may be among them.
+var hints = []func(err error, command string) string{
+	as(func(e *similarError, _ string) string { return e.command }),
+	as(func(e *usage, _ string) string { return e.command + " --help" }),
+	as(func(_ notRootError, command string) string { return "sudo " + command }),
+	as(func(e *conflictError, _ string) string { return conflictHint(e) }),
+	as(func(e *guardPendingError, _ string) string { return "shadowsync guard release " + e.unit + " --force" }),
+	as(func(*noAccountError, string) string { return "shadowsync user list" }),
+	as(func(*noUnitError, string) string { return "shadowsync guard status" }),
+	as(func(*noTerminalError, string) string { return "shadowsync user set password NAME --stdin" }),
+	as(func(*noEntryError, string) string { return "shadowsync history NAME" }),
+	as(func(*state.NewerError, string) string { return "install the shadowsync that wrote it, or a newer one" }),
+	as(func(*state.ChainError, string) string {
+		return "compare with the journal: journalctl SYSLOG_IDENTIFIER=shadowsync"
+	}),
+	as(func(*pendingError, string) string { return "shadowsync status" }),
+	is(config.ErrNotFound, "shadowsync setup --unit UNIT --account NAME"),
+	is(errInterrupted, "shadowsync status"),
+	is(shadowsync.ErrUnavailable, "shadowsync status"),
+	is(shadowsync.ErrMalformed, "shadowsync doctor"),
+	is(os.ErrPermission, "shadowsync doctor"),
+}
+
+// as is a hint for errors of type E.
+func as[E error](hint func(E, string) string) func(error, string) string {
+	return func(err error, command string) string {
+		var e E
+		if errors.As(err, &e) {
+			return hint(e, command)
+		}
+		return ""
+	}
+}
+
+func is(target error, hint string) func(error, string) string {
+	return func(err error, _ string) string {
+		if errors.Is(err, target) {
+			return hint
+		}
+		return ""
+	}
+}
+
+func hintFor(err error, command string) string {
+	for _, hint := range hints {
+		if text := hint(err, command); text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+func conflictHint(e *conflictError) string {
+	if e.refused {
+		return "shadowsync user set password " + e.accounts[0]
+	}
+	names := strings.Join(e.accounts, " ")
+	if len(e.accounts) > 5 {
+		names = "NAME"
+	}
+	return fmt.Sprintf("shadowsync sync %s --prefer os (or --prefer store)", names)
+}
+
+// complain prints an error and its hint.
+func (a *app) complain(command string, err error) {
+	for _, text := range untold(err) {
+		fmt.Fprintf(a.err, "shadowsync: %s\n", oneLine(text))
+	}
+	if hint := hintFor(err, command); hint != "" {
+		fmt.Fprintf(a.err, "hint: %s\n", printable.Quote(hint))
+	}
+}
+
+// untold are the texts of what was not told yet.
+func untold(err error) []string {
+	var t *toldError
+	if !errors.As(err, &t) {
+		return []string{err.Error()}
+	}
+	many, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return nil
+	}
+	var out []string
+	for _, e := range many.Unwrap() {
+		out = append(out, untold(e)...)
+	}
+	return out
+}
+
+// oneLine is a text, also that of joined errors, on one line and harmless.
+func oneLine(text string) string {
+	return printable.Quote(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))
+}

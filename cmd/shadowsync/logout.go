@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// endSessions ends what old passwords opened, and names who survived: on
+// standard error, for that is not what was asked for.
+func (a *app) endSessions(ctx context.Context, e *engine.Engine, application config.Application) error {
+	ctx, cancel := context.WithTimeout(ctx, logoutTimeout)
+	defer cancel()
+	survivors, err := e.Reconciler(application.Name).EndSessions(ctx)
+	for _, name := range slices.Sorted(maps.Keys(survivors)) {
+		for _, s := range survivors[name] {
+			fmt.Fprintf(a.err, "shadowsync: %s\n", oneLine(fmt.Sprintf("%s: still logged in: %s", name, sessionText(s))))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cannot end the sessions of %s's accounts: %w", application.Name, err)
+	}
+	return nil
+}
+
+// sessionText is "session 3 (sshd, pts/0, from 192.0.2.1, since ...)".
+func sessionText(s shadowsync.Session) string {
+	text := "session " + s.ID + " (" + s.Kind
+	if s.Terminal != "" {
+		text += ", " + s.Terminal
+	}
+	if s.Remote != "" {
+		text += ", from " + s.Remote
+	}
+	return text + ", since " + clock(s.Since) + ")"
+}

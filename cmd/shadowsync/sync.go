@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+type syncOptions struct {
+	accounts []string // none: all
+	dryRun   bool
+	prefer   string // os, store or empty
+}
+
+func newSync(a *app) *cobra.Command {
+	var o syncOptions
+	c := &cobra.Command{
+		Use:   "sync [ACCOUNT...]",
+		Short: "Bring OS and store together now, or settle a conflict",
+		Long: "Does now what the daemon and the hooks do by themselves. --prefer settles what is in\n" +
+			"conflict: for the named accounts, or for all where none is named. The value that\n" +
+			"loses stays in the history.",
+		Example:           "  shadowsync sync\n  shadowsync sync --dry-run\n  shadowsync sync admin --prefer os",
+		ValidArgsFunction: a.completeAccounts(0),
+		RunE: func(c *cobra.Command, names []string) error {
+			o.accounts = names
+			if o.side() == shadowsync.Neither && c.Flags().Changed("prefer") {
+				return usageError(c, fmt.Errorf("--prefer %s: must be os or store", o.prefer))
+			}
+			return runSync(c.Context(), a, o)
+		},
+	}
+	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "print what would be done, and do nothing")
+	c.Flags().StringVar(&o.prefer, "prefer", "", "the `side` that wins a conflict: os or store")
+	_ = c.RegisterFlagCompletionFunc("prefer", cobra.FixedCompletions([]string{"os", "store"}, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+	return c
+}
+
+func (o syncOptions) side() shadowsync.Side {
+	switch side := shadowsync.Side(o.prefer); side {
+	case shadowsync.OSSide, shadowsync.StoreSide:
+		return side
+	}
+	return shadowsync.Neither
+}
+
+// syncResult is the object that `sync --json` prints.
+type syncResult struct {
+	DryRun       bool              `json:"dry_run"`
+	Applications []syncApplication `json:"applications"`
+}
+
+type syncApplication struct {
+	Name     string        `json:"name"`
+	Unit     string        `json:"unit"`
+	Accounts []syncAccount `json:"accounts"`
+}
+
+type syncAccount struct {
+	Name        string                 `json:"name"`
+	State       shadowsync.ChangeState `json:"state"`
+	Reason      *string                `json:"reason"`
+	Action      shadowsync.Verdict     `json:"action"`
+	WritesOS    bool                   `json:"writes_os"`
+	WritesStore bool                   `json:"writes_store"`
+	OSFormat    string                 `json:"os_format,omitempty"`
+	StoreFormat string                 `json:"store_format,omitempty"`
+}
+
+func runSync(ctx context.Context, a *app, o syncOptions) error {
+	return a.with(ctx, func(e *engine.Engine) error {
+		parts, err := selected(e.Config, o.accounts)
+		if err != nil {
+			return err
+		}
+		result := syncResult{DryRun: o.dryRun}
+		var errs []error
+		var all []shadowsync.Outcome
+		for _, part := range parts {
+			outcomes, err := a.syncOne(ctx, e, part, o)
+			errs = append(errs, err) // one application's fault does not hide another's result
+			all = append(all, outcomes...)
+			result.add(part, outcomes)
+		}
+		return errors.Join(append(errs, a.showSync(result), outcomeError(all))...)
+	})
+}
+
+func (a *app) syncOne(ctx context.Context, e *engine.Engine, s selection, o syncOptions) ([]shadowsync.Outcome, error) {
+	req := shadowsync.Request{Origin: noticed(), DryRun: o.dryRun, Force: true}
+	req.Evidence.Prefer = o.side()
+	if !s.all {
+		req.Only = s.accounts
+	}
+	if req.Evidence.Prefer != shadowsync.Neither && !o.dryRun {
+		if err := recordPreference(ctx, e, s, o); err != nil {
+			return nil, err
+		}
+	}
+	stop := a.progress("Reconciling " + s.application.Name)
+	report, err := e.Reconcile(ctx, s.application.Name, req)
+	stop()
+	if err != nil {
+		return nil, err
+	}
+	outcomes := make([]shadowsync.Outcome, 0, len(s.accounts))
+	for _, name := range s.accounts {
+		outcome, _ := report.For(name)
+		outcomes = append(outcomes, outcome)
+	}
+	if o.dryRun {
+		return outcomes, nil
+	}
+	return outcomes, a.endSessions(ctx, e, s.application)
+}
+
+// recordPreference puts on record who decided, for the change itself may have
+// been somebody else's.
+func recordPreference(ctx context.Context, e *engine.Engine, s selection, o syncOptions) error {
+	event := shadowsync.Event{Application: s.application.Name, Action: "preferred", Winner: o.prefer, Origin: ourselves(e)}
+	event.At = event.Origin.At
+	if s.all {
+		return e.State.Record(ctx, event)
+	}
+	for _, name := range s.accounts {
+		event.Account = name
+		if err := e.State.Record(ctx, event); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// outcomeError is what the outcomes mean for the exit status. They are shown
+// already.
+func outcomeError(outcomes []shadowsync.Outcome) error {
+	var conflicts, waiting []string
+	refused := true
+	for _, o := range outcomes {
+		switch {
+		case o.State == shadowsync.Conflict:
+			conflicts = append(conflicts, o.Account)
+			refused = refused && o.Verdict == shadowsync.VerdictRefused
+		case o.State != shadowsync.InSync:
+			waiting = append(waiting, o.Account)
+		}
+	}
+	switch {
+	case len(conflicts) > 0:
+		return told(&conflictError{accounts: conflicts, refused: refused})
+	case len(waiting) > 0:
+		return told(&pendingError{waiting})
+	}
+	return nil
+}
+
+func (r *syncResult) add(s selection, outcomes []shadowsync.Outcome) {
+	application := syncApplication{Name: s.application.Name, Unit: s.application.Unit, Accounts: []syncAccount{}}
+	for _, o := range outcomes {
+		account := syncAccount{Name: o.Account, State: o.State, Action: o.Verdict, WritesOS: o.WritesOS, WritesStore: o.WritesDB}
+		if o.Reason != "" {
+			account.Reason = &o.Reason
+		}
+		if o.OS != nil {
+			account.OSFormat = formatOf(o.OS.Hash)
+		}
+		if o.Store != nil {
+			account.StoreFormat = formatOf(o.Store.Hash)
+		}
+		application.Accounts = append(application.Accounts, account)
+	}
+	r.Applications = append(r.Applications, application)
+}
+
+func (a *app) showSync(r syncResult) error {
+	if a.json {
+		return a.printJSON(r)
+	}
+	rows := [][]string{{"ACCOUNT", "RESULT", "OS", "STORE", "REASON"}}
+	if r.DryRun {
+		rows[0][1] = "PLAN"
+	}
+	for _, application := range r.Applications {
+		for _, account := range application.Accounts {
+			rows = append(rows, account.row(r.DryRun))
+		}
+	}
+	return a.table("", rows)
+}
+
+func (s syncAccount) row(plan bool) []string {
+	wrote := "wrote "
+	if plan {
+		wrote = "write "
+	}
+	row := []string{s.Name, string(s.Action), s.OSFormat, s.StoreFormat, ""}
+	if s.WritesOS {
+		row[2] = wrote + row[2]
+	}
+	if s.WritesStore {
+		row[3] = wrote + row[3]
+	}
+	if s.Reason != nil {
+		row[4] = *s.Reason
+	}
+	return row
+}

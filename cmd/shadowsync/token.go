@@ -1,0 +1,182 @@
+package main
+
+// Terminal manners. A password is asked for on /dev/tty, never read from a
+// standard input that happens to be redirected. Echo is off while it is typed,
+// and on again whatever ends the question: an answer, Ctrl-C, SIGTERM. What was
+// typed before the question is thrown away: it was not meant for it. Ctrl-Z and
+// Ctrl-\ do nothing meanwhile: the one would bring the shell back without echo,
+// and the question back with it; the other would end us with the terminal mute.
+//
+// A token is a []byte of fixed capacity that is wiped after use. Growing slices
+// and strings would leave copies behind.
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/crypt"
+	"github.com/shadowsync/shadowsync/internal/printable"
+)
+
+// tries is how often two different answers are asked for again.
+const tries = 3
+
+// noTerminalError: there is nobody to ask.
+type noTerminalError struct{ cause error }
+
+func (e *noTerminalError) Error() string { return "no terminal to ask on: " + e.cause.Error() }
+
+// tokenSource is where a new password comes from; by default the terminal.
+type tokenSource struct {
+	argument []byte // from the command line
+	stdin    bool
+	fd       int // -1: none
+}
+
+func (s tokenSource) check() error {
+	sources := 0
+	for _, given := range []bool{s.argument != nil, s.stdin, s.fd >= 0} {
+		if given {
+			sources++
+		}
+	}
+	if sources > 1 {
+		return errors.New("the password comes from NEW, --stdin or --fd: give one of them")
+	}
+	return nil
+}
+
+// token gets the new password. The caller wipes it, also after an error.
+func (a *app) token(ctx context.Context, s tokenSource, account string) ([]byte, error) {
+	token, err := a.readToken(ctx, s, account)
+	if err == nil {
+		err = checkToken(token)
+	}
+	return token, err
+}
+
+func (a *app) readToken(ctx context.Context, s tokenSource, account string) ([]byte, error) {
+	switch {
+	case s.argument != nil:
+		fmt.Fprintln(a.err, "shadowsync: warning: a password on the command line is shown by process lists and the shell's history")
+		return s.argument, nil
+	case s.stdin:
+		return readLine(ctx, a.in)
+	case s.fd >= 0:
+		f := os.NewFile(uintptr(s.fd), fmt.Sprintf("descriptor %d", s.fd))
+		if f == nil {
+			return nil, unix.EBADF
+		}
+		defer f.Close()
+		return readLine(ctx, f)
+	}
+	return a.askToken(ctx, account)
+}
+
+func checkToken(token []byte) error {
+	switch {
+	case len(token) == 0:
+		return crypt.ErrTokenEmpty
+	case len(token) > crypt.MaxToken:
+		return crypt.ErrTokenTooLong
+	case bytes.IndexByte(token, 0) >= 0:
+		return crypt.ErrTokenNUL
+	case bytes.IndexByte(token, '\n') >= 0:
+		return mark(errors.New("password contains a newline"), errPassword)
+	}
+	return nil
+}
+
+// askToken asks on the terminal, twice.
+func (a *app) askToken(ctx context.Context, account string) ([]byte, error) {
+	tty, err := os.OpenFile(a.tty, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, &noTerminalError{err}
+	}
+	defer tty.Close()
+	for range tries {
+		first, err := askHidden(ctx, tty, fmt.Sprintf("New password for %s: ", printable.Quote(account)))
+		if err != nil || checkToken(first) != nil {
+			return first, err
+		}
+		second, err := askHidden(ctx, tty, "Retype new password: ")
+		same := bytes.Equal(first, second)
+		wipe(second)
+		if err != nil || same {
+			return first, err
+		}
+		wipe(first)
+		fmt.Fprintln(tty, "Passwords do not match.")
+	}
+	return nil, errors.New("the two answers differ")
+}
+
+func askHidden(ctx context.Context, tty *os.File, question string) ([]byte, error) {
+	fd := int(tty.Fd())
+	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return nil, &noTerminalError{err}
+	}
+	signal.Ignore(unix.SIGTSTP, unix.SIGQUIT)
+	defer signal.Reset(unix.SIGTSTP, unix.SIGQUIT)
+	hidden := *before
+	hidden.Lflag = hidden.Lflag&^unix.ECHO | unix.ICANON | unix.ISIG
+	hidden.Iflag |= unix.ICRNL
+	if err := unix.IoctlSetTermios(fd, unix.TCSETSF, &hidden); err != nil {
+		return nil, &noTerminalError{err}
+	}
+	// Nothing helps if this fails; the terminal is gone then.
+	defer func() { _ = unix.IoctlSetTermios(fd, unix.TCSETSW, before) }()
+	fmt.Fprint(tty, question)
+	token, err := readLine(ctx, tty)
+	fmt.Fprintln(tty) // the typed newline was not echoed
+	return token, err
+}
+
+// readLine reads up to a newline or the end, byte by byte: what follows the line
+// belongs to somebody else. When ctx ends first, the reading goes on in a buffer
+// that nobody sees, until the process ends.
+func readLine(ctx context.Context, f io.Reader) ([]byte, error) {
+	type result struct {
+		line []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		line, err := scanLine(f)
+		done <- result{line, err}
+	}()
+	select {
+	case r := <-done:
+		return r.line, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func scanLine(f io.Reader) ([]byte, error) {
+	line := make([]byte, 0, crypt.MaxToken+1)
+	for len(line) < cap(line) {
+		next := line[len(line) : len(line)+1]
+		n, err := f.Read(next)
+		switch {
+		case n == 1 && next[0] == '\n':
+			next[0] = 0
+			return line, nil
+		case n == 1:
+			line = line[:len(line)+1]
+		case errors.Is(err, io.EOF):
+			return line, nil
+		case err != nil:
+			return line, err
+		}
+	}
+	return line, nil // too long, which checkToken says
+}

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shadowsync/shadowsync/internal/proof"
+	"github.com/shadowsync/shadowsync/internal/storeworker"
+)
+
+// newStoreWorker is the process that runs a store's driver.
+func newStoreWorker() *cobra.Command {
+	return &cobra.Command{
+		Use: storeworker.Command, Short: "Run a store's driver, for the daemon and the tool", Hidden: true, Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error { return storeworker.Main(c.Context(), os.Stdin) },
+	}
+}
+
+// newProofWorker is the process that turns a clear text into a store's hash.
+func newProofWorker() *cobra.Command {
+	return &cobra.Command{
+		Use: proof.Argument, Short: "Make a store's hash, for the daemon", Hidden: true, Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error { return proof.Main(c.Context(), os.Stdin) },
+	}
+}
