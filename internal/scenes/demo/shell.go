@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+// What a shell ends with when the machine goes down under it: nsenter(1) dies of
+// the signal that its child died of.
+const (
+	hungUp = 128 + 1
+	killed = 128 + 9
+)
+
+// rebootLimit bounds the wait for a machine that goes down to come up again.
+const rebootLimit = 20 * time.Second
+
+// handOver gives the machine to the person, also across reboots of it, until
+// they leave its shell.
+func (p *play) handOver(ctx context.Context) error {
+	p.say("\n%s\n", p.in(bold, "== Your turn =="))
+	p.say("You are root on the machine. For example:")
+	p.say("  passwd user222; systemctl restart 128T; shadowsync status")
+	p.say("  mv /var/lib/128technology /gone; passwd admin; systemctl restart 128T    (move it back and look again)")
+	p.say("  echo admin:Pebble-5-orchard | chpasswd -c SHA512; shadowsync history admin; reboot    (chpasswd -c goes past PAM)")
+	p.say("Leave with exit or Ctrl-D; the machine is gone then.\n")
+	for {
+		life := p.machine.Boots()
+		code, err := p.machine.Interactive(ctx, machine.Command{Args: []string{"/bin/bash", "-l"}})
+		if err != nil {
+			return fmt.Errorf("cannot go on with the shell: %w", err)
+		}
+		if code != hungUp && code != killed || !p.rebooted(ctx, life) {
+			return nil
+		}
+		p.say("\nThe machine has rebooted; you are on it again.")
+	}
+}
+
+// rebooted waits for the life after this one; false: the machine stays off.
+func (p *play) rebooted(ctx context.Context, life int) bool {
+	ctx, cancel := context.WithTimeout(ctx, rebootLimit)
+	defer cancel()
+	return p.machine.AwaitBoot(ctx, life+1) == nil
+}
