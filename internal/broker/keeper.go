@@ -29,7 +29,8 @@ type keeper struct {
 	work sync.Mutex   // one reconcile at a time in this process
 	busy atomic.Int64 // when the present one began, in Unix nanoseconds; 0: none
 
-	ends sync.WaitGroup // session ends under way
+	ends   sync.WaitGroup // session ends under way
+	ending sync.Mutex     // one at a time, or two would end and audit the same
 
 	mu   sync.Mutex
 	next shadowsync.Request // what is known about the news that wait
@@ -136,6 +137,8 @@ func (k *keeper) changed(ctx context.Context, change shadowsync.Change) (shadows
 // finish does what nobody waits for: sessions end after the acknowledgement.
 func (k *keeper) finish(ctx context.Context) {
 	k.ends.Go(func() {
+		k.ending.Lock()
+		defer k.ending.Unlock()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		survivors, err := k.engine.Reconciler(k.application.Name).EndSessions(ctx)
