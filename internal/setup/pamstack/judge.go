@@ -64,3 +64,16 @@ func judge(lines []Line, ours Line) error {
 func decides(control string) bool {
 	return after(control, "ignore") != ignore || after(control, "module_unknown") != ignore
 }
+
+// Storing returns the line of the module that stores the password.
+func Storing(lines []Line) (Line, bool) {
+	for _, l := range lines {
+		if storing[l.Module] {
+			return l, true
+		}
+		if found, ok := Storing(l.Substack); ok {
+			return found, true
+		}
+	}
+	return Line{}, false
+}

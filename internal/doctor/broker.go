@@ -1,0 +1,91 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/setup"
+	"github.com/shadowsync/shadowsync/systemd"
+)
+
+// restartAll makes the sockets anew too: a socket unit cannot be restarted under
+// its running service, but both can in one transaction.
+var restartAll = append([]string{"restart"}, setup.OurUnits...)
+
+func checkEnabled(ctx context.Context, e *exam) verdict {
+	var off []string
+	for _, unit := range setup.OurUnits {
+		enabled, err := setup.Enabled(ctx, "/", unit)
+		if err != nil {
+			return fail("%v", err)
+		}
+		if !enabled {
+			off = append(off, unit)
+		}
+	}
+	if len(off) > 0 {
+		return fail("not enabled, so gone after the next boot: %s", strings.Join(off, ", ")).
+			by("systemctl enable "+strings.Join(off, " "), e.repair(setup.StepEnable))
+	}
+	return pass("%s", strings.Join(setup.OurUnits, ", "))
+}
+
+func checkRunning(ctx context.Context, e *exam) verdict {
+	var down []string
+	for _, unit := range setup.OurUnits {
+		state, err := e.bus.Unit(ctx, unit)
+		if err != nil {
+			return fail("%v", err)
+		}
+		if state.Active != "active" {
+			down = append(down, unit+" ("+state.Active+")")
+		}
+	}
+	command := "systemctl " + strings.Join(restartAll, " ")
+	if len(down) > 0 {
+		return fail("not running: %s", strings.Join(down, ", ")).by(command, systemctl(restartAll...))
+	}
+	if outdated, err := setup.BrokerOutdated(ctx, e.bus, e.Config); err == nil && outdated {
+		restart := []string{"restart", systemd.BrokerUnit}
+		return warn("the broker runs with an older configuration").by("systemctl "+strings.Join(restart, " "), systemctl(restart...))
+	}
+	return pass("%s", strings.Join(setup.OurUnits, ", "))
+}
+
+func checkBroker(ctx context.Context, _ *exam) verdict {
+	if err := setup.AskBroker(ctx); err != nil {
+		return fail("%v", err).by("systemctl "+strings.Join(restartAll, " "), systemctl(restartAll...))
+	}
+	return pass("answers as root on %s/root.sock", engine.RunDir)
+}
+
+// checkManaged: the PAM module stays silent about accounts that the list does not
+// name, and believes no list of anybody but root.
+func checkManaged(_ context.Context, e *exam) verdict {
+	if e.config == nil {
+		return notChecked("the configuration cannot be read")
+	}
+	mend := func(context.Context) error {
+		// One with the right text and a wrong owner would be kept.
+		if err := os.Remove(setup.Managed); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		return engine.WriteManaged("/", e.config)
+	}
+	command := "systemctl restart " + systemd.BrokerUnit
+	info, err := os.Lstat(setup.Managed)
+	if err != nil {
+		return fail("the list of managed accounts: %v", err).by(command, mend)
+	}
+	if v := judgePrivate(setup.Managed, info, 0o644); v.state != OK || !info.Mode().IsRegular() {
+		return fail("%s is not a file of root's alone", setup.Managed).by("rm "+setup.Managed+" && "+command, mend)
+	}
+	text, err := os.ReadFile(setup.Managed)
+	if err != nil || string(text) != setup.ManagedList(e.config) {
+		return fail("%s does not name the accounts of the configuration", setup.Managed).by(command, mend)
+	}
+	return pass("%s names them", setup.Managed)
+}
