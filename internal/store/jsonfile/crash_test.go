@@ -52,6 +52,7 @@ func writeForEver(path string) error {
 	if err != nil {
 		return err
 	}
+	first := true
 	for i := os.Getpid() * 1000; ; i++ {
 		before, err := s.Read(ctx, []string{"user000003"})
 		if err != nil {
@@ -60,6 +61,10 @@ func writeForEver(path string) error {
 		w := shadowsync.Write{Name: "user000003", Expect: before.Records["user000003"].Credential, Want: value(fmt.Sprint("$6$", i))}
 		if left, err := s.Write(ctx, []shadowsync.Write{w}); err != nil || len(left) > 0 {
 			return fmt.Errorf("left %v: %w", left, err)
+		}
+		if first {
+			fmt.Println("writing")
+			first = false
 		}
 	}
 }
@@ -71,10 +76,14 @@ func TestKilledWriter(t *testing.T) {
 	length := len(text) - len(`"$6$saltsalt$`) - 87 // without the value that changes
 	for i := range 25 {
 		cmd := helperCommand(t, "writer", path)
-		if err := cmd.Start(); err != nil {
+		out, err := cmd.StdoutPipe()
+		if err := errors.Join(err, cmd.Start()); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(15*time.Millisecond + time.Duration(i)*1700*time.Microsecond)
+		if _, err := out.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(i) * 170 * time.Microsecond) // spread over a write or two
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}

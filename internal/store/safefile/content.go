@@ -58,17 +58,20 @@ func (f *Folder) Read() (*Content, error) {
 
 // Digest returns the revision of the file without holding its content.
 func (f *Folder) Digest() (string, error) {
-	file, _, err := f.open()
+	file, stat, err := f.open()
 	if err != nil {
 		return "", err
 	}
 	defer file.Close()
 	sum := sha256.New()
-	if _, err := io.CopyBuffer(sum, limited(file), make([]byte, 128<<10)); err != nil {
+	if _, err := io.CopyBuffer(sum, limited(file), bufferFor(stat.Size)); err != nil {
 		return "", driver.Unavailable(err)
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
+
+// bufferFor returns a buffer that reads a small file at once, and a large one in good pieces.
+func bufferFor(size int64) []byte { return make([]byte, min(size+1, 128<<10)) }
 
 // limited hides the methods by which io.Copy would go round the buffer.
 func limited(file *os.File) io.Reader { return io.LimitReader(file, MaxSize+1) }
@@ -93,7 +96,7 @@ func sameState(a, b unix.Stat_t) bool {
 func sameFile(a, b unix.Stat_t) bool { return a.Dev == b.Dev && a.Ino == b.Ino }
 
 func equalContent(r io.Reader, want []byte) (bool, error) {
-	buffer := make([]byte, 128<<10)
+	buffer := bufferFor(int64(len(want)))
 	for {
 		n, err := r.Read(buffer)
 		if n > len(want) || !bytes.Equal(buffer[:n], want[:n]) {
