@@ -32,7 +32,15 @@ func (it *item) storeWrite() (Write, bool) {
 		return Write{Name: it.name, Want: *d.Store, Create: true}, true
 	}
 	w := Write{Name: it.name, Expect: *it.in.Store, Want: *d.Store}
-	return w, !Equal(w.Expect, w.Want, it.in.Fields)
+	return w, !Equal(w.Expect, w.Want, it.in.Fields) || it.unsure()
+}
+
+// unsure tells whether the store shows a value that nobody has acknowledged as
+// durable: its writer may have been killed before the fsync. Written once more,
+// unchanged, it is.
+func (it *item) unsure() bool {
+	in := it.in
+	return it.decision.Verdict == VerdictAgree && in.Baseline != nil && !Equal(*in.Store, in.Baseline.Store, in.Fields)
 }
 
 func (it *item) osWrite() (Write, bool) {

@@ -18,6 +18,10 @@ const (
 	lastRetry  = time.Minute
 )
 
+// slowLook is how often it is looked without any news: what a watch cannot see
+// (a store's folder that its owner may not read, writes through mmap(2)) is found then.
+const slowLook = 5 * time.Minute
+
 // keeper keeps one application in sync: it reconciles whenever somebody has
 // news, and again, with growing pauses, while something is left to do.
 type keeper struct {
@@ -58,12 +62,15 @@ func (k *keeper) run(ctx context.Context) {
 	defer k.ends.Wait()
 	var retry <-chan time.Time
 	pause := firstRetry
+	slow := time.NewTicker(slowLook)
+	defer slow.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-k.news:
 			pause = firstRetry
+		case <-slow.C:
 		case <-retry:
 			pause = min(2*pause, lastRetry)
 		}

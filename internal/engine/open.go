@@ -25,29 +25,10 @@ func (e *Engine) newLink(a config.Application, o store.Options) (*link, error) {
 		return nil, err
 	}
 	defer closed.Close()
-	open := e.options.OpenStore
-	if open == nil || d.Placement == driver.InProcess {
-		open = OpenStore
+	l := &link{capabilities: closed.Capabilities(), timeout: e.options.StoreTimeout}
+	l.open = func(ctx context.Context) (shadowsync.CredentialStore, error) { return storeworker.Open(ctx, o) }
+	if open := e.options.OpenStore; open != nil && d.Placement != driver.InProcess {
+		l.open = func(ctx context.Context) (shadowsync.CredentialStore, error) { return open(ctx, a, o) }
 	}
-	return &link{
-		capabilities: closed.Capabilities(), timeout: e.options.StoreTimeout,
-		open: func(ctx context.Context) (shadowsync.CredentialStore, error) { return open(ctx, a, o) },
-	}, nil
-}
-
-// OpenStore opens a store where its driver belongs: in this process, or in a
-// child with the file owner's uid.
-func OpenStore(ctx context.Context, _ config.Application, o store.Options) (shadowsync.CredentialStore, error) {
-	d, err := store.Find(o.Driver)
-	if err != nil {
-		return nil, err
-	}
-	if d.Placement == driver.InProcess {
-		return d.Open(ctx, o)
-	}
-	client, err := storeworker.Spawn(ctx, o)
-	if err != nil {
-		return nil, err // and no nil *Client, which would not be a nil interface
-	}
-	return client, nil
+	return l, nil
 }

@@ -38,23 +38,34 @@ func (l *link) use(ctx context.Context, call func(context.Context, shadowsync.Cr
 	if time.Now().Before(l.rest) {
 		return l.last
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	bound, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
-	err := l.connect(ctx)
-	if err == nil {
-		err = call(ctx, l.store)
+	fresh := l.store == nil
+	err := l.once(bound, call)
+	if errors.Is(err, shadowsync.ErrUnavailable) && !fresh && bound.Err() == nil {
+		// A worker is confined to the folder that it found when it started, with the
+		// uid of that day's owner. What was replaced since, only a new one can reach.
+		err = l.once(bound, call)
 	}
-	if ctx.Err() != nil {
+	if bound.Err() != nil && err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("%w: %w", shadowsync.ErrUnavailable, errNoAnswer)
 		l.rest, l.last = time.Now().Add(restAfterTimeout), err
-	}
-	if errors.Is(err, shadowsync.ErrUnavailable) {
-		l.drop()
 	}
 	return err
 }
 
 var errNoAnswer = errors.New("no answer in time")
+
+func (l *link) once(ctx context.Context, call func(context.Context, shadowsync.CredentialStore) error) error {
+	err := l.connect(ctx)
+	if err == nil {
+		err = call(ctx, l.store)
+	}
+	if errors.Is(err, shadowsync.ErrUnavailable) || ctx.Err() != nil {
+		l.drop()
+	}
+	return err
+}
 
 func (l *link) connect(ctx context.Context) error {
 	if l.store != nil {

@@ -154,3 +154,34 @@ func TestOwner(t *testing.T) {
 		t.Errorf("a symbolic link: %v", err)
 	}
 }
+
+// TestOnlyItsFolder: another folder of the same owner, put in the place of the
+// worker's, is not the one that it was confined to. A new worker takes it.
+func TestOnlyItsFolder(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	if _, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION); errno != 0 {
+		t.Skip("the kernel has no Landlock:", errno)
+	}
+	top := t.TempDir()
+	folder := filepath.Join(top, "store")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path, names := crowd(t, folder, 1)
+	give(t, folder, 65534)
+	c := spawn(t, path)
+	err := errors.Join(os.Rename(folder, folder+".old"), os.Mkdir(folder, 0o755))
+	if err != nil {
+		t.Fatal(err)
+	}
+	crowd(t, folder, 1)
+	give(t, folder, 65534)
+	if _, err := c.Read(t.Context(), names); !errors.Is(err, shadowsync.ErrUnavailable) {
+		t.Errorf("the worker reads another folder: %v", err)
+	}
+	if _, err := spawn(t, path).Read(t.Context(), names); err != nil {
+		t.Errorf("a new worker does not: %v", err)
+	}
+}

@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/shadowsync/shadowsync/internal/socket"
 	"github.com/shadowsync/shadowsync/internal/store"
@@ -39,6 +36,9 @@ func Main(ctx context.Context, stdin *os.File) error {
 	if err != nil {
 		return err
 	}
+	if err := confineTo(*r.Options); err != nil {
+		return err
+	}
 	s, err := store.Open(ctx, *r.Options)
 	if err != nil {
 		return errors.Join(err, conn.Send(ctx, answer{Fault: packError(err)}))
@@ -63,15 +63,4 @@ func firstRequest(ctx context.Context, conn *socket.Conn) (request, error) {
 		err = errors.New("the first packet does not open a store")
 	}
 	return r, err
-}
-
-// confine gives up what a worker never needs. The application's user, whose uid
-// this is, must not read our memory either.
-func confine() error {
-	runtime.GOMAXPROCS(1) // one request at a time: more threads would only take memory
-	unix.Umask(0o077)
-	return errors.Join(
-		unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0),
-		unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}),
-	)
 }
