@@ -13,7 +13,6 @@ LDFLAGS_GO := -s -w -X main.version=$(VERSION)
 FUZZTIME   ?= 20s
 
 GOLANGCI   := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-GOFUMPT    := mvdan.cc/gofumpt@v0.12.0
 
 .DEFAULT_GOAL := build
 
@@ -23,7 +22,7 @@ include cmd/pam_shadowsync/module.mk
 BUILD_PACKAGES := gcc libc6-dev libpam0g-dev libcrypt-dev pkg-config
 TEST_PACKAGES  := clang binutils util-linux debootstrap systemd-container dbus libpam-modules sqlite3 strace
 
-.PHONY: build install test unit run bench lint fuzz clean build-deps test-deps FORCE
+.PHONY: build install test unit run bench lint format fuzz clean build-deps test-deps FORCE
 
 build: bin/shadowsync bin/pam_shadowsync.so
 
@@ -59,10 +58,13 @@ run: build test-deps
 bench: build test-deps
 	$(GO) run ./internal/scenes/bench
 
+# Formatting included; `make format` mends that.
 lint:
-	$(GO) run $(GOFUMPT) -l -d $$(git ls-files '*.go')
 	$(GO) run $(GOLANGCI) run ./...
 	$(MAKE) analyze-pam
+
+format:
+	$(GO) run $(GOLANGCI) fmt ./...
 
 fuzz: build-deps
 	for target in $$(git grep -ho 'func Fuzz[A-Za-z0-9_]*' -- '*_test.go' | awk '{print $$2}' | sort -u); do \
