@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/shadowsync/shadowsync/internal/crypt/format"
 	"github.com/shadowsync/shadowsync/internal/printable"
@@ -22,19 +22,35 @@ func (a *app) say(format string, args ...any) {
 	}
 }
 
-// table prints rows in columns; the first row is the head.
+// columnGap is between two columns.
+const columnGap = 2
+
+// table prints rows in columns; the first row is the head. (text/tabwriter would
+// not align a column that ends some lines and not others.)
 func (a *app) table(indent string, rows [][]string) error {
 	if a.quiet {
 		return nil
 	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	var widths []int
 	for _, row := range rows {
 		for i, cell := range row {
 			row[i] = printable.Quote(cell)
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
-		fmt.Fprintln(w, indent+strings.TrimRight(strings.Join(row, "\t"), "\t"))
 	}
-	return w.Flush()
+	var b strings.Builder
+	for _, row := range rows {
+		line := indent
+		for i, cell := range row {
+			line += cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+columnGap)
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	_, err := io.WriteString(a.out, b.String())
+	return err
 }
 
 // printJSON prints an object, whole.

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+func TestJSONIsHarmlessAndWhole(t *testing.T) {
+	text := "plain ü\n\x1b[2J\x7f\u0085\u202e\U000e0001 \\ <&>"
+	out, err := jsonText(map[string]string{"k": text}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i := strings.IndexAny(strings.TrimSpace(string(out)), "\n\x1b\x7f\u0085\u202e\U000e0001"); i >= 0 {
+		t.Errorf("raw at %d in %q", i, out)
+	}
+	var back map[string]string
+	if err := json.Unmarshal(out, &back); err != nil || back["k"] != text {
+		t.Errorf("came back as %q, %v", back["k"], err)
+	}
+}
+
+func TestFormatOf(t *testing.T) {
+	for hash, want := range map[string]string{
+		"": "none", "*": "disabled", "!": "disabled", "!!": "disabled", "plain": "unknown",
+		"$6$saltsalt$" + strings.Repeat("a", 86): "sha512crypt",
+	} {
+		if got := formatOf(hash); got != want {
+			t.Errorf("%q: got %q, want %q", hash, got, want)
+		}
+	}
+}
+
+// TestStatusJSON holds the contract's field names.
+func TestStatusJSON(t *testing.T) {
+	uid := 0
+	reason := "store: read-only file system"
+	at := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+	s := systemStatus{Node: nodeStatus{"node1", "conductor"}, Applications: []applicationStatus{{
+		Name: "conductor", Unit: "128T.service", UnitState: "active", Guard: "on", Store: storeStatus{Driver: "json", State: storeOK},
+		Accounts: []accountStatus{
+			{Name: "admin", State: shadowsync.Pending, Reason: &reason, PendingSince: stamp(at), LastChange: &shadowsync.Origin{
+				At: at, SeenBy: shadowsync.SeenByPAM, By: "root", UID: &uid, Program: "passwd",
+			}},
+			{Name: "user222", State: shadowsync.InSync},
+		},
+	}}}
+	var out bytes.Buffer
+	a := &app{out: &out}
+	if err := a.printJSON(s); err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"node":{"name":"node1","asset":"conductor"},"applications":[{"name":"conductor","unit":"128T.service",` +
+		`"unit_state":"active","guard":"on","store":{"driver":"json","state":"ok"},"accounts":[` +
+		`{"name":"admin","state":"pending","reason":"store: read-only file system","pending_since":"2026-11-21T10:00:00Z",` +
+		`"last_change":{"at":"2026-11-21T10:00:00Z","seen_by":"pam","by":"root","uid":0,"program":"passwd"}},` +
+		`{"name":"user222","state":"in-sync","reason":null,"pending_since":null,"last_change":null}]}]}`
+	var got bytes.Buffer
+	if err := json.Compact(&got, out.Bytes()); err != nil || got.String() != want {
+		t.Errorf("got  %s\nwant %s", got.String(), want)
+	}
+}
+
+// TestStatusForPeople: what is wrong comes first, with the command that helps.
+func TestStatusForPeople(t *testing.T) {
+	reason := "OS and store changed to different values"
+	var out bytes.Buffer
+	a := &app{out: &out}
+	err := a.showStatus(systemStatus{Applications: []applicationStatus{{
+		Name: "conductor", Unit: "128T.service", UnitState: "active", Guard: "off", Store: storeStatus{Driver: "json", State: storeOK},
+		Accounts: []accountStatus{
+			{Name: "user222", State: shadowsync.InSync},
+			{Name: "admin", State: shadowsync.Conflict, Reason: &reason},
+		},
+	}}})
+	want := `conductor  128T.service (active)  store json (ok)  guard off
+  ACCOUNT  STATE     SINCE  LAST CHANGE
+  admin    conflict
+  user222  in-sync
+
+  admin: conflict: OS and store changed to different values
+    shadowsync sync admin --prefer os     the OS's password holds
+    shadowsync sync admin --prefer store  the store's password holds
+`
+	if err != nil || out.String() != want {
+		t.Errorf("%v, got\n%s\nwant\n%s", err, out.String(), want)
+	}
+}
+
+func TestAccountOf(t *testing.T) {
+	os := &shadowsync.Credential{}
+	outcome := func(v shadowsync.Verdict) shadowsync.Outcome {
+		return shadowsync.Outcome{Account: "admin", Verdict: v, State: v.State(), OS: os}
+	}
+	open := func(s shadowsync.ChangeState) *shadowsync.Change { return &shadowsync.Change{State: s, Reason: "why"} }
+	for name, tc := range map[string]struct {
+		outcome shadowsync.Outcome
+		open    *shadowsync.Change
+		want    shadowsync.ChangeState
+	}{
+		"quiet":                           {outcome(shadowsync.VerdictNothing), nil, shadowsync.InSync},
+		"both sides the same":             {outcome(shadowsync.VerdictAgree), nil, shadowsync.InSync},
+		"a difference":                    {outcome(shadowsync.VerdictAdopt), nil, shadowsync.Queued},
+		"the store moved":                 {outcome(shadowsync.VerdictApply), nil, shadowsync.Queued},
+		"announced":                       {outcome(shadowsync.VerdictAdopt), open(shadowsync.Queued), shadowsync.Queued},
+		"a crash before the commit":       {outcome(shadowsync.VerdictNothing), open(shadowsync.Queued), shadowsync.Queued},
+		"the store is back":               {outcome(shadowsync.VerdictAdopt), open(shadowsync.Pending), shadowsync.Pending},
+		"the store is away":               {outcome(shadowsync.VerdictPending), nil, shadowsync.Pending},
+		"conflict":                        {outcome(shadowsync.VerdictConflict), open(shadowsync.Conflict), shadowsync.Conflict},
+		"a conflict that went by itself":  {outcome(shadowsync.VerdictAgree), open(shadowsync.Conflict), shadowsync.Queued},
+		"refused":                         {outcome(shadowsync.VerdictRefused), nil, shadowsync.Conflict},
+		"the store takes another format":  {outcome(shadowsync.VerdictNeedsLogin), nil, shadowsync.NeedsLogin},
+		"the account is gone on one side": {outcome(shadowsync.VerdictMissing), nil, shadowsync.Missing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := accountOf(tc.outcome, shadowsync.AccountMemory{Open: tc.open})
+			if got.State != tc.want || got.wrong() && len(got.next()) == 0 {
+				t.Errorf("got %+v, next %q", got, got.next())
+			}
+		})
+	}
+}
+
+func TestParseSince(t *testing.T) {
+	now := time.Date(2026, 11, 21, 10, 0, 0, 0, time.FixedZone("here", 3600))
+	for text, want := range map[string]string{
+		"2026-11-20T08:00:00Z": "2026-11-20T09:00:00+01:00",
+		"2026-11-20":           "2026-11-20T00:00:00+01:00",
+		"2026-11-20 08:30":     "2026-11-20T08:30:00+01:00",
+		"45m":                  "2026-11-21T09:15:00+01:00",
+		"1d":                   "2026-11-20T10:00:00+01:00",
+		"1d12h":                "2026-11-19T22:00:00+01:00",
+		"2w":                   "2026-11-07T10:00:00+01:00",
+		"1mo":                  "2026-10-21T10:00:00+01:00",
+		"1y":                   "2025-11-21T10:00:00+01:00",
+	} {
+		got, err := parseSince(text, now)
+		if err != nil || got.In(now.Location()).Format(time.RFC3339) != want {
+			t.Errorf("%q: got %v, %v, want %s", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "yesterday", "1", "1x", "-1d", "9999999d", "1d 2h"} {
+		if got, err := parseSince(text, now); err == nil {
+			t.Errorf("%q: got %v", text, got)
+		}
+	}
+}
+
+func TestManPages(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "man")
+	if r := execute(t, t.Context(), "", "docs", "man", dir); r.status != 0 {
+		t.Fatalf("status %d\n%s", r.status, r.err)
+	}
+	for _, page := range []string{"shadowsync.8", "shadowsync-sync.8", "shadowsync-user-set-password.8"} {
+		text, err := os.ReadFile(filepath.Join(dir, page))
+		if err != nil || !strings.Contains(string(text), "a person must decide") {
+			t.Errorf("%s: %v:\n%s", page, err, text)
+		}
+	}
+	if hidden, _ := filepath.Glob(filepath.Join(dir, "*worker*")); hidden != nil {
+		t.Errorf("pages of hidden commands: %q", hidden)
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	s := newSystem(t)
+	r := s.must(0, "__complete", "--root", s.root, "user", "show", "")
+	if !strings.HasPrefix(r.out, "admin\nuser222\n") {
+		t.Errorf("got %q", r.out)
+	}
+	if r := s.must(0, "completion", "bash"); !strings.Contains(r.out, "shadowsync") {
+		t.Errorf("got %q", r.out)
+	}
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/crypt"
+)
+
+func TestScanLine(t *testing.T) {
+	for name, tc := range map[string]struct{ in, want, rest string }{
+		"line":       {"secret\nnext", "secret", "next"},
+		"no newline": {"secret", "secret", ""},
+		"empty":      {"\nx", "", "x"},
+		"nothing":    {"", "", ""},
+		"too long":   {strings.Repeat("x", 600), strings.Repeat("x", crypt.MaxToken+1), strings.Repeat("x", 600-crypt.MaxToken-1)},
+		"blanks":     {" a b \r\n", " a b \r", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := strings.NewReader(tc.in)
+			got, err := scanLine(in)
+			rest, _ := io.ReadAll(in)
+			if err != nil || string(got) != tc.want || string(rest) != tc.rest {
+				t.Errorf("got %q, rest %q, %v", got, rest, err)
+			}
+		})
+	}
+}
+
+func TestWipeReachesTheWholeBuffer(t *testing.T) {
+	token := append(make([]byte, 0, 16), "secret!"...)
+	wipe(token[:2])
+	if rest := token[:16]; !bytes.Equal(rest, make([]byte, 16)) {
+		t.Errorf("left: %q", rest)
+	}
+}
+
+// terminal is a person at a pseudo-terminal.
+type terminal struct {
+	t      *testing.T
+	person *os.File
+	name   string
+	slave  *os.File
+	shown  chan []byte
+	seen   string // all of it
+	read   int    // how much of that was expected already
+}
+
+func newTerminal(t *testing.T) *terminal {
+	t.Helper()
+	person, slave, err := pty.Open()
+	if err != nil {
+		t.Skip("no pseudo-terminal here: ", err)
+	}
+	t.Cleanup(func() { slave.Close(); person.Close() })
+	p := &terminal{t: t, person: person, slave: slave, name: slave.Name(), shown: make(chan []byte, 64)}
+	go func() {
+		for {
+			buf := make([]byte, 256)
+			n, err := person.Read(buf)
+			if err != nil {
+				return
+			}
+			p.shown <- buf[:n]
+		}
+	}()
+	return p
+}
+
+// expect waits until the text comes, after what was expected before.
+func (p *terminal) expect(text string) {
+	p.t.Helper()
+	deadline := time.After(5 * time.Second)
+	for {
+		if i := strings.Index(p.seen[p.read:], text); i >= 0 {
+			p.read += i + len(text)
+			return
+		}
+		select {
+		case more := <-p.shown:
+			p.seen += string(more)
+		case <-deadline:
+			p.t.Fatalf("no %q in %q", text, p.seen[p.read:])
+		}
+	}
+}
+
+func (p *terminal) types(text string) {
+	p.t.Helper()
+	if _, err := p.person.WriteString(text); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *terminal) echoes() bool {
+	p.t.Helper()
+	state, err := unix.IoctlGetTermios(int(p.slave.Fd()), unix.TCGETS)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return state.Lflag&unix.ECHO != 0
+}
+
+type answer struct {
+	token []byte
+	err   error
+}
+
+func (p *terminal) asked(ctx context.Context) <-chan answer {
+	a := &app{tty: p.name, err: io.Discard}
+	done := make(chan answer, 1)
+	go func() {
+		token, err := a.token(ctx, tokenSource{fd: -1}, "admin")
+		done <- answer{token, err}
+	}()
+	return done
+}
+
+func (p *terminal) answer(done <-chan answer) answer {
+	p.t.Helper()
+	select {
+	case a := <-done:
+		return a
+	case <-time.After(5 * time.Second):
+		p.t.Fatal("no answer in time")
+		return answer{}
+	}
+}
+
+func TestAskTwice(t *testing.T) {
+	p := newTerminal(t)
+	p.types("typed before\n")
+	done := p.asked(t.Context())
+	p.expect("New password for admin: ")
+	p.types("first\n")
+	p.expect("Retype new password: ")
+	p.types("second\n")
+	p.expect("Passwords do not match.")
+	p.expect("New password for admin: ")
+	if p.echoes() {
+		t.Error("the terminal echoes a password")
+	}
+	p.types("secret\n")
+	p.expect("Retype new password: ")
+	p.types("secret\n")
+	if a := p.answer(done); a.err != nil || string(a.token) != "secret" {
+		t.Errorf("got %q, %v", a.token, a.err)
+	}
+	if !p.echoes() {
+		t.Error("echo is off")
+	}
+	if strings.Contains(p.seen, "secret") || strings.Contains(p.seen, "first") {
+		t.Errorf("a password was echoed: %q", p.seen)
+	}
+}
+
+func TestInterruptedQuestion(t *testing.T) {
+	p := newTerminal(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := p.asked(ctx)
+	p.expect("New password for admin: ")
+	p.types("half")
+	cancel()
+	if a := p.answer(done); !errors.Is(a.err, context.Canceled) {
+		t.Errorf("got %q, %v", a.token, a.err)
+	}
+	if !p.echoes() {
+		t.Error("echo is off")
+	}
+}
+
+func TestAskNobody(t *testing.T) {
+	a := &app{tty: "/dev/null", err: io.Discard}
+	_, err := a.token(t.Context(), tokenSource{fd: -1}, "admin")
+	var none *noTerminalError
+	if !errors.As(err, &none) {
+		t.Errorf("got %v", err)
+	}
+}
