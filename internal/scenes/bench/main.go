@@ -1,0 +1,96 @@
+// Command bench measures shadowsync and its peers on the same machine in the same
+// run, and prints medians and ratios: make bench.
+//
+//	latency.go  from the rename of /etc/shadow to a durable row, against a systemd.path unit and an inotifywait loop
+//	hook.go     the start hook with nothing changed, against pwck and a plain read
+//	passwd.go   passwd with and without the PAM module
+//	rest.go     memory and wake-ups at rest, the unit's exposure
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	if err := machine.Available(); err != nil {
+		return err
+	}
+	for _, part := range []func(context.Context) error{latency, passwd, atRest, hooks} {
+		if err := part(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bench is a machine with the commands that a measurement needs.
+type bench struct{ *machine.Machine }
+
+// stage boots a machine with an application whose store is as the configuration says.
+func stage(ctx context.Context, store string) (*bench, error) {
+	m, err := machine.New(ctx, machine.Bookworm, machine.Options{})
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{m}
+	return b, b.wire(ctx, store)
+}
+
+func (b *bench) wire(ctx context.Context, store string) error {
+	if err := b.InstallAppliance(ctx, machine.Appliance{}); err != nil {
+		return err
+	}
+	if err := b.InstallShadowsync(ctx); err != nil {
+		return err
+	}
+	config := "[[application]]\nname = \"conductor\"\nunit = \"128T.service\"\naccounts = [\"admin\", \"user222\"]\n[application.store]\n" + store
+	if err := b.WriteFile(ctx, "/etc/shadowsync/shadowsync.toml", []byte(config), 0o600); err != nil {
+		return err
+	}
+	_, err := b.sh(ctx, "shadowsync setup --first os")
+	return err
+}
+
+// sh runs a script that must succeed, and returns what it printed.
+func (b *bench) sh(ctx context.Context, script string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	r, err := b.Exec(ctx, machine.Shell(script))
+	if err == nil && r.Code != 0 {
+		err = fmt.Errorf("%s: %s", script, r)
+	}
+	return strings.TrimSpace(r.Stdout), err
+}
+
+const (
+	sqliteStore = "driver = \"sqlite\"\n"
+	jsonStore   = "driver = \"json\"\npath = \"" + machine.StorePath + "\"\nusers = \"" + machine.StoreUsers + "\"\nname = \"name\"\npassword = \"password\"\n"
+)
+
+// quantile of a sorted or unsorted sample; 0 for none.
+func quantile[T int64 | float64](sample []T, q float64) T {
+	if len(sample) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(sample))
+	return s[min(len(s)-1, int(q*float64(len(s))))]
+}
+
+func heading(text string) { fmt.Printf("\n%s\n%s\n", text, strings.Repeat("-", len(text))) }
