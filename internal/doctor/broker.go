@@ -11,9 +11,18 @@ import (
 	"github.com/shadowsync/shadowsync/systemd"
 )
 
-// restartAll makes the sockets anew too: a socket unit cannot be restarted under
-// its running service, but both can in one transaction.
-var restartAll = append([]string{"restart"}, setup.OurUnits...)
+// afresh is the command that makes the sockets anew too. It is not one restart: a
+// socket unit cannot start while its service is still about to stop.
+var afresh = "systemctl stop " + strings.Join(setup.OurUnits, " ") + " && systemctl start " + strings.Join(setup.OurUnits, " ")
+
+func startAfresh(ctx context.Context) error {
+	for _, verb := range []string{"stop", "start"} {
+		if _, err := setup.Systemctl(ctx, append([]string{verb}, setup.OurUnits...)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 func checkEnabled(ctx context.Context, e *exam) verdict {
 	var off []string
@@ -44,9 +53,8 @@ func checkRunning(ctx context.Context, e *exam) verdict {
 			down = append(down, unit+" ("+state.Active+")")
 		}
 	}
-	command := "systemctl " + strings.Join(restartAll, " ")
 	if len(down) > 0 {
-		return fail("not running: %s", strings.Join(down, ", ")).by(command, systemctl(restartAll...))
+		return fail("not running: %s", strings.Join(down, ", ")).by(afresh, startAfresh)
 	}
 	if outdated, err := setup.BrokerOutdated(ctx, e.bus, e.Config); err == nil && outdated {
 		restart := []string{"restart", systemd.BrokerUnit}
@@ -57,7 +65,7 @@ func checkRunning(ctx context.Context, e *exam) verdict {
 
 func checkBroker(ctx context.Context, _ *exam) verdict {
 	if err := setup.AskBroker(ctx); err != nil {
-		return fail("%v", err).by("systemctl "+strings.Join(restartAll, " "), systemctl(restartAll...))
+		return fail("%v", err).by(afresh, startAfresh)
 	}
 	return pass("answers as root on %s/root.sock", engine.RunDir)
 }

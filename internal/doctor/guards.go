@@ -47,7 +47,9 @@ func (e *exam) judgePending(ctx context.Context, guard *systemd.Guard, a config.
 		return fail("%s is guarded for %s, whose changes are not pending", a.Unit, strings.Join(accounts, ", ")).
 			by("shadowsync guard release --force "+a.Unit, func(ctx context.Context) error { return guard.Set(ctx, a.Unit, nil) })
 	}
-	again := func(ctx context.Context) error { return guard.WithLimit(time.Duration(e.config.Guard.Limit)).Set(ctx, a.Unit, accounts) }
+	again := func(ctx context.Context) error {
+		return guard.WithLimit(time.Duration(e.config.Guard.Limit)).Set(ctx, a.Unit, accounts)
+	}
 	timer, err := e.bus.Unit(ctx, guardTimer(a.Unit))
 	if err != nil {
 		return fail("%v", err)
