@@ -182,7 +182,7 @@ func TestCrashLoopOnMachine(t *testing.T) {
 		return
 	}
 	install(t)
-	write(t, DefaultBinary, "#!/bin/sh\nexit 1\n")
+	script(t, DefaultBinary, "#!/bin/sh\nexit 1\n")
 	write(t, "/run/systemd/system/shadowsync.service.d/fast.conf", "[Service]\nRestartSec=10ms\n")
 	must(t, "systemctl", "daemon-reload")
 	must(t, "systemctl", "start", RootSocketUnit, OperatorSocketUnit)

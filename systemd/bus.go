@@ -96,14 +96,10 @@ func (b *Bus) once(ctx context.Context, what string, call func(*systemd.Conn) er
 // again runs an idempotent call until it was answered: systemd that re-executes
 // itself drops its connections and is off the bus for a moment.
 func (b *Bus) again(ctx context.Context, what string, call func(*systemd.Conn) error) error {
-	ctx, cancel := context.WithTimeout(ctx, retryFor)
-	defer cancel()
+	giveUp := time.Now().Add(retryFor)
 	for {
 		err := b.once(ctx, what, call)
-		if err == nil || !cutOff(err) {
-			return err
-		}
-		if sleep(ctx, retryPause) != nil {
+		if err == nil || !cutOff(err) || time.Now().After(giveUp) || sleep(ctx, retryPause) != nil {
 			return err
 		}
 	}

@@ -175,7 +175,7 @@ func guardTimer(name string) string {
 func timerProperties(unit string, after time.Duration) []property {
 	return []property{
 		prop("Description", "Time limit of the restart guard of "+unit+" (shadowsync)"),
-		prop("TimersMonotonic", []timerSpec{{"OnActiveUSec", uint64(max(after, time.Millisecond).Microseconds())}}),
+		prop("TimersMonotonic", []timerSpec{{"OnActiveSec", uint64(max(after, time.Millisecond).Microseconds())}}),
 		// The default lets a timer be late by a minute.
 		prop("AccuracyUSec", uint64(time.Second.Microseconds())),
 		prop("RemainAfterElapse", false),

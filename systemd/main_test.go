@@ -80,7 +80,15 @@ func write(t *testing.T, path, text string) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func script(t *testing.T, path, text string) {
+	t.Helper()
+	write(t, path, text)
+	if err := os.Chmod(path, 0o755); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -135,8 +143,11 @@ func exists(path string) bool {
 
 const hookLog = "/var/log/hooks"
 
-// playHook notes that it was called.
+// playHook notes that it was called, and that the application's sandbox is not its own.
 func playHook() {
+	if err := os.WriteFile("/etc/hook-was-here", nil, 0o600); err != nil || os.Geteuid() != 0 {
+		os.Exit(1)
+	}
 	f, err := os.OpenFile(hookLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		os.Exit(1)

@@ -1,3 +1,302 @@
 package systemd
 
-func playWorker() {}
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// playWorker answers each path that comes in a packet with what a write beneath it
+// gave, and otherwise tells about itself.
+func playWorker() {
+	packet := make([]byte, 4096)
+	for {
+		n, err := unix.Read(0, packet)
+		if err != nil || n == 0 {
+			return
+		}
+		_, _ = unix.Write(0, []byte(answer(string(packet[:n]))))
+	}
+}
+
+func answer(request string) string {
+	kind, argument, _ := strings.Cut(request, " ")
+	switch kind {
+	case "write":
+		if err := os.WriteFile(argument, nil, 0o600); err != nil {
+			return err.Error()
+		}
+		return "written"
+	case "self":
+		status, _ := os.ReadFile("/proc/self/status")
+		var core syscall.Rlimit
+		_ = syscall.Getrlimit(syscall.RLIMIT_CORE, &core)
+		text, _ := json.Marshal(map[string]any{
+			"uid": os.Geteuid(), "gid": os.Getegid(), "args": os.Args[1:], "core": core.Max,
+			"caps": strings.Contains(string(status), "CapBnd:\t0000000000000000"), "bound": strings.Contains(string(status), "NoNewPrivs:\t1"),
+		})
+		return string(text)
+	case "denied":
+		return strings.Join(possible(), ", ")
+	}
+	return "what?"
+}
+
+// possible lists what a worker must not be able to do, and is.
+func possible() []string {
+	var list []string
+	try := func(what string, err error) {
+		if err == nil {
+			list = append(list, what)
+		}
+	}
+	_, err := net.Listen("tcp", "127.0.0.1:0")
+	try("network", err)
+	_, err = os.Stat("/home/probe/x")
+	try("homes", err)
+	_, err = os.ReadFile("/proc/1/comm")
+	try("other processes", err)
+	_, err = os.ReadFile("/etc/shadow")
+	try("shadow", err)
+	try("namespace", unix.Unshare(unix.CLONE_NEWUSER))
+	try("setuid", unix.Setresuid(0, 0, 0))
+	if err := os.WriteFile("/tmp/probe", nil, 0o600); err != nil {
+		list = append(list, "no /tmp of its own")
+	}
+	return list
+}
+
+// socketPair gives both ends of a connection as a worker's standard input is one.
+func socketPair(t *testing.T) (ours, theirs *os.File) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, theirs = os.NewFile(uintptr(fds[0]), "ours"), os.NewFile(uintptr(fds[1]), "theirs")
+	t.Cleanup(func() { ours.Close(); theirs.Close() })
+	timeout := unix.NsecToTimeval(int64(patience))
+	if err := unix.SetsockoptTimeval(fds[0], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
+		t.Fatal(err)
+	}
+	return ours, theirs
+}
+
+func ask(t *testing.T, worker *os.File, request string) string {
+	t.Helper()
+	packet := make([]byte, 4096)
+	if _, err := worker.Write([]byte(request)); err != nil {
+		t.Fatal(err)
+	}
+	n, err := worker.Read(packet)
+	if err != nil {
+		t.Fatalf("%s: %v", request, err)
+	}
+	return string(packet[:n])
+}
+
+const (
+	storeFolder = "/var/lib/appliance"
+	ownerUID    = 4711
+)
+
+// installOwner makes the owner of a store, and a broker for the worker to end with.
+func installOwner(t *testing.T) {
+	t.Helper()
+	install(t)
+	must(t, "systemctl", "start", BrokerUnit)
+	must(t, "useradd", "--uid", strconv.Itoa(ownerUID), "--user-group", "appliance")
+	must(t, "install", "-d", "-o", "appliance", storeFolder, storeFolder+"/deep")
+	must(t, "install", "-d", "-m", "777", "/var/lib/other", "/home/probe/x")
+}
+
+func startWorker(t *testing.T, bus *Bus, paths ...string) *os.File {
+	t.Helper()
+	ours, theirs := socketPair(t)
+	err := bus.StartWorker(within(t, patience), WorkerUnit{
+		Name: "conductor", UID: ownerUID, GID: ownerUID, ReadWritePaths: paths,
+		Binary: DefaultBinary, Args: []string{"worker", "100%n $HOME ; x", ""}, Stdin: theirs,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs.Close()
+	return ours
+}
+
+func TestWorkerOnMachine(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	installOwner(t)
+	var bus Bus
+	worker := startWorker(t, &bus, storeFolder)
+	const self = `{"args":["worker","100%n $HOME ; x",""],"bound":true,"caps":true,"core":0,"gid":4711,"uid":4711}`
+	if got := ask(t, worker, "self"); got != self {
+		t.Errorf("the worker is %s, want %s", got, self)
+	}
+	for path, want := range map[string]string{
+		storeFolder + "/a": "written", storeFolder + "/deep/a": "written",
+		"/var/lib/other/a": "read-only file system", "/run/lock/a": "read-only file system", "/etc/a": "read-only file system",
+	} {
+		if got := ask(t, worker, "write "+path); !strings.HasSuffix(got, want) {
+			t.Errorf("write of %s: %s, want %s", path, got, want)
+		}
+	}
+	if got := ask(t, worker, "denied"); got != "" {
+		t.Errorf("possible: %s", got)
+	}
+	if out, code := run(t, "systemd-analyze", "security", "--no-pager", "--threshold=10", workerName("conductor")); code != 0 {
+		t.Errorf("the worker's sandbox:\n%s", out)
+	}
+
+	second := startWorker(t, &bus, storeFolder) // it takes the place of the first
+	if n, err := worker.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("the first worker's end: %d, %v", n, err)
+	}
+	ask(t, second, "self")
+	must(t, "systemctl", "kill", "-s", "KILL", workerName("conductor"))
+	if n, err := second.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("a killed worker's end: %d, %v", n, err)
+	}
+	expectNoWorker(t)
+
+	third := startWorker(t, &bus, storeFolder)
+	if err := bus.StopWorker(within(t, patience), "conductor"); err != nil {
+		t.Error(err)
+	}
+	if n, _ := third.Read(make([]byte, 1)); n != 0 {
+		t.Error("a stopped worker still talks")
+	}
+	expectNoWorker(t)
+	if err := bus.StopWorker(within(t, patience), "conductor"); err != nil {
+		t.Errorf("stopped twice: %v", err)
+	}
+
+	startWorker(t, &bus, storeFolder)
+	must(t, "systemctl", "stop", BrokerUnit)
+	expectNoWorker(t)
+}
+
+func expectNoWorker(t *testing.T) {
+	t.Helper()
+	waitFor(t, "the worker to be gone without trace", func() bool {
+		return must(t, "systemctl", "list-units", "--all", "--no-legend", "--plain", "shadowsync-store-*") == ""
+	})
+}
+
+// A store's folder may be mounted later than the worker starts.
+func TestWorkerWithoutItsFolderOnMachine(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	installOwner(t)
+	var bus Bus
+	worker := startWorker(t, &bus, "/var/lib/absent/store", "/home/absent", "/tmp/absent")
+	if got := ask(t, worker, "write /var/lib/absent/store/a"); !strings.HasSuffix(got, "no such file or directory") {
+		t.Errorf("without the folder: %s", got)
+	}
+	must(t, "install", "-d", "-o", "appliance", "/var/lib/absent/store")
+	if got := ask(t, worker, "write /var/lib/absent/store/a"); !strings.HasSuffix(got, "read-only file system") {
+		t.Errorf("a folder made later: %s", got)
+	}
+	must(t, "mount", "-t", "tmpfs", "-o", "uid=4711", "tmpfs", "/var/lib/absent/store")
+	if got := ask(t, worker, "write /var/lib/absent/store/a"); got != "written" {
+		t.Errorf("a folder mounted later: %s", got)
+	}
+	worker = startWorker(t, &bus, "/var/lib/absent/store")
+	if got := ask(t, worker, "write /var/lib/absent/store/b"); got != "written" {
+		t.Errorf("started again: %s", got)
+	}
+}
+
+// What cannot start says so, and leaves nothing.
+func TestWorkerThatCannotStartOnMachine(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	installOwner(t)
+	var bus Bus
+	for what, w := range map[string]WorkerUnit{
+		"no such program": {UID: ownerUID, GID: ownerUID, Binary: "/usr/sbin/absent"},
+		"no such user":    {UID: 999999, GID: ownerUID, Binary: DefaultBinary},
+	} {
+		_, theirs := socketPair(t)
+		w.Name, w.Stdin = "conductor", theirs
+		begun := time.Now()
+		if err := bus.StartWorker(within(t, patience), w); err == nil || time.Since(begun) > 5*time.Second {
+			t.Errorf("%s: %v after %v", what, err, time.Since(begun))
+		} else {
+			t.Logf("%s: %v", what, err)
+		}
+		expectNoWorker(t)
+	}
+}
+
+func TestWorkerIsChecked(t *testing.T) {
+	valid := WorkerUnit{Name: "json-1", Binary: "/usr/sbin/shadowsync", Stdin: os.Stdin, ReadWritePaths: []string{"/var/lib/x"}}
+	if err := valid.check(); err != nil {
+		t.Error(err)
+	}
+	for what, spoil := range map[string]func(*WorkerUnit){
+		"no name":       func(w *WorkerUnit) { w.Name = "" },
+		"odd name":      func(w *WorkerUnit) { w.Name = "a/../b" },
+		"no input":      func(w *WorkerUnit) { w.Stdin = nil },
+		"relative":      func(w *WorkerUnit) { w.Binary = "shadowsync" },
+		"relative path": func(w *WorkerUnit) { w.ReadWritePaths = []string{"x"} },
+		"whole disk":    func(w *WorkerUnit) { w.ReadWritePaths = []string{"/x/.."} },
+	} {
+		w := valid
+		spoil(&w)
+		if w.check() == nil {
+			t.Errorf("%s: taken", what)
+		}
+	}
+}
+
+func TestWorkerSandboxOpensWhatItNeeds(t *testing.T) {
+	setting := func(w WorkerUnit, name string) string {
+		for _, p := range w.sandbox() {
+			if p.Name == name {
+				return fmt.Sprint(p.Value.Value())
+			}
+		}
+		return ""
+	}
+	tests := []struct{ path, home, tmp string }{
+		{"/var/lib/x", "yes", "true"}, {"/home/x", "read-only", "true"}, {"/homes/x", "yes", "true"},
+		{"/root", "read-only", "true"}, {"/tmp/x", "yes", "false"}, {filepath.Join("/var/tmp", "x"), "yes", "false"},
+	}
+	for _, test := range tests {
+		w := WorkerUnit{ReadWritePaths: []string{test.path}}
+		if home, tmp := setting(w, "ProtectHome"), setting(w, "PrivateTmp"); home != test.home || tmp != test.tmp {
+			t.Errorf("%s: ProtectHome=%s PrivateTmp=%s", test.path, home, tmp)
+		}
+	}
+	if private, families := setting(WorkerUnit{Network: true}, "PrivateNetwork"), setting(WorkerUnit{Network: true}, "RestrictAddressFamilies"); private != "false" || families != "{true [AF_UNIX AF_INET AF_INET6]}" {
+		t.Errorf("with network: PrivateNetwork=%s RestrictAddressFamilies=%s", private, families)
+	}
+}
+
+// TestMain's role "worker" needs nothing but its standard input.
+func TestPlayedWorkerEndsWithItsInput(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := exec.Command(self, "worker").Run(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,276 @@
+package systemd
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	guarded       = "app@1.service"
+	guardedFolder = "/run/systemd/system/" + guarded + ".d"
+)
+
+func installGuarded(t *testing.T) {
+	t.Helper()
+	write(t, "/etc/systemd/system/app@.service", "[Unit]\nDescription=Application 100%% %i\n[Service]\nExecStart=sleep 1000\n")
+	must(t, "systemctl", "daemon-reload")
+	must(t, "systemctl", "start", guarded)
+}
+
+func isGuarded(t *testing.T) bool {
+	t.Helper()
+	out, code := run(t, "systemctl", "stop", guarded)
+	if code == 0 {
+		must(t, "systemctl", "start", guarded)
+		return false
+	}
+	if !strings.Contains(out, "refused") {
+		t.Errorf("stop: exit %d: %s", code, out)
+	}
+	return true
+}
+
+func set(t *testing.T, g *Guard, accounts ...string) {
+	t.Helper()
+	if err := g.Set(within(t, patience), guarded, accounts); err != nil {
+		t.Error(err)
+	}
+}
+
+func expectGuard(t *testing.T, g *Guard, mode GuardMode, accounts ...string) {
+	t.Helper()
+	status, err := g.Status(guarded)
+	if err != nil || status.Mode != mode || !slices.Equal(status.Accounts, accounts) {
+		t.Errorf("status %+v, %v; want %s for %q", status, err, mode, accounts)
+	}
+	if timed := !status.Until.IsZero(); timed != (mode == GuardPending) {
+		t.Errorf("status %+v has an end: %v", status, timed)
+	}
+	if on := isGuarded(t); on != (mode != GuardOff) {
+		t.Errorf("mode %s: guarded: %v", mode, on)
+	}
+}
+
+func expectNothingLeft(t *testing.T) {
+	t.Helper()
+	if exists(guardedFolder) {
+		t.Errorf("left: %q", files(t, guardFolder(guardedFolder)))
+	}
+	if units := must(t, "systemctl", "list-units", "--all", "--no-legend", "--plain", "shadowsync-guard-*"); units != "" {
+		t.Errorf("left: %s", units)
+	}
+	if description := show(t, guarded, "Description"); description != "Application 100% 1" {
+		t.Errorf("description %q", description)
+	}
+}
+
+func TestGuardOnMachine(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	installGuarded(t)
+	g := NewGuard(new(Bus))
+	set(t, g)
+	expectGuard(t, g, GuardOff)
+	expectNothingLeft(t)
+
+	set(t, g, "user%1", "admin")
+	expectGuard(t, g, GuardPending, "admin", "user%1")
+	const description = "Application 100% 1 (restart held by shadowsync: admin, user%1; run shadowsync status)"
+	if got := show(t, guarded, "Description"); got != description {
+		t.Errorf("description %q", got)
+	}
+	for _, verb := range [][]string{{"restart"}, {"try-restart"}, {"stop"}, {"disable", "--now"}} {
+		out, code := run(t, append(append([]string{"systemctl"}, verb...), guarded)...)
+		if code == 0 {
+			t.Errorf("%q was not refused: %s", verb, out)
+		}
+	}
+	if show(t, guarded, "ActiveState") != "active" {
+		t.Error("it does not run any longer")
+	}
+	before := reloads(t)
+	set(t, NewGuard(new(Bus)), "admin", "user%1") // another process, the same wish
+	if n := reloads(t) - before; n != 0 {
+		t.Errorf("the same again cost %d reloads", n)
+	}
+	set(t, g, "admin")
+	expectGuard(t, g, GuardPending, "admin")
+
+	hold := func(do error) {
+		if do != nil {
+			t.Error(do)
+		}
+	}
+	hold(g.Hold(within(t, patience), guarded))
+	expectGuard(t, g, GuardHeld, "admin")
+	hold(g.Release(within(t, patience), guarded, false))
+	expectGuard(t, g, GuardPending, "admin")
+	hold(g.Release(within(t, patience), guarded, true))
+	expectGuard(t, g, GuardOff)
+	set(t, g, "admin") // still pending, and released by force
+	expectGuard(t, g, GuardOff)
+	set(t, g)
+	expectGuard(t, g, GuardOff)
+	expectNothingLeft(t)
+
+	hold(g.Hold(within(t, patience), guarded))
+	set(t, g)
+	expectGuard(t, g, GuardHeld)
+	if timer, _ := run(t, "systemctl", "is-active", guardTimer(guarded)); strings.TrimSpace(timer) == "active" {
+		t.Error("a hold by hand has a time limit")
+	}
+	hold(g.Release(within(t, patience), guarded, false))
+	expectGuard(t, g, GuardOff)
+	expectNothingLeft(t)
+}
+
+// The limit needs nothing of ours, and a change that stays pending guards once.
+func TestGuardLimitOnMachine(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	installGuarded(t)
+	g := NewGuard(new(Bus)).WithLimit(3 * time.Second)
+	begun := time.Now()
+	set(t, g, "admin")
+	time.Sleep(time.Second) // the second call must not begin a new term
+	set(t, g, "admin")
+	if !isGuarded(t) {
+		t.Error("not guarded")
+	}
+	waitFor(t, "the limit", func() bool { return show(t, guarded, "RefuseManualStop") == "no" })
+	if took := time.Since(begun); took < 2900*time.Millisecond || took > 6*time.Second {
+		t.Errorf("a limit of 3 s lifted after %v", took)
+	}
+	expectGuard(t, g, GuardOff)
+	before := reloads(t)
+	set(t, g, "admin")
+	expectGuard(t, g, GuardOff)
+	if n := reloads(t) - before; n != 0 {
+		t.Errorf("past the limit, the same change cost %d reloads", n)
+	}
+	set(t, g, "admin", "other")
+	expectGuard(t, g, GuardPending, "other")
+	set(t, g)
+	expectNothingLeft(t)
+}
+
+func TestGuardTogglesOnMachine(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	installGuarded(t)
+	g := NewBrokerGuard(new(Bus))
+	before := reloads(t)
+	for range 50 {
+		set(t, g, "admin")
+		set(t, g)
+	}
+	set(t, g, "admin")
+	expectGuard(t, g, GuardPending, "admin")
+	set(t, g)
+	waitFor(t, "the guard to lift", func() bool { return !exists(guardedFolder) })
+	if n := reloads(t) - before; n > 2 {
+		t.Errorf("51 toggles cost %d reloads", n)
+	}
+	expectNothingLeft(t)
+
+	set(t, g, "admin")
+	set(t, g)
+	if err := g.Close(within(t, patience)); err != nil {
+		t.Error(err)
+	}
+	expectNothingLeft(t)
+}
+
+// Many processes at once: each wish is whole, and the last one holds.
+func TestGuardConcurrencyOnMachine(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	installGuarded(t)
+	var work sync.WaitGroup
+	for range 3 {
+		work.Go(func() {
+			g := NewGuard(new(Bus))
+			for range 2 {
+				set(t, g, "admin")
+				set(t, g)
+			}
+		})
+	}
+	work.Wait()
+	expectNothingLeft(t)
+}
+
+// A crash between any two steps is repaired by the next call.
+func TestGuardRepairsOnMachine(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	installGuarded(t)
+	g := NewGuard(new(Bus))
+	set(t, g, "admin")
+	conf := filepath.Join(guardedFolder, guardConf)
+	text, err := os.ReadFile(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Lifted in the folder, but systemd was not told.
+	must(t, "mv", conf, filepath.Join(guardedFolder, guardOff))
+	if !isGuarded(t) {
+		t.Error("systemd reads drop-ins without a reload")
+	}
+	set(t, g)
+	expectGuard(t, g, GuardOff)
+	expectNothingLeft(t)
+	// Written, but systemd was not told, and no timer runs.
+	write(t, conf, string(text))
+	set(t, g, "admin")
+	expectGuard(t, g, GuardPending, "admin")
+	if state := show(t, guardTimer(guarded), "ActiveState"); state != "active" {
+		t.Errorf("the timer is %s", state)
+	}
+	set(t, g)
+	expectNothingLeft(t)
+}
+
+func TestGuardWithoutBusOnMachine(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	installGuarded(t)
+	must(t, "systemctl", "kill", "-s", "STOP", "dbus.service")
+	g := NewGuard(new(Bus))
+	set(t, g, "admin")
+	expectGuard(t, g, GuardPending, "admin")
+	set(t, g)
+	expectNothingLeft(t)
+	must(t, "systemctl", "kill", "-s", "CONT", "dbus.service")
+}
+
+func TestInhibitorOnMachine(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	installGuarded(t)
+	g := NewBrokerGuard(new(Bus))
+	set(t, g, "admin")
+	list := must(t, "systemd-inhibit", "--list", "--no-pager", "--no-legend")
+	if !strings.Contains(list, "shadowsync") || !strings.Contains(list, "delay") {
+		t.Errorf("inhibitors:\n%s", list)
+	}
+	set(t, g)
+	if list := must(t, "systemd-inhibit", "--list", "--no-pager", "--no-legend"); strings.Contains(list, "shadowsync") {
+		t.Errorf("inhibitors after it was settled:\n%s", list)
+	}
+	if err := g.Close(within(t, patience)); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,150 @@
+package systemd
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func account(name string, left time.Duration) pendingAccount {
+	return pendingAccount{name, uptime() + deadline(left)}
+}
+
+func TestGuardText(t *testing.T) {
+	tests := []struct {
+		name  string
+		state guardState
+		want  string // the description line
+	}{
+		{"one account", guardState{description: "Conductor", pending: []pendingAccount{account("admin", time.Hour)}},
+			"Description=Conductor (restart held by shadowsync: admin; run shadowsync status)"},
+		{"by hand", guardState{held: true, description: "Conductor"},
+			"Description=Conductor (restart held by shadowsync: by hand; run shadowsync status)"},
+		{"both", guardState{held: true, description: "Conductor", pending: []pendingAccount{account("a", time.Hour), account("b", time.Hour)}},
+			"Description=Conductor (restart held by shadowsync: by hand, a, b; run shadowsync status)"},
+		{"past its time", guardState{held: true, description: "C", pending: []pendingAccount{account("a", -time.Second)}},
+			"Description=C (restart held by shadowsync: by hand; run shadowsync status)"},
+		{"foreign text", guardState{description: "50 % of\x1b[31m\n[Service]", pending: []pendingAccount{account("x\nExecStart=/bin/sh %n", time.Hour)}},
+			`Description=50 %% of\x1b[31m\n[Service] (restart held by shadowsync: x\nExecStart=/bin/sh %%n; run shadowsync status)`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			text := string(test.state.text())
+			_, unit, _ := strings.Cut(text, "[Unit]\n")
+			if unit != test.want+"\nRefuseManualStop=yes\n" {
+				t.Errorf("what systemd reads:\n%s", unit)
+			}
+			for line := range strings.Lines(strings.TrimSuffix(text, "[Unit]\n"+unit)) {
+				if !strings.HasPrefix(line, "# ") {
+					t.Errorf("not a comment: %q", line)
+				}
+			}
+			if back := parseGuard([]byte(text)); !reflect.DeepEqual(back, test.state) {
+				t.Errorf("read back: %+v, want %+v", back, test.state)
+			}
+		})
+	}
+}
+
+func TestGuardTextIsClipped(t *testing.T) {
+	state := guardState{description: "Conductor"}
+	for range 10000 {
+		state.pending = append(state.pending, account("somebody", time.Hour))
+	}
+	if text := state.heldDescription(); len(text) > 200 || !strings.HasSuffix(text, "…; run shadowsync status)") {
+		t.Errorf("%d bytes: %q", len(text), text)
+	}
+}
+
+func TestPlainDescription(t *testing.T) {
+	state := guardState{held: true, description: "A (b) service"}
+	if got := plainDescription(state.heldDescription()); got != "A (b) service" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestParseGuardSkipsWhatItDoesNotKnow(t *testing.T) {
+	for _, text := range []string{"", "# pending", "# pending x \"a\"", "# pending 1 a", "# description x", "# held by"} {
+		if s := parseGuard([]byte(text)); !s.empty() || s.description != "" {
+			t.Errorf("%q gave %+v", text, s)
+		}
+	}
+}
+
+// A change that stays pending gets no second term; one that was settled and comes again does.
+func TestDeadlinesStay(t *testing.T) {
+	s := guardState{}.with([]string{"b", "a", "a"}, time.Minute)
+	if names := s.names(); !reflect.DeepEqual(names, []string{"a", "b"}) {
+		t.Fatalf("accounts %q", names)
+	}
+	first := s.pending[0].until
+	s = s.with([]string{"a", "c"}, time.Hour)
+	if s.pending[0].until != first || s.pending[1].until <= first {
+		t.Errorf("a: %v, then %+v", first, s.pending)
+	}
+	s = s.with(nil, time.Hour).with([]string{"a"}, time.Hour)
+	if s.pending[0].until <= first {
+		t.Errorf("a new change has the old one's deadline")
+	}
+	s.pending[0].until = 0
+	if again := s.with([]string{"a"}, time.Hour); again.on() {
+		t.Errorf("past its time a pending change guards again: %+v", again)
+	}
+}
+
+func files(t *testing.T, folder guardFolder) []string {
+	t.Helper()
+	entries, err := os.ReadDir(string(folder))
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	names := []string{}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func TestGuardFolder(t *testing.T) {
+	folder := guardFolder(filepath.Join(t.TempDir(), "128T.service.d"))
+	step := func(what string, state guardState, reload bool, want ...string) {
+		t.Helper()
+		got, err := folder.write(state)
+		if err != nil || got != reload {
+			t.Errorf("%s: reload %v, %v; want %v", what, got, err, reload)
+		}
+		if left := files(t, folder); !reflect.DeepEqual(left, append([]string{}, want...)) {
+			t.Errorf("%s: files %q, want %q", what, left, want)
+		}
+	}
+	pending := guardState{description: "d", pending: []pendingAccount{account("a", time.Hour)}}
+	over := guardState{description: "d", pending: []pendingAccount{{"a", 1}}}
+
+	step("nothing", guardState{}, false)
+	step("on", pending, true, guardConf)
+	step("the same", pending, false, guardConf)
+	step("past its limit", over, true, guardLifted)
+	step("still", over, false, guardLifted)
+	step("held by hand", guardState{held: true, description: "d", pending: over.pending}, true, guardConf)
+	step("released", over, true, guardLifted)
+	step("settled", guardState{}, true, guardOff)
+	step("cut short", guardState{}, true, guardOff)
+	folder.clean()
+	if exists(string(folder)) {
+		t.Error("the folder is still there")
+	}
+	step("on again", pending, true, guardConf)
+	info, err := os.Stat(string(folder))
+	if err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("mode of the folder: %v, %v", info.Mode(), err)
+	}
+	write(t, filepath.Join(string(folder), "10-other.conf"), "")
+	step("off", guardState{}, true, "10-other.conf", guardOff)
+	folder.clean()
+	if left := files(t, folder); !reflect.DeepEqual(left, []string{"10-other.conf"}) {
+		t.Errorf("with somebody else's drop-in, left: %q", left)
+	}
+}

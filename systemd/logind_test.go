@@ -1,0 +1,129 @@
+package systemd
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+const adminUID = 2001
+
+// logIn opens a real session, by a unit that passes PAM as login(1) does.
+func logIn(t *testing.T, user, name, script string, settings ...string) (session string) {
+	t.Helper()
+	args := []string{"systemd-run", "--quiet", "--unit=" + name, "-p", "User=" + user, "-p", "PAMName=login"}
+	for _, s := range settings {
+		args = append(args, "-p", s)
+	}
+	must(t, append(args, "sh", "-c", script)...)
+	waitFor(t, "the session of "+name, func() bool {
+		pid, _ := strconv.Atoi(show(t, name, "MainPID"))
+		id, err := Logind{}.SessionOf(within(t, patience), pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		session = id
+		return id != ""
+	})
+	return session
+}
+
+func ids(sessions []shadowsync.Session) []string {
+	list := []string{}
+	for _, s := range sessions {
+		list = append(list, s.ID)
+	}
+	slices.Sort(list)
+	return list
+}
+
+func expectLogins(t *testing.T, uid int, want ...string) {
+	t.Helper()
+	sessions, err := Logind{}.List(within(t, patience), uid)
+	slices.Sort(want)
+	if err != nil || !slices.Equal(ids(sessions), append([]string{}, want...)) {
+		t.Errorf("logins of %d: %q, %v; want %q", uid, ids(sessions), err, want)
+	}
+}
+
+func TestLogindOnMachine(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	must(t, "useradd", "-m", "--uid", fmt.Sprint(adminUID), "admin")
+	must(t, "useradd", "-m", "operator")
+	admin := shadowsync.Account{Name: "admin", UID: adminUID}
+	begun := time.Now().Add(-time.Second)
+	const idle, stubborn = "sleep 1000", "trap '' TERM HUP; while :; do sleep 0.1; done"
+
+	first := logIn(t, "admin", "first", idle)
+	second := logIn(t, "admin", "second", stubborn)
+	keep := logIn(t, "admin", "keep", idle)
+	cron := logIn(t, "admin", "cron", idle, "Environment=XDG_SESSION_CLASS=background")
+	other := logIn(t, "operator", "other", idle)
+	root := logIn(t, "root", "root", idle)
+	must(t, "systemd-run", "--quiet", "--unit=service", "-p", "User=admin", "sleep", "1000")
+
+	expectLogins(t, adminUID, first, second, keep)
+	sessions, _ := Logind{}.List(within(t, patience), adminUID)
+	if s := sessions[0]; s.ID != first || s.Kind != "login" || s.Since.Before(begun) || s.Since.After(time.Now()) {
+		t.Errorf("the first login is told as %+v", s)
+	}
+	if id, err := (Logind{}).SessionOf(within(t, patience), 1); id != "" || err != nil {
+		t.Errorf("the session of process 1: %q, %v", id, err)
+	}
+
+	start := time.Now()
+	ended, survivors, err := Logind{}.End(within(t, patience), admin, keep)
+	if err != nil || len(survivors) > 0 || !slices.Equal(ids(ended), slices.Sorted(slices.Values([]string{first, second}))) {
+		t.Errorf("ended %q, survived %q, %v", ids(ended), ids(survivors), err)
+	}
+	if took := time.Since(start); took > 3*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	expectLogins(t, adminUID, keep)
+	for unit, runs := range map[string]bool{"first": false, "second": false, "keep": true, "cron": true, "other": true, "root": true, "service": true} {
+		state, _ := run(t, "systemctl", "is-active", unit)
+		if alive := strings.TrimSpace(state) == "active"; alive != runs {
+			t.Errorf("%s runs: %v (sessions: cron %s, other %s)", unit, alive, cron, other)
+		}
+	}
+	if ended, survivors, err := (Logind{}).End(within(t, patience), shadowsync.Account{Name: "root"}, ""); len(ended)+len(survivors) > 0 || err != nil {
+		t.Errorf("root's: ended %q, survived %q, %v", ids(ended), ids(survivors), err)
+	}
+	expectLogins(t, 0, root)
+	if ended, survivors, err := (Logind{}).End(within(t, patience), admin, ""); len(ended) != 1 || len(survivors) > 0 || err != nil {
+		t.Errorf("the last one: ended %q, survived %q, %v", ids(ended), ids(survivors), err)
+	}
+	if ended, survivors, err := (Logind{}).End(within(t, patience), admin, ""); len(ended)+len(survivors) > 0 || err != nil {
+		t.Errorf("with none left: ended %q, survived %q, %v", ids(ended), ids(survivors), err)
+	}
+}
+
+// What will not go is named. A frozen session takes no signal.
+func TestSurvivorOnMachine(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	must(t, "useradd", "-m", "--uid", fmt.Sprint(adminUID), "admin")
+	frozen := logIn(t, "admin", "frozen", "sleep 1000")
+	if out, code := run(t, "systemctl", "freeze", "session-"+frozen+".scope"); code != 0 {
+		t.Skipf("no freezer here: %s", out)
+	}
+	start := time.Now()
+	ended, survivors, err := Logind{}.End(within(t, patience), shadowsync.Account{Name: "admin", UID: adminUID}, "")
+	if len(ended) > 0 || !slices.Equal(ids(survivors), []string{frozen}) {
+		t.Logf("ended %q, survived %q, %v", ids(ended), ids(survivors), err)
+	}
+	if took := time.Since(start); took > 4*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if len(ended)+len(survivors) != 1 {
+		t.Errorf("ended %q, survived %q, %v", ids(ended), ids(survivors), err)
+	}
+}
