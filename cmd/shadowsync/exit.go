@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shadowsync/shadowsync/internal/crypt"
+	"github.com/shadowsync/shadowsync/internal/setup"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -35,7 +36,7 @@ var exits = []struct {
 	{0, "done", nil},
 	{1, "failed", nil},
 	{130, "interrupted", []error{errInterrupted, context.Canceled}},
-	{2, "wrong usage", []error{errUsage}},
+	{2, "wrong usage", []error{errUsage, setup.ErrIncomplete}},
 	{4, "conflict: a person must decide", []error{errConflict}},
 	{3, "not in sync, or done on the OS side and pending on the store's", []error{errNotInSync}},
 	{5, "no such account or application", []error{shadowsync.ErrNoAccount, errNoApplication}},

@@ -7,7 +7,9 @@ import (
 	"strings"
 
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/hook"
 	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/internal/setup"
 	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -29,8 +31,18 @@ var hints = []func(err error, command string) string{
 	as(func(*state.ChainError, string) string {
 		return "compare with the journal: journalctl SYSLOG_IDENTIFIER=shadowsync"
 	}),
+	as(func(*setup.FirstDifferenceError, string) string {
+		return "shadowsync setup --first os (or --first store)"
+	}),
+	as(func(e *setup.ContradictionError, _ string) string {
+		return "edit " + e.Path + ", then: shadowsync setup"
+	}),
+	as(func(*setup.WaitingError, string) string { return "shadowsync sync (or: shadowsync remove --force)" }),
+	as(func(*setup.PAMError, string) string { return "shadowsync doctor" }),
+	as(func(e *hook.NotSettledError, _ string) string { return notSettledHint(e) }),
 	as(func(*pendingError, string) string { return "shadowsync status" }),
-	is(config.ErrNotFound, "shadowsync setup --unit UNIT --account NAME"),
+	is(config.ErrNotFound, setupHint),
+	is(setup.ErrIncomplete, setupHint),
 	is(errInterrupted, "shadowsync status"),
 	is(shadowsync.ErrUnavailable, "shadowsync status"),
 	is(shadowsync.ErrMalformed, "shadowsync doctor"),
@@ -64,6 +76,15 @@ func hintFor(err error, command string) string {
 		}
 	}
 	return ""
+}
+
+const setupHint = "shadowsync setup --unit UNIT --account NAME"
+
+func notSettledHint(e *hook.NotSettledError) string {
+	if e.State == shadowsync.Conflict {
+		return conflictHint(&conflictError{accounts: []string{e.Account}})
+	}
+	return "shadowsync sync " + e.Account
 }
 
 func conflictHint(e *conflictError) string {

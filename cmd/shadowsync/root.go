@@ -58,6 +58,7 @@ func newRoot(a *app) *cobra.Command {
 		&cobra.Group{ID: groupUnits, Title: "For systemd:"},
 	)
 	inGroup(root, groupDaily, newStatus(a), newSync(a), newUser(a), newHistory(a), newAudit(a), newGuard(a))
+	inGroup(root, groupWiring, newSetup(a), newDoctor(a), newRemove(a))
 	inGroup(root, groupUnits, newHook(a), newDaemon(a))
 	root.AddCommand(newStoreWorker(), newProofWorker(), newDocs())
 	root.SetVersionTemplate("shadowsync {{.Version}}\n")

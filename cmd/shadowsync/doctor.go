@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shadowsync/shadowsync/internal/doctor"
+)
+
+var (
+	errMountedDoctor = errors.New("it looks at the running system: run it there")
+	errFindings      = errors.New("the wiring has faults")
+)
+
+func newDoctor(a *app) *cobra.Command {
+	var fix bool
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Check the whole wiring, and say what mends each fault",
+		Long: "Checks everything that a changed password passes on its way, down to a real change on\n" +
+			"a scratch PAM stack, and names the command that mends each fault. Looking changes\n" +
+			"nothing; --fix mends what needs no decision. Exits with 1 while a check fails.",
+		Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error { return runDoctor(c.Context(), a, fix) },
+	}
+	c.Flags().BoolVar(&fix, "fix", false, "mend what needs no decision")
+	return c
+}
+
+func runDoctor(ctx context.Context, a *app, fix bool) error {
+	switch {
+	case a.uid != 0:
+		return fmt.Errorf("cannot look at the wiring: %w", notRootError{})
+	case a.mounted():
+		return fmt.Errorf("cannot look at the wiring of %s: %w", a.root, errMountedDoctor)
+	}
+	stop := a.progress("Checking the wiring")
+	result, err := doctor.Run(ctx, doctor.Options{Config: a.config, Fix: fix})
+	stop()
+	if a.json {
+		err = errors.Join(err, a.printJSON(result))
+	} else {
+		err = errors.Join(err, a.sayLines(result.Print))
+	}
+	if err == nil && result.Count(doctor.Fail) > 0 {
+		return told(errFindings)
+	}
+	return err
+}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shadowsync/shadowsync/internal/setup"
+)
+
+type removeOptions struct{ force, purge, dryRun bool }
+
+func newRemove(a *app) *cobra.Command {
+	var o removeOptions
+	c := &cobra.Command{
+		Use:   "remove",
+		Short: "Undo setup: PAM line first, then guards, hooks and daemon",
+		Long: "Takes off what setup wrote, and leaves what somebody changed since, and names it.\n" +
+			"The state stays, with the embedded credential store, unless --purge deletes it.",
+		Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error { return runRemove(c.Context(), a, o) },
+	}
+	f := c.Flags()
+	f.BoolVar(&o.force, "force", false, "also while changes wait for their store: nothing will bring them there then")
+	f.BoolVar(&o.purge, "purge", false, "delete the state too, with the embedded credential store")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be done, and do nothing")
+	return c
+}
+
+func runRemove(ctx context.Context, a *app, o removeOptions) error {
+	if a.uid != 0 {
+		return fmt.Errorf("cannot remove: %w", notRootError{})
+	}
+	stop := a.progress("Removing")
+	result, err := setup.Remove(ctx, setup.RemoveOptions{Root: a.root, Config: a.config, Force: o.force, Purge: o.purge, DryRun: o.dryRun})
+	stop()
+	return errors.Join(a.showSteps(result), err, a.advise(err))
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shadowsync/shadowsync/internal/setup"
+	"github.com/shadowsync/shadowsync/internal/store"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+type setupOptions struct {
+	unit     string
+	accounts []string
+	driver   string   // of the store; empty: the embedded one
+	keys     []string // of the store: KEY=VALUE
+	first    string
+	dryRun   bool
+}
+
+func newSetup(a *app) *cobra.Command {
+	var o setupOptions
+	c := &cobra.Command{
+		Use:   "setup [--unit UNIT --account NAME... [--store DRIVER [KEY=VALUE...]]]",
+		Short: "Wire an application: configuration, first import, hooks, PAM line, daemon",
+		Long: "Writes the configuration (one that is there is kept), takes the accounts over as they\n" +
+			"are, and installs the hooks of the application and the PAM line. Run again it changes\n" +
+			"nothing. Where OS and store differ already, it shows both and wires nothing until\n" +
+			"--first says which side is right. More names and KEY=VALUE pairs of the table\n" +
+			"[application.store] may follow as arguments.",
+		Example: "  shadowsync setup --unit 128T.service --account admin user222\n" +
+			"  shadowsync setup --unit 128T --account admin --store json path=/var/lib/app/users.json users=/user name=name password=password\n" +
+			"  shadowsync setup --first os",
+		RunE: func(c *cobra.Command, given []string) error {
+			if err := o.take(given); err != nil {
+				return usageError(c, err)
+			}
+			return runSetup(c.Context(), a, o)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.unit, "unit", "", "the application's `unit`")
+	f.StringSliceVar(&o.accounts, "account", nil, "an account to manage: its `name`; may be repeated")
+	f.StringVar(&o.driver, "store", "", "the `driver` of its credential store: "+strings.Join(store.Names(), ", "))
+	f.StringVar(&o.first, "first", "", "the `side` that is right where they differ already: os or store")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be done, and do nothing")
+	return c
+}
+
+// take sorts the arguments, which are names and keys of the store, and checks what
+// the flags say.
+func (o *setupOptions) take(given []string) error {
+	for _, word := range given {
+		if strings.Contains(word, "=") {
+			o.keys = append(o.keys, word)
+		} else {
+			o.accounts = append(o.accounts, word)
+		}
+	}
+	switch {
+	case o.first != "" && o.side() == shadowsync.Neither:
+		return fmt.Errorf("--first %s: must be os or store", o.first)
+	case o.driver == "" && len(o.keys) > 0:
+		return errors.New("KEY=VALUE is for a store that --store names")
+	}
+	return nil
+}
+
+func (o *setupOptions) side() shadowsync.Side {
+	return syncOptions{prefer: o.first}.side()
+}
+
+// store is the table [application.store] that the flags stand for.
+func (o *setupOptions) store() map[string]any {
+	if o.driver == "" {
+		return nil
+	}
+	table := map[string]any{"driver": o.driver}
+	for _, pair := range o.keys {
+		key, value, _ := strings.Cut(pair, "=")
+		table[key] = value
+	}
+	return table
+}
+
+func runSetup(ctx context.Context, a *app, o setupOptions) error {
+	if a.uid != 0 {
+		return fmt.Errorf("cannot set up: %w", notRootError{})
+	}
+	stop := a.progress("Setting up")
+	result, err := setup.Run(ctx, setup.Options{
+		Root: a.root, Config: a.config, Unit: o.unit, Accounts: o.accounts, Store: o.store(), First: o.side(), DryRun: o.dryRun,
+	})
+	stop()
+	var apart *setup.FirstDifferenceError
+	if errors.As(err, &apart) {
+		return errors.Join(a.showDifferences(apart), told(mark(err, errConflict)))
+	}
+	return errors.Join(a.showSteps(result), err, a.advise(err))
+}
+
+// showSteps shows what setup and remove did, also when they did not come to their end.
+func (a *app) showSteps(r setup.Result) error {
+	if a.json {
+		return a.printJSON(r)
+	}
+	if len(r.Steps) == 0 && len(r.Notes) == 0 {
+		return nil
+	}
+	return a.sayLines(r.Print)
+}
+
+// sayLines prints what another package writes for people, line by line.
+func (a *app) sayLines(write func(io.Writer) error) error {
+	var text bytes.Buffer
+	if err := write(&text); err != nil {
+		return err
+	}
+	for line := range strings.Lines(text.String()) {
+		a.say("%s", strings.TrimSuffix(line, "\n"))
+	}
+	return nil
+}
+
+// advise prints what has to be done to a PAM stack by hand.
+func (a *app) advise(err error) error {
+	var stack *setup.PAMError
+	if !errors.As(err, &stack) {
+		return nil
+	}
+	return a.sayLines(func(w io.Writer) error {
+		_, err := io.WriteString(w, stack.Advice)
+		return err
+	})
+}
+
+func (a *app) showDifferences(e *setup.FirstDifferenceError) error {
+	if a.json {
+		return a.printJSON(map[string]any{"differences": e.Differences})
+	}
+	rows := [][]string{{"ACCOUNT", "OS", "CHANGED", "STORE", "CHANGED", "REASON"}}
+	for _, d := range e.Differences {
+		rows = append(rows, []string{d.Account, d.OS.Format, d.OS.LastChange, d.Store.Format, d.Store.LastChange, d.Reason})
+	}
+	a.say("OS and credential store differ, and nothing tells which is right. Nothing is wired.")
+	return a.table("  ", rows)
+}
