@@ -60,10 +60,13 @@ func Run(ctx context.Context, e *engine.Engine, kind Kind, unit string) error {
 		}
 	}
 	report, err := e.Reconcile(ctx, a.Name, req)
-	if err == nil && kind == PreStart {
-		err = engine.WriteManaged(e.Root(), e.Config)
+	if kind != PreStart {
+		return err
 	}
-	if kind == PreStart && a.Start == config.StartRefuse {
+	// Not before the reconcile, which looks at what was done while the application was
+	// down; and not only after the start, for most write the OS before they are ready.
+	err = errors.Join(err, settle(ctx, e, a), engine.WriteManaged(e.Root(), e.Config))
+	if a.Start == config.StartRefuse {
 		err = errors.Join(err, refuse(a, report))
 	}
 	return err

@@ -97,9 +97,10 @@ func terminalOfLink(target string) string {
 }
 
 // parseCgroup gives the path of a process in systemd's hierarchy: that of the line "name=systemd" where there
-// is one (cgroup v1, and v1 beside v2), else the only one of v2. See cgroups(7).
+// is one (cgroup v1, and v1 beside v2), else the only one of v2. See cgroups(7). In a container the host may have a
+// hierarchy of that name which the container's systemd does not use: it puts nobody into a unit.
 func parseCgroup(text string) string {
-	unified := ""
+	named, unified := "", ""
 	for line := range strings.Lines(text) {
 		parts := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
 		if len(parts) != 3 {
@@ -108,12 +109,15 @@ func parseCgroup(text string) string {
 		path := strings.TrimSuffix(parts[2], " (deleted)")
 		switch {
 		case parts[1] == "name=systemd":
-			return path
+			named = path
 		case parts[0] == "0" && parts[1] == "":
 			unified = path
 		}
 	}
-	return unified
+	if unit, _ := unitOf(named); unit == "" && unified != "" {
+		return unified
+	}
+	return named
 }
 
 // unitSuffixes are the kinds of units that have processes.

@@ -83,6 +83,8 @@ func TestParseCgroup(t *testing.T) {
 		{"v2", "0::/system.slice/128T.service\n", "/system.slice/128T.service"},
 		{"hybrid", "12:pids:/x\n1:name=systemd:/system.slice/a.service\n0::/\n", "/system.slice/a.service"},
 		{"hybrid, other order", "0::/other\n1:name=systemd:/system.slice/a.service\n", "/system.slice/a.service"},
+		{"a container's v2 under the host's v1", "9:name=systemd:/\n8:pids:/\n0::/system.slice/128T.service\n", "/system.slice/128T.service"},
+		{"outside the container", "9:name=systemd:/../..\n0::/commands\n", "/commands"},
 		{"v1 without systemd", "4:memory:/docker/1\n", ""},
 		{"deleted", "0::/system.slice/a.service (deleted)\n", "/system.slice/a.service"},
 		{"colon in the path", "0::/system.slice/a:b.service\n", "/system.slice/a:b.service"},
