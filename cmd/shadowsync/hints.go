@@ -95,6 +95,9 @@ func conflictHint(e *conflictError) string {
 	if len(e.accounts) > 5 {
 		names = "NAME"
 	}
+	if e.malformed {
+		return "mend the store, then: shadowsync sync " + names
+	}
 	return fmt.Sprintf("shadowsync sync %s --prefer os (or --prefer store)", names)
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/config"
@@ -54,8 +55,9 @@ type accountStatus struct {
 	PendingSince *time.Time             `json:"pending_since"`
 	LastChange   *shadowsync.Origin     `json:"last_change"`
 
-	verdict shadowsync.Verdict
-	goneOS  bool
+	verdict   shadowsync.Verdict
+	goneOS    bool
+	malformed bool // so is the store
 }
 
 // urgency orders the states for somebody in a hurry.
@@ -74,6 +76,8 @@ func (s accountStatus) next() []string {
 		return []string{"mend the store; the change is persisted by itself, or at once by", "shadowsync sync " + s.Name}
 	case s.State == shadowsync.NeedsLogin, s.verdict == shadowsync.VerdictRefused:
 		return []string{"shadowsync user set password " + s.Name}
+	case s.State == shadowsync.Conflict && s.malformed:
+		return []string{"mend the store, then:", "shadowsync sync " + s.Name}
 	case s.State == shadowsync.Conflict:
 		return []string{
 			"shadowsync sync " + s.Name + " --prefer os     the OS's password holds",
@@ -134,7 +138,9 @@ func (a *app) inspectOne(ctx context.Context, e *engine.Engine, application conf
 	}
 	for _, name := range names {
 		outcome, _ := report.For(name)
-		s.Accounts = append(s.Accounts, accountOf(outcome, memory.Accounts[name]))
+		account := accountOf(outcome, memory.Accounts[name])
+		account.malformed = s.Store.State == storeMalformed
+		s.Accounts = append(s.Accounts, account)
 	}
 	return a.outside(ctx, e.Config, application, s), nil
 }
@@ -142,7 +148,7 @@ func (a *app) inspectOne(ctx context.Context, e *engine.Engine, application conf
 func storeOf(application config.Application, fault *shadowsync.StoreFault) storeStatus {
 	s := storeStatus{Driver: application.Driver(), State: storeOK}
 	if fault != nil {
-		s.State, s.Reason = storeUnavailable, fault.Reason
+		s.State, s.Reason = storeUnavailable, strings.TrimPrefix(fault.Reason, "store: ")
 		if fault.Malformed {
 			s.State = storeMalformed
 		}

@@ -181,6 +181,26 @@ func TestPendingAndDrained(t *testing.T) {
 	s.must(0, "status", "--check")
 }
 
+// TestMalformed: while the store cannot be read no side can be preferred.
+func TestMalformed(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	whole := s.read("/srv/appliance/users.json")
+	s.write("/srv/appliance/users.json", 0o600, "{")
+	r := s.must(4, "user", "set", "password", "admin", "secret")
+	if !strings.Contains(r.err, "hint: mend the store, then: shadowsync sync admin\n") {
+		t.Errorf("it says:\n%s", r.err)
+	}
+	if r := s.must(0, "status"); strings.Contains(r.out, "--prefer") || !strings.Contains(r.out, "store: malformed: line") {
+		t.Errorf("it says:\n%s", r.out)
+	}
+	s.write("/srv/appliance/users.json", 0o600, whole)
+	s.must(0, "sync", "admin")
+	if !opens(t, s.storePassword("admin"), "secret") {
+		t.Error("the change was not drained")
+	}
+}
+
 // TestConflict: one account is settled by hand, the other stays as it is.
 func TestConflict(t *testing.T) {
 	s := newSystem(t)

@@ -148,7 +148,8 @@ func (a *app) set(ctx context.Context, e *engine.Engine, application config.Appl
 	if err := a.showSet(application, outcome, guarded, done); err != nil {
 		return err
 	}
-	return errors.Join(outcomeError([]shadowsync.Outcome{outcome}), a.endSessions(ctx, e, application))
+	report.Outcomes = []shadowsync.Outcome{outcome}
+	return errors.Join(outcomeError(report), a.endSessions(ctx, e, application))
 }
 
 func (a *app) showSet(application config.Application, o shadowsync.Outcome, guarded bool, done string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -80,18 +81,18 @@ func runSync(ctx context.Context, a *app, o syncOptions) error {
 		}
 		result := syncResult{DryRun: o.dryRun}
 		var errs []error
-		var all []shadowsync.Outcome
 		for _, part := range parts {
-			outcomes, err := a.syncOne(ctx, e, part, o)
-			errs = append(errs, err) // one application's fault does not hide another's result
-			all = append(all, outcomes...)
-			result.add(part, outcomes)
+			report, err := a.syncOne(ctx, e, part, o)
+			report.Outcomes = part.of(report)
+			// One application's fault does not hide another's result.
+			errs = append(errs, err, outcomeError(report))
+			result.add(part, report.Outcomes)
 		}
-		return errors.Join(append(errs, a.showSync(result), outcomeError(all))...)
+		return errors.Join(append(errs, a.showSync(result))...)
 	})
 }
 
-func (a *app) syncOne(ctx context.Context, e *engine.Engine, s selection, o syncOptions) ([]shadowsync.Outcome, error) {
+func (a *app) syncOne(ctx context.Context, e *engine.Engine, s selection, o syncOptions) (shadowsync.Report, error) {
 	req := shadowsync.Request{Origin: noticed(), DryRun: o.dryRun, Force: true}
 	req.Evidence.Prefer = o.side()
 	if !s.all {
@@ -99,24 +100,27 @@ func (a *app) syncOne(ctx context.Context, e *engine.Engine, s selection, o sync
 	}
 	if req.Evidence.Prefer != shadowsync.Neither && !o.dryRun {
 		if err := recordPreference(ctx, e, s, o); err != nil {
-			return nil, err
+			return shadowsync.Report{}, err
 		}
 	}
 	stop := a.progress("Reconciling " + s.application.Name)
 	report, err := e.Reconcile(ctx, s.application.Name, req)
 	stop()
-	if err != nil {
-		return nil, err
+	if err != nil || o.dryRun {
+		return report, err
 	}
-	outcomes := make([]shadowsync.Outcome, 0, len(s.accounts))
-	for _, name := range s.accounts {
-		outcome, _ := report.For(name)
-		outcomes = append(outcomes, outcome)
+	return report, a.endSessions(ctx, e, s.application)
+}
+
+// of are a report's outcomes for the selected accounts; none if there is no report.
+func (s selection) of(report shadowsync.Report) []shadowsync.Outcome {
+	var outcomes []shadowsync.Outcome
+	for _, o := range report.Outcomes {
+		if s.all || slices.Contains(s.accounts, o.Account) {
+			outcomes = append(outcomes, o)
+		}
 	}
-	if o.dryRun {
-		return outcomes, nil
-	}
-	return outcomes, a.endSessions(ctx, e, s.application)
+	return outcomes
 }
 
 // recordPreference puts on record who decided, for the change itself may have
@@ -136,23 +140,25 @@ func recordPreference(ctx context.Context, e *engine.Engine, s selection, o sync
 	return nil
 }
 
-// outcomeError is what the outcomes mean for the exit status. They are shown
-// already.
-func outcomeError(outcomes []shadowsync.Outcome) error {
+// outcomeError is what a report's outcomes mean for the exit status. They are
+// shown already.
+func outcomeError(report shadowsync.Report) error {
 	var conflicts, waiting []string
 	refused := true
-	for _, o := range outcomes {
-		switch {
-		case o.State == shadowsync.Conflict:
+	for _, o := range report.Outcomes {
+		switch o.State {
+		case shadowsync.InSync:
+		case shadowsync.Conflict:
 			conflicts = append(conflicts, o.Account)
 			refused = refused && o.Verdict == shadowsync.VerdictRefused
-		case o.State != shadowsync.InSync:
+		default:
 			waiting = append(waiting, o.Account)
 		}
 	}
 	switch {
 	case len(conflicts) > 0:
-		return told(&conflictError{accounts: conflicts, refused: refused})
+		malformed := report.Fault != nil && report.Fault.Malformed
+		return told(&conflictError{accounts: conflicts, refused: refused, malformed: malformed})
 	case len(waiting) > 0:
 		return told(&pendingError{waiting})
 	}
