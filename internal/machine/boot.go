@@ -106,6 +106,8 @@ func (m *Machine) startNspawn() (*exec.Cmd, error) {
 }
 
 // follow reads the reports: first process 1's id, later, from the machine's own systemd, that it is up.
+// It reads on until the end of this life: systemd 257 reports the progress of a
+// shutdown too, and systemd-nspawn waits in sendmsg(2) for a reader while the queue is full.
 func (b *boot) follow(news *net.UnixConn) {
 	packet := make([]byte, 4096)
 	for {
@@ -118,9 +120,8 @@ func (b *boot) follow(news *net.UnixConn) {
 			case name == "X_NSPAWN_LEADER_PID":
 				b.leader, _ = strconv.Atoi(value)
 				close(b.born)
-			case name == "READY" && value == "1":
+			case name == "READY" && value == "1" && !isClosed(b.ready): // said after each daemon-reload too
 				close(b.ready)
-				return
 			}
 		}
 	}

@@ -123,6 +123,15 @@ func TestDiskSurvivesRebootAndPowerLoss(t *testing.T) {
 }
 
 // A reboot that somebody in the machine asks for is one like any other.
+// Process 1 reports every reload, and the progress of a shutdown; nobody may have to wait for us to read that.
+func TestRebootAfterManyReports(t *testing.T) {
+	t.Parallel()
+	eachRelease(t, func(t *testing.T, m *machine.T) {
+		m.MustShell("for i in $(seq 15); do systemctl daemon-reload; done")
+		m.Reboot()
+	})
+}
+
 func TestRebootFromInside(t *testing.T) {
 	t.Parallel()
 	m := machine.Boot(t, machine.Trixie)
