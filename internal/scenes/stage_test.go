@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/crypt"
+	"github.com/shadowsync/shadowsync/internal/crypt/format"
 	"github.com/shadowsync/shadowsync/internal/machine"
 )
 
@@ -55,10 +57,14 @@ func (s *stage) passwd(account, password string) string {
 	return r.Stdout + r.Stderr
 }
 
-// hashed makes the hash of a password as openssl(1) would, in sha512crypt.
+// hashed makes a sha512crypt hash of a password, for what is set past PAM.
 func (s *stage) hashed(password string) string {
 	s.t.Helper()
-	return strings.TrimSpace(s.Input(password + "\n").MustShell("python3 -c 'import crypt,sys; print(crypt.crypt(sys.stdin.readline().strip(), crypt.mksalt(crypt.METHOD_SHA512)))' 2>/dev/null || openssl passwd -6 -stdin"))
+	hash, err := crypt.Generate(format.SHA512, []byte(password))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return hash
 }
 
 // restart restarts the appliance and waits until it has rewritten the OS.
