@@ -1,0 +1,127 @@
+package scenes
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/crypt"
+	"github.com/shadowsync/shadowsync/internal/crypt/format"
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+// changer is a program that sets a password of an account.
+type changer struct {
+	name string
+	call func(account, password string) machine.Command
+}
+
+var changers = []changer{
+	{"passwd", func(account, password string) machine.Command {
+		return machine.Command{Args: []string{"passwd", account}, Input: password + "\n" + password + "\n"}
+	}},
+	{"usermod -p", func(account, password string) machine.Command {
+		hash, _ := crypt.Generate(format.SHA512, []byte(password)) // an empty one shows in the end
+		return machine.Command{Args: []string{"usermod", "-p", hash, account}}
+	}},
+	{"user set password", func(account, password string) machine.Command {
+		return machine.Command{Args: []string{"shadowsync", "user", "set", "password", account, "--stdin"}, Input: password + "\n"}
+	}},
+	{"chpasswd", func(account, password string) machine.Command {
+		return machine.Command{Args: []string{"chpasswd"}, Input: account + ":" + password + "\n"}
+	}},
+}
+
+// crowd is what many people do at once, each with accounts of their own.
+type crowd struct {
+	s  *stage
+	mu sync.Mutex
+	// acknowledged is the last password of each account that a program took.
+	acknowledged map[string]string
+	refused      map[string]int // by program, and tried again
+	failures     []string
+}
+
+// TestConcurrentChanges: 200 changes of 50 accounts by four programs at once.
+func TestConcurrentChanges(t *testing.T) {
+	const people, rounds = 10, 4
+	var accounts []string
+	for i := range 50 {
+		accounts = append(accounts, fmt.Sprintf("user%02d", i))
+	}
+	list := `"` + strings.Join(accounts, `", "`) + `"`
+	s := set(t, machine.Bookworm, machine.Appliance{Accounts: accounts}, `"admin", "user222"`, list)
+	others := s.unmanaged(accounts)
+	c := &crowd{s: s, acknowledged: map[string]string{}, refused: map[string]int{}}
+	began := time.Now()
+	var wg sync.WaitGroup
+	for person := range people {
+		wg.Go(func() {
+			for round := range rounds {
+				for i := person; i < len(accounts); i += people {
+					c.change(changers[(i/people+round)%len(changers)], accounts[i], fmt.Sprintf("Crowd-%d-%d-velvet", i, round))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("%d changes in %v, tried again: %v", len(accounts)*rounds, time.Since(began), c.refused)
+	for _, failure := range c.failures {
+		t.Error(failure)
+	}
+	s.eventually("all is in sync", 20*time.Second, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
+	for _, account := range accounts {
+		if !s.holds(account, c.acknowledged[account]) {
+			t.Errorf("%s: the last acknowledged password is lost (OS %.12q, store %.12q)", account, s.ShadowHash(account), s.StoreHash(account))
+		}
+	}
+	if s.unmanaged(accounts) != others {
+		t.Error("lines of other accounts changed")
+	}
+	if r := s.Run("shadowsync", "audit", "--verify"); r.Code != 0 {
+		t.Errorf("audit --verify: %s", r)
+	}
+}
+
+// change tries until the program takes the password: pam_unix and shadow-utils
+// give up on a lock that others hold.
+func (c *crowd) change(by changer, account, password string) {
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		r, err := c.s.Exec(c.s.t.Context(), by.call(account, password))
+		c.mu.Lock()
+		if err == nil && r.Code == 0 {
+			c.acknowledged[account] = password
+		} else {
+			c.refused[by.name]++
+		}
+		if err != nil || r.Code != 0 && time.Now().After(deadline) {
+			c.failures = append(c.failures, fmt.Sprintf("%s of %s: %v %s", by.name, account, err, r))
+			c.mu.Unlock()
+			return
+		}
+		c.mu.Unlock()
+		if r.Code == 0 {
+			return
+		}
+	}
+}
+
+// unmanaged are the lines of the shadow file that are none of the accounts'.
+func (s *stage) unmanaged(accounts []string) string {
+	s.t.Helper()
+	text := s.ReadFile("/etc/shadow")
+	var others strings.Builder
+	for line := range strings.Lines(text) {
+		name, _, _ := strings.Cut(line, ":")
+		managed := false
+		for _, account := range accounts {
+			managed = managed || account == name
+		}
+		if !managed {
+			others.WriteString(line)
+		}
+	}
+	return others.String()
+}

@@ -1,0 +1,228 @@
+package scenes
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/crypt"
+	"github.com/shadowsync/shadowsync/internal/crypt/format"
+	"github.com/shadowsync/shadowsync/internal/machine"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// faultFile is the environment of the broker and the hooks in a crash scene.
+const faultFile = "/run/fault"
+
+// armed sets a machine whose shadowsync ends itself by SIGKILL at the step of a
+// reconcile that SHADOWSYNC_FAULT names.
+func armed(t *testing.T) *stage {
+	t.Helper()
+	s := set(t, machine.Bookworm, machine.Appliance{}, "[node]", "[settle]\ntime = \"0s\"\n\n[node]")
+	program := filepath.Join(t.TempDir(), "shadowsync")
+	build := exec.Command("go", "build", "-trimpath", "-tags", "faultpoints", "-o", program, "../../cmd/shadowsync")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("cannot build with fault points: %v\n%s", err, out)
+	}
+	s.CopyIn(program, "/usr/sbin/shadowsync.new", 0o755)
+	for _, unit := range []string{"shadowsync.service", "shadowsync-start@.service"} {
+		s.WriteFile("/run/systemd/system/"+unit+".d/50-fault.conf", "[Service]\nEnvironmentFile=-"+faultFile+"\n", 0o644)
+	}
+	s.MustShell("mv /usr/sbin/shadowsync.new /usr/sbin/shadowsync && systemctl daemon-reload && systemctl restart shadowsync.service")
+	return s
+}
+
+// arm starts the broker with a fault point and returns its invocation.
+func (s *stage) arm(step shadowsync.Step) string {
+	s.t.Helper()
+	s.WriteFile(faultFile, "SHADOWSYNC_FAULT="+string(step)+"\n", 0o600)
+	s.Must("systemctl", "restart", "shadowsync.service")
+	return s.brokerPID()
+}
+
+func (s *stage) disarm() {
+	s.t.Helper()
+	s.MustShell("rm -f " + faultFile + " && systemctl restart shadowsync.service")
+}
+
+func (s *stage) brokerPID() string {
+	s.t.Helper()
+	return strings.TrimSpace(s.Must("systemctl", "show", "--property=MainPID", "--value", "shadowsync.service"))
+}
+
+// bystanders are the lines of the shadow file that are not the account's.
+func (s *stage) bystanders(account string) string {
+	s.t.Helper()
+	var others []string
+	for line := range strings.Lines(s.ReadFile("/etc/shadow")) {
+		if strings.Count(line, ":") != 8 || !strings.HasSuffix(line, "\n") {
+			s.t.Errorf("a torn line in the shadow file: %.30q", line)
+		}
+		if !strings.HasPrefix(line, account+":") {
+			others = append(others, line)
+		}
+	}
+	return strings.Join(others, "")
+}
+
+// sha512crypt makes a hash as an application that knows no yescrypt would.
+func sha512crypt(t *testing.T, password string) string {
+	t.Helper()
+	hash, err := crypt.Generate(format.SHA512, []byte(password))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hash
+}
+
+// holds tells whether the password is the account's on both sides.
+func (s *stage) holds(account, password string) bool {
+	s.t.Helper()
+	os, store := s.ShadowHash(account), s.StoreHash(account)
+	ok, err := crypt.Verify(os, []byte(password))
+	return err == nil && ok && os == store
+}
+
+// deed is a change in the life of which a program of ours dies.
+type deed struct {
+	name string
+	// do makes the change and tells whether it was acknowledged.
+	do func(s *stage, step shadowsync.Step, password string) bool
+	// tool: the program that dies is the one that do runs, not the broker.
+	tool bool
+	// skips are the steps that this kind of change does not have.
+	skips []shadowsync.Step
+}
+
+var deeds = []deed{
+	{
+		name: "passwd by root, the daemon dies",
+		do: func(s *stage, _ shadowsync.Step, password string) bool {
+			s.passwd("admin", password)
+			return true
+		},
+		skips: []shadowsync.Step{shadowsync.StepOSWritten},
+	},
+	{
+		name: "user set password, the tool dies",
+		tool: true,
+		do: func(s *stage, step shadowsync.Step, password string) bool {
+			// A running broker would take steps off the tool's hands.
+			s.MustShell("systemctl stop shadowsync.service shadowsync.socket")
+			r := s.Env("SHADOWSYNC_FAULT="+string(step)).Input(password+"\n").Run("shadowsync", "user", "set", "password", "admin", "--stdin")
+			if r.Code != 128+9 {
+				s.t.Errorf("the tool did not die: %s", r)
+			}
+			s.MustShell("systemctl start shadowsync.socket shadowsync.service")
+			// Before the OS is written nothing has happened; from then on it holds.
+			return step != shadowsync.StepJournalled
+		},
+	},
+	{
+		name: "the application writes its old value back, the daemon dies",
+		do: func(s *stage, _ shadowsync.Step, password string) bool {
+			old := s.StoreHash("admin")
+			s.MustShell("systemctl stop shadowsync.service shadowsync.socket")
+			s.Input(password+"\n").Must("shadowsync", "user", "set", "password", "admin", "--stdin")
+			s.MustShell("systemctl start shadowsync.socket shadowsync.service")
+			s.swapStore(s.StoreHash("admin"), old)
+			return true
+		},
+		skips: []shadowsync.Step{shadowsync.StepOSWritten, shadowsync.StepLoggedOut},
+	},
+	{
+		name: "the application sets a password, the daemon dies",
+		do: func(s *stage, _ shadowsync.Step, password string) bool {
+			s.AskAppliance("set", "admin", sha512crypt(s.t, password))
+			return true
+		},
+		skips: []shadowsync.Step{shadowsync.StepPersisted, shadowsync.StepLoggedOut},
+	},
+}
+
+// swapStore writes a hash over another in the store, as the application would.
+func (s *stage) swapStore(from, to string) {
+	s.t.Helper()
+	text := strings.Replace(s.ReadFile(machine.StorePath), from, to, 1)
+	s.WriteFile(machine.StorePath+".app", text, 0o600)
+	s.MustShell(fmt.Sprintf("chown %[2]s: %[1]s.app && mv %[1]s.app %[1]s", machine.StorePath, machine.StoreOwner))
+}
+
+// TestKillAtEveryStep: a reconcile that dies at any step is finished by the next one.
+func TestKillAtEveryStep(t *testing.T) {
+	s := armed(t)
+	others := s.bystanders("admin")
+	for i, d := range deeds {
+		for j, step := range shadowsync.Steps {
+			if slices.Contains(d.skips, step) {
+				continue
+			}
+			t.Run(d.name+"/"+string(step), func(t *testing.T) {
+				s := &stage{T: s.T, t: t}
+				password := fmt.Sprintf("Crash-%d-%d-velvet", i, j)
+				s.killed(d, step, password)
+				if s.bystanders("admin") != others {
+					t.Error("other lines of the shadow file changed")
+				}
+			})
+		}
+	}
+	if r := s.Run("shadowsync", "audit", "--verify"); r.Code != 0 {
+		t.Errorf("audit --verify: %s", r)
+	}
+}
+
+func (s *stage) killed(d deed, step shadowsync.Step, password string) {
+	s.t.Helper()
+	var pid string
+	if !d.tool {
+		pid = s.arm(step)
+	}
+	acknowledged := d.do(s, step, password)
+	if !d.tool {
+		s.eventually("the broker dies at its step", 5*time.Second, func() bool { return s.brokerDied(pid) })
+		s.disarm()
+	}
+	if acknowledged {
+		s.eventually("both sides hold the new password", 5*time.Second, func() bool { return s.holds("admin", password) })
+	}
+	s.eventually("all is in sync", 5*time.Second, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
+	s.inStore("admin")
+}
+
+// brokerDied tells whether the process is gone, or the unit has seen a SIGKILL since.
+func (s *stage) brokerDied(pid string) bool {
+	return s.Run("test", "-d", "/proc/"+pid).Code != 0
+}
+
+// TestKilledStoreWorker: the worker dies again and again while passwords change.
+func TestKilledStoreWorker(t *testing.T) {
+	s := set(t, machine.Bookworm, machine.Appliance{})
+	others := s.bystanders("admin")
+	killer := s.Start("sh", "-c", "while :; do systemctl kill -s KILL shadowsync-store-conductor.service 2>/dev/null; sleep 0.$((1 + $(date +%s) % 4)); done")
+	said := map[bool]int{}
+	for i := range 20 {
+		password := fmt.Sprintf("Worker-%d-velvet", i)
+		persisted := strings.Contains(s.passwd("admin", password), ": persisted")
+		said[persisted]++
+		if persisted && !s.holds("admin", password) {
+			t.Errorf("passwd %d said persisted, and it is not", i)
+		}
+	}
+	if err := killer.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("persisted at once: %d of 20", said[true])
+	s.eventually("the last password drains into the store", 10*time.Second, func() bool { return s.holds("admin", "Worker-19-velvet") })
+	s.eventually("all is in sync", 10*time.Second, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
+	if s.bystanders("admin") != others {
+		t.Error("other lines of the shadow file changed")
+	}
+	if left := s.MustShell("ls -A /var/lib/128technology"); strings.TrimSpace(left) != filepath.Base(machine.StorePath) {
+		t.Errorf("left behind beside the store: %q", left)
+	}
+}
