@@ -43,6 +43,10 @@ type Difference struct {
 	Reason      string   `json:"reason"`
 }
 
+// ErrUndecided is what a person has to decide before a baseline can be taken: every
+// *FirstDifferenceError, and an *ImportError that is nobody's fault.
+var ErrUndecided = errors.New("a person must decide")
+
 // FirstDifferenceError stops setup: a person has to say which side is right.
 type FirstDifferenceError struct{ Differences []Difference }
 
@@ -56,8 +60,11 @@ func (e *FirstDifferenceError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+func (e *FirstDifferenceError) Unwrap() error { return ErrUndecided }
+
 // ImportError is an account whose baseline cannot be taken, whichever side is right.
-// It wraps shadowsync.ErrUnavailable or shadowsync.ErrMalformed where the store is to blame.
+// It wraps shadowsync.ErrUnavailable or shadowsync.ErrMalformed where the store is to
+// blame, shadowsync.ErrNoAccount where the account is gone, else ErrUndecided.
 type ImportError struct {
 	Application, Account, Reason string
 	Kind                         error
@@ -199,7 +206,7 @@ func importError(a config.Application, o shadowsync.Outcome, fault *shadowsync.S
 	case shadowsync.InSync, shadowsync.NeedsLogin, shadowsync.Queued:
 		return nil
 	}
-	e := &ImportError{Application: a.Name, Account: o.Account, Reason: o.Reason}
+	e := &ImportError{Application: a.Name, Account: o.Account, Reason: o.Reason, Kind: ErrUndecided}
 	switch {
 	case fault != nil && fault.Malformed:
 		e.Kind = shadowsync.ErrMalformed

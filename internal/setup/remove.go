@@ -26,6 +26,9 @@ type RemoveOptions struct {
 	DryRun bool
 }
 
+// ErrWaiting is what every *WaitingError is.
+var ErrWaiting = errors.New("changes wait for their credential store")
+
 // WaitingError is a change that the store has not taken: without us nothing will
 // bring it there.
 type WaitingError struct{ Accounts []string }
@@ -33,6 +36,8 @@ type WaitingError struct{ Accounts []string }
 func (e *WaitingError) Error() string {
 	return "cannot remove: the credential store has not taken the last change of " + strings.Join(e.Accounts, ", ")
 }
+
+func (e *WaitingError) Unwrap() error { return ErrWaiting }
 
 // Remove takes shadowsync off the machine, PAM line first, and leaves what it does
 // not know to be its own. What setup installed stays on record until it is gone, so

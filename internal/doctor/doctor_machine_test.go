@@ -1,0 +1,199 @@
+package doctor_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/shadowsync/shadowsync/internal/doctor"
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+// wired boots a machine with the appliance, and shadowsync set up on it.
+func wired(t *testing.T, release machine.Release) *machine.T {
+	t.Helper()
+	m := machine.Boot(t, release)
+	m.InstallAppliance(machine.Appliance{})
+	m.InstallShadowsync()
+	m.MustShell(`install -d -m 0755 /etc/shadowsync && umask 077 && cat > /etc/shadowsync/shadowsync.toml <<'END'
+[[application]]
+name     = "conductor"
+unit     = "128T.service"
+accounts = ["admin", "user222"]
+
+[application.store]
+driver   = "json"
+path     = "` + machine.StorePath + `"
+users    = "` + machine.StoreUsers + `"
+name     = "name"
+password = "password"
+END`)
+	m.Must("shadowsync", "setup")
+	return m
+}
+
+// examine runs doctor and returns its findings by name; its exit status is 1
+// exactly when one of them is a failure.
+func examine(t *testing.T, m *machine.T, args ...string) map[string]doctor.Finding {
+	t.Helper()
+	said := m.Run(append([]string{"shadowsync", "doctor", "--json"}, args...)...)
+	var result doctor.Result
+	if err := json.Unmarshal([]byte(said.Stdout), &result); err != nil {
+		t.Fatalf("doctor: %v; %s", err, said)
+	}
+	if failed := result.Count(doctor.Fail) > 0; said.Code != 0 != failed {
+		t.Errorf("doctor exits %d with %d failures", said.Code, result.Count(doctor.Fail))
+	}
+	found := map[string]doctor.Finding{}
+	for _, f := range result.Checks {
+		found[f.Name] = f
+	}
+	return found
+}
+
+func wantHealthy(t *testing.T, found map[string]doctor.Finding) {
+	t.Helper()
+	for _, f := range found {
+		if f.State != doctor.OK {
+			t.Errorf("%s is %s: %s (%s)", f.Name, f.State, f.Detail, f.Fix)
+		}
+	}
+}
+
+func TestAHealthyMachine(t *testing.T) {
+	t.Parallel()
+	machine.Need(t)
+	for _, release := range machine.Releases {
+		t.Run(string(release), func(t *testing.T) {
+			t.Parallel()
+			m := wired(t, release)
+			const everything = "find /etc /run/shadowsync -type f -print0 | sort -z | xargs -0 sha256sum; ls -lA /tmp /run; findmnt -rn"
+			before := m.MustShell(everything)
+			wantHealthy(t, examine(t, m))
+			if after := m.MustShell(everything); after != before {
+				t.Errorf("doctor changed the machine, before:\n%s\nafter:\n%s", before, after)
+			}
+			if m.Shell("grep -r shadowsync-doctor /etc /var/lib/shadowsync /run/shadowsync").Code == 0 {
+				t.Error("the scratch account is left")
+			}
+		})
+	}
+}
+
+// A fault is one broken part of the wiring.
+type fault struct {
+	name string
+	// breaking is the script that does it; says is in what the check then tells.
+	breaking, check, says string
+	// state is Fail unless it says otherwise.
+	state doctor.State
+	// byHand: no command can mend it without deciding for the administrator.
+	byHand bool
+	// unasked: what somebody did on purpose has a command, and --fix leaves it.
+	unasked bool
+}
+
+var faults = []fault{
+	{name: "line deleted", breaking: "sed -i /pam_shadowsync/d /etc/pam.d/common-password", check: "pam-line", says: "missing in /etc/pam.d/common-password"},
+	{name: "line deleted, seen by a change", breaking: "sed -i /pam_shadowsync/d /etc/pam.d/common-password", check: "pam-change", says: "not announced"},
+	{name: "line required", breaking: "sed -i 's/optional.*pam_shadowsync/required pam_shadowsync/' /etc/pam.d/common-password", check: "pam-line", says: "its control must be optional"},
+	{name: "line first", breaking: "sed -i '/pam_shadowsync/d; 1i password optional pam_shadowsync.so' /etc/pam.d/common-password", check: "pam-line", says: "before the module that stores"},
+	{name: "stack without the jump", breaking: "sed -i 's/^password.*pam_deny.so/password optional pam_permit.so/' /etc/pam.d/common-password", check: "pam-line", says: "reached after a failed change", byHand: true},
+	{name: "module gone", breaking: "rm /usr/lib/*/security/pam_shadowsync.so", check: "pam-module", says: "no such file", byHand: true},
+	{name: "module gone, seen by a change", breaking: "rm /usr/lib/*/security/pam_shadowsync.so", check: "pam-change", says: "not announced", byHand: true},
+	{name: "module garbled", breaking: "for f in /usr/lib/*/security/pam_shadowsync.so; do echo hello > $f; done", check: "pam-module", says: "cannot be loaded", byHand: true},
+	{name: "profile gone", breaking: "rm /usr/share/pam-configs/shadowsync", check: "pam-profile", says: "no such file", byHand: true},
+	{name: "drop-in gone", breaking: "rm /etc/systemd/system/128T.service.d/50-shadowsync.conf; systemctl daemon-reload", check: "drop-ins", says: "is missing"},
+	{name: "drop-in edited", breaking: "sed -i /Post/d /etc/systemd/system/128T.service.d/50-shadowsync.conf; systemctl daemon-reload", check: "drop-ins", says: "not as setup wrote it"},
+	{name: "drop-in not loaded", breaking: "cd /etc/systemd/system/128T.service.d && mv 50-shadowsync.conf x && systemctl daemon-reload && mv x 50-shadowsync.conf", check: "loaded", says: "not read the present drop-in"},
+	{name: "hook taken away", breaking: "printf '[Service]\\nExecStopPost=\\n' > /etc/systemd/system/128T.service.d/90-mine.conf; systemctl daemon-reload", check: "loaded", says: "takes away our ExecStopPost=", byHand: true},
+	{name: "unit gone", breaking: "rm /usr/lib/systemd/system/shadowsync-start@.service; systemctl daemon-reload", check: "units", says: "shadowsync-start@.service is missing"},
+	{name: "unit edited", breaking: "echo '# mine' >> /usr/lib/systemd/system/shadowsync.service; systemctl daemon-reload", check: "units", says: "not the unit that belongs to this version"},
+	{name: "unit masked", breaking: "systemctl mask shadowsync-start@.service", check: "units", says: "is masked"},
+	{name: "socket disabled", breaking: "systemctl disable shadowsync.socket", check: "enabled", says: "shadowsync.socket"},
+	{name: "all stopped", breaking: "systemctl stop shadowsync.socket shadowsync-operator.socket shadowsync.service", check: "running", says: "shadowsync.service (inactive)"},
+	{name: "socket unlinked", breaking: "rm /run/shadowsync/root.sock", check: "broker", says: "cannot get an answer"},
+	{name: "configuration newer", breaking: "sleep 0.1; touch /etc/shadowsync/shadowsync.toml", check: "running", says: "older configuration", state: doctor.Warn},
+	{name: "configuration writable", breaking: "chmod 666 /etc/shadowsync/shadowsync.toml", check: "configuration", says: "may write it"},
+	{name: "configuration readable", breaking: "chmod 644 /etc/shadowsync/shadowsync.toml", check: "configuration", says: "may read it", state: doctor.Warn},
+	{name: "configuration invalid", breaking: "echo nonsense >> /etc/shadowsync/shadowsync.toml", check: "configuration", says: "line 12", byHand: true},
+	{name: "list gone", breaking: "rm /run/shadowsync/managed", check: "managed", says: "no such file"},
+	{name: "list wrong", breaking: "echo 'root\tx.service' > /run/shadowsync/managed", check: "managed", says: "does not name the accounts"},
+	{name: "list of somebody", breaking: "chown 1000 /run/shadowsync/managed", check: "managed", says: "not a file of root's alone"},
+	{name: "state open to all", breaking: "chmod 755 /var/lib/shadowsync", check: "state-folder", says: "others may read it", state: doctor.Warn},
+	{name: "shadow open to all", breaking: "chmod 644 /etc/shadow", check: "shadow-file", says: "others may read"},
+	{name: "stale lock", breaking: "sleep 0 & pid=$!; wait; printf '%s\\0' $pid > /etc/shadow.lock", check: "locks", says: "/etc/shadow.lock", state: doctor.Warn},
+	{name: "accounts from nowhere", breaking: "sed -i 's/^shadow:.*/shadow: sss/' /etc/nsswitch.conf", check: "nsswitch", says: "shadow from files"},
+	{name: "account gone", breaking: "userdel user222", check: "accounts", says: "no account user222", byHand: true},
+	{name: "account not in the store", breaking: "sed -i 's/\"user222\"/\"other\"/' " + machine.StorePath, check: "store", says: "does not hold user222", byHand: true},
+	{name: "store malformed", breaking: "echo '{' > " + machine.StorePath, check: "store", says: "malformed", byHand: true},
+	{name: "store gone", breaking: "mv " + machine.StorePath + " /root", check: "store", says: "cannot be read", byHand: true},
+	{name: "new account", breaking: "useradd third; usermod -p '*' third; sed -i 's/\"user222\"/\"user222\", \"third\"/' /etc/shadowsync/shadowsync.toml", check: "baseline", says: "no baseline was taken of third", byHand: true},
+	{name: "audit altered", breaking: `cd /var/lib/shadowsync && sqlite3 state.db "SELECT 'DROP TRIGGER ' || name || ';' FROM sqlite_master WHERE type = 'trigger'" | sqlite3 state.db && sqlite3 state.db "UPDATE audit SET event = replace(event, 'baseline', 'nothing!')"`, check: "audit", says: "audit trail", byHand: true},
+	{name: "guard for nothing", breaking: "mkdir -p /run/systemd/system/128T.service.d && printf '# description \"x\"\\n# pending 9000000000000000000 \"admin\"\\n[Unit]\\nRefuseManualStop=yes\\n' > /run/systemd/system/128T.service.d/90-shadowsync-guard.conf && systemctl daemon-reload", check: "guard", says: "are not pending"},
+	{name: "held by hand", breaking: "shadowsync guard hold 128T.service", check: "guard", says: "held by hand", state: doctor.Warn, unasked: true},
+}
+
+// Every fault is named by its check; the command that doctor prints mends it; and
+// so does --fix. Each leaves the machine well, so that one machine serves all.
+func TestFaultsAreNamedAndMended(t *testing.T) {
+	t.Parallel()
+	m := wired(t, machine.Bookworm)
+	for _, f := range faults {
+		if f.byHand {
+			continue
+		}
+		well := t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {
+			m.MustShell(f.breaking)
+			command := f.named(t, examine(t, m)).Fix
+			if said := m.Shell(command); said.Code != 0 {
+				t.Fatalf("%s: %s", command, said)
+			}
+			wantHealthy(t, examine(t, m))
+			if f.unasked {
+				return
+			}
+			m.MustShell(f.breaking)
+			if fixed := examine(t, m, "--fix")[f.check]; fixed.State != doctor.OK {
+				t.Errorf("--fix leaves %s %s: %s", f.check, fixed.State, fixed.Detail)
+			}
+			wantHealthy(t, examine(t, m))
+		})
+		if !well {
+			return // the next would find this one's fault too
+		}
+	}
+}
+
+// What only a person can decide is named all the same, and --fix leaves it alone.
+func TestFaultsForAPerson(t *testing.T) {
+	t.Parallel()
+	machine.Need(t)
+	for _, f := range faults {
+		if !f.byHand {
+			continue
+		}
+		t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {
+			t.Parallel()
+			m := wired(t, machine.Bookworm)
+			m.MustShell(f.breaking)
+			f.named(t, examine(t, m, "--fix"))
+		})
+	}
+}
+
+func (f fault) named(t *testing.T, found map[string]doctor.Finding) doctor.Finding {
+	t.Helper()
+	state := f.state
+	if state == "" {
+		state = doctor.Fail
+	}
+	named := found[f.check]
+	if named.State != state || !strings.Contains(named.Detail, f.says) {
+		t.Errorf("%s is %s: %q; want %s with %q", f.check, named.State, named.Detail, state, f.says)
+	}
+	if !f.byHand && named.Fix == "" {
+		t.Errorf("%s names no command", f.check)
+	}
+	return named
+}
