@@ -117,6 +117,9 @@ func denied() []probe {
 	}
 	return []probe{
 		fails("write to /usr", func() error { return os.WriteFile("/usr/probe", nil, 0o644) }),
+		fails("write to /run", func() error { return os.WriteFile("/run/probe", nil, 0o644) }),
+		fails("write to /run/lock", func() error { return os.WriteFile("/run/lock/probe", nil, 0o644) }),
+		fails("write to /run/systemd", func() error { return os.WriteFile("/run/systemd/probe", nil, 0o644) }),
 		fails("write to /etc/pam.d", func() error { return os.WriteFile("/etc/pam.d/probe", nil, 0o644) }),
 		fails("write to /etc/systemd", func() error { return os.WriteFile("/etc/systemd/system/probe.service", nil, 0o644) }),
 		fails("see homes", func() error { _, err := os.Stat("/home/probe"); return err }),

@@ -13,14 +13,11 @@ import (
 
 const adminUID = 2001
 
-// logIn opens a real session, by a unit that passes PAM as login(1) does.
-func logIn(t *testing.T, user, name, script string, settings ...string) (session string) {
+// logIn opens a real session of a class, by a unit that passes PAM as login(1) does.
+func logIn(t *testing.T, user, name, class, script string) (session string) {
 	t.Helper()
-	args := []string{"systemd-run", "--quiet", "--unit=" + name, "-p", "User=" + user, "-p", "PAMName=login"}
-	for _, s := range settings {
-		args = append(args, "-p", s)
-	}
-	must(t, append(args, "sh", "-c", script)...)
+	must(t, "systemd-run", "--quiet", "--unit="+name, "-p", "User="+user, "-p", "PAMName=login",
+		"-p", "Environment=XDG_SESSION_CLASS="+class, "sh", "-c", script)
 	waitFor(t, "the session of "+name, func() bool {
 		pid, _ := strconv.Atoi(show(t, name, "MainPID"))
 		id, err := Logind{}.SessionOf(within(t, patience), pid)
@@ -56,21 +53,24 @@ func TestLogindOnMachine(t *testing.T) {
 		return
 	}
 	must(t, "useradd", "-m", "--uid", fmt.Sprint(adminUID), "admin")
-	must(t, "useradd", "-m", "operator")
+	must(t, "useradd", "-m", "somebody")
 	admin := shadowsync.Account{Name: "admin", UID: adminUID}
 	begun := time.Now().Add(-time.Second)
 	const idle, stubborn = "sleep 1000", "trap '' TERM HUP; while :; do sleep 0.1; done"
 
-	first := logIn(t, "admin", "first", idle)
-	second := logIn(t, "admin", "second", stubborn)
-	keep := logIn(t, "admin", "keep", idle)
-	cron := logIn(t, "admin", "cron", idle, "Environment=XDG_SESSION_CLASS=background")
-	other := logIn(t, "operator", "other", idle)
-	root := logIn(t, "root", "root", idle)
+	first := logIn(t, "admin", "first", "user", idle)
+	second := logIn(t, "admin", "second", "user", stubborn)
+	keep := logIn(t, "admin", "keep", "user", idle)
+	cron := logIn(t, "admin", "cron", "background", idle)
+	other := logIn(t, "somebody", "other", "user", idle)
+	root := logIn(t, "root", "root", "user", idle)
 	must(t, "systemd-run", "--quiet", "--unit=service", "-p", "User=admin", "sleep", "1000")
 
 	expectLogins(t, adminUID, first, second, keep)
 	sessions, _ := Logind{}.List(within(t, patience), adminUID)
+	if len(sessions) == 0 {
+		t.Fatal("no logins")
+	}
 	if s := sessions[0]; s.ID != first || s.Kind != "login" || s.Since.Before(begun) || s.Since.After(time.Now()) {
 		t.Errorf("the first login is told as %+v", s)
 	}
@@ -111,7 +111,10 @@ func TestSurvivorOnMachine(t *testing.T) {
 		return
 	}
 	must(t, "useradd", "-m", "--uid", fmt.Sprint(adminUID), "admin")
-	frozen := logIn(t, "admin", "frozen", "sleep 1000")
+	frozen := logIn(t, "admin", "frozen", "user", "sleep 1000")
+	waitFor(t, "the start of its scope", func() bool {
+		return show(t, "session-"+frozen+".scope", "Job") == "0" || show(t, "session-"+frozen+".scope", "Job") == ""
+	})
 	if out, code := run(t, "systemctl", "freeze", "session-"+frozen+".scope"); code != 0 {
 		t.Skipf("no freezer here: %s", out)
 	}

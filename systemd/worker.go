@@ -111,6 +111,9 @@ func (w WorkerUnit) sandbox() []property {
 	}
 	return append(limits(),
 		prop("ProtectSystem", "strict"),
+		// "strict" leaves /run writable where ProtectProc= and its like make systemd
+		// mount the API file systems anew.
+		prop("ReadOnlyPaths", []string{"/run"}),
 		prop("ReadWritePaths", ifPresent(w.ReadWritePaths)),
 		prop("ProtectHome", home),
 		prop("PrivateTmp", !w.writesBeneath("/tmp", "/var/tmp")),
