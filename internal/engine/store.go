@@ -114,16 +114,20 @@ func (l *link) Write(ctx context.Context, writes []shadowsync.Write) (failed map
 }
 
 // Watch follows the store for as long as this opening of it lasts; the channel
-// closes when the store is lost, and the caller watches anew.
+// closes when the store is lost, and the caller watches anew. The bound is that
+// of the call: the watch itself lives until ctx ends.
 func (l *link) Watch(ctx context.Context) (news <-chan struct{}, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	open, cancel := context.WithTimeout(ctx, l.timeout)
-	defer cancel()
-	if err := l.connect(open); err != nil {
-		return nil, err
+	life, end := context.WithCancel(ctx)
+	bound := time.AfterFunc(l.timeout, end)
+	defer bound.Stop()
+	err = l.use(life, func(_ context.Context, s shadowsync.CredentialStore) error {
+		news, err = s.Watch(life)
+		return err
+	})
+	if err != nil {
+		end()
 	}
-	return l.store.Watch(ctx)
+	return news, err
 }
 
 func (l *link) Close() error {
