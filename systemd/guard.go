@@ -29,8 +29,8 @@ type GuardMode string
 // The modes of a guard.
 const (
 	GuardOff     GuardMode = "off"
-	GuardPending GuardMode = "on (pending)"
-	GuardHeld    GuardMode = "held (by hand)"
+	GuardPending GuardMode = "on"   // a change is pending
+	GuardHeld    GuardMode = "held" // by hand
 )
 
 // GuardStatus is a guard as its file tells it.

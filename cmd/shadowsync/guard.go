@@ -56,17 +56,6 @@ func newGuardRelease(a *app) *cobra.Command {
 	return c
 }
 
-// guardWord is a guard's mode as `status --json` has it.
-func guardWord(m systemd.GuardMode) string {
-	switch m {
-	case systemd.GuardHeld:
-		return "held"
-	case systemd.GuardPending:
-		return "on"
-	}
-	return "off"
-}
-
 func runGuardStatus(ctx context.Context, a *app, o guardOptions) error {
 	c, err := a.load()
 	if err != nil {

@@ -217,7 +217,7 @@ func (a *app) outside(ctx context.Context, c *config.Config, application config.
 		s.UnitState = unit.Active
 	}
 	if g, err := a.guard(c).Status(application.Unit); err == nil {
-		s.Guard, s.GuardAccounts, s.GuardUntil = guardWord(g.Mode), g.Accounts, stamp(g.Until)
+		s.Guard, s.GuardAccounts, s.GuardUntil = string(g.Mode), g.Accounts, stamp(g.Until)
 	}
 	return s
 }

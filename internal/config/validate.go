@@ -2,21 +2,40 @@ package config
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// The names that reach file names, unit names and prompts. Account names are
-// what useradd(8) takes, and a little wider (appliances have "t128", "user.1");
-// unit names are systemd.unit(5)'s characters.
-var (
-	accountName = regexp.MustCompile(`^[A-Za-z0-9_.][A-Za-z0-9_.-]{0,255}\$?$`)
-	unitName    = regexp.MustCompile(`^[A-Za-z0-9:_.\\@-]{1,247}\.service$`)
-	plainName   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
-)
+// The names that reach file names, unit names and prompts, by the characters that
+// they may have. They are checked by hand: a regular expression compiled at every
+// start would cost more than all else that a hook does.
+
+const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+// madeOf tells whether name has 1 to most characters out of set.
+func madeOf(name, set string, most int) bool {
+	return name != "" && len(name) <= most && strings.Trim(name, set) == ""
+}
+
+// accountName allows what useradd(8) takes, and a little more ("user.1", "Admin").
+func accountName(name string) bool {
+	name = strings.TrimSuffix(name, "$")
+	return madeOf(name, alphanumeric+"_.-", 256) && name[0] != '-' && name != "." && name != ".."
+}
+
+// unitName allows the names of service units in systemd.unit(5).
+func unitName(name string) bool {
+	stem, ok := strings.CutSuffix(name, ".service")
+	return ok && madeOf(stem, alphanumeric+`:_.\@-`, 247)
+}
+
+// plainName allows what stays one word in a prompt, a unit's name and a path.
+func plainName(name string) bool {
+	return madeOf(name, alphanumeric+"_.-", 64) && strings.ContainsRune(alphanumeric, rune(name[0]))
+}
 
 func (c *Config) validate() error {
 	if limit := time.Duration(c.Guard.Limit); limit != 0 && (limit < time.Second || limit > 24*time.Hour) {
@@ -26,7 +45,7 @@ func (c *Config) validate() error {
 		return fmt.Errorf("settle.time = %q: must be from 0s to 1h", settle)
 	}
 	for _, name := range []string{c.Node.Name, c.Node.Asset} {
-		if name != "" && !plainName.MatchString(name) {
+		if name != "" && !plainName(name) {
 			return fmt.Errorf("node: %q is not a name of letters, digits, dots, dashes and underscores", name)
 		}
 	}
@@ -49,9 +68,9 @@ func (a Application) validate(managed map[string]string) error {
 		return fmt.Errorf("application %q: "+format, append([]any{a.Name}, args...)...)
 	}
 	switch {
-	case !plainName.MatchString(a.Name):
+	case !plainName(a.Name):
 		return fault("the name must be of letters, digits, dots, dashes and underscores")
-	case !unitName.MatchString(a.Unit):
+	case !unitName(a.Unit):
 		return fault("unit = %q is not the name of a service unit", a.Unit)
 	case len(a.Accounts) == 0:
 		return fault("accounts names nobody")
@@ -65,7 +84,7 @@ func (a Application) validate(managed map[string]string) error {
 		return fault("store.driver must be a text")
 	}
 	for _, account := range a.Accounts {
-		if !accountName.MatchString(account) {
+		if !accountName(account) {
 			return fault("%q is not an account name", account)
 		}
 		if other, twice := managed[account]; twice {

@@ -110,55 +110,6 @@ func (t *tx) digests() (seen []Digest, err error) {
 	return seen, err
 }
 
-// GuardMode is how a unit is held back.
-type GuardMode string
-
-// The modes.
-const (
-	GuardOff     GuardMode = "off"
-	GuardPending GuardMode = "pending" // for changes that wait
-	GuardHeld    GuardMode = "held"    // by hand
-)
-
-// GuardRecord is what is on record about the guard of a unit.
-type GuardRecord struct {
-	Unit     string
-	Mode     GuardMode
-	Accounts []string // for whose sake
-	Since    time.Time
-	Until    time.Time // zero: no limit
-}
-
-// Guard returns the record of a unit's guard; GuardOff where there is none.
-func (db *DB) Guard(ctx context.Context, unit string) (GuardRecord, error) {
-	g := GuardRecord{Unit: unit, Mode: GuardOff}
-	err := db.read(ctx, "read", func(tx *tx) error {
-		var accounts, since, until string
-		found, err := tx.get("SELECT mode, accounts, since, until FROM guard WHERE unit = ?", []any{unit}, &g.Mode, &accounts, &since, &until)
-		if !found || err != nil {
-			return err
-		}
-		if g.Since, err = parseTime(since); err != nil {
-			return err
-		}
-		if g.Until, err = parseTime(until); err != nil {
-			return err
-		}
-		return parseJSON(accounts, &g.Accounts)
-	})
-	return g, err
-}
-
-// SetGuard replaces the record of a unit's guard.
-func (db *DB) SetGuard(ctx context.Context, g GuardRecord) error {
-	accounts, err := jsonText(g.Accounts)
-	if err != nil {
-		return db.fault("write to", err)
-	}
-	return db.set(ctx, "REPLACE INTO guard (unit, mode, accounts, since, until) VALUES (?, ?, ?, ?, ?)",
-		g.Unit, string(g.Mode), accounts, timeText(g.Since), timeText(g.Until))
-}
-
 // SetupFile is a file that setup wrote.
 type SetupFile struct {
 	Path   string

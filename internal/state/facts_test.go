@@ -71,23 +71,9 @@ func TestDigestsAreTheLastSeen(t *testing.T) {
 	}
 }
 
-func TestGuardAndManifest(t *testing.T) {
+func TestManifest(t *testing.T) {
 	db := openIn(t, t.TempDir())
 	ctx := t.Context()
-	if g, err := db.Guard(ctx, "128T.service"); g.Mode != GuardOff || g.Unit != "128T.service" || err != nil {
-		t.Errorf("at first: %+v, %v", g, err)
-	}
-	for _, want := range []GuardRecord{
-		{Unit: "128T.service", Mode: GuardPending, Accounts: []string{"admin", "user222"}, Since: sampleTime(1), Until: sampleTime(2)},
-		{Unit: "128T.service", Mode: GuardHeld, Since: sampleTime(3)},
-	} {
-		if err := db.SetGuard(ctx, want); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := db.Guard(ctx, want.Unit); !reflect.DeepEqual(got, want) || err != nil {
-			t.Errorf("got %+v, %v; want %+v", got, err, want)
-		}
-	}
 	want := []SetupFile{{"/etc/a", "aa", ""}, {"/etc/b", "bb", "cc"}}
 	for _, list := range [][]SetupFile{{{"/etc/z", "zz", ""}}, want} {
 		if err := db.SetManifest(ctx, list); err != nil {

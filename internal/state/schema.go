@@ -92,13 +92,6 @@ var migrations = []string{
 		last_seen  TEXT NOT NULL,
 		turn       INTEGER NOT NULL -- the highest was seen last, whatever the clock said
 	) STRICT, WITHOUT ROWID;
-	CREATE TABLE guard (
-		unit     TEXT PRIMARY KEY,
-		mode     TEXT NOT NULL,
-		accounts TEXT NOT NULL, -- JSON list
-		since    TEXT NOT NULL,
-		until    TEXT NOT NULL
-	) STRICT, WITHOUT ROWID;
 	CREATE TABLE manifest ( -- what setup wrote
 		path   TEXT PRIMARY KEY,
 		wrote  TEXT NOT NULL, -- SHA-256 in hex
