@@ -3,6 +3,7 @@ package systemd
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -50,6 +51,58 @@ func TestUnitOnMachine(t *testing.T) {
 	must(t, "systemctl", "daemon-reload")
 	if err := bus.Start(ctx, "app.service"); err == nil || !strings.Contains(err.Error(), "failed") {
 		t.Errorf("start of a unit that fails: %v", err)
+	}
+}
+
+func TestEnableOnMachine(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	install(t)
+	var bus Bus
+	links := []string{"/etc/systemd/system/sockets.target.wants/" + RootSocketUnit, "/etc/systemd/system/multi-user.target.wants/" + BrokerUnit}
+	for range 2 { // it may be repeated
+		if err := bus.Enable(within(t, patience), BrokerUnit, RootSocketUnit, OperatorSocketUnit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, link := range links {
+		if !exists(link) {
+			t.Errorf("enabled, there is no %s", link)
+		}
+	}
+	for range 2 {
+		if err := bus.Disable(within(t, patience), BrokerUnit, RootSocketUnit, OperatorSocketUnit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, link := range links {
+		if exists(link) {
+			t.Errorf("disabled, there is still %s", link)
+		}
+	}
+}
+
+func BenchmarkUnit(b *testing.B) {
+	if os.Getenv(insideVariable) == "" {
+		b.Skip("needs a test machine")
+	}
+	for b.Loop() {
+		if _, err := new(Bus).Unit(b.Context(), "dbus.service"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkGuardOff(b *testing.B) {
+	if os.Getenv(insideVariable) == "" {
+		b.Skip("needs a test machine")
+	}
+	g := NewGuard(new(Bus))
+	for b.Loop() {
+		if err := g.Set(b.Context(), guarded, nil); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

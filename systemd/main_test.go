@@ -33,6 +33,9 @@ func TestMain(m *testing.M) {
 		case "worker":
 			playWorker()
 			return
+		case "end":
+			playEnd()
+			return
 		}
 	}
 	os.Exit(m.Run())
