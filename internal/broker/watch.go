@@ -18,6 +18,7 @@ import (
 const writerWindow = 2 * time.Second
 
 // writers remembers who wrote the shadow file, or the file that became it, last.
+// A process is told of more than once, and only the first time it surely still lives.
 type writers struct {
 	mu   sync.Mutex
 	last origin.Process
@@ -35,6 +36,9 @@ func (w *writers) saw(pid int, _ string) {
 	p := origin.FromPID(pid)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if p.StartTicks == 0 && w.last.PID == pid && time.Since(w.at) < writerWindow {
+		p = w.last
+	}
 	w.last, w.at = p, time.Now()
 }
 

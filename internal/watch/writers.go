@@ -18,9 +18,10 @@ import (
 // no fanotify, or a file system that has none. One goes on without.
 var ErrNoWriters = errors.New("the kernel does not tell who writes")
 
-// Writers tells who closed a file in folder after writing to it, until ctx ends.
+// Writers tells who writes to a file in folder, and again who closes it after that, until ctx ends.
 // It calls seen at once, in the goroutine that reads the events, so that /proc can be read
-// while the process still lives; events wait meanwhile, so seen is to be quick. Only files
+// while the process still lives: chpasswd ends right after it closed its file, and
+// is in fsync(2) before. Events wait meanwhile, so seen is to be quick. Only files
 // whose name match accepts are told, and never this process's own.
 //
 // The name is the one the file has when the event is read: who writes
@@ -37,7 +38,7 @@ func Writers(ctx context.Context, folder string, match func(name string) bool, s
 	}
 	f := os.NewFile(uintptr(fd), "fanotify")
 	err = unix.FanotifyMark(fd, unix.FAN_MARK_ADD|unix.FAN_MARK_ONLYDIR,
-		unix.FAN_CLOSE_WRITE|unix.FAN_EVENT_ON_CHILD, unix.AT_FDCWD, folder)
+		unix.FAN_MODIFY|unix.FAN_CLOSE_WRITE|unix.FAN_EVENT_ON_CHILD, unix.AT_FDCWD, folder)
 	if err != nil {
 		return errors.Join(fmt.Errorf("%w: %s: %w", ErrNoWriters, folder, err), f.Close())
 	}

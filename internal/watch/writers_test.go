@@ -69,6 +69,14 @@ func TestWritersTellsTheProgram(t *testing.T) {
 	case <-time.After(5 * time.Second):
 		t.Fatal("not told within 5 s")
 	}
+	for { // the close follows the write
+		select {
+		case <-told:
+			continue
+		case <-time.After(100 * time.Millisecond):
+		}
+		break
+	}
 	// This process's own writing is not told, nor are other names.
 	must(t, os.WriteFile(filepath.Join(folder, "shadow"), nil, 0o600))
 	select {
@@ -76,6 +84,27 @@ func TestWritersTellsTheProgram(t *testing.T) {
 		t.Errorf("told %+v", w)
 	case <-time.After(100 * time.Millisecond):
 	}
+}
+
+// A program that ends right after it closed its file is known by then.
+func TestWritersTellsBeforeTheClose(t *testing.T) {
+	folder := t.TempDir()
+	told := writersIn(t, folder)
+	cmd := exec.Command("/bin/sh", "-c", "exec 3>shadow+; echo x >&3; read wait")
+	cmd.Dir = folder
+	hold, err := cmd.StdinPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	select {
+	case w := <-told:
+		if w.pid != cmd.Process.Pid || w.program != "sh" {
+			t.Errorf("told %+v, want pid %d", w, cmd.Process.Pid)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("not told within 5 s")
+	}
+	must(t, hold.Close())
+	_ = cmd.Wait() // read fails at the end of its input
 }
 
 func TestWritersKeepsNoDescriptors(t *testing.T) {
