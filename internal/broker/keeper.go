@@ -62,6 +62,7 @@ func (k *keeper) run(ctx context.Context) {
 	defer k.ends.Wait()
 	var retry <-chan time.Time
 	pause := firstRetry
+	var req shadowsync.Request
 	slow := time.NewTicker(slowLook)
 	defer slow.Stop()
 	for {
@@ -69,19 +70,29 @@ func (k *keeper) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-k.news:
-			pause = firstRetry
+			req = k.latest()
+			// A store that fails is opened, and so followed, anew by each attempt: that
+			// alone must not bring the next one forward for ever.
+			if req.Origin.SeenBy != shadowsync.SeenByStore {
+				pause = firstRetry
+			}
 		case <-slow.C:
+			req = shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByWatch}}
 		case <-retry:
 			pause = min(2*pause, lastRetry)
 		}
-		k.mu.Lock()
-		req := k.next
-		k.mu.Unlock()
-		retry = nil
 		if report, err := k.reconcile(ctx, req); err != nil || unfinished(report) {
 			retry = time.After(pause)
+		} else {
+			retry, pause = nil, firstRetry
 		}
 	}
+}
+
+func (k *keeper) latest() shadowsync.Request {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.next
 }
 
 // unfinished tells whether trying again by itself may help.

@@ -14,6 +14,10 @@ import (
 // second caller that waits for the same hung store would add its wait to ours.
 const restAfterTimeout = 2 * time.Second
 
+// freshFor is how long a store counts as just opened: opened once more it would
+// give the same answer, and for a worker that costs more than all the rest of passwd.
+const freshFor = 2 * time.Second
+
 // link is a store that is opened when it is first needed, asked within a bound,
 // and opened anew after it failed. It is what keeps a hung store from holding
 // up passwd, a hook or another application.
@@ -22,10 +26,11 @@ type link struct {
 	open         func(context.Context) (shadowsync.CredentialStore, error)
 	timeout      time.Duration
 
-	mu    sync.Mutex
-	store shadowsync.CredentialStore
-	rest  time.Time
-	last  error
+	mu     sync.Mutex
+	store  shadowsync.CredentialStore
+	opened time.Time
+	rest   time.Time
+	last   error
 }
 
 func (l *link) Capabilities() shadowsync.Capabilities { return l.capabilities }
@@ -40,11 +45,12 @@ func (l *link) use(ctx context.Context, call func(context.Context, shadowsync.Cr
 	}
 	bound, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
-	fresh := l.store == nil
+	had, old := l.store != nil, time.Since(l.opened) >= freshFor
 	err := l.once(bound, call)
-	if errors.Is(err, shadowsync.ErrUnavailable) && !fresh && bound.Err() == nil {
+	if died := l.store == nil; errors.Is(err, shadowsync.ErrUnavailable) && bound.Err() == nil && had && (old || died) {
 		// A worker is confined to the folder that it found when it started, with the
 		// uid of that day's owner. What was replaced since, only a new one can reach.
+		l.drop()
 		err = l.once(bound, call)
 	}
 	if bound.Err() != nil && err != nil && ctx.Err() == nil {
@@ -61,10 +67,17 @@ func (l *link) once(ctx context.Context, call func(context.Context, shadowsync.C
 	if err == nil {
 		err = call(ctx, l.store)
 	}
-	if errors.Is(err, shadowsync.ErrUnavailable) || ctx.Err() != nil {
+	if l.store != nil && (ctx.Err() != nil || !usable(l.store)) {
 		l.drop()
 	}
 	return err
+}
+
+// usable tells whether a store may still answer: a worker may be dead, or in the
+// middle of an answer that nobody waited for.
+func usable(s shadowsync.CredentialStore) bool {
+	w, ok := s.(interface{ Usable() bool })
+	return !ok || w.Usable()
 }
 
 func (l *link) connect(ctx context.Context) error {
@@ -78,7 +91,7 @@ func (l *link) connect(ctx context.Context) error {
 		}
 		return fmt.Errorf("%w: %w", shadowsync.ErrUnavailable, err)
 	}
-	l.store = store
+	l.store, l.opened = store, time.Now()
 	return nil
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -63,5 +64,48 @@ func TestWatchOfAHungStoreIsBounded(t *testing.T) {
 		}
 	case <-time.After(5 * time.Second):
 		t.Fatal("it hangs, and holds the store for everybody")
+	}
+}
+
+// failing is a store that cannot be read.
+type failing struct {
+	shadowsync.CredentialStore
+	dead bool
+}
+
+func (f *failing) Usable() bool { return !f.dead }
+func (f *failing) Close() error { return nil }
+func (f *failing) Revision(context.Context) (string, error) {
+	return "", shadowsync.ErrUnavailable
+}
+
+func TestOpenedAnewWhereThatMayHelp(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		age  time.Duration
+		dead bool
+		want int
+	}{
+		{"just opened", 0, false, 0},
+		{"opened a while ago", time.Minute, false, 1},
+		{"just opened and dead", 0, true, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			opened := 0
+			l := &link{store: &failing{dead: tt.dead}, opened: time.Now().Add(-tt.age), timeout: time.Minute}
+			l.open = func(context.Context) (shadowsync.CredentialStore, error) {
+				opened++
+				return &failing{}, nil
+			}
+			if _, err := l.Revision(t.Context()); !errors.Is(err, shadowsync.ErrUnavailable) {
+				t.Errorf("it says %v", err)
+			}
+			if opened != tt.want {
+				t.Errorf("opened anew %d times, want %d", opened, tt.want)
+			}
+			if l.store == nil {
+				t.Error("the next call has to open it again")
+			}
+		})
 	}
 }
