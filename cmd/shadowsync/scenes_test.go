@@ -160,6 +160,7 @@ func TestPendingAndDrained(t *testing.T) {
 	if err := os.Rename(s.path("/srv/appliance"), s.path("/srv/away")); err != nil {
 		t.Fatal(err)
 	}
+	s.must(9, "sync")
 	r := s.must(3, "user", "set", "password", "admin", "secret")
 	if !strings.Contains(r.out, "NOT persisted (store: ") || !strings.Contains(r.err, "hint: shadowsync status") {
 		t.Errorf("it says:\n%s%s", r.out, r.err)
@@ -187,6 +188,9 @@ func TestMalformed(t *testing.T) {
 	s.must(0, "sync")
 	whole := s.read("/srv/appliance/users.json")
 	s.write("/srv/appliance/users.json", 0o600, "{")
+	if r := s.must(4, "sync"); !strings.Contains(r.err, "cannot compare with the store: store: line") {
+		t.Errorf("it says:\n%s", r.err)
+	}
 	r := s.must(4, "user", "set", "password", "admin", "secret")
 	if !strings.Contains(r.err, "hint: mend the store, then: shadowsync sync admin\n") {
 		t.Errorf("it says:\n%s", r.err)

@@ -161,8 +161,18 @@ func outcomeError(report shadowsync.Report) error {
 		return told(&conflictError{accounts: conflicts, refused: refused, malformed: malformed})
 	case len(waiting) > 0:
 		return told(&pendingError{waiting})
+	case report.Fault != nil: // the OS holds what was agreed on last; what the store holds, nobody knows
+		return faultError(report.Fault)
 	}
 	return nil
+}
+
+func faultError(f *shadowsync.StoreFault) error {
+	kind := shadowsync.ErrUnavailable
+	if f.Malformed {
+		kind = errors.Join(errConflict, shadowsync.ErrMalformed)
+	}
+	return mark(fmt.Errorf("cannot compare with the store: %s", f.Reason), kind)
 }
 
 func (r *syncResult) add(s selection, outcomes []shadowsync.Outcome) {
