@@ -22,11 +22,13 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/printable"
 )
 
@@ -86,6 +88,9 @@ func (e *exam) run(ctx context.Context, c check) Finding {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	e.load(ctx)
+	if c.wired && errors.Is(e.configErr, config.ErrNotFound) {
+		return notChecked("shadowsync is not set up").finding(c.name)
+	}
 	v := c.look(ctx, e)
 	f := v.finding(c.name)
 	if !e.Fix || v.state == OK || v.mend == nil {

@@ -64,13 +64,13 @@ func TestJoinKeepsTheWorstAndMendsAll(t *testing.T) {
 func TestFixLooksAgain(t *testing.T) {
 	t.Parallel()
 	well := false
-	heals := check{"heals", func(context.Context, *exam) verdict {
+	heals := check{name: "heals", look: func(context.Context, *exam) verdict {
 		if well {
 			return pass("well")
 		}
 		return fail("ill").by("cure", func(context.Context) error { well = true; return nil })
 	}}
-	stays := check{"stays", func(context.Context, *exam) verdict {
+	stays := check{name: "stays", look: func(context.Context, *exam) verdict {
 		return fail("ill").by("cure", func(context.Context) error { return errors.New("no\ncure") })
 	}}
 	e := newExam(Options{Config: filepath.Join(t.TempDir(), "none")})
@@ -84,6 +84,17 @@ func TestFixLooksAgain(t *testing.T) {
 	}
 	if f := e.run(t.Context(), stays); f.State != Fail || f.Fixed || f.Detail != `ill (cannot mend it: no\ncure)` {
 		t.Errorf("an incurable one: %+v", f)
+	}
+}
+
+// After a remove --fix must bring nothing back.
+func TestNothingIsWiredWithoutAConfiguration(t *testing.T) {
+	t.Parallel()
+	e := newExam(Options{Config: filepath.Join(t.TempDir(), "none"), Fix: true})
+	defer e.close()
+	never := check{name: "wired", wired: true, look: func(context.Context, *exam) verdict { panic("looked at") }}
+	if f := e.run(t.Context(), never); f.State != Warn || f.Detail != "not checked: shadowsync is not set up" {
+		t.Errorf("without a configuration: %+v", f)
 	}
 }
 

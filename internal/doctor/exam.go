@@ -21,35 +21,38 @@ const storeTimeout = 5 * time.Second
 type check struct {
 	name string
 	look func(context.Context, *exam) verdict
+	// wired is for what setup has made: without a configuration there is nothing to
+	// look at, and nothing that --fix may bring back after a remove.
+	wired bool
 }
 
 // checks lists them all. What a later one needs, an earlier one has checked, and mended.
 var checks = []check{
-	{"clock", checkClock},
-	{"disk", checkDisk},
-	{"shadow-file", checkShadowFile},
-	{"locks", checkLocks},
-	{"nsswitch", checkNSSwitch},
-	{"configuration", checkConfiguration},
-	{"state-folder", checkStateFolder},
-	{"state", checkState},
-	{"audit", checkAudit},
-	{"accounts", checkAccounts},
-	{"store", checkStore},
-	{"baseline", checkBaseline},
-	{"program", checkProgram},
-	{"units", checkUnits},
-	{"drop-ins", checkDropIns},
-	{"loaded", checkLoaded},
-	{"enabled", checkEnabled},
-	{"running", checkRunning},
-	{"broker", checkBroker},
-	{"managed", checkManaged},
-	{"guard", checkGuards},
-	{"pam-module", checkModule},
-	{"pam-profile", checkProfile},
-	{"pam-line", checkLine},
-	{"pam-change", checkChange},
+	{name: "clock", look: checkClock},
+	{name: "disk", look: checkDisk},
+	{name: "shadow-file", look: checkShadowFile},
+	{name: "locks", look: checkLocks},
+	{name: "nsswitch", look: checkNSSwitch},
+	{name: "configuration", look: checkConfiguration},
+	{name: "state-folder", look: checkStateFolder},
+	{name: "state", look: checkState},
+	{name: "audit", look: checkAudit},
+	{name: "accounts", look: checkAccounts, wired: true},
+	{name: "store", look: checkStore, wired: true},
+	{name: "baseline", look: checkBaseline, wired: true},
+	{name: "program", look: checkProgram},
+	{name: "units", look: checkUnits},
+	{name: "drop-ins", look: checkDropIns, wired: true},
+	{name: "loaded", look: checkLoaded, wired: true},
+	{name: "enabled", look: checkEnabled, wired: true},
+	{name: "running", look: checkRunning, wired: true},
+	{name: "broker", look: checkBroker, wired: true},
+	{name: "managed", look: checkManaged, wired: true},
+	{name: "guard", look: checkGuards, wired: true},
+	{name: "pam-module", look: checkModule},
+	{name: "pam-profile", look: checkProfile},
+	{name: "pam-line", look: checkLine, wired: true},
+	{name: "pam-change", look: checkChange, wired: true},
 }
 
 // exam is what the checks share. What cannot be read is nil, and its own check says why.

@@ -37,7 +37,7 @@ func checkConfiguration(_ context.Context, e *exam) verdict {
 	if accounts == 0 {
 		return warn("%s manages no account", e.Config).by("editor "+e.Config, nil)
 	}
-	return pass("%s: %d applications, %d accounts", e.Config, len(e.config.Applications), accounts)
+	return pass("%s (applications: %d, accounts: %d)", e.Config, len(e.config.Applications), accounts)
 }
 
 // judgePrivate holds a file or folder of root's to a mode; less is fine.

@@ -117,6 +117,19 @@ func (l *ledger) write(ctx context.Context, name string, text []byte, mode fs.Fi
 	return replace(l.path(name), text, mode)
 }
 
+// changed tells whether a file on record is there and not as setup wrote it.
+func (l *ledger) changed(ctx context.Context, name string) (bool, error) {
+	entry, known, err := l.find(ctx, name)
+	if err != nil || !known {
+		return false, err
+	}
+	text, err := os.ReadFile(l.path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && digest(text) != entry.Wrote, err
+}
+
 func (l *ledger) makeFolder(ctx context.Context, name string) error {
 	if _, err := os.Stat(l.path(name)); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -133,19 +146,14 @@ func (l *ledger) makeFolder(ctx context.Context, name string) error {
 // takeBack removes a file that is as setup wrote it, and then its folder if setup
 // made it and nobody else uses it. It tells whether a changed file was left.
 func (l *ledger) takeBack(ctx context.Context, name string) (left bool, err error) {
-	entry, known, err := l.find(ctx, name)
+	_, known, err := l.find(ctx, name)
 	if err != nil || !known {
 		return false, err
 	}
-	text, err := os.ReadFile(l.path(name))
-	switch {
-	case err == nil && digest(text) != entry.Wrote:
-		return true, nil
-	case err == nil:
-		if err := os.Remove(l.path(name)); err != nil {
-			return false, err
-		}
-	case !errors.Is(err, fs.ErrNotExist):
+	if left, err = l.changed(ctx, name); err != nil || left {
+		return left, err
+	}
+	if err := os.Remove(l.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
 	if err := l.removeFolder(ctx, filepath.Dir(name)); err != nil {

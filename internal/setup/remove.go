@@ -112,7 +112,8 @@ func (r *removal) waiting(ctx context.Context, c *config.Config) error {
 			return err
 		}
 		for name, m := range memory.Accounts {
-			if m.Open != nil && waits(m.Open.State) {
+			// Without a baseline it is an import that was cut short: nobody's change.
+			if m.Baseline != nil && m.Open != nil && waits(m.Open.State) {
 				accounts = append(accounts, name)
 			}
 		}
@@ -132,9 +133,9 @@ func waits(s shadowsync.ChangeState) bool {
 // announces changes any more, then nobody guards, then no start waits for us.
 func (r *removal) steps() []step {
 	live := []step{
-		{name: StepPAM, what: "switch off the line in the PAM stack", due: r.pamOnDue, do: r.switchOffPAM},
-		{name: StepStart, what: "stop our sockets and the broker", due: r.stopDue, do: r.stop},
-		{name: StepGuard, what: "let go of guarded units", due: r.guardDue, do: r.releaseGuards},
+		{name: StepPAM, what: "no line in the PAM stack", due: r.pamOnDue, do: r.switchOffPAM},
+		{name: StepStart, what: "sockets and broker stopped", due: r.stopDue, do: r.stop},
+		{name: StepGuard, what: "no unit guarded", due: r.guardDue, do: r.releaseGuards},
 	}
 	if r.mounted() {
 		for i := range live {
@@ -142,17 +143,17 @@ func (r *removal) steps() []step {
 		}
 	}
 	steps := append(live,
-		step{name: StepEnable, what: "disable our units", due: r.disableDue, do: r.disable},
-		step{name: StepDropIns, what: "take our hooks off " + strings.Join(r.units, ", "), due: r.hooksDue, do: r.takeHooks},
+		step{name: StepEnable, what: "sockets and broker disabled", due: r.disableDue, do: r.disable},
+		step{name: StepDropIns, what: "no hooks around " + strings.Join(r.units, ", "), due: r.hooksDue, do: r.takeHooks},
 	)
 	if !r.mounted() {
 		steps = append(steps,
-			step{name: StepReload, what: "have systemd read its unit files", due: r.reloadAfterDue, do: r.reload},
-			step{name: StepRuntime, what: "remove " + engine.RunDir, due: r.runtimeDue, do: r.removeRuntime})
+			step{name: StepReload, what: "unit files read by systemd", due: r.reloadAfterDue, do: r.reload},
+			step{name: StepRuntime, what: "no " + engine.RunDir, due: r.runtimeDue, do: r.removeRuntime})
 	}
-	steps = append(steps, step{name: StepConfiguration, what: "remove " + r.Config, due: r.configurationOursDue, do: r.takeConfiguration})
+	steps = append(steps, step{name: StepConfiguration, what: "no " + r.Config, due: r.configurationOursDue, do: r.takeConfiguration})
 	if r.purge {
-		return append(steps, step{name: StepState, what: "delete " + engine.StateDir, due: r.stateDue, do: r.deleteState})
+		return append(steps, step{name: StepState, what: "no " + engine.StateDir, due: r.stateDue, do: r.deleteState})
 	}
 	if r.ledger.exists() {
 		r.note("%s is kept: history, audit trail and the embedded credential store (--purge deletes it)", engine.StateDir)

@@ -117,22 +117,22 @@ func Repair(ctx context.Context, o Options, names ...Name) (Result, error) {
 
 func (j *job) imports() []step {
 	return []step{
-		{name: StepConfiguration, what: "write " + j.Config, due: j.configurationDue, do: j.writeConfiguration},
-		{name: StepBaseline, what: "take the accounts as baseline", due: j.baselineDue, do: j.takeBaseline},
+		{name: StepConfiguration, what: "configuration " + j.Config, due: j.configurationDue, do: j.writeConfiguration},
+		{name: StepBaseline, what: "baseline of the accounts", due: j.baselineDue, do: j.takeBaseline},
 	}
 }
 
 // wiring has the PAM line last: from then on passwd waits for a broker that is there.
 func (j *job) wiring() []step {
 	steps := []step{
-		{name: StepDropIns, what: "put our hooks around " + j.units(), due: j.dropInsDue, do: j.writeDropIns},
-		{name: StepEnable, what: "enable our sockets and the broker", due: j.enableDue, do: j.enable},
+		{name: StepDropIns, what: "hooks around " + j.units(), due: j.dropInsDue, do: j.writeDropIns},
+		{name: StepEnable, what: "sockets and broker enabled", due: j.enableDue, do: j.enable},
 	}
 	live := []step{
-		{name: StepReload, what: "have systemd read its unit files", due: j.reloadDue, do: j.reload},
-		{name: StepStart, what: "start our sockets and the broker", due: j.startDue, do: j.start},
-		{name: StepManaged, what: "list the managed accounts for the PAM module", due: j.managedDue, do: j.writeManaged},
-		{name: StepPAM, what: "switch on the line in the PAM stack", due: j.pamDue, do: j.switchOnPAM},
+		{name: StepReload, what: "unit files read by systemd", due: j.reloadDue, do: j.reload},
+		{name: StepStart, what: "sockets and broker running", due: j.startDue, do: j.start},
+		{name: StepManaged, what: "list of managed accounts for the PAM module", due: j.managedDue, do: j.writeManaged},
+		{name: StepPAM, what: "line in the PAM stack", due: j.pamDue, do: j.switchOnPAM},
 	}
 	if j.mounted() {
 		for _, s := range live {

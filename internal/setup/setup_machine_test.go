@@ -121,6 +121,26 @@ func TestRemoveWithAGuardOn(t *testing.T) {
 	m.Must("systemctl", "restart", machine.ApplianceUnit)
 }
 
+// Killed at any point, setup leaves what remove takes away, and what setup finishes.
+func TestAnInterruptedSetupIsUndone(t *testing.T) {
+	t.Parallel()
+	m := appliance(t, machine.Bookworm)
+	before := m.MustShell(listing)
+	for _, after := range []string{"0.02", "0.05", "0.1", "0.15", "0.2", "0.3", "0.4", "0.6"} {
+		m.MustShell(`shadowsync setup --unit 128T --account admin >/dev/null 2>&1 & pid=$!
+			sleep ` + after + `; kill -9 $pid; wait
+			while pgrep -x pam-auth-update; do sleep 0.05; done`)
+		m.Must("shadowsync", "remove")
+		if now := m.MustShell(listing); now != before {
+			t.Fatalf("/etc after setup was killed after %s s and removed:\n%s", after, difference(before, now))
+		}
+	}
+	m.Must("shadowsync", "setup", "--unit", "128T", "--account", "admin")
+	if again := m.Must("shadowsync", "setup"); !strings.Contains(again, "Nothing to do") {
+		t.Errorf("setup after all that:\n%s", again)
+	}
+}
+
 // What somebody changed since setup is theirs: it is left and named.
 func TestRemoveLeavesWhatWasChanged(t *testing.T) {
 	t.Parallel()
@@ -158,7 +178,7 @@ func TestFirstDifferenceWiresNothing(t *testing.T) {
 	if after := m.MustShell(listing); after != before {
 		t.Errorf("something is wired:\n%s", difference(before, after))
 	}
-	if planned := m.Must("shadowsync", "setup", "--first", "store", "--dry-run"); !strings.Contains(planned, "planned") {
+	if planned := m.Must("shadowsync", "setup", "--first", "store", "--dry-run"); !strings.Contains(planned, "to do ") {
 		t.Errorf("a dry run says:\n%s", planned)
 	}
 	if after := m.MustShell(listing); after != before {
@@ -242,7 +262,7 @@ func TestSetupOfAMountedSystem(t *testing.T) {
 	m.MustShell("mkdir /mnt/system && mount --bind / /mnt/system")
 	before := m.MustShell(listing)
 	said := m.Must("shadowsync", "setup", "--root", "/mnt/system", "--unit", "128T", "--account", "admin")
-	for _, text := range []string{"done      put our hooks around 128T.service", "left out  switch on the line in the PAM stack"} {
+	for _, text := range []string{"done      hooks around 128T.service", "left out  line in the PAM stack"} {
 		if !strings.Contains(said, text) {
 			t.Errorf("setup of a mounted system does not say %q:\n%s", text, said)
 		}

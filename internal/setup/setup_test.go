@@ -193,10 +193,10 @@ func TestDryRunWritesNothing(t *testing.T) {
 	if err := j.result.Print(&said); err != nil {
 		t.Fatal(err)
 	}
-	want := `planned   write /etc/shadowsync/shadowsync.toml
-planned   take the accounts as baseline
-planned   put our hooks around 128T.service
-left out  switch on the line in the PAM stack
+	want := `to do     configuration /etc/shadowsync/shadowsync.toml
+to do     baseline of the accounts
+to do     hooks around 128T.service
+left out  line in the PAM stack
           the system at ` + root + ` is not running: run shadowsync setup on it
 `
 	if said.String() != want {

@@ -29,7 +29,7 @@ const (
 // step is one thing to do.
 type step struct {
 	name Name
-	what string // for people: "write /etc/…"
+	what string // what is so afterwards, for people: "hooks around 128T.service"
 	// due tells whether there is anything to do; it changes nothing.
 	due func(context.Context) (bool, error)
 	do  func(context.Context) error
@@ -47,6 +47,8 @@ const (
 	Planned State = "planned" // a dry run would do it
 	LeftOut State = "left out"
 )
+
+var labels = map[State]string{Done: "done", Kept: "as is", Planned: "to do", LeftOut: "left out"}
 
 // Outcome is what became of one step.
 type Outcome struct {
@@ -86,7 +88,7 @@ func (r Result) Print(w io.Writer) error {
 		}
 	}
 	for _, o := range r.Steps {
-		line("%-9s %s", o.State, o.What)
+		line("%-9s %s", labels[o.State], o.What)
 		if o.Reason != "" {
 			line("          %s", o.Reason)
 		}

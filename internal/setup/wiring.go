@@ -71,6 +71,13 @@ func (j *job) writeDropIns(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		changed, err := j.ledger.changed(ctx, path)
+		if err != nil {
+			return err
+		}
+		if changed {
+			j.note("%s was changed since setup wrote it; it is as before now (changes belong in a drop-in of their own)", path)
+		}
 		if err := j.ledger.write(ctx, path, []byte(text), 0o644); err != nil {
 			return err
 		}
