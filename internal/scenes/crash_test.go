@@ -18,6 +18,9 @@ import (
 // faultFile is the environment of the broker and the hooks in a crash scene.
 const faultFile = "/run/fault"
 
+// storeWorkerUnit is the one in which the broker runs the store's driver.
+const storeWorkerUnit = "shadowsync-store-conductor.service"
+
 // armed sets a machine whose shadowsync ends itself by SIGKILL at the step of a
 // reconcile that SHADOWSYNC_FAULT names.
 func armed(t *testing.T) *stage {
@@ -203,7 +206,7 @@ func (s *stage) brokerDied(pid string) bool {
 func TestKilledStoreWorker(t *testing.T) {
 	s := set(t, machine.Bookworm, machine.Appliance{})
 	others := s.bystanders("admin")
-	killer := s.Start("sh", "-c", "while :; do systemctl kill -s KILL shadowsync-store-conductor.service 2>/dev/null; sleep 0.$((1 + $(date +%s) % 4)); done")
+	killer := s.Start("sh", "-c", "while :; do systemctl kill -s KILL "+storeWorkerUnit+" 2>/dev/null; sleep 0.$((1 + $(date +%s) % 4)); done")
 	said := map[bool]int{}
 	for i := range 20 {
 		password := fmt.Sprintf("Worker-%d-velvet", i)
@@ -216,9 +219,17 @@ func TestKilledStoreWorker(t *testing.T) {
 	if err := killer.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("persisted at once: %d of 20", said[true])
+	died := strings.Count(s.Journal("--unit", storeWorkerUnit), "code=killed")
+	t.Logf("persisted at once: %d of 20, with %d workers killed", said[true], died)
+	if died < 3 {
+		t.Error("too few workers were killed to tell anything")
+	}
 	s.eventually("the last password drains into the store", 10*time.Second, func() bool { return s.holds("admin", "Worker-19-velvet") })
 	s.eventually("all is in sync", 10*time.Second, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
+	s.Must("systemctl", "kill", "-s", "KILL", storeWorkerUnit)
+	hash := sha512crypt(t, "Worker-idle-velvet")
+	s.AskAppliance("set", "admin", hash)
+	s.eventually("a change by the application is seen after the idle worker died", 5*time.Second, func() bool { return s.ShadowHash("admin") == hash })
 	if s.bystanders("admin") != others {
 		t.Error("other lines of the shadow file changed")
 	}
