@@ -1,0 +1,269 @@
+package scenes
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/crypt"
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+// canary is a clear text that nothing but a leak can bring to where it is found.
+const canary = "Canary-7f3a-velvet-Zq"
+
+// TestClearTextNeverRests: a store that cannot take the OS's hash gets its own,
+// made from the clear text, which is in the proof worker meanwhile, and nowhere
+// else, and afterwards nowhere.
+func TestClearTextNeverRests(t *testing.T) {
+	s := set(t, machine.Bookworm, machine.Appliance{}, `password = "password"`, "password = \"password\"\nformats  = [\"sha512crypt\"]")
+	// It takes long enough to be caught at it.
+	s.MustShell(`sed -i '/pam_unix.so/s/yescrypt/yescrypt rounds=8/' /etc/pam.d/common-password && grep -q 'rounds=8' /etc/pam.d/common-password`)
+	m := s.insides()
+	s.seesWhatIsPlanted(m)
+
+	caught := make(chan inFlight, 1)
+	go func() { caught <- m.catch("worker-proof", 20*time.Second) }()
+	said := s.passwd("admin", canary)
+	flight := <-caught
+	if !flight.inWorker {
+		t.Error("the clear text was not found in the worker: the search is blind")
+	}
+	if flight.inDaemon {
+		t.Error("the clear text was in the daemon's memory")
+	}
+	if want := "shadowsync: admin: persisted in conductor's credential store"; !strings.Contains(said, want) {
+		t.Errorf("passwd said %q", said)
+	}
+	s.Input(canary+"\n").Must("shadowsync", "user", "set", "password", "user222", "--stdin")
+	time.Sleep(time.Second)
+	for _, place := range m.find() {
+		t.Errorf("the clear text is in %s", place)
+	}
+
+	os, store := s.ShadowHash("admin"), s.StoreHash("admin")
+	for side, hash := range map[string]string{"$y$": os, "$6$": store} {
+		if ok, err := crypt.Verify(hash, []byte(canary)); err != nil || !ok || !strings.HasPrefix(hash, side) {
+			t.Errorf("%.4q does not hold the password in %s: %v", hash, side, err)
+		}
+	}
+	s.restart()
+	s.opens("admin", canary, machine.OldPassword)
+	s.needsLogin()
+}
+
+// seesWhatIsPlanted proves that the search is not blind.
+func (s *stage) seesWhatIsPlanted(m *insides) {
+	s.t.Helper()
+	planted := s.Env("PLANTED="+canary).Start("sleep", "60")
+	s.WriteFile("/var/lib/shadowsync/planted", "x"+canary, 0o600)
+	s.MustShell("cp /var/lib/shadowsync/planted /run/planted")
+	for _, want := range []string{"the memory of sleep", "environ of sleep", "/run/planted", "/var/lib/shadowsync/planted"} {
+		s.eventually("the planted one is found in "+want, 5*time.Second, func() bool {
+			return strings.Contains(strings.Join(m.find(), "\n"), want)
+		})
+	}
+	if err := planted.Stop(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.MustShell("rm /var/lib/shadowsync/planted /run/planted")
+	if left := m.find(); len(left) > 0 {
+		s.t.Fatalf("found before the test: %q", left)
+	}
+}
+
+// needsLogin: past PAM nobody has the clear text, and status says what that means.
+func (s *stage) needsLogin() {
+	s.t.Helper()
+	before := s.StoreHash("user222")
+	method, err := crypt.MethodOfSystem(s.Root())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	hash, err := method.Generate([]byte("Beyond-PAM-velvet"))
+	if err != nil || !strings.HasPrefix(hash, "$y$") {
+		s.t.Fatalf("no yescrypt hash: %.4q, %v", hash, err)
+	}
+	s.Must("usermod", "-p", hash, "user222")
+	s.eventually("status says needs-login", 5*time.Second, func() bool { return s.state("user222").State == "needs-login" })
+	if a := s.state("user222"); a.Reason == nil || !strings.Contains(*a.Reason, "the store takes another hash format") {
+		s.t.Errorf("status gives no reason: %+v", a)
+	}
+	if s.StoreHash("user222") != before || s.ShadowHash("user222") != hash {
+		s.t.Error("a side was changed")
+	}
+}
+
+// insides is a machine seen from outside, as the host's root sees it.
+type insides struct {
+	t         *testing.T
+	namespace string // of its processes
+	root      string
+}
+
+func (s *stage) insides() *insides {
+	s.t.Helper()
+	return &insides{t: s.t, namespace: strings.TrimSpace(s.Must("readlink", "/proc/self/ns/pid")), root: s.Root()}
+}
+
+// processes lists the machine's processes by the host's pids.
+func (m *insides) processes() map[string]string {
+	found := map[string]string{}
+	folders, _ := filepath.Glob("/proc/[0-9]*")
+	for _, folder := range folders {
+		if namespace, err := os.Readlink(folder + "/ns/pid"); err == nil && namespace == m.namespace {
+			line, _ := os.ReadFile(folder + "/cmdline") // it may be gone
+			found[filepath.Base(folder)] = strings.ReplaceAll(string(line), "\x00", " ")
+		}
+	}
+	return found
+}
+
+// inFlight is where the clear text was while it was needed.
+type inFlight struct{ inWorker, inDaemon bool }
+
+// catch stops the worker in the middle of its work and searches it and the daemon.
+func (m *insides) catch(command string, patience time.Duration) (seen inFlight) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		for pid, line := range m.processes() {
+			if strings.Contains(line, command) {
+				seen = m.freeze(pid)
+			}
+		}
+		if seen.inWorker {
+			return seen
+		}
+	}
+	return seen
+}
+
+func (m *insides) freeze(pid string) (seen inFlight) {
+	var number int
+	if _, err := fmt.Sscan(pid, &number); err != nil {
+		return seen
+	}
+	if syscall.Kill(number, syscall.SIGSTOP) != nil {
+		return seen
+	}
+	defer func() { _ = syscall.Kill(number, syscall.SIGCONT) }()
+	seen.inWorker = inMemory(pid)
+	for other, line := range m.processes() {
+		if strings.Contains(line, "shadowsync daemon") {
+			seen.inDaemon = seen.inDaemon || inMemory(other)
+		}
+	}
+	return seen
+}
+
+// inMemory searches all that a process can write to.
+func inMemory(pid string) bool {
+	maps, err := os.ReadFile("/proc/" + pid + "/maps")
+	if err != nil {
+		return false // it has ended, and its memory is no more
+	}
+	memory, err := os.Open("/proc/" + pid + "/mem")
+	if err != nil {
+		return false
+	}
+	defer memory.Close()
+	for line := range strings.Lines(string(maps)) {
+		var from, to int64
+		var rights string
+		if n, _ := fmt.Sscanf(line, "%x-%x %s", &from, &to, &rights); n == 3 && strings.HasPrefix(rights, "rw") {
+			if holdsCanary(io.NewSectionReader(memory, from, to-from)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func holdsCanary(r io.Reader) bool {
+	buffer := make([]byte, 1<<20)
+	kept := 0
+	for {
+		n, err := r.Read(buffer[kept:])
+		if bytes.Contains(buffer[:kept+n], []byte(canary)) {
+			return true
+		}
+		if err != nil || n == 0 {
+			return false
+		}
+		tail := min(kept+n, len(canary)-1)
+		copy(buffer, buffer[kept+n-tail:kept+n])
+		kept = tail
+	}
+}
+
+// find names every place of the machine where the canary is.
+func (m *insides) find() (places []string) {
+	first := ""
+	for pid, line := range m.processes() {
+		if inMemory(pid) {
+			places = append(places, "the memory of "+line)
+		}
+		for _, file := range []string{"environ", "cmdline", "stat"} {
+			if text, _ := os.ReadFile("/proc/" + pid + "/" + file); bytes.Contains(text, []byte(canary)) {
+				places = append(places, file+" of "+line)
+			}
+		}
+		places = append(places, inDescriptors(pid, line)...)
+		if status, _ := os.ReadFile("/proc/" + pid + "/status"); bytes.Contains(status, []byte("NSpid:\t"+pid+"\t1\n")) {
+			first = pid
+		}
+	}
+	if first == "" {
+		m.t.Fatal("the machine's first process is not among its processes")
+	}
+	top := "/proc/" + first + "/root"
+	for _, folder := range []string{"/etc", "/run", "/tmp", "/var", "/root", "/home", "/dev/shm"} {
+		places = append(places, inFiles(top+folder)...)
+	}
+	return places
+}
+
+// inDescriptors searches files without a name, and pipes' and sockets' are no files.
+func inDescriptors(pid, line string) (places []string) {
+	descriptors, _ := filepath.Glob("/proc/" + pid + "/fd/*")
+	for _, d := range descriptors {
+		if target, _ := os.Readlink(d); !strings.HasPrefix(target, "/memfd:") && !strings.HasSuffix(target, "(deleted)") {
+			continue
+		}
+		if f, err := os.Open(d); err == nil {
+			if holdsCanary(f) {
+				places = append(places, "a memory file of "+line)
+			}
+			f.Close()
+		}
+	}
+	return places
+}
+
+func inFiles(top string) (places []string) {
+	_ = filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			places = append(places, "what cannot be searched: "+err.Error())
+		}
+		if err != nil || !entry.Type().IsRegular() {
+			return nil
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return nil
+		}
+		defer f.Close()
+		if holdsCanary(f) {
+			places = append(places, path)
+		}
+		return nil
+	})
+	return places
+}
