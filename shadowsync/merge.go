@@ -331,7 +331,9 @@ func (m *merger) undone() bool {
 		return false
 	}
 	const touched = FieldsPassword | FieldLocked
-	if diff&^touched != 0 {
+	// usermod -p and chpasswd -e set the last-change day: what asks for a new
+	// password now (passwd -e) is somebody's wish.
+	if diff&^touched != 0 || m.os.MustChange && !ref.MustChange {
 		return false
 	}
 	oldHash := m.os.Hash == ref.Hash || m.os.Hash == m.old.OS.Hash || m.in.Record.holdsHash(m.os.Hash)

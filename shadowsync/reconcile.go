@@ -64,6 +64,8 @@ type Reconciler struct {
 	// CheckHash says why a foreign hash may not reach the OS; nil: it may.
 	CheckHash func(hash string) error
 	Now       func() time.Time
+	// Witness tells who wrote the OS side's present content; nil: nobody watched.
+	Witness func() (Origin, Writer)
 	// Probe is called after each step; nil in production.
 	Probe func(Step)
 }
@@ -275,7 +277,7 @@ func (r *Reconciler) round(ctx context.Context, lease Lease, req Request) (Repor
 	if err != nil {
 		return Report{}, false, err
 	}
-	items := r.mergeAll(v, req)
+	items := r.mergeAll(v, r.witnessed(req))
 	work := unsettled(items)
 	osErr, err := r.run(ctx, lease, work, v)
 	if err != nil {
@@ -289,6 +291,22 @@ func (r *Reconciler) round(ctx context.Context, lease Lease, req Request) (Repor
 		err = r.mark(ctx, v, items)
 	}
 	return v.report(items), again, errors.Join(osErr, err)
+}
+
+// witnessed asks who wrote what has just been read. What was noticed before may
+// have been an older content, and its writer another: that decides whether an
+// old value is somebody's wish. A change after the reading fails the writes' compare-and-swap.
+func (r *Reconciler) witnessed(req Request) Request {
+	if r.Witness == nil {
+		return req
+	}
+	origin, writer := r.Witness()
+	req.Evidence.Writer = writer
+	if writer != WriterUnknown && req.Origin.SeenBy == SeenByWatch {
+		origin.At = req.Origin.At
+		req.Origin = origin
+	}
+	return req
 }
 
 func unsettled(items []*item) []*item {

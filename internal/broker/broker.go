@@ -43,6 +43,7 @@ type Broker struct {
 	engine  *engine.Engine
 	guard   *systemd.Guard
 	keepers map[string]*keeper
+	writers *writers
 	log     *slog.Logger
 	started time.Time
 }
@@ -59,7 +60,9 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	b := &Broker{engine: e, guard: guard, keepers: map[string]*keeper{}, log: o.Log, started: time.Now()}
+	b.writers = &writers{path: shadowPath(e)}
 	for _, a := range o.Config.Applications {
+		e.Reconciler(a.Name).Witness = b.witness(a.Unit)
 		b.keepers[a.Name] = newKeeper(e, a, b.showStatus, o.Log)
 	}
 	return errors.Join(b.run(ctx), b.close())

@@ -4,25 +4,33 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/origin"
 	"github.com/shadowsync/shadowsync/internal/watch"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// writerWindow is how long after a file was closed a rename may still be that
-// writer's: shadow-utils renames right after it closes, by then fsynced.
-const writerWindow = 2 * time.Second
+// writersKept bounds the memory for who wrote; shadow-utils write passwd, group
+// and shadow, and their backups, each under two names.
+const writersKept = 16
 
-// writers remembers who wrote the shadow file, or the file that became it, last.
-// A process is told of more than once, and only the first time it surely still lives.
+// writers remembers who wrote which content of the shadow file, or of a file that became it.
 type writers struct {
-	mu   sync.Mutex
-	last origin.Process
-	at   time.Time
+	path string
+
+	mu      sync.Mutex
+	last    []written // the latest first
+	catchUp func()
+}
+
+type written struct {
+	file watch.File
+	by   origin.Process
 }
 
 // shadowNames are the names under which passwd(1), shadow-utils, pam_unix and
@@ -32,39 +40,64 @@ func shadowNames(name string) bool {
 		strings.HasPrefix(name, ".#shadow")
 }
 
-func (w *writers) saw(pid int, _ string) {
-	p := origin.FromPID(pid)
+// saw puts a write on record. A process is told of more than once, and only the
+// first time it surely still lives.
+func (w *writers) saw(write watch.Write) {
+	by := origin.FromPID(write.PID)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if p.StartTicks == 0 && w.last.PID == pid && time.Since(w.at) < writerWindow {
-		p = w.last
+	i := slices.IndexFunc(w.last, func(l written) bool {
+		return l.by.PID == write.PID && l.file.Ino == write.File.Ino && l.file.Dev == write.File.Dev
+	})
+	if i >= 0 {
+		if by.StartTicks == 0 {
+			by = w.last[i].by
+		}
+		w.last = slices.Delete(w.last, i, i+1)
 	}
-	w.last, w.at = p, time.Now()
+	w.last = slices.Insert(w.last, 0, written{write.File, by})
+	w.last = w.last[:min(len(w.last), writersKept)]
 }
 
-func (w *writers) recent() (origin.Process, bool) {
+// wrote tells who wrote the content that the shadow file has now.
+func (w *writers) wrote() (origin.Process, bool) {
+	w.mu.Lock()
+	catchUp := w.catchUp
+	w.mu.Unlock()
+	file, err := watch.FileAt(w.path)
+	if err != nil {
+		return origin.Process{}, false
+	}
+	if catchUp != nil {
+		catchUp()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	known := time.Since(w.at) < writerWindow && w.last.StartTicks != 0
-	return w.last, known
+	for _, l := range w.last {
+		if l.file == file {
+			return l.by, l.by.StartTicks != 0
+		}
+	}
+	return origin.Process{}, false
 }
+
+func shadowPath(e *engine.Engine) string { return filepath.Join(e.Root(), "etc", "shadow") }
 
 // watch follows the shadow file's folder and tells every keeper.
 func (b *Broker) watch(ctx context.Context, wg *sync.WaitGroup) error {
-	path := filepath.Join(b.engine.Root(), "etc", "shadow")
+	path := b.writers.path
 	events, err := watch.Watch(ctx, path, b.log)
 	if err != nil {
 		return err
 	}
-	w := &writers{}
-	follow := b.followWriters(ctx, filepath.Dir(path), w)
+	follow := b.followWriters(ctx, filepath.Dir(path))
 	wg.Go(func() {
 		for e := range events {
 			if e.Rescan {
 				follow()
 			}
 			for _, k := range b.keepers {
-				k.tell(b.noticed(w, k.application.Unit))
+				k.tell(shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByWatch, At: time.Now()}})
 			}
 		}
 	})
@@ -73,32 +106,34 @@ func (b *Broker) watch(ctx context.Context, wg *sync.WaitGroup) error {
 
 // followWriters starts the watch on who writes; the result starts it anew, for a
 // folder that was replaced.
-func (b *Broker) followWriters(ctx context.Context, folder string, w *writers) func() {
+func (b *Broker) followWriters(ctx context.Context, folder string) func() {
 	var stop context.CancelFunc = func() {}
 	start := func() {
 		stop()
 		var inner context.Context
 		inner, stop = context.WithCancel(ctx)
-		err := watch.Writers(inner, folder, shadowNames, w.saw)
+		catchUp, err := watch.Writers(inner, folder, shadowNames, b.writers.saw)
 		if err != nil && !errors.Is(err, context.Canceled) {
 			b.log.Info("changes past PAM are audited without their program", "reason", err)
 		}
+		b.writers.mu.Lock()
+		b.writers.catchUp = catchUp
+		b.writers.mu.Unlock()
 	}
 	start()
 	return start
 }
 
-// noticed is a difference that nobody announced, with what the kernel told about its writer.
-func (b *Broker) noticed(w *writers, unit string) shadowsync.Request {
-	req := shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByWatch, At: time.Now()}}
-	p, known := w.recent()
-	if !known {
-		return req
+// witness tells the reconciler of a unit's application who wrote what it has just read.
+func (b *Broker) witness(unit string) func() (shadowsync.Origin, shadowsync.Writer) {
+	return func() (shadowsync.Origin, shadowsync.Writer) {
+		p, known := b.writers.wrote()
+		switch {
+		case !known:
+			return shadowsync.Origin{}, shadowsync.WriterUnknown
+		case p.Unit == unit:
+			return b.engine.OriginOf(p, shadowsync.SeenByWatch), shadowsync.WriterApplication
+		}
+		return b.engine.OriginOf(p, shadowsync.SeenByWatch), shadowsync.WriterOther
 	}
-	req.Origin = b.engine.OriginOf(p, shadowsync.SeenByWatch)
-	req.Evidence.Writer = shadowsync.WriterOther
-	if p.Unit == unit {
-		req.Evidence.Writer = shadowsync.WriterApplication
-	}
-	return req
 }

@@ -43,9 +43,9 @@ func writersIn(t *testing.T, folder string) <-chan writer {
 	t.Helper()
 	told := make(chan writer, 100)
 	match := func(name string) bool { return strings.HasPrefix(name, "shadow") }
-	err := Writers(t.Context(), folder, match, func(pid int, name string) {
-		comm, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
-		told <- writer{pid, name, strings.TrimSpace(string(comm))}
+	_, err := Writers(t.Context(), folder, match, func(w Write) {
+		comm, _ := os.ReadFile("/proc/" + strconv.Itoa(w.PID) + "/comm")
+		told <- writer{w.PID, w.Name, strings.TrimSpace(string(comm))}
 	})
 	if errors.Is(err, ErrNoWriters) {
 		t.Skip(err)
@@ -132,12 +132,35 @@ func descriptors(t *testing.T) int {
 }
 
 func TestWritersRefused(t *testing.T) {
-	err := Writers(t.Context(), filepath.Join(t.TempDir(), "none"), nil, nil)
+	_, err := Writers(t.Context(), filepath.Join(t.TempDir(), "none"), nil, nil)
 	if !errors.Is(err, ErrNoWriters) {
 		t.Errorf("a folder that is not there: %v", err)
 	}
 	if os.Getuid() == 0 && !errors.Is(err, unix.ENOENT) {
 		t.Errorf("the cause is lost: %v", err)
+	}
+}
+
+// Who sees a new file and catches up knows its writer, and knows it from an older file's.
+func TestWritersCatchUp(t *testing.T) {
+	folder := t.TempDir()
+	var last Write
+	all := func(string) bool { return true }
+	catchUp, err := Writers(t.Context(), folder, all, func(w Write) { last = w }) // catchUp's lock orders these
+	if errors.Is(err, ErrNoWriters) {
+		t.Skip(err)
+	}
+	must(t, err)
+	for i := range 50 {
+		cmd := exec.Command("/bin/sh", "-c", "echo "+strconv.Itoa(i)+" >shadow+; mv shadow+ shadow")
+		cmd.Dir = folder
+		must(t, cmd.Run())
+		file, err := FileAt(filepath.Join(folder, "shadow"))
+		must(t, err)
+		catchUp()
+		if last.File != file || last.PID != cmd.Process.Pid {
+			t.Fatalf("round %d: told %+v, want pid %d and %+v", i, last, cmd.Process.Pid, file)
+		}
 	}
 }
 
@@ -148,6 +171,6 @@ func FuzzEachWriter(f *testing.F) {
 		for i := 16; i+4 <= len(events); i++ { // no descriptor of ours is to be closed
 			events[i] |= 0x80
 		}
-		eachWriter(events, func(int, string) { t.Error("told without a descriptor") })
+		eachWrite(events, func(Write) { t.Error("told without a descriptor") })
 	})
 }

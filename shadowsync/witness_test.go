@@ -1,0 +1,40 @@
+package shadowsync
+
+import "testing"
+
+// Root set an old value again while the news of the application's own rewriting
+// still waited: who wrote what is read counts, not who wrote what was noticed.
+func TestWitnessOfWhatIsRead(t *testing.T) {
+	for _, writer := range []Writer{WriterApplication, WriterOther} {
+		w := newWorld().start(t)
+		w.os["admin"] = cred(hashNew)
+		w.reconcile(t, Request{})
+		w.os["admin"] = cred(hashBase)
+		r := w.reconciler()
+		r.Witness = func() (Origin, Writer) { return Origin{SeenBy: SeenByWatch, Program: "usermod"}, writer }
+		stale := Request{Origin: Origin{At: epoch, SeenBy: SeenByWatch}, Evidence: Evidence{Writer: WriterApplication}}
+		if writer == WriterApplication {
+			stale.Evidence.Writer = WriterOther
+		}
+		if _, err := r.Reconcile(t.Context(), stale); err != nil {
+			t.Fatal(err)
+		}
+		want := map[Writer]string{WriterApplication: hashNew, WriterOther: hashBase}[writer]
+		w.both(t, "admin", want)
+		if o := w.events[len(w.events)-1].Origin; o.Program != "usermod" || !o.At.Equal(epoch) {
+			t.Errorf("the audit names %+v", o)
+		}
+	}
+}
+
+// passwd -e right after a start, with nobody to tell who did it.
+func TestExpiredWhileSettling(t *testing.T) {
+	w := newWorld().start(t)
+	expired := cred(hashBase)
+	expired.LastChange, expired.MustChange = NoDay, true
+	w.os["admin"] = expired
+	report, _ := w.reconcile(t, Request{Evidence: Evidence{Settling: true}})
+	if !w.os["admin"].MustChange {
+		t.Errorf("the wish for a new password was undone: %+v", report.Outcomes)
+	}
+}
