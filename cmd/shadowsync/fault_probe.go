@@ -4,24 +4,38 @@ package main
 
 import (
 	"os"
+	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// faultProbe kills this process at the step that SHADOWSYNC_FAULT names, as a
-// power loss would. Only builds for the crash tests have it.
+// faultProbe strikes this process at the step that SHADOWSYNC_FAULT names: by
+// SIGKILL, as a power loss would, or with "stop:" before the step by SIGSTOP, the
+// first time it gets there. Only builds for the tests have it.
 func faultProbe() func(shadowsync.Step) {
-	die := shadowsync.Step(os.Getenv("SHADOWSYNC_FAULT"))
-	if die == "" {
+	at, stops := strings.CutPrefix(os.Getenv("SHADOWSYNC_FAULT"), "stop:")
+	if at == "" {
 		return nil
 	}
+	strike := kill
+	if stops {
+		strike = sync.OnceFunc(stop)
+	}
 	return func(s shadowsync.Step) {
-		if s != die {
-			return
+		if s == shadowsync.Step(at) {
+			strike()
 		}
-		_ = unix.Kill(os.Getpid(), unix.SIGKILL) // it does not fail for one's own pid
-		select {}
 	}
 }
+
+func kill() {
+	_ = unix.Kill(os.Getpid(), unix.SIGKILL) // it does not fail for one's own pid
+	select {}
+}
+
+// stop returns when somebody lets the process go on: a signal to oneself is
+// delivered before kill(2) returns.
+func stop() { _ = unix.Kill(os.Getpid(), unix.SIGSTOP) }
