@@ -1,0 +1,127 @@
+package scenes
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+// TestGuard: the store is read-only while root recovers a password.
+func TestGuard(t *testing.T) {
+	s := set(t, machine.Bookworm, machine.Appliance{})
+	s.onOwnDisk()
+	s.readOnly()
+	s.scene("passwd", func(s *stage) {
+		s.says(s.passwd("admin", "Guard-1-velvet-x"), notPersisted("admin", "read-only file system"))
+		a := s.state("admin")
+		if a.State != "pending" || a.PendingSince == nil || a.Reason == nil || *a.Reason != "store: read-only file system" || s.status().Guard != "on" {
+			s.t.Errorf("status says %+v, guard %s", a, s.status().Guard)
+		}
+		s.opens("admin", "Guard-1-velvet-x", "")
+	})
+	s.scene("the unit is held", func(s *stage) {
+		s.isHeld("admin")
+		if r := s.Run("systemctl", "disable", "--now", machine.ApplianceUnit); r.Code == 0 {
+			s.t.Errorf("disable --now is not refused: %s", r)
+		}
+		s.Must("systemctl", "enable", machine.ApplianceUnit)
+		if all := s.inhibitors(); !strings.Contains(all, "shadowsync") || !strings.Contains(all, "delay") {
+			s.t.Errorf("nothing delays a shutdown:\n%s", all)
+		}
+	})
+	s.scene("a user's own passwd", func(s *stage) { s.ownPasswdWhileHeld() })
+	s.scene("release", func(s *stage) { s.releaseOfPending() })
+	s.scene("a restart puts nothing back", func(s *stage) {
+		wanted := s.ShadowHash("admin")
+		s.restart() // rewrites the OS from a store that has the lost password
+		s.eventually("the OS holds root's password again", 10*time.Second, func() bool { return s.ShadowHash("admin") == wanted })
+		s.opens("admin", "Guard-1-velvet-x", machine.OldPassword)
+		if a := s.state("admin"); a.State != "pending" {
+			s.t.Errorf("status says %+v", a)
+		}
+	})
+	s.scene("the store is back", func(s *stage) {
+		s.says(s.passwd("admin", "Guard-2-velvet-x"), "shadowsync: admin: NOT persisted")
+		s.writable()
+		s.settles("admin")
+		s.settles("user222")
+		s.isFree()
+		s.opens("admin", "Guard-2-velvet-x", "Guard-1-velvet-x")
+		s.opens("user222", "Guard-own-velvet-x", "")
+	})
+	s.scene("by hand", func(s *stage) {
+		s.Must("shadowsync", "guard", "hold")
+		s.isHeld("by hand")
+		if guard := s.status().Guard; guard != "held" {
+			s.t.Errorf("status says the guard is %s", guard)
+		}
+		s.Must("shadowsync", "guard", "release", machine.ApplianceUnit)
+		s.isFree()
+	})
+	if r := s.Run("shadowsync", "audit", "--verify"); r.Code != 0 {
+		t.Errorf("audit --verify: %s", r)
+	}
+}
+
+// ownPasswdWhileHeld: what is not root's is pending too, and holds nothing back.
+func (s *stage) ownPasswdWhileHeld() {
+	s.t.Helper()
+	r := s.As("user222").Input(machine.OldPassword + "\nGuard-own-velvet-x\nGuard-own-velvet-x\n").Run("passwd")
+	if r.Code != 0 {
+		s.t.Fatalf("passwd: %s", r)
+	}
+	s.says(r.Stdout+r.Stderr, "shadowsync: user222: NOT persisted (store: read-only file system); it is as soon as the store takes it")
+	if a := s.state("user222"); a.State != "pending" || a.LastChange == nil || a.LastChange.By != "user222" {
+		s.t.Errorf("status says %+v, last change %+v", a, a.LastChange)
+	}
+	s.says(s.Run("systemctl", "status", machine.ApplianceUnit).Stdout, heldFor("admin"))
+}
+
+// releaseOfPending: root may lift the guard over a pending change, if root says so twice.
+func (s *stage) releaseOfPending() {
+	s.t.Helper()
+	r := s.Run("shadowsync", "guard", "release", machine.ApplianceUnit)
+	if r.Code == 0 || !strings.Contains(r.Stderr, "hint: shadowsync guard release 128T.service --force") {
+		s.t.Errorf("release of a pending guard: %s", r)
+	}
+	s.isHeld("admin")
+	s.Must("shadowsync", "guard", "release", machine.ApplianceUnit, "--force")
+	if guard := s.status().Guard; guard != "off" {
+		s.t.Errorf("status says the guard is %s", guard)
+	}
+	s.says(s.Must("shadowsync", "audit"), "guard-released  by root (shadowsync, seen by tool) - 128T.service, pending: admin, forced")
+}
+
+// TestGuardLimit: a guard ends at its limit with nothing of ours alive, and none
+// begins where the limit is zero.
+func TestGuardLimit(t *testing.T) {
+	s := set(t, machine.Bookworm, machine.Appliance{}, "[node]", "[guard]\nlimit = \"3s\"\n\n[node]")
+	s.onOwnDisk()
+	s.readOnly()
+	begun := time.Now()
+	s.passwd("admin", "Limit-1-velvet-x")
+	s.MustShell("systemctl mask --runtime --quiet shadowsync.service && systemctl kill -s KILL shadowsync.service")
+	s.isHeld("admin")
+	s.eventually("the guard is off", 10*time.Second, func() bool {
+		return s.Must("systemctl", "show", "-P", "RefuseManualStop", machine.ApplianceUnit) == "no\n"
+	})
+	if took := time.Since(begun); took < 3*time.Second {
+		t.Errorf("a guard of 3 s lasted %v", took)
+	}
+	if r := s.Run("systemctl", "is-active", "shadowsync.service"); r.Code == 0 {
+		t.Fatal("the daemon lives")
+	}
+	s.isFree()
+	s.MustShell("systemctl unmask --runtime --quiet shadowsync.service && sed -i 's/^limit = .*/limit = \"0s\"/' /etc/shadowsync/shadowsync.toml && systemctl restart shadowsync.service")
+	s.says(s.passwd("admin", "Limit-2-velvet-x"), "NOT persisted (store: read-only file system); it is as soon as the store takes it")
+	if guard := s.status().Guard; guard != "off" {
+		t.Errorf("a guard that is switched off is %s", guard)
+	}
+	wanted := s.ShadowHash("admin")
+	s.restart()
+	s.eventually("the OS holds root's password again", 10*time.Second, func() bool { return s.ShadowHash("admin") == wanted })
+	s.writable()
+	s.settles("admin")
+}

@@ -1,0 +1,167 @@
+package scenes
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+// storeFolder is where the appliance keeps its store.
+var storeFolder = filepath.Dir(machine.StorePath)
+
+// drained bounds the wait for a store that is back: the first retries come fast.
+const drained = 15 * time.Second
+
+// scene is a part of a story on the same machine.
+func (s *stage) scene(name string, play func(s *stage)) {
+	s.t.Run(name, func(t *testing.T) { play(&stage{T: s.T, t: t}) })
+}
+
+// onOwnDisk moves the store to a file system of its own, so that this can become
+// read-only as a whole, as the kernel makes one with an I/O error.
+func (s *stage) onOwnDisk() {
+	s.t.Helper()
+	s.MustShell("systemctl stop shadowsync.service " + machine.ApplianceUnit + " && cp -a " + storeFolder + " /root/store && " +
+		"mount -t tmpfs tmpfs " + storeFolder + " && cp -a /root/store/. " + storeFolder + "/ && " +
+		"systemctl start shadowsync.service " + machine.ApplianceUnit)
+}
+
+func (s *stage) readOnly() { s.t.Helper(); s.Must("mount", "-o", "remount,ro", storeFolder) }
+func (s *stage) writable() { s.t.Helper(); s.Must("mount", "-o", "remount,rw", storeFolder) }
+
+// says asserts that a text is in what was printed.
+func (s *stage) says(printed, text string) {
+	s.t.Helper()
+	if !strings.Contains(printed, text) {
+		s.t.Errorf("it says %q, want %q", printed, text)
+	}
+}
+
+// notPersisted is what passwd says of root's change that the store cannot take.
+func notPersisted(account, reason string) string {
+	return "shadowsync: " + account + ": NOT persisted (store: " + reason + "); restart of " + machine.ApplianceUnit + " is held until it is"
+}
+
+// heldFor is what systemctl status says of a unit that is held back.
+func heldFor(whom string) string {
+	return "(restart held by shadowsync: " + whom + "; run shadowsync status)"
+}
+
+// isHeld asserts that systemd refuses what would end the appliance, and says why.
+func (s *stage) isHeld(whom string) {
+	s.t.Helper()
+	pid := s.mainPID()
+	for _, verb := range []string{"restart", "stop", "try-restart"} {
+		if r := s.Run("systemctl", verb, machine.ApplianceUnit); r.Code != 4 || !strings.Contains(r.Stderr, "refused") {
+			s.t.Errorf("systemctl %s is not refused: %s", verb, r)
+		}
+	}
+	if now := s.mainPID(); now != pid || pid == "0" {
+		s.t.Errorf("the appliance was process %s and is %s", pid, now)
+	}
+	s.says(s.Run("systemctl", "status", machine.ApplianceUnit).Stdout, heldFor(whom))
+}
+
+// isFree asserts that nothing holds the appliance back, by restarting it.
+func (s *stage) isFree() {
+	s.t.Helper()
+	if shown := s.Must("systemctl", "show", "-P", "Description", machine.ApplianceUnit); strings.Contains(shown, "shadowsync") {
+		s.t.Errorf("the unit's description is still %q", shown)
+	}
+	if inhibitors := s.inhibitors(); strings.Contains(inhibitors, "shadowsync") {
+		s.t.Errorf("a shutdown is still delayed:\n%s", inhibitors)
+	}
+	s.restart()
+}
+
+func (s *stage) mainPID() string {
+	s.t.Helper()
+	return strings.TrimSpace(s.Must("systemctl", "show", "-P", "MainPID", machine.ApplianceUnit))
+}
+
+func (s *stage) inhibitors() string {
+	s.t.Helper()
+	return s.Must("systemd-inhibit", "--list", "--no-pager", "--no-legend")
+}
+
+// settles waits until the change is in the store and the guard gone, unasked.
+func (s *stage) settles(account string) {
+	s.t.Helper()
+	s.eventually("the store holds the OS's value of "+account, drained, func() bool { return s.StoreHash(account) == s.ShadowHash(account) })
+	s.eventually("nothing is open and nothing held", drained, func() bool {
+		return s.state(account).State == "in-sync" && s.status().Guard == "off"
+	})
+}
+
+// TestStoreOutages: a store that hangs or is not there is waited for; one that
+// cannot be understood, or refuses the value, is a person's business.
+func TestStoreOutages(t *testing.T) {
+	s := set(t, machine.Bookworm, machine.Appliance{})
+	s.scene("hung", func(s *stage) {
+		s.Must("systemctl", "kill", "-s", "STOP", "shadowsync-store-conductor.service")
+		s.says(s.passwd("admin", "Hung-1-velvet-x"), notPersisted("admin", "no answer in time"))
+		s.isHeld("admin")
+		s.settles("admin")
+		s.isFree()
+		s.opens("admin", "Hung-1-velvet-x", machine.OldPassword)
+	})
+	s.scene("its folder gone", func(s *stage) {
+		s.Must("mv", storeFolder, storeFolder+".away")
+		s.says(s.passwd("admin", "Gone-1-velvet-x"), notPersisted("admin", "no such file or directory"))
+		s.isHeld("admin")
+		s.Must("mv", storeFolder+".away", storeFolder)
+		s.settles("admin")
+		s.isFree()
+		s.opens("admin", "Gone-1-velvet-x", "")
+	})
+	s.scene("half a file", func(s *stage) {
+		whole := s.ReadFile(machine.StorePath)
+		s.WriteFile(machine.StorePath, whole[:len(whole)/2], 0o600)
+		s.isConflict("Half-1-velvet-x", whole)
+	})
+	s.scene("an account twice", func(s *stage) {
+		whole := s.ReadFile(machine.StorePath)
+		s.WriteFile(machine.StorePath, strings.Replace(whole, `"user222"`, `"admin"`, 1), 0o600)
+		s.isConflict("Twice-1-velvet-x", whole)
+	})
+	s.scene("a value that it refuses", func(s *stage) {
+		s.Must("usermod", "-p", "$6$salt$"+strings.Repeat("x", 5000), "admin")
+		s.eventually("the refusal is known", 5*time.Second, func() bool { return s.state("admin").State == "conflict" })
+		s.isUnheld("too long")
+		s.says(s.passwd("admin", "Taken-1-velvet-x"), "persisted in conductor's credential store")
+		s.settles("admin")
+	})
+}
+
+// isConflict: the store cannot be understood. It is said inside passwd, holds
+// nothing back, and settles when the file is whole again.
+func (s *stage) isConflict(password, whole string) {
+	s.t.Helper()
+	s.says(s.passwd("admin", password), "shadowsync: admin: NOT persisted (conflict: store: line ")
+	s.isUnheld("line ")
+	if r := s.Run("shadowsync", "status", "--check"); r.Code != 3 {
+		s.t.Errorf("status --check: %s", r)
+	}
+	s.WriteFile(machine.StorePath, whole, 0o600)
+	s.Must("shadowsync", "sync")
+	s.settles("admin")
+	s.isFree()
+	s.opens("admin", password, "")
+}
+
+// isUnheld asserts an open conflict that holds nothing back.
+func (s *stage) isUnheld(reason string) {
+	s.t.Helper()
+	if a := s.state("admin"); a.State != "conflict" || a.Reason == nil || !strings.Contains(*a.Reason, reason) {
+		s.t.Errorf("status says %+v, want a conflict because of %q", a, reason)
+	}
+	if guard := s.status().Guard; guard != "off" {
+		s.t.Errorf("the guard is %s", guard)
+	}
+	if shown := s.Must("systemctl", "show", "-P", "RefuseManualStop", machine.ApplianceUnit); shown != "no\n" {
+		s.t.Errorf("RefuseManualStop is %s", shown)
+	}
+}

@@ -1,0 +1,96 @@
+package scenes
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+// TestRebootWhilePending: root recovers a password while the store takes nothing,
+// and the machine reboots before it does.
+func TestRebootWhilePending(t *testing.T) {
+	for _, c := range []struct {
+		policy  string
+		release machine.Release
+		after   func(s *stage)
+	}{
+		{"start", machine.Bookworm, (*stage).startedAnyway},
+		{"refuse", machine.Trixie, (*stage).startRefused},
+	} {
+		t.Run(c.policy, func(t *testing.T) {
+			s := set(t, c.release, machine.Appliance{}, "[application.store]", "start = \""+c.policy+"\"\n\n[application.store]")
+			// Read-only from now on, and at the next boot too.
+			s.MustShell("echo '" + storeFolder + " " + storeFolder + " none bind,ro 0 0' >> /etc/fstab && mount " + storeFolder + " && systemctl restart shadowsync.service")
+			s.says(s.passwd("admin", "Reboot-1-velvet-x"), notPersisted("admin", "read-only file system"))
+			wanted, lost := s.ShadowHash("admin"), s.StoreHash("admin")
+			s.delayedReboot()
+			s.eventually("the OS holds root's password", 10*time.Second, func() bool { return s.ShadowHash("admin") == wanted })
+			if now := s.StoreHash("admin"); now != lost {
+				t.Errorf("the store that takes nothing holds %.20q", now)
+			}
+			c.after(s)
+			s.opens("admin", "Reboot-1-velvet-x", machine.OldPassword)
+			if wanted != s.StoreHash("admin") {
+				t.Error("the store does not hold root's password")
+			}
+		})
+	}
+}
+
+// delayedReboot reboots, and asserts that ours was what logind waited for, as long as it waits for anybody.
+func (s *stage) delayedReboot() {
+	s.t.Helper()
+	s.Reboot()
+	s.says(s.Journal("-b", "-1", "-u", "systemd-logind"), "/shadowsync) but inhibitor timeout is reached")
+}
+
+func (s *stage) storeIsBack() {
+	s.t.Helper()
+	s.Must("mount", "-o", "remount,bind,rw", storeFolder)
+	s.settles("admin")
+}
+
+// startedAnyway: the appliance runs, and wrote the lost password at its start.
+func (s *stage) startedAnyway() {
+	s.t.Helper()
+	s.Must("systemctl", "is-active", machine.ApplianceUnit)
+	s.opens("admin", "Reboot-1-velvet-x", machine.OldPassword)
+	s.isHeld("admin")
+	s.storeIsBack()
+	s.isFree()
+}
+
+// startRefused: the appliance does not run, and who looks is told what to do.
+func (s *stage) startRefused() {
+	s.t.Helper()
+	if r := s.Run("systemctl", "is-active", machine.ApplianceUnit); r.Code == 0 {
+		s.t.Error("the appliance runs")
+	}
+	if r := s.Run("systemctl", "start", machine.ApplianceUnit); r.Code == 0 {
+		s.t.Error("the appliance can be started")
+	}
+	shown := s.Run("systemctl", "status", "--no-pager", "--full", "shadowsync-start@128T.service").Stdout
+	for _, text := range []string{"cannot let 128T.service start", "the change of admin is not in its credential store", "hint: shadowsync sync admin"} {
+		s.says(shown, text)
+	}
+	s.storeIsBack()
+	s.Must("systemctl", "start", machine.ApplianceUnit)
+	s.isFree()
+}
+
+// TestStoreMissingAtBoot: the store's folder is not there when the machine boots,
+// and comes later.
+func TestStoreMissingAtBoot(t *testing.T) {
+	s := set(t, machine.Bookworm, machine.Appliance{})
+	away := "/root" + storeFolder[strings.LastIndex(storeFolder, "/"):]
+	s.Must("mv", storeFolder, away)
+	s.Reboot()
+	s.says(s.passwd("admin", "Absent-1-velvet-x"), notPersisted("admin", "no such file or directory"))
+	s.Must("mv", away, storeFolder)
+	s.settles("admin")
+	s.Must("systemctl", "start", machine.ApplianceUnit)
+	s.isFree()
+	s.opens("admin", "Absent-1-velvet-x", machine.OldPassword)
+}
