@@ -26,14 +26,9 @@ const (
 type WorkerUnit struct {
 	Name     string // of the store: letters, digits, "-" and "_"
 	UID, GID int    // must be in passwd(5) and group(5): systemd looks them up
-	// ReadWritePaths are the folders it may write; everything else is read-only to it.
-	// One that is absent at start is left out: should it come later, by other means
-	// than a mount, the worker must be started again to write there.
-	ReadWritePaths []string
-	Binary         string
-	Args           []string // without argument 0
-	Stdin          *os.File // a connected socket; systemd takes a copy
-	Network        bool     // for stores that are not on this machine
+	Binary   string
+	Args     []string // without argument 0
+	Stdin    *os.File // a connected socket; systemd takes a copy
 }
 
 // StartWorker starts a store worker in a transient unit with a sandbox of its own,
@@ -67,16 +62,11 @@ func (w WorkerUnit) check() error {
 	if !filepath.IsAbs(w.Binary) {
 		return fmt.Errorf("the path of its program, %q, is not absolute", w.Binary)
 	}
-	for _, path := range w.ReadWritePaths {
-		if !filepath.IsAbs(path) || filepath.Clean(path) == "/" {
-			return fmt.Errorf("%q is no folder to open for writing", path)
-		}
-	}
 	return nil
 }
 
 func (w WorkerUnit) properties() []property {
-	return append(w.service(), w.sandbox()...)
+	return append(w.service(), sandbox()...)
 }
 
 func (w WorkerUnit) service() []property {
@@ -99,36 +89,13 @@ func (w WorkerUnit) service() []property {
 	}
 }
 
-// sandbox is everything that a driver can do without.
-func (w WorkerUnit) sandbox() []property {
-	families := []string{"AF_UNIX"}
-	if w.Network {
-		families = append(families, "AF_INET", "AF_INET6")
-	}
-	home := "yes"
-	if w.writesBeneath("/home", "/root", "/run/user") {
-		home = "read-only"
-	}
+// sandbox is everything that a driver can do without, and nothing that would give
+// it mounts of its own (ProtectSystem= and its like do): a mount made over the
+// store's folder later would be hidden from it, and a password persisted where no
+// application looks. What files it may open, the worker limits itself, by Landlock.
+func sandbox() []property {
 	return append(limits(),
-		prop("ProtectSystem", "strict"),
-		// "strict" leaves /run writable where ProtectProc= and its like make systemd
-		// mount the API file systems anew.
-		prop("ReadOnlyPaths", []string{"/run"}),
-		prop("ReadWritePaths", ifPresent(w.ReadWritePaths)),
-		prop("ProtectHome", home),
-		prop("PrivateTmp", !w.writesBeneath("/tmp", "/var/tmp")),
-		prop("PrivateDevices", true),
-		prop("PrivateNetwork", !w.Network),
-		prop("PrivateMounts", true),
-		prop("ProtectProc", "invisible"),
-		prop("ProcSubset", "pid"),
-		prop("ProtectHostname", true),
-		prop("ProtectClock", true),
-		prop("ProtectKernelTunables", true),
-		prop("ProtectKernelModules", true),
-		prop("ProtectKernelLogs", true),
-		prop("ProtectControlGroups", true),
-		prop("RestrictAddressFamilies", filter{true, families}),
+		prop("RestrictAddressFamilies", filter{true, []string{"AF_UNIX"}}),
 		prop("RestrictNamespaces", uint64(0)), // a set of allowed ones: none
 		prop("RestrictRealtime", true),
 		prop("RestrictSUIDSGID", true),
@@ -140,7 +107,7 @@ func (w WorkerUnit) sandbox() []property {
 		prop("KeyringMode", "private"),
 		prop("RemoveIPC", false), // the uid is the application's, and so is its IPC
 		prop("SystemCallArchitectures", []string{"native"}),
-		prop("SystemCallFilter", filter{true, []string{"@system-service"}}),
+		prop("SystemCallFilter", filter{true, []string{"@system-service", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"}}),
 		prop("SystemCallFilter", filter{false, []string{"@privileged", "@resources"}}),
 		prop("SystemCallErrorNumber", int32(syscall.EPERM)),
 		prop("UMask", uint32(0o077)),
@@ -156,24 +123,4 @@ func limits() []property {
 		prop("MemoryMax", uint64(workerMemory)),
 		prop("TasksMax", uint64(workerTasks)),
 	}
-}
-
-func (w WorkerUnit) writesBeneath(folders ...string) bool {
-	for _, path := range w.ReadWritePaths {
-		for _, folder := range folders {
-			if rest, ok := strings.CutPrefix(filepath.Clean(path), folder); ok && (rest == "" || rest[0] == '/') {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// ifPresent marks paths so that an absent one does not keep the unit from starting.
-func ifPresent(paths []string) []string {
-	marked := make([]string, 0, len(paths))
-	for _, path := range paths {
-		marked = append(marked, "-"+path)
-	}
-	return marked
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/shadowsync/shadowsync/internal/config"
@@ -35,7 +34,7 @@ func (w workers) open(ctx context.Context, a config.Application, o store.Options
 	}
 	defer theirs.Close()
 	err = w.bus.StartWorker(ctx, systemd.WorkerUnit{
-		Name: unitPart(a.Name), UID: int(owner.UID), GID: int(owner.GID), ReadWritePaths: []string{filepath.Dir(o.Path)},
+		Name: unitPart(a.Name), UID: int(owner.UID), GID: int(owner.GID),
 		Binary: binary, Args: []string{storeworker.Command}, Stdin: theirs,
 	})
 	if err != nil {

@@ -27,7 +27,7 @@ func (e *Engine) newLink(a config.Application, o store.Options) (*link, error) {
 	defer closed.Close()
 	l := &link{capabilities: closed.Capabilities(), timeout: e.options.StoreTimeout}
 	l.open = func(ctx context.Context) (shadowsync.CredentialStore, error) { return storeworker.Open(ctx, o) }
-	if open := e.options.OpenStore; open != nil && d.Placement != driver.InProcess {
+	if open := e.options.OpenStore; open != nil && d.Placement(o) != driver.InProcess {
 		l.open = func(ctx context.Context) (shadowsync.CredentialStore, error) { return open(ctx, a, o) }
 	}
 	return l, nil

@@ -31,7 +31,8 @@ func confineTo(o store.Options) error {
 	folder := filepath.Join("/", o.Root, filepath.Dir(o.Path))
 	err := landlock.V5.BestEffort().RestrictPaths(
 		landlock.RWDirs(folder).IgnoreIfMissing(),
-		landlock.RODirs("/proc/self"), // mountinfo, which the watch follows
+		landlock.RODirs("/proc/self"),    // mountinfo, which the watch follows
+		landlock.ROFiles("/dev/urandom"), // SQLite
 	)
 	if err != nil {
 		return fmt.Errorf("cannot confine the worker to %s: %w", folder, err)

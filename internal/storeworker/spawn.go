@@ -34,7 +34,7 @@ func Open(ctx context.Context, options store.Options) (shadowsync.CredentialStor
 	if err != nil {
 		return nil, err
 	}
-	if d.Placement == driver.InProcess {
+	if d.Placement(options) == driver.InProcess {
 		return d.Open(ctx, options)
 	}
 	c, err := Spawn(ctx, options)

@@ -272,7 +272,7 @@ func TestOpenWhereTheDriverBelongs(t *testing.T) {
 	if _, isClient := s.(*Client); !isClient {
 		t.Errorf("json is a %T here", s)
 	}
-	embedded, err := Open(t.Context(), store.Options{Driver: "sqlite", Path: filepath.Join(t.TempDir(), "x.db")})
+	embedded, err := Open(t.Context(), store.Options{Driver: "sqlite", Root: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,11 @@ func Main(ctx context.Context, stdin *os.File) error {
 	if err := conn.Send(ctx, answer{Capabilities: &capabilities}); err != nil {
 		return err
 	}
-	return Serve(ctx, conn, s)
+	err = Serve(ctx, conn, s)
+	if ctx.Err() != nil {
+		return nil // told to end: systemd stops workers with SIGTERM
+	}
+	return err
 }
 
 func firstRequest(ctx context.Context, conn *socket.Conn) (request, error) {

@@ -27,7 +27,7 @@ const (
 
 // Driver is one kind of credential store. All its functions must be there.
 type Driver struct {
-	Placement Placement
+	Placement func(Options) Placement
 	// Fields are the most that a store of this driver holds.
 	Fields shadowsync.Fields
 	// Validate tells what is wrong with the options, for people, without touching the store.

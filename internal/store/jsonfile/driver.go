@@ -29,7 +29,7 @@ import (
 //	name      the member that holds an account's name; not used where users is an object
 //	password  the member that holds the password field of shadow(5): the hash, with "!" before it if locked
 var Driver = driver.Driver{
-	Placement: driver.OwnerWorker,
+	Placement: func(driver.Options) driver.Placement { return driver.OwnerWorker },
 	Fields:    fields,
 	Validate:  func(o driver.Options) error { _, err := configure(o); return err },
 	Prepare:   driver.NothingToPrepare,

@@ -16,7 +16,7 @@ const DefaultPath = "/var/lib/shadowsync/credentials.db"
 //
 //	group  the group that may read; path must then be in a folder of its own
 var Driver = driver.Driver{
-	Placement: driver.InProcess,
+	Placement: placement,
 	Fields:    shadowsync.AllFields,
 	Validate:  func(o driver.Options) error { _, err := configure(o); return err },
 	Prepare:   prepare,
@@ -27,6 +27,15 @@ var Driver = driver.Driver{
 		}
 		return s, nil
 	},
+}
+
+// placement: the default database is beside the state, where the broker may write.
+// One in a folder that others may read is opened by a worker, like any other store.
+func placement(o driver.Options) driver.Placement {
+	if o.Path == "" || o.Path == DefaultPath {
+		return driver.InProcess
+	}
+	return driver.OwnerWorker
 }
 
 func prepare(ctx context.Context, o driver.Options) error {
