@@ -82,8 +82,8 @@ func sha512crypt(t *testing.T, password string) string {
 	return hash
 }
 
-// holds tells whether the password is the account's on both sides.
-func (s *stage) holds(account, password string) bool {
+// bothOpen tells whether the password is the account's on both sides.
+func (s *stage) bothOpen(account, password string) bool {
 	s.t.Helper()
 	os, store := s.ShadowHash(account), s.StoreHash(account)
 	ok, err := crypt.Verify(os, []byte(password))
@@ -191,7 +191,7 @@ func (s *stage) killed(d deed, step shadowsync.Step, password string) {
 		s.disarm()
 	}
 	if acknowledged {
-		s.eventually("both sides hold the new password", 5*time.Second, func() bool { return s.holds("admin", password) })
+		s.eventually("both sides hold the new password", 5*time.Second, func() bool { return s.bothOpen("admin", password) })
 	}
 	s.eventually("all is in sync", 5*time.Second, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
 	s.inStore("admin")
@@ -212,7 +212,7 @@ func TestKilledStoreWorker(t *testing.T) {
 		password := fmt.Sprintf("Worker-%d-velvet", i)
 		persisted := strings.Contains(s.passwd("admin", password), ": persisted")
 		said[persisted]++
-		if persisted && !s.holds("admin", password) {
+		if persisted && !s.bothOpen("admin", password) {
 			t.Errorf("passwd %d said persisted, and it is not", i)
 		}
 	}
@@ -224,7 +224,7 @@ func TestKilledStoreWorker(t *testing.T) {
 	if died < 3 {
 		t.Error("too few workers were killed to tell anything")
 	}
-	s.eventually("the last password drains into the store", 10*time.Second, func() bool { return s.holds("admin", "Worker-19-velvet") })
+	s.eventually("the last password drains into the store", 10*time.Second, func() bool { return s.bothOpen("admin", "Worker-19-velvet") })
 	s.eventually("all is in sync", 10*time.Second, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
 	s.Must("systemctl", "kill", "-s", "KILL", storeWorkerUnit)
 	hash := sha512crypt(t, "Worker-idle-velvet")

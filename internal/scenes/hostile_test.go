@@ -148,7 +148,7 @@ func TestSwappedFolder(t *testing.T) {
 	if now := s.bystanders("admin"); now != others {
 		t.Errorf("something beyond the link reached the OS: %s", firstDifference(now, others))
 	}
-	s.eventually("the last password drains into the store", 10*time.Second, func() bool { return s.holds("admin", "Swapped-7-velvet") })
+	s.eventually("the last password drains into the store", 10*time.Second, func() bool { return s.bothOpen("admin", "Swapped-7-velvet") })
 }
 
 // insist: not even a person's preference takes such a value over.
