@@ -336,7 +336,7 @@ func (m *merger) undone() bool {
 	if diff&^touched != 0 || m.os.MustChange && !ref.MustChange {
 		return false
 	}
-	oldHash := m.os.Hash == ref.Hash || m.os.Hash == m.old.OS.Hash || m.in.Record.holdsHash(m.os.Hash)
+	oldHash := m.os.Hash == ref.Hash || m.os.Hash == m.old.OS.Hash || m.in.Record.holdsHash(m.os.Hash) || m.broughtStoreSide()
 	switch m.in.Evidence.Writer {
 	case WriterApplication:
 		return oldHash
@@ -344,6 +344,13 @@ func (m *merger) undone() bool {
 		return oldHash && m.in.Evidence.Settling
 	}
 	return false
+}
+
+// broughtStoreSide: the OS holds the store's side of an open conflict. An
+// application that starts brings it there without anybody having decided.
+func (m *merger) broughtStoreSide() bool {
+	o := m.in.Open
+	return o != nil && o.State == Conflict && m.os.Hash == m.store.Hash
 }
 
 // announced tells whether PAM or one of our tools vouches for the present OS value.

@@ -159,6 +159,9 @@ func (it *item) displaced(now time.Time) []Entry {
 	if !Equal(*in.OS, next.OS, weight) && !Equal(*in.OS, old.OS, weight) {
 		add(Baseline{OS: *in.OS, Store: old.Store.With(*in.OS, in.Fields)}, true)
 	}
+	if o := in.Open; o != nil && o.OS.Hash != "" && !Equal(o.OS, next.OS, weight) && !Equal(o.OS, old.OS, weight) && !Equal(o.OS, *in.OS, weight) {
+		add(Baseline{OS: o.OS, Store: old.Store.With(o.OS, in.Fields)}, true)
+	}
 	if in.Store != nil && !Equal(*in.Store, next.Store, weight) && !Equal(*in.Store, old.Store, weight) {
 		add(Baseline{OS: old.OS.With(*in.Store, in.Fields), Store: *in.Store}, true)
 	}

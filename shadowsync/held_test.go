@@ -1,0 +1,40 @@
+package shadowsync
+
+import "testing"
+
+// apart is a world with a conflict that waits for a person.
+func apart(t *testing.T) *world {
+	t.Helper()
+	w := newWorld().start(t)
+	w.os["admin"] = cred(hashNew)
+	w.store["admin"] = held(cred(hashApp), w.fields)
+	w.reconcile(t, Request{})
+	if open := w.memory["admin"].Open; open == nil || open.State != Conflict {
+		t.Fatalf("no conflict: %+v", open)
+	}
+	return w
+}
+
+// An application that starts brings its side of a conflict to the OS; nobody has decided.
+func TestAStartDecidesNoConflict(t *testing.T) {
+	w := apart(t)
+	w.os["admin"] = cred(hashApp)
+	report, _ := w.reconcile(t, Request{Evidence: Evidence{Settling: true}})
+	if o, _ := report.For("admin"); o.State != Conflict || w.os["admin"].Hash != hashNew || w.store["admin"].Hash != hashApp {
+		t.Errorf("the OS holds %q, the store %q, and it is %+v", w.os["admin"].Hash, w.store["admin"].Hash, o)
+	}
+}
+
+// What was held and then given up by hand can still be put back.
+func TestAValueGivenUpStaysOnRecord(t *testing.T) {
+	w := apart(t)
+	w.os["admin"] = cred(hashApp)
+	w.reconcile(t, Request{Evidence: Evidence{Writer: WriterOther}})
+	w.both(t, "admin", hashApp)
+	for _, e := range w.memory["admin"].Record {
+		if e.OS.Hash == hashNew && e.Lost {
+			return
+		}
+	}
+	t.Errorf("the value is not on record: %+v", w.memory["admin"].Record)
+}
