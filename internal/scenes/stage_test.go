@@ -176,3 +176,31 @@ func (s *stage) audit(account string) []event {
 	}
 	return all.Events
 }
+
+// field is a field of the account's line in shadow(5), counted from 1.
+func (s *stage) field(account string, n int) string {
+	s.t.Helper()
+	for line := range strings.Lines(s.ReadFile("/etc/shadow")) {
+		if f := strings.Split(strings.TrimSpace(line), ":"); f[0] == account {
+			return f[n-1]
+		}
+	}
+	s.t.Fatalf("no %s in /etc/shadow", account)
+	return ""
+}
+
+// sub runs a part of a scene on the same machine as a subtest.
+func (s *stage) sub(name string, part func(s *stage)) {
+	s.t.Helper()
+	s.t.Run(name, func(t *testing.T) { part(&stage{T: s.T, t: t}) })
+}
+
+// opensHash tells whether a password is the one of a hash.
+func (s *stage) opensHash(hash, password string) bool {
+	s.t.Helper()
+	right, err := crypt.Verify(hash, []byte(password))
+	if err != nil {
+		s.t.Fatalf("cannot verify %.12q: %v", hash, err)
+	}
+	return right
+}
