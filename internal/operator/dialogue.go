@@ -1,0 +1,76 @@
+package operator
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/shadowsync/shadowsync/internal/socket"
+)
+
+// Asker asks the person. Each method gives a sealed memfd (socket.SealedMemfd),
+// which is closed here once it was sent, or an error, which ends the dialogue with
+// nothing changed.
+type Asker interface {
+	// Current asks for the password that is in force.
+	Current(ctx context.Context) (*os.File, error)
+	// New asks for the new one. On a further try, weak says why the one before was
+	// refused, and left how many tries remain after this one.
+	New(ctx context.Context, weak string, left int) (*os.File, error)
+}
+
+// ErrUnknownOutcome means that the connection ended after the new password was
+// given and before the broker said what came of it: both sides were changed, or neither.
+var ErrUnknownOutcome = errors.New("shadowsync did not say what came of it")
+
+// SetPassword changes our own password. It returns the notes of the broker: who
+// survived, which doors stay open. The broker ends our session soon after.
+func (c Client) SetPassword(ctx context.Context, asker Asker) (notes []string, err error) {
+	conn, err := c.dial(ctx, Request{Op: OpSetPassword})
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	given := false
+	for {
+		var t Turn
+		if err := receive(ctx, conn, &t); err != nil {
+			if given {
+				return nil, errors.Join(ErrUnknownOutcome, err)
+			}
+			return nil, err
+		}
+		switch {
+		case t.Error != nil:
+			return nil, t.Error
+		case t.Done:
+			return t.Notes, nil
+		}
+		given = t.Ask == AskNew
+		if err := answer(ctx, conn, t, asker); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func answer(ctx context.Context, conn *socket.Conn, t Turn, asker Asker) error {
+	secret, err := ask(ctx, t, asker)
+	if err != nil {
+		return err
+	}
+	defer secret.Close()
+	if err := conn.Send(ctx, Reply{Op: "secret"}, secret); err != nil {
+		return unreachable(err)
+	}
+	return nil
+}
+
+func ask(ctx context.Context, t Turn, asker Asker) (*os.File, error) {
+	switch t.Ask {
+	case AskCurrent:
+		return asker.Current(ctx)
+	case AskNew:
+		return asker.New(ctx, t.Weak, t.Left)
+	}
+	return nil, Errorf(Unavailable, "shadowsync asks for something that this program does not know: it may be newer")
+}

@@ -1,0 +1,190 @@
+package operator
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// Path is where the broker listens for operators.
+const Path = "/run/shadowsync/operator.sock"
+
+// Op names an operation.
+type Op string
+
+// The operations.
+const (
+	OpHello          Op = "hello"        // who am I: Hello
+	OpNames          Op = "names"        // the accounts that the asker may see: []string
+	OpSetPassword    Op = "set-password" // the dialogue
+	OpShowUser       Op = "show-user"    // User: a name, empty for oneself, or All: []User
+	OpSessions       Op = "sessions"     // User likewise: []Session
+	OpActivity       Op = "activity"     // Args: Activity: []shadowsync.Event
+	OpSync           Op = "sync"         // []SyncState
+	OpDisconnect     Op = "disconnect"   // Ended
+	OpLock           Op = "lock"         // Result
+	OpUnlock         Op = "unlock"
+	OpExpirePassword Op = "expire-password"
+	OpCreateUser     Op = "create-user" // Args: NewUser, with the password attached: Result
+	OpEditUser       Op = "edit-user"   // Args: Edit, with the password attached where that is the field: Result
+	OpDeleteUser     Op = "delete-user" // Result
+)
+
+// All, in place of a name, asks for every account that the asker may see.
+const All = "*"
+
+// Role is what an operator is, by the groups of the OS and the configuration.
+type Role string
+
+// The roles. Root has the administrator's, and its own rights besides.
+const (
+	RoleAdmin Role = "admin"
+	RoleUser  Role = "user"
+	RoleNone  Role = "" // an account that nobody manages: it may ask for nothing
+)
+
+// Request is the first packet of a connection.
+type Request struct {
+	Op   Op              `json:"op"`
+	User string          `json:"user,omitempty"`
+	Args json.RawMessage `json:"args,omitempty"`
+}
+
+// Answer is what the broker says. A list comes in several, all but the last with More.
+type Answer struct {
+	Error  *Error          `json:"error,omitempty"`
+	Result json.RawMessage `json:"result,omitempty"`
+	More   bool            `json:"more,omitempty"`
+}
+
+// Hello is who the broker takes the asker for.
+type Hello struct {
+	User    string `json:"user"`
+	UID     int    `json:"uid"`
+	Role    Role   `json:"role"`
+	Node    string `json:"node"`
+	Asset   string `json:"asset"`
+	Expired bool   `json:"expired"` // the password must be changed before anything else
+	Ops     []Op   `json:"ops"`     // what this role may ask for at all
+	// IdleTimeout is after how many seconds without a key the shell ends; 0: never.
+	IdleTimeout int `json:"idle_timeout"`
+	// Groups and Shells are what create and edit user may choose; for administrators.
+	Groups []string `json:"groups,omitempty"`
+	Shells []string `json:"shells,omitempty"`
+}
+
+// User is one account as `show user` tells it. Nothing of a hash is in it but its format.
+type User struct {
+	Name        string                 `json:"name"`
+	FullName    string                 `json:"full_name"`
+	Role        Role                   `json:"role"`
+	Enabled     bool                   `json:"enabled"` // neither locked nor expired
+	Application string                 `json:"application"`
+	Format      string                 `json:"format,omitempty"` // of the hash: "yescrypt"
+	LastChange  string                 `json:"last_change,omitempty"`
+	MustChange  bool                   `json:"must_change"`
+	Expires     string                 `json:"expires,omitempty"` // the password's last day, 2006-01-02
+	Locked      bool                   `json:"locked"`
+	Protected   string                 `json:"protected,omitempty"` // why operators may not change it
+	Shell       string                 `json:"shell,omitempty"`
+	State       shadowsync.ChangeState `json:"state"`
+	Reason      string                 `json:"reason,omitempty"`
+	Sessions    int                    `json:"sessions"`
+}
+
+// Session is a login as `show user sessions` tells it.
+type Session struct {
+	User string `json:"user"`
+	Own  bool   `json:"own,omitempty"` // the asker is in it
+	shadowsync.Session
+}
+
+// Activity asks for records of the audit trail. Zero times and an empty User
+// mean no bound; Rows counts from the newest, 0 for the default of 50.
+type Activity struct {
+	From time.Time `json:"from,omitzero"`
+	To   time.Time `json:"to,omitzero"`
+	Rows int       `json:"rows,omitempty"`
+	User string    `json:"user,omitempty"`
+}
+
+// SyncState is one account's line of `show sync`.
+type SyncState struct {
+	Application  string                 `json:"application"`
+	Unit         string                 `json:"unit"`
+	Guard        string                 `json:"guard"` // as status --json has it
+	Account      string                 `json:"account"`
+	State        shadowsync.ChangeState `json:"state"`
+	Reason       string                 `json:"reason,omitempty"`
+	PendingSince time.Time              `json:"pending_since,omitzero"`
+	LastChange   *shadowsync.Origin     `json:"last_change,omitempty"`
+}
+
+// Result is what came of a change. Notes are complete lines for the operator:
+// survivors, doors that stay open, what was done besides.
+type Result struct {
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Ended is what came of ending sessions.
+type Ended struct {
+	Ended     []Session `json:"ended"`
+	Survivors []Session `json:"survivors"`
+	Doors     []string  `json:"doors"` // ways in that need no password: complete lines
+}
+
+// NewUser describes an account to create.
+type NewUser struct {
+	Name        string `json:"name"`
+	FullName    string `json:"full_name"`
+	Role        Role   `json:"role"`
+	Shell       string `json:"shell,omitempty"` // empty: the configuration's first
+	Enabled     bool   `json:"enabled"`
+	Application string `json:"application,omitempty"` // which shall manage it; empty: the first
+}
+
+// Field is something of an account that `edit user` changes.
+type Field string
+
+// The fields of edit user.
+const (
+	FieldFullName Field = "full-name"
+	FieldRole     Field = "role"
+	FieldEnabled  Field = "enabled" // "true" or "false"
+	FieldShell    Field = "shell"
+	FieldPassword Field = "password" // the value is the attached secret
+)
+
+// Edit changes one field of an account.
+type Edit struct {
+	Field Field  `json:"field"`
+	Value string `json:"value,omitempty"`
+}
+
+// Turn is one packet of the broker in the set-password dialogue. Exactly one of
+// Ask, Done and Error is set; Weak comes with Ask.
+type Turn struct {
+	Ask   Secret   `json:"ask,omitempty"`
+	Weak  string   `json:"weak,omitempty"` // why the one before was refused
+	Left  int      `json:"left,omitempty"` // tries after this one
+	Done  bool     `json:"done,omitempty"`
+	Notes []string `json:"notes,omitempty"`
+	Error *Error   `json:"error,omitempty"`
+}
+
+// Secret is what the broker asks for.
+type Secret string
+
+// The secrets of the dialogue. The operator sends each as a Reply with a sealed memfd
+// of at most MaxSecret bytes, without NUL and newline.
+const (
+	AskCurrent Secret = "current"
+	AskNew     Secret = "new"
+	MaxSecret         = 511 // Linux-PAM's PAM_MAX_RESP_SIZE, less the NUL
+)
+
+// Reply is one packet of the operator in that dialogue.
+type Reply struct {
+	Op string `json:"op"` // "secret"
+}
