@@ -47,9 +47,11 @@ func (s *stage) arm(step shadowsync.Step) string {
 	return s.brokerPID()
 }
 
+// disarm also ends the silence that the PAM module keeps after a broker that
+// died under it, or the next passwd would not announce itself.
 func (s *stage) disarm() {
 	s.t.Helper()
-	s.MustShell("rm -f " + faultFile + " && systemctl restart shadowsync.service")
+	s.MustShell("rm -f " + faultFile + " /run/shadowsync/pam-timeout && systemctl restart shadowsync.service")
 }
 
 func (s *stage) brokerPID() string {
