@@ -5,7 +5,6 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,11 +14,12 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// writersKept bounds the memory for who wrote; shadow-utils write passwd, group
-// and shadow, and their backups, each under two names.
-const writersKept = 16
+// writersKept bounds the memory for who wrote. usermod alone writes four files,
+// their backups and their locks.
+const writersKept = 64
 
-// writers remembers who wrote which content of the shadow file, or of a file that became it.
+// writers remembers who wrote which content in the shadow file's folder: sed -i
+// writes what becomes the shadow file under a name of its own.
 type writers struct {
 	path string
 
@@ -31,13 +31,6 @@ type writers struct {
 type written struct {
 	file watch.File
 	by   origin.Process
-}
-
-// shadowNames are the names under which passwd(1), shadow-utils, pam_unix and
-// systemd write a new shadow file before they rename it.
-func shadowNames(name string) bool {
-	return name == "shadow" || name == "nshadow" || strings.HasPrefix(name, "shadow") && !strings.HasSuffix(name, ".lock") ||
-		strings.HasPrefix(name, ".#shadow")
 }
 
 // saw puts a write on record. A process is told of more than once, and only the
@@ -112,7 +105,7 @@ func (b *Broker) followWriters(ctx context.Context, folder string) func() {
 		stop()
 		var inner context.Context
 		inner, stop = context.WithCancel(ctx)
-		catchUp, err := watch.Writers(inner, folder, shadowNames, b.writers.saw)
+		catchUp, err := watch.Writers(inner, folder, b.writers.saw)
 		if err != nil && !errors.Is(err, context.Canceled) {
 			b.log.Info("changes past PAM are audited without their program", "reason", err)
 		}

@@ -40,7 +40,9 @@ func (e *Engine) evidence(ctx context.Context, application string, known shadows
 		}
 	}
 	until, err := e.State.Settle(ctx, application)
-	known.Settling = known.Settling || time.Now().Before(until)
+	// The application of an earlier boot does not settle any more: what changed
+	// since, a person did to a machine that was off.
+	known.Settling = known.Settling || !known.AtBoot && time.Now().Before(until)
 	return known, err
 }
 

@@ -69,6 +69,8 @@ func priority(e shadowsync.Event) journal.Priority {
 	switch {
 	case e.Action == "alarm":
 		return journal.PriCrit
+	case e.Action == string(shadowsync.VerdictRollback): // settled, and still to be looked at
+		return journal.PriWarning
 	case e.Result == shadowsync.InSync || e.Result == "":
 		return journal.PriNotice
 	}

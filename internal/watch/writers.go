@@ -53,15 +53,15 @@ type Write struct {
 
 // Writers tells who writes to files in folder, until ctx ends. It calls seen at once, so that /proc
 // can be read while the process still lives: chpasswd ends right after it closed its file, and
-// is in fsync(2) before. Events wait meanwhile, so seen is to be quick. Only files
-// whose name match accepts are told, and never this process's own writing.
+// is in fsync(2) before. Events wait meanwhile, so seen is to be quick. This
+// process's own writing is not told.
 //
 // The result tells at once what is queued by now. The kernel queues the close of
 // a file before a rename that follows it: who sees a new file, and calls it, has been told of the writer.
 //
 // The folder is the one at that path now: after an [Event] with Rescan start
 // anew. A nil error means that it runs; [ErrNoWriters] that there is nothing to be had.
-func Writers(ctx context.Context, folder string, match func(name string) bool, seen func(Write)) (catchUp func(), err error) {
+func Writers(ctx context.Context, folder string, seen func(Write)) (catchUp func(), err error) {
 	fd, err := unix.FanotifyInit(unix.FAN_CLASS_NOTIF|unix.FAN_CLOEXEC|unix.FAN_NONBLOCK,
 		unix.O_RDONLY|unix.O_LARGEFILE|unix.O_CLOEXEC)
 	if err != nil {
@@ -78,7 +78,7 @@ func Writers(ctx context.Context, folder string, match func(name string) bool, s
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrNoWriters, err), f.Close())
 	}
 	context.AfterFunc(ctx, func() { _ = f.Close() })
-	w := &writersQueue{queue: queue, match: match, seen: seen, buf: make([]byte, 4096)}
+	w := &writersQueue{queue: queue, seen: seen, buf: make([]byte, 4096)}
 	go w.follow(ctx)
 	return w.catchUp, nil
 }
@@ -87,7 +87,6 @@ func Writers(ctx context.Context, folder string, match func(name string) bool, s
 // middle of another's reading would not know the rest.
 type writersQueue struct {
 	queue syscall.RawConn
-	match func(name string) bool
 	seen  func(Write)
 
 	turn sync.Mutex
@@ -127,7 +126,7 @@ func (w *writersQueue) take(fd int) error {
 }
 
 func (w *writersQueue) tell(write Write) {
-	if write.PID != os.Getpid() && w.match(write.Name) {
+	if write.PID != os.Getpid() {
 		w.seen(write)
 	}
 }

@@ -42,8 +42,10 @@ type writer struct {
 func writersIn(t *testing.T, folder string) <-chan writer {
 	t.Helper()
 	told := make(chan writer, 100)
-	match := func(name string) bool { return strings.HasPrefix(name, "shadow") }
-	_, err := Writers(t.Context(), folder, match, func(w Write) {
+	_, err := Writers(t.Context(), folder, func(w Write) {
+		if !strings.HasPrefix(w.Name, "shadow") {
+			return
+		}
 		comm, _ := os.ReadFile("/proc/" + strconv.Itoa(w.PID) + "/comm")
 		told <- writer{w.PID, w.Name, strings.TrimSpace(string(comm))}
 	})
@@ -77,7 +79,7 @@ func TestWritersTellsTheProgram(t *testing.T) {
 		}
 		break
 	}
-	// This process's own writing is not told, nor are other names.
+	// This process's own writing is not told.
 	must(t, os.WriteFile(filepath.Join(folder, "shadow"), nil, 0o600))
 	select {
 	case w := <-told:
@@ -132,7 +134,7 @@ func descriptors(t *testing.T) int {
 }
 
 func TestWritersRefused(t *testing.T) {
-	_, err := Writers(t.Context(), filepath.Join(t.TempDir(), "none"), nil, nil)
+	_, err := Writers(t.Context(), filepath.Join(t.TempDir(), "none"), nil)
 	if !errors.Is(err, ErrNoWriters) {
 		t.Errorf("a folder that is not there: %v", err)
 	}
@@ -145,8 +147,7 @@ func TestWritersRefused(t *testing.T) {
 func TestWritersCatchUp(t *testing.T) {
 	folder := t.TempDir()
 	var last Write
-	all := func(string) bool { return true }
-	catchUp, err := Writers(t.Context(), folder, all, func(w Write) { last = w }) // catchUp's lock orders these
+	catchUp, err := Writers(t.Context(), folder, func(w Write) { last = w }) // catchUp's lock orders these
 	if errors.Is(err, ErrNoWriters) {
 		t.Skip(err)
 	}

@@ -1,0 +1,85 @@
+package scenes
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+func (s *stage) restarts() int {
+	s.t.Helper()
+	n, err := strconv.Atoi(strings.TrimSpace(s.Must("systemctl", "show", "-P", "NRestarts", machine.ApplianceUnit)))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+// crashes waits for so many more automatic restarts of the application.
+func (s *stage) crashes(n int) {
+	s.t.Helper()
+	from := s.restarts()
+	s.eventually("the application crashes and restarts", 30*time.Second, func() bool { return s.restarts() >= from+n })
+}
+
+// TestCrashLoop: an application that crashes, restarts by itself and rewrites the
+// OS each time, at whatever moment the password changes.
+func TestCrashLoop(t *testing.T) {
+	t.Parallel()
+	s := set(t, machine.Bookworm, machine.Appliance{Restart: "always", CrashAfter: 700 * time.Millisecond})
+	settled := func(password string) {
+		s.t.Helper()
+		s.crashes(2)
+		s.eventually("both sides hold the last password", 5*time.Second, func() bool {
+			return s.opensHash(s.ShadowHash("admin"), password) && s.opensHash(s.StoreHash("admin"), password)
+		})
+	}
+	for i := range 6 {
+		password := "Loop-" + strconv.Itoa(i) + "-marble"
+		if i%2 == 0 {
+			s.passwd("admin", password)
+		} else {
+			s.Must("usermod", "-p", s.hashed(password), "admin")
+		}
+		settled(password)
+	}
+	s.opens("admin", "Loop-5-marble", "Loop-4-marble")
+}
+
+// TestRestartsOfAllKinds: try-restart, and signals that systemd answers with a restart.
+func TestRestartsOfAllKinds(t *testing.T) {
+	t.Parallel()
+	s := set(t, machine.Bookworm, machine.Appliance{Restart: "always"})
+	for i, command := range []string{
+		"systemctl try-restart 128T.service",
+		"systemctl kill 128T.service",
+		"systemctl kill -s KILL 128T.service",
+		"systemctl kill -s ABRT 128T.service",
+		"systemctl reload-or-restart 128T.service",
+		"systemctl stop 128T.service; systemctl start 128T.service",
+		"systemctl isolate rescue.target --no-block; sleep 1; systemctl isolate multi-user.target",
+	} {
+		s.sub(command, func(s *stage) {
+			password := "Kind-" + strconv.Itoa(i) + "-granite"
+			s.passwd("admin", password)
+			started := s.started()
+			s.MustShell(command)
+			s.eventually("the application has started again", 10*time.Second, func() bool {
+				return s.started() != started && s.Run("systemctl", "is-active", machine.ApplianceUnit).Code == 0
+			})
+			if !s.opensHash(s.ShadowHash("admin"), password) || !s.opensHash(s.StoreHash("admin"), password) {
+				s.t.Errorf("%s undid the password\n%s", command, s.Run("shadowsync", "audit", "--user", "admin"))
+			}
+		})
+	}
+	s.opens("admin", "Kind-6-granite", "Kind-5-granite")
+}
+
+// started tells one life of the application's unit from another.
+func (s *stage) started() string {
+	s.t.Helper()
+	return s.Must("systemctl", "show", "-P", "InvocationID", machine.ApplianceUnit)
+}

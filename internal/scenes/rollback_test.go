@@ -1,0 +1,128 @@
+package scenes
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+// putBack writes an older shadow file, or one line of it, onto a machine that is off.
+func (s *stage) putBack(older, account string) {
+	s.t.Helper()
+	var text strings.Builder
+	for line := range strings.Lines(s.ReadFile("/etc/shadow")) {
+		name, _, _ := strings.Cut(line, ":")
+		if account == "" || name == account {
+			line = lineOf(older, name)
+		}
+		text.WriteString(line)
+	}
+	s.WriteFile("/etc/shadow", text.String(), 0o640)
+}
+
+func lineOf(shadow, account string) string {
+	for line := range strings.Lines(shadow) {
+		if strings.HasPrefix(line, account+":") {
+			return line
+		}
+	}
+	return ""
+}
+
+// since returns what the audit says of admin beyond its first n records, but for
+// the application's dumps while it stopped.
+func (s *stage) since(n int) (actions []string) {
+	s.t.Helper()
+	for _, e := range s.audit("admin")[n:] {
+		if e.Action != "adopted-again" {
+			actions = append(actions, e.Action)
+		}
+	}
+	return actions
+}
+
+// TestRollback: an image put back with its older accounts is recognised at boot;
+// one account restored from a backup by hand is somebody's wish.
+func TestRollback(t *testing.T) {
+	t.Parallel()
+	s := set(t, machine.Bookworm, machine.Appliance{})
+	s.AddUser("clerk", "Clerk-first-77")
+	s.passwd("admin", "Backup-old-31")
+	backup := s.ReadFile("/etc/shadow")
+	s.eventually("the state of the backup is on record", 5*time.Second, func() bool { return s.state("admin").State == "in-sync" })
+	s.Input("clerk:Clerk-second-77\n").Must("chpasswd")
+	s.passwd("admin", "Current-new-32")
+
+	s.sub("the whole image", func(s *stage) {
+		before := len(s.audit("admin"))
+		s.PowerOff()
+		s.putBack(backup, "")
+		s.PowerOn()
+		s.eventually("the newer password holds", 10*time.Second, func() bool { return s.opensHash(s.ShadowHash("admin"), "Current-new-32") })
+		if got := strings.Join(s.since(before), " "); got != "rolled-back" {
+			s.t.Errorf("the audit says %q", got)
+		}
+		if said := s.Journal("-b", "-p", "warning", "-t", "shadowsync"); !strings.Contains(said, "rolled back to an older state; the newer value holds") {
+			s.t.Errorf("the journal does not warn: %s", said)
+		}
+		if !s.opensHash(s.ShadowHash("clerk"), "Clerk-first-77") {
+			s.t.Error("the line of an account that nobody manages was touched")
+		}
+		s.inStore("admin")
+		s.opens("admin", "Current-new-32", "Backup-old-31")
+	})
+
+	s.sub("one account by hand", func(s *stage) {
+		before := len(s.audit("admin"))
+		s.PowerOff()
+		s.putBack(backup, "admin")
+		s.PowerOn()
+		s.eventually("the store has the restored password", 10*time.Second, func() bool { return s.opensHash(s.StoreHash("admin"), "Backup-old-31") })
+		s.inStore("admin")
+		if got := strings.Join(s.since(before), " "); got != "adopted" {
+			s.t.Errorf("the audit says %q", got)
+		}
+		s.opens("admin", "Backup-old-31", "")
+	})
+
+	s.sub("one account by hand, at run time", func(s *stage) {
+		s.passwd("admin", "Current-new-33")
+		before := len(s.audit("admin"))
+		s.WriteFile("/root/line", lineOf(backup, "admin"), 0o600)
+		s.MustShell("cp -p /etc/shadow /etc/shadow.new && sed -i -e '/^admin:/{r /root/line' -e 'd}' /etc/shadow.new && mv /etc/shadow.new /etc/shadow")
+		s.eventually("the store has the restored password", 5*time.Second, func() bool { return s.opensHash(s.StoreHash("admin"), "Backup-old-31") })
+		s.restart()
+		s.inStore("admin")
+		if got := s.since(before); len(got) == 0 || got[0] != "adopted" || !s.opensHash(s.ShadowHash("admin"), "Backup-old-31") {
+			s.t.Errorf("the audit says %q", got)
+		}
+	})
+
+	s.sub("configuration management", func(s *stage) {
+		managed := s.hashed("Managed-44-hash")
+		s.Must("usermod", "-p", managed, "admin")
+		s.eventually("the store has the managed password", 5*time.Second, func() bool { return s.StoreHash("admin") == managed })
+		before := len(s.audit("admin"))
+		for range 10 {
+			s.Must("usermod", "-p", managed, "admin")
+		}
+		s.restart()
+		s.Must("usermod", "-p", managed, "admin")
+		if got := s.since(before); len(got) > 0 {
+			s.t.Errorf("the same hash again: %q", got)
+		}
+		s.passwd("admin", "Current-new-34")
+		before = len(s.audit("admin"))
+		s.Must("usermod", "-p", managed, "admin") // within the settle time of the restart
+		s.eventually("the store has the managed password again", 5*time.Second, func() bool { return s.StoreHash("admin") == managed })
+		if got := s.since(before); len(got) == 0 || got[0] != "adopted" {
+			s.t.Errorf("the audit says %q", got)
+		}
+		s.restart()
+		if s.ShadowHash("admin") != managed || s.StoreHash("admin") != managed {
+			s.t.Error("the restart undid what configuration management had set")
+		}
+	})
+}
