@@ -43,10 +43,11 @@ install: build install-pam
 	bin/shadowsync completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/shadowsync
 	bin/shadowsync completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_shadowsync
 
-# Everything, the machine tests included. Without root they are left out, and each says so.
+# Everything, the machine tests included. What is left out, without root most of
+# all, is named at the end: go test would say "ok" of it.
 test: build test-deps
 	$(GO) vet ./...
-	$(GO) test -timeout 40m ./...
+	$(GO) test -json -timeout 40m ./... | $(GO) run ./internal/testreport
 
 unit: build-deps
 	$(GO) test -short ./...
