@@ -98,15 +98,24 @@ func (m *Machine) prepare(ctx context.Context, command Command) (*exec.Cmd, erro
 	return process, nil
 }
 
-// startIn starts the process among the machine's own, so that a power loss takes it too.
+// startIn starts the process among the machine's own, so that a power loss takes
+// it too, and a shutdown does not wait for it.
 func (m *Machine) startIn(process *exec.Cmd) error {
+	b, err := m.life()
+	if err != nil {
+		return err
+	}
 	group, err := m.cgroup.open("payload/commands")
 	if err != nil {
 		return err
 	}
 	defer group.Close()
 	process.SysProcAttr.UseCgroupFD, process.SysProcAttr.CgroupFD = true, int(group.Fd())
-	return process.Start()
+	if err := process.Start(); err != nil {
+		return err
+	}
+	go letGo(process.Process.Pid, b.leader)
+	return nil
 }
 
 // identity returns a user's environment and the words that become the user.

@@ -222,9 +222,12 @@ func (t *Terminal) Close() error {
 	return err
 }
 
-// kill ends nsenter's child, the program, which is in a session of its own.
-func (t *Terminal) kill() {
-	pid := strconv.Itoa(t.process.Process.Pid)
+// kill ends the program, which is in a session of its own.
+func (t *Terminal) kill() { killChildren(t.process.Process.Pid) }
+
+// killChildren ends what nsenter(1) runs.
+func killChildren(nsenter int) {
+	pid := strconv.Itoa(nsenter)
 	children, _ := os.ReadFile(filepath.Join("/proc", pid, "task", pid, "children"))
 	for _, child := range strings.Fields(string(children)) {
 		if id, err := strconv.Atoi(child); err == nil {
