@@ -16,7 +16,7 @@ const module = "github.com/shadowsync/shadowsync"
 var forTests = []string{"internal/machine", "internal/scenes", "internal/layers"}
 
 // judge tells why a package of the module may not import another; "" if it may.
-// Both are paths beneath the module; what is not beneath it has no layer.
+// What is not beneath the module has no layer.
 func judge(from, to string) string {
 	inside := strings.HasPrefix(to, module+"/")
 	from, to = strings.TrimPrefix(from, module+"/"), strings.TrimPrefix(to, module+"/")

@@ -56,3 +56,16 @@ func TestCheck(t *testing.T) {
 		})
 	}
 }
+
+func TestOnScreen(t *testing.T) {
+	for text, want := range map[string]string{
+		"plain\r\n":                                   "plain\n",
+		"Setting up ...\r\x1b[Kdone\r\nnext\r\n":      "done\nnext\n",
+		"one ...\r\x1b[Ktwo ...\r\x1b[Kthree\r\n":     "three\n",
+		"\radmin@localhost's password: \r\nadmin\r\n": "admin@localhost's password: \nadmin\n",
+	} {
+		if got := onScreen(text); got != want {
+			t.Errorf("onScreen(%q) = %q, want %q", text, got, want)
+		}
+	}
+}

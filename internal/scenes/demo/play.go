@@ -100,7 +100,21 @@ func (p *play) typeIn(ctx context.Context, s step) (output string, code int, err
 		}
 	}
 	code, err = terminal.Wait(ctx)
-	return strings.ReplaceAll(terminal.Transcript(), "\r", ""), code, err
+	return onScreen(terminal.Transcript()), code, err
+}
+
+// onScreen is what a terminal still shows of a text: programs erase their
+// progress with a carriage return and ECMA-48's EL.
+func onScreen(text string) string {
+	const erase = "\x1b[K"
+	var shown strings.Builder
+	for line := range strings.Lines(text) {
+		if at := strings.LastIndex(line, erase); at >= 0 {
+			line = line[at+len(erase):]
+		}
+		shown.WriteString(strings.ReplaceAll(line, "\r", ""))
+	}
+	return shown.String()
 }
 
 // check compares what happened with what the script claims.
