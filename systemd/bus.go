@@ -16,8 +16,7 @@ import (
 )
 
 const (
-	// dialLimit bounds the way to one bus, so that a hung dbus-daemon leaves time
-	// for the private socket.
+	// dialLimit bounds each of the ways there.
 	dialLimit = time.Second
 	// retryPause is between the tries of a call that systemd's re-execution cut off.
 	retryPause = 50 * time.Millisecond
@@ -30,8 +29,8 @@ const (
 	privateSocket = "unix:path=/run/systemd/private"
 )
 
-// Bus gives access to PID 1: over the system bus, or over systemd's private socket
-// when there is no system bus. The zero value is ready; one Bus serves a process,
+// Bus gives access to PID 1: over systemd's private socket, or over the system bus
+// where that is not to be had. The zero value is ready; one Bus serves a process,
 // for it coalesces reloads.
 type Bus struct {
 	mu      sync.Mutex
@@ -121,15 +120,19 @@ func cutOff(err error) bool {
 		errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, os.ErrNotExist)
 }
 
-// connect finds PID 1. The connection ends with ctx or with hangUp.
+// connect finds PID 1, for root where systemctl does: a dbus-daemon that hangs or is
+// gone costs nothing there. The connection ends with ctx or with hangUp.
 func connect(ctx context.Context) (conn *systemd.Conn, hangUp func(), err error) {
-	conn, hangUp, err = connectTo(ctx, dialSystemBus)
-	if err == nil || os.Geteuid() != 0 || ctx.Err() != nil {
+	if os.Geteuid() != 0 {
+		return connectTo(ctx, dialSystemBus)
+	}
+	conn, hangUp, err = connectTo(ctx, dialPrivate)
+	if err == nil || ctx.Err() != nil {
 		return conn, hangUp, err
 	}
-	conn, hangUp, direct := connectTo(ctx, dialPrivate)
-	if direct != nil {
-		return nil, nil, errors.Join(err, direct)
+	conn, hangUp, over := connectTo(ctx, dialSystemBus)
+	if over != nil {
+		return nil, nil, errors.Join(err, over)
 	}
 	return conn, hangUp, nil
 }

@@ -19,6 +19,9 @@ const (
 	// costs a daemon-reload, and a store may come and go.
 	GuardSettle = 200 * time.Millisecond
 
+	// inhibitTime bounds the wait for logind, whose bus may hang.
+	inhibitTime = 300 * time.Millisecond
+
 	runtimeUnits = "/run/systemd/system"
 	lockRetry    = 10 * time.Millisecond
 )
@@ -89,12 +92,11 @@ func (g *Guard) WithLimit(limit time.Duration) *Guard {
 // says that it is not in force; the next call tries again.
 func (g *Guard) Set(ctx context.Context, unit string, accounts []string) error {
 	g.cancelLift(unit)
-	inhibited := g.inhibit(ctx, unit, len(accounts) > 0)
+	defer g.inhibit(ctx, unit, len(accounts) > 0)
 	if len(accounts) == 0 && g.settle > 0 {
-		return errors.Join(g.liftLater(unit), inhibited)
+		return g.liftLater(unit)
 	}
-	err := g.update(ctx, unit, func(s guardState) guardState { return s.with(accounts, g.limit) })
-	return errors.Join(err, inhibited)
+	return g.update(ctx, unit, func(s guardState) guardState { return s.with(accounts, g.limit) })
 }
 
 // Hold holds the unit back until Release, by a person's wish.

@@ -95,10 +95,12 @@ func (g *Guard) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// inhibit delays a shutdown while this process knows of a pending change.
-func (g *Guard) inhibit(ctx context.Context, unit string, pending bool) error {
+// inhibit delays a shutdown while this process knows of a pending change. The
+// delay is a help and no more: without logind the guard is in force all the same, and
+// the next call asks again.
+func (g *Guard) inhibit(ctx context.Context, unit string, pending bool) {
 	if g.inhibitor == nil {
-		return nil
+		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -109,9 +111,11 @@ func (g *Guard) inhibit(ctx context.Context, unit string, pending bool) error {
 	}
 	if len(g.pending) == 0 {
 		g.inhibitor.Release()
-		return nil
+		return
 	}
-	return g.inhibitor.Hold(ctx, "a password is not in the credential store of "+unit+" yet")
+	ctx, cancel := context.WithTimeout(ctx, inhibitTime)
+	defer cancel()
+	_ = g.inhibitor.Hold(ctx, "a password is not in the credential store of "+unit+" yet")
 }
 
 // lock keeps other processes from changing guards. It is on the folder itself, so
