@@ -15,13 +15,16 @@ func apart(t *testing.T) *world {
 	return w
 }
 
-// An application that starts brings its side of a conflict to the OS; nobody has decided.
+// An application that starts brings its side of a conflict to the OS; nobody has
+// decided, and putting the OS side back must not make the store's an old value on record.
 func TestAStartDecidesNoConflict(t *testing.T) {
 	w := apart(t)
 	w.os["admin"] = cred(hashApp)
-	report, _ := w.reconcile(t, Request{Evidence: Evidence{Settling: true}})
-	if o, _ := report.For("admin"); o.State != Conflict || w.os["admin"].Hash != hashNew || w.store["admin"].Hash != hashApp {
-		t.Errorf("the OS holds %q, the store %q, and it is %+v", w.os["admin"].Hash, w.store["admin"].Hash, o)
+	for _, evidence := range []Evidence{{Settling: true}, {Settling: true}, {}} {
+		report, _ := w.reconcile(t, Request{Evidence: evidence})
+		if o, _ := report.For("admin"); o.State != Conflict || w.os["admin"].Hash != hashNew || w.store["admin"].Hash != hashApp {
+			t.Fatalf("the OS holds %q, the store %q, and it is %+v", w.os["admin"].Hash, w.store["admin"].Hash, o)
+		}
 	}
 }
 
