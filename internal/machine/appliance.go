@@ -38,6 +38,7 @@ type Appliance struct {
 	Restart    string        // Restart= of the unit; "no" if empty
 	DumpEvery  time.Duration // dump again and again; never if 0
 	CrashAfter time.Duration // exit with status 1 so long after each start; never if 0
+	Embedded   string        // path of shadowsync's embedded store, which it reads instead of a file of its own
 }
 
 func (a Appliance) withDefaults() Appliance {
@@ -48,6 +49,13 @@ func (a Appliance) withDefaults() Appliance {
 		a.Accounts = []string{"admin", "user222"}
 	}
 	return a
+}
+
+func (a Appliance) store() string {
+	if a.Embedded != "" {
+		return "sqlite:" + a.Embedded
+	}
+	return StorePath
 }
 
 // unitFile has no start limit, so that a crash loop stays one.
@@ -65,7 +73,7 @@ TimeoutStopSec=20
 
 [Install]
 WantedBy=multi-user.target
-`, applianceProgram, StorePath, a.Tool, a.DumpEvery, a.CrashAfter, a.Restart)
+`, applianceProgram, a.store(), a.Tool, a.DumpEvery, a.CrashAfter, a.Restart)
 }
 
 // InstallAppliance makes the accounts, with OldPassword in the OS and in the
@@ -84,8 +92,10 @@ func (m *Machine) InstallAppliance(ctx context.Context, appliance Appliance) err
 			return err
 		}
 	}
-	if err := m.writeStore(ctx, appliance.Accounts); err != nil {
-		return err
+	if appliance.Embedded == "" {
+		if err := m.writeStore(ctx, appliance.Accounts); err != nil {
+			return err
+		}
 	}
 	unit := "/etc/systemd/system/" + appliance.Unit
 	if err := m.WriteFile(ctx, unit, []byte(appliance.unitFile()), 0o644); err != nil {

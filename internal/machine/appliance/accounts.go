@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// rewriteAccounts makes the OS passwords those of the store: the deed that
-// brings a lost password back. Users that the OS does not know are the
-// appliance's alone.
+// rewriteAccounts makes the OS passwords, and the ageing where the store knows of
+// it, those of the store: the deed that brings a lost password back. Users that
+// the OS does not know are the appliance's alone.
 func rewriteAccounts(ctx context.Context, tool string, users []user) error {
 	for _, user := range users {
 		if _, err := osuser.Lookup(user.name); err != nil {
@@ -22,10 +22,20 @@ func rewriteAccounts(ctx context.Context, tool string, users []user) error {
 			command = exec.CommandContext(ctx, "chpasswd", "-e")
 			command.Stdin = strings.NewReader(user.name + ":" + user.hash + "\n")
 		}
-		command.Stdout, command.Stderr = os.Stdout, os.Stderr
-		if err := command.Run(); err != nil {
-			return fmt.Errorf("cannot rewrite the account %s with %s: %w", user.name, command.Args[0], err)
+		commands := []*exec.Cmd{command}
+		if user.ageing != nil {
+			commands = append(commands, exec.CommandContext(ctx, "chage", append(user.ageing, user.name)...))
+		}
+		for _, command := range commands {
+			if err := runTool(command); err != nil {
+				return fmt.Errorf("cannot rewrite the account %s with %s: %w", user.name, command.Args[0], err)
+			}
 		}
 	}
 	return nil
+}
+
+func runTool(command *exec.Cmd) error {
+	command.Stdout, command.Stderr = os.Stdout, os.Stderr
+	return command.Run()
 }

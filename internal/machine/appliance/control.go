@@ -28,7 +28,7 @@ func notify(state string) error {
 }
 
 // listen answers one line a connection: "set NAME HASH" or "list".
-func listen(path string, s *store) (net.Listener, error) {
+func listen(path string, s userStore) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("cannot open the user interface: %w", err)
 	}
@@ -43,14 +43,14 @@ func listen(path string, s *store) (net.Listener, error) {
 				return
 			}
 			line, _ := bufio.NewReader(visitor).ReadString('\n')
-			_, _ = io.WriteString(visitor, s.answer(strings.Fields(line)))
+			_, _ = io.WriteString(visitor, answer(s, strings.Fields(line)))
 			_ = visitor.Close()
 		}
 	}()
 	return door, nil
 }
 
-func (s *store) answer(words []string) string {
+func answer(s userStore, words []string) string {
 	switch {
 	case len(words) == 3 && words[0] == "set":
 		if err := s.set(words[1], words[2]); err != nil {
@@ -58,8 +58,12 @@ func (s *store) answer(words []string) string {
 		}
 		return "ok\n"
 	case len(words) == 1 && words[0] == "list":
+		users, err := s.users()
+		if err != nil {
+			return "error: " + err.Error() + "\n"
+		}
 		var list strings.Builder
-		for _, user := range s.users() {
+		for _, user := range users {
 			fmt.Fprintln(&list, user.name, user.hash)
 		}
 		return list.String()

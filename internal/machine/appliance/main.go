@@ -9,6 +9,9 @@
 //     file since its start is lost then;
 //   - its own user interface changes a password in memory and in the file.
 //
+// With -store=sqlite:PATH it is an application without a user database of its
+// own, that lives off shadowsync's embedded store.
+//
 // "appliance ask set NAME HASH" and "appliance ask list" are that interface.
 package main
 
@@ -34,7 +37,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.store, "store", "/var/lib/128technology/user-running.json", "the user database")
+	flag.StringVar(&o.store, "store", "/var/lib/128technology/user-running.json", "the user database; sqlite:PATH is shadowsync's embedded store")
 	flag.StringVar(&o.socket, "socket", "/run/appliance.sock", "where the user interface listens")
 	flag.StringVar(&o.tool, "tool", "usermod", "what rewrites the OS accounts: usermod or chpasswd")
 	flag.DurationVar(&o.dumpEvery, "dump-every", 0, "write the users in memory over the store again and again")
@@ -52,15 +55,33 @@ func main() {
 	}
 }
 
+// A userStore is where the appliance's users are.
+type userStore interface {
+	users() ([]user, error)
+	set(name, hash string) error
+	dump() error
+}
+
+func open(path string) (userStore, error) {
+	if path, embedded := strings.CutPrefix(path, "sqlite:"); embedded {
+		return database{path}, nil
+	}
+	return load(path)
+}
+
 var errCrash = errors.New("crashed, as asked to")
 
 // serve is one life of the appliance.
 func serve(ctx context.Context, o options) error {
-	store, err := load(o.store)
+	store, err := open(o.store)
 	if err != nil {
 		return err
 	}
-	if err := rewriteAccounts(ctx, o.tool, store.users()); err != nil {
+	users, err := store.users()
+	if err != nil {
+		return err
+	}
+	if err := rewriteAccounts(ctx, o.tool, users); err != nil {
 		return err
 	}
 	door, err := listen(o.socket, store)

@@ -22,7 +22,10 @@ type store struct {
 type document = map[string]any
 
 // A user is an entry of the list, as far as it matters here.
-type user struct{ name, hash string }
+type user struct {
+	name, hash string
+	ageing     []string // arguments for chage(1); nil where the store knows nothing of it
+}
 
 func load(path string) (*store, error) {
 	text, err := os.ReadFile(path)
@@ -68,16 +71,16 @@ func findUsers(root document) ([]document, error) {
 	return users, nil
 }
 
-func (s *store) users() []user {
+func (s *store) users() ([]user, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var users []user
 	for _, entry := range s.list {
 		name, _ := entry["name"].(string)
 		hash, _ := entry["password"].(string)
-		users = append(users, user{name, hash})
+		users = append(users, user{name: name, hash: hash})
 	}
-	return users
+	return users, nil
 }
 
 // set is the user interface's change: in memory, and in the file.

@@ -26,10 +26,10 @@ func TestSetChangesMemoryAndFileAndNothingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if answer := s.answer([]string{"set", "admin", "new"}); answer != "ok\n" {
+	if answer := answer(s, []string{"set", "admin", "new"}); answer != "ok\n" {
 		t.Errorf("set: %q", answer)
 	}
-	if list := s.answer([]string{"list"}); list != "admin new\nb kept\n" {
+	if list := answer(s, []string{"list"}); list != "admin new\nb kept\n" {
 		t.Errorf("list: %q", list)
 	}
 	text, err := os.ReadFile(path)
@@ -41,7 +41,7 @@ func TestSetChangesMemoryAndFileAndNothingElse(t *testing.T) {
 			t.Errorf("the file lacks %s:\n%s", kept, text)
 		}
 	}
-	if answer := s.answer([]string{"set", "nobody", "new"}); !strings.HasPrefix(answer, "error: ") {
+	if answer := answer(s, []string{"set", "nobody", "new"}); !strings.HasPrefix(answer, "error: ") {
 		t.Errorf("set of an unknown user: %q", answer)
 	}
 }
