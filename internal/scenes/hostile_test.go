@@ -130,8 +130,8 @@ func TestHostileStore(t *testing.T) {
 func TestSwappedFolder(t *testing.T) {
 	s := set(t, machine.Bookworm, machine.Appliance{})
 	evil := strings.Replace(s.ReadFile(machine.StorePath), s.StoreHash("user222"), sha512crypt(t, "Swapped-velvet-1"), 1)
-	s.WriteFile("/root/evil/user-running.json", evil, 0o600)
-	s.MustShell("chown " + machine.StoreOwner + ": /root/evil/user-running.json && ln -s /root/evil /var/lib/link")
+	s.WriteFile("/srv/evil/user-running.json", evil, 0o600)
+	s.MustShell("chown -R " + machine.StoreOwner + ": /srv/evil && ln -s /srv/evil /var/lib/link")
 	others := s.bystanders("admin")
 	swap := s.Start("sh", "-c", "cd /var/lib; while :; do mv 128technology away; mv link 128technology; sleep 0.03; mv 128technology link; mv away 128technology; sleep 0.03; done")
 	for i := range 8 {
@@ -142,7 +142,7 @@ func TestSwappedFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.MustShell("cd /var/lib; if [ -L 128technology ]; then mv 128technology link; fi; if [ -d away ]; then mv away 128technology; fi")
-	if now := s.ReadFile("/root/evil/user-running.json"); now != evil {
+	if now := s.ReadFile("/srv/evil/user-running.json"); now != evil {
 		t.Errorf("something was written beyond the link: %s", firstDifference(now, evil))
 	}
 	if now := s.bystanders("admin"); now != others {
