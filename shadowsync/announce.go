@@ -1,7 +1,9 @@
 package shadowsync
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -33,10 +35,36 @@ func (r *Reconciler) Announce(ctx context.Context, change Change) error {
 	switch {
 	case m.settledAs(change):
 		return r.attribute(ctx, change, m)
+	case m.stale(change):
+		return nil
 	case m.Open != nil && m.Open.OS.Hash == change.OS.Hash && m.Open.StoreHash != "":
 		change.StoreHash = m.Open.StoreHash
 	}
-	return r.State.Journal(ctx, r.Application.Name, []Change{change})
+	return r.journalOver(ctx, []Change{change}, memory)
+}
+
+// journalOver puts changes on record, and those that they replace before any
+// store has taken them on the accounts' record, so that they can be put back.
+func (r *Reconciler) journalOver(ctx context.Context, changes []Change, memory Memory) error {
+	if err := r.State.Journal(ctx, r.Application.Name, changes); err != nil {
+		return err
+	}
+	var replaced []Transition
+	for _, c := range changes {
+		m := memory.Accounts[c.Account]
+		o := m.Open
+		if o == nil || m.Baseline == nil || !o.Verdict.toStore() || o.OS.Hash == "" || o.OS.Hash == c.OS.Hash || o.OS.Hash == m.Baseline.OS.Hash {
+			continue
+		}
+		lost := Baseline{OS: o.OS, Store: m.Baseline.Store.With(o.OS, r.Store.Capabilities().Fields)}
+		lost.Store.Hash = cmp.Or(o.StoreHash, o.OS.Hash)
+		entry := Entry{Baseline: lost, Origin: o.Origin, Replaced: r.Now(), Lost: true}
+		replaced = append(replaced, Transition{Account: c.Account, Open: &c, Displaced: []Entry{entry}})
+	}
+	if len(replaced) == 0 {
+		return nil
+	}
+	return r.State.Commit(ctx, r.Application.Name, replaced)
 }
 
 // settledAs: both sides hold the announced value already, and it was merely noticed.
@@ -45,6 +73,15 @@ func (m AccountMemory) settledAs(change Change) bool {
 		return false
 	}
 	return !m.LastChange.SeenBy.Proven() && change.Origin.At.Sub(m.LastChange.At) < attributionWindow
+}
+
+// stale: a change waits for the store, and the OS holds an older value again. What
+// announced that one came late, or was the application itself: it is no newer wish.
+func (m AccountMemory) stale(change Change) bool {
+	if m.Baseline == nil || m.Open == nil || m.Open.State != Pending {
+		return false
+	}
+	return change.OS.Hash == m.Baseline.OS.Hash || m.Past.holdsPassword(change.OS) || m.Record.holdsPassword(change.OS)
 }
 
 func (r *Reconciler) attribute(ctx context.Context, change Change, m AccountMemory) error {
@@ -59,9 +96,13 @@ func (r *Reconciler) attribute(ctx context.Context, change Change, m AccountMemo
 	}})
 }
 
+// logoutPatience is how long an end of sessions is tried again. Later ones would
+// meet the sessions of another boot, or those that the new password opened.
+const logoutPatience = 10 * time.Minute
+
 // EndSessions ends the sessions that are due, and returns the survivors by
 // account. It runs after the acknowledgement: nobody waits for a slow logout
-// with a password in doubt.
+// with a password in doubt. What could not be tried stays due, and is an error.
 func (r *Reconciler) EndSessions(ctx context.Context) (map[string][]Session, error) {
 	due, err := r.State.Logouts(ctx, r.Application.Name)
 	if err != nil || len(due) == 0 {
@@ -72,26 +113,37 @@ func (r *Reconciler) EndSessions(ctx context.Context) (map[string][]Session, err
 		return nil, err
 	}
 	survivors := make(map[string][]Session)
+	var failed []error
 	for _, l := range due {
 		account, ok := snapshot.Accounts[l.Account]
-		event := Event{At: r.Now(), Application: r.Application.Name, Account: l.Account, Action: "logged-out", Origin: l.Origin}
+		reason := "no such account any longer"
 		if ok && account.UID != 0 {
-			ended, left, err := r.Sessions.End(ctx, account, l.Keep)
-			event.Reason = logoutReason(len(ended), len(left), err)
+			var left []Session
+			reason, left, err = r.endOf(ctx, account, l)
+			if err != nil {
+				failed = append(failed, err)
+				continue
+			}
 			survivors[l.Account] = left
 		}
+		event := Event{At: r.Now(), Application: r.Application.Name, Account: l.Account, Action: "logged-out", Reason: reason, Origin: l.Origin}
 		if err := r.State.LogoutDone(ctx, l.ID, event); err != nil {
-			return survivors, err
+			return survivors, errors.Join(append(failed, err)...)
 		}
 		r.probe(StepLoggedOut)
 	}
-	return survivors, nil
+	return survivors, errors.Join(failed...)
 }
 
-func logoutReason(ended, left int, err error) string {
-	text := fmt.Sprintf("%d sessions ended, %d survived", ended, left)
-	if err != nil {
-		text += ": " + err.Error()
+// endOf ends one account's sessions. After its patience it gives up and says so.
+func (r *Reconciler) endOf(ctx context.Context, account Account, l Logout) (reason string, left []Session, err error) {
+	late := r.Now().Sub(l.Origin.At) > logoutPatience
+	if late {
+		return "given up: not possible in time", nil, nil
 	}
-	return text
+	ended, left, err := r.Sessions.End(ctx, account, l.Keep)
+	if err != nil {
+		return "", nil, fmt.Errorf("cannot end the sessions of %s: %w", account.Name, err)
+	}
+	return fmt.Sprintf("%d sessions ended, %d survived", len(ended), len(left)), left, nil
 }

@@ -1,6 +1,12 @@
 package shadowsync
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+)
 
 // Baseline is the pair of an OS value and a store value last known to belong
 // together: the merge base. It is a pair because a store may hold another format
@@ -49,10 +55,10 @@ func (r Record) holdsOS(os Credential) bool {
 	return false
 }
 
-// holdsHash tells whether an older OS value had this hash.
-func (r Record) holdsHash(hash string) bool {
+// holdsPassword tells whether either side of an older pair had this hash and lock mark.
+func (r Record) holdsPassword(c Credential) bool {
 	for _, e := range r {
-		if e.OS.Hash == hash {
+		if e.OS.Password() == c.Password() || e.Store.Password() == c.Password() {
 			return true
 		}
 	}
@@ -68,4 +74,46 @@ func (r Record) holdsStore(store Credential, fields Fields) bool {
 		}
 	}
 	return false
+}
+
+// PastEntries bounds how much of an account's past is remembered.
+const PastEntries = 256
+
+// Past tells what an application may still remember of an account: digests of the
+// password fields and store records that it had, newest first. It is longer than
+// the record and has no age, because an application keeps its memory for as long
+// as it runs; and it cannot be turned back into a hash.
+type Past []string
+
+// remembers lists the digests by which a pair is known later.
+func remembers(b Baseline, fields Fields) Past {
+	return Past{digest("password", b.OS.Password()), digest("password", b.Store.Password()), storeDigest(b.Store, fields)}
+}
+
+func storeDigest(c Credential, fields Fields) string {
+	return digest("store", fmt.Sprintf("%+v", Credential{}.With(c, fields)))
+}
+
+func digest(kind, text string) string {
+	sum := sha256.Sum256([]byte(kind + ":" + text))
+	return hex.EncodeToString(sum[:12])
+}
+
+func (p Past) holdsPassword(c Credential) bool {
+	return len(p) > 0 && slices.Contains(p, digest("password", c.Password()))
+}
+
+func (p Past) holdsStore(c Credential, fields Fields) bool {
+	return len(p) > 0 && slices.Contains(p, storeDigest(c, fields))
+}
+
+// Add returns the past with more digests at its front, each once, within its bound.
+func (p Past) Add(more Past) Past {
+	kept := make(Past, 0, len(p)+len(more))
+	for _, d := range slices.Concat(more, p) {
+		if !slices.Contains(kept, d) && len(kept) < PastEntries {
+			kept = append(kept, d)
+		}
+	}
+	return kept
 }

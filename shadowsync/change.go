@@ -35,11 +35,14 @@ type Origin struct {
 	UID      *int      `json:"uid,omitempty"`       // real uid
 	Login    string    `json:"login,omitempty"`     // name of the login uid: the person behind sudo
 	LoginUID *int      `json:"login_uid,omitempty"` // /proc/PID/loginuid
+	Sudo     string    `json:"sudo,omitempty"`      // name of the nearest parent's user that is not root: the person behind sudo or su
 	Program  string    `json:"program,omitempty"`
 	PID      int       `json:"pid,omitempty"`
 	Terminal string    `json:"terminal,omitempty"`
 	Unit     string    `json:"unit,omitempty"`    // systemd unit of the process
 	Session  string    `json:"session,omitempty"` // logind session of the process
+	Remote   string    `json:"remote,omitempty"`  // host that this session came from
+	Verb     string    `json:"verb,omitempty"`    // what our own tool was asked for: "reset password, unlock"
 }
 
 // ByRoot tells whether root made the change. Past PAM nobody else can write
@@ -75,6 +78,8 @@ type Change struct {
 	// OS is the OS side's value as it was set. It outlives an application that
 	// writes its old memory over it while the store cannot take it.
 	OS Credential
+	// Fields are those that Set takes from OS; zero: all of them. Not on record.
+	Fields Fields
 	// StoreHash is what the store shall hold for OS.Hash where the store cannot
 	// take that hash: made from the proof by a worker. Empty: the hash itself.
 	StoreHash string

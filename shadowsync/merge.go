@@ -1,6 +1,9 @@
 package shadowsync
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Side names one of the two holders of a credential.
 type Side string
@@ -46,6 +49,7 @@ const (
 type StoreFault struct {
 	Reason    string // for people
 	Malformed bool   // waiting does not help: a person decides
+	missing   bool   // the store was read, and does not hold the account
 }
 
 // Evidence is what is known about the circumstances of a difference.
@@ -73,6 +77,10 @@ type Input struct {
 	Baseline *Baseline // nil: none yet
 	Open     *Change   // a change on record and not settled
 	Record   Record
+	Past     Past
+	// StoreLed: the value both sides hold came from the store, so that the
+	// application knows it, and whatever it writes next is no old memory.
+	StoreLed bool
 
 	Evidence Evidence
 	Policy   Policy
@@ -137,6 +145,8 @@ type Decision struct {
 	OS       *Credential
 	Store    *Credential
 	Baseline *Baseline
+	// WroteBack: the application wrote its old memory over one of the sides.
+	WroteBack bool
 }
 
 // The reasons that people read.
@@ -160,7 +170,8 @@ func Merge(in Input) Decision {
 		return mergeWithoutStore(in)
 	}
 	if in.Store == nil && !in.Policy.Create {
-		return Decision{Verdict: VerdictMissing, Reason: reasonGoneStore, OS: in.OS, Baseline: in.Baseline}
+		in.Fault = &StoreFault{Reason: reasonGoneStore, missing: true}
+		return mergeWithoutStore(in)
 	}
 	if in.Baseline == nil || in.Store == nil {
 		return mergeFirst(in)
@@ -175,7 +186,15 @@ func mergeWithoutStore(in Input) Decision {
 		return Decision{Verdict: in.Fault.verdict(), Reason: in.Fault.Reason, OS: in.OS}
 	}
 	in.Store = &in.Baseline.Store
+	in.Evidence.Prefer = Neither // there is no other side to prefer, or to prefer this one to
 	d := newMerger(in).decide()
+	if in.Fault.missing {
+		d.Verdict, d.Reason, d.Store, d.Baseline = VerdictMissing, in.Fault.Reason, nil, in.Baseline
+		if !d.WroteBack {
+			d.OS = in.OS
+		}
+		return d
+	}
 	if Equal(*d.Store, *in.Store, in.Fields) {
 		return d
 	}
@@ -187,7 +206,10 @@ func mergeWithoutStore(in Input) Decision {
 }
 
 func (f StoreFault) verdict() Verdict {
-	if f.Malformed {
+	switch {
+	case f.missing:
+		return VerdictMissing
+	case f.Malformed:
 		return VerdictConflict
 	}
 	return VerdictPending
@@ -233,6 +255,7 @@ type merger struct {
 	held      Fields
 	verdict   Verdict
 	reason    string
+	wroteBack bool
 }
 
 func newMerger(in Input) *merger {
@@ -242,19 +265,33 @@ func newMerger(in Input) *merger {
 	}
 	if in.Baseline != nil {
 		m.old = *in.Baseline
-		m.base = *in.Baseline
+		if m.landed() {
+			m.old = Baseline{OS: in.Open.OS, Store: m.store}
+		}
+		m.base = m.old
 	}
 	return m
 }
 
+// landed tells whether a write of our own reached the store although it could not
+// be acknowledged: the process was killed, or the OS moved on meanwhile. That pair
+// belongs together; it is nobody's new wish on the store's side.
+func (m *merger) landed() bool {
+	o := m.in.Open
+	if o == nil || m.in.Store == nil || !o.Verdict.toStore() || o.OS.Hash == m.os.Hash || m.store.Hash == m.old.Store.Hash {
+		return false
+	}
+	return m.store.Hash == cmp.Or(o.StoreHash, o.OS.Hash)
+}
+
 func (m *merger) decide() Decision {
-	if m.in.Evidence.Prefer == Neither {
+	if !m.preferred() {
 		m.judgeWhole()
 	}
 	for _, unit := range units {
 		m.decideUnit(unit)
 	}
-	d := Decision{Verdict: m.verdict, Reason: m.reason, Baseline: &m.base}
+	d := Decision{Verdict: m.verdict, Reason: m.reason, Baseline: &m.base, WroteBack: m.wroteBack}
 	os := m.base.OS.With(m.os, m.held)
 	store := m.base.Store.With(*m.in.Store, m.held)
 	d.OS, d.Store = &os, &store
@@ -277,10 +314,15 @@ func (m *merger) hold(unit Fields, v Verdict, reason string) {
 // wanted is the OS value last known to be wanted: a change that the store has
 // not taken yet counts before the baseline.
 func (m *merger) wanted() Credential {
-	if o := m.in.Open; o != nil && o.State != Missing && o.Verdict != VerdictApply && o.OS.Hash != "" {
+	if o := m.in.Open; o != nil && o.Verdict != VerdictApply && o.OS.Hash != "" {
 		return o.OS
 	}
 	return m.old.OS
+}
+
+// preferred tells whether a person decided this very account's conflict.
+func (m *merger) preferred() bool {
+	return m.in.Evidence.Prefer != Neither && m.in.Open != nil && m.in.Open.State == Conflict
 }
 
 // judgeWhole recognises the three cases in which an entry as a whole is an old
@@ -292,13 +334,28 @@ func (m *merger) judgeWhole() {
 		return
 	}
 	if m.undone() {
-		m.os = m.wanted()
-		m.name(VerdictAdoptAgain, "the application wrote its old value over the OS")
+		m.os = m.os.With(m.wanted(), touchedByUsermod)
+		m.writeBack("the application wrote its old value over the OS")
 	}
-	if m.storeMoved(m.in.Fields) && m.in.Record.holdsStore(m.store, m.in.Fields) && !m.agree(m.in.Fields) {
+	if m.storeUndone() {
 		m.store = m.old.Store
-		m.name(VerdictAdoptAgain, "the application wrote its old value over the store")
+		m.writeBack("the application wrote its old value over the store")
 	}
+}
+
+func (m *merger) writeBack(reason string) {
+	m.wroteBack = true
+	m.name(VerdictAdoptAgain, reason)
+}
+
+// storeUndone tells whether the store returned to something it held before: the
+// whole record, or the password alone. Units beside an old password are old too.
+func (m *merger) storeUndone() bool {
+	if !m.storeMoved(m.in.Fields) || m.agree(m.in.Fields) || m.in.StoreLed && m.in.Open == nil {
+		return false
+	}
+	whole := m.in.Record.holdsStore(m.store, m.in.Fields) || m.in.Past.holdsStore(m.store, m.in.Fields)
+	return whole || m.storeMoved(FieldHash) && m.knew(m.store)
 }
 
 func (m *merger) rolledBack() bool {
@@ -321,29 +378,51 @@ func (m *merger) settleRollback() {
 	}
 }
 
+// touchedByUsermod is what usermod -p and chpasswd -e change, which is how
+// appliances write the OS side: hash, lock mark and last-change day.
+const touchedByUsermod = FieldsPassword | FieldLocked
+
 // undone tells whether the application itself put an old value back on the OS
-// side, as appliances do at start through usermod -p: that touches hash, lock
-// mark and last-change day and nothing else.
+// side, as appliances do when they start. Where the kernel did not tell who wrote,
+// it must be the very value that the application's store gave it.
 func (m *merger) undone() bool {
 	ref := m.wanted()
-	diff := Diff(m.os, ref, AllFields)
-	if diff == 0 || m.announced() {
+	if Equal(m.os, ref, touchedByUsermod) || m.announced() || !m.oldMemory(ref) {
 		return false
 	}
-	const touched = FieldsPassword | FieldLocked
-	// usermod -p and chpasswd -e set the last-change day: what asks for a new
-	// password now (passwd -e) is somebody's wish.
-	if diff&^touched != 0 || m.os.MustChange && !ref.MustChange {
+	// What asks for a new password now (passwd -e) is somebody's wish.
+	if m.os.MustChange && !ref.MustChange {
 		return false
 	}
-	oldHash := m.os.Hash == ref.Hash || m.os.Hash == m.old.OS.Hash || m.in.Record.holdsHash(m.os.Hash) || m.broughtStoreSide()
 	switch m.in.Evidence.Writer {
 	case WriterApplication:
-		return oldHash
+		return true
 	case WriterUnknown:
-		return oldHash && m.in.Evidence.Settling
+		fromStore := m.os.Password() == m.old.Store.Password() || m.os.Password() == m.store.Password()
+		return fromStore && (m.in.Evidence.Settling || m.waits())
 	}
 	return false
+}
+
+// oldMemory tells whether the OS holds what the application may remember.
+func (m *merger) oldMemory(ref Credential) bool {
+	now := m.os.Password()
+	switch {
+	case now == ref.Password(), now == m.old.OS.Password(), m.knew(m.os), m.broughtStoreSide():
+		return true
+	}
+	return now == m.old.Store.Password() && ref.Hash != m.old.OS.Hash
+}
+
+// knew tells whether the account had this hash and lock mark before, on any side.
+func (m *merger) knew(c Credential) bool {
+	return m.in.Past.holdsPassword(c) || m.in.Record.holdsPassword(c)
+}
+
+// waits tells whether a change that PAM or one of our tools vouches for is not in the store yet.
+func (m *merger) waits() bool {
+	o := m.in.Open
+	return o != nil && (o.State == Pending || o.State == Missing) && o.Origin.SeenBy.Proven()
 }
 
 // broughtStoreSide: the OS holds the store's side of an open conflict. An
@@ -404,11 +483,7 @@ func (m *merger) agree(unit Fields) bool {
 
 // contested tells whether a unit needs a rule or a person.
 func (m *merger) contested(unit Fields, osMoved, storeMoved bool) bool {
-	if osMoved && storeMoved {
-		return true
-	}
-	o := m.in.Open
-	return o != nil && o.State == Conflict && m.in.Evidence.Prefer != Neither
+	return osMoved && storeMoved || m.preferred() || storeMoved && m.in.Evidence.Prefer == OSSide
 }
 
 func (m *merger) settle(unit Fields) {
@@ -515,7 +590,7 @@ func (m *merger) storeHash(osHash string) (string, bool) {
 		return osHash, true
 	}
 	for _, e := range m.in.Record {
-		if e.OS.Hash == osHash && e.Store.Hash != "" {
+		if e.OS.Hash == osHash && e.Store.Hash != "" && m.in.Formats.Accept(e.Store.Hash) {
 			return e.Store.Hash, true
 		}
 	}

@@ -209,6 +209,9 @@ func carriesNoDeletion(in Input, d Decision) string {
 }
 
 func nothingWritesNothing(in Input, d Decision) string {
+	if d.Verdict == VerdictMissing && d.WroteBack {
+		return "" // the OS side is put right also while the store has no such account
+	}
 	if d.Verdict != VerdictNothing && d.Verdict != VerdictMissing {
 		return ""
 	}

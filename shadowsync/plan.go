@@ -99,11 +99,9 @@ func (it *item) fail(v Verdict, reason string) {
 // transition is what the account's record becomes.
 func (it *item) transition(application string, memory AccountMemory, now time.Time) Transition {
 	d := it.decision
-	t := Transition{Account: it.name, Baseline: d.Baseline}
+	t := Transition{Account: it.name, Baseline: d.Baseline, Displaced: it.displaced(now), WriteBack: d.WroteBack, Past: it.past()}
 	if d.Verdict.State() == InSync {
-		t.Displaced = it.displaced(now)
-		t.WriteBack = d.Verdict == VerdictAdoptAgain
-		if d.Verdict != VerdictAdoptAgain || memory.LastChange == nil {
+		if !d.WroteBack || memory.LastChange == nil || it.movesHash() {
 			t.Origin = &it.origin
 		}
 	} else {
@@ -125,10 +123,35 @@ func (it *item) transition(application string, memory AccountMemory, now time.Ti
 // newsworthy keeps a retry that changed nothing out of the audit trail.
 func (it *item) newsworthy() bool {
 	o, d := it.in.Open, it.decision
-	if d.Verdict.State() == InSync {
+	if d.Verdict.State() == InSync || d.WroteBack {
 		return true
 	}
 	return o == nil || o.State != d.Verdict.State() || o.Reason != d.Reason
+}
+
+// movedOS tells whether the OS side differs from the baseline.
+func (it *item) movedOS() bool {
+	in := it.in
+	return in.OS != nil && (in.Baseline == nil || !Equal(*in.OS, in.Baseline.OS, AllFields))
+}
+
+// movesHash tells whether the decision leaves the baseline's hash.
+func (it *item) movesHash() bool {
+	in, d := it.in, it.decision
+	return in.Baseline != nil && d.Baseline != nil && d.Baseline.OS.Hash != in.Baseline.OS.Hash
+}
+
+// past is what the application may remember once the baseline has moved.
+func (it *item) past() Past {
+	in, next := it.in, it.decision.Baseline
+	if in.Baseline == nil || next == nil || *in.Baseline == *next && !it.decision.WroteBack {
+		return nil
+	}
+	past := remembers(*in.Baseline, in.Fields)
+	if in.Store != nil && in.Fault == nil && !Equal(*in.Store, next.Store, in.Fields) {
+		past = append(past, storeDigest(*in.Store, in.Fields))
+	}
+	return past
 }
 
 // endsSessions: a proven change of the password ends what the old one opened,
@@ -156,19 +179,47 @@ func (it *item) displaced(now time.Time) []Entry {
 			out = append(out, Entry{Baseline: b, Origin: it.origin, Replaced: now, Lost: lost})
 		}
 	}
-	if !Equal(*in.OS, next.OS, weight) && !Equal(*in.OS, old.OS, weight) {
-		add(Baseline{OS: *in.OS, Store: old.Store.With(*in.OS, in.Fields)}, true)
+	d := it.decision
+	gone := func(c, was, will Credential, present *Credential) bool {
+		stays := present != nil && Equal(c, *present, weight)
+		return c.Hash != "" && !stays && !Equal(c, was, weight) && !Equal(c, will, weight)
 	}
-	if o := in.Open; o != nil && o.OS.Hash != "" && !Equal(o.OS, next.OS, weight) && !Equal(o.OS, old.OS, weight) && !Equal(o.OS, *in.OS, weight) {
-		add(Baseline{OS: o.OS, Store: old.Store.With(o.OS, in.Fields)}, true)
+	if in.OS != nil && gone(*in.OS, old.OS, next.OS, d.OS) {
+		add(it.lostOS(*in.OS), true)
 	}
-	if in.Store != nil && !Equal(*in.Store, next.Store, weight) && !Equal(*in.Store, old.Store, weight) {
-		add(Baseline{OS: old.OS.With(*in.Store, in.Fields), Store: *in.Store}, true)
+	if o := in.Open; o != nil && gone(o.OS, old.OS, next.OS, d.OS) && (in.OS == nil || o.OS.Hash != in.OS.Hash) {
+		add(it.lostOS(o.OS), true)
+	}
+	if in.Store != nil && in.Fault == nil && gone(*in.Store, old.Store, next.Store, d.Store) {
+		add(it.lostStore(*in.Store), true)
 	}
 	if !Equal(old.OS, next.OS, weight) || !Equal(old.Store, next.Store, weight) {
 		add(old, false)
 	}
 	return out
+}
+
+// lostOS is the pair of an OS value that lost. What the application could not
+// verify is no partner for its store.
+func (it *item) lostOS(c Credential) Baseline {
+	b := Baseline{OS: c, Store: it.in.Baseline.Store.With(c, it.in.Fields)}
+	if !it.in.Formats.Accept(c.Hash) {
+		b.Store.Hash = ""
+		if o := it.in.Open; o != nil && o.OS.Hash == c.Hash {
+			b.Store.Hash = o.StoreHash
+		}
+	}
+	return b
+}
+
+// lostStore is the pair of a store value that lost. What may not reach the OS
+// does not reach it through the record either.
+func (it *item) lostStore(c Credential) Baseline {
+	b := Baseline{OS: it.in.Baseline.OS.With(c, it.in.Fields), Store: c}
+	if it.in.Refusal != "" {
+		b.OS.Hash = ""
+	}
+	return b
 }
 
 func (it *item) onRecord(b Baseline) bool {

@@ -110,6 +110,7 @@ type AccountMemory struct {
 	Baseline   *Baseline
 	Open       *Change
 	Record     Record
+	Past       Past
 	LastChange *Origin // of the value that both sides hold
 	WriteBacks int     // how often the application wrote an old value back since the last change
 }
@@ -126,6 +127,7 @@ type Transition struct {
 	Baseline  *Baseline // nil: unchanged
 	Open      *Change   // nil: no change is open any longer
 	Displaced []Entry   // values that go on record
+	Past      Past      // what the application may remember from now on; none: nothing new
 	Origin    *Origin   // of the value both sides now hold; nil: unchanged
 	WriteBack bool      // counts one more write-back; otherwise a moved baseline resets the count
 	Events    []Event   // for the audit trail

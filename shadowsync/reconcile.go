@@ -223,7 +223,8 @@ func (r *Reconciler) input(v view, req Request, name string) Input {
 	m := v.memory.Accounts[name]
 	in := Input{
 		Fault: v.fault, Fields: v.caps.Fields, Formats: v.caps.Formats,
-		Baseline: m.Baseline, Open: m.Open, Record: m.Record,
+		Baseline: m.Baseline, Open: m.Open, Record: m.Record, Past: m.Past,
+		StoreLed: m.LastChange != nil && m.LastChange.SeenBy == SeenByStore,
 		Evidence: req.Evidence, Policy: r.Application.policy(name), Today: DayOf(r.Now()),
 	}
 	in.Policy.Create = in.Policy.Create || req.Create
@@ -257,13 +258,18 @@ func (r *Reconciler) refusal(account Account, store Credential) string {
 }
 
 // originOf takes the origin on record if the present OS value is that change's.
+// What the request says of its maker is about the news that brought it, not about
+// every difference that is found on the way.
 func (r *Reconciler) originOf(it *item, req Request) Origin {
 	if o := it.in.Open; o != nil && it.decision.OS != nil && o.OS.Hash == it.decision.OS.Hash && o.Origin.SeenBy != "" {
 		return o.Origin
 	}
 	origin := req.Origin
-	if it.decision.Verdict == VerdictApply {
+	switch {
+	case it.decision.Verdict == VerdictApply:
 		origin = Origin{SeenBy: SeenByStore}
+	case origin.SeenBy == "", origin.SeenBy.Proven(), origin.SeenBy == SeenByStore && it.movedOS():
+		origin = Origin{SeenBy: SeenByWatch}
 	}
 	if origin.At.IsZero() {
 		origin.At = r.Now()
@@ -279,18 +285,18 @@ func (r *Reconciler) round(ctx context.Context, lease Lease, req Request) (Repor
 	}
 	items := r.mergeAll(v, r.witnessed(req))
 	work := unsettled(items)
-	osErr, err := r.run(ctx, lease, work, v)
+	soft, err := r.run(ctx, lease, work, v)
 	if err != nil {
-		return Report{}, false, err
+		return Report{}, false, errors.Join(soft, err)
 	}
 	again := false
 	for _, it := range work {
 		again = again || it.dropped
 	}
-	if !again && osErr == nil {
+	if !again && soft == nil {
 		err = r.mark(ctx, v, items)
 	}
-	return v.report(items), again, errors.Join(osErr, err)
+	return v.report(items), again, errors.Join(soft, err)
 }
 
 // witnessed asks who wrote what has just been read. What was noticed before may
@@ -319,30 +325,28 @@ func unsettled(items []*item) []*item {
 	return out
 }
 
-// run carries out a plan. Its first result is a failure of the OS side, which
-// does not keep other accounts from being settled.
-func (r *Reconciler) run(ctx context.Context, lease Lease, work []*item, v view) (osErr, err error) {
+// run carries out a plan. Its first result is a failure of the OS side or of the
+// guard, which keeps no account from being settled and its outcome from being told.
+func (r *Reconciler) run(ctx context.Context, lease Lease, work []*item, v view) (soft, err error) {
 	if len(work) == 0 {
-		return nil, r.guard(ctx, work, v.memory)
+		return r.guard(ctx, work, v.memory), nil
 	}
-	if err := r.journal(ctx, work); err != nil {
-		return nil, err
+	steps := []func() error{
+		func() error { return r.journal(ctx, work) },
+		lease.Extend,
+		func() error { soft = r.writeOS(ctx, work); return nil },
+		func() error { r.persist(ctx, work); return nil },
+		lease.Extend, // a store may take its time
+		func() error { return r.verify(ctx, work) },
+		lease.Extend,
+		func() error { return r.commit(ctx, work, v.memory) },
 	}
-	if err := lease.Extend(); err != nil {
-		return nil, err
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return soft, err
+		}
 	}
-	osErr = r.writeOS(ctx, work)
-	r.persist(ctx, work)
-	if err := r.verify(ctx, work); err != nil {
-		return osErr, err
-	}
-	if err := lease.Extend(); err != nil {
-		return osErr, err
-	}
-	if err := r.commit(ctx, work, v.memory); err != nil {
-		return osErr, err
-	}
-	return osErr, r.guard(ctx, work, v.memory)
+	return errors.Join(soft, r.guard(ctx, work, v.memory)), nil
 }
 
 func (r *Reconciler) probe(s Step) {
@@ -497,11 +501,11 @@ func (r *Reconciler) commit(ctx context.Context, work []*item, memory Memory) er
 func (r *Reconciler) guard(ctx context.Context, work []*item, memory Memory) error {
 	guards := make(map[string]bool, len(memory.Accounts))
 	for name, m := range memory.Accounts {
-		guards[name] = m.Open != nil && m.Open.Guards()
+		guards[name] = m.Baseline != nil && m.Open != nil && m.Open.Guards()
 	}
 	for _, it := range work {
 		if !it.dropped {
-			guards[it.name] = it.change(r.Now()).Guards()
+			guards[it.name] = it.in.Baseline != nil && it.change(r.Now()).Guards()
 		}
 	}
 	var held []string

@@ -406,8 +406,10 @@ func (s stateSide) Commit(_ context.Context, _ string, transitions []Transition)
 		if t.Origin != nil {
 			m.LastChange = t.Origin
 		}
-		m.WriteBacks++
-		if !t.WriteBack {
+		m.Past = m.Past.Add(t.Past)
+		if t.WriteBack {
+			m.WriteBacks++
+		} else if t.Baseline != nil {
 			m.WriteBacks = 0
 		}
 		s.memory[t.Account] = m

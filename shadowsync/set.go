@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // Set makes changes of our own: it puts them on record, writes the OS side in
 // one replacement, and reconciles. Each change names the account, the OS value
 // wanted (and the store's partner of it, if known) and its origin. The map names
-// accounts whose OS side could not be written, and why.
+// accounts whose OS side could not be written, and why; it is nil only if nothing
+// was written at all.
 func (r *Reconciler) Set(ctx context.Context, changes []Change, req Request) (Report, map[string]error, error) {
 	failed, err := r.setOS(ctx, changes)
 	if err != nil {
@@ -34,45 +37,60 @@ func (r *Reconciler) setOS(ctx context.Context, changes []Change) (map[string]er
 	if err != nil {
 		return nil, err
 	}
-	missing := map[string]error{}
-	var known []Change
-	var writes []Write
-	for _, c := range changes {
-		account, ok := snapshot.Accounts[c.Account]
-		if !ok {
-			missing[c.Account] = ErrNoAccount
-			continue
-		}
-		c.State, c.Verdict, c.Since = Queued, VerdictAdopt, r.Now()
-		known = append(known, c)
-		writes = append(writes, Write{Name: c.Account, Expect: account.Credential, Want: c.OS})
+	memory, err := r.State.Load(ctx, r.Application.Name, names)
+	if err != nil {
+		return nil, err
 	}
+	known, writes, failed := r.wishes(changes, snapshot)
 	if len(known) == 0 {
-		return missing, nil
+		return failed, nil
 	}
-	if err := r.State.Journal(ctx, r.Application.Name, known); err != nil {
+	if err := r.journalOver(ctx, known, memory); err != nil {
 		return nil, err
 	}
 	r.probe(StepJournalled)
 	if err := lease.Extend(); err != nil {
 		return nil, err
 	}
-	failed, err := r.Accounts.Write(ctx, writes)
+	left, err := r.Accounts.Write(ctx, writes)
 	if err != nil {
-		return nil, errors.Join(err, r.withdraw(ctx, known))
+		return nil, errors.Join(err, r.withdraw(ctx, known, memory))
 	}
 	r.probe(StepOSWritten)
-	for name, err := range failed {
-		missing[name] = err
-	}
-	return missing, nil
+	maps.Copy(failed, left)
+	undone := slices.DeleteFunc(known, func(c Change) bool { return left[c.Account] == nil })
+	return failed, r.withdraw(ctx, undone, memory)
 }
 
-// withdraw takes changes off the record that were never made.
-func (r *Reconciler) withdraw(ctx context.Context, changes []Change) error {
+// wishes turns changes into writes against what the OS holds now: fields that a
+// change does not name stay as they are by now, whoever set them meanwhile.
+func (r *Reconciler) wishes(changes []Change, snapshot OSSnapshot) (known []Change, writes []Write, missing map[string]error) {
+	missing = map[string]error{}
+	for _, c := range changes {
+		account, ok := snapshot.Accounts[c.Account]
+		if !ok {
+			missing[c.Account] = ErrNoAccount
+			continue
+		}
+		if c.Fields != 0 {
+			c.OS = account.With(c.OS, c.Fields)
+		}
+		c.State, c.Verdict, c.Since = Queued, VerdictAdopt, r.Now()
+		known = append(known, c)
+		writes = append(writes, Write{Name: c.Account, Expect: account.Credential, Want: c.OS})
+	}
+	return known, writes, missing
+}
+
+// withdraw takes changes off the record that were never made, and puts back what
+// was open before them.
+func (r *Reconciler) withdraw(ctx context.Context, changes []Change, memory Memory) error {
+	if len(changes) == 0 {
+		return nil
+	}
 	transitions := make([]Transition, len(changes))
 	for i, c := range changes {
-		transitions[i] = Transition{Account: c.Account, Events: []Event{{
+		transitions[i] = Transition{Account: c.Account, Open: memory.Accounts[c.Account].Open, Events: []Event{{
 			At: r.Now(), Application: r.Application.Name, Account: c.Account, Action: "withdrawn", Result: InSync,
 			Reason: "the OS side could not be written", Origin: c.Origin,
 		}}}

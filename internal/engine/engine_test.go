@@ -165,7 +165,7 @@ func TestRollbackOfTheImage(t *testing.T) {
 	write(t, s.path("etc/shadow"), strings.Replace(s.text(t, "etc/shadow"), "root:*", "root:!*", 1), 0o640)
 	s.reconcile(t)
 	write(t, s.path("etc/shadow"), old, 0o640)
-	back, err := s.engine.wentBack(t.Context())
+	back, err := s.engine.wentBack(t.Context(), "app")
 	if err != nil || !back {
 		t.Fatalf("the older surroundings are not recognised: %v, %v", back, err)
 	}

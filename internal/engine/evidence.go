@@ -35,7 +35,7 @@ func (e *Engine) evidence(ctx context.Context, application string, known shadows
 	}
 	if boot != "" && boot != last {
 		known.AtBoot = true
-		if known.WentBack, err = e.wentBack(ctx); err != nil {
+		if known.WentBack, err = e.wentBack(ctx, application); err != nil {
 			return known, err
 		}
 	}
@@ -62,12 +62,12 @@ func (e *Engine) surroundings(ctx context.Context) (string, error) {
 }
 
 // wentBack tells whether the surroundings are an older known state, not the last one.
-func (e *Engine) wentBack(ctx context.Context) (bool, error) {
+func (e *Engine) wentBack(ctx context.Context, application string) (bool, error) {
 	now, err := e.surroundings(ctx)
 	if err != nil {
 		return false, err
 	}
-	seen, err := e.State.SeenDigests(ctx)
+	seen, err := e.State.SeenDigests(ctx, application)
 	if err != nil || len(seen) == 0 {
 		return false, err
 	}
@@ -82,7 +82,7 @@ func (e *Engine) noteSurroundings(ctx context.Context, application string) error
 	if err != nil {
 		return err
 	}
-	if err := e.State.NoteDigest(ctx, now, time.Now()); err != nil {
+	if err := e.State.NoteDigest(ctx, application, now, time.Now()); err != nil {
 		return err
 	}
 	if boot := e.bootID(); boot != "" {

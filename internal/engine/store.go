@@ -56,6 +56,7 @@ func (l *link) use(ctx context.Context, call func(context.Context, shadowsync.Cr
 	if bound.Err() != nil && err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("%w: %w", shadowsync.ErrUnavailable, errNoAnswer)
 		l.rest, l.last = time.Now().Add(restAfterTimeout), err
+		l.drop()
 	}
 	return err
 }
@@ -67,7 +68,7 @@ func (l *link) once(ctx context.Context, call func(context.Context, shadowsync.C
 	if err == nil {
 		err = call(ctx, l.store)
 	}
-	if l.store != nil && (ctx.Err() != nil || !usable(l.store)) {
+	if l.store != nil && !usable(l.store) {
 		l.drop()
 	}
 	return err
@@ -137,6 +138,9 @@ func (l *link) Watch(ctx context.Context) (news <-chan struct{}, err error) {
 		news, err = s.Watch(life)
 		return err
 	})
+	if err != nil && life.Err() != nil && ctx.Err() == nil {
+		_ = l.Close() // it did not answer in time
+	}
 	if err != nil {
 		end()
 	}

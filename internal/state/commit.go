@@ -3,6 +3,7 @@ package state
 import (
 	"cmp"
 	"context"
+	"strings"
 	"time"
 
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -104,6 +105,9 @@ func (t *tx) transit(application string, tr shadowsync.Transition, now time.Time
 	if err := t.trimRecord(application, tr.Account, now); err != nil {
 		return err
 	}
+	if err := t.addPast(application, tr.Account, tr.Past); err != nil {
+		return err
+	}
 	if tr.Logout == nil {
 		return nil
 	}
@@ -162,6 +166,19 @@ func (t *tx) trimRecord(application, account string, now time.Time) error {
 	_, err := t.exec(`DELETE FROM entry WHERE application = ?1 AND account = ?2 AND (replaced < ?3
 		OR seq <= (SELECT max(seq) FROM entry WHERE application = ?1 AND account = ?2) - ?4)`,
 		application, account, timeText(now.Add(-shadowsync.RecordAge)), shadowsync.RecordEntries)
+	return err
+}
+
+func (t *tx) addPast(application, account string, more shadowsync.Past) error {
+	if len(more) == 0 {
+		return nil
+	}
+	var digests string
+	if _, err := t.get("SELECT digests FROM past WHERE application = ? AND account = ?", []any{application, account}, &digests); err != nil {
+		return err
+	}
+	past := shadowsync.Past(strings.Fields(digests)).Add(more)
+	_, err := t.exec("REPLACE INTO past (application, account, digests) VALUES (?, ?, ?)", application, account, strings.Join(past, " "))
 	return err
 }
 

@@ -64,10 +64,10 @@ const (
 	digestsStale = time.Hour
 )
 
-// SeenDigests returns the last 16 distinct digests, the last seen first.
-func (db *DB) SeenDigests(ctx context.Context) (seen []Digest, err error) {
+// SeenDigests returns the last 16 distinct digests that an application saw, the last seen first.
+func (db *DB) SeenDigests(ctx context.Context, application string) (seen []Digest, err error) {
 	err = db.read(ctx, "read", func(tx *tx) error {
-		seen, err = tx.digests()
+		seen, err = tx.digests(application)
 		return err
 	})
 	return seen, err
@@ -75,8 +75,8 @@ func (db *DB) SeenDigests(ctx context.Context) (seen []Digest, err error) {
 
 // NoteDigest records that a digest was seen at a time. Noting the same one again
 // within the hour costs no write.
-func (db *DB) NoteDigest(ctx context.Context, value string, at time.Time) error {
-	seen, err := db.SeenDigests(ctx)
+func (db *DB) NoteDigest(ctx context.Context, application, value string, at time.Time) error {
+	seen, err := db.SeenDigests(ctx, application)
 	if err != nil {
 		return err
 	}
@@ -84,19 +84,20 @@ func (db *DB) NoteDigest(ctx context.Context, value string, at time.Time) error 
 		return nil
 	}
 	return db.write(ctx, "write to", func(tx *tx) error {
-		if _, err := tx.exec(`INSERT INTO digest (value, first_seen, last_seen, turn)
-			VALUES (?1, ?2, ?2, (SELECT coalesce(max(turn), 0) + 1 FROM digest))
-			ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen, turn = excluded.turn`, value, timeText(at)); err != nil {
+		if _, err := tx.exec(`INSERT INTO digest (application, value, first_seen, last_seen, turn)
+			VALUES (?1, ?2, ?3, ?3, (SELECT coalesce(max(turn), 0) + 1 FROM digest WHERE application = ?1))
+			ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen, turn = excluded.turn`, application, value, timeText(at)); err != nil {
 			return err
 		}
-		_, err := tx.exec("DELETE FROM digest WHERE turn NOT IN (SELECT turn FROM digest ORDER BY turn DESC LIMIT ?)", digestsKept)
+		_, err := tx.exec(`DELETE FROM digest WHERE application = ?1 AND turn NOT IN
+			(SELECT turn FROM digest WHERE application = ?1 ORDER BY turn DESC LIMIT ?2)`, application, digestsKept)
 		return err
 	})
 }
 
-func (t *tx) digests() (seen []Digest, err error) {
+func (t *tx) digests(application string) (seen []Digest, err error) {
 	var value, first, last string
-	err = t.each("SELECT value, first_seen, last_seen FROM digest ORDER BY turn DESC", nil, []any{&value, &first, &last}, func() (err error) {
+	err = t.each("SELECT value, first_seen, last_seen FROM digest WHERE application = ? ORDER BY turn DESC", []any{application}, []any{&value, &first, &last}, func() (err error) {
 		d := Digest{Value: value}
 		if d.First, err = parseTime(first); err != nil {
 			return err

@@ -44,7 +44,7 @@ func TestDigestsAreTheLastSeen(t *testing.T) {
 	at := sampleTime(0)
 	note := func(value string, at time.Time) {
 		t.Helper()
-		if err := db.NoteDigest(t.Context(), value, at); err != nil {
+		if err := db.NoteDigest(t.Context(), application, value, at); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -56,7 +56,7 @@ func TestDigestsAreTheLastSeen(t *testing.T) {
 	note("d10", later.Add(time.Minute))          // within the hour: costs no write
 	note("after 1970", time.Unix(1, 0).UTC())    // the clock does not decide what is new
 	note("after 1970", time.Unix(9999, 0).UTC()) // more than an hour
-	seen, err := db.SeenDigests(t.Context())
+	seen, err := db.SeenDigests(t.Context(), application)
 	if err != nil || len(seen) != digestsKept {
 		t.Fatalf("%d digests, %v", len(seen), err)
 	}

@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"database/sql"
+	"strings"
 	"time"
 
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -73,7 +74,18 @@ func (l *loader) load(filter string, args ...any) error {
 	if err := l.changes(filter, args); err != nil {
 		return err
 	}
-	return l.record(filter, args)
+	if err := l.record(filter, args); err != nil {
+		return err
+	}
+	return l.past(filter, args)
+}
+
+func (l *loader) past(filter string, args []any) error {
+	var name, digests string
+	return l.tx.each("SELECT account, digests FROM past WHERE application = ?"+filter, args, []any{&name, &digests}, func() error {
+		l.update(name, func(to *shadowsync.AccountMemory) { to.Past = strings.Fields(digests) })
+		return nil
+	})
 }
 
 // update changes what is collected of one account, if that was asked for.

@@ -61,6 +61,13 @@ var migrations = []string{
 		PRIMARY KEY (application, account, seq DESC)
 	) STRICT, WITHOUT ROWID;
 
+	CREATE TABLE past ( -- what the application may still remember, by which its old memory is known
+		application TEXT NOT NULL,
+		account     TEXT NOT NULL,
+		digests     TEXT NOT NULL, -- newest first, separated by a space
+		PRIMARY KEY (application, account)
+	) STRICT, WITHOUT ROWID;
+
 	-- AUTOINCREMENT: an id is never given twice, so that two processes that both
 	-- settle a logout cannot settle somebody else's.
 	CREATE TABLE logout (
@@ -86,11 +93,13 @@ var migrations = []string{
 		hash BLOB NOT NULL
 	) STRICT;
 
-	CREATE TABLE digest ( -- of the unmanaged lines, for recognising a rollback
-		value      TEXT PRIMARY KEY,
-		first_seen TEXT NOT NULL,
-		last_seen  TEXT NOT NULL,
-		turn       INTEGER NOT NULL -- the highest was seen last, whatever the clock said
+	CREATE TABLE digest ( -- of the unmanaged lines, as each application's reconcile saw them, for recognising a rollback
+		application TEXT NOT NULL,
+		value       TEXT NOT NULL,
+		first_seen  TEXT NOT NULL,
+		last_seen   TEXT NOT NULL,
+		turn        INTEGER NOT NULL, -- the highest was seen last, whatever the clock said
+		PRIMARY KEY (application, value)
 	) STRICT, WITHOUT ROWID;
 	CREATE TABLE manifest ( -- what setup wrote
 		path   TEXT PRIMARY KEY,
