@@ -148,7 +148,7 @@ func (it *item) past() Past {
 		return nil
 	}
 	past := remembers(*in.Baseline, in.Fields)
-	if in.Store != nil && in.Fault == nil && !Equal(*in.Store, next.Store, in.Fields) {
+	if d := it.decision; in.Store != nil && in.Fault == nil && d.Store != nil && !Equal(*in.Store, *d.Store, in.Fields) {
 		past = append(past, storeDigest(*in.Store, in.Fields))
 	}
 	return past
