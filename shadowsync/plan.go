@@ -180,17 +180,17 @@ func (it *item) displaced(now time.Time) []Entry {
 		}
 	}
 	d := it.decision
-	gone := func(c, was, will Credential, present *Credential) bool {
-		stays := present != nil && Equal(c, *present, weight)
-		return c.Hash != "" && !stays && !Equal(c, was, weight) && !Equal(c, will, weight)
+	gone := func(c, was, will Credential) bool {
+		stays := func(side *Credential) bool { return side != nil && side.Password() == c.Password() }
+		return c.Hash != "" && !Equal(c, was, weight) && !Equal(c, will, weight) && !stays(d.OS) && !stays(d.Store)
 	}
-	if in.OS != nil && gone(*in.OS, old.OS, next.OS, d.OS) {
+	if in.OS != nil && gone(*in.OS, old.OS, next.OS) {
 		add(it.lostOS(*in.OS), true)
 	}
-	if o := in.Open; o != nil && gone(o.OS, old.OS, next.OS, d.OS) && (in.OS == nil || o.OS.Hash != in.OS.Hash) {
+	if o := in.Open; o != nil && gone(o.OS, old.OS, next.OS) && (in.OS == nil || o.OS.Hash != in.OS.Hash) {
 		add(it.lostOS(o.OS), true)
 	}
-	if in.Store != nil && in.Fault == nil && gone(*in.Store, old.Store, next.Store, d.Store) {
+	if in.Store != nil && in.Fault == nil && gone(*in.Store, old.Store, next.Store) {
 		add(it.lostStore(*in.Store), true)
 	}
 	if !Equal(old.OS, next.OS, weight) || !Equal(old.Store, next.Store, weight) {
