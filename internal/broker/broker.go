@@ -78,7 +78,14 @@ func (b *Broker) close() error {
 // between, and says that it is ready when it has looked.
 func (b *Broker) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	var wg sync.WaitGroup
+	defer func() {
+		cancel()
+		wg.Wait()
+		for _, k := range b.keepers {
+			k.background.Wait()
+		}
+	}()
 	if err := engine.WriteManaged(b.engine.Root(), b.engine.Config); err != nil {
 		return err
 	}
@@ -86,13 +93,12 @@ func (b *Broker) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var wg sync.WaitGroup
-	defer wg.Wait()
 	if err := b.watch(ctx, &wg); err != nil {
 		return err
 	}
 	for _, k := range b.keepers {
-		k.tell(shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByStart}})
+		// Force: a guard that an earlier life left is looked at too.
+		k.tell(shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByStart}, Force: true})
 		wg.Go(func() { k.run(ctx) })
 		wg.Go(func() { k.follow(ctx) })
 	}
@@ -163,8 +169,8 @@ func (b *Broker) status(ctx context.Context) string {
 		if err != nil {
 			return "the state cannot be read: " + err.Error()
 		}
-		for _, m := range memory.Accounts {
-			if m.Open != nil {
+		for _, account := range a.Accounts {
+			if memory.Accounts[account].Open != nil {
 				open++
 			}
 		}

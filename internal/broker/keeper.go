@@ -18,6 +18,9 @@ const (
 	lastRetry  = time.Minute
 )
 
+// logoutRetry is the pause before sessions that could not be ended are tried again.
+const logoutRetry = 10 * time.Second
+
 // slowLook is how often it is looked without any news: what a watch cannot see
 // (a store's folder that its owner may not read, writes through mmap(2)) is found then.
 const slowLook = 5 * time.Minute
@@ -33,11 +36,11 @@ type keeper struct {
 	work sync.Mutex   // one reconcile at a time in this process
 	busy atomic.Int64 // when the present one began, in Unix nanoseconds; 0: none
 
-	ends   sync.WaitGroup // session ends under way
-	ending sync.Mutex     // one at a time, or two would end and audit the same
+	background sync.WaitGroup // announced changes and session ends under way
+	ending     sync.Mutex     // one at a time, or two would end and audit the same
 
 	mu   sync.Mutex
-	next shadowsync.Request // what is known about the news that wait
+	next *shadowsync.Request // what is known about the news that wait
 	news chan struct{}
 }
 
@@ -45,11 +48,23 @@ func newKeeper(e *engine.Engine, a config.Application, after func(), log *slog.L
 	return &keeper{engine: e, application: a, after: after, log: log.With("application", a.Name), news: make(chan struct{}, 1)}
 }
 
+// noticed is a difference that nobody announced; storeNews is one of the store.
+var (
+	noticed   = shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByWatch}}
+	storeNews = shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByStore}}
+)
+
 // tell says that something may have changed. It never waits; news that come
-// faster than they are dealt with are dealt with together.
+// faster than they are dealt with are dealt with together, and what is known of
+// the OS side's is kept over the store's.
 func (k *keeper) tell(req shadowsync.Request) {
 	k.mu.Lock()
-	k.next = req
+	if k.next == nil || req.Origin.SeenBy != shadowsync.SeenByStore {
+		if k.next != nil {
+			req.Force = req.Force || k.next.Force
+		}
+		k.next = &req
+	}
 	k.mu.Unlock()
 	select {
 	case k.news <- struct{}{}:
@@ -59,7 +74,6 @@ func (k *keeper) tell(req shadowsync.Request) {
 
 // run deals with news until ctx ends.
 func (k *keeper) run(ctx context.Context) {
-	defer k.ends.Wait()
 	var retry <-chan time.Time
 	pause := firstRetry
 	var req shadowsync.Request
@@ -77,7 +91,7 @@ func (k *keeper) run(ctx context.Context) {
 				pause = firstRetry
 			}
 		case <-slow.C:
-			req = shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByWatch}}
+			req = noticed
 		case <-retry:
 			pause = min(2*pause, lastRetry)
 		}
@@ -89,10 +103,16 @@ func (k *keeper) run(ctx context.Context) {
 	}
 }
 
+// latest takes what is known about the news.
 func (k *keeper) latest() shadowsync.Request {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.next
+	req := noticed
+	if k.next != nil {
+		req = *k.next
+	}
+	k.next = nil
+	return req
 }
 
 // unfinished tells whether trying again by itself may help.
@@ -136,25 +156,53 @@ func (k *keeper) busySince() time.Time {
 	return time.Time{}
 }
 
-// changed deals with a change that PAM or a tool announced, and returns what
-// became of it.
-func (k *keeper) changed(ctx context.Context, change shadowsync.Change) (shadowsync.Outcome, error) {
+// settleWithin bounds the work on an announced change; the one who announced it
+// may wait for less.
+const settleWithin = 30 * time.Second
+
+// changed deals with a change that PAM announced, and returns what became of it by
+// the time that ctx ends. The work goes on without the one who waits: an
+// announcement that comes while another process holds the lock is not lost.
+func (k *keeper) changed(ctx context.Context, change shadowsync.Change) shadowsync.Outcome {
+	settled := make(chan shadowsync.Outcome, 1)
+	k.background.Go(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
+		defer cancel()
+		settled <- k.settle(ctx, change)
+	})
+	select {
+	case o := <-settled:
+		return o
+	case <-ctx.Done():
+		return shadowsync.Outcome{Account: change.Account, State: shadowsync.Queued}
+	}
+}
+
+func (k *keeper) settle(ctx context.Context, change shadowsync.Change) shadowsync.Outcome {
 	defer k.begin()()
 	defer k.finish(ctx)
-	if err := k.engine.Reconciler(k.application.Name).Announce(ctx, change); err != nil {
-		return shadowsync.Outcome{}, err
+	outcome := shadowsync.Outcome{Account: change.Account, State: shadowsync.Queued}
+	err := k.engine.Reconciler(k.application.Name).Announce(ctx, change)
+	if err == nil {
+		var report shadowsync.Report
+		report, err = k.engine.Reconcile(ctx, k.application.Name, noticed)
+		if o, ok := report.For(change.Account); ok {
+			outcome = o
+		}
+		if unfinished(report) {
+			k.tell(noticed)
+		}
 	}
-	report, err := k.engine.Reconcile(ctx, k.application.Name, shadowsync.Request{Origin: change.Origin})
-	outcome, _ := report.For(change.Account)
-	if unfinished(report) || err != nil {
-		k.tell(shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByWatch}})
+	if err != nil {
+		k.log.Error("a change could not be settled", "account", change.Account, "error", err)
+		k.tell(noticed)
 	}
-	return outcome, err
+	return outcome
 }
 
 // finish does what nobody waits for: sessions end after the acknowledgement.
 func (k *keeper) finish(ctx context.Context) {
-	k.ends.Go(func() {
+	k.background.Go(func() {
 		k.ending.Lock()
 		defer k.ending.Unlock()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
@@ -162,6 +210,7 @@ func (k *keeper) finish(ctx context.Context) {
 		survivors, err := k.engine.Reconciler(k.application.Name).EndSessions(ctx)
 		if err != nil {
 			k.log.Error("sessions could not be ended", "error", err)
+			time.AfterFunc(logoutRetry, func() { k.tell(noticed) })
 		}
 		for account, left := range survivors {
 			if len(left) > 0 {
@@ -192,5 +241,3 @@ func (k *keeper) follow(ctx context.Context) {
 		}
 	}
 }
-
-var storeNews = shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByStore}}

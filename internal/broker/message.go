@@ -12,6 +12,8 @@ import (
 func Message(a config.Application, o shadowsync.Outcome, guarded bool) string {
 	account, reason := printable.Quote(o.Account), printable.Quote(o.Reason)
 	switch {
+	case o.State == shadowsync.InSync && o.Verdict == shadowsync.VerdictApply:
+		return fmt.Sprintf("shadowsync: %s: NOT kept (the rule for this account prefers %s's credential store)", account, a.Name)
 	case o.State == shadowsync.InSync:
 		return fmt.Sprintf("shadowsync: %s: persisted in %s's credential store", account, a.Name)
 	case o.State == shadowsync.Queued:

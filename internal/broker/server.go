@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -111,12 +112,13 @@ func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, 
 		return queued(user, a.Unit)
 	}
 	change := shadowsync.Change{Account: user, OS: account.Credential, Origin: by}
-	change.StoreHash = b.translate(ctx, b.engine.Reconciler(a.Name).Store.Capabilities().Formats, account.Hash, token)
-	outcome, err := b.keepers[a.Name].changed(ctx, change)
-	if err != nil {
-		b.log.Error("a change could not be settled", "account", user, "error", err)
-		outcome.Account, outcome.State = user, shadowsync.Queued
+	formats := b.engine.Reconciler(a.Name).Store.Capabilities().Formats
+	change.StoreHash, err = b.translate(ctx, formats, account.Hash, token)
+	if errors.Is(err, proof.ErrNotProven) {
+		// Somebody else set another value meanwhile: this word is not about that one.
+		change.Origin = shadowsync.Origin{At: by.At, SeenBy: shadowsync.SeenByWatch}
 	}
+	outcome := b.keepers[a.Name].changed(ctx, change)
 	guard, err := b.guard.Status(a.Unit)
 	if err != nil {
 		b.log.Warn("the guard cannot be read", "unit", a.Unit, "error", err)
@@ -136,15 +138,15 @@ func (b *Broker) who(peer socket.Peer) shadowsync.Origin {
 
 // translate makes the store's hash from the token where the application cannot
 // verify the OS's. Elsewhere the descriptor is closed unread.
-func (b *Broker) translate(ctx context.Context, formats shadowsync.Formats, osHash string, token []*os.File) string {
+func (b *Broker) translate(ctx context.Context, formats shadowsync.Formats, osHash string, token []*os.File) (string, error) {
 	if len(token) == 0 || formats.Accept(osHash) {
-		return ""
+		return "", nil
 	}
 	hash, err := proof.Make(ctx, token[0], osHash, formats[0])
 	if err != nil {
 		b.log.Warn("the store's hash could not be made", "error", err)
 	}
-	return hash
+	return hash, err
 }
 
 func closeAll(files []*os.File) {

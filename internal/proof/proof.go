@@ -31,6 +31,7 @@ type question struct {
 
 type answer struct {
 	StoreHash string `json:"store_hash,omitempty"`
+	NotProven bool   `json:"not_proven,omitempty"`
 	Error     string `json:"error,omitempty"`
 }
 
@@ -60,6 +61,9 @@ func Make(ctx context.Context, token *os.File, osHash, prefix string) (string, e
 	var a answer
 	if _, err := conn.Receive(ctx, &a); err != nil {
 		return "", fmt.Errorf("cannot prove the token: %w", err)
+	}
+	if a.NotProven {
+		return "", fmt.Errorf("cannot use the token: %w", ErrNotProven)
 	}
 	if a.Error != "" {
 		return "", fmt.Errorf("cannot prove the token: %s", a.Error)
@@ -101,7 +105,7 @@ func Main(ctx context.Context, stdin *os.File) error {
 	defer files[0].Close()
 	a := answer{}
 	a.StoreHash, err = solve(files[0], q)
-	if err != nil {
+	if a.NotProven = errors.Is(err, ErrNotProven); err != nil && !a.NotProven {
 		a.Error = err.Error()
 	}
 	return conn.Send(ctx, a)
