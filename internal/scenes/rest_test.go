@@ -1,0 +1,74 @@
+package scenes
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+// resting is how long the broker and its worker are watched doing nothing.
+const resting = 30 * time.Second
+
+// TestAtRest: with nothing to do, the broker and its store worker take little
+// memory and next to no time.
+func TestAtRest(t *testing.T) {
+	s := set(t, machine.Bookworm, machine.Appliance{})
+	for i := range 3 {
+		s.passwd("admin", fmt.Sprintf("Rest-%d-velvet-x", i))
+	}
+	s.settles("admin")
+	time.Sleep(5 * time.Second) // what passwd set off ends: sessions, garbage
+	units := []string{"shadowsync.service", storeWorkerUnit}
+	total := 0
+	for _, unit := range units {
+		total += s.pss(unit)
+	}
+	t.Logf("%d kB PSS together", total)
+	if total > 20<<10 {
+		t.Errorf("%d kB PSS together, want at most %d", total, 20<<10)
+	}
+	for unit, n := range s.wakeUps(units) {
+		t.Logf("%s: %d wake-ups in %v", unit, n, resting)
+		if n > 2 { // the watchdog's, once a minute, may be in two seconds
+			t.Errorf("%s wakes up %d times in %v", unit, n, resting)
+		}
+	}
+}
+
+// wakeUps counts the seconds in which any thread of a unit ran: one cause wakes several.
+func (s *stage) wakeUps(units []string) map[string]int {
+	s.t.Helper()
+	switches := func(unit string) int {
+		return s.number("awk '/ctxt_switches/ { n += $2 } END { print n }' /proc/$(cat /sys/fs/cgroup/system.slice/" + unit + "/cgroup.procs)/task/*/status")
+	}
+	n, before := map[string]int{}, map[string]int{}
+	for range int(resting / time.Second) {
+		for _, unit := range units {
+			now := switches(unit)
+			if before[unit] != 0 && now != before[unit] {
+				n[unit]++
+			}
+			before[unit] = now
+		}
+		time.Sleep(time.Second)
+	}
+	return n
+}
+
+func (s *stage) pss(unit string) int {
+	s.t.Helper()
+	return s.number("awk '/^Pss:/ { print $2 }' /proc/$(systemctl show -P MainPID " + unit + ")/smaps_rollup")
+}
+
+func (s *stage) number(script string) int {
+	s.t.Helper()
+	n, err := strconv.Atoi(strings.TrimSpace(s.MustShell(script)))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
