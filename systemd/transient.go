@@ -45,6 +45,9 @@ type (
 
 // startTransient starts a unit that has no file, and waits until it has started.
 // An ended one of the same name may linger for a moment until it is collected.
+//
+// Mode "fail": a worker binds to the broker, so that its start asks for the broker's
+// too, and "replace" would cancel a stop of the broker that an administrator waits for.
 func (b *Bus) startTransient(ctx context.Context, name string, props []property, with ...transientUnit) error {
 	aux := make([]systemd.PropertyCollection, 0, len(with))
 	for _, u := range with {
@@ -53,7 +56,7 @@ func (b *Bus) startTransient(ctx context.Context, name string, props []property,
 	giveUp := time.Now().Add(existsFor)
 	for {
 		err := b.job(ctx, "start "+name, func(c *systemd.Conn, done chan<- string) (int, error) {
-			return c.StartTransientUnitAux(ctx, name, "replace", props, aux, done)
+			return c.StartTransientUnitAux(ctx, name, "fail", props, aux, done)
 		})
 		if !answered(err, "org.freedesktop.systemd1.UnitExists") || time.Now().After(giveUp) {
 			return err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -244,5 +245,31 @@ func TestWorkerIsChecked(t *testing.T) {
 		if w.check() == nil {
 			t.Errorf("%s: taken", what)
 		}
+	}
+}
+
+// Whoever stops the broker gets it stopped, even if it starts a worker just then:
+// the worker binds to it, and its start asks for the broker's.
+func TestWorkerDoesNotKeepTheBrokerOnMachine(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	installOwner(t)
+	write(t, "/run/systemd/system/"+BrokerUnit+".d/slow.conf", "[Service]\nExecStop=+/bin/sleep 2\nTimeoutStopSec=20s\n")
+	must(t, "systemctl", "daemon-reload")
+	stopped := make(chan error, 1)
+	go func() { stopped <- exec.CommandContext(t.Context(), "systemctl", "stop", BrokerUnit).Run() }()
+	waitFor(t, "the broker to be stopping", func() bool { return show(t, BrokerUnit, "ActiveState") == "deactivating" })
+	var bus Bus
+	_, theirs := socketPair(t)
+	err := bus.StartWorker(within(t, patience), WorkerUnit{Name: "conductor", UID: ownerUID, GID: ownerUID, Binary: DefaultBinary, Args: []string{"worker"}, Stdin: theirs})
+	if err == nil {
+		t.Error("a worker was started for a broker that ends")
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("systemctl stop: %v", err)
+	}
+	if state := show(t, BrokerUnit, "ActiveState"); state != "inactive" {
+		t.Errorf("the broker is %s", state)
 	}
 }
