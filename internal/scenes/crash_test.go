@@ -97,7 +97,7 @@ type deed struct {
 	name string
 	// do makes the change and tells whether it was acknowledged.
 	do func(s *stage, step shadowsync.Step, password string) bool
-	// tool: the program that dies is the one that do runs, not the broker.
+	// tool: the program that dies is one that do runs, not the broker.
 	tool bool
 	// skips are the steps that this kind of change does not have.
 	skips []shadowsync.Step
@@ -126,6 +126,25 @@ var deeds = []deed{
 			// Before the OS is written nothing has happened; from then on it holds.
 			return step != shadowsync.StepJournalled
 		},
+	},
+	{
+		name: "usermod -p while nothing of ours runs, the start hook dies",
+		tool: true,
+		do: func(s *stage, step shadowsync.Step, password string) bool {
+			s.MustShell("systemctl stop shadowsync.service shadowsync.socket")
+			s.Must("usermod", "-p", sha512crypt(s.t, password), "admin")
+			hook := []string{"shadowsync", "hook", "pre-start", "--unit", machine.ApplianceUnit}
+			if r := s.Env("SHADOWSYNC_FAULT=" + string(step)).Run(hook...); r.Code != 128+9 {
+				s.t.Errorf("the hook did not die: %s", r)
+			}
+			s.Must(hook...)
+			if !s.bothOpen("admin", password) {
+				s.t.Error("the next hook did not finish what the dead one began")
+			}
+			s.MustShell("systemctl start shadowsync.socket shadowsync.service")
+			return true
+		},
+		skips: []shadowsync.Step{shadowsync.StepOSWritten, shadowsync.StepLoggedOut},
 	},
 	{
 		name: "the application writes its old value back, the daemon dies",
