@@ -222,8 +222,10 @@ func (it *item) lostStore(c Credential) Baseline {
 	return b
 }
 
+// onRecord tells whether a pair is known already. One that differs in the account's
+// expiry alone is another: unlock puts back what the lock replaced.
 func (it *item) onRecord(b Baseline) bool {
-	const weight = FieldHash | FieldLocked
+	const weight = FieldHash | FieldLocked | FieldExpire
 	for _, e := range it.in.Record {
 		if Equal(e.OS, b.OS, weight) && Equal(e.Store, b.Store, weight) {
 			return true

@@ -26,6 +26,9 @@ var hints = []func(err error, command string) string{
 	as(func(*noAccountError, string) string { return "shadowsync user list" }),
 	as(func(*noUnitError, string) string { return "shadowsync guard status" }),
 	as(func(*noTerminalError, string) string { return "shadowsync user set password NAME --stdin" }),
+	as(func(e *noPasswordError, _ string) string {
+		return "shadowsync user reset password " + e.account + " --unlock"
+	}),
 	as(func(*noEntryError, string) string { return "shadowsync history NAME" }),
 	as(func(*state.NewerError, string) string { return "install the shadowsync that wrote it, or a newer one" }),
 	as(func(*state.ChainError, string) string {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -115,29 +114,29 @@ func (a *app) showHistory(name string, history []historyEntry) error {
 }
 
 func runHistoryRestore(ctx context.Context, a *app, name string, n int) error {
-	return a.with(ctx, func(e *engine.Engine) error {
-		entries, err := record(ctx, e, name)
-		if err != nil {
-			return err
-		}
-		if n > len(entries) {
-			return fmt.Errorf("cannot restore: %w", &noEntryError{name, n, len(entries)})
-		}
-		entry := entries[n-1]
-		if entry.OS.Hash == "" {
-			return fmt.Errorf("cannot restore entry %d of %s: %w", n, name, mark(errors.New("it had no password"), errPassword))
-		}
-		application, _ := e.Config.Managing(name)
-		return a.set(ctx, e, application, restoredChange(e, name, entry), fmt.Sprintf("Credential %d of user `%s` restored", n, name))
-	})
+	return runVerb(ctx, a, restoreCredential(n), targetSource{names: []string{name}})
 }
 
-// restoredChange is an entry as it is set again: today, and for good.
-func restoredChange(e *engine.Engine, name string, entry shadowsync.Entry) shadowsync.Change {
-	c := shadowsync.Change{Account: name, OS: entry.OS, Origin: ourselves(e)}
-	c.OS.LastChange, c.OS.MustChange = today(), false
-	if entry.Store.Hash != entry.OS.Hash {
-		c.StoreHash = entry.Store.Hash
+// restoreCredential puts an entry of the record back: today, and for good.
+func restoreCredential(n int) verb {
+	return verb{
+		name: "restore credential", phrase: fmt.Sprintf("restore credential %d of", n), doing: "Restoring a credential",
+		said: func(name string, _ []byte) string { return fmt.Sprintf("Credential %d of user `%s` restored", n, name) },
+		wish: func(p person) (wish, error) {
+			record := p.memory.Record
+			if n > len(record) {
+				return wish{}, &noEntryError{p.Name, n, len(record)}
+			}
+			entry := record[n-1]
+			if entry.OS.Hash == "" {
+				return wish{}, &noPasswordError{p.Name}
+			}
+			w := wish{Credential: entry.OS}
+			w.LastChange, w.MustChange = today(), false
+			if entry.Store.Hash != entry.OS.Hash {
+				w.storeHash = entry.Store.Hash
+			}
+			return w, nil
+		},
 	}
-	return c
 }

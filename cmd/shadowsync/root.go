@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -24,10 +25,13 @@ type app struct {
 	out, err io.Writer
 	tty      string // the terminal that a password is asked on
 	uid      int    // effective
+	// batchTime is how long passwords are hashed before what is ready is set: an
+	// interruption loses that much work, and each batch replaces the shadow file once.
+	batchTime time.Duration
 }
 
 func newApp(in *os.File, out, err io.Writer) *app {
-	return &app{config: config.DefaultPath, root: "/", in: in, out: out, err: err, tty: "/dev/tty", uid: os.Geteuid()}
+	return &app{config: config.DefaultPath, root: "/", in: in, out: out, err: err, tty: "/dev/tty", uid: os.Geteuid(), batchTime: 10 * time.Second}
 }
 
 // mounted tells whether the work is on a system that is not the running one.

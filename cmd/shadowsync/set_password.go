@@ -8,8 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/shadowsync/shadowsync/internal/broker"
-	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/crypt"
 	"github.com/shadowsync/shadowsync/internal/crypt/format"
 	"github.com/shadowsync/shadowsync/internal/engine"
@@ -17,27 +15,31 @@ import (
 )
 
 type setPasswordOptions struct {
-	account string
+	targets targetSource
 	token   tokenSource
 }
 
 func newSetPassword(a *app) *cobra.Command {
 	o := setPasswordOptions{token: tokenSource{fd: -1}}
 	c := &cobra.Command{
-		Use:   "password NAME [NEW]",
+		Use:   "password {NAME [NEW] | --from FILE}",
 		Short: "Set an account's password on both sides",
 		Long: "Sets the password in the OS and in the application's credential store, and ends the\n" +
-			"sessions that the old one opened. Asks on the terminal unless --stdin or --fd says\n" +
-			"where to read it. NEW on the command line works too, but process lists and the\n" +
-			"shell's history show it.",
-		Args:              args(cobra.RangeArgs(1, 2)),
+			"sessions that the old one opened. As with passwd by root, a locked account is unlocked.\n" +
+			"Asks on the terminal unless --stdin or --fd says where to read it. NEW on the command\n" +
+			"line works too, but process lists and the shell's history show it.\n\n" +
+			"--from takes many accounts at once, in lines \"name:password\" as chpasswd does. They\n" +
+			"are set in batches; interrupted, each account has either its old or its new password,\n" +
+			"and is told of.",
+		Example:           "  shadowsync user set password admin\n  shadowsync user set password --from passwords.txt",
+		Args:              args(cobra.MaximumNArgs(2)),
 		ValidArgsFunction: a.completeAccounts(1),
 		RunE: func(c *cobra.Command, given []string) error {
-			o.account = given[0]
 			if len(given) > 1 {
 				o.token.argument = []byte(given[1])
 			}
-			if err := o.token.check(); err != nil {
+			o.targets.names = given[:min(1, len(given))]
+			if err := o.check(); err != nil {
 				return usageError(c, err)
 			}
 			return runSetPassword(c.Context(), a, o)
@@ -45,67 +47,71 @@ func newSetPassword(a *app) *cobra.Command {
 	}
 	c.Flags().BoolVar(&o.token.stdin, "stdin", false, "read the password, one line, from standard input")
 	c.Flags().IntVar(&o.token.fd, "fd", -1, "read the password, one line, from file descriptor `n`")
+	o.targets.addFlag(c, `lines "name:password"`)
 	return c
+}
+
+func (o setPasswordOptions) check() error {
+	if err := errors.Join(o.targets.check(), o.token.check()); err != nil {
+		return err
+	}
+	if o.targets.bulk() && (len(o.targets.names) > 0 || o.token.given()) {
+		return errors.New("with --from, accounts and passwords come from the list alone")
+	}
+	return nil
 }
 
 func runSetPassword(ctx context.Context, a *app, o setPasswordOptions) error {
 	harden()
 	return a.with(ctx, func(e *engine.Engine) error {
-		application, ok := e.Config.Managing(o.account)
-		if !ok {
-			return &noAccountError{o.account}
+		v := setPassword()
+		if o.targets.bulk() {
+			return a.carryOut(ctx, e, v, o.targets)
 		}
-		present, err := presentOS(ctx, e, o.account)
-		if err != nil {
-			return err
+		t := target{name: o.targets.names[0]}
+		r := a.newErrand(e, v, false)
+		if r.unknown(ctx, t.name) {
+			return r.run(ctx, []target{t}) // which says so, before anybody is asked for a password
 		}
-		token, err := a.token(ctx, o.token, o.account)
+		token, err := a.token(ctx, o.token, t.name)
 		defer wipe(token)
 		if err != nil {
-			return fmt.Errorf("cannot read the new password: %w", err)
+			t.fault = fmt.Errorf("no password was read: %w", err)
 		}
-		change, err := passwordChange(e, application, present, token)
-		wipe(token)
-		if err != nil {
-			return fmt.Errorf("cannot set the password of %s: %w", o.account, err)
-		}
-		return a.set(ctx, e, application, change, fmt.Sprintf("Password for user `%s` set", o.account))
+		t.token = token
+		return r.run(ctx, []target{t})
 	})
 }
 
-func presentOS(ctx context.Context, e *engine.Engine, name string) (shadowsync.Account, error) {
-	snapshot, err := e.Accounts.Read(ctx, []string{name})
-	if err != nil {
-		return shadowsync.Account{}, err
+// setPassword does what passwd(1) by root does: a new hash without the lock mark,
+// set today, with nothing left to change at the next login.
+func setPassword() verb {
+	return verb{
+		name: "set password", phrase: "set the password of", doing: "Setting passwords", takesTokens: true,
+		said: func(name string, _ []byte) string { return fmt.Sprintf("Password for user `%s` set", name) },
+		wish: func(p person) (wish, error) {
+			c := p.Credential
+			c.Hash, c.Locked, c.LastChange, c.MustChange = p.hash, false, today(), false
+			return wish{Credential: c, fields: shadowsync.FieldsPassword | shadowsync.FieldLocked}, nil
+		},
 	}
-	account, ok := snapshot.Accounts[name]
-	if !ok {
-		return account, fmt.Errorf("cannot change %s: the OS has no such account: %w", name, shadowsync.ErrNoAccount)
-	}
-	return account, nil
 }
 
-// passwordChange is what passwd(1) by root makes of an account: a new hash without
-// the lock mark, set today, with nothing left to change at the next login.
-func passwordChange(e *engine.Engine, application config.Application, present shadowsync.Account, token []byte) (shadowsync.Change, error) {
-	method, err := crypt.MethodOfSystem(e.Root())
+// carryOut reads the targets and carries a verb out on them.
+func (a *app) carryOut(ctx context.Context, e *engine.Engine, v verb, s targetSource) error {
+	targets, list, err := a.targets(ctx, s, v.takesTokens)
+	defer wipe(list)
 	if err != nil {
-		return shadowsync.Change{}, err
+		return err
 	}
-	hash, err := method.Generate(token)
-	if err != nil {
-		return shadowsync.Change{}, err
-	}
-	wanted := present.Credential
-	wanted.Hash, wanted.Locked, wanted.LastChange, wanted.MustChange = hash, false, today(), false
-	c := shadowsync.Change{Account: present.Name, OS: wanted, Origin: ourselves(e)}
-	formats := e.Reconciler(application.Name).Store.Capabilities().Formats
-	if !formats.Accept(hash) {
-		if c.StoreHash, err = storeHash(formats, token); err != nil {
-			return c, fmt.Errorf("%s's credential store cannot hold it: %w", application.Name, err)
-		}
-	}
-	return c, nil
+	return a.newErrand(e, v, s.bulk() || len(s.names) > 1).run(ctx, targets)
+}
+
+// unknown tells whether nothing can be set for an account, whatever its password.
+func (r *errand) unknown(ctx context.Context, name string) bool {
+	os, err := r.engine.Accounts.Read(ctx, []string{name})
+	_, exists := os.Accounts[name]
+	return err != nil || !exists || r.managers[name] == ""
 }
 
 // storeHash makes the store's own hash, in the first of its formats that we can make.
@@ -118,49 +124,4 @@ func storeHash(formats shadowsync.Formats, token []byte) (string, error) {
 		}
 	}
 	return "", errors.New("it takes no hash format that shadowsync makes")
-}
-
-// setResult is the object that commands print with --json which set a credential.
-type setResult struct {
-	Name        string                 `json:"name"`
-	Application string                 `json:"application"`
-	State       shadowsync.ChangeState `json:"state"`
-	Reason      *string                `json:"reason"`
-}
-
-// set makes a change of our own, on both sides, and tells how far it got.
-func (a *app) set(ctx context.Context, e *engine.Engine, application config.Application, change shadowsync.Change, done string) error {
-	stop := a.progress("Setting " + change.Account + "'s password")
-	report, failed, err := e.Set(ctx, application.Name, []shadowsync.Change{change})
-	stop()
-	if failed == nil && err != nil { // nothing was written at all
-		return fmt.Errorf("cannot change %s: %w", change.Account, err)
-	}
-	if why := failed[change.Account]; why != nil {
-		return fmt.Errorf("cannot change %s: %w", change.Account, why)
-	}
-	if err != nil {
-		a.say("%s", done)
-		return mark(fmt.Errorf("cannot persist the change of %s: %w", change.Account, err), errNotInSync)
-	}
-	outcome, _ := report.For(change.Account)
-	guarded := !a.mounted() && e.Config.Guard.Limit > 0
-	if err := a.showSet(application, outcome, guarded, done); err != nil {
-		return err
-	}
-	report.Outcomes = []shadowsync.Outcome{outcome}
-	return errors.Join(outcomeError(report), a.endSessions(ctx, e, application))
-}
-
-func (a *app) showSet(application config.Application, o shadowsync.Outcome, guarded bool, done string) error {
-	if a.json {
-		r := setResult{Name: o.Account, Application: application.Name, State: o.State}
-		if o.Reason != "" {
-			r.Reason = &o.Reason
-		}
-		return a.printJSON(r)
-	}
-	a.say("%s", done)
-	a.say("%s", broker.Message(application, o, guarded))
-	return nil
 }

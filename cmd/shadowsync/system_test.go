@@ -17,11 +17,15 @@ import (
 
 // TestMain lets the test binary be the workers that the engine starts.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && (os.Args[1] == storeworker.Command || os.Args[1] == proof.Argument) {
+	if len(os.Args) == 2 && (os.Args[1] == storeworker.Command || os.Args[1] == proof.Argument) || os.Getenv(asTool) != "" {
+		os.Unsetenv(asTool) // the workers that the tool starts are none
 		main()
 	}
 	os.Exit(m.Run())
 }
+
+// asTool in the environment lets the test binary be the tool, for tests that kill it.
+const asTool = "SHADOWSYNC_TEST_TOOL"
 
 // system is a mounted system with an appliance that keeps its users in JSON.
 type system struct {

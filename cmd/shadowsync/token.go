@@ -40,14 +40,20 @@ type tokenSource struct {
 	fd       int // -1: none
 }
 
-func (s tokenSource) check() error {
-	sources := 0
+func (s tokenSource) sources() (n int) {
 	for _, given := range []bool{s.argument != nil, s.stdin, s.fd >= 0} {
 		if given {
-			sources++
+			n++
 		}
 	}
-	if sources > 1 {
+	return n
+}
+
+// given tells whether the password is not to be asked for.
+func (s tokenSource) given() bool { return s.sources() > 0 }
+
+func (s tokenSource) check() error {
+	if s.sources() > 1 {
 		return errors.New("the password comes from NEW, --stdin or --fd: give one of them")
 	}
 	return nil
@@ -144,18 +150,23 @@ func askHidden(ctx context.Context, tty *os.File, question string) ([]byte, erro
 // belongs to somebody else. When ctx ends first, the reading goes on in a buffer
 // that nobody sees, until the process ends.
 func readLine(ctx context.Context, f io.Reader) ([]byte, error) {
+	return inTime(ctx, func() ([]byte, error) { return scanLine(f) })
+}
+
+// inTime reads until ctx ends.
+func inTime(ctx context.Context, read func() ([]byte, error)) ([]byte, error) {
 	type result struct {
-		line []byte
+		text []byte
 		err  error
 	}
 	done := make(chan result, 1)
 	go func() {
-		line, err := scanLine(f)
-		done <- result{line, err}
+		text, err := read()
+		done <- result{text, err}
 	}()
 	select {
 	case r := <-done:
-		return r.line, r.err
+		return r.text, r.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

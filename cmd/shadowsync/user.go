@@ -16,9 +16,20 @@ import (
 
 func newUser(a *app) *cobra.Command {
 	c := &cobra.Command{Use: "user", Short: "List, show and change accounts"}
-	set := &cobra.Command{Use: "set", Short: "Set something of an account"}
-	set.AddCommand(newSetPassword(a))
-	c.AddCommand(newUserList(a), newUserShow(a), set)
+	c.AddCommand(
+		newUserList(a), newUserShow(a),
+		group("set", "Set something of an account", newSetPassword(a)),
+		group("reset", "Reset what somebody has lost", newResetPassword(a)),
+		group("expire", "Make something of an account expire", newExpirePassword(a)),
+		newLock(a), newUnlock(a),
+	)
+	return c
+}
+
+// group is a word of the grammar with the words that may follow it.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short}
+	c.AddCommand(commands...)
 	return c
 }
 

@@ -35,6 +35,7 @@ type Config struct {
 	Guard        Guard         `toml:"guard"`
 	Settle       Settle        `toml:"settle"`
 	Protected    Protected     `toml:"protected"`
+	Password     Password      `toml:"password"`
 	Applications []Application `toml:"application"`
 
 	// Revision identifies the file's content.
@@ -61,6 +62,12 @@ type Settle struct {
 // Protected are the groups whose members' OS side a store may not change.
 type Protected struct {
 	Groups []string `toml:"groups"` // default sudo, wheel
+}
+
+// Password is what holds for the passwords that our own tools set.
+type Password struct {
+	// ExpiryDays is how long a generated password holds at most: 1 to 99999 days, default 760.
+	ExpiryDays int `toml:"expiry_days"`
 }
 
 // Application is a systemd unit, its store and the accounts it manages.
@@ -146,6 +153,7 @@ func Parse(data []byte) (*Config, error) {
 		Guard:     Guard{Limit: Duration(10 * time.Minute)},
 		Settle:    Settle{Time: Duration(time.Minute)},
 		Protected: Protected{Groups: []string{"sudo", "wheel"}},
+		Password:  Password{ExpiryDays: 760},
 	}
 	meta, err := toml.NewDecoder(bytes.NewReader(data)).Decode(&c)
 	if err != nil {

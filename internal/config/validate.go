@@ -44,6 +44,9 @@ func (c *Config) validate() error {
 	if settle := time.Duration(c.Settle.Time); settle < 0 || settle > time.Hour {
 		return fmt.Errorf("settle.time = %q: must be from 0s to 1h", settle)
 	}
+	if days := c.Password.ExpiryDays; days < 1 || days > 99999 {
+		return fmt.Errorf("password.expiry_days = %d: must be from 1 to 99999", days)
+	}
 	for _, name := range []string{c.Node.Name, c.Node.Asset} {
 		if name != "" && !plainName(name) {
 			return fmt.Errorf("node: %q is not a name of letters, digits, dots, dashes and underscores", name)

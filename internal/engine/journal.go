@@ -35,6 +35,17 @@ func (j journalled) Record(ctx context.Context, e shadowsync.Event) error {
 	return nil
 }
 
+// Record puts events of their own on record, all in one transaction.
+func (e *Engine) Record(ctx context.Context, events ...shadowsync.Event) error {
+	if err := e.State.RecordAll(ctx, events); err != nil {
+		return err
+	}
+	for _, event := range events {
+		tell(event)
+	}
+	return nil
+}
+
 func (j journalled) LogoutDone(ctx context.Context, id int64, e shadowsync.Event) error {
 	if err := j.DB.LogoutDone(ctx, id, e); err != nil {
 		return err
@@ -60,7 +71,9 @@ func tell(e shadowsync.Event) {
 		"SHADOWSYNC_APPLICATION": printable.Quote(e.Application), "SHADOWSYNC_RESULT": string(e.Result),
 		"SHADOWSYNC_SEEN_BY": string(e.Origin.SeenBy), "SHADOWSYNC_BY": printable.Quote(e.Origin.By),
 		"SHADOWSYNC_LOGIN": printable.Quote(e.Origin.Login), "SHADOWSYNC_PROGRAM": printable.Quote(e.Origin.Program),
+		"SHADOWSYNC_SUDO": printable.Quote(e.Origin.Sudo), "SHADOWSYNC_REMOTE": printable.Quote(e.Origin.Remote),
 		"SHADOWSYNC_TERMINAL": printable.Quote(e.Origin.Terminal), "SHADOWSYNC_REASON": printable.Quote(e.Reason),
+		"SHADOWSYNC_VERB": printable.Quote(e.Origin.Verb),
 	}
 	_ = journal.Send(printable.Quote(text), priority(e), fields) // see journalled: the trail is the record
 }

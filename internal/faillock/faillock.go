@@ -107,7 +107,7 @@ func each(root, account string, flags int, do func(*os.File) error) (n int, err 
 // use counts the records of a file and does something with it, under the lock that
 // pam_faillock takes. The file belongs to its account, and the folder to root.
 func use(root, path string, flags int, do func(*os.File) error) (int, error) {
-	f, err := openBeneath(root, path, flags)
+	f, err := openBeneath(root, path, flags|unix.O_NOFOLLOW)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -138,7 +138,7 @@ func openBeneath(root, path string, flags int) (*os.File, error) {
 	}
 	defer dir.Close()
 	fd, err := unix.Openat2(int(dir.Fd()), path, &unix.OpenHow{
-		Flags:   uint64(flags | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC),
+		Flags:   uint64(flags | unix.O_NONBLOCK | unix.O_CLOEXEC),
 		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
 	})
 	if err != nil {

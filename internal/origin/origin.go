@@ -73,6 +73,17 @@ func (p Process) Program() string {
 	return p.Comm
 }
 
+// Invoker is the uid of the nearest parent that is not root's: the person behind
+// sudo(8) or su(1). Nil: there is none, or /proc does not tell.
+func (p Process) Invoker() *int {
+	for _, a := range p.Ancestors {
+		if a.UID != nil && *a.UID != 0 {
+			return a.UID
+		}
+	}
+	return nil
+}
+
 // FromPID reads the facts about a process. For one that is gone, only PID is set.
 func FromPID(pid int) Process { return read("/proc", pid) }
 

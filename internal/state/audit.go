@@ -15,6 +15,11 @@ func (db *DB) Record(ctx context.Context, event shadowsync.Event) error {
 	return db.write(ctx, "record in", func(tx *tx) error { return tx.audit(event) })
 }
 
+// RecordAll appends events, all or none.
+func (db *DB) RecordAll(ctx context.Context, events []shadowsync.Event) error {
+	return db.write(ctx, "record in", func(tx *tx) error { return tx.audit(events...) })
+}
+
 // link is the hash of a record: SHA-256 over the hash of the one before, in 32
 // bytes, and the event as it is in the table.
 func link(before []byte, event string) []byte {

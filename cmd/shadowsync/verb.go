@@ -1,0 +1,365 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/crypt"
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/faillock"
+	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// verb is what a command does to credentials: one change a account, on both
+// sides, in one audited transaction. It says what it wants; errand carries it out.
+type verb struct {
+	name   string // in the audit: "reset password, unlock"
+	phrase string // in messages, before an account's name: "reset the password of"
+	doing  string // while it takes long: "Resetting passwords"
+	// wish is what an account's credential is to become, and in which fields.
+	wish func(person) (wish, error)
+	// said is the line that tells people that it was done.
+	said func(name string, secret []byte) string
+	// takesTokens: the lines of a list hold passwords.
+	takesTokens bool
+	// generates: the passwords are made here, and told once.
+	generates bool
+	// forgives: the failure counter is cleared too.
+	forgives bool
+}
+
+// person is an account as a verb finds it.
+type person struct {
+	shadowsync.Account
+	memory shadowsync.AccountMemory
+	hash   string // of the new password; empty: there is none
+}
+
+// wish is what a verb wants of an account.
+type wish struct {
+	shadowsync.Credential
+	fields    shadowsync.Fields
+	storeHash string // empty: as the new password has it, or the OS's own
+}
+
+// job is one target on its way.
+type job struct {
+	target
+	application string
+	secret      []byte // generated
+	hash        string // of the new password, for the OS
+	storeHash   string // and for a store that cannot take that
+	fate        fate
+}
+
+// settleTime bounds the setting of one batch, and graceTime how much of that is
+// left once somebody interrupts: a batch is set whole, or not at all.
+const (
+	settleTime = 30 * time.Second
+	graceTime  = 5 * time.Second
+)
+
+// errand carries a verb out on any number of accounts.
+type errand struct {
+	app      *app
+	engine   *engine.Engine
+	verb     verb
+	origin   shadowsync.Origin
+	managers map[string]string // account -> application
+	ledger   *ledger
+}
+
+func (a *app) newErrand(e *engine.Engine, v verb, bulk bool) *errand {
+	r := &errand{app: a, engine: e, verb: v, origin: ourselves(e), managers: map[string]string{}}
+	r.origin.Verb = v.name
+	r.ledger = newLedger(a, v, bulk)
+	for _, application := range e.Config.Applications {
+		for _, account := range application.Accounts {
+			r.managers[account] = application.Name
+		}
+	}
+	return r
+}
+
+// run does everything for all targets, and returns what went wrong with any. A
+// failure of one account never keeps another from being dealt with.
+func (r *errand) run(ctx context.Context, targets []target) error {
+	jobs, refused, err := r.admit(ctx, targets)
+	if err != nil {
+		return err
+	}
+	r.settled(ctx, refused)
+	step, stop := r.app.meter(r.verb.doing, len(jobs))
+	rest := jobs
+	for len(rest) > 0 && ctx.Err() == nil {
+		n := r.prepare(ctx, rest, step)
+		if ctx.Err() != nil {
+			break // hashed and not set: these accounts keep what they have
+		}
+		stop()
+		r.settle(ctx, rest[:n])
+		rest = rest[n:]
+		if step, stop = r.app.meter(r.verb.doing, len(jobs)); len(rest) > 0 {
+			step(len(jobs) - len(rest))
+		}
+	}
+	stop()
+	if len(rest) > 0 {
+		r.ledger.notReached(rest)
+	}
+	err = r.endSessions(ctx, jobs)
+	return errors.Join(r.ledger.close(), err)
+}
+
+// admit tells the targets that can be worked on from those that cannot, before
+// any work is done for them.
+func (r *errand) admit(ctx context.Context, targets []target) (jobs, refused []*job, err error) {
+	os, err := r.engine.Accounts.Read(ctx, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	seen := make(map[string]bool, len(targets))
+	for _, t := range targets {
+		j := &job{target: t, application: r.managers[t.name]}
+		_, exists := os.Accounts[t.name]
+		switch {
+		case t.fault != nil:
+			j.fate.err = t.fault
+		case j.application == "" && t.line > 0:
+			j.fate.err = errNotManaged
+		case j.application == "":
+			j.fate.err = &noAccountError{t.name}
+		case !exists:
+			j.fate.err = fmt.Errorf("the OS has no such account: %w", shadowsync.ErrNoAccount)
+		case seen[t.name]:
+			j.fate.err = mark(errTwice, errUsage)
+		}
+		if j.fate.err != nil {
+			refused = append(refused, j)
+			continue
+		}
+		seen[t.name] = true
+		jobs = append(jobs, j)
+	}
+	return jobs, refused, nil
+}
+
+// errNotManaged does not name the account: on a line of a list anything may stand there.
+var errNotManaged = fmt.Errorf("no application manages that account: %w", shadowsync.ErrNoAccount)
+
+// prepare makes the hashes for as many jobs as one batch takes, on all processors,
+// and returns how many. Of the first n jobs all are done, of the others none.
+func (r *errand) prepare(ctx context.Context, jobs []*job, step func(int)) int {
+	until := time.Now().Add(r.app.batchTime)
+	var next, done atomic.Int64
+	var wg sync.WaitGroup
+	method, err := crypt.MethodOfSystem(r.engine.Root())
+	for range min(runtime.NumCPU(), len(jobs)) {
+		wg.Go(func() {
+			for ctx.Err() == nil && time.Now().Before(until) {
+				i := int(next.Add(1)) - 1
+				if i >= len(jobs) {
+					return
+				}
+				jobs[i].fate.err = cmp.Or(err, jobs[i].prepare(r, method))
+				done.Add(1)
+				step(1)
+			}
+		})
+	}
+	wg.Wait()
+	return int(done.Load())
+}
+
+// prepare makes what takes long: the hashes of a new password.
+func (j *job) prepare(r *errand, method crypt.Method) (err error) {
+	token := j.token
+	if r.verb.generates {
+		j.secret = generatePassword()
+		token = j.secret
+	}
+	if token == nil {
+		return nil
+	}
+	if err := checkToken(token); err != nil {
+		return err
+	}
+	defer wipe(j.token)
+	if j.hash, err = method.Generate(token); err != nil {
+		return err
+	}
+	formats := r.engine.Reconciler(j.application).Store.Capabilities().Formats
+	if formats.Accept(j.hash) {
+		return nil
+	}
+	if j.storeHash, err = storeHash(formats, token); err != nil {
+		return fmt.Errorf("%s's credential store cannot hold it: %w", j.application, err)
+	}
+	return nil
+}
+
+// settle sets a batch: one replacement of the shadow file and one write to the
+// store for each application, which an interruption does not cut in two.
+func (r *errand) settle(ctx context.Context, jobs []*job) {
+	ctx, cancel := grace(ctx)
+	defer cancel()
+	parts := map[string][]*job{}
+	for _, j := range jobs {
+		if j.fate.err == nil {
+			parts[j.application] = append(parts[j.application], j)
+		}
+	}
+	for _, application := range r.engine.Config.Applications {
+		if part := parts[application.Name]; len(part) > 0 {
+			r.settleOne(ctx, application.Name, part)
+		}
+	}
+	r.settled(ctx, jobs)
+}
+
+// grace is a context that ends a while after ctx does, and at the latest when
+// nobody would wait any longer.
+func grace(ctx context.Context) (context.Context, context.CancelFunc) {
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(graceTime, cancel) })
+	return late, func() { stop(); cancel() }
+}
+
+func (r *errand) settleOne(ctx context.Context, application string, jobs []*job) {
+	changes, err := r.changes(ctx, application, jobs)
+	if err != nil {
+		fail(jobs, err)
+		return
+	}
+	if len(changes) == 0 {
+		return
+	}
+	stop := r.app.progress(r.verb.doing)
+	report, failed, err := r.engine.Set(ctx, application, changes)
+	stop()
+	if failed == nil && err != nil { // nothing was written at all
+		fail(jobs, err)
+		return
+	}
+	outcomes := make(map[string]shadowsync.Outcome, len(report.Outcomes))
+	for _, o := range report.Outcomes {
+		outcomes[o.Account] = o
+	}
+	for _, j := range jobs {
+		if j.fate.err != nil {
+			continue
+		}
+		j.fate.err = failed[j.name]
+		j.fate.done = j.fate.err == nil
+		j.fate.fault, j.fate.outcome = report.Fault, outcomes[j.name]
+		if err != nil && j.fate.done { // it is on record, and is finished by whoever comes next
+			j.fate.outcome = shadowsync.Outcome{Account: j.name, State: shadowsync.Queued, Reason: err.Error()}
+		}
+	}
+}
+
+func fail(jobs []*job, err error) {
+	for _, j := range jobs {
+		j.fate.err = cmp.Or(j.fate.err, err)
+	}
+}
+
+// changes is what a verb wants of these accounts, by what they are now. What else
+// belongs to a recovery joins here, before the credential: the failure counter does,
+// a second factor will.
+func (r *errand) changes(ctx context.Context, application string, jobs []*job) ([]shadowsync.Change, error) {
+	names := make([]string, len(jobs))
+	for i, j := range jobs {
+		names[i] = j.name
+	}
+	os, err := r.engine.Accounts.Read(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	memory, err := r.engine.State.Load(ctx, application, names)
+	if err != nil {
+		return nil, err
+	}
+	changes := make([]shadowsync.Change, 0, len(jobs))
+	for _, j := range jobs {
+		account, ok := os.Accounts[j.name]
+		if !ok {
+			j.fate.err = shadowsync.ErrNoAccount
+			continue
+		}
+		c := shadowsync.Change{Account: j.name, Origin: r.origin, StoreHash: j.storeHash}
+		w, err := r.verb.wish(person{account, memory.Accounts[j.name], j.hash})
+		if err == nil {
+			c.Origin.Verb, err = r.forgive(j.name)
+		}
+		if err != nil {
+			j.fate.err = err
+			continue
+		}
+		c.OS, c.Fields, c.StoreHash = w.Credential, w.fields, cmp.Or(w.storeHash, c.StoreHash)
+		changes = append(changes, c)
+	}
+	return changes, nil
+}
+
+// forgive clears the failure counter where the verb says so, and returns the verb as it is audited.
+func (r *errand) forgive(name string) (string, error) {
+	if !r.verb.forgives {
+		return r.verb.name, nil
+	}
+	n, err := faillock.Clear(r.engine.Root(), name)
+	if n == 0 || err != nil {
+		return r.verb.name, err
+	}
+	return fmt.Sprintf("%s (%d refused passwords forgotten)", r.verb.name, n), nil
+}
+
+// settled tells what became of jobs, and puts the attempts on record that came to nothing.
+func (r *errand) settled(ctx context.Context, jobs []*job) {
+	var events []shadowsync.Event
+	for _, j := range jobs {
+		if j.fate.err != nil {
+			events = append(events, r.attempt(j))
+		}
+	}
+	if len(events) > 0 {
+		r.ledger.note(r.engine.Record(ctx, events...))
+	}
+	for _, j := range jobs {
+		r.ledger.add(r.engine.Config, j)
+		wipe(j.secret)
+	}
+}
+
+// attempt is the record of a job that came to nothing.
+func (r *errand) attempt(j *job) shadowsync.Event {
+	e := shadowsync.Event{At: time.Now(), Application: j.application, Action: "failed", Reason: j.fate.err.Error(), Origin: r.origin}
+	if status := exitStatus(j.fate.err); status == 5 || status == 6 || status == 2 {
+		e.Action = "refused"
+	}
+	if j.application != "" || j.line == 0 {
+		e.Account = printable.Clip(j.name, 256)
+	}
+	return e
+}
+
+func (r *errand) endSessions(ctx context.Context, jobs []*job) error {
+	done := map[string]bool{}
+	for _, j := range jobs {
+		done[j.application] = done[j.application] || j.fate.done
+	}
+	var errs []error
+	for _, application := range r.engine.Config.Applications {
+		if done[application.Name] {
+			errs = append(errs, r.app.endSessions(context.WithoutCancel(ctx), r.engine, application))
+		}
+	}
+	return errors.Join(errs...)
+}

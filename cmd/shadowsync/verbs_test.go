@@ -1,0 +1,288 @@
+package main
+
+import (
+	"encoding/binary"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+var resetLine = regexp.MustCompile("^Password for user `([a-z0-9]+)` reset to `([A-Za-z0-9_-]{32})`$")
+
+// resetTo is the password that a reset printed, alone on its line.
+func resetTo(t *testing.T, out string) string {
+	t.Helper()
+	m := resetLine.FindStringSubmatch(strings.TrimSuffix(out, "\n"))
+	if m == nil {
+		t.Fatalf("it says %q", out)
+	}
+	return m[2]
+}
+
+// chage sets a field of an account's shadow(5) line, counted from 1.
+func (s *system) chage(name string, n int, value string) {
+	s.t.Helper()
+	lines := strings.Split(s.read("/etc/shadow"), "\n")
+	for i, line := range lines {
+		if fields := strings.Split(line, ":"); fields[0] == name {
+			fields[n-1] = value
+			lines[i] = strings.Join(fields, ":")
+		}
+	}
+	s.write("/etc/shadow", 0o640, strings.Join(lines, "\n"))
+}
+
+func TestResetPassword(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	password := resetTo(t, s.must(0, "user", "reset", "password", "admin").out)
+	if os, store := s.osField("admin", 2), s.storePassword("admin"); !opens(t, os, password) || os != store {
+		t.Errorf("OS %q, store %q", os, store)
+	}
+	if again := resetTo(t, s.must(0, "user", "reset", "password", "admin", "--quiet").out); again == password {
+		t.Error("the same password twice")
+	}
+	if r := s.must(0, "audit", "--json"); strings.Contains(r.out, password) || !strings.Contains(r.out, `"verb":"reset password"`) {
+		t.Errorf("the trail:\n%s", r.out)
+	}
+	s.must(0, "status", "--check")
+}
+
+// TestResetExpiry: the default gives way to an account's shorter maximum, and both to what was asked for.
+func TestResetExpiry(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	for _, tc := range []struct {
+		max, config string
+		flags       []string
+		want        string
+	}{
+		{"99999", "", nil, "760"},
+		{"", "", nil, "760"},
+		{"90", "", nil, "90"},
+		{"90", "", []string{"--expiry", "365"}, "365"},
+		{"99999", "", []string{"--expiry", "2"}, "2"},
+		{"99999", "[password]\nexpiry_days = 30\n", nil, "30"},
+		{"20", "[password]\nexpiry_days = 30\n", nil, "20"},
+	} {
+		s.write("/etc/shadowsync/shadowsync.toml", 0o600, tc.config+testConfig)
+		s.chage("admin", 5, tc.max)
+		s.must(0, append([]string{"user", "reset", "password", "admin"}, tc.flags...)...)
+		if got := s.osField("admin", 5); got != tc.want {
+			t.Errorf("%+v: maximum %s", tc, got)
+		}
+	}
+	for _, days := range []string{"0", "-1", "100000", "soon"} {
+		s.must(2, "user", "reset", "password", "admin", "--expiry", days)
+	}
+}
+
+// TestMustChangeIsTriState: the seed's page says that its absence leaves the flag as it is.
+func TestMustChangeIsTriState(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	day := strconv.Itoa(int(today()))
+	for _, step := range []struct {
+		flags []string
+		want  string
+	}{
+		{nil, day},
+		{[]string{"--must-change", "true"}, "0"},
+		{nil, "0"},
+		{[]string{"--must-change=false"}, day},
+		{nil, day},
+	} {
+		s.must(0, append([]string{"user", "reset", "password", "admin"}, step.flags...)...)
+		s.must(0, "hook", "pre-start", "--unit", "128T.service")
+		if got := s.osField("admin", 3); got != step.want {
+			t.Errorf("%q: last change %s, want %s", step.flags, got, step.want)
+		}
+	}
+	s.must(2, "user", "reset", "password", "admin", "--must-change", "perhaps")
+}
+
+func TestExpirePassword(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	hash := s.osField("admin", 2)
+	s.must(0, "user", "expire", "password", "admin", "user222")
+	for _, name := range []string{"admin", "user222"} {
+		if s.osField(name, 3) != "0" || s.osField(name, 2) != hash {
+			t.Errorf("%s: last change %s", name, s.osField(name, 3))
+		}
+	}
+	s.must(0, "status", "--check")
+}
+
+// TestLockKeepsWhatItTakes: both sides, the password and the account, and back.
+func TestLockKeepsWhatItTakes(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	hash := s.osField("admin", 2)
+	for _, expiry := range []string{"40000", "", "50000"} {
+		s.chage("admin", 8, expiry)
+		s.must(0, "sync")
+		for range 2 { // it may be said twice
+			s.must(0, "user", "lock", "admin")
+		}
+		if s.osField("admin", 2) != "!"+hash || s.osField("admin", 8) != "1" || s.storePassword("admin") != "!"+hash {
+			t.Errorf("locked: %q, expiry %q, store %q", s.osField("admin", 2), s.osField("admin", 8), s.storePassword("admin"))
+		}
+		for range 2 {
+			s.must(0, "user", "unlock", "admin")
+		}
+		if s.osField("admin", 2) != hash || s.osField("admin", 8) != expiry || s.storePassword("admin") != hash {
+			t.Errorf("unlocked: %q, expiry %q instead of %q, store %q", s.osField("admin", 2), s.osField("admin", 8), expiry, s.storePassword("admin"))
+		}
+	}
+	s.must(0, "user", "lock", "admin", "--password-only")
+	if s.osField("admin", 8) != "50000" || s.storePassword("admin") != "!"+hash {
+		t.Errorf("the password only: expiry %q, store %q", s.osField("admin", 8), s.storePassword("admin"))
+	}
+	s.must(0, "user", "lock", "admin")
+	s.must(0, "user", "unlock", "admin", "--password-only")
+	if s.osField("admin", 8) != "1" || s.osField("admin", 2) != hash {
+		t.Errorf("the password only: %q, expiry %q", s.osField("admin", 2), s.osField("admin", 8))
+	}
+	s.must(0, "status", "--check")
+}
+
+// TestUnlockWithoutPassword: an empty field would let everybody in.
+func TestUnlockWithoutPassword(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	s.usermod("admin", "!")
+	r := s.must(6, "user", "unlock", "admin")
+	if s.osField("admin", 2) != "!" || !strings.Contains(r.err, "hint: shadowsync user reset password admin --unlock\n") {
+		t.Errorf("field %q, it says:\n%s", s.osField("admin", 2), r.err)
+	}
+	s.must(0, "user", "reset", "password", "admin", "--unlock")
+}
+
+// refusals leaves what pam_faillock does.
+func (s *system) refusals(name string, n int) {
+	tally := make([]byte, 64*n)
+	for i := range n {
+		binary.NativeEndian.PutUint16(tally[64*i+54:], 1)
+	}
+	s.write("/var/run/faillock/"+name, 0o600, string(tally))
+}
+
+// TestRecoveryInOneGo: locked, expired and with a full failure counter, and back by
+// one command and one record.
+func TestRecoveryInOneGo(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	s.must(0, "user", "lock", "admin")
+	s.refusals("admin", 5)
+	before := len(s.trail("admin"))
+	if locked := resetTo(t, s.must(0, "user", "reset", "password", "admin").out); s.osField("admin", 2)[0] != '!' || s.osField("admin", 8) != "1" {
+		t.Errorf("a reset alone opened the account for %q", locked)
+	}
+	password := resetTo(t, s.must(0, "user", "reset", "password", "admin", "--unlock", "--must-change", "true").out)
+	if hash := s.osField("admin", 2); !opens(t, hash, password) || s.storePassword("admin") != hash || s.osField("admin", 8) != "" || s.osField("admin", 3) != "0" {
+		t.Errorf("line %q, expiry %q, last change %q", hash, s.osField("admin", 8), s.osField("admin", 3))
+	}
+	if info, err := os.Stat(s.path("/var/run/faillock/admin")); err != nil || info.Size() != 0 {
+		t.Errorf("the failure counter: %v, %v", info, err)
+	}
+	var verbs []string
+	for _, e := range s.trail("admin")[before:] {
+		if e.Action != "logged-out" {
+			verbs = append(verbs, e.Origin.Verb)
+		}
+	}
+	if want := "reset password|reset password, unlock (5 refused passwords forgotten)"; strings.Join(verbs, "|") != want {
+		t.Errorf("the records are of %q, want %q", verbs, want)
+	}
+}
+
+func (s *system) trail(name string) []auditRecord {
+	s.t.Helper()
+	var trail struct{ Events []auditRecord }
+	s.must(0, "audit", "--json", "--user", name).object(s.t, &trail)
+	return trail.Events
+}
+
+// TestAttemptsAreOnRecord: also what was refused, and never a secret.
+func TestAttemptsAreOnRecord(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	s.must(6, "user", "set", "password", "admin", strings.Repeat("geheim", 100))
+	s.must(5, "user", "lock", "nobody\x1b[2J")
+	s.must(5, "user", "reset", "password", "nobody")
+	trail := s.must(0, "audit", "--json").out
+	if strings.Contains(trail, "geheim") || strings.Contains(trail, "\x1b") {
+		t.Errorf("the trail:\n%s", trail)
+	}
+	for account, verb := range map[string]string{"admin": "set password", "nobody": "reset password", `nobody\x1b[2J`: "lock"} {
+		events := s.trail(account)
+		if len(events) == 0 {
+			t.Errorf("nothing of %s in:\n%s", account, trail)
+			continue
+		}
+		if last := events[len(events)-1]; last.Action != "refused" || last.Origin.Verb != verb || last.Origin.By != "root" || last.Reason == "" {
+			t.Errorf("%s: %+v", account, last)
+		}
+	}
+}
+
+// TestPendingVerbs: what the store cannot take is done on the OS side, and said.
+func TestPendingVerbs(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	if err := os.Rename(s.path("/srv/appliance"), s.path("/srv/away")); err != nil {
+		t.Fatal(err)
+	}
+	r := s.must(3, "user", "reset", "password", "admin")
+	password := resetTo(t, r.out)
+	if !opens(t, s.osField("admin", 2), password) || !strings.Contains(r.err, "NOT persisted") {
+		t.Errorf("it says:\n%s%s", r.out, r.err)
+	}
+	s.must(3, "user", "lock", "admin")
+	if err := os.Rename(s.path("/srv/away"), s.path("/srv/appliance")); err != nil {
+		t.Fatal(err)
+	}
+	s.must(0, "sync")
+	if s.storePassword("admin") != s.osField("admin", 2) || !opens(t, s.storePassword("admin")[1:], password) {
+		t.Errorf("OS %q, store %q", s.osField("admin", 2), s.storePassword("admin"))
+	}
+}
+
+// TestVerbJSON holds the field names that scripts rely on.
+func TestVerbJSON(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	type object struct {
+		Verb     string
+		Accounts []accountResult
+		Summary  summary
+	}
+	for _, line := range []string{
+		"user set password admin secret", "user reset password admin user222", "user expire password admin", "user lock admin nobody",
+		"user unlock admin", "history restore admin 1",
+	} {
+		status := 0
+		if strings.Contains(line, "nobody") {
+			status = 5
+		}
+		var got object
+		s.must(status, append(strings.Fields(line), "--json")...).object(t, &got)
+		last := len(got.Accounts) - 1
+		if got.Verb == "" || last < 0 || got.Accounts[last].Application != "conductor" || got.Accounts[last].State != shadowsync.InSync || got.Summary.InSync == 0 {
+			t.Errorf("%s: %+v", line, got)
+		}
+		for _, a := range got.Accounts {
+			if generated := strings.Contains(line, "reset"); (a.Password != "") != generated {
+				t.Errorf("%s: %+v", line, a)
+			}
+			if a.Name == "nobody" && (a.State != stateFailed || a.Reason == nil || got.Summary.Failed != 1) {
+				t.Errorf("%s: %+v", line, a)
+			}
+		}
+	}
+}
