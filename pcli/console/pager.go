@@ -1,0 +1,67 @@
+package console
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+const more = "--More--"
+
+// Page writes text a screenful at a time. Space goes on by one, Enter by a line, q and Ctrl-C
+// stop, which is no error.
+func (s *screen) Page(text string) error {
+	width, height := size(s.out)
+	room := height - 1
+	for _, line := range strings.SplitAfter(text, "\n") {
+		rows := rowsOf(line, width)
+		if room < rows && room < height-1 {
+			step, err := s.more()
+			if err != nil || step == 0 {
+				return err
+			}
+			width, height = size(s.out)
+			room = min(step, height-1)
+		}
+		if _, err := s.Write([]byte(line)); err != nil {
+			return err
+		}
+		room -= rows
+	}
+	return nil
+}
+
+func rowsOf(line string, width int) int {
+	n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n"))
+	if line == "" {
+		return 0
+	}
+	return max(1, (n+width-1)/width)
+}
+
+// more asks how many rows to go on by; 0 is to stop.
+func (s *screen) more() (int, error) {
+	_, _ = s.out.WriteString(more)
+	defer func() { _, _ = s.out.WriteString("\r\x1b[K") }()
+	s.keys.begin()
+	for {
+		var p [8]byte
+		n, err := s.keys.Read(p[:])
+		if err != nil {
+			return 0, err
+		}
+		if s.keys.interrupted || s.keys.top {
+			return 0, nil
+		}
+		switch key := string(p[:n]); key {
+		case "q", "Q", "\x04":
+			return 0, nil
+		case " ", "f":
+			return maxRows, nil
+		case "\r", "j", "\x1b[B":
+			return 1, nil
+		}
+	}
+}
+
+// maxRows is more than any terminal has.
+const maxRows = 1 << 20

@@ -1,0 +1,79 @@
+package pcli
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/shadowsync/shadowsync/internal/operator"
+	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/pcli/console"
+	"github.com/shadowsync/shadowsync/pcli/grammar"
+)
+
+// How a command can end besides what the broker says.
+var (
+	errDeclined = errors.New("the operator said no")
+	errMismatch = errors.New("the passwords do not match")
+	errForce    = errors.New("there is no terminal to ask on; 'force' does it without a question")
+)
+
+// The exit statuses that do not come from the broker.
+const (
+	statusFailed      = 1
+	statusUsage       = 2
+	statusPolicy      = 6
+	statusInterrupted = 130
+)
+
+// fail says what is wrong, in the appliance's words, and keeps the exit status.
+func (s *Shell) fail(err error) {
+	var text string
+	text, s.status = words(err)
+	var to io.Writer = s.err
+	if s.console != nil && s.console.Interactive() {
+		to = s.console
+	}
+	_, _ = io.WriteString(to, printable.Quote(text)+"\n")
+}
+
+// fatal is fail before there is a console.
+func (s *Shell) fatal(err error) int {
+	var signal signalError
+	if errors.As(err, &signal) {
+		return 128 + int(signal.Signal)
+	}
+	s.fail(err)
+	return s.status
+}
+
+// words is the one table from error to what the operator reads and the exit status.
+func words(err error) (string, int) {
+	var notFound *grammar.NotFoundError
+	var incomplete *grammar.IncompleteError
+	var usage *grammar.UsageError
+	var refusal *operator.Error
+	switch {
+	case errors.As(err, &notFound), errors.As(err, &incomplete):
+		return err.Error(), statusUsage
+	case errors.As(err, &usage), errors.Is(err, grammar.ErrTooLong),
+		errors.Is(err, grammar.ErrNotText), errors.Is(err, grammar.ErrOpenQuote), errors.Is(err, errNoEvent):
+		return "% Error: " + err.Error(), statusUsage
+	case errors.Is(err, console.ErrInterrupted), errors.Is(err, io.EOF), errors.Is(err, context.Canceled):
+		return "Operation canceled", statusInterrupted
+	case errors.Is(err, errDeclined):
+		return "Operation canceled", statusFailed
+	case errors.Is(err, errMismatch), errors.Is(err, console.ErrLongSecret):
+		return "% Error: " + err.Error(), statusPolicy
+	case errors.Is(err, console.ErrNoTerminal):
+		return "% Error: there is no terminal to ask on; pcli --stdin takes answers from standard input", statusUsage
+	case errors.Is(err, errForce), errors.Is(err, errTime):
+		return "% Error: " + err.Error(), statusUsage
+	case errors.Is(err, operator.ErrUnknownOutcome):
+		return "% Error: shadowsync did not say whether the password was changed: at the next login try the new one, then the old one",
+			operator.Unavailable.Exit()
+	case errors.As(err, &refusal):
+		return "% Error: " + refusal.Text, refusal.Kind.Exit()
+	}
+	return "% Error: " + err.Error(), statusFailed
+}

@@ -1,0 +1,222 @@
+package grammar
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/shadowsync/shadowsync/internal/printable"
+)
+
+// place is a point in a line: what was understood of everything before it.
+type place struct {
+	set     *Set
+	words   string // of the command so far
+	command int    // in the set, or -1 where words only lead to commands
+	values  map[string]string
+	used    []bool // the parameters that were given
+	waits   int    // the parameter whose value comes next, or -1
+}
+
+// NotFoundError says that there is no such command, for this role.
+type NotFoundError struct{ Words string }
+
+func (e *NotFoundError) Error() string {
+	return fmt.Sprintf("Command '%s' not found (use '?' for help)", e.Words)
+}
+
+// IncompleteError says that words only lead to commands.
+type IncompleteError struct{ Words string }
+
+func (e *IncompleteError) Error() string {
+	return fmt.Sprintf("Command '%s' is incomplete (use '?' for help)", e.Words)
+}
+
+// UsageError says what is wrong with the parameters of a command.
+type UsageError struct{ Text, Usage string }
+
+func (e *UsageError) Error() string { return e.Text + "; usage: " + e.Usage }
+
+// walk goes through tokens, as far as they are understood.
+func (s *Set) walk(tokens []token) (*place, error) {
+	p := &place{set: s, command: s.find(""), values: map[string]string{}, waits: -1}
+	for _, t := range tokens {
+		if err := p.step(t); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+func (p *place) step(t token) error {
+	if p.descend(t) {
+		return nil
+	}
+	if p.command < 0 {
+		return &NotFoundError{strings.TrimSpace(p.words + " " + shown(t.text))}
+	}
+	if p.waits >= 0 {
+		i := p.waits
+		p.waits = -1
+		return p.give(i, t)
+	}
+	if i := p.keyword(t); i >= 0 {
+		p.used[i] = true
+		if p.param(i).Name == "" {
+			p.values[p.param(i).key()] = t.text
+		} else {
+			p.waits = i
+		}
+		return nil
+	}
+	if i := p.position(); i >= 0 {
+		return p.give(i, t)
+	}
+	if len(p.set.below(p.words)) > 0 && !slices.Contains(p.used, true) {
+		return &NotFoundError{p.words + " " + shown(t.text)}
+	}
+	return p.wrong("'%s' is not expected", shown(t.text))
+}
+
+// descend takes a token as a further word of the command.
+func (p *place) descend(t token) bool {
+	if t.quoted || p.waits >= 0 || slices.Contains(p.used, true) || !slices.Contains(p.set.below(p.words), t.text) {
+		return false
+	}
+	p.words = strings.TrimSpace(p.words + " " + t.text)
+	p.command = p.set.find(p.words)
+	p.used = nil
+	if p.command >= 0 {
+		p.used = make([]bool, len(p.params()))
+	}
+	return true
+}
+
+func (p *place) params() []Param {
+	if p.command < 0 {
+		return nil
+	}
+	return p.set.commands[p.command].Params
+}
+
+func (p *place) param(i int) Param { return p.params()[i] }
+
+// free reports whether a parameter may still be given.
+func (p *place) free(i int) bool {
+	group := p.param(i).Group
+	for j, used := range p.used {
+		if used && (j == i || group != "" && p.param(j).Group == group) {
+			return false
+		}
+	}
+	return true
+}
+
+// keyword finds the parameter that an unquoted token is the keyword of, or -1.
+func (p *place) keyword(t token) int {
+	for i, q := range p.params() {
+		if q.Word != "" && q.Word == t.text && !t.quoted && p.free(i) {
+			return i
+		}
+	}
+	return -1
+}
+
+// position finds the parameter that a value by position goes to, or -1. One of
+// kind Rest takes any number.
+func (p *place) position() int {
+	for i, q := range p.params() {
+		if q.Word == "" && (p.free(i) || q.Kind == Rest) {
+			return i
+		}
+	}
+	return -1
+}
+
+// give gives a parameter its value.
+func (p *place) give(i int, t token) error {
+	q := p.param(i)
+	switch q.Kind {
+	case Number:
+		if n, err := strconv.Atoi(t.text); err != nil || n < 1 {
+			return p.wrong("'%s' is no number", shown(t.text))
+		}
+	case Choice:
+		if !slices.Contains(q.Choices, t.text) {
+			return p.wrong("'%s' is none of %s", shown(t.text), strings.Join(q.Choices, ", "))
+		}
+	case Account:
+		if t.text == "" {
+			return p.wrong("an empty name is no account")
+		}
+	}
+	if q.Kind == Rest && p.used[i] {
+		t.text = p.values[q.key()] + " " + t.text
+	}
+	p.used[i] = true
+	p.values[q.key()] = t.text
+	return nil
+}
+
+func (p *place) wrong(format string, args ...any) error {
+	return &UsageError{fmt.Sprintf(format, args...), p.set.commands[p.command].Usage()}
+}
+
+// missing tells which parameter must still come; nil when the line may end here.
+func (p *place) missing() error {
+	if p.waits >= 0 {
+		return p.wrong("%s of '%s' is missing", p.param(p.waits).Name, p.param(p.waits).Word)
+	}
+	for i, q := range p.params() {
+		if q.Required && p.free(i) {
+			return p.wrong("%s is missing", q.form())
+		}
+	}
+	return nil
+}
+
+// item is something that may come next.
+type item struct {
+	text string // a word to type, or the form of a value
+	help string
+	word bool // text can be typed as it is
+	kind Kind // of a value
+}
+
+// next lists what may follow: words of commands, then keywords and values.
+func (p *place) next() []item {
+	if p.waits >= 0 {
+		return valueItems(p.param(p.waits))
+	}
+	var items []item
+	if !slices.Contains(p.used, true) {
+		for _, w := range p.set.below(p.words) {
+			items = append(items, item{text: w, help: p.set.helpOf(strings.TrimSpace(p.words + " " + w)), word: true})
+		}
+	}
+	for i, q := range p.params() {
+		switch {
+		case !p.free(i):
+		case q.Word != "":
+			items = append(items, item{text: q.Word, help: q.Help, word: true})
+		default:
+			items = append(items, valueItems(q)...)
+		}
+	}
+	return items
+}
+
+func valueItems(q Param) []item {
+	if q.Kind != Choice {
+		return []item{{text: q.Name, help: q.Help, kind: q.Kind}}
+	}
+	var items []item
+	for _, c := range q.Choices {
+		items = append(items, item{text: c, help: q.Help, word: true})
+	}
+	return items
+}
+
+// shown is typed text as messages repeat it.
+func shown(text string) string { return printable.Clip(text, 64) }

@@ -1,0 +1,141 @@
+package pcli
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/operator"
+	"github.com/shadowsync/shadowsync/internal/socket"
+	"github.com/shadowsync/shadowsync/pcli/console"
+	"github.com/shadowsync/shadowsync/pcli/grammar"
+)
+
+// tries is how often a new password may be refused, or confirmed wrongly, in all.
+const tries = 3
+
+// setPassword changes the operator's own password. Afterwards the shell ends: its session was
+// opened with the old one.
+func (s *Shell) setPassword(grammar.Call) error {
+	s.say("Changing the current password will log this user out of all active sessions. " +
+		"Subsequent logins will require the new password to authenticate.")
+	dialogue := newDialogue(s)
+	defer dialogue.end()
+	notes, err := s.client.SetPassword(dialogue.ctx, dialogue)
+	if err != nil {
+		return s.notModified(err)
+	}
+	s.say("✔ Modifying password...")
+	s.say("Password updated successfully")
+	s.notes(notes)
+	s.over = true
+	return nil
+}
+
+// notModified marks a failure, but not a decision of the operator's, nor an end of the shell.
+func (s *Shell) notModified(err error) error {
+	var signal signalError
+	given := errors.Is(err, console.ErrInterrupted) || errors.Is(err, console.ErrIdle) || errors.Is(err, console.ErrNoTerminal)
+	if !given && !errors.As(err, &signal) {
+		s.say("✖ Modifying password...")
+	}
+	return err
+}
+
+// expired is all that an operator can do whose password has expired.
+func (s *Shell) expired() error {
+	s.say("WARNING: Your password has expired.")
+	s.say("You must change your password now and login again!")
+	return s.finish(s.setPassword(grammar.Call{}))
+}
+
+// notes shows what the broker has to say about a change.
+func (s *Shell) notes(notes []string) {
+	for _, note := range notes {
+		s.say("%s", note)
+	}
+}
+
+// dialogue answers the broker's questions. While the broker thinks, its context is bounded;
+// while the operator does, the idle time is the bound.
+type dialogue struct {
+	shell  *Shell
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	bound  *time.Timer
+	failed int // tries
+}
+
+func newDialogue(s *Shell) *dialogue {
+	d := &dialogue{shell: s}
+	d.ctx, d.cancel = context.WithCancelCause(s.ctx)
+	d.bound = time.AfterFunc(changeTime, func() { d.cancel(context.DeadlineExceeded) })
+	return d
+}
+
+func (d *dialogue) end() {
+	d.bound.Stop()
+	d.cancel(nil)
+}
+
+// Current asks for the password in force.
+func (d *dialogue) Current(context.Context) (*os.File, error) {
+	d.bound.Stop()
+	defer d.bound.Reset(changeTime)
+	password, err := d.shell.console.ReadSecret("Enter your current password:", operator.MaxSecret)
+	return sealed(password, err)
+}
+
+// New asks for the new password.
+func (d *dialogue) New(_ context.Context, weak string, _ int) (*os.File, error) {
+	d.bound.Stop()
+	defer d.bound.Reset(changeTime)
+	if weak != "" {
+		d.failed++
+		d.shell.say("%% Error: %s", weak)
+	}
+	return d.shell.newPassword("Enter a new password:", "Confirm:", &d.failed)
+}
+
+// newPassword asks for a new password twice, until both are the same or all tries
+// have failed.
+func (s *Shell) newPassword(prompt, confirm string, failed *int) (*os.File, error) {
+	for {
+		password, err := s.readTwice(prompt, confirm)
+		if err == nil || !errors.Is(err, errMismatch) && !errors.Is(err, console.ErrLongSecret) {
+			return sealed(password, err)
+		}
+		if *failed++; *failed >= tries {
+			return nil, err
+		}
+		s.say("%% Error: %s", err)
+	}
+}
+
+func (s *Shell) readTwice(prompt, confirm string) ([]byte, error) {
+	password, err := s.console.ReadSecret(prompt, operator.MaxSecret)
+	if err != nil {
+		return nil, err
+	}
+	again, err := s.console.ReadSecret(confirm, operator.MaxSecret)
+	defer socket.Wipe(again)
+	if err == nil && subtle.ConstantTimeCompare(password, again) != 1 {
+		err = errMismatch
+	}
+	if err != nil {
+		socket.Wipe(password)
+		return nil, err
+	}
+	return password, nil
+}
+
+// sealed moves a password from our memory into a memfd.
+func sealed(password []byte, err error) (*os.File, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer socket.Wipe(password)
+	return socket.SealedMemfd(password)
+}

@@ -1,0 +1,128 @@
+package pcli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/operator"
+	"github.com/shadowsync/shadowsync/pcli/console"
+)
+
+// askTime bounds a question to the broker, changeTime a change: it may wait for
+// locks, for useradd, and for sessions to end.
+const (
+	askTime    = 15 * time.Second
+	changeTime = 60 * time.Second
+
+	// completeTime is how long a Tab waits for names.
+	completeTime = 2 * time.Second
+)
+
+// Options are how a shell was started.
+type Options struct {
+	In, Out, Err *os.File
+	Terminal     string // the value of TERM
+	Socket       string // of the broker; empty: where it always is
+	Command      string // to run in the place of a shell; several lines are several commands
+	OneCommand   bool   // Command was given, even if it is empty
+	Answers      bool   // questions, for passwords too, are answered from In
+}
+
+// Run is a whole shell, from its first question to the broker to the exit status: that of
+// the last command, 128 and the number of a signal that ended it.
+func Run(ctx context.Context, o Options) int {
+	ctx, stop := ends(ctx)
+	defer stop()
+	s := newShell(ctx, o)
+	if err := s.begin(); err != nil {
+		return s.fatal(err)
+	}
+	c, err := console.Open(ctx, s.consoleOptions(o))
+	if err != nil {
+		return s.fatal(err)
+	}
+	s.console = c
+	defer c.Close()
+	c.SetIdle(time.Duration(s.hello.IdleTimeout) * time.Second)
+	return s.live()
+}
+
+func (s *Shell) consoleOptions(o Options) console.Options {
+	co := console.Options{
+		In: o.In, Out: o.Out, Err: o.Err, Answers: o.Answers, Terminal: o.Terminal,
+		Keys: console.Keys{Complete: s.complete, Help: s.help, History: &s.history},
+	}
+	if o.OneCommand {
+		co.Commands = strings.NewReader(o.Command)
+	}
+	return co
+}
+
+// begin asks who we are.
+func (s *Shell) begin() error {
+	ctx, cancel := context.WithTimeout(s.ctx, askTime)
+	defer cancel()
+	hello, err := s.client.Hello(ctx)
+	if err != nil {
+		return err
+	}
+	s.know(hello)
+	return nil
+}
+
+// live runs commands until there is an end of them.
+func (s *Shell) live() int {
+	var end error
+	if s.hello.Expired {
+		end = s.expired()
+	} else {
+		end = s.loop()
+	}
+	return s.ended(end)
+}
+
+// ended words an end of the shell that its operator did not ask for.
+func (s *Shell) ended(end error) int {
+	var signal signalError
+	switch {
+	case errors.As(end, &signal):
+		return 128 + int(signal.Signal) // quietly: nobody may be there
+	case errors.Is(end, console.ErrIdle):
+		s.say("Nobody pressed a key for %s: leaving", time.Duration(s.hello.IdleTimeout)*time.Second)
+	case end != nil && !errors.Is(end, io.EOF):
+		s.fail(end)
+	}
+	return s.status
+}
+
+// signalError is a signal that ends the shell.
+type signalError struct{ unix.Signal }
+
+func (e signalError) Error() string { return e.Signal.String() }
+
+// ends gives a context that ends with the signals that end a shell, and keeps away
+// those that would leave the terminal as the shell set it up.
+func ends(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGHUP, unix.SIGTERM)
+	signal.Ignore(unix.SIGTSTP, unix.SIGQUIT)
+	go func() {
+		if s, ok := (<-signals).(unix.Signal); ok {
+			cancel(signalError{s})
+		}
+	}()
+	return ctx, func() { signal.Reset(unix.SIGHUP, unix.SIGTERM, unix.SIGTSTP, unix.SIGQUIT); cancel(nil) }
+}
+
+func newShell(ctx context.Context, o Options) *Shell {
+	s := &Shell{ctx: ctx, client: operator.Client{Path: o.Socket}, err: o.Err}
+	return s
+}

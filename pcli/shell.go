@@ -1,0 +1,193 @@
+package pcli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/shadowsync/shadowsync/internal/operator"
+	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/pcli/console"
+	"github.com/shadowsync/shadowsync/pcli/grammar"
+)
+
+// Shell is one operator at one prompt.
+type Shell struct {
+	ctx     context.Context
+	client  operator.Client
+	console console.Console
+	err     io.Writer
+	hello   operator.Hello
+	history history
+	top     *grammar.Set // the commands of this role
+	menu    *menu        // of edit user, or nil
+	status  int          // of the last command
+	over    bool         // the operator leaves
+}
+
+// know takes in who the operator is.
+func (s *Shell) know(hello operator.Hello) {
+	s.hello = hello
+	s.top = commandSet.For(func(need string) bool { return slices.Contains(hello.Ops, operator.Op(need)) })
+}
+
+// prompt is that of the appliance.
+func (s *Shell) prompt() string {
+	mark := "> "
+	if s.hello.Role == operator.RoleAdmin {
+		mark = "# "
+	}
+	place := ""
+	if s.menu != nil {
+		place = " (user[name=" + s.menu.name + "])"
+	}
+	return printable.Quote(s.hello.User+"@"+s.hello.Node+"."+s.hello.Asset+place) + mark
+}
+
+// set is the commands that may be typed now.
+func (s *Shell) set() *grammar.Set {
+	if s.menu != nil {
+		return s.menu.set
+	}
+	return s.top
+}
+
+// loop reads and runs lines. It gives the reason for an end that the operator did
+// not ask for.
+func (s *Shell) loop() error {
+	for !s.over {
+		line, err := s.console.ReadLine(s.prompt())
+		switch {
+		case errors.Is(err, console.ErrTop):
+			if s.menu == nil && strings.TrimSpace(line) == "" {
+				return nil
+			}
+			err = s.run(line)
+			s.menu = nil
+		case errors.Is(err, console.ErrLongLine):
+			s.fail(grammar.ErrTooLong)
+			err = nil
+		case errors.Is(err, console.ErrInterrupted) && s.console.Interactive():
+			err = nil
+		case errors.Is(err, io.EOF) && s.menu != nil:
+			s.menu, err = nil, nil
+		case err == nil:
+			err = s.run(line)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run runs a line. It gives an error only where the shell must end.
+func (s *Shell) run(line string) error {
+	if s.console.Interactive() {
+		again, err := s.history.recall(line)
+		if err != nil {
+			s.fail(err)
+			return nil
+		}
+		if again != line {
+			s.say("%s", again)
+		}
+		line = again
+		s.history.add(line)
+	} else if strings.HasPrefix(strings.TrimSpace(line), "#") {
+		return nil
+	}
+	if s.asksForHelp(line) {
+		return nil
+	}
+	call, ok, err := s.set().Parse(line)
+	if err != nil {
+		s.fail(err)
+		return nil
+	}
+	if !ok {
+		return nil
+	}
+	if s.menu != nil {
+		return s.finish(menuCommands[call.Command].run(s, call))
+	}
+	return s.finish(commands[call.Command].run(s, call))
+}
+
+// asksForHelp serves a ? at the end of a line from a terminal that is too dumb for
+// the key, or from a script.
+func (s *Shell) asksForHelp(line string) bool {
+	before, found := strings.CutSuffix(strings.TrimSpace(line), "?")
+	if !found {
+		return false
+	}
+	text, ok := s.help(before)
+	if ok {
+		s.status = 0
+		_, _ = io.WriteString(s.console, text)
+	}
+	return ok
+}
+
+// finish tells how a command ended.
+func (s *Shell) finish(err error) error {
+	if err == nil {
+		s.status = 0
+		return nil
+	}
+	var signal signalError
+	if errors.As(err, &signal) || errors.Is(err, console.ErrIdle) {
+		return err
+	}
+	s.fail(err)
+	return nil
+}
+
+// help is the ? key.
+func (s *Shell) help(line string) (string, bool) { return s.set().Help(line, s.names) }
+
+// complete is the Tab key.
+func (s *Shell) complete(line string, pos int) (string, int, []string) {
+	return s.set().Complete(line, pos, s.names)
+}
+
+// names asks for the accounts, for completion: no answer is no completion.
+func (s *Shell) names() []string {
+	ctx, cancel := context.WithTimeout(s.ctx, completeTime)
+	defer cancel()
+	names, err := s.client.Names(ctx)
+	if err != nil {
+		return nil
+	}
+	return names
+}
+
+// say writes a line. Foreign text may be in it.
+func (s *Shell) say(format string, args ...any) {
+	_, _ = io.WriteString(s.console, printable.Quote(fmt.Sprintf(format, args...))+"\n")
+}
+
+// ask runs a question to the broker, which Ctrl-C gives up.
+func ask[T any](s *Shell, f func(context.Context) (T, error)) (answer T, err error) {
+	err = s.console.Busy(func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, askTime)
+		defer cancel()
+		got, err := f(ctx)
+		if err == nil {
+			answer = got
+		}
+		return err
+	})
+	return answer, err
+}
+
+// change runs a change, which goes on to its end once it began: nobody could tell
+// what a change that was given up had done.
+func change[T any](s *Shell, f func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, changeTime)
+	defer cancel()
+	return f(ctx)
+}
