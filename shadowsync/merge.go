@@ -398,7 +398,9 @@ func (m *merger) undone() bool {
 	case WriterApplication:
 		return true
 	case WriterUnknown:
-		fromStore := m.os.Password() == m.old.Store.Password() || m.os.Password() == m.store.Password()
+		now := m.os.Password()
+		// What the application read from a store that we cannot read, nobody knows.
+		fromStore := m.in.Fault != nil || now == m.old.Store.Password() || now == m.store.Password() || now == m.in.Baseline.Store.Password()
 		return fromStore && (m.in.Evidence.Settling || m.waits())
 	}
 	return false
@@ -409,6 +411,8 @@ func (m *merger) oldMemory(ref Credential) bool {
 	now := m.os.Password()
 	switch {
 	case now == ref.Password(), now == m.old.OS.Password(), m.knew(m.os), m.broughtStoreSide():
+		return true
+	case now == m.in.Baseline.OS.Password(): // not m.old's: a write of ours has landed since
 		return true
 	}
 	return now == m.old.Store.Password() && ref.Hash != m.old.OS.Hash
