@@ -12,7 +12,8 @@ import (
 )
 
 // Interactive hands the caller's terminal to a program on the machine, such as
-// a root shell, until the program ends, and returns its exit status.
+// a root shell, until the program ends, and returns its exit status. When the
+// caller's terminal hangs up, the program's does.
 func (m *Machine) Interactive(ctx context.Context, command Command) (int, error) {
 	here := int(os.Stdin.Fd())
 	before, err := term.MakeRaw(here)
@@ -29,8 +30,14 @@ func (m *Machine) Interactive(ctx context.Context, command Command) (int, error)
 	}
 	defer terminal.Close()
 	defer follow(terminal, here)()
-	// Left behind at the end, blocked in a read that only the next key press ends.
-	go func() { _, _ = io.Copy(terminal.master, os.Stdin) }()
+	keys, err := terminal.keyboard(os.Stdin)
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		_ = terminal.Close() // first, for typing into a program that does not read may block
+		_ = keys.close()
+	}()
 	return terminal.show(ctx, os.Stdout)
 }
 

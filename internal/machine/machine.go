@@ -23,7 +23,7 @@
 //
 //	machine.go, boot.go, power.go        a machine and its lives
 //	disk.go, cgroup.go, sweep.go         what it takes from the host, and gives back
-//	command.go, process.go, terminal.go, files.go, interactive.go
+//	command.go, process.go, terminal.go, files.go, interactive.go, keyboard.go, letgo.go
 //	                                     acting on it
 //	login.go, appliance.go, install.go   accounts, the seed's appliance, our programs
 //	t.go, t_appliance.go, call.go, dialogue.go
