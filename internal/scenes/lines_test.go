@@ -17,7 +17,8 @@ var oddLines = map[string]struct{ before, after string }{
 	"duplicate names": {"twin:!:1:0:99999:7:::\ntwin:*:2:0:99999:7:::\n", "admin:second:1:0:99999:7:::\nadmin::::::::\n"},
 	"NIS lines":       {"-@outcasts:::::::::\n+@netgroup::::::::\n", "+admin::::::::\n+::::::::\n+\n"},
 	"no final newline": {
-		"", "last:*:20000:0:99999:7:::"},
+		"", "last:*:20000:0:99999:7:::",
+	},
 	"not UTF-8":        {"b\xfcro:*:1:0:99999:7:::\n\xff\xfe\x01\x02\x1b[31m:*:1:::::x:\n", "crlf:*:1:0:99999:7:::\r\nz\x7f\xc3:!:::::::\n"},
 	"a very long line": {"long:" + strings.Repeat("x", 200_000) + ":1:0:99999:7:::\n", ""},
 }

@@ -39,9 +39,11 @@ func prowled(t *testing.T) *stage {
 func TestUnprivilegedUser(t *testing.T) {
 	s := prowled(t)
 	before := s.ReadFile("/etc/shadow") + s.ReadFile(machine.StorePath)
-	packets := []string{`{}`, `null`, `[]`, `"x"`, `1e999`, `{"op":"pam-changed","user":"admin"}`, `{"op":"pam-changed","user":"user222"}`,
+	packets := []string{
+		`{}`, `null`, `[]`, `"x"`, `1e999`, `{"op":"pam-changed","user":"admin"}`, `{"op":"pam-changed","user":"user222"}`,
 		`{"op":"pam-changed","user":"no-such"}`, `{"op":"status"}`, `{"op":"set-password","user":"user222"}`, `{"op":"sync"}`,
-		`{"op":"\u001b[31m\n","user":"\u001b]0;x\u0007\n"}`, strings.Repeat("[", 10_000)}
+		`{"op":"\u001b[31m\n","user":"\u001b]0;x\u0007\n"}`, strings.Repeat("[", 10_000),
+	}
 	answers := strings.Split(strings.TrimSpace(s.As("user222").Must(append([]string{"prowler", "ask", operatorSocket}, packets...)...)), "\n")
 	for i, answer := range answers {
 		if answer != `{"error":"not permitted"}` && !strings.HasPrefix(answer, "no answer: ") && !strings.HasPrefix(answer, "cannot send: ") {
