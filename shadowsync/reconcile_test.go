@@ -24,6 +24,7 @@ type world struct {
 	storeErr   error // of every access
 	writeErr   error // of writes
 	refuse     string
+	forgets    bool // the store says that it wrote, and did not
 	beforeSave func() // runs just before the store compares and swaps
 	die        Step
 }
@@ -281,6 +282,20 @@ func TestAlarmAfterThreeWriteBacks(t *testing.T) {
 	}
 }
 
+// TestAcknowledgedWasSeen: what a store only says that it wrote is not in sync.
+func TestAcknowledgedWasSeen(t *testing.T) {
+	w := newWorld().start(t)
+	w.passwd(t, "admin", hashNew)
+	w.forgets = true
+	report, _ := w.reconcile(t, Request{})
+	if o, _ := report.For("admin"); o.State != Queued || w.memory["admin"].Baseline.OS.Hash != hashBase {
+		t.Errorf("told %s, baseline %q", o.State, w.memory["admin"].Baseline.OS.Hash)
+	}
+	w.forgets = false
+	w.reconcile(t, Request{})
+	w.both(t, "admin", hashNew)
+}
+
 func TestUnchangedReadsNothing(t *testing.T) {
 	w := newWorld().start(t)
 	w.reconcile(t, Request{})
@@ -370,6 +385,9 @@ func (s storeSide) Write(_ context.Context, writes []Write) (map[string]error, e
 		}
 		return failed, nil
 	}
+	if s.forgets {
+		return nil, nil
+	}
 	return swap(s.store, writes, s.fields), nil
 }
 
@@ -432,9 +450,11 @@ func (s stateSide) Logouts(context.Context, string) ([]Logout, error) {
 	return slices.Clone(s.logouts), nil
 }
 
-func (s stateSide) LogoutDone(_ context.Context, id int64, e Event) error {
-	s.logouts = slices.DeleteFunc(s.logouts, func(l Logout) bool { return l.ID == id })
-	s.events = append(s.events, e)
+func (s stateSide) LogoutsDone(_ context.Context, done ...LoggedOut) error {
+	for _, d := range done {
+		s.logouts = slices.DeleteFunc(s.logouts, func(l Logout) bool { return l.ID == d.ID })
+		s.events = append(s.events, d.Event)
+	}
 	return nil
 }
 
