@@ -24,7 +24,7 @@ type world struct {
 	storeErr   error // of every access
 	writeErr   error // of writes
 	refuse     string
-	forgets    bool // the store says that it wrote, and did not
+	forgets    bool   // the store says that it wrote, and did not
 	beforeSave func() // runs just before the store compares and swaps
 	die        Step
 }
