@@ -92,7 +92,7 @@ func (r *Reconciler) attribute(ctx context.Context, change Change, m AccountMemo
 			At: r.Now(), Application: r.Application.Name, Account: change.Account,
 			Action: "attributed", Result: InSync, Origin: change.Origin, Winner: "os:" + HashPrefix(change.OS.Hash),
 		}},
-		Logout: &Logout{Account: change.Account, Keep: change.Origin.Session, Origin: change.Origin},
+		Logout: &Logout{Account: change.Account, Keep: change.Origin.keeps(), Origin: change.Origin},
 	}})
 }
 

@@ -115,7 +115,7 @@ func (it *item) transition(application string, memory AccountMemory, now time.Ti
 		t.Events = append(t.Events, it.alarm(application, now))
 	}
 	if it.endsSessions() {
-		t.Logout = &Logout{Account: it.name, Keep: it.origin.Session, Origin: it.origin}
+		t.Logout = &Logout{Account: it.name, Keep: it.origin.keeps(), Origin: it.origin}
 	}
 	return t
 }

@@ -60,6 +60,26 @@ func (Logind) List(ctx context.Context, uid int) ([]shadowsync.Session, error) {
 	return sessions, err
 }
 
+// Login is a session of whomever.
+type Login struct {
+	shadowsync.Session
+	UID    int
+	Opened bool // somebody came in by it: it is no background job of cron's, no greeter
+}
+
+// All returns every session that logind knows, by id.
+func (Logind) All(ctx context.Context) (map[string]Login, error) {
+	logins := map[string]Login{}
+	err := callLogind(ctx, "list sessions", func(c *loginConn) error {
+		all, err := c.all(ctx)
+		for _, l := range all {
+			logins[l.ID] = Login{l.Session, int(l.uid), l.opened()}
+		}
+		return err
+	})
+	return logins, err
+}
+
 // SessionOf returns the id of the session that a process belongs to; empty: none.
 func (Logind) SessionOf(ctx context.Context, pid int) (string, error) {
 	var id string
@@ -82,7 +102,12 @@ func (Logind) SessionOf(ctx context.Context, pid int) (string, error) {
 // End ends every login of the account but the session keep, waits until they are
 // gone, kills what is left, and tells which ended and which survived two seconds of
 // that. It never touches uid 0.
-func (Logind) End(ctx context.Context, account shadowsync.Account, keep string) (ended, survivors []shadowsync.Session, err error) {
+func (l Logind) End(ctx context.Context, account shadowsync.Account, keep string) (ended, survivors []shadowsync.Session, err error) {
+	return l.EndBut(ctx, account, []string{keep})
+}
+
+// EndBut is End with several sessions to keep.
+func (Logind) EndBut(ctx context.Context, account shadowsync.Account, keep []string) (ended, survivors []shadowsync.Session, err error) {
 	if account.UID == 0 {
 		return nil, nil, nil
 	}
@@ -124,23 +149,20 @@ func (c *loginConn) manager(ctx context.Context, method string, args ...any) *db
 	return c.bus.Object(loginService, "/org/freedesktop/login1").CallWithContext(ctx, loginManager+"."+method, 0, args...)
 }
 
-// logins lists what a uid has open. A session that ends meanwhile is left out.
-func (c *loginConn) logins(ctx context.Context, uid int) ([]shadowsync.Session, error) {
-	var all []struct {
+// all lists every session, those too that let nobody in. One that ends meanwhile is left out.
+func (c *loginConn) all(ctx context.Context) ([]login, error) {
+	var listed []struct {
 		ID   string
 		UID  uint32
 		User string
 		Seat string
 		Path dbus.ObjectPath
 	}
-	if err := c.manager(ctx, "ListSessions").Store(&all); err != nil {
+	if err := c.manager(ctx, "ListSessions").Store(&listed); err != nil {
 		return nil, err
 	}
-	var sessions []shadowsync.Session
-	for _, s := range all {
-		if s.UID != uint32(uid) {
-			continue
-		}
+	var logins []login
+	for _, s := range listed {
 		l, err := c.session(ctx, s.Path)
 		if gone(err) {
 			continue
@@ -148,7 +170,21 @@ func (c *loginConn) logins(ctx context.Context, uid int) ([]shadowsync.Session, 
 		if err != nil {
 			return nil, err
 		}
-		if l.opened() {
+		l.uid = s.UID
+		logins = append(logins, l)
+	}
+	return logins, nil
+}
+
+// logins lists what a uid has open.
+func (c *loginConn) logins(ctx context.Context, uid int) ([]shadowsync.Session, error) {
+	all, err := c.all(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var sessions []shadowsync.Session
+	for _, l := range all {
+		if l.uid == uint32(uid) && l.opened() {
 			sessions = append(sessions, l.Session)
 		}
 	}
@@ -180,9 +216,9 @@ func (c *loginConn) session(ctx context.Context, path dbus.ObjectPath) (login, e
 	}, nil
 }
 
-func (c *loginConn) others(ctx context.Context, uid int, keep string) ([]shadowsync.Session, error) {
+func (c *loginConn) others(ctx context.Context, uid int, keep []string) ([]shadowsync.Session, error) {
 	sessions, err := c.logins(ctx, uid)
-	return slices.DeleteFunc(sessions, func(s shadowsync.Session) bool { return s.ID == keep }), err
+	return slices.DeleteFunc(sessions, func(s shadowsync.Session) bool { return slices.Contains(keep, s.ID) }), err
 }
 
 // ending is what was already asked of logind, by session.
@@ -192,7 +228,7 @@ type ending struct {
 
 // end terminates sessions, and whatever opens while they end: the old password
 // may still be being typed. It returns what is left, with logind's refusals.
-func (c *loginConn) end(ctx context.Context, uid int, left []shadowsync.Session, keep string) ([]shadowsync.Session, error) {
+func (c *loginConn) end(ctx context.Context, uid int, left []shadowsync.Session, keep []string) ([]shadowsync.Session, error) {
 	start := time.Now()
 	done := ending{map[string]bool{}, map[string]bool{}}
 	var refused []error

@@ -11,6 +11,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/origin"
+	"github.com/shadowsync/shadowsync/internal/sessions"
 	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/shadowsync"
 	"github.com/shadowsync/shadowsync/systemd"
@@ -40,7 +41,7 @@ func (a *app) open(ctx context.Context) (*engine.Engine, error) {
 	}
 	o := engine.Options{Root: a.root, Config: c, StoreTimeout: storeTimeout, Guard: noGuard{}, Sessions: noSessions{}, Probe: faultProbe()}
 	if !a.mounted() {
-		o.Guard, o.Sessions = a.guard(c), systemd.Logind{}
+		o.Guard, o.Sessions = a.guard(c), sessions.Sessions{}
 	}
 	e, err := engine.Open(ctx, o)
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/sessions"
 	"github.com/shadowsync/shadowsync/shadowsync"
 	"github.com/shadowsync/shadowsync/systemd"
 )
@@ -54,7 +55,7 @@ func Run(ctx context.Context, o Options) error {
 	guard := systemd.NewBrokerGuard(bus).WithLimit(time.Duration(o.Config.Guard.Limit))
 	e, err := engine.Open(ctx, engine.Options{
 		Config: o.Config, Program: "shadowsync daemon", StoreTimeout: storeTimeout, OpenStore: workers{bus}.open,
-		Guard: guard, Sessions: systemd.Logind{}, Probe: o.Probe,
+		Guard: guard, Sessions: sessions.Sessions{Bus: bus}, Probe: o.Probe,
 	})
 	if err != nil {
 		return err

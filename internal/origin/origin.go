@@ -29,6 +29,8 @@ const maxAncestors = 16
 // Process is what /proc tells about a process; proc(5) names the files.
 type Process struct {
 	PID int
+	// Parent is the pid of the process that started it, or of who took it over.
+	Parent int
 	// StartTicks is when it began, in clock ticks since boot: with PID it names
 	// a process for good. 0: the process was gone.
 	StartTicks uint64
@@ -113,7 +115,7 @@ func readOne(proc string, pid int, rest func(*Process, *os.Root, stat)) (p Proce
 	if !ok {
 		return p, 0
 	}
-	p.StartTicks, p.Comm = st.start, st.comm
+	p.Parent, p.StartTicks, p.Comm = st.ppid, st.start, st.comm
 	p.Exe = strings.TrimSuffix(exe, " (deleted)")
 	p.UID, p.EUID = parseUIDs(file(dir, "status"))
 	if rest != nil {

@@ -192,7 +192,7 @@ func TestWholeScene(t *testing.T) {
 	p := read(proc, 90)
 	n := func(v int) *int { return &v }
 	want := Process{
-		PID: 90, StartTicks: 900, Comm: "passwd", Exe: "/usr/bin/passwd", UID: n(0), EUID: n(0),
+		PID: 90, Parent: 80, StartTicks: 900, Comm: "passwd", Exe: "/usr/bin/passwd", UID: n(0), EUID: n(0),
 		LoginUID: n(1000), AuditSession: n(7), Terminal: "pts/3",
 		Cgroup: "/user.slice/user-1000.slice/session-7.scope", Unit: "session-7.scope", Session: "7",
 		// 60 began after its child: its pid was reused, and it is no ancestor.

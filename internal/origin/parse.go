@@ -9,6 +9,7 @@ import (
 // stat is what is used of /proc/PID/stat.
 type stat struct {
 	comm  string
+	state byte // Z: ended, and waits for its parent
 	ppid  int
 	tty   uint32 // device number of the controlling terminal, 0: none
 	start uint64 // clock ticks since boot
@@ -23,7 +24,7 @@ func parseStat(text string) (stat, bool) {
 	}
 	// Field numbers of proc(5), which counts from 1: the first here is 3.
 	fields := strings.Fields(text[end+1:])
-	const first, ppid, tty, start = 3, 4, 7, 22
+	const first, state, ppid, tty, start = 3, 3, 4, 7, 22
 	if len(fields) <= start-first {
 		return stat{}, false
 	}
@@ -33,7 +34,7 @@ func parseStat(text string) (stat, bool) {
 	if err1 != nil || err2 != nil || err3 != nil {
 		return stat{}, false
 	}
-	return stat{text[open+1 : end], parent, uint32(device), ticks}, true
+	return stat{text[open+1 : end], fields[state-first][0], parent, uint32(device), ticks}, true
 }
 
 // parseUIDs gives the real and the effective uid of /proc/PID/status. Only the

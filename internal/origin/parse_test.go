@@ -12,9 +12,9 @@ func TestParseStat(t *testing.T) {
 		want       stat
 		ok         bool
 	}{
-		{"plain", "90 (passwd)" + rest, stat{"passwd", 80, 34819, 900}, true},
-		{"name that lies", "90 (a) S 1 1 1 0 (b\n)" + rest, stat{"a) S 1 1 1 0 (b\n", 80, 34819, 900}, true},
-		{"negative terminal", "90 (x)" + strings.Replace(rest, "34819", "-2146959360", 1), stat{"x", 80, 0x80080000, 900}, true},
+		{"plain", "90 (passwd)" + rest, stat{"passwd", 'S', 80, 34819, 900}, true},
+		{"name that lies", "90 (a) S 1 1 1 0 (b\n)" + rest, stat{"a) S 1 1 1 0 (b\n", 'S', 80, 34819, 900}, true},
+		{"negative terminal", "90 (x)" + strings.Replace(rest, "34819", "-2146959360", 1), stat{"x", 'S', 80, 0x80080000, 900}, true},
 		{"cut short", "90 (passwd) S 80 1 1", stat{}, false},
 		{"no name", "90 passwd", stat{}, false},
 		{"parentheses the wrong way", "90 )(", stat{}, false},

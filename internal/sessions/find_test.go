@@ -1,0 +1,135 @@
+package sessions
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/shadowsync/shadowsync/internal/origin"
+	"github.com/shadowsync/shadowsync/shadowsync"
+	"github.com/shadowsync/shadowsync/systemd"
+)
+
+const admin, other = 2001, 2002
+
+// table is a process table; pids tell the age.
+type table []origin.Process
+
+func (t *table) add(pid, parent, uid int, comm, cgroup, unit, session string) {
+	*t = append(*t, origin.Process{
+		PID: pid, Parent: parent, StartTicks: uint64(pid), Comm: comm, UID: &uid, EUID: &uid, Cgroup: cgroup, Unit: unit, Session: session,
+	})
+}
+
+// inSession puts a process into a logind session, inUnit into a system unit.
+func (t *table) inSession(pid, parent, uid int, comm, id string) {
+	t.add(pid, parent, uid, comm, "/user.slice/session-"+id+".scope", "session-"+id+".scope", id)
+}
+
+func (t *table) inUnit(pid, parent, uid int, comm, unit string) {
+	t.add(pid, parent, uid, comm, "/system.slice/"+unit, unit, "")
+}
+
+func (t *table) inManager(pid, parent, uid int, comm string) {
+	unit := userManager(uid)
+	t.add(pid, parent, uid, comm, "/user.slice/"+unit+"/app.slice/x.scope", unit, "")
+}
+
+func login(id string, uid int, opened bool) systemd.Login {
+	return systemd.Login{Session: shadowsync.Session{ID: id, Kind: "sshd"}, UID: uid, Opened: opened}
+}
+
+var logins = map[string]systemd.Login{
+	"1": login("1", admin, true), "2": login("2", other, true), "3": login("3", admin, false), "4": login("4", admin, true),
+}
+
+func town() table {
+	t := table{}
+	t.add(1, 0, 0, "systemd", "/init.scope", "init.scope", "")
+	t.inUnit(10, 1, admin, "app", "128T.service")
+	t.inUnit(11, 10, admin, "sh", "128T.service")
+	t.inUnit(12, 1, admin, "container", "docker-abc.scope")
+	t.inSession(20, 1, 0, "sshd", "1")
+	t.inSession(21, 20, admin, "bash", "1")
+	t.inSession(22, 21, 0, "sudo", "1")
+	t.inSession(30, 1, 0, "sshd", "2")
+	t.inSession(31, 30, other, "bash", "2")
+	t.inSession(32, 31, 0, "su", "2")
+	t.inSession(33, 32, admin, "bash", "2")
+	t.inSession(34, 33, 0, "bash", "2") // sudo -i in the su shell
+	t.inSession(40, 1, admin, "job", "3")
+	t.inManager(50, 1, admin, "systemd")
+	t.inManager(51, 50, admin, "(sd-pam)")
+	t.inManager(52, 50, admin, "tmux")
+	t.inManager(60, 1, other, "systemd")
+	t.inUnit(70, 1, 0, "sshd", "ssh.service")
+	t.inUnit(71, 70, admin, "bash", "ssh.service")
+	t.inSession(80, 1, 0, "sshd", "4")
+	t.inSession(81, 80, admin, "pcli", "4")
+	t.inSession(90, 1, admin, "tmux", "9") // of a session that logind forgot
+	t.add(95, 0, admin, "sh", "/", "", "")
+	return t
+}
+
+func TestFind(t *testing.T) {
+	at := func(pid int) origin.Process { return origin.Process{PID: pid, StartTicks: uint64(pid)} }
+	tests := []struct {
+		name     string
+		keep     Keep
+		pids     []int
+		sessions []string
+		manager  bool
+	}{
+		{"nothing kept", Keep{}, []int{21, 22, 33, 34, 50, 51, 52, 71, 81, 90, 95}, []string{"1", "4", "p33", "p71", "p90", "p95"}, true},
+		{"own session kept", Keep{Session: "1"}, []int{33, 34, 52, 71, 81, 90, 95}, []string{"4", "p33", "p71", "p90", "p95"}, false},
+		{"another's session kept", Keep{Session: "2"}, []int{21, 22, 50, 51, 52, 71, 81, 90, 95}, []string{"1", "4", "p71", "p90", "p95"}, true},
+		{"process in own session kept", Keep{Process: at(81)}, []int{21, 22, 33, 34, 52, 71, 90, 95}, []string{"1", "p33", "p71", "p90", "p95"}, false},
+		{"process in another's session kept", Keep{Process: at(33)}, []int{21, 22, 50, 51, 52, 71, 81, 90, 95}, []string{"1", "4", "p71", "p90", "p95"}, true},
+		{"pid of another meanwhile", Keep{Process: origin.Process{PID: 33, StartTicks: 7}}, []int{21, 22, 33, 34, 50, 51, 52, 71, 81, 90, 95}, []string{"1", "4", "p33", "p71", "p90", "p95"}, true},
+		{"both", Keep{Session: "1", Process: at(81)}, []int{33, 34, 52, 71, 90, 95}, []string{"p33", "p71", "p90", "p95", userManager(admin)}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScene(admin, logins, town(), tt.keep)
+			var pids []int
+			for _, p := range s.mine {
+				pids = append(pids, p.PID)
+			}
+			if !slices.Equal(pids, tt.pids) {
+				t.Errorf("to end: %v, want %v", pids, tt.pids)
+			}
+			var ids []string
+			for _, session := range s.list() {
+				ids = append(ids, session.ID)
+			}
+			slices.Sort(ids)
+			if !slices.Equal(ids, tt.sessions) {
+				t.Errorf("sessions %q, want %q", ids, tt.sessions)
+			}
+			if s.hasManager() != tt.manager {
+				t.Errorf("its manager is stopped: %v", s.hasManager())
+			}
+		})
+	}
+}
+
+// Where systemd does not keep everything in units, a service cannot be told
+// from a shell: nothing outside a unit is touched.
+func TestNoSystemd(t *testing.T) {
+	all := table{}
+	all.add(1, 0, 0, "tini", "/", "", "")
+	all.add(2, 1, admin, "app", "/", "", "")
+	if s := newScene(admin, nil, all, Keep{}); len(s.mine) > 0 {
+		t.Errorf("would end %v", s.mine)
+	}
+}
+
+func TestLingering(t *testing.T) {
+	all := table{}
+	all.add(1, 0, 0, "systemd", "/init.scope", "init.scope", "")
+	all.inManager(50, 1, admin, "systemd")
+	all.inManager(52, 50, admin, "tmux")
+	list := newScene(admin, nil, all, Keep{}).list()
+	if len(list) != 1 || list[0].ID != userManager(admin) || list[0].Kind != "manager" {
+		t.Errorf("told as %+v", list)
+	}
+}

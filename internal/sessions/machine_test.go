@@ -1,0 +1,203 @@
+package sessions
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/machine"
+	"github.com/shadowsync/shadowsync/internal/origin"
+	"github.com/shadowsync/shadowsync/shadowsync"
+	"github.com/shadowsync/shadowsync/systemd"
+)
+
+const insideVariable = "SHADOWSYNC_INSIDE_MACHINE"
+
+// inside tells whether the test runs on a test machine; elsewhere it runs it on one of each release.
+func inside(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(insideVariable) != "" {
+		return true
+	}
+	machine.Need(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, release := range machine.Releases {
+		t.Run(string(release), func(t *testing.T) {
+			m := machine.Boot(t, release)
+			m.CopyIn(self, "/usr/local/bin/sessions.test", 0o755)
+			run := m.Env(insideVariable+"=1").Within(2*time.Minute).Run("/usr/local/bin/sessions.test", "-test.v", "-test.run=^"+t.Name()[:strings.Index(t.Name(), "/")]+"$")
+			if run.Code != 0 || !strings.Contains(run.Stdout, "--- PASS") {
+				t.Errorf("on the machine: %s", run)
+			}
+		})
+	}
+	return false
+}
+
+func must(t *testing.T, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%q: %v\n%s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// unit starts a script in a unit of its own; logged in with PAM where pam says so.
+func unit(t *testing.T, name, user, class, script string) {
+	t.Helper()
+	args := []string{"systemd-run", "--quiet", "--unit=" + name, "-p", "User=" + user}
+	if class != "" {
+		args = append(args, "-p", "PAMName=login", "-p", "Environment=XDG_SESSION_CLASS="+class)
+	}
+	must(t, append(args, "sh", "-c", script+"; :")...)
+}
+
+// alive tells which of the marked sleeps run.
+func alive(t *testing.T) []string {
+	t.Helper()
+	var marks []string
+	all, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range all {
+		line, _ := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline"))
+		if args := strings.Split(string(line), "\x00"); filepath.Base(args[0]) == "sleep" && len(args) > 1 {
+			marks = append(marks, args[1])
+		}
+	}
+	slices.Sort(marks)
+	return marks
+}
+
+func expectAlive(t *testing.T, want ...string) {
+	t.Helper()
+	slices.Sort(want)
+	var got []string
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if got = alive(t); slices.Equal(got, want) {
+			return
+		}
+	}
+	t.Errorf("alive: %q, want %q", got, want)
+}
+
+// The marks: 1001 and 1002 are admin's logins, the second stubborn; 1003 a su shell in
+// another's session, with a root shell of its own (1004); 1005 lingers; 1006 admin's cron job, 1007 a service
+// that runs as admin, 1008 another's login, 1009 another's lingering.
+func populate(t *testing.T) {
+	must(t, "useradd", "-m", "--uid", fmt.Sprint(admin), "admin")
+	must(t, "useradd", "-m", "--uid", fmt.Sprint(other), "somebody")
+	for mark, user := range map[string]string{"1005": "admin", "1009": "somebody"} {
+		linger(t, user, mark)
+	}
+	unit(t, "login1", "admin", "user", "sleep 1001")
+	unit(t, "login2", "admin", "user", "trap '' TERM HUP; sleep 1002; sleep 1002")
+	// root in somebody's session, as after sudo: su(1) opens no session of its own there.
+	unit(t, "login3", "root", "user", "setsid setpriv --reuid=2001 --clear-groups sh -c 'trap \"\" TERM; sleep 1003'")
+	unit(t, "cron", "admin", "background", "sleep 1006")
+	unit(t, "service", "admin", "", "sleep 1007")
+	unit(t, "login4", "somebody", "user", "sleep 1008")
+	expectAlive(t, "1001", "1002", "1003", "1005", "1006", "1007", "1008", "1009")
+}
+
+// linger gives a user's own systemd a service, and has it run without a login.
+func linger(t *testing.T, user, mark string) {
+	t.Helper()
+	units := "/home/" + user + "/.config/systemd/user"
+	must(t, "mkdir", "-p", units+"/default.target.wants")
+	service := "[Service]\nExecStart=/bin/sleep " + mark + "\n"
+	if err := os.WriteFile(units+"/mark.service", []byte(service), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "ln", "-s", units+"/mark.service", units+"/default.target.wants/")
+	must(t, "loginctl", "enable-linger", user)
+}
+
+func TestEndOnMachine(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	populate(t)
+	account := shadowsync.Account{Name: "admin", UID: admin}
+	ctx := t.Context()
+	keep := sessionOf(t, "login1")
+
+	list, err := Sessions{}.List(ctx, account)
+	if err != nil || len(list) != 3 {
+		t.Errorf("listed %+v, %v", list, err)
+	}
+	start := time.Now()
+	ended, survivors, err := Sessions{}.End(ctx, account, keep)
+	t.Logf("all but one in %v: %+v", time.Since(start), ended)
+	if err != nil || len(survivors) > 0 || time.Since(start) > 2*time.Second {
+		t.Errorf("survived %+v, %v, after %v", survivors, err, time.Since(start))
+	}
+	expectAlive(t, "1001", "1006", "1007", "1008", "1009")
+
+	start = time.Now()
+	ended, survivors, err = Sessions{}.End(ctx, account, "")
+	t.Logf("the rest in %v: %+v", time.Since(start), ended)
+	if err != nil || len(ended) != 1 || len(survivors) > 0 {
+		t.Errorf("ended %+v, survived %+v, %v", ended, survivors, err)
+	}
+	expectAlive(t, "1006", "1007", "1008", "1009")
+	if ended, survivors, err := (Sessions{}).End(ctx, shadowsync.Account{Name: "root"}, ""); err != nil || len(ended)+len(survivors) > 0 {
+		t.Errorf("root's: %+v, %+v, %v", ended, survivors, err)
+	}
+}
+
+func TestHeldProcessOnMachine(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	populate(t)
+	account := shadowsync.Account{Name: "admin", UID: admin}
+	held := origin.Process{}
+	all, err := origin.Scan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range all {
+		if p.Comm == "sleep" && *p.UID == admin && p.Session == sessionOf(t, "login3") {
+			held = p
+		}
+	}
+	if held.PID == 0 {
+		t.Fatal("no su shell")
+	}
+	if _, survivors, err := (Sessions{}).EndBut(t.Context(), account, Keep{Process: held}); err != nil || len(survivors) > 0 {
+		t.Errorf("survived %+v, %v", survivors, err)
+	}
+	expectAlive(t, "1003", "1006", "1007", "1008", "1009")
+	if _, survivors, err := (Sessions{}).EndBut(t.Context(), account, Keep{}); err != nil || len(survivors) > 0 {
+		t.Errorf("survived %+v, %v", survivors, err)
+	}
+	expectAlive(t, "1006", "1007", "1008", "1009")
+}
+
+func sessionOf(t *testing.T, unit string) string {
+	t.Helper()
+	pid, err := strconv.Atoi(must(t, "systemctl", "show", "--value", "-p", "MainPID", unit))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := systemd.Logind{}.SessionOf(t.Context(), pid)
+	if err != nil || id == "" {
+		t.Fatalf("%s has no session: %v", unit, err)
+	}
+	return id
+}
