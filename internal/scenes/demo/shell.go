@@ -16,7 +16,7 @@ const (
 )
 
 // rebootLimit bounds the wait for a machine that goes down to come up again.
-const rebootLimit = 20 * time.Second
+const rebootLimit = 10 * time.Second
 
 // handOver gives the machine to the person, also across reboots of it, until
 // they leave its shell.
@@ -29,14 +29,18 @@ func (p *play) handOver(ctx context.Context) error {
 	p.say("Leave with exit or Ctrl-D; the machine is gone then.\n")
 	for {
 		life := p.machine.Boots()
-		code, err := p.machine.Interactive(ctx, machine.Command{Args: []string{"/bin/bash", "-l"}})
+		code, err := p.machine.Interactive(ctx, machine.Shell("cd && exec bash -l"))
 		if err != nil {
 			return fmt.Errorf("cannot go on with the shell: %w", err)
 		}
-		if code != hungUp && code != killed || !p.rebooted(ctx, life) {
+		if code != hungUp && code != killed {
 			return nil
 		}
-		p.say("\nThe machine has rebooted; you are on it again.")
+		p.say("\nThe machine went down. Waiting for it to come up again.")
+		if !p.rebooted(ctx, life) {
+			return nil
+		}
+		p.say("It has rebooted; you are on it again.")
 	}
 }
 
