@@ -114,7 +114,7 @@ func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, 
 	change := shadowsync.Change{Account: user, OS: account.Credential, Origin: by}
 	formats := b.engine.Reconciler(a.Name).Store.Capabilities().Formats
 	change.StoreHash, err = b.translate(ctx, formats, account.Hash, token)
-	if errors.Is(err, proof.ErrNotProven) {
+	if _, writer := b.witness(a.Unit)(); writer == shadowsync.WriterApplication || errors.Is(err, proof.ErrNotProven) {
 		// Somebody else set another value meanwhile: this word is not about that one.
 		change.Origin = shadowsync.Origin{At: by.At, SeenBy: shadowsync.SeenByWatch}
 	}

@@ -43,7 +43,7 @@ func (w *writers) saw(write watch.Write) {
 		return l.by.PID == write.PID && l.file.Ino == write.File.Ino && l.file.Dev == write.File.Dev
 	})
 	if i >= 0 {
-		if by.StartTicks == 0 {
+		if by.Cgroup == "" {
 			by = w.last[i].by
 		}
 		w.last = slices.Delete(w.last, i, i+1)
@@ -52,7 +52,8 @@ func (w *writers) saw(write watch.Write) {
 	w.last = w.last[:min(len(w.last), writersKept)]
 }
 
-// wrote tells who wrote the content that the shadow file has now.
+// wrote tells who wrote the content that the shadow file has now. Without its
+// cgroup a process may be the application's own as well as anybody's.
 func (w *writers) wrote() (origin.Process, bool) {
 	w.mu.Lock()
 	catchUp := w.catchUp
@@ -68,7 +69,7 @@ func (w *writers) wrote() (origin.Process, bool) {
 	defer w.mu.Unlock()
 	for _, l := range w.last {
 		if l.file == file {
-			return l.by, l.by.StartTicks != 0
+			return l.by, l.by.Cgroup != "" // else it ended while it was looked at
 		}
 	}
 	return origin.Process{}, false
