@@ -58,7 +58,7 @@ func TestDaemonHangs(t *testing.T) {
 		alone := s.within("without the module", time.Minute, func() { s.Input(lines).Must("chpasswd") })
 		s.MustShell("cd /etc/pam.d && mv common-password.with common-password")
 		s.askAgain()
-		s.within("with the module", alone+3*time.Second+slack, func() { s.Input(lines).Must("chpasswd") })
+		s.within("with the module", alone+alone/2+3*time.Second, func() { s.Input(lines).Must("chpasswd") })
 		s.MustShell("cd /etc/pam.d && mv common-password.was common-password")
 	})
 	s.scene("hooks", func(s *stage) {

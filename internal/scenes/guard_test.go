@@ -14,7 +14,7 @@ func TestGuard(t *testing.T) {
 	s.onOwnDisk()
 	s.readOnly()
 	s.scene("passwd", func(s *stage) {
-		s.says(s.passwd("admin", "Guard-1-velvet-x"), notPersisted("admin", "read-only file system"))
+		s.notPersisted("admin", "Guard-1-velvet-x", "read-only file system")
 		a := s.state("admin")
 		if a.State != "pending" || a.PendingSince == nil || a.Reason == nil || *a.Reason != "store: read-only file system" || s.status().Guard != "on" {
 			s.t.Errorf("status says %+v, guard %s", a, s.status().Guard)

@@ -23,7 +23,7 @@ func TestRebootWhilePending(t *testing.T) {
 			s := set(t, c.release, machine.Appliance{}, "[application.store]", "start = \""+c.policy+"\"\n\n[application.store]")
 			// Read-only from now on, and at the next boot too.
 			s.MustShell("echo '" + storeFolder + " " + storeFolder + " none bind,ro 0 0' >> /etc/fstab && mount " + storeFolder + " && systemctl restart shadowsync.service")
-			s.says(s.passwd("admin", "Reboot-1-velvet-x"), notPersisted("admin", "read-only file system"))
+			s.notPersisted("admin", "Reboot-1-velvet-x", "read-only file system")
 			wanted, lost := s.ShadowHash("admin"), s.StoreHash("admin")
 			s.delayedReboot()
 			s.eventually("the OS holds root's password", 10*time.Second, func() bool { return s.ShadowHash("admin") == wanted })
@@ -87,7 +87,7 @@ func TestStoreMissingAtBoot(t *testing.T) {
 	away := "/root" + storeFolder[strings.LastIndex(storeFolder, "/"):]
 	s.Must("mv", storeFolder, away)
 	s.Reboot()
-	s.says(s.passwd("admin", "Absent-1-velvet-x"), notPersisted("admin", "no such file or directory"))
+	s.notPersisted("admin", "Absent-1-velvet-x", "no such file or directory")
 	s.Must("mv", away, storeFolder)
 	s.settles("admin")
 	s.Must("systemctl", "start", machine.ApplianceUnit)
