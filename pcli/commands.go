@@ -74,7 +74,7 @@ func changes() []command {
 	return []command{
 		{grammar.Command{
 			Words: "set password", Needs: string(operator.OpSetPassword), Help: "Change your own password, and end all your sessions",
-			More: "It asks for your current password and twice for the new one. The new password is judged by the rules of this machine.\n" +
+			More: "It asks for your current password and twice for the new one. The new password is judged by the rules of this machine. " +
 				"Your sessions then end, this one last. Nothing changes if you press Ctrl-C.",
 		}, (*Shell).setPassword},
 		{grammar.Command{

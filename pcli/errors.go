@@ -13,6 +13,7 @@ import (
 
 // How a command can end besides what the broker says.
 var (
+	errLeave    = errors.New("the operator leaves") // with the status of the command before
 	errDeclined = errors.New("the operator said no")
 	errMismatch = errors.New("the passwords do not match")
 	errForce    = errors.New("there is no terminal to ask on; 'force' does it without a question")

@@ -24,10 +24,7 @@ func (s *Shell) helpCommand(c grammar.Call) error {
 	return s.console.Page(text)
 }
 
-func (s *Shell) exit(grammar.Call) error {
-	s.over = true
-	return nil
-}
+func (s *Shell) exit(grammar.Call) error { return errLeave }
 
 func (s *Shell) showHistory(grammar.Call) error { return s.console.Page(s.history.String()) }
 

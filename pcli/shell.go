@@ -139,10 +139,14 @@ func (s *Shell) finish(err error) error {
 		return nil
 	}
 	var signal signalError
-	if errors.As(err, &signal) || errors.Is(err, console.ErrIdle) {
+	switch {
+	case errors.Is(err, errLeave):
+		s.over = true
+	case errors.As(err, &signal), errors.Is(err, console.ErrIdle):
 		return err
+	default:
+		s.fail(err)
 	}
-	s.fail(err)
 	return nil
 }
 

@@ -159,9 +159,9 @@ func activityTable(events []shadowsync.Event) string {
 		if e.Reason != "" {
 			result = strings.TrimPrefix(result+": "+e.Reason, ": ")
 		}
-		rows = append(rows, []string{clock(e.At), e.Account, e.Action, by(e.Origin), e.Origin.Terminal, result})
+		rows = append(rows, []string{clock(e.At), e.Account, e.Action, by(e.Origin), result})
 	}
-	return table([]string{"Time", "Username", "Action", "By", "Terminal", "Result"}, rows)
+	return table([]string{"Time", "Username", "Action", "By", "Result"}, rows)
 }
 
 // by names the person, and the uid in whose name they acted if that is another.
@@ -189,7 +189,7 @@ func (s *Shell) showSync(grammar.Call) error {
 	for _, one := range states {
 		last := ""
 		if o := one.LastChange; o != nil {
-			last = strings.TrimSpace(clock(o.At) + " " + by(*o))
+			last = clock(o.At)
 		}
 		rows = append(rows, []string{one.Account, one.Application, string(one.State), one.Guard, last, why(one)})
 	}

@@ -36,17 +36,24 @@ var sequences = map[string]string{
 // a byte that is not UTF-8, takes Ctrl-C for the end, and keeps what comes behind a line.
 type keys struct {
 	source *source
+	shown  func(mark string) // tells the person what was taken
 
 	interrupted, top bool // how the line ended, if not by Enter
 	full             bool // the line is too long: the rest of it is dropped
 	afterReturn      bool // a newline now belongs to it
+	ending           bool // Ctrl-C came, and the cursor was sent to the end of the line
 }
 
 // begin is to be called before each line.
-func (k *keys) begin() { k.interrupted, k.top, k.full = false, false, false }
+func (k *keys) begin() { k.interrupted, k.top, k.full, k.ending = false, false, false, false }
 
 // Read gives one key. Its p must hold the longest, 6 bytes.
 func (k *keys) Read(p []byte) (int, error) {
+	if k.ending {
+		k.ending = false
+		k.shown("^C")
+		return copy(p, "\r"), nil
+	}
 	for {
 		b, err := k.source.next()
 		if err != nil {
@@ -72,8 +79,8 @@ func (k *keys) key(b byte) (string, error) {
 	case b == '\r' || b == '\n':
 		return "\r", nil
 	case b == keyInterrupt:
-		k.interrupted = true
-		return "\r", nil
+		k.interrupted, k.ending = true, true
+		return "\x05", nil // the end of the line, for golang.org/x/term
 	case b == keyTop:
 		k.top = true
 		return "\r", nil

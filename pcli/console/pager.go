@@ -10,7 +10,7 @@ const more = "--More--"
 // Page writes text a screenful at a time. Space goes on by one, Enter by a line, q and Ctrl-C
 // stop, which is no error.
 func (s *screen) Page(text string) error {
-	width, height := size(s.out)
+	width, height := s.size()
 	room := height - 1
 	for _, line := range strings.SplitAfter(text, "\n") {
 		rows := rowsOf(line, width)
@@ -19,7 +19,7 @@ func (s *screen) Page(text string) error {
 			if err != nil || step == 0 {
 				return err
 			}
-			width, height = size(s.out)
+			width, height = s.size()
 			room = min(step, height-1)
 		}
 		if _, err := s.Write([]byte(line)); err != nil {
@@ -40,8 +40,8 @@ func rowsOf(line string, width int) int {
 
 // more asks how many rows to go on by; 0 is to stop.
 func (s *screen) more() (int, error) {
-	_, _ = s.out.WriteString(more)
-	defer func() { _, _ = s.out.WriteString("\r\x1b[K") }()
+	s.raw(more)
+	defer s.raw("\r\x1b[K")
 	s.keys.begin()
 	for {
 		var p [8]byte

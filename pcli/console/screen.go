@@ -17,7 +17,9 @@ import (
 
 // screen is the console on a terminal. The terminal is raw from Open to Close.
 type screen struct {
-	in, out *os.File
+	in      *os.File
+	out     io.Writer
+	size    func() (width, height int) // of the terminal, now
 	before  *term.State
 	source  *source
 	keys    *keys
@@ -31,13 +33,24 @@ func openScreen(ctx context.Context, o Options) (*screen, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot set up the terminal: %w", err)
 	}
-	s := &screen{in: o.In, out: o.Out, before: before, special: o.Keys}
-	s.source = newSource(ctx, o.In, 1)
+	s := newScreen(newSource(ctx, o.In, 1), o.Out, o.Keys)
+	s.in, s.before = o.In, before
+	s.size = func() (int, int) { return size(o.Out) }
 	s.source.resizes = notify(unix.SIGWINCH)
-	s.source.resized = s.resize
-	s.keys = &keys{source: s.source}
 	return s, nil
 }
+
+// newScreen edits on anything that behaves as a terminal of 80 columns.
+func newScreen(from *source, out io.Writer, special Keys) *screen {
+	s := &screen{source: from, out: out, special: special}
+	s.size = func() (int, int) { return 80, 24 }
+	s.source.resized = s.resize
+	s.keys = &keys{source: from, shown: s.raw}
+	return s
+}
+
+// raw writes what no line end is in.
+func (s *screen) raw(text string) { _, _ = io.WriteString(s.out, text) }
 
 func (s *screen) Interactive() bool       { return true }
 func (s *screen) SetIdle(d time.Duration) { s.source.idle = idleTime(d) }
@@ -104,7 +117,7 @@ func (s *screen) press(prompt string, special Keys, line string, pos int, key ru
 	}
 	switch {
 	case key == keyTab && special.Complete != nil:
-		return s.complete(special, line, pos)
+		return s.complete(prompt, special, line, pos)
 	case key == '?' && special.Help != nil:
 		text, ok := special.Help(line[:pos])
 		if ok {
@@ -123,19 +136,19 @@ func (s *screen) press(prompt string, special Keys, line string, pos int, key ru
 }
 
 // complete shows the candidates at the second Tab in a row, as shells do.
-func (s *screen) complete(special Keys, line string, pos int) (string, int, bool) {
+func (s *screen) complete(prompt string, special Keys, line string, pos int) (string, int, bool) {
 	newLine, newPos, list := special.Complete(line, pos)
-	if newLine != line {
+	if newLine != line && len(newLine) <= maxLine {
 		s.tabs = 0
 		return newLine, newPos, true
 	}
 	s.tabs++
 	if len(list) > 0 && s.tabs > 1 {
-		width, height := size(s.out)
-		s.interject(gather(list, width, height-3))
+		width, height := s.size()
+		s.interject(prompt + line + "\n" + gather(list, width, height-3))
 	}
 	if len(list) == 0 || s.tabs == 1 {
-		_, _ = s.out.Write([]byte{'\a'})
+		s.raw("\a")
 	}
 	return line, pos, true
 }
@@ -145,7 +158,7 @@ func (s *screen) interject(text string) { _, _ = s.line.Write([]byte(text)) }
 
 func (s *screen) resize() {
 	if s.line != nil {
-		width, height := size(s.out)
+		width, height := s.size()
 		_ = s.line.SetSize(width, height)
 	}
 }

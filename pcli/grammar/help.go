@@ -81,9 +81,9 @@ func itemRows(items []item) string {
 func (s *Set) describe(i int) string {
 	c := s.commands[i]
 	var b strings.Builder
-	b.WriteString("usage: " + c.Usage() + "\n\n" + c.Help + ".\n")
+	b.WriteString(fill("usage: "+c.Usage(), "       ") + "\n" + fill(c.Help+".", ""))
 	if c.More != "" {
-		b.WriteString(c.More + "\n")
+		b.WriteString(fill(c.More, ""))
 	}
 	var keywords, positions, below [][2]string
 	for _, p := range c.Params {
@@ -107,6 +107,27 @@ func (s *Set) describe(i int) string {
 	}
 	section(&b, "see also", see)
 	return b.String()
+}
+
+// textWidth is what fits any terminal.
+const textWidth = 79
+
+// fill breaks text into lines at its spaces; all but the first are indented.
+func fill(text, indent string) string {
+	var b strings.Builder
+	line := ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > textWidth:
+			b.WriteString(line + "\n")
+			line = indent + word
+		default:
+			line += " " + word
+		}
+	}
+	return b.String() + line + "\n"
 }
 
 func section(b *strings.Builder, title string, rows [][2]string) {

@@ -8,7 +8,7 @@ func (s *Set) Man() string {
 	for _, c := range s.commands {
 		b.WriteString(".TP\n.B " + roff(c.Usage()) + "\n" + roff(c.Help+".") + "\n")
 		if c.More != "" {
-			b.WriteString(roff(strings.ReplaceAll(c.More, "\n", " ")) + "\n")
+			b.WriteString(roff(c.More) + "\n")
 		}
 		if len(c.Params) == 0 {
 			continue

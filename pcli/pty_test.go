@@ -1,0 +1,274 @@
+package pcli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/operator"
+)
+
+// TestMain lets the test binary play the shell, so that it runs as a process on a
+// terminal, and the broker, so that one can try the shell by hand:
+//
+//	go test -c -o /tmp/try ./pcli && PCLI_TEST_BROKER=/tmp/try.sock /tmp/try &
+//	bin/pcli --socket /tmp/try.sock
+func TestMain(m *testing.M) {
+	if path := os.Getenv("PCLI_TEST_BROKER"); path != "" {
+		fmt.Println(newFake().serve(context.Background(), path))
+		return
+	}
+	if path := os.Getenv("PCLI_TEST_SHELL"); path != "" {
+		o := Options{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Terminal: os.Getenv("TERM"), Socket: path}
+		o.Command, o.OneCommand = os.LookupEnv("PCLI_TEST_COMMAND")
+		o.Answers = os.Getenv("PCLI_TEST_ANSWERS") != ""
+		os.Exit(Run(context.Background(), o))
+	}
+	os.Exit(m.Run())
+}
+
+// begin serves f for the test and tells where.
+func begin(t *testing.T, f *fake) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "operator.sock")
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = f.serve(ctx, path)
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+		if time.Now().After(end) {
+			t.Fatal("the broker does not listen")
+		}
+	}
+}
+
+// player is a person at a terminal.
+type player struct {
+	t       *testing.T
+	tty     *os.File // our side
+	slave   *os.File // the shell's side, kept to look at its modes
+	command *exec.Cmd
+	seen    bytes.Buffer
+	output  chan []byte
+}
+
+func shellCommand(t *testing.T, path, terminal string, env ...string) *exec.Cmd {
+	command := exec.CommandContext(t.Context(), os.Args[0])
+	command.Env = append(os.Environ(), "PCLI_TEST_SHELL="+path, "TERM="+terminal, "TZ=UTC")
+	command.Env = append(command.Env, env...)
+	return command
+}
+
+// play starts the shell on a terminal of its own.
+func play(t *testing.T, path, terminal string, env ...string) *player {
+	t.Helper()
+	tty, slave, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = pty.Setsize(tty, &pty.Winsize{Rows: 24, Cols: 100})
+	p := &player{t: t, tty: tty, slave: slave, command: shellCommand(t, path, terminal, env...), output: make(chan []byte, 100)}
+	p.command.Stdin, p.command.Stdout, p.command.Stderr = slave, slave, slave
+	p.command.SysProcAttr = &unix.SysProcAttr{Setsid: true, Setctty: true}
+	if err := p.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for {
+			buffer := make([]byte, 4096)
+			n, err := tty.Read(buffer)
+			if err != nil {
+				close(p.output)
+				return
+			}
+			p.output <- buffer[:n]
+		}
+	}()
+	t.Cleanup(func() {
+		_ = p.command.Process.Kill()
+		slave.Close()
+		tty.Close()
+	})
+	return p
+}
+
+// expect waits until the terminal showed text, and forgets what came until then.
+func (p *player) expect(text string) string {
+	p.t.Helper()
+	timeout := time.After(10 * time.Second)
+	for {
+		if before, after, found := strings.Cut(p.seen.String(), text); found {
+			p.seen.Reset()
+			p.seen.WriteString(after)
+			return before + text
+		}
+		select {
+		case some, ok := <-p.output:
+			if !ok {
+				p.t.Fatalf("the terminal ended without %q, after %q", text, p.seen.String())
+			}
+			p.seen.Write(some)
+		case <-timeout:
+			p.t.Fatalf("not seen within 10 s: %q; seen: %q", text, p.seen.String())
+		}
+	}
+}
+
+// send types.
+func (p *player) send(text string) {
+	p.t.Helper()
+	if _, err := p.tty.WriteString(text); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// wait gives the exit status and the rest of what was shown.
+func (p *player) wait() (int, string) {
+	p.t.Helper()
+	timer := time.AfterFunc(10*time.Second, func() { _ = p.command.Process.Kill() })
+	defer timer.Stop()
+	_ = p.command.Wait()
+	for {
+		select {
+		case some := <-p.output:
+			p.seen.Write(some)
+			continue
+		case <-time.After(20 * time.Millisecond): // what the kernel still holds comes at once
+		}
+		return p.command.ProcessState.ExitCode(), p.seen.String()
+	}
+}
+
+// echoes reports whether the terminal is as a shell leaves it: lines, echo, signals.
+func (p *player) echoes() bool {
+	p.t.Helper()
+	modes, err := unix.IoctlGetTermios(int(p.slave.Fd()), unix.TCGETS)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	const all = unix.ECHO | unix.ICANON | unix.ISIG
+	return modes.Lflag&all == all
+}
+
+const prompt = "user222@node1.conductor# "
+
+// transcript is that of the contract.
+const transcript = "set password\r\n" +
+	"Changing the current password will log this user out of all active sessions. Subsequent logins will require the new password to authenticate.\r\n" +
+	"Enter your current password:\r\n" +
+	"Enter a new password:\r\n" +
+	"Confirm:\r\n" +
+	"✔ Modifying password...\r\n" +
+	"Password updated successfully\r\n"
+
+func TestSetPassword(t *testing.T) {
+	for _, terminal := range []string{"xterm", "dumb"} {
+		t.Run(terminal, func(t *testing.T) {
+			f := newFake()
+			p := play(t, begin(t, f), terminal)
+			p.expect(prompt)
+			p.send("set password\r")
+			got := p.expect("current password:")
+			p.send("old secret\r")
+			got += p.expect("new password:")
+			p.send("new secret\r")
+			got += p.expect("Confirm:")
+			p.send("new secret\r")
+			status, rest := p.wait()
+			if got += rest; got != transcript {
+				t.Errorf("the terminal showed\n%q, want\n%q", got, transcript)
+			}
+			if status != 0 || f.password != "new secret" || !p.echoes() {
+				t.Errorf("status %d, password %q, echo %v", status, f.password, p.echoes())
+			}
+		})
+	}
+}
+
+// What is pasted at once, passwords and all, is taken as if it was typed.
+func TestSetPasswordPasted(t *testing.T) {
+	f := newFake()
+	p := play(t, begin(t, f), "xterm")
+	p.expect(prompt)
+	p.send("set password\rold secret\rnew secret\rnew secret\recho left behind\r")
+	status, shown := p.wait()
+	if status != 0 || f.password != "new secret" || shown != transcript {
+		t.Errorf("status %d, password %q, shown %q", status, f.password, shown)
+	}
+	if left, err := unix.IoctlGetInt(int(p.slave.Fd()), unix.TIOCINQ); err != nil || left != len("echo left behind\r") {
+		t.Errorf("%d bytes are left for the next program, %v", left, err)
+	}
+}
+
+func TestSetPasswordFails(t *testing.T) {
+	tests := []struct {
+		name   string
+		typed  []string // after each password prompt
+		shown  string   // after the last
+		status int
+		change func(*fake)
+	}{
+		{"wrong current", []string{"wrong"}, "\r\n✖ Modifying password...\r\n% Error: the current password is not that\r\n" + prompt, 7, nil},
+		{"ctrl-c at current", []string{"\x03"}, "\r\nOperation canceled\r\n" + prompt, 130, nil},
+		{"ctrl-c half way", []string{"old\x03"}, "\r\nOperation canceled\r\n" + prompt, 130, nil},
+		{"ctrl-c at new", []string{"old secret", "\x03"}, "\r\nOperation canceled\r\n" + prompt, 130, nil},
+		{"ctrl-c at confirm", []string{"old secret", "new", "\x03"}, "\r\nOperation canceled\r\n" + prompt, 130, nil},
+		{"ctrl-d", []string{"\x04"}, "\r\nOperation canceled\r\n" + prompt, 130, nil},
+		{
+			"weak three times", []string{"old secret", "weak1", "weak1", "weak2", "weak2", "weak3", "weak3"},
+			"\r\n✖ Modifying password...\r\n% Error: BAD PASSWORD: it is too weak\r\n" + prompt, 6, nil,
+		},
+		{
+			"confirmed wrongly three times", []string{"old secret", "a", "b", "a", "b", "a", "b"},
+			"\r\n✖ Modifying password...\r\n% Error: the passwords do not match\r\n" + prompt, 6, nil,
+		},
+		{
+			"store does not take it", []string{},
+			"✖ Modifying password...\r\n% Error: conductor's store: read-only file system; nothing was changed\r\n" + prompt, 9,
+			func(f *fake) { f.before = refuse(operator.OpSetPassword, operator.Unavailable) },
+		},
+		{
+			"lost after the new password", []string{"old secret", "new", "new"},
+			"\r\n✖ Modifying password...\r\n% Error: shadowsync did not say whether", 9,
+			func(f *fake) { f.dropNew = true },
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFake()
+			if tt.change != nil {
+				tt.change(f)
+			}
+			p := play(t, begin(t, f), "xterm")
+			p.expect(prompt)
+			p.send("set password\r")
+			for _, password := range tt.typed {
+				p.expect(":")
+				if !strings.HasSuffix(password, "\x03") && password != "\x04" {
+					password += "\r"
+				}
+				p.send(password)
+			}
+			p.expect(tt.shown)
+			p.send("quit\r")
+			if status, _ := p.wait(); status != tt.status || f.password != "old secret" || !p.echoes() {
+				t.Errorf("exit status %d, password %q, echo %v", status, f.password, p.echoes())
+			}
+		})
+	}
+}
