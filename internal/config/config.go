@@ -35,6 +35,8 @@ type Config struct {
 	Guard        Guard         `toml:"guard"`
 	Settle       Settle        `toml:"settle"`
 	Protected    Protected     `toml:"protected"`
+	Roles        Roles         `toml:"roles"`
+	Pcli         Pcli          `toml:"pcli"`
 	Password     Password      `toml:"password"`
 	Applications []Application `toml:"application"`
 
@@ -68,6 +70,21 @@ type Protected struct {
 type Password struct {
 	// ExpiryDays is how long a generated password holds at most: 1 to 99999 days, default 760.
 	ExpiryDays int `toml:"expiry_days"`
+}
+
+// Roles say what operators may do, by the groups of group(5) that they are in.
+type Roles struct {
+	// Admin are the groups of administrators; default none, so that only root is one.
+	Admin []string `toml:"admin"`
+	// User are the groups of those who may use the operators' socket for their own
+	// account; empty: every managed account may.
+	User []string `toml:"user"`
+}
+
+// Pcli is the operator shell's configuration.
+type Pcli struct {
+	// IdleTimeout is after how long without a key the shell ends: 1s to 24h, default 15m; 0s: never.
+	IdleTimeout Duration `toml:"idle_timeout"`
 }
 
 // Application is a systemd unit, its store and the accounts it manages.
@@ -153,6 +170,7 @@ func Parse(data []byte) (*Config, error) {
 		Guard:     Guard{Limit: Duration(10 * time.Minute)},
 		Settle:    Settle{Time: Duration(time.Minute)},
 		Protected: Protected{Groups: []string{"sudo", "wheel"}},
+		Pcli:      Pcli{IdleTimeout: Duration(15 * time.Minute)},
 		Password:  Password{ExpiryDays: 760},
 	}
 	meta, err := toml.NewDecoder(bytes.NewReader(data)).Decode(&c)

@@ -47,6 +47,14 @@ func (c *Config) validate() error {
 	if days := c.Password.ExpiryDays; days < 1 || days > 99999 {
 		return fmt.Errorf("password.expiry_days = %d: must be from 1 to 99999", days)
 	}
+	if idle := time.Duration(c.Pcli.IdleTimeout); idle != 0 && (idle < time.Second || idle > 24*time.Hour) {
+		return fmt.Errorf("pcli.idle_timeout = %q: must be 0s or from 1s to 24h", idle)
+	}
+	for _, name := range slices.Concat(c.Roles.Admin, c.Roles.User) {
+		if !accountName(name) {
+			return fmt.Errorf("roles: %q is not the name of a group", name)
+		}
+	}
 	for _, name := range []string{c.Node.Name, c.Node.Asset} {
 		if name != "" && !plainName(name) {
 			return fmt.Errorf("node: %q is not a name of letters, digits, dots, dashes and underscores", name)

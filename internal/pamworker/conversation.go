@@ -1,0 +1,100 @@
+package pamworker
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/msteinert/pam/v2"
+)
+
+// The stack's modules ask in their own words; the process never calls setlocale(3), so
+// that these are always English. Each token is given to its question and no other: a
+// current password must not become a new one because a module asked out of turn.
+const (
+	asksNothing = iota
+	asksCurrent
+	asksNew
+)
+
+// errAsksAgain ends a transaction whose stack wants another new password: that one is the operator's
+// to give, in a transaction of its own.
+var errAsksAgain = errors.New("the new password was refused")
+
+// conversation answers for the operator. Its tokens are copies in the heap of a
+// process that ends soon.
+type conversation struct {
+	current, new string
+	strict       bool // a complaint about the new password counts as a refusal, as it does not for root
+	changing     bool
+	given        int    // how often the new password was given
+	complaint    string // the last thing that the stack found wrong
+	cause        error  // of the end of the conversation, which PAM reports as its own
+}
+
+// RespondPAM implements pam.ConversationHandler.
+func (c *conversation) RespondPAM(style pam.Style, message string) (string, error) {
+	switch style {
+	case pam.ErrorMsg, pam.TextInfo:
+		c.hear(style, message)
+		return "", nil
+	case pam.PromptEchoOff:
+		answer, err := c.answer(message)
+		c.cause = errors.Join(c.cause, err)
+		return answer, err
+	}
+	c.cause = errors.Join(c.cause, fmt.Errorf("the PAM stack asks for something else than a password: %q", message))
+	return "", c.cause
+}
+
+// hear keeps what is wrong. Our own module's line is for passwd, and says nothing to an operator.
+func (c *conversation) hear(style pam.Style, message string) {
+	message = strings.TrimSpace(message)
+	if strings.HasPrefix(message, "shadowsync:") || message == "" {
+		return
+	}
+	if style == pam.ErrorMsg || c.complaint == "" && c.given > 0 {
+		c.complaint = message
+	}
+}
+
+func (c *conversation) answer(prompt string) (string, error) {
+	switch what := c.asks(prompt); {
+	case what == asksCurrent && c.current != "":
+		return c.current, nil
+	case what == asksNew && c.changing:
+		return c.giveNew(prompt)
+	}
+	return "", fmt.Errorf("the PAM stack asks what cannot be answered: %q", prompt)
+}
+
+// giveNew gives the new password, and its repetition. Asked for a further one, or for the
+// repetition of one that was found weak, it ends the transaction.
+func (c *conversation) giveNew(prompt string) (string, error) {
+	again := isRepetition(prompt)
+	if !again && c.given > 0 || c.strict && c.complaint != "" {
+		return "", errAsksAgain
+	}
+	if !again {
+		c.given++
+	}
+	return c.new, nil
+}
+
+func (c *conversation) asks(prompt string) int {
+	p := strings.ToLower(prompt)
+	switch {
+	case strings.Contains(p, "new") || isRepetition(p):
+		return asksNew
+	case strings.Contains(p, "current") || strings.Contains(p, "old"):
+		return asksCurrent
+	case !c.changing && strings.Contains(p, "password"):
+		return asksCurrent // pam_authenticate: there is but one
+	}
+	return asksNothing
+}
+
+func isRepetition(prompt string) bool {
+	p := strings.ToLower(prompt)
+	return strings.Contains(p, "retype") || strings.Contains(p, "again") || strings.Contains(p, "confirm")
+}

@@ -1,0 +1,76 @@
+package systemd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// HelperUnit describes a helper: a short-lived process that does, as root and outside
+// the broker's sandbox, one thing that cannot be done inside it. It
+// answers on its standard input.
+type HelperUnit struct {
+	Name     string // of the unit: letters, digits, "-" and "_"
+	What     string // for people: "Password change of an operator"
+	Binary   string
+	Args     []string // without argument 0
+	Stdin    *os.File // a connected socket; systemd takes a copy
+	Deadline time.Duration
+}
+
+// StartHelper starts a helper and waits until its program runs. systemd kills it at
+// its deadline, whether or not the broker lives; it is not the broker's
+// child, for its work is better finished than cut off when the broker dies.
+func (b *Bus) StartHelper(ctx context.Context, h HelperUnit) error {
+	if err := h.check(); err != nil {
+		return fmt.Errorf("cannot start a helper: %w", err)
+	}
+	return b.startTransient(ctx, HelperName(h.Name), h.properties())
+}
+
+// StopHelper kills a helper; one that has ended is stopped.
+func (b *Bus) StopHelper(ctx context.Context, name string) error {
+	return b.Stop(ctx, HelperName(name))
+}
+
+// HelperName is the name of a helper's unit.
+func HelperName(name string) string { return "shadowsync-helper-" + name + ".service" }
+
+func (h HelperUnit) check() error {
+	plain := func(r rune) bool { return isAlnum(r) || r == '-' || r == '_' }
+	switch {
+	case h.Name == "" || len(h.Name) > 64 || strings.IndexFunc(h.Name, func(r rune) bool { return !plain(r) }) >= 0:
+		return fmt.Errorf("%q is not fit for the name of a unit", h.Name)
+	case h.Stdin == nil:
+		return errors.New("it has no standard input")
+	case !filepath.IsAbs(h.Binary):
+		return fmt.Errorf("the path of its program, %q, is not absolute", h.Binary)
+	case h.Deadline <= 0:
+		return errors.New("it has no deadline")
+	}
+	return nil
+}
+
+func (h HelperUnit) properties() []property {
+	return append(limits(),
+		prop("Description", h.What+" (shadowsync)"),
+		prop("Type", "exec"),
+		prop("ExecStart", []command{{h.Binary, append([]string{h.Binary}, h.Args...), false}}),
+		prop("StandardInputFileDescriptor", dbus.UnixFD(h.Stdin.Fd())),
+		prop("StandardOutput", "journal"),
+		prop("StandardError", "journal"),
+		prop("SyslogIdentifier", "shadowsync-helper"),
+		prop("CollectMode", "inactive-or-failed"),
+		prop("RuntimeMaxUSec", uint64(h.Deadline.Microseconds())),
+		// Whoever it works for may stop it with SIGSTOP, and other signals would wait for ever.
+		prop("KillSignal", int32(syscall.SIGKILL)),
+		prop("KeyringMode", "private"),
+	)
+}
