@@ -112,6 +112,10 @@ func (r *Reconciler) EndSessions(ctx context.Context) (map[string][]Session, err
 	if err != nil {
 		return nil, err
 	}
+	due, err = r.settleIdle(ctx, due, snapshot)
+	if err != nil {
+		return nil, err
+	}
 	survivors := make(map[string][]Session)
 	var failed []error
 	for _, l := range due {
@@ -126,13 +130,46 @@ func (r *Reconciler) EndSessions(ctx context.Context) (map[string][]Session, err
 			}
 			survivors[l.Account] = left
 		}
-		event := Event{At: r.Now(), Application: r.Application.Name, Account: l.Account, Action: "logged-out", Reason: reason, Origin: l.Origin}
-		if err := r.State.LogoutDone(ctx, l.ID, event); err != nil {
+		if err := r.State.LogoutsDone(ctx, r.loggedOut(l, reason)); err != nil {
 			return survivors, errors.Join(append(failed, err)...)
 		}
 		r.probe(StepLoggedOut)
 	}
 	return survivors, errors.Join(failed...)
+}
+
+func (r *Reconciler) loggedOut(l Logout, reason string) LoggedOut {
+	return LoggedOut{ID: l.ID, Event: Event{
+		At: r.Now(), Application: r.Application.Name, Account: l.Account, Action: "logged-out", Reason: reason, Origin: l.Origin,
+	}}
+}
+
+// settleIdle settles the ends that have nothing to end, all at once, and returns the others.
+func (r *Reconciler) settleIdle(ctx context.Context, due []Logout, os OSSnapshot) ([]Logout, error) {
+	if r.Occupied == nil {
+		return due, nil
+	}
+	occupied, err := r.Occupied()
+	if err != nil {
+		return due, nil // it only saves work
+	}
+	var idle []LoggedOut
+	rest := make([]Logout, 0, len(due))
+	for _, l := range due {
+		if account, ok := os.Accounts[l.Account]; ok && !occupied[account.UID] {
+			idle = append(idle, r.loggedOut(l, logoutReason(0, 0)))
+			continue
+		}
+		rest = append(rest, l)
+	}
+	if len(idle) == 0 {
+		return rest, nil
+	}
+	if err := r.State.LogoutsDone(ctx, idle...); err != nil {
+		return rest, err
+	}
+	r.probe(StepLoggedOut)
+	return rest, nil
 }
 
 // endOf ends one account's sessions. After its patience it gives up and says so.
@@ -145,5 +182,9 @@ func (r *Reconciler) endOf(ctx context.Context, account Account, l Logout) (reas
 	if err != nil {
 		return "", nil, fmt.Errorf("cannot end the sessions of %s: %w", account.Name, err)
 	}
-	return fmt.Sprintf("%d sessions ended, %d survived", len(ended), len(left)), left, nil
+	return logoutReason(len(ended), len(left)), left, nil
+}
+
+func logoutReason(ended, left int) string {
+	return fmt.Sprintf("%d sessions ended, %d survived", ended, left)
 }

@@ -155,6 +155,12 @@ type Logout struct {
 	Origin  Origin
 }
 
+// LoggedOut settles a Logout.
+type LoggedOut struct {
+	ID    int64 // the Logout's
+	Event Event
+}
+
 // State is what outlives the process: baselines, open changes, record, audit.
 type State interface {
 	// Load returns what is on record for the named accounts of an application; nil names: all.
@@ -167,9 +173,9 @@ type State interface {
 	Mark(ctx context.Context, application string, at Revisions) error
 	// Record appends an audit event of its own.
 	Record(ctx context.Context, event Event) error
-	// Logouts lists the session ends still due; LogoutDone settles one.
+	// Logouts lists the session ends still due; LogoutsDone settles some, all in one transaction.
 	Logouts(ctx context.Context, application string) ([]Logout, error)
-	LogoutDone(ctx context.Context, id int64, event Event) error
+	LogoutsDone(ctx context.Context, done ...LoggedOut) error
 }
 
 // Locker hands out the engine lock.

@@ -66,6 +66,9 @@ type Reconciler struct {
 	Now       func() time.Time
 	// Witness tells who wrote the OS side's present content; nil: nobody watched.
 	Witness func() (Origin, Writer)
+	// Occupied lists the uids that have anything running, so that the ends of
+	// thousands of accounts' sessions cost little where nobody is logged in. Nil: all may have.
+	Occupied func() (map[int]bool, error)
 	// Probe is called after each step; nil in production.
 	Probe func(Step)
 }

@@ -120,7 +120,7 @@ func runHistoryRestore(ctx context.Context, a *app, name string, n int) error {
 // restoreCredential puts an entry of the record back: today, and for good.
 func restoreCredential(n int) verb {
 	return verb{
-		name: "restore credential", phrase: fmt.Sprintf("restore credential %d of", n), doing: "Restoring a credential",
+		name: "restore credential", phrase: fmt.Sprintf("restore credential %d of", n), doing: "Restoring a credential", remembers: true,
 		said: func(name string, _ []byte) string { return fmt.Sprintf("Credential %d of user `%s` restored", n, name) },
 		wish: func(p person) (wish, error) {
 			record := p.memory.Record

@@ -76,7 +76,7 @@ func (l *ledger) note(err error) {
 	}
 }
 
-func (l *ledger) add(c *config.Config, j *job) {
+func (l *ledger) add(application config.Application, guarded bool, j *job) {
 	l.count(j)
 	switch {
 	case l.app.json:
@@ -84,7 +84,7 @@ func (l *ledger) add(c *config.Config, j *job) {
 	case j.fate.err != nil:
 		fmt.Fprintf(l.app.err, "shadowsync: cannot %s %s: %s\n", l.verb.phrase, oneLine(j.label()), oneLine(j.fate.err.Error()))
 	default:
-		l.tell(c, j)
+		l.tell(application, guarded, j)
 	}
 }
 
@@ -112,10 +112,9 @@ func (l *ledger) count(j *job) {
 
 // tell says it to people. A generated password is what was asked for, so that
 // not even --quiet keeps it back, and all else about it goes to standard error.
-func (l *ledger) tell(c *config.Config, j *job) {
+func (l *ledger) tell(application config.Application, guarded bool, j *job) {
 	said := l.verb.said(j.name, j.secret)
-	application, _ := c.Managing(j.name)
-	message := broker.Message(application, j.fate.outcome, !l.app.mounted() && c.Guard.Limit > 0)
+	message := broker.Message(application, j.fate.outcome, guarded)
 	away := j.fate.outcome.State != shadowsync.InSync
 	switch {
 	case l.verb.generates:

@@ -75,7 +75,7 @@ func lockAccount(o lockOptions) verb {
 
 func unlockAccount(o lockOptions) verb {
 	v := verb{
-		name: "unlock", phrase: "unlock", doing: "Unlocking accounts", forgives: true,
+		name: "unlock", phrase: "unlock", doing: "Unlocking accounts", forgives: true, remembers: true,
 		said: func(name string, _ []byte) string { return fmt.Sprintf("Unlocked user account `%s`", name) },
 		wish: func(p person) (wish, error) {
 			// Without the mark the field would be empty, and the account open to everybody.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,49 +22,88 @@ const (
 // progress says on the terminal what a command waits for, once that takes long,
 // until stop is called. Where standard error is no terminal it says nothing.
 func (a *app) progress(text string) (stop func()) {
-	return a.showWhile(func() string { return text + " ..." })
+	return a.show(func() string { return text + " ..." }).stop
 }
 
-// meter says on the terminal how far long work over many accounts is.
-func (a *app) meter(text string, total int) (step func(n int), stop func()) {
-	var done atomic.Int64
-	begin := time.Now()
-	stop = a.showWhile(func() string {
-		n := int(done.Load())
+// meter says on the terminal how far work over many accounts is.
+type meter struct {
+	done  atomic.Int64
+	shown *shown
+}
+
+func (a *app) newMeter(text string, total int) *meter {
+	m, begin := &meter{}, time.Now()
+	m.shown = a.show(func() string {
+		n := int(m.done.Load())
 		line := fmt.Sprintf("%s: %d of %d", text, n, total)
-		if spent := time.Since(begin); n > 0 && n < total {
-			left := time.Duration(float64(spent) * float64(total-n) / float64(n))
+		if n > 0 && n < total {
+			left := time.Duration(float64(time.Since(begin)) * float64(total-n) / float64(n))
 			line += fmt.Sprintf(", about %v left", left.Round(time.Second))
 		}
 		return line
 	})
-	return func(n int) { done.Add(int64(n)) }, stop
+	return m
 }
 
-// showWhile shows a line that changes, until stop is called; then it is gone.
-func (a *app) showWhile(line func() string) (stop func()) {
+func (m *meter) step() { m.done.Add(1) }
+func (m *meter) stop() { m.shown.stop() }
+
+// hide takes the line away while something is printed, until the result is called.
+func (m *meter) hide() (again func()) {
+	m.shown.mu.Lock()
+	m.shown.clear()
+	return m.shown.mu.Unlock
+}
+
+// shown is a line on the terminal that changes until it is stopped; then it is gone.
+type shown struct {
+	terminal *os.File // nil: there is none, and nothing is shown
+	mu       sync.Mutex
+	line     string
+	ended    chan struct{}
+	gone     chan struct{}
+}
+
+func (a *app) show(line func() string) *shown {
+	s := &shown{ended: make(chan struct{}), gone: make(chan struct{})}
 	f, ok := a.err.(*os.File)
 	if !ok || a.quiet || !term.IsTerminal(int(f.Fd())) {
-		return func() {}
+		close(s.gone)
+		return s
 	}
-	ended, gone := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(gone)
-		const clear = "\r\x1b[K"
-		for wait, shown := progressAfter, ""; ; wait = meterEvery {
-			select {
-			case <-ended:
-				if shown != "" {
-					fmt.Fprint(f, clear)
-				}
-				return
-			case <-time.After(wait):
-			}
-			if now := printable.Quote(line()); now != shown {
-				fmt.Fprint(f, clear+now)
-				shown = now
-			}
+	s.terminal = f
+	go s.run(line)
+	return s
+}
+
+func (s *shown) run(line func() string) {
+	defer close(s.gone)
+	for wait := progressAfter; ; wait = meterEvery {
+		select {
+		case <-s.ended:
+			s.clear()
+			return
+		case <-time.After(wait):
 		}
-	}()
-	return func() { close(ended); <-gone }
+		s.mu.Lock()
+		if now := printable.Quote(line()); now != s.line {
+			fmt.Fprint(s.terminal, clearLine+now)
+			s.line = now
+		}
+		s.mu.Unlock()
+	}
+}
+
+const clearLine = "\r\x1b[K"
+
+func (s *shown) clear() {
+	if s.line != "" {
+		fmt.Fprint(s.terminal, clearLine)
+		s.line = ""
+	}
+}
+
+func (s *shown) stop() {
+	close(s.ended)
+	<-s.gone
 }

@@ -96,7 +96,7 @@ func resetPassword(o resetPasswordOptions, expiry int) verb {
 		wish: func(p person) (wish, error) { return o.wish(p, shadowsync.Day(expiry)), nil },
 	}
 	if o.unlock {
-		v.name, v.forgives = "reset password, unlock", true
+		v.name, v.forgives, v.remembers = "reset password, unlock", true, true
 	}
 	return v
 }

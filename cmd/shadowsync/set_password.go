@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/shadowsync/shadowsync/internal/crypt"
-	"github.com/shadowsync/shadowsync/internal/crypt/format"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -111,17 +108,5 @@ func (a *app) carryOut(ctx context.Context, e *engine.Engine, v verb, s targetSo
 func (r *errand) unknown(ctx context.Context, name string) bool {
 	os, err := r.engine.Accounts.Read(ctx, []string{name})
 	_, exists := os.Accounts[name]
-	return err != nil || !exists || r.managers[name] == ""
-}
-
-// storeHash makes the store's own hash, in the first of its formats that we can make.
-func storeHash(formats shadowsync.Formats, token []byte) (string, error) {
-	for _, prefix := range formats {
-		for _, f := range format.Formats() {
-			if f.CanGenerate() && f.Prefix() != "" && strings.HasPrefix(f.Prefix(), prefix) {
-				return crypt.Generate(f, token)
-			}
-		}
-	}
-	return "", errors.New("it takes no hash format that shadowsync makes")
+	return err != nil || !exists || r.managers[name].Name == ""
 }

@@ -5,12 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/shadowsync/shadowsync/internal/crypt"
+	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/faillock"
 	"github.com/shadowsync/shadowsync/internal/printable"
@@ -31,6 +28,8 @@ type verb struct {
 	takesTokens bool
 	// generates: the passwords are made here, and told once.
 	generates bool
+	// remembers: the wish needs what is on record of an account.
+	remembers bool
 	// forgives: the failure counter is cleared too.
 	forgives bool
 }
@@ -49,16 +48,6 @@ type wish struct {
 	storeHash string // empty: as the new password has it, or the OS's own
 }
 
-// job is one target on its way.
-type job struct {
-	target
-	application string
-	secret      []byte // generated
-	hash        string // of the new password, for the OS
-	storeHash   string // and for a store that cannot take that
-	fate        fate
-}
-
 // settleTime bounds the setting of one batch, and graceTime how much of that is
 // left once somebody interrupts: a batch is set whole, or not at all.
 const (
@@ -72,17 +61,19 @@ type errand struct {
 	engine   *engine.Engine
 	verb     verb
 	origin   shadowsync.Origin
-	managers map[string]string // account -> application
+	managers map[string]config.Application // of each account
+	guarded  bool                          // a pending change holds the unit back
 	ledger   *ledger
+	meter    *meter
 }
 
 func (a *app) newErrand(e *engine.Engine, v verb, bulk bool) *errand {
-	r := &errand{app: a, engine: e, verb: v, origin: ourselves(e), managers: map[string]string{}}
+	r := &errand{app: a, engine: e, verb: v, origin: ourselves(e), managers: map[string]config.Application{}}
 	r.origin.Verb = v.name
-	r.ledger = newLedger(a, v, bulk)
+	r.ledger, r.guarded = newLedger(a, v, bulk), !a.mounted() && e.Config.Guard.Limit > 0
 	for _, application := range e.Config.Applications {
 		for _, account := range application.Accounts {
-			r.managers[account] = application.Name
+			r.managers[account] = application
 		}
 	}
 	return r
@@ -95,23 +86,15 @@ func (r *errand) run(ctx context.Context, targets []target) error {
 	if err != nil {
 		return err
 	}
+	r.meter = r.app.newMeter(r.verb.doing, len(jobs))
 	r.settled(ctx, refused)
-	step, stop := r.app.meter(r.verb.doing, len(jobs))
-	rest := jobs
-	for len(rest) > 0 && ctx.Err() == nil {
-		n := r.prepare(ctx, rest, step)
-		if ctx.Err() != nil {
-			break // hashed and not set: these accounts keep what they have
-		}
-		stop()
-		r.settle(ctx, rest[:n])
-		rest = rest[n:]
-		if step, stop = r.app.meter(r.verb.doing, len(jobs)); len(rest) > 0 {
-			step(len(jobs) - len(rest))
-		}
+	reached := 0
+	for batch := range r.batches(ctx, jobs) {
+		r.settle(ctx, batch)
+		reached += len(batch)
 	}
-	stop()
-	if len(rest) > 0 {
+	r.meter.stop()
+	if rest := jobs[reached:]; len(rest) > 0 {
 		r.ledger.notReached(rest)
 	}
 	err = r.endSessions(ctx, jobs)
@@ -121,13 +104,17 @@ func (r *errand) run(ctx context.Context, targets []target) error {
 // admit tells the targets that can be worked on from those that cannot, before
 // any work is done for them.
 func (r *errand) admit(ctx context.Context, targets []target) (jobs, refused []*job, err error) {
-	os, err := r.engine.Accounts.Read(ctx, nil)
+	names := make([]string, len(targets))
+	for i, t := range targets {
+		names[i] = t.name
+	}
+	os, err := r.engine.Accounts.Read(ctx, names)
 	if err != nil {
 		return nil, nil, err
 	}
 	seen := make(map[string]bool, len(targets))
 	for _, t := range targets {
-		j := &job{target: t, application: r.managers[t.name]}
+		j := &job{target: t, application: r.managers[t.name].Name}
 		_, exists := os.Accounts[t.name]
 		switch {
 		case t.fault != nil:
@@ -153,57 +140,6 @@ func (r *errand) admit(ctx context.Context, targets []target) (jobs, refused []*
 
 // errNotManaged does not name the account: on a line of a list anything may stand there.
 var errNotManaged = fmt.Errorf("no application manages that account: %w", shadowsync.ErrNoAccount)
-
-// prepare makes the hashes for as many jobs as one batch takes, on all processors,
-// and returns how many. Of the first n jobs all are done, of the others none.
-func (r *errand) prepare(ctx context.Context, jobs []*job, step func(int)) int {
-	until := time.Now().Add(r.app.batchTime)
-	var next, done atomic.Int64
-	var wg sync.WaitGroup
-	method, err := crypt.MethodOfSystem(r.engine.Root())
-	for range min(runtime.NumCPU(), len(jobs)) {
-		wg.Go(func() {
-			for ctx.Err() == nil && time.Now().Before(until) {
-				i := int(next.Add(1)) - 1
-				if i >= len(jobs) {
-					return
-				}
-				jobs[i].fate.err = cmp.Or(err, jobs[i].prepare(r, method))
-				done.Add(1)
-				step(1)
-			}
-		})
-	}
-	wg.Wait()
-	return int(done.Load())
-}
-
-// prepare makes what takes long: the hashes of a new password.
-func (j *job) prepare(r *errand, method crypt.Method) (err error) {
-	token := j.token
-	if r.verb.generates {
-		j.secret = generatePassword()
-		token = j.secret
-	}
-	if token == nil {
-		return nil
-	}
-	if err := checkToken(token); err != nil {
-		return err
-	}
-	defer wipe(j.token)
-	if j.hash, err = method.Generate(token); err != nil {
-		return err
-	}
-	formats := r.engine.Reconciler(j.application).Store.Capabilities().Formats
-	if formats.Accept(j.hash) {
-		return nil
-	}
-	if j.storeHash, err = storeHash(formats, token); err != nil {
-		return fmt.Errorf("%s's credential store cannot hold it: %w", j.application, err)
-	}
-	return nil
-}
 
 // settle sets a batch: one replacement of the shadow file and one write to the
 // store for each application, which an interruption does not cut in two.
@@ -241,9 +177,7 @@ func (r *errand) settleOne(ctx context.Context, application string, jobs []*job)
 	if len(changes) == 0 {
 		return
 	}
-	stop := r.app.progress(r.verb.doing)
 	report, failed, err := r.engine.Set(ctx, application, changes)
-	stop()
 	if failed == nil && err != nil { // nothing was written at all
 		fail(jobs, err)
 		return
@@ -283,9 +217,11 @@ func (r *errand) changes(ctx context.Context, application string, jobs []*job) (
 	if err != nil {
 		return nil, err
 	}
-	memory, err := r.engine.State.Load(ctx, application, names)
-	if err != nil {
-		return nil, err
+	var memory shadowsync.Memory
+	if r.verb.remembers {
+		if memory, err = r.engine.State.Load(ctx, application, names); err != nil {
+			return nil, err
+		}
 	}
 	changes := make([]shadowsync.Change, 0, len(jobs))
 	for _, j := range jobs {
@@ -332,8 +268,9 @@ func (r *errand) settled(ctx context.Context, jobs []*job) {
 	if len(events) > 0 {
 		r.ledger.note(r.engine.Record(ctx, events...))
 	}
+	defer r.meter.hide()()
 	for _, j := range jobs {
-		r.ledger.add(r.engine.Config, j)
+		r.ledger.add(r.managers[j.name], r.guarded, j)
 		wipe(j.secret)
 	}
 }

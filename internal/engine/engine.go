@@ -20,6 +20,7 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/crypt/format"
+	"github.com/shadowsync/shadowsync/internal/origin"
 	"github.com/shadowsync/shadowsync/internal/shadowfile"
 	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/internal/store"
@@ -94,7 +95,21 @@ func (e *Engine) newReconciler(a config.Application) (*shadowsync.Reconciler, er
 	return &shadowsync.Reconciler{
 		Application: a.Domain(e.Config.Revision), Accounts: e.Accounts, Store: l, State: journalled{e.State}, Lock: e.lock,
 		Guard: e.options.Guard, Sessions: e.options.Sessions, CheckHash: format.CheckForeign, Now: time.Now, Probe: e.options.Probe,
+		Occupied: e.occupied,
 	}, nil
+}
+
+// occupied lists the uids that have a process; nobody's has on a mounted system.
+func (e *Engine) occupied() (map[int]bool, error) {
+	uids := map[int]bool{}
+	if e.root != "/" {
+		return uids, nil
+	}
+	all, err := origin.Scan()
+	for _, p := range all {
+		uids[*p.UID], uids[*p.EUID] = true, true
+	}
+	return uids, err
 }
 
 // Close closes the stores and the state.

@@ -46,11 +46,13 @@ func (e *Engine) Record(ctx context.Context, events ...shadowsync.Event) error {
 	return nil
 }
 
-func (j journalled) LogoutDone(ctx context.Context, id int64, e shadowsync.Event) error {
-	if err := j.DB.LogoutDone(ctx, id, e); err != nil {
+func (j journalled) LogoutsDone(ctx context.Context, done ...shadowsync.LoggedOut) error {
+	if err := j.DB.LogoutsDone(ctx, done...); err != nil {
 		return err
 	}
-	tell(e)
+	for _, d := range done {
+		tell(d.Event)
+	}
 	return nil
 }
 

@@ -158,7 +158,7 @@ func TestLogoutsAreSettledOnce(t *testing.T) {
 		t.Fatalf("%+v, %v", due, err)
 	}
 	for range 2 {
-		if err := db.LogoutDone(context.Background(), due[1].ID, sampleEvents("b", 3)[0]); err != nil {
+		if err := db.LogoutsDone(context.Background(), shadowsync.LoggedOut{ID: due[1].ID, Event: sampleEvents("b", 3)[0]}); err != nil {
 			t.Fatal(err)
 		}
 	}

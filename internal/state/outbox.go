@@ -35,14 +35,20 @@ func (db *DB) Logouts(ctx context.Context, application string) ([]shadowsync.Log
 	return due, err
 }
 
-// LogoutDone settles a session end and audits it, both or neither. One that
+// LogoutsDone settles session ends and audits them, all or none. One that
 // another process has settled already is audited once, by that one.
-func (db *DB) LogoutDone(ctx context.Context, id int64, event shadowsync.Event) error {
+func (db *DB) LogoutsDone(ctx context.Context, done ...shadowsync.LoggedOut) error {
 	return db.write(ctx, "settle a logout in", func(tx *tx) error {
-		gone, err := tx.exec("DELETE FROM logout WHERE id = ?", id)
-		if err != nil || gone == 0 {
-			return err
+		var events []shadowsync.Event
+		for _, d := range done {
+			gone, err := tx.exec("DELETE FROM logout WHERE id = ?", d.ID)
+			if err != nil {
+				return err
+			}
+			if gone > 0 {
+				events = append(events, d.Event)
+			}
 		}
-		return tx.audit(event)
+		return tx.audit(events...)
 	})
 }
