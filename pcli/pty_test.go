@@ -75,16 +75,26 @@ func shellCommand(t *testing.T, path, terminal string, env ...string) *exec.Cmd 
 }
 
 // play starts the shell on a terminal of its own.
-func play(t *testing.T, path, terminal string, env ...string) *player {
+func play(t *testing.T, path, terminal string) *player {
+	t.Helper()
+	return playFrom(t, nil, path, terminal)
+}
+
+// playFrom is play with another standard input than the terminal, if it is given.
+func playFrom(t *testing.T, in *os.File, path, terminal string) *player {
 	t.Helper()
 	tty, slave, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = pty.Setsize(tty, &pty.Winsize{Rows: 24, Cols: 100})
-	p := &player{t: t, tty: tty, slave: slave, command: shellCommand(t, path, terminal, env...), output: make(chan []byte, 100)}
+	tty = closable(t, tty)
+	p := &player{t: t, tty: tty, slave: slave, command: shellCommand(t, path, terminal), output: make(chan []byte, 100)}
 	p.command.Stdin, p.command.Stdout, p.command.Stderr = slave, slave, slave
-	p.command.SysProcAttr = &unix.SysProcAttr{Setsid: true, Setctty: true}
+	p.command.SysProcAttr = &unix.SysProcAttr{Setsid: true, Setctty: true, Ctty: 1}
+	if in != nil {
+		p.command.Stdin = in
+	}
 	if err := p.command.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -105,6 +115,21 @@ func play(t *testing.T, path, terminal string, env ...string) *player {
 		tty.Close()
 	})
 	return p
+}
+
+// closable gives a terminal that ends when it is closed, even while it is read: package pty takes
+// the descriptor from under Go's poller.
+func closable(t *testing.T, tty *os.File) *os.File {
+	t.Helper()
+	defer tty.Close()
+	fd, err := unix.FcntlInt(tty.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	if err == nil {
+		err = unix.SetNonblock(fd, true)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(fd), tty.Name())
 }
 
 // expect waits until the terminal showed text, and forgets what came until then.
