@@ -47,10 +47,10 @@ install: build install-pam
 # all, is named at the end: go test would say "ok" of it.
 test: build test-deps
 	$(GO) vet ./...
-	$(GO) test -json -timeout 40m ./... | $(GO) run ./internal/testreport
+	$(GO) test -count=1 -json -timeout 60m ./... | $(GO) run ./internal/testreport
 
 unit: build-deps
-	$(GO) test -short ./...
+	$(GO) test -count=1 -short ./...
 
 # The main job on a throwaway machine; on a terminal it ends in a shell there.
 run: build test-deps

@@ -16,9 +16,9 @@ import (
 
 // Bounds of a store worker.
 const (
-	workerMemory = 256 << 20 // bytes
-	workerTasks  = 32        // processes and threads
-	workerStop   = 5 * time.Second
+	workerMemory = 256 << 20              // bytes
+	workerTasks  = 32                     // processes and threads
+	workerStop   = 500 * time.Millisecond // it keeps nothing: a hung one must not delay its successor
 )
 
 // WorkerUnit describes a store worker: a process that runs one driver as the owner
