@@ -1,6 +1,6 @@
 // Package layers holds the test that imports point downwards only:
 //
-//	cmd -> systemd, internal -> shadowsync
+//	cmd -> pcli, systemd, internal -> shadowsync
 //
 // systemd stands on the domain and on printable alone, the domain on the standard
 // library alone, and the machines that tests boot are part of no program.

@@ -13,7 +13,7 @@ import (
 const module = "github.com/shadowsync/shadowsync"
 
 // forTests are the packages that no program may have in it.
-var forTests = []string{"internal/machine", "internal/scenes", "internal/layers"}
+var forTests = []string{"internal/machine", "internal/scenes", "internal/layers", "internal/readme", "internal/testreport"}
 
 // judge tells why a package of the module may not import another; "" if it may.
 // What is not beneath the module has no layer.
@@ -35,6 +35,8 @@ func judge(from, to string) string {
 		return "printable stands on the standard library alone, for everything stands on it"
 	case beneath(from, "systemd") && to != "shadowsync" && to != "internal/printable":
 		return "systemd stands on shadowsync and internal/printable alone"
+	case beneath(to, "pcli") && !beneath(from, "pcli") && !beneath(from, "cmd"):
+		return "only programs stand on the shell"
 	case anyBeneath(to, forTests) && !anyBeneath(from, forTests):
 		return "it is for tests"
 	}
@@ -114,6 +116,8 @@ func TestJudge(t *testing.T) {
 		{"internal/broker", module + "/cmd/shadowsync", false},
 		{"internal/scenes/demo", module + "/internal/machine", true},
 		{"internal/setup", module + "/internal/scenes", false},
+		{"cmd/pcli", module + "/pcli", true},
+		{"internal/broker", module + "/pcli", false},
 		{"systemd", module + "/shadowsync", true},
 		{"systemd", module + "/internal/printable", true},
 		{"systemd", module + "/internal/config", false},
