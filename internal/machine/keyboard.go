@@ -40,7 +40,7 @@ func (k *keyboard) run() {
 			return
 		}
 		n, err := unix.Read(k.from, keys)
-		if err == unix.EINTR || err == unix.EAGAIN {
+		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) {
 			continue
 		}
 		if err != nil || n == 0 {
@@ -58,7 +58,7 @@ func (k *keyboard) await() (bool, error) {
 	both := []unix.PollFd{{Fd: int32(k.from), Events: unix.POLLIN}, {Fd: int32(k.wake.Fd()), Events: unix.POLLIN}}
 	for {
 		_, err := unix.Poll(both, -1)
-		if err == unix.EINTR {
+		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		return both[1].Revents == 0, err

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -22,7 +23,7 @@ func letGo(pid, leader int) {
 		var seen unix.Siginfo
 		err := unix.Waitid(unix.P_PID, pid, &seen, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT, nil)
 		switch {
-		case err == unix.EINTR:
+		case errors.Is(err, unix.EINTR):
 			continue
 		case err != nil || seen.Code != cldStopped:
 			return

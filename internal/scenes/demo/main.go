@@ -52,6 +52,9 @@ func interactive() bool {
 }
 
 func run(ctx context.Context, out io.Writer, person bool) (err error) {
+	if err := machine.Available(); err != nil {
+		return err
+	}
 	p := &play{out: out, colour: person && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 	p.say("Everything here happens on a throwaway Debian 12 machine. This host's accounts are not touched.")
 	began := time.Now()

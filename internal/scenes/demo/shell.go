@@ -16,7 +16,7 @@ const (
 )
 
 // rebootLimit bounds the wait for a machine that goes down to come up again.
-const rebootLimit = 10 * time.Second
+const rebootLimit = 20 * time.Second
 
 // handOver gives the machine to the person, also across reboots of it, until
 // they leave its shell.
