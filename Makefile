@@ -3,6 +3,7 @@
 
 PREFIX     ?= /usr
 DESTDIR    ?=
+BINDIR     := $(PREFIX)/bin
 SBINDIR    := $(PREFIX)/sbin
 UNITDIR    := $(PREFIX)/lib/systemd/system
 MANDIR     := $(PREFIX)/share/man
@@ -24,21 +25,27 @@ TEST_PACKAGES  := clang binutils util-linux debootstrap systemd-container dbus l
 
 .PHONY: build install test unit run bench lint format fuzz clean build-deps test-deps FORCE
 
-build: bin/shadowsync bin/pam_shadowsync.so
+build: bin/shadowsync bin/pcli bin/pam_shadowsync.so
 
 bin/shadowsync: FORCE | build-deps
 	CGO_ENABLED=1 $(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS_GO)' -o $@ ./cmd/shadowsync
+
+# The shell has no C in it, so that it starts in milliseconds.
+bin/pcli: FORCE
+	CGO_ENABLED=0 $(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS_GO)' -o $@ ./cmd/pcli
 
 bin/pam_shadowsync.so: | build-deps
 
 install: build install-pam
 	install -D -m 0755 bin/shadowsync $(DESTDIR)$(SBINDIR)/shadowsync
-	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(MANDIR)/man8
+	install -D -m 0755 bin/pcli $(DESTDIR)$(BINDIR)/pcli
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man8
 	for unit in systemd/units/*; do \
 	    sed 's|/usr/sbin/shadowsync|$(SBINDIR)/shadowsync|g' $$unit > $(DESTDIR)$(UNITDIR)/$$(basename $$unit) && \
 	    chmod 0644 $(DESTDIR)$(UNITDIR)/$$(basename $$unit) || exit 1; \
 	done
 	bin/shadowsync docs man $(DESTDIR)$(MANDIR)/man8
+	bin/pcli --man > $(DESTDIR)$(MANDIR)/man1/pcli.1
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions
 	bin/shadowsync completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/shadowsync
 	bin/shadowsync completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_shadowsync

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 }
 
 // begin serves f for the test and tells where.
-func begin(t *testing.T, f *fake) string {
+func begin(t testing.TB, f *fake) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "operator.sock")
 	ctx, cancel := context.WithCancel(context.Background())

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/shadowsync/shadowsync/"
+
+// mayImport is all of ours and of others that the shell stands on. What is added here is
+// started with every login.
+var mayImport = []string{
+	"github.com/coreos/go-systemd/v22/activation", // by internal/socket
+	module + "cmd/pcli",
+	module + "internal/operator",
+	module + "internal/printable",
+	module + "internal/since",
+	module + "internal/socket",
+	module + "pcli",
+	module + "pcli/console",
+	module + "pcli/grammar",
+	module + "shadowsync",
+	"golang.org/x/sys/unix",
+	"golang.org/x/term",
+}
+
+// The shell has no C in it, no store and nothing that starts slowly.
+func TestImports(t *testing.T) {
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}{{if .CgoFiles}} cgo{{end}}", ".")
+	list.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Fields(string(out))
+	slices.Sort(got)
+	if !slices.Equal(got, mayImport) {
+		t.Errorf("the shell imports\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(mayImport, "\n"))
+	}
+}

@@ -1,0 +1,81 @@
+package pcli
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+)
+
+// startBar is how long an operator may wait for the prompt.
+const startBar = 8 * time.Millisecond
+
+// build makes the program as `make build` does.
+func build(t testing.TB) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "pcli")
+	command := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "../cmd/pcli")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return program
+}
+
+// toPrompt starts the program on a terminal and stops the clock at its prompt.
+func toPrompt(t testing.TB, program, path string) time.Duration {
+	t.Helper()
+	tty, slave, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tty.Close()
+	command := exec.CommandContext(t.Context(), program, "--socket", path)
+	command.Env = []string{"TERM=xterm"}
+	command.Stdin, command.Stdout, command.Stderr = slave, slave, slave
+	command.SysProcAttr = &unix.SysProcAttr{Setsid: true, Setctty: true}
+	began := time.Now()
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	slave.Close()
+	defer func() { _ = command.Process.Kill(); _ = command.Wait() }()
+	var seen []byte
+	buffer := make([]byte, 4096)
+	for !bytes.Contains(seen, []byte(prompt)) {
+		n, err := tty.Read(buffer)
+		if err != nil {
+			t.Fatalf("%v after %q", err, seen)
+		}
+		seen = append(seen, buffer[:n]...)
+	}
+	return time.Since(began)
+}
+
+// The quickest of many is what the program costs; the others tell of the machine.
+func TestStartsQuickly(t *testing.T) {
+	program, path := build(t), begin(t, newFake())
+	var took []time.Duration
+	for range 30 {
+		took = append(took, toPrompt(t, program, path))
+	}
+	slices.Sort(took)
+	t.Logf("start to prompt: quickest %v, median %v, slowest %v", took[0], took[len(took)/2], took[len(took)-1])
+	if took[0] > startBar {
+		t.Errorf("the prompt takes %v, more than %v", took[0], startBar)
+	}
+}
+
+// BenchmarkStart is the figure that `make bench` prints.
+func BenchmarkStart(b *testing.B) {
+	program, path := build(b), begin(b, newFake())
+	for b.Loop() {
+		toPrompt(b, program, path)
+	}
+}
