@@ -2,20 +2,30 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/shadowsync/shadowsync/internal/shadowfile"
 	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// bootID is the kernel's name of this boot; empty on a mounted system.
+// bootID names this boot; empty on a mounted system. The kernel's boot_id alone
+// would not do: in a container it is hidden behind the manager's, but not in the sandbox of
+// a service there, which has a /proc of its own. A socket that systemd makes
+// once a boot, in a folder that is empty before, is the same for all.
 func (e *Engine) bootID() string {
 	if e.root != "/" {
 		return ""
+	}
+	var st unix.Stat_t
+	if unix.Stat("/run/systemd/notify", &st) == nil {
+		return fmt.Sprintf("%d-%d", st.Ino, st.Mtim.Nano())
 	}
 	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

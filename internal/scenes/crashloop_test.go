@@ -26,10 +26,11 @@ func (s *stage) crashes(n int) {
 }
 
 // TestCrashLoop: an application that crashes, restarts by itself and rewrites the
-// OS each time, at whatever moment the password changes.
+// OS each time. The passwords change while it is up, for what its own usermod
+// overwrites a millisecond after root's nobody has seen.
 func TestCrashLoop(t *testing.T) {
 	t.Parallel()
-	s := set(t, machine.Bookworm, machine.Appliance{Restart: "always", CrashAfter: 700 * time.Millisecond})
+	s := set(t, machine.Bookworm, machine.Appliance{Restart: "always", CrashAfter: time.Second})
 	settled := func(password string) {
 		s.t.Helper()
 		s.crashes(2)
@@ -39,6 +40,7 @@ func TestCrashLoop(t *testing.T) {
 	}
 	for i := range 6 {
 		password := "Loop-" + strconv.Itoa(i) + "-marble"
+		s.eventually("the application is up", 10*time.Second, func() bool { return s.Run("systemctl", "is-active", machine.ApplianceUnit).Code == 0 })
 		if i%2 == 0 {
 			s.passwd("admin", password)
 		} else {
