@@ -10,8 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/faillock"
+	"github.com/shadowsync/shadowsync/internal/sessions"
 	"github.com/shadowsync/shadowsync/shadowsync"
-	"github.com/shadowsync/shadowsync/systemd"
 )
 
 func newUser(a *app) *cobra.Command {
@@ -21,7 +22,7 @@ func newUser(a *app) *cobra.Command {
 		group("set", "Set something of an account", newSetPassword(a)),
 		group("reset", "Reset what somebody has lost", newResetPassword(a)),
 		group("expire", "Make something of an account expire", newExpirePassword(a)),
-		newLock(a), newUnlock(a),
+		newLock(a), newUnlock(a), newUserSessions(a), newUserLogout(a),
 	)
 	return c
 }
@@ -54,8 +55,9 @@ type userStatus struct {
 	Application string               `json:"application"`
 	UID         *int                 `json:"uid"`
 	Protected   string               `json:"protected,omitempty"`
-	OS          *sideStatus          `json:"os"`    // null: not there
-	Store       *sideStatus          `json:"store"` // null: not there, or not readable
+	OS          *sideStatus          `json:"os"`       // null: not there
+	Store       *sideStatus          `json:"store"`    // null: not there, or not readable
+	Failures    int                  `json:"failures"` // refused passwords that pam_faillock counts
 	Sessions    []shadowsync.Session `json:"sessions,omitempty"`
 }
 
@@ -113,9 +115,13 @@ func (a *app) users(ctx context.Context, e *engine.Engine, s selection) ([]userS
 			return nil, err
 		}
 	}
+	failures := faillock.Of(a.root)
 	users := make([]userStatus, 0, len(status.Accounts))
 	for _, account := range status.Accounts {
 		u := userStatus{accountStatus: account, Application: s.application.Name}
+		if u.Failures, err = failures.Count(u.Name); err != nil {
+			return nil, err
+		}
 		if account, ok := os.Accounts[u.Name]; ok {
 			u.UID, u.Protected, u.OS = &account.UID, account.Protected, sideOf(account.Credential, shadowsync.AllFields)
 		}
@@ -171,6 +177,9 @@ func (u userStatus) notes() string {
 	if u.OS != nil && *u.OS.MustChange {
 		notes = append(notes, "must change")
 	}
+	if u.Failures > 0 {
+		notes = append(notes, fmt.Sprintf("%d refused passwords", u.Failures))
+	}
 	if u.Protected != "" {
 		notes = append(notes, "protected: "+u.Protected)
 	}
@@ -191,7 +200,8 @@ func runUserShow(ctx context.Context, a *app, name string) error {
 		if u.UID != nil && !a.mounted() {
 			short, cancel := context.WithTimeout(ctx, busTimeout)
 			defer cancel()
-			u.Sessions, _ = systemd.Logind{}.List(short, *u.UID) // without logind nothing is known of sessions
+			account := shadowsync.Account{Name: name, UID: *u.UID}
+			u.Sessions, _ = sessions.Sessions{}.List(short, account) // without logind nothing is known of sessions
 		}
 		if a.json {
 			return a.printJSON(u)
@@ -217,6 +227,9 @@ func (a *app) showUser(u userStatus) error {
 	}
 	if u.LastChange != nil {
 		rows = append(rows, []string{"Last change", clock(u.LastChange.At) + " " + who(*u.LastChange)})
+	}
+	if u.Failures > 0 {
+		rows = append(rows, []string{"Failures", fmt.Sprintf("%d refused passwords", u.Failures)})
 	}
 	rows = append(rows, []string{"OS", u.OS.text()}, []string{"Store", u.Store.text()})
 	for _, s := range u.Sessions {

@@ -63,6 +63,7 @@ type errand struct {
 	origin   shadowsync.Origin
 	managers map[string]config.Application // of each account
 	guarded  bool                          // a pending change holds the unit back
+	failures *faillock.Counters
 	ledger   *ledger
 	meter    *meter
 }
@@ -70,6 +71,7 @@ type errand struct {
 func (a *app) newErrand(e *engine.Engine, v verb, bulk bool) *errand {
 	r := &errand{app: a, engine: e, verb: v, origin: ourselves(e), managers: map[string]config.Application{}}
 	r.origin.Verb = v.name
+	r.failures = faillock.Of(a.root)
 	r.ledger, r.guarded = newLedger(a, v, bulk), !a.mounted() && e.Config.Guard.Limit > 0
 	for _, application := range e.Config.Applications {
 		for _, account := range application.Accounts {
@@ -250,7 +252,7 @@ func (r *errand) forgive(name string) (string, error) {
 	if !r.verb.forgives {
 		return r.verb.name, nil
 	}
-	n, err := faillock.Clear(r.engine.Root(), name)
+	n, err := r.failures.Clear(name)
 	if n == 0 || err != nil {
 		return r.verb.name, err
 	}

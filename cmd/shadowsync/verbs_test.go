@@ -286,3 +286,40 @@ func TestVerbJSON(t *testing.T) {
 		}
 	}
 }
+
+func TestSessionsOfAMountedSystem(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	s.must(1, "user", "sessions", "admin")
+	s.must(1, "user", "logout", "admin")
+}
+
+func TestHomeOf(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Mkdir(root+"/etc", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(root+"/etc/passwd", []byte("adm:x:1\nadmin:x:1000:1000:A, B:/home/admin:/bin/sh\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if home, err := homeOf(root, "admin"); home != "/home/admin" || err != nil {
+		t.Errorf("got %q, %v", home, err)
+	}
+	if home, err := homeOf(root, "adm"); err == nil {
+		t.Errorf("got %q", home)
+	}
+}
+
+// TestFailuresAreShown: what unlock would clear.
+func TestFailuresAreShown(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	s.refusals("admin", 3)
+	if r := s.must(0, "user", "list"); !strings.Contains(r.out, "3 refused passwords") {
+		t.Errorf("it says:\n%s", r.out)
+	}
+	var u userStatus
+	if s.must(0, "user", "show", "admin", "--json").object(t, &u); u.Failures != 3 {
+		t.Errorf("got %+v", u)
+	}
+}

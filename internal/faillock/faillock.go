@@ -32,9 +32,17 @@ const (
 	maxRecords   = 1024 // pam_faillock's MAX_RECORDS
 )
 
-// Dirs lists the folders in which the system below root counts failures: the one
-// of faillock.conf(5), or the default, and those that a PAM line names.
-func Dirs(root string) []string {
+// Counters are those of one system.
+type Counters struct {
+	root string
+	dirs []string
+}
+
+// Of finds the counters of the system below root: the folder of faillock.conf(5),
+// or the default, and those that a PAM line names.
+func Of(root string) *Counters { return &Counters{root, dirsOf(root)} }
+
+func dirsOf(root string) []string {
 	dirs := []string{defaultDir}
 	if dir := setting(root, "etc/security/faillock.conf"); dir != "" {
 		dirs[0] = dir
@@ -83,22 +91,22 @@ func lines(root, name string) func(yield func(string) bool) {
 }
 
 // Count tells how many refused passwords count against an account.
-func Count(root, account string) (int, error) {
-	return each(root, account, os.O_RDONLY, func(*os.File) error { return nil })
+func (c *Counters) Count(account string) (int, error) {
+	return c.each(account, os.O_RDONLY, func(*os.File) error { return nil })
 }
 
 // Clear forgets the refused passwords of an account, and tells how many there were.
-func Clear(root, account string) (int, error) {
-	return each(root, account, os.O_RDWR, func(f *os.File) error { return f.Truncate(0) })
+func (c *Counters) Clear(account string) (int, error) {
+	return c.each(account, os.O_RDWR, func(f *os.File) error { return f.Truncate(0) })
 }
 
 // each looks at an account's file in every folder that has one.
-func each(root, account string, flags int, do func(*os.File) error) (n int, err error) {
+func (c *Counters) each(account string, flags int, do func(*os.File) error) (n int, err error) {
 	if account == "" || account != filepath.Base(account) || account == "." || account == ".." {
 		return 0, fmt.Errorf("cannot use the failure counter of %q: not a file name", account)
 	}
-	for _, dir := range Dirs(root) {
-		one, oneErr := use(root, filepath.Join(dir, account), flags, do)
+	for _, dir := range c.dirs {
+		one, oneErr := use(c.root, filepath.Join(dir, account), flags, do)
 		n, err = n+one, errors.Join(err, oneErr)
 	}
 	return n, err

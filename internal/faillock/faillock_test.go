@@ -29,20 +29,20 @@ func tally(refused int) string {
 
 func TestDirs(t *testing.T) {
 	root := t.TempDir()
-	if got := Dirs(root); !slices.Equal(got, []string{"/var/run/faillock"}) {
+	if got := Of(root).dirs; !slices.Equal(got, []string{"/var/run/faillock"}) {
 		t.Errorf("without configuration: %q", got)
 	}
 	write(t, root+"/etc/security/faillock.conf", "# dir = /no\ndeny=3\ndir = /var/lib/faillock\n")
 	write(t, root+"/etc/pam.d/login", "auth required pam_faillock.so preauth dir=/run/other deny=5 # dir=/no\nauth required pam_unix.so dir=/no\n")
 	write(t, root+"/etc/pam.d/sshd", "auth required pam_faillock.so authfail dir=/run/other\nauth required pam_faillock.so dir=relative\n")
-	if got := Dirs(root); !slices.Equal(got, []string{"/var/lib/faillock", "/run/other"}) {
+	if got := Of(root).dirs; !slices.Equal(got, []string{"/var/lib/faillock", "/run/other"}) {
 		t.Errorf("got %q", got)
 	}
 }
 
 func TestCountAndClear(t *testing.T) {
 	root := t.TempDir()
-	if n, err := Clear(root, "admin"); n != 0 || err != nil {
+	if n, err := Of(root).Clear("admin"); n != 0 || err != nil {
 		t.Errorf("without a file: %d, %v", n, err)
 	}
 	if err := os.MkdirAll(root+"/var", 0o755); err != nil {
@@ -53,10 +53,10 @@ func TestCountAndClear(t *testing.T) {
 	}
 	path := root + "/run/faillock/admin"
 	write(t, path, tally(5)+"cut off")
-	if n, err := Count(root, "admin"); n != 4 || err != nil {
+	if n, err := Of(root).Count("admin"); n != 4 || err != nil {
 		t.Errorf("counted %d, %v", n, err)
 	}
-	if n, err := Clear(root, "admin"); n != 4 || err != nil {
+	if n, err := Of(root).Clear("admin"); n != 4 || err != nil {
 		t.Errorf("cleared %d, %v", n, err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Size() != 0 {
@@ -73,7 +73,7 @@ func TestOnlyItsOwnFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"", "..", "../../../victim", "admin"} {
-		if _, err := Clear(root, name); err == nil {
+		if _, err := Of(root).Clear(name); err == nil {
 			t.Errorf("%q was used", name)
 		}
 	}

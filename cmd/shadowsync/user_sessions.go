@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/origin"
+	"github.com/shadowsync/shadowsync/internal/sessions"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+var (
+	errMountedSessions = errors.New("nobody is logged in to a mounted system")
+	errSurvivors       = errors.New("sessions survived")
+)
+
+func newUserSessions(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "sessions NAME",
+		Short: "List an account's sessions, and the ways in that need no password",
+		Long: "Lists what an account has open: logins, su shells in somebody else's session, what\n" +
+			"was left behind in tmux, its lingering services; and the ways in that no password\n" +
+			"closes: authorized_keys, cron, at, linger.",
+		Args: exactly(1), ValidArgsFunction: a.completeAccounts(1),
+		RunE: func(c *cobra.Command, names []string) error { return runUserSessions(c.Context(), a, names[0]) },
+	}
+}
+
+func newUserLogout(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "logout NAME",
+		Short: "End every session of an account, and look again",
+		Long: "Ends all that sessions lists, looks again and names what survived: then it exits with\n" +
+			"1. The session that the command itself was typed in stays.",
+		Args: exactly(1), ValidArgsFunction: a.completeAccounts(1),
+		RunE: func(c *cobra.Command, names []string) error { return runUserLogout(c.Context(), a, names[0]) },
+	}
+}
+
+// sessionsResult is the object that sessions and logout print with --json.
+type sessionsResult struct {
+	Name      string               `json:"name"`
+	Sessions  []shadowsync.Session `json:"sessions"`            // open now
+	Ended     []shadowsync.Session `json:"ended,omitempty"`     // by logout
+	Survivors []shadowsync.Session `json:"survivors,omitempty"` // of logout
+	Doors     []sessions.Door      `json:"doors"`
+}
+
+func runUserSessions(ctx context.Context, a *app, name string) error {
+	return a.withAccount(ctx, name, func(_ *engine.Engine, account shadowsync.Account) error {
+		r := sessionsResult{Name: name, Sessions: []shadowsync.Session{}}
+		list, err := sessions.Sessions{}.List(ctx, account)
+		if err != nil {
+			return err
+		}
+		r.Sessions = append(r.Sessions, list...)
+		if r.Doors, err = a.doors(account); err != nil {
+			return err
+		}
+		if a.json {
+			return a.printJSON(r)
+		}
+		for _, s := range r.Sessions {
+			a.say("%s", sessionText(s))
+		}
+		if len(r.Sessions) == 0 {
+			a.say("%s has no session", name)
+		}
+		a.sayDoors(name, r.Doors)
+		return nil
+	})
+}
+
+func runUserLogout(ctx context.Context, a *app, name string) error {
+	return a.withAccount(ctx, name, func(e *engine.Engine, account shadowsync.Account) error {
+		stop := a.progress("Ending the sessions of " + name)
+		ended, left, err := sessions.Sessions{}.EndBut(ctx, account, sessions.Keep{Process: origin.FromPID(os.Getpid())})
+		stop()
+		err = errors.Join(err, recordLogout(ctx, e, account, ended, left, err))
+		doors, doorsErr := a.doors(account)
+		r := sessionsResult{Name: name, Sessions: []shadowsync.Session{}, Ended: ended, Survivors: left, Doors: doors}
+		r.Sessions = append(r.Sessions, left...)
+		return errors.Join(err, doorsErr, a.showLogout(r))
+	})
+}
+
+func (a *app) showLogout(r sessionsResult) error {
+	if len(r.Survivors) > 0 && !a.json {
+		for _, s := range r.Survivors {
+			fmt.Fprintf(a.err, "shadowsync: %s\n", oneLine(r.Name+": still logged in: "+sessionText(s)))
+		}
+	}
+	var err error
+	if a.json {
+		err = a.printJSON(r)
+	} else {
+		for _, s := range r.Ended {
+			a.say("ended %s", sessionText(s))
+		}
+		a.say("%d sessions of user `%s` ended, %d survived", len(r.Ended), r.Name, len(r.Survivors))
+		a.sayDoors(r.Name, r.Doors)
+	}
+	if len(r.Survivors) > 0 {
+		err = errors.Join(err, told(errSurvivors))
+	}
+	return err
+}
+
+func recordLogout(ctx context.Context, e *engine.Engine, account shadowsync.Account, ended, left []shadowsync.Session, why error) error {
+	application, _ := e.Config.Managing(account.Name)
+	event := shadowsync.Event{
+		Application: application.Name, Account: account.Name, Action: "logged-out",
+		Reason: fmt.Sprintf("%d sessions ended, %d survived", len(ended), len(left)), Origin: ourselves(e),
+	}
+	if why != nil {
+		event.Action, event.Reason = "failed", why.Error()
+	}
+	event.At, event.Origin.Verb = event.Origin.At, "logout"
+	return e.Record(context.WithoutCancel(ctx), event)
+}
+
+// withAccount opens the engine for one managed account of the running system.
+func (a *app) withAccount(ctx context.Context, name string, do func(*engine.Engine, shadowsync.Account) error) error {
+	if a.mounted() {
+		return fmt.Errorf("cannot look at sessions: %w", errMountedSessions)
+	}
+	return a.with(ctx, func(e *engine.Engine) error {
+		if _, ok := e.Config.Managing(name); !ok {
+			return &noAccountError{name}
+		}
+		account, err := presentOS(ctx, e, name)
+		if err != nil {
+			return err
+		}
+		return do(e, account)
+	})
+}
+
+func presentOS(ctx context.Context, e *engine.Engine, name string) (shadowsync.Account, error) {
+	snapshot, err := e.Accounts.Read(ctx, []string{name})
+	if err != nil {
+		return shadowsync.Account{}, err
+	}
+	account, ok := snapshot.Accounts[name]
+	if !ok {
+		return account, fmt.Errorf("cannot find %s: the OS has no such account: %w", name, shadowsync.ErrNoAccount)
+	}
+	return account, nil
+}
+
+// doors lists the ways in that no password closes.
+func (a *app) doors(account shadowsync.Account) ([]sessions.Door, error) {
+	home, err := homeOf(a.root, account.Name)
+	if err != nil {
+		return nil, err
+	}
+	doors, err := sessions.Doors(a.root, account.Name, account.UID, home)
+	return append([]sessions.Door{}, doors...), err
+}
+
+func (a *app) sayDoors(name string, doors []sessions.Door) {
+	for _, d := range doors {
+		a.say("%s: %s", name, d.Text)
+	}
+}
+
+// homeOf is the sixth field of the account's line in passwd(5).
+func homeOf(root, name string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(root, "etc/passwd"))
+	if err != nil {
+		return "", fmt.Errorf("cannot find the home of %s: %w", name, err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Split(strings.TrimSpace(line), ":"); len(fields) == 7 && fields[0] == name {
+			return fields[5], nil
+		}
+	}
+	return "", fmt.Errorf("cannot find the home of %s: %w", name, shadowsync.ErrNoAccount)
+}
