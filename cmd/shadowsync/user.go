@@ -35,10 +35,18 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 }
 
 func newUserList(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List the managed accounts", Args: exactly(0),
-		RunE: func(c *cobra.Command, _ []string) error { return runUserList(c.Context(), a) },
+	var hashes bool
+	c := &cobra.Command{
+		Use: "list", Short: "List the managed accounts, or count their hash formats", Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if hashes {
+				return runListHashes(c.Context(), a)
+			}
+			return runUserList(c.Context(), a)
+		},
 	}
+	c.Flags().BoolVar(&hashes, "hashes", false, "count hash formats on both sides; name what the application cannot verify, and what is old")
+	return c
 }
 
 func newUserShow(a *app) *cobra.Command {

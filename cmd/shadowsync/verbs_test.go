@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -321,5 +322,22 @@ func TestFailuresAreShown(t *testing.T) {
 	var u userStatus
 	if s.must(0, "user", "show", "admin", "--json").object(t, &u); u.Failures != 3 {
 		t.Errorf("got %+v", u)
+	}
+}
+
+func TestListHashes(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	s.usermod("user222", "$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/")
+	s.must(0, "sync")
+	var got struct{ Applications []hashReport }
+	s.must(0, "user", "list", "--hashes", "--json").object(t, &got)
+	r := got.Applications[0]
+	if r.OS["sha256crypt"] != 1 || r.Store["md5crypt"] != 1 || !slices.Equal(r.Old, []string{"user222"}) || len(r.Unverifiable) != 0 {
+		t.Errorf("got %+v", r)
+	}
+	s.write("/etc/shadowsync/shadowsync.toml", 0o600, strings.Replace(testConfig, "driver ", "formats = [\"sha512crypt\"]\ndriver ", 1))
+	if r := s.must(0, "user", "list", "--hashes"); !strings.Contains(r.out, "cannot verify what its store holds: admin, user222\n") || strings.Contains(r.out, "$") {
+		t.Errorf("it says:\n%s", r.out)
 	}
 }
