@@ -88,7 +88,8 @@ func changes() []command {
 			Params: []grammar.Param{
 				{Name: "NAME", Kind: grammar.Account, Help: "the account; your own if left out"},
 				attribute("full-name", "TEXT", fullName), attribute("role", "ROLE", role), attribute("shell", "PATH", shell),
-				{Word: "password", Help: "asks for a new password of the account"}, attribute("enabled", "BOOL", enabled),
+				{Word: "password", Help: "asks for a new password of the account"},
+				attribute("enabled", "BOOL", enabled),
 			},
 			See: []string{"lock user", "set password", "show user"},
 		}, (*Shell).editUser},

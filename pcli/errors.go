@@ -31,7 +31,7 @@ const (
 func (s *Shell) fail(err error) {
 	var text string
 	text, s.status = words(err)
-	var to io.Writer = s.err
+	to := s.err
 	if s.console != nil && s.console.Interactive() {
 		to = s.console
 	}
@@ -60,7 +60,7 @@ func words(err error) (string, int) {
 	case errors.As(err, &usage), errors.Is(err, grammar.ErrTooLong),
 		errors.Is(err, grammar.ErrNotText), errors.Is(err, grammar.ErrOpenQuote), errors.Is(err, errNoEvent):
 		return "% Error: " + err.Error(), statusUsage
-	case errors.Is(err, console.ErrInterrupted), errors.Is(err, io.EOF), errors.Is(err, context.Canceled):
+	case errors.Is(err, console.ErrInterrupted), errors.Is(err, console.ErrTop), errors.Is(err, io.EOF), errors.Is(err, context.Canceled):
 		return "Operation canceled", statusInterrupted
 	case errors.Is(err, errDeclined):
 		return "Operation canceled", statusFailed
@@ -68,7 +68,7 @@ func words(err error) (string, int) {
 		return "% Error: " + err.Error(), statusPolicy
 	case errors.Is(err, console.ErrNoTerminal):
 		return "% Error: there is no terminal to ask on; pcli --stdin takes answers from standard input", statusUsage
-	case errors.Is(err, errForce), errors.Is(err, errTime):
+	case errors.Is(err, errForce), errors.Is(err, errTime), errors.Is(err, console.ErrLongLine):
 		return "% Error: " + err.Error(), statusUsage
 	case errors.Is(err, operator.ErrUnknownOutcome):
 		return "% Error: shadowsync did not say whether the password was changed: at the next login try the new one, then the old one",

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/operator"
@@ -25,8 +26,8 @@ type fake struct {
 	rude     string            // a word that makes new passwords weak
 	before   func(op operator.Op) *operator.Error
 	asked    []operator.Op
-	dropNew  bool // hang up after the new password came
-	delay    time.Duration
+	dropNew  bool         // hang up after the new password came
+	arrived  atomic.Int32 // requests
 }
 
 func newFake() *fake {
@@ -52,6 +53,13 @@ var adminOps = []operator.Op{
 
 var userOps = []operator.Op{operator.OpSetPassword, operator.OpShowUser, operator.OpSessions, operator.OpActivity, operator.OpNames}
 
+// kept is the operator's password now.
+func (f *fake) kept() string {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	return f.password
+}
+
 // serve answers until ctx ends.
 func (f *fake) serve(ctx context.Context, path string) error {
 	l, err := socket.Listen(path, 0o600)
@@ -63,6 +71,7 @@ func (f *fake) serve(ctx context.Context, path string) error {
 }
 
 func (f *fake) handle(ctx context.Context, r *socket.Request) {
+	f.arrived.Add(1)
 	var q operator.Request
 	files, err := r.Conn.Receive(ctx, &q)
 	if err != nil {
@@ -77,7 +86,6 @@ func (f *fake) handle(ctx context.Context, r *socket.Request) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	f.asked = append(f.asked, q.Op)
-	time.Sleep(f.delay)
 	if f.before != nil {
 		if refusal := f.before(q.Op); refusal != nil {
 			_ = operator.SendError(ctx, r.Conn, refusal)

@@ -218,8 +218,8 @@ func TestSetPassword(t *testing.T) {
 			if got += rest; got != transcript {
 				t.Errorf("the terminal showed\n%q, want\n%q", got, transcript)
 			}
-			if status != 0 || f.password != "new secret" || !p.echoes() {
-				t.Errorf("status %d, password %q, echo %v", status, f.password, p.echoes())
+			if status != 0 || f.kept() != "new secret" || !p.echoes() {
+				t.Errorf("status %d, password %q, echo %v", status, f.kept(), p.echoes())
 			}
 		})
 	}
@@ -232,8 +232,8 @@ func TestSetPasswordPasted(t *testing.T) {
 	p.expect(prompt)
 	p.send("set password\rold secret\rnew secret\rnew secret\recho left behind\r")
 	status, shown := p.wait()
-	if status != 0 || f.password != "new secret" || shown != transcript {
-		t.Errorf("status %d, password %q, shown %q", status, f.password, shown)
+	if status != 0 || f.kept() != "new secret" || shown != transcript {
+		t.Errorf("status %d, password %q, shown %q", status, f.kept(), shown)
 	}
 	if left, err := unix.IoctlGetInt(int(p.slave.Fd()), unix.TIOCINQ); err != nil || left != len("echo left behind\r") {
 		t.Errorf("%d bytes are left for the next program, %v", left, err)
@@ -255,20 +255,24 @@ func TestSetPasswordFails(t *testing.T) {
 		{"ctrl-c at confirm", []string{"old secret", "new", "\x03"}, "\r\nOperation canceled\r\n" + prompt, 130, nil},
 		{"ctrl-d", []string{"\x04"}, "\r\nOperation canceled\r\n" + prompt, 130, nil},
 		{
-			"weak three times", []string{"old secret", "weak1", "weak1", "weak2", "weak2", "weak3", "weak3"},
+			"weak three times",
+			[]string{"old secret", "weak1", "weak1", "weak2", "weak2", "weak3", "weak3"},
 			"\r\n✖ Modifying password...\r\n% Error: BAD PASSWORD: it is too weak\r\n" + prompt, 6, nil,
 		},
 		{
-			"confirmed wrongly three times", []string{"old secret", "a", "b", "a", "b", "a", "b"},
+			"confirmed wrongly three times",
+			[]string{"old secret", "a", "b", "a", "b", "a", "b"},
 			"\r\n✖ Modifying password...\r\n% Error: the passwords do not match\r\n" + prompt, 6, nil,
 		},
 		{
-			"store does not take it", []string{},
+			"store does not take it",
+			[]string{},
 			"✖ Modifying password...\r\n% Error: conductor's store: read-only file system; nothing was changed\r\n" + prompt, 9,
 			func(f *fake) { f.before = refuse(operator.OpSetPassword, operator.Unavailable) },
 		},
 		{
-			"lost after the new password", []string{"old secret", "new", "new"},
+			"lost after the new password",
+			[]string{"old secret", "new", "new"},
 			"\r\n✖ Modifying password...\r\n% Error: shadowsync did not say whether", 9,
 			func(f *fake) { f.dropNew = true },
 		},
@@ -291,8 +295,8 @@ func TestSetPasswordFails(t *testing.T) {
 			}
 			p.expect(tt.shown)
 			p.send("quit\r")
-			if status, _ := p.wait(); status != tt.status || f.password != "old secret" || !p.echoes() {
-				t.Errorf("exit status %d, password %q, echo %v", status, f.password, p.echoes())
+			if status, _ := p.wait(); status != tt.status || f.kept() != "old secret" || !p.echoes() {
+				t.Errorf("exit status %d, password %q, echo %v", status, f.kept(), p.echoes())
 			}
 		})
 	}

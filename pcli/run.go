@@ -80,9 +80,13 @@ func (s *Shell) begin() error {
 // live runs commands until there is an end of them.
 func (s *Shell) live() int {
 	var end error
-	if s.hello.Expired {
+	switch {
+	case s.hello.Expired:
 		end = s.expired()
-	} else {
+	case s.hello.Role == operator.RoleNone && s.console.Interactive():
+		s.say("No application manages this account: there is little to do here (use '?' for help)")
+		fallthrough
+	default:
 		end = s.loop()
 	}
 	return s.ended(end)
@@ -95,7 +99,8 @@ func (s *Shell) ended(end error) int {
 	case errors.As(end, &signal):
 		return 128 + int(signal.Signal) // quietly: nobody may be there
 	case errors.Is(end, console.ErrIdle):
-		s.say("Nobody pressed a key for %s: leaving", time.Duration(s.hello.IdleTimeout)*time.Second)
+		idle := (time.Duration(s.hello.IdleTimeout) * time.Second).String()
+		s.say("Nobody pressed a key for %s: leaving", strings.Replace(idle, "m0s", "m", 1))
 	case end != nil && !errors.Is(end, io.EOF):
 		s.fail(end)
 	}

@@ -27,44 +27,75 @@ func TestOnATerminal(t *testing.T) {
 		{"Tab", []step{{"sh\tu\tj\t\r", "show user jdeveloper \r\n\r\n" + strings.Repeat("=", 29) + "\r\n Information for jdeveloper:\r\n"}, {"quit\r", ""}}, 0},
 		{"ctrl-c gives up a line", []step{{"delete user force jdeveloper\x03", "^C\r\n" + prompt}, {"\x04", ""}}, 0},
 		{"ctrl-z leaves", []step{{"\x1a", ""}}, 0},
+		{"ctrl-z at a question", []step{{"delete user admin\r", "[y/N]: "}, {"y\x1a", "Operation canceled\r\n" + prompt}, {"exit\r", ""}}, 130},
 		{"ctrl-z runs a line", []step{{"show history\x1a", "1  show history\r\n" + prompt}, {"\x1a", ""}}, 0},
 		{"arrow up", []step{{"show sync\r", prompt}, {"exi\x1b[A\x1b[B\x1b[A\r", "show sync\r\n===="}, {"quit\r", ""}}, 0},
 		{"recalled", []step{
-			{"show history\r", prompt}, {"!!\r", "!!\r\nshow history\r\n    1  show history\r\n    2  show history\r\n" + prompt},
-			{"!1\r", "    3  show history\r\n" + prompt}, {"!-3\r", "    4  show history\r\n" + prompt}, {"!sh\r", "    5  show history\r\n" + prompt},
-			{"!x\r", "% Error: !x: there is no such line in the history\r\n" + prompt}, {"!99\r", "% Error: !99:"},
-			{"clear history\r", "History cleared\r\n" + prompt}, {"show history\r", "\r\n    1  show history\r\n" + prompt}, {"exit\r", ""},
+			{"show history\r", prompt},
+			{"!!\r", "!!\r\nshow history\r\n    1  show history\r\n    2  show history\r\n" + prompt},
+			{"!1\r", "    3  show history\r\n" + prompt},
+			{"!-3\r", "    4  show history\r\n" + prompt},
+			{"!sh\r", "    5  show history\r\n" + prompt},
+			{"!x\r", "% Error: !x: there is no such line in the history\r\n" + prompt},
+			{"!99\r", "% Error: !99:"},
+			{"clear history\r", "History cleared\r\n" + prompt},
+			{"show history\r", "\r\n    1  show history\r\n" + prompt},
+			{"exit\r", ""},
 		}, 0},
 		{"a delete that is confirmed", []step{
-			{"delete user jdeveloper\r", "Delete account 'jdeveloper'? [y/N]: "}, {"y\r", "Account 'jdeveloper' successfully deleted\r\n" + prompt},
-			{"show user jdeveloper\r", "% Error: there is no account 'jdeveloper'\r\n"}, {"exit\r", ""},
+			{"delete user jdeveloper\r", "Delete account 'jdeveloper'? [y/N]: "},
+			{"y\r", "Account 'jdeveloper' successfully deleted\r\n" + prompt},
+			{"show user jdeveloper\r", "% Error: there is no account 'jdeveloper'\r\n"},
+			{"exit\r", ""},
 		}, 5},
 		{"a delete that is not", []step{
-			{"delete user jdeveloper\r", "[y/N]: "}, {"\r", "Operation canceled\r\n" + prompt},
-			{"delete user jdeveloper\r", "[y/N]: "}, {"\x03", "Operation canceled\r\n" + prompt},
-			{"delete user jdeveloper\r", "[y/N]: "}, {"\x04", "Operation canceled\r\n" + prompt},
-			{"show user jdeveloper\r", "Joe Developer"}, {"exit\r", ""},
+			{"delete user jdeveloper\r", "[y/N]: "},
+			{"\r", "Operation canceled\r\n" + prompt},
+			{"delete user jdeveloper\r", "[y/N]: "},
+			{"\x03", "Operation canceled\r\n" + prompt},
+			{"delete user jdeveloper\r", "[y/N]: "},
+			{"\x04", "Operation canceled\r\n" + prompt},
+			{"show user jdeveloper\r", "Joe Developer"},
+			{"exit\r", ""},
 		}, 0},
 		{"a delete by force", []step{{"delete user force jdeveloper\r", "force jdeveloper\r\nAccount 'jdeveloper' successfully deleted\r\n"}, {"exit\r", ""}}, 0},
 		{"create user", []step{
-			{"create user\r", "Username: "}, {"jd\r", "Creating account 'jd'...\r\nFull Name: "}, {"Joe ?\r", "Password: "}, {"one\r", "Confirm: "},
-			{"two\r", "% Error: the passwords do not match\r\nPassword: "}, {"one\r", "Confirm: "}, {"one\r", "Role (user | admin) [user]: "},
-			{"root\r", "% Error: 'root' is none of user, admin\r\nRole (user | admin) [user]: "}, {"admin\r", "Enabled (true or false) [true]: "},
-			{"\r", "Account 'jd' successfully created\r\n" + prompt}, {"show user jd\r", "Enabled: true\r\n Full Name: Joe ?\r\n Role: admin\r\n"},
-			{"show history\r", "    1  create user\r\n    2  show user jd\r\n    3  show history\r\n" + prompt}, {"exit\r", ""},
+			{"create user\r", "Username: "},
+			{"jd\r", "Creating account 'jd'...\r\nFull Name: "},
+			{"Joe ?\r", "Password: "},
+			{"one\r", "Confirm: "},
+			{"two\r", "% Error: the passwords do not match\r\nPassword: "},
+			{"one\r", "Confirm: "},
+			{"one\r", "Role (user | admin) [user]: "},
+			{"root\r", "% Error: 'root' is none of user, admin\r\nRole (user | admin) [user]: "},
+			{"admin\r", "Enabled (true or false) [true]: "},
+			{"\r", "Account 'jd' successfully created\r\n" + prompt},
+			{"show user jd\r", "Enabled: true\r\n Full Name: Joe ?\r\n Role: admin\r\n"},
+			{"show history\r", "    1  create user\r\n    2  show user jd\r\n    3  show history\r\n" + prompt},
+			{"exit\r", ""},
 		}, 0},
 		{"edit user in one line", []step{{"edit user admin full-name \"A D\" role user\r", "Account 'admin' updated successfully\r\nAccount 'admin' updated successfully\r\n"}, {"exit\r", ""}}, 0},
 		{"edit user in its menu", []step{
-			{"edit user admin\r", "user222@node1.conductor (user[name=admin])# "}, {"full-name A D\r", "Account 'admin' updated successfully\r\n"},
-			{"password\r", "Password: "}, {"pw\r", "Confirm: "}, {"pw\r", "Account 'admin' updated successfully\r\n"},
-			{"show\r", " Full Name: A D\r\n"}, {"lock user admin\r", "Command 'lock' not found (use '?' for help)\r\n"},
-			{"\x04", "\r\n" + prompt}, {"edit user nobody\r", "% Error: there is no account 'nobody'\r\n" + prompt},
-			{"edit user\r", "(user[name=user222])# "}, {"top\r", prompt}, {"exit\r", ""},
+			{"edit user admin\r", "user222@node1.conductor (user[name=admin])# "},
+			{"full-name A D\r", "Account 'admin' updated successfully\r\n"},
+			{"password\r", "Password: "},
+			{"pw\r", "Confirm: "},
+			{"pw\r", "Account 'admin' updated successfully\r\n"},
+			{"show\r", " Full Name: A D\r\n"},
+			{"lock user admin\r", "Command 'lock' not found (use '?' for help)\r\n"},
+			{"\x04", "\r\n" + prompt},
+			{"edit user nobody\r", "% Error: there is no account 'nobody'\r\n" + prompt},
+			{"edit user\r", "(user[name=user222])# "},
+			{"top\r", prompt},
+			{"exit\r", ""},
 		}, 0},
 		{"lock, unlock, expire, disconnect", []step{
-			{"lock user admin\r", "Account 'admin' successfully locked\r\n"}, {"unlock user admin\r", "Account 'admin' successfully unlocked\r\n"},
-			{"expire password admin\r", "Password of account 'admin' successfully expired"}, {"disconnect user admin\r", "Disconnect all sessions of 'admin'? [y/N]: "},
-			{"yes\r", "2 sessions of 'admin' ended\r\nkeys in "}, {"exit\r", ""},
+			{"lock user admin\r", "Account 'admin' successfully locked\r\n"},
+			{"unlock user admin\r", "Account 'admin' successfully unlocked\r\n"},
+			{"expire password admin\r", "Password of account 'admin' successfully expired"},
+			{"disconnect user admin\r", "Disconnect all sessions of 'admin'? [y/N]: "},
+			{"yes\r", "2 sessions of 'admin' ended\r\nkeys in "},
+			{"exit\r", ""},
 		}, 0},
 		{"a long line", []step{{strings.Repeat("x", 5000) + "\r", "\r\n% Error: the line is longer than 4096 bytes\r\n" + prompt}, {"exit\r", ""}}, 2},
 		{"paged", []step{{"show user activity rows 60\r", "--More--"}, {" ", "--More--"}, {"q", prompt}, {"exit\r", ""}}, 0},
@@ -180,22 +211,34 @@ func TestScripts(t *testing.T) {
 		{"nobody to ask for force", "", []string{command + "delete user admin"}, 2, "", "% Error: there is no terminal to ask on; 'force' does it without a question\n"},
 		{"force", "", []string{command + "delete user force admin"}, 0, "Account 'admin' successfully deleted\n", ""},
 		{
-			"nobody to ask for a password", "old secret\nnew\nnew\n", []string{command + "set password"}, 2,
+			"nobody to ask for a password", "old secret\nnew\nnew\n",
+			[]string{command + "set password"},
+			2,
 			"Changing the current password will log this user out of all active sessions. Subsequent logins will require the new password to authenticate.\n",
 			"% Error: there is no terminal to ask on; pcli --stdin takes answers from standard input\n",
 		},
 		{
-			"answers from standard input", "old secret\nnew\nnew\n", []string{command + "set password", answers}, 0,
+			"answers from standard input", "old secret\nnew\nnew\n",
+			[]string{command + "set password", answers},
+			0,
 			"Changing the current password will log this user out of all active sessions. Subsequent logins will require the new password to authenticate.\n" +
 				"✔ Modifying password...\nPassword updated successfully\n",
 			"Enter your current password:Enter a new password:Confirm:",
 		},
-		{"answers in a script", "create user jd\nJoe\npw\npw\n\nfalse\nlock user jd\n", []string{answers}, 0,
+		{
+			"answers in a script", "create user jd\nJoe\npw\npw\n\nfalse\nlock user jd\n",
+			[]string{answers},
+			0,
 			"Creating account 'jd'...\nAccount 'jd' successfully created\nAccount 'jd' successfully locked\n",
-			"Full Name: Password: Confirm: Role (user | admin) [user]: Enabled (true or false) [true]: "},
-		{"answers that end early", "old secret\n", []string{command + "set password", answers}, 130,
+			"Full Name: Password: Confirm: Role (user | admin) [user]: Enabled (true or false) [true]: ",
+		},
+		{
+			"answers that end early", "old secret\n",
+			[]string{command + "set password", answers},
+			130,
 			"Changing the current password will log this user out of all active sessions. Subsequent logins will require the new password to authenticate.\n",
-			"Enter your current password:Enter a new password:Operation canceled\n"},
+			"Enter your current password:Enter a new password:Operation canceled\n",
+		},
 		{"a bad time", "", []string{command + "show user activity from noon"}, 2, "", "% Error: cannot understand the time: \"noon\" is no time: write 2026-11-21, 2026-11-21T10:00:00Z or how long ago: 45m, 1d, 1mo\n"},
 		{"edit in a script", "edit user admin\nfull-name A D\nexit\nshow history\n", nil, 0, "Account 'admin' updated successfully\n", ""},
 	}
@@ -234,8 +277,8 @@ func TestExpired(t *testing.T) {
 	p.send("old secret\rnew\rnew\r")
 	status, rest := p.wait()
 	want := warning + strings.TrimPrefix(transcript, "set password\r\n")
-	if got += rest; status != 0 || got != want || f.password != "new" {
-		t.Errorf("status %d, %q, shown %q", status, f.password, got)
+	if got += rest; status != 0 || got != want || f.kept() != "new" {
+		t.Errorf("status %d, %q, shown %q", status, f.kept(), got)
 	}
 }
 
@@ -290,7 +333,7 @@ func TestHangUp(t *testing.T) {
 			}
 			_ = p.command.Process.Signal(unix.SIGHUP)
 			status, rest := p.wait()
-			if status != 128+int(unix.SIGHUP) || !p.echoes() || strings.Contains(rest, "Error") || f.password != "old secret" {
+			if status != 128+int(unix.SIGHUP) || !p.echoes() || strings.Contains(rest, "Error") || f.kept() != "old secret" {
 				t.Errorf("status %d, echo %v, %q", status, p.echoes(), rest)
 			}
 		})
@@ -335,11 +378,28 @@ func TestInterruptedWait(t *testing.T) {
 			f.mutex.Lock()
 			p.send("show sync\r")
 			p.expect("show sync\r\n")
-			time.Sleep(50 * time.Millisecond) // or Ctrl-C would give up the line
+			for end := time.Now().Add(5 * time.Second); f.arrived.Load() < 2 && time.Now().Before(end); {
+				time.Sleep(time.Millisecond) // before that, Ctrl-C gives up the line
+			}
 			p.send("\x03")
 			p.expect("Operation canceled\r\n" + prompt)
 			f.mutex.Unlock()
 		})
+	}
+}
+
+// A signal from outside is no reason to leave the terminal raw.
+func TestSignals(t *testing.T) {
+	p := play(t, begin(t, newFake()), "xterm")
+	p.expect(prompt)
+	for _, signal := range []unix.Signal{unix.SIGINT, unix.SIGQUIT, unix.SIGTSTP} {
+		_ = p.command.Process.Signal(signal)
+	}
+	p.send("show history\r")
+	p.expect("1  show history\r\n")
+	_ = p.command.Process.Signal(unix.SIGTERM)
+	if status, _ := p.wait(); status != 128+int(unix.SIGTERM) || !p.echoes() {
+		t.Errorf("status %d, echo %v", status, p.echoes())
 	}
 }
 
@@ -385,8 +445,8 @@ func TestPasswordComesFromTheTerminal(t *testing.T) {
 	p.send("new\r")
 	p.expect("Confirm:")
 	p.send("new\r")
-	if status, _ := p.wait(); status != 0 || f.password != "new" || !p.echoes() {
-		t.Errorf("status %d, %q", status, f.password)
+	if status, _ := p.wait(); status != 0 || f.kept() != "new" || !p.echoes() {
+		t.Errorf("status %d, %q", status, f.kept())
 	}
 }
 

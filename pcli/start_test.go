@@ -2,6 +2,7 @@ package pcli
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/operator"
 )
 
 // startBar is how long an operator may wait for the prompt.
@@ -69,6 +72,34 @@ func TestStartsQuickly(t *testing.T) {
 	t.Logf("start to prompt: quickest %v, median %v, slowest %v", took[0], took[len(took)/2], took[len(took)-1])
 	if took[0] > startBar {
 		t.Errorf("the prompt takes %v, more than %v", took[0], startBar)
+	}
+}
+
+// completeBar is how long Tab may take with as many accounts as anybody has.
+const completeBar = 20 * time.Millisecond
+
+func TestCompletesQuickly(t *testing.T) {
+	f := newFake()
+	for i := range 10_000 {
+		f.users = append(f.users, operator.User{Name: fmt.Sprintf("operator%05d", i)})
+	}
+	p := play(t, begin(t, f), "xterm")
+	p.expect(prompt)
+	var took []time.Duration
+	for range 10 {
+		p.send("show user operator0999")
+		p.expect("operator0999")
+		began := time.Now()
+		p.send("9\t")
+		p.expect("9 ")
+		took = append(took, time.Since(began))
+		p.send("\x03")
+		p.expect(prompt)
+	}
+	slices.Sort(took)
+	t.Logf("Tab with 10,000 accounts: quickest %v, median %v", took[0], took[len(took)/2])
+	if took[0] > completeBar {
+		t.Errorf("Tab takes %v, more than %v", took[0], completeBar)
 	}
 }
 

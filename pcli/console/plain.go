@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"strings"
@@ -90,7 +91,7 @@ func readLine(s *source) (string, error) {
 	for {
 		b, err := s.next()
 		switch {
-		case err == io.EOF && line.Len() > 0, err == nil && b == '\n':
+		case errors.Is(err, io.EOF) && line.Len() > 0, err == nil && b == '\n':
 			if long {
 				return "", ErrLongLine
 			}
@@ -179,9 +180,9 @@ func readSecret(s *source, limit int) ([]byte, error) {
 	for {
 		b, err := s.next()
 		switch {
-		case err == io.EOF && len(secret.bytes) > 0, err == nil && b == '\n':
+		case errors.Is(err, io.EOF) && len(secret.bytes) > 0, err == nil && b == '\n':
 			return secret.result(nil)
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return secret.result(ErrInterrupted)
 		case err != nil:
 			return secret.result(err)

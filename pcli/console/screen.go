@@ -37,6 +37,7 @@ func openScreen(ctx context.Context, o Options) (*screen, error) {
 	s.in, s.before = o.In, before
 	s.size = func() (int, int) { return size(o.Out) }
 	s.source.resizes = notify(unix.SIGWINCH)
+	s.source.interrupts = notify(unix.SIGINT) // not from a key: the terminal makes none
 	return s, nil
 }
 
@@ -56,7 +57,7 @@ func (s *screen) Interactive() bool       { return true }
 func (s *screen) SetIdle(d time.Duration) { s.source.idle = idleTime(d) }
 
 func (s *screen) Close() error {
-	signal.Reset(unix.SIGWINCH)
+	signal.Reset(unix.SIGWINCH, unix.SIGINT)
 	return term.Restore(int(s.in.Fd()), s.before)
 }
 

@@ -1,6 +1,10 @@
 package console
 
-import "unicode/utf8"
+import (
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+)
 
 // secret collects a password in memory that never moves.
 type secret struct {
@@ -8,7 +12,15 @@ type secret struct {
 	long  bool
 }
 
-func newSecret(limit int) *secret { return &secret{bytes: make([]byte, 0, limit)} }
+func newSecret(limit int) *secret { return &secret{bytes: locked(limit)} }
+
+// locked makes an empty buffer that does not go to swap, where RLIMIT_MEMLOCK lets us. It is kept short and
+// few, and Go's heap does not move, so nothing needs to be unlocked.
+func locked(size int) []byte {
+	buffer := make([]byte, size)
+	_ = unix.Mlock(buffer)
+	return buffer[:0]
+}
 
 // add takes a byte; beyond the limit there is nothing to be had but an error.
 func (s *secret) add(b byte) {

@@ -36,7 +36,7 @@ type chunk struct {
 // that nobody asked for.
 func newSource(ctx context.Context, f io.Reader, size int) *source {
 	s := &source{ctx: ctx, want: make(chan struct{}), got: make(chan chunk, 1)}
-	s.buffer = make([]byte, 0, maxAhead+size)
+	s.buffer = locked(maxAhead + size)
 	go s.pump(f, size)
 	return s
 }
