@@ -5,6 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/shadowsync/shadowsync/internal/accountworker"
+	"github.com/shadowsync/shadowsync/internal/pamworker"
 	"github.com/shadowsync/shadowsync/internal/proof"
 	"github.com/shadowsync/shadowsync/internal/storeworker"
 )
@@ -22,5 +24,21 @@ func newProofWorker() *cobra.Command {
 	return &cobra.Command{
 		Use: proof.Argument, Short: "Make a store's hash, for the daemon", Hidden: true, Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error { return proof.Main(c.Context(), os.Stdin) },
+	}
+}
+
+// newPAMWorker is the process that runs passwd's own PAM stack for an operator.
+func newPAMWorker() *cobra.Command {
+	return &cobra.Command{
+		Use: pamworker.Argument, Short: "Run a PAM transaction, for the daemon", Hidden: true, Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error { return pamworker.Main(c.Context(), os.Stdin) },
+	}
+}
+
+// newAccountWorker is the process that sees what the daemon's sandbox hides of an account.
+func newAccountWorker() *cobra.Command {
+	return &cobra.Command{
+		Use: accountworker.Argument, Short: "Look after an account, for the daemon", Hidden: true, Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error { return accountworker.Main(c.Context(), os.Stdin) },
 	}
 }

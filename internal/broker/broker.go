@@ -5,7 +5,14 @@
 //	broker.go   Run: the parts and their order
 //	keeper.go   one application kept in sync
 //	watch.go    what is noticed on the OS side, and who did it
-//	server.go   the two sockets: what may be asked, and by whom
+//	server.go   the two sockets; what the PAM module may ask
+//	operators.go    what operators may ask, and who they are
+//	queries.go      what they are shown
+//	acts.go         what they change
+//	setpassword.go  their own password, in a dialogue
+//	dialogues.go    which shell ends last
+//	tries.go        what slows guessing down
+//	explain.go      what they are told, and what is put on record
 //	message.go  what passwd prints
 //	worker.go   store workers in units of their own
 package broker
@@ -41,26 +48,29 @@ type Options struct {
 
 // Broker is the running daemon.
 type Broker struct {
-	engine  *engine.Engine
-	guard   *systemd.Guard
-	keepers map[string]*keeper
-	writers *writers
-	log     *slog.Logger
-	started time.Time
+	engine    *engine.Engine
+	bus       *systemd.Bus
+	guard     *systemd.Guard
+	dialogues *dialogues
+	keepers   map[string]*keeper
+	writers   *writers
+	log       *slog.Logger
+	started   time.Time
 }
 
 // Run runs the broker until ctx ends.
 func Run(ctx context.Context, o Options) error {
 	bus := &systemd.Bus{}
 	guard := systemd.NewBrokerGuard(bus).WithLimit(time.Duration(o.Config.Guard.Limit))
+	talks := &dialogues{Sessions: sessions.Sessions{Bus: bus}}
 	e, err := engine.Open(ctx, engine.Options{
 		Config: o.Config, Program: "shadowsync daemon", StoreTimeout: storeTimeout, OpenStore: workers{bus}.open,
-		Guard: guard, Sessions: sessions.Sessions{Bus: bus}, Probe: o.Probe,
+		Guard: guard, Sessions: talks, Probe: o.Probe,
 	})
 	if err != nil {
 		return err
 	}
-	b := &Broker{engine: e, guard: guard, keepers: map[string]*keeper{}, log: o.Log, started: time.Now()}
+	b := &Broker{engine: e, bus: bus, guard: guard, dialogues: talks, keepers: map[string]*keeper{}, log: o.Log, started: time.Now()}
 	b.writers = &writers{path: shadowPath(e)}
 	for _, a := range o.Config.Applications {
 		e.Reconciler(a.Name).Witness = b.witness(a.Unit)

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -240,4 +241,36 @@ func (k *keeper) follow(ctx context.Context) {
 			pause = min(2*pause, lastRetry)
 		}
 	}
+}
+
+// takes tells whether the store could take a change of the account now, by
+// writing what it holds over itself.
+func (k *keeper) takes(ctx context.Context, account string) error {
+	defer k.begin()()
+	store := k.engine.Reconciler(k.application.Name).Store
+	snapshot, err := store.Read(ctx, []string{account})
+	if err != nil {
+		return err
+	}
+	record, there := snapshot.Records[account]
+	if !there {
+		return fmt.Errorf("%s's credential store does not hold %s: %w", k.application.Name, account, shadowsync.ErrUnavailable)
+	}
+	refused, err := store.Write(ctx, []shadowsync.Write{{Name: account, Expect: record.Credential, Want: record.Credential}})
+	if err != nil {
+		return err
+	}
+	return refused[account]
+}
+
+// set makes a change of our own on both sides, and returns what became of it.
+func (k *keeper) set(ctx context.Context, change shadowsync.Change) (shadowsync.Outcome, error) {
+	defer k.begin()()
+	defer k.finish(ctx)
+	report, failed, err := k.engine.Set(ctx, k.application.Name, []shadowsync.Change{change})
+	if err == nil {
+		err = failed[change.Account]
+	}
+	outcome, _ := report.For(change.Account)
+	return outcome, err
 }

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/accountworker"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/origin"
+	"github.com/shadowsync/shadowsync/internal/pamworker"
 	"github.com/shadowsync/shadowsync/internal/proof"
 	"github.com/shadowsync/shadowsync/internal/socket"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -36,8 +39,7 @@ type answer struct {
 	Message string `json:"message"`
 }
 
-// refusal is the answer to everything that is not allowed. It is the same for
-// what does not exist, so that nobody learns which it was.
+// refusal is the answer to everything that is not allowed.
 type refusal struct {
 	Error string `json:"error"`
 }
@@ -62,19 +64,23 @@ func listen() (map[string]*socket.Listener, error) {
 // serve answers on one socket. The two have servers and limits of their own, so
 // that a flood on one does not delay the other.
 func (b *Broker) serve(ctx context.Context, name string, l *socket.Listener) error {
-	server := &socket.Server{Handler: b.refuse, Timeout: 3 * time.Second, Log: b.log}
-	if name == rootSocket {
-		server.Handler, server.PerUID, server.Total = b.answerRoot, 256, 256
+	server := &socket.Server{Handler: b.answerRoot, PerUID: 256, Total: 256, Timeout: 3 * time.Second, Log: b.log}
+	if name == operatorSocket {
+		server = &socket.Server{Handler: b.operators(ctx).answer, Timeout: dialogueFor + firstPacket, Log: b.log}
 	}
 	return server.Serve(ctx, l)
 }
 
-// refuse is the operator socket's whole service until the operator shell needs more.
-func (b *Broker) refuse(ctx context.Context, r *socket.Request) {
-	var q request
-	if files, err := r.Conn.Receive(ctx, &q); err == nil {
-		closeAll(files)
-		_ = r.Conn.Send(ctx, refusal{Error: "not permitted"}) // a peer that is gone needs no answer
+// operators are answered for as long as ctx lives.
+func (b *Broker) operators(ctx context.Context) *operators {
+	binary, err := os.Executable()
+	if err != nil {
+		b.log.Error("no worker can be started for operators", "error", err)
+	}
+	return &operators{
+		engine: b.engine, rules: rules, guard: b.guard, keepers: b.keepers, dialogues: b.dialogues, log: b.log, life: ctx,
+		pam:      &pamworker.Workers{Bus: b.bus, Binary: binary},
+		accounts: &accountworker.Workers{Bus: b.bus, Binary: binary},
 	}
 }
 
@@ -98,13 +104,19 @@ func (b *Broker) answerRoot(ctx context.Context, r *socket.Request) {
 }
 
 // pamChanged deals with a change that the PAM module announced from inside
-// passwd, login, su or sshd, and says what passwd shall print.
+// passwd, login, su or sshd, and says what passwd shall print. To a PAM worker of ours nothing: the
+// operator is told by the dialogue.
 func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, token []*os.File) string {
 	a, ok := b.engine.Config.Managing(user)
 	if !ok {
 		return ""
 	}
 	by := b.who(peer)
+	d := b.dialogues.of(user)
+	operators := d != nil && d.worker(by.Unit)
+	if operators {
+		by = d.origin
+	}
 	snapshot, err := b.engine.Accounts.Read(ctx, []string{user})
 	account, there := snapshot.Accounts[user]
 	if err != nil || !there {
@@ -113,12 +125,16 @@ func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, 
 	}
 	change := shadowsync.Change{Account: user, OS: account.Credential, Origin: by}
 	formats := b.engine.Reconciler(a.Name).Store.Capabilities().Formats
-	change.StoreHash, err = b.translate(ctx, formats, account.Hash, token)
+	change.StoreHash, err = translate(ctx, b.log, formats, account.Hash, token)
 	if _, writer := b.witness(a.Unit)(); writer == shadowsync.WriterApplication || errors.Is(err, proof.ErrNotProven) {
 		// Somebody else set another value meanwhile: this word is not about that one.
 		change.Origin = shadowsync.Origin{At: by.At, SeenBy: shadowsync.SeenByWatch}
 	}
 	outcome := b.keepers[a.Name].changed(ctx, change)
+	if operators {
+		d.settle(outcome)
+		return ""
+	}
 	guard, err := b.guard.Status(a.Unit)
 	if err != nil {
 		b.log.Warn("the guard cannot be read", "unit", a.Unit, "error", err)
@@ -138,13 +154,13 @@ func (b *Broker) who(peer socket.Peer) shadowsync.Origin {
 
 // translate makes the store's hash from the token where the application cannot
 // verify the OS's. Elsewhere the descriptor is closed unread.
-func (b *Broker) translate(ctx context.Context, formats shadowsync.Formats, osHash string, token []*os.File) (string, error) {
+func translate(ctx context.Context, log *slog.Logger, formats shadowsync.Formats, osHash string, token []*os.File) (string, error) {
 	if len(token) == 0 || formats.Accept(osHash) {
 		return "", nil
 	}
 	hash, err := proof.Make(ctx, token[0], osHash, formats[0])
 	if err != nil {
-		b.log.Warn("the store's hash could not be made", "error", err)
+		log.Warn("the store's hash could not be made", "error", err)
 	}
 	return hash, err
 }

@@ -144,3 +144,29 @@ func joined(refused map[process]error) error {
 	}
 	return errors.Join(errs...)
 }
+
+// ListAll returns the sessions of several uids, from one look.
+func ListAll(ctx context.Context, uids []int) (map[int][]shadowsync.Session, error) {
+	logins, err := systemd.Logind{}.All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the sessions: %w", err)
+	}
+	all, err := origin.Scan()
+	if err != nil {
+		return nil, err
+	}
+	busy := map[int]bool{}
+	for _, login := range logins {
+		busy[login.UID] = true
+	}
+	for _, p := range all {
+		busy[*p.UID], busy[*p.EUID] = true, true
+	}
+	lists := map[int][]shadowsync.Session{}
+	for _, uid := range uids {
+		if busy[uid] { // most accounts have nothing open
+			lists[uid] = newScene(uid, logins, all, Keep{}).list()
+		}
+	}
+	return lists, nil
+}

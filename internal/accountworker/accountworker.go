@@ -1,0 +1,109 @@
+// Package accountworker does what concerns an OS account besides its password and
+// needs what the broker's sandbox hides: a look into the home for ways in, and the
+// failure counters below /run. It runs in a unit of its own, for one question, and exits.
+package accountworker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/faillock"
+	"github.com/shadowsync/shadowsync/internal/sessions"
+	"github.com/shadowsync/shadowsync/internal/socket"
+	"github.com/shadowsync/shadowsync/systemd"
+)
+
+// Argument is the root tool's hidden command that runs Main.
+const Argument = "worker-account"
+
+// deadline bounds a worker.
+const deadline = 3 * time.Second
+
+type question struct {
+	Doors   *doors `json:"doors,omitempty"`
+	Forgive string `json:"forgive,omitempty"` // whose failures to forget
+}
+
+type doors struct {
+	Name string `json:"name"`
+	UID  int    `json:"uid"`
+	Home string `json:"home"`
+}
+
+type answer struct {
+	Doors []sessions.Door `json:"doors,omitempty"`
+	Error string          `json:"error,omitempty"`
+}
+
+// Main is the worker: one question on stdin, one answer, and the end.
+func Main(ctx context.Context, stdin *os.File) error {
+	conn, err := socket.FromFile(stdin)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var q question
+	if _, err := conn.Receive(ctx, &q); err != nil {
+		return err
+	}
+	var a answer
+	if q.Doors != nil {
+		a.Doors, err = sessions.Doors("/", q.Doors.Name, q.Doors.UID, q.Doors.Home)
+	}
+	if q.Forgive != "" {
+		_, cleared := faillock.Of("/").Clear(q.Forgive)
+		err = errors.Join(err, cleared)
+	}
+	if err != nil {
+		a.Error = err.Error()
+	}
+	return conn.Send(ctx, a)
+}
+
+// Workers starts workers.
+type Workers struct {
+	Bus    *systemd.Bus
+	Binary string // the root tool
+	made   atomic.Int64
+}
+
+// Doors lists the ways in that a changed password leaves open.
+func (w *Workers) Doors(ctx context.Context, name string, uid int, home string) ([]sessions.Door, error) {
+	a, err := w.ask(ctx, question{Doors: &doors{name, uid, home}})
+	return a.Doors, err
+}
+
+// Forgive clears an account's failure counters.
+func (w *Workers) Forgive(ctx context.Context, name string) error {
+	_, err := w.ask(ctx, question{Forgive: name})
+	return err
+}
+
+func (w *Workers) ask(ctx context.Context, q question) (a answer, err error) {
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	conn, theirs, err := socket.Pair()
+	if err != nil {
+		return a, fmt.Errorf("cannot start an account worker: %w", err)
+	}
+	defer conn.Close()
+	err = w.Bus.StartHelper(ctx, systemd.HelperUnit{
+		Name: fmt.Sprintf("account-%d-%d", os.Getpid(), w.made.Add(1)), What: "Look after an account", Binary: w.Binary,
+		Args: []string{Argument}, Stdin: theirs, Deadline: deadline,
+	})
+	theirs.Close()
+	if err != nil {
+		return a, err
+	}
+	if err = conn.Send(ctx, q); err == nil {
+		_, err = conn.Receive(ctx, &a)
+	}
+	if err == nil && a.Error != "" {
+		err = errors.New(a.Error)
+	}
+	return a, err
+}

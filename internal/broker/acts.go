@@ -1,0 +1,201 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/operator"
+	"github.com/shadowsync/shadowsync/internal/sessions"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// shut is the expiry of a locked account: past for every clock, and not 0, which
+// some programs take for "never" (shadow(5), field 8).
+const shut shadowsync.Day = 1
+
+func (o *operators) disconnect(ctx context.Context, c *call) error {
+	account, err := o.changeable(ctx, c)
+	if err != nil {
+		return err
+	}
+	ended, survivors, err := o.dialogues.EndBut(ctx, account, sessions.Keep{Process: c.process})
+	o.audit(ctx, c, account.Name, fmt.Sprintf("%d sessions ended, %d survived", len(ended), len(survivors)))
+	if err != nil {
+		return err
+	}
+	return operator.SendResult(ctx, c.conn, operator.Ended{
+		Ended: named(account.Name, ended), Survivors: named(account.Name, survivors), Doors: o.doors(ctx, c, account),
+	})
+}
+
+func named(user string, list []shadowsync.Session) []operator.Session {
+	all := make([]operator.Session, 0, len(list))
+	for _, s := range list {
+		all = append(all, operator.Session{User: user, Session: s})
+	}
+	return all
+}
+
+// doors are lines about the ways in that stay open.
+func (o *operators) doors(ctx context.Context, c *call, account shadowsync.Account) []string {
+	doors, err := o.accounts.Doors(ctx, account.Name, account.UID, c.people[account.Name].Home)
+	if err != nil {
+		o.log.Warn("ways in cannot be listed", "account", account.Name, "error", err)
+		return []string{"whether other ways in stay open could not be found out"}
+	}
+	lines := make([]string, 0, len(doors))
+	for _, d := range doors {
+		lines = append(lines, d.Text)
+	}
+	return lines
+}
+
+func (o *operators) lock(ctx context.Context, c *call) error {
+	account, err := o.changeable(ctx, c)
+	if err != nil {
+		return err
+	}
+	if err := o.mayRemove(c, account.Name); err != nil {
+		return err
+	}
+	wanted := account.Credential
+	wanted.Locked, wanted.Expire = true, shut
+	if err := o.change(ctx, c, account, wanted); err != nil {
+		return err
+	}
+	ended, survivors, err := o.dialogues.EndBut(ctx, account, sessions.Keep{})
+	o.audit(ctx, c, account.Name, fmt.Sprintf("%d sessions ended, %d survived", len(ended), len(survivors)))
+	if err != nil {
+		return err
+	}
+	return operator.SendResult(ctx, c.conn, operator.Result{Notes: survived(survivors)})
+}
+
+// mayRemove keeps operators from locking themselves, or everybody, out.
+func (o *operators) mayRemove(c *call, name string) error {
+	if c.root() {
+		return nil
+	}
+	if name == c.name {
+		return operator.Errorf(operator.NotPermitted, "only root may do that to your own account")
+	}
+	isAdmin := func(other string) bool {
+		return roleOf(o.engine.Config, c.people[other], c.people[other].UID) == operator.RoleAdmin
+	}
+	others := slices.ContainsFunc(o.visible(c.asker), func(other string) bool { return other != name && isAdmin(other) })
+	if isAdmin(name) && !others {
+		return operator.Errorf(operator.NotPermitted, "only root may do that to the last administrator")
+	}
+	return nil
+}
+
+func (o *operators) unlock(ctx context.Context, c *call) error {
+	account, err := o.changeable(ctx, c)
+	if err != nil {
+		return err
+	}
+	if account.Locked && account.Hash == "" || account.Hash == "!" || account.Hash == "*" {
+		return operator.Errorf(operator.Conflict, "%s has no password: set one instead", account.Name)
+	}
+	wanted := account.Credential
+	wanted.Locked = false
+	if wanted.Expire, err = o.openExpiry(ctx, account); err != nil {
+		return err
+	}
+	if err := o.change(ctx, c, account, wanted); err != nil {
+		return err
+	}
+	o.wrong.forgive(account.Name)
+	var notes []string
+	if err := o.accounts.Forgive(ctx, account.Name); err != nil {
+		o.log.Warn("the failure counter could not be cleared", "account", account.Name, "error", err)
+		notes = append(notes, "the failure counter could not be cleared")
+	}
+	return operator.SendResult(ctx, c.conn, operator.Result{Notes: notes})
+}
+
+// openExpiry is the account's expiry, or, where that shuts it today, the latest on
+// record that does not.
+func (o *operators) openExpiry(ctx context.Context, account shadowsync.Account) (shadowsync.Day, error) {
+	today := shadowsync.DayOf(time.Now())
+	open := func(d shadowsync.Day) bool { return d == shadowsync.NoDay || d > today }
+	if open(account.Expire) {
+		return account.Expire, nil
+	}
+	memory, err := o.memory(ctx, []string{account.Name})
+	if err != nil {
+		return account.Expire, err
+	}
+	for _, entry := range memory[account.Name].Record {
+		if open(entry.OS.Expire) {
+			return entry.OS.Expire, nil
+		}
+	}
+	return shadowsync.NoDay, nil
+}
+
+func (o *operators) expirePassword(ctx context.Context, c *call) error {
+	account, err := o.changeable(ctx, c)
+	if err != nil {
+		return err
+	}
+	wanted := account.Credential
+	wanted.LastChange, wanted.MustChange = shadowsync.NoDay, true
+	if err := o.change(ctx, c, account, wanted); err != nil {
+		return err
+	}
+	return operator.SendResult(ctx, c.conn, operator.Result{})
+}
+
+// change sets an account's OS side to wanted and brings the store along. Either
+// both sides change, or the OS side is put back.
+func (o *operators) change(ctx context.Context, c *call, account shadowsync.Account, wanted shadowsync.Credential) error {
+	application, _ := o.engine.Config.Managing(account.Name)
+	k := o.keepers[application.Name]
+	err := k.takes(ctx, account.Name)
+	if err == nil {
+		var outcome shadowsync.Outcome
+		outcome, err = k.set(ctx, shadowsync.Change{Account: account.Name, OS: wanted, Origin: c.origin})
+		if err == nil && outcome.State != shadowsync.InSync {
+			err = o.putBack(ctx, c, account, outcomeError(application, outcome))
+		}
+	}
+	result := "done"
+	if err != nil {
+		result = "failed: " + err.Error()
+	}
+	o.audit(ctx, c, account.Name, result)
+	return err
+}
+
+// putBack gives the OS side the credential that it had, so that what the store could not
+// take, for the given reason, is on neither side. It returns what to tell the operator.
+func (o *operators) putBack(ctx context.Context, c *call, former shadowsync.Account, why error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answering)
+	defer cancel()
+	application, _ := o.engine.Config.Managing(former.Name)
+	_, err := o.keepers[application.Name].set(ctx, shadowsync.Change{Account: former.Name, OS: former.Credential, Origin: c.origin})
+	if err != nil {
+		o.log.Error("the OS side could not be put back", "account", former.Name, "error", err)
+		o.audit(ctx, c, former.Name, "not withdrawn: "+err.Error())
+		return operator.Errorf(operator.Pending, "changed on the OS side alone: %v", why)
+	}
+	o.audit(ctx, c, former.Name, "withdrawn: the OS side has the former credential again")
+	kind := operator.Unavailable
+	var refusal *operator.Error
+	if errors.As(why, &refusal) && refusal.Kind != operator.Pending {
+		kind = refusal.Kind
+	}
+	return operator.Errorf(kind, "%s's credential store did not take it; nothing was changed", application.Name)
+}
+
+func survived(list []shadowsync.Session) []string {
+	lines := make([]string, 0, len(list))
+	for _, s := range list {
+		lines = append(lines, fmt.Sprintf("still open: session %s (%s)", s.ID, s.Kind))
+	}
+	return lines
+}

@@ -1,0 +1,238 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/operator"
+	"github.com/shadowsync/shadowsync/internal/pamworker"
+	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/shadowsync"
+	"github.com/shadowsync/shadowsync/systemd"
+)
+
+const (
+	// triesForNew is how many new passwords may be weak.
+	triesForNew = 3
+	// endsWithin is how long the answer waits for the other sessions' end.
+	endsWithin = 2500 * time.Millisecond
+	// farewell is how long the shell has to print the answer before it is ended.
+	farewell = time.Second
+)
+
+// setPassword is the dialogue: the current password is proven first, the new one is
+// judged and set by the machine's own PAM stack, both sides have it or neither, and
+// then the sessions end. The broker hands the passwords on and reads none.
+func (o *operators) setPassword(ctx context.Context, c *call) error {
+	application, managed := o.engine.Config.Managing(c.name)
+	if !managed {
+		return errNotPermitted
+	}
+	if wait := o.wrong.wait(c.name, time.Now()); wait > 0 {
+		return operator.Errorf(operator.NotAuthenticated, "too many failures; try again in %s", wait.Round(time.Second))
+	}
+	d, ok := o.dialogues.begin(c.name, c.process, c.origin)
+	if !ok {
+		return operator.Errorf(operator.Unavailable, "your password is being changed from another session")
+	}
+	defer o.dialogues.end(c.name)
+	current, err := o.current(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer current.Close()
+	if err := o.renew(ctx, c, d, application, current); err != nil {
+		return err
+	}
+	o.wrong.forgive(c.name)
+	notes := o.farewellNotes(ctx, c, d)
+	if err := c.conn.Send(ctx, operator.Turn{Done: true, Notes: notes}); err != nil {
+		return nil // nobody is there to be told
+	}
+	bye, cancel := context.WithTimeout(ctx, farewell)
+	defer cancel()
+	_, _ = c.conn.Receive(bye, &operator.Reply{}) // until it hangs up
+	return nil
+}
+
+// secret asks for a password. It ends with the broker, too.
+func (o *operators) secret(ctx context.Context, c *call, t operator.Turn) (*os.File, error) {
+	ctx, cancel := context.WithTimeout(ctx, typing)
+	defer cancel()
+	defer context.AfterFunc(o.life, cancel)()
+	if err := c.conn.Send(ctx, t); err != nil {
+		return nil, err
+	}
+	var r operator.Reply
+	files, err := c.conn.Receive(ctx, &r)
+	if err != nil {
+		return nil, err
+	}
+	if r.Op != "secret" || len(files) != 1 {
+		closeAll(files)
+		return nil, operator.Errorf(operator.Usage, "a password was expected")
+	}
+	return files[0], nil
+}
+
+// current asks for the password in force and has it proven.
+func (o *operators) current(ctx context.Context, c *call) (*os.File, error) {
+	current, err := o.secret(ctx, c, operator.Turn{Ask: operator.AskCurrent})
+	if err != nil {
+		return nil, err
+	}
+	answer, err := o.pam.Prove(ctx, c.name, c.uid, current)
+	if err == nil && answer.Verdict == pamworker.Done {
+		return current, nil
+	}
+	current.Close()
+	return nil, o.unproven(ctx, c, answer, err)
+}
+
+// unproven counts and words a current password that was not proven.
+func (o *operators) unproven(ctx context.Context, c *call, answer pamworker.Answer, err error) error {
+	switch {
+	case err != nil:
+		o.audit(ctx, c, c.name, "failed: the PAM stack did not answer")
+		o.log.Error("a password could not be proven", "account", c.name, "error", err)
+		return operator.Errorf(operator.Unavailable, "the password could not be checked; nothing was changed")
+	case answer.Verdict == pamworker.Wrong:
+		o.wrong.fail(c.name, time.Now())
+		o.audit(ctx, c, c.name, "refused: current password not proven: "+printable.Clip(answer.Reason, 200))
+		return operator.Errorf(operator.NotAuthenticated, "the current password is not correct")
+	}
+	o.audit(ctx, c, c.name, "failed: "+printable.Clip(answer.Reason, 200))
+	return operator.Errorf(operator.Failed, "%s", printable.Clip(answer.Reason, 200))
+}
+
+// renew asks for new passwords until one is good, and sets it.
+func (o *operators) renew(ctx context.Context, c *call, d *dialogue, a config.Application, current *os.File) error {
+	t := operator.Turn{Ask: operator.AskNew}
+	for left := triesForNew - 1; ; left-- {
+		t.Left = left
+		fresh, err := o.secret(ctx, c, t)
+		if err != nil {
+			return err
+		}
+		weak, err := o.try(ctx, c, d, a, current, fresh)
+		fresh.Close()
+		if err != nil || weak == "" {
+			return err
+		}
+		o.audit(ctx, c, c.name, "refused: "+weak)
+		if left == 0 {
+			return operator.Errorf(operator.Policy, "%s", weak)
+		}
+		t.Weak = weak
+	}
+}
+
+// try sets one new password on both sides. A weak one gives the stack's reason.
+func (o *operators) try(ctx context.Context, c *call, d *dialogue, a config.Application, current, fresh *os.File) (weak string, err error) {
+	k := o.keepers[a.Name]
+	if err := k.takes(ctx, c.name); err != nil {
+		o.audit(ctx, c, c.name, "refused: the store cannot take it: "+err.Error())
+		refusal := o.explain(ctx, c, err)
+		return "", operator.Errorf(refusal.Kind, "%s; nothing was changed", refusal.Text)
+	}
+	former, err := o.present(ctx, c.name)
+	if err != nil {
+		return "", err
+	}
+	name := o.pam.Name()
+	d.works(systemd.HelperName(name))
+	answer, err := o.pam.Change(ctx, name, c.name, c.uid, current, fresh)
+	d.works("")
+	if err != nil {
+		return "", o.lost(ctx, c, d, a, former, err)
+	}
+	reason := printable.Clip(answer.Reason, 300)
+	switch answer.Verdict {
+	case pamworker.Done:
+		return "", o.persist(ctx, c, d, a, former, fresh)
+	case pamworker.Weak:
+		return reason, nil
+	case pamworker.Refused:
+		o.audit(ctx, c, c.name, "refused: "+reason)
+		return "", operator.Errorf(operator.Policy, "%s", reason)
+	}
+	return "", o.unproven(ctx, c, answer, nil)
+}
+
+func (o *operators) present(ctx context.Context, name string) (shadowsync.Account, error) {
+	snapshot, err := o.engine.Accounts.Read(ctx, []string{name})
+	if err != nil {
+		return shadowsync.Account{}, err
+	}
+	account, there := snapshot.Accounts[name]
+	if !there {
+		return account, shadowsync.ErrNoAccount
+	}
+	return account, nil
+}
+
+// lost deals with a worker that did not say what it did: the OS tells.
+func (o *operators) lost(ctx context.Context, c *call, d *dialogue, a config.Application, former shadowsync.Account, why error) error {
+	now, err := o.present(context.WithoutCancel(ctx), c.name)
+	if err != nil || now.Hash != former.Hash {
+		return errors.Join(err, o.persist(ctx, c, d, a, former, nil))
+	}
+	return o.unproven(ctx, c, pamworker.Answer{}, why)
+}
+
+// persist brings the store along, which the PAM module has mostly done already. If
+// it cannot, the OS side is put back.
+func (o *operators) persist(ctx context.Context, c *call, d *dialogue, a config.Application, former shadowsync.Account, fresh *os.File) error {
+	ctx = context.WithoutCancel(ctx) // what was begun is finished, whoever hangs up
+	outcome := d.settled()
+	if outcome == nil || outcome.State != shadowsync.InSync {
+		var token []*os.File
+		if fresh != nil {
+			token = append(token, fresh)
+		}
+		now, err := o.announce(ctx, a, c.name, c.origin, token)
+		if err != nil {
+			now.State, now.Reason = shadowsync.Pending, err.Error()
+		}
+		outcome = &now
+	}
+	if err := outcomeError(a, *outcome); err != nil {
+		return o.putBack(ctx, c, former, err)
+	}
+	o.audit(ctx, c, c.name, "done")
+	return nil
+}
+
+// announce tells the keeper that somebody set the OS's present password.
+func (o *operators) announce(ctx context.Context, a config.Application, user string, by shadowsync.Origin, token []*os.File) (shadowsync.Outcome, error) {
+	account, err := o.present(ctx, user)
+	if err != nil {
+		return shadowsync.Outcome{}, fmt.Errorf("a changed account cannot be read: %w", err)
+	}
+	change := shadowsync.Change{Account: user, OS: account.Credential, Origin: by}
+	formats := o.engine.Reconciler(a.Name).Store.Capabilities().Formats
+	if change.StoreHash, err = translate(ctx, o.log, formats, account.Hash, token); err != nil {
+		return shadowsync.Outcome{}, err
+	}
+	return o.keepers[a.Name].changed(ctx, change), nil
+}
+
+// farewellNotes waits for the other sessions' end and tells who survived, and which doors stay open.
+func (o *operators) farewellNotes(ctx context.Context, c *call, d *dialogue) []string {
+	var notes []string
+	select {
+	case survivors := <-d.ended:
+		notes = survived(survivors)
+	case <-time.After(endsWithin):
+		notes = []string{"whether all other sessions ended is not known yet"}
+	}
+	account, err := o.present(ctx, c.name)
+	if err != nil {
+		return notes
+	}
+	return append(notes, o.doors(ctx, c, account)...)
+}
