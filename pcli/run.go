@@ -70,6 +70,10 @@ func (s *Shell) begin() error {
 	ctx, cancel := context.WithTimeout(s.ctx, askTime)
 	defer cancel()
 	hello, err := s.client.Hello(ctx)
+	var refusal *operator.Error
+	if errors.As(err, &refusal) && refusal.Kind == operator.NotPermitted {
+		return operator.Errorf(refusal.Kind, "no application manages this account, so there is nothing to do here")
+	}
 	if err != nil {
 		return err
 	}
@@ -80,13 +84,9 @@ func (s *Shell) begin() error {
 // live runs commands until there is an end of them.
 func (s *Shell) live() int {
 	var end error
-	switch {
-	case s.hello.Expired:
+	if s.hello.Expired {
 		end = s.expired()
-	case s.hello.Role == operator.RoleNone && s.console.Interactive():
-		s.say("No application manages this account: there is little to do here (use '?' for help)")
-		fallthrough
-	default:
+	} else {
 		end = s.loop()
 	}
 	return s.ended(end)

@@ -259,6 +259,15 @@ func TestNobodyThere(t *testing.T) {
 	}
 }
 
+func TestNotManaged(t *testing.T) {
+	f := newFake()
+	f.before = refuse(operator.OpHello, operator.NotPermitted)
+	status, _, errOut := script(t, begin(t, f), "")
+	if status != 8 || errOut != "% Error: no application manages this account, so there is nothing to do here\n" {
+		t.Errorf("%d %q", status, errOut)
+	}
+}
+
 func TestExpired(t *testing.T) {
 	const warning = "WARNING: Your password has expired.\r\nYou must change your password now and login again!\r\n"
 	f := newFake()

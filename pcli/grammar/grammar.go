@@ -18,7 +18,7 @@ const (
 	Account             // the name of an account
 	Number              // a whole number, 1 or more
 	Choice              // one of Choices
-	Rest                // all that follows, with its inner spaces; the last parameter
+	Rest                // all words that follow, a space between them; the last parameter
 )
 
 // Param is a parameter of a command. Parameters may come in any order; an unquoted keyword is taken as
