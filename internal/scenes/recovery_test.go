@@ -18,6 +18,7 @@ var variants = map[string]machine.Appliance{
 
 // TestLossWithoutShadowsync is the seed's scene as it is today.
 func TestLossWithoutShadowsync(t *testing.T) {
+	t.Parallel()
 	m := machine.Boot(t, machine.Bookworm)
 	m.InstallAppliance(machine.Appliance{})
 	s := &stage{T: m, t: t}
@@ -29,8 +30,10 @@ func TestLossWithoutShadowsync(t *testing.T) {
 
 // TestRecovery is the main job: one passwd, and no restart can undo it.
 func TestRecovery(t *testing.T) {
+	t.Parallel()
 	for _, release := range machine.Releases {
 		t.Run(string(release), func(t *testing.T) {
+			t.Parallel()
 			s := set(t, release, machine.Appliance{})
 			said := s.passwd("admin", "found-Kelp-0815")
 			if want := "shadowsync: admin: persisted in conductor's credential store"; !strings.Contains(said, want) {
@@ -119,6 +122,7 @@ func forcedAtSSH(s *stage, old, p string) string {
 // TestEveryWay changes the password in every way there is, against every kind of
 // appliance; after each, restart and crash, the last password set works.
 func TestEveryWay(t *testing.T) {
+	t.Parallel()
 	for name, appliance := range variants {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // most of it is waiting for refused logins
@@ -153,6 +157,7 @@ func (s *stage) survives(w way, old, password string) {
 
 // TestFlagsSurvive: lock mark, must-change and ageing are credentials too.
 func TestFlagsSurvive(t *testing.T) {
+	t.Parallel()
 	s := set(t, machine.Bookworm, machine.Appliance{})
 	for _, c := range []struct {
 		name, command string
@@ -176,6 +181,7 @@ func TestFlagsSurvive(t *testing.T) {
 
 // TestChangesWhileDown: nothing of ours ran when the password changed.
 func TestChangesWhileDown(t *testing.T) {
+	t.Parallel()
 	s := set(t, machine.Bookworm, machine.Appliance{Restart: "always"})
 	t.Run("the daemon down", func(t *testing.T) {
 		s := &stage{T: s.T, t: t}
