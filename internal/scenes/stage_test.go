@@ -162,6 +162,7 @@ type event struct {
 		Login    string `json:"login"`
 		Program  string `json:"program"`
 		Terminal string `json:"terminal"`
+		Verb     string `json:"verb"`
 	} `json:"origin"`
 }
 

@@ -1,0 +1,137 @@
+package scenes
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+var resetLine = regexp.MustCompile("^Password for user `user222` reset to `([A-Za-z0-9_-]{32})`\n$")
+
+// reset runs the seed's command and returns the password that it printed, alone.
+func (s *stage) reset(flags ...string) string {
+	s.t.Helper()
+	out := s.Must(append([]string{"shadowsync", "user", "reset", "password", "user222"}, flags...)...)
+	m := resetLine.FindStringSubmatch(out)
+	if m == nil {
+		s.t.Fatalf("reset said %q", out)
+	}
+	return m[1]
+}
+
+// faillock puts pam_faillock around the module that checks passwords, as its man page says.
+func (s *stage) faillock(deny int) {
+	s.t.Helper()
+	s.MustShell(fmt.Sprintf(`sed -i -e '/^auth.*pam_unix.so/i auth required pam_faillock.so preauth deny=%d' \
+-e '/^auth.*pam_unix.so/a auth [default=die] pam_faillock.so authfail deny=%d' /etc/pam.d/common-auth &&
+sed -i 's/success=1 default=ignore\(.*pam_unix\)/success=2 default=ignore\1/' /etc/pam.d/common-auth`, deny, deny))
+}
+
+// TestAdministration runs the command lines of the seeds' pages, with our name for
+// theirs, with the daemon running and without it.
+func TestAdministration(t *testing.T) {
+	s := set(t, machine.Bookworm, machine.Appliance{})
+	s.sub("set password", func(s *stage) {
+		s.Must("shadowsync", "user", "set", "password", "admin", "Found-0815-kelp")
+		s.inStore("admin")
+		s.restart()
+		s.opens("admin", "Found-0815-kelp", machine.OldPassword)
+	})
+	s.sub("expire password", func(s *stage) {
+		s.Must("shadowsync", "user", "expire", "password", "admin")
+		s.restart()
+		d := s.SSH("admin", "Found-0815-kelp")
+		d.Expect("urrent", 20*time.Second)
+		d.Send("Found-0815-kelp\n")
+		d.Expect("ew password", 20*time.Second)
+		d.Send("Chosen-4711-reef\n")
+		d.Expect("etype", 20*time.Second)
+		d.Send("Chosen-4711-reef\n")
+		d.Ended(20 * time.Second)
+		s.restart()
+		s.opens("admin", "Chosen-4711-reef", "Found-0815-kelp")
+	})
+	s.sub("reset password", func(s *stage) {
+		first := s.reset()
+		s.restart()
+		s.opens("user222", first, machine.OldPassword)
+		second := s.reset("--expiry", "2", "--must-change", "true")
+		s.restart()
+		if max, changed := s.field("user222", 5), s.field("user222", 3); max != "2" || changed != "0" {
+			t.Errorf("maximum %s, last change %s", max, changed)
+		}
+		if third := s.reset(); third == second || s.field("user222", 3) != "0" {
+			t.Errorf("without --must-change: last change %s", s.field("user222", 3))
+		}
+		if all := s.Must("shadowsync", "audit", "--json") + s.MustShell("journalctl --no-pager"); strings.Contains(all, second) {
+			t.Error("the generated password is in the audit or the journal")
+		}
+	})
+	s.sub("sessions and logout", func(s *stage) {
+		s.reset("--must-change", "false")
+		password := s.reset()
+		d := s.SSH("user222", password)
+		d.Expect("$ ", 20*time.Second) // the shell's prompt
+		s.eventually("the login is listed", 10*time.Second, func() bool { return s.sessions("user222") == 1 })
+		out := s.Must("shadowsync", "user", "logout", "user222")
+		d.Ended(10 * time.Second)
+		if n := s.sessions("user222"); n != 0 || !strings.Contains(out, "1 sessions of user `user222` ended, 0 survived") {
+			t.Errorf("%d sessions are left; it said:\n%s", n, out)
+		}
+	})
+	s.sub("without the daemon", func(s *stage) {
+		s.MustShell("systemctl stop shadowsync.service shadowsync.socket shadowsync-operator.socket")
+		password := s.reset()
+		s.inStore("user222")
+		s.restart()
+		s.opens("user222", password, "")
+	})
+	if r := s.Run("shadowsync", "audit", "--verify"); r.Code != 0 {
+		t.Errorf("audit --verify: %s", r)
+	}
+}
+
+func (s *stage) sessions(account string) int {
+	s.t.Helper()
+	var r struct{ Sessions []any }
+	if err := json.Unmarshal([]byte(s.Must("shadowsync", "user", "sessions", account, "--json")), &r); err != nil {
+		s.t.Fatal(err)
+	}
+	return len(r.Sessions)
+}
+
+// TestRecoveryInOneGo: locked, expired, with a full failure counter; one command
+// brings the account back, and the audit shows one transaction.
+func TestRecoveryInOneGo(t *testing.T) {
+	s := set(t, machine.Bookworm, machine.Appliance{})
+	s.faillock(2)
+	for range 3 {
+		s.Login("user222", "wrong")
+	}
+	if s.Login("user222", machine.OldPassword) {
+		t.Fatal("the failure counter keeps nobody out: the scene proves nothing")
+	}
+	s.Must("shadowsync", "user", "lock", "user222")
+	if s.field("user222", 8) != "1" || !strings.HasPrefix(s.StoreHash("user222"), "!") {
+		t.Errorf("locked: expiry %q, store %.4q", s.field("user222", 8), s.StoreHash("user222"))
+	}
+	before := len(s.audit("user222"))
+	password := s.reset("--unlock")
+	var ours []event
+	for _, e := range s.audit("user222")[before:] {
+		if e.Action != "logged-out" {
+			ours = append(ours, e)
+		}
+	}
+	s.opens("user222", password, "")
+	s.restart()
+	s.opens("user222", password, "")
+	if len(ours) != 1 || ours[0].Action != "adopted" || !strings.HasPrefix(ours[0].Origin.Verb, "reset password, unlock (") {
+		t.Errorf("the audit shows %+v", ours)
+	}
+}
