@@ -7,10 +7,15 @@ import (
 )
 
 const keysHelp = `
-Keys: ? helps at any point of a line, Tab completes; arrow keys, Ctrl-A and Ctrl-E move;
-Ctrl-U and Ctrl-W delete; Ctrl-C gives up a line; Ctrl-D leaves; Ctrl-Z goes to the top.
-!! repeats the last line, !5 line 5, !-2 the one before the last, !show the last that
-began so. A value with spaces is quoted: "Joe Developer".
+Keys:
+  ?         help, at any point of a line
+  Tab       complete; a second Tab lists what there is
+  Up, Down  the lines before; !! repeats the last, !5 line 5, !sh the last "sh…"
+  Ctrl-C    give up the line, the question or the wait
+  Ctrl-D    leave, on an empty line
+  Ctrl-Z    run the line and go to the top; leave, on an empty line there
+
+A value with spaces is quoted: "Joe Developer".
 `
 
 func (s *Shell) helpCommand(c grammar.Call) error {
@@ -18,7 +23,7 @@ func (s *Shell) helpCommand(c grammar.Call) error {
 	if err != nil {
 		return err
 	}
-	if !c.Has("COMMAND") {
+	if !c.Has("COMMAND") { // the words alone do not tell how to type them
 		text += keysHelp
 	}
 	return s.console.Page(text)

@@ -176,7 +176,7 @@ func TestHelp(t *testing.T) {
 		{"delete user", "usage: delete user [force] NAME\n\nDelete.\n\nkeyword arguments:\n  force  do not ask\n\npositional arguments:\n  NAME  the account\n"},
 		{"show user ad", "  adam\n  admin\n"},
 		{"show user q", "  NAME  one\n"},
-		{"show user activity rows ", "\nnext:\n  N  how many\n"},
+		{"show user activity rows ", "  N  how many\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.line, func(t *testing.T) {

@@ -58,13 +58,11 @@ func (p *place) helpFor(word string) string {
 
 // helpHere tells what may come next; after a whole command, what that does.
 func (p *place) helpHere() string {
-	var b strings.Builder
-	if p.command >= 0 && p.words != "" {
-		b.WriteString(p.set.describe(p.command))
-		if p.waits >= 0 {
-			b.WriteString("\nnext:\n" + itemRows(p.next()))
-		}
-		return b.String()
+	switch {
+	case p.waits >= 0 && p.set.commands[p.command].More != "":
+		return itemRows(p.next()) + "\n" + fill(p.set.commands[p.command].More, "")
+	case p.waits < 0 && p.command >= 0:
+		return p.set.describe(p.command)
 	}
 	return itemRows(p.next())
 }
