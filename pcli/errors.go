@@ -40,9 +40,8 @@ func (s *Shell) fail(err error) {
 
 // fatal is fail before there is a console.
 func (s *Shell) fatal(err error) int {
-	var signal signalError
-	if errors.As(err, &signal) {
-		return 128 + int(signal.Signal)
+	if s.ctx.Err() != nil {
+		return s.ended(context.Cause(s.ctx))
 	}
 	s.fail(err)
 	return s.status

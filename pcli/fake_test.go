@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/operator"
@@ -52,6 +53,16 @@ var adminOps = []operator.Op{
 }
 
 var userOps = []operator.Op{operator.OpSetPassword, operator.OpShowUser, operator.OpSessions, operator.OpActivity, operator.OpNames}
+
+// awaits waits until so many requests have arrived.
+func (f *fake) awaits(t *testing.T, n int32) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); f.arrived.Load() < n; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d requests arrived, not %d", f.arrived.Load(), n)
+		}
+	}
+}
 
 // kept is the operator's password now.
 func (f *fake) kept() string {

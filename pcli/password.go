@@ -36,9 +36,8 @@ func (s *Shell) setPassword(grammar.Call) error {
 
 // notModified marks a failure, but not a decision of the operator's, nor an end of the shell.
 func (s *Shell) notModified(err error) error {
-	var signal signalError
 	given := errors.Is(err, console.ErrInterrupted) || errors.Is(err, console.ErrIdle) || errors.Is(err, console.ErrNoTerminal)
-	if !given && !errors.As(err, &signal) {
+	if !given && s.ctx.Err() == nil {
 		s.say("✖ Modifying password...")
 	}
 	return err

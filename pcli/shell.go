@@ -134,16 +134,15 @@ func (s *Shell) asksForHelp(line string) bool {
 
 // finish tells how a command ended.
 func (s *Shell) finish(err error) error {
-	if err == nil {
-		s.status = 0
-		return nil
-	}
-	var signal signalError
 	switch {
+	case err == nil:
+		s.status = 0
+	case s.ctx.Err() != nil: // whatever the command made of that
+		return context.Cause(s.ctx)
+	case errors.Is(err, console.ErrIdle):
+		return err
 	case errors.Is(err, errLeave):
 		s.over = true
-	case errors.As(err, &signal), errors.Is(err, console.ErrIdle):
-		return err
 	default:
 		s.fail(err)
 	}

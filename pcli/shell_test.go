@@ -349,6 +349,26 @@ func TestHangUp(t *testing.T) {
 	}
 }
 
+// A hang-up ends a wait for the broker as quietly.
+func TestHangUpWhileWaiting(t *testing.T) {
+	for _, command := range []string{"show sync", "lock user admin", "set password"} {
+		t.Run(command, func(t *testing.T) {
+			f := newFake()
+			p := play(t, begin(t, f), "xterm")
+			p.expect(prompt)
+			f.mutex.Lock()
+			defer f.mutex.Unlock()
+			p.send(command + "\r")
+			f.awaits(t, 2)
+			p.seen.Reset()
+			_ = p.command.Process.Signal(unix.SIGHUP)
+			if status, rest := p.wait(); status != 128+int(unix.SIGHUP) || !p.echoes() || strings.Contains(rest, "Error") || strings.Contains(rest, "✖") {
+				t.Errorf("status %d, echo %v, %q", status, p.echoes(), rest)
+			}
+		})
+	}
+}
+
 // A terminal that goes away ends the shell, whether or not a signal tells.
 func TestLostTerminal(t *testing.T) {
 	p := play(t, begin(t, newFake()), "xterm")
@@ -387,9 +407,7 @@ func TestInterruptedWait(t *testing.T) {
 			f.mutex.Lock()
 			p.send("show sync\r")
 			p.expect("show sync\r\n")
-			for end := time.Now().Add(5 * time.Second); f.arrived.Load() < 2 && time.Now().Before(end); {
-				time.Sleep(time.Millisecond) // before that, Ctrl-C gives up the line
-			}
+			f.awaits(t, 2) // before that, Ctrl-C gives up the line
 			p.send("\x03")
 			p.expect("Operation canceled\r\n" + prompt)
 			f.mutex.Unlock()
@@ -401,9 +419,10 @@ func TestInterruptedWait(t *testing.T) {
 func TestSignals(t *testing.T) {
 	p := play(t, begin(t, newFake()), "xterm")
 	p.expect(prompt)
-	for _, signal := range []unix.Signal{unix.SIGINT, unix.SIGQUIT, unix.SIGTSTP} {
+	for _, signal := range []unix.Signal{unix.SIGQUIT, unix.SIGTSTP, unix.SIGINT} {
 		_ = p.command.Process.Signal(signal)
 	}
+	p.expect("\r\n" + prompt) // as after Ctrl-C
 	p.send("show history\r")
 	p.expect("1  show history\r\n")
 	_ = p.command.Process.Signal(unix.SIGTERM)

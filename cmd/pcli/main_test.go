@@ -41,3 +41,25 @@ func TestImports(t *testing.T) {
 		t.Errorf("the shell imports\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(mayImport, "\n"))
 	}
 }
+
+func TestArguments(t *testing.T) {
+	tests := []struct {
+		arguments []string
+		status    int
+	}{
+		{[]string{"--version"}, 0},
+		{[]string{"--man"}, 0},
+		{[]string{"--help"}, 0},
+		{[]string{"--nonsense"}, 2},
+		{[]string{"show", "user"}, 2},
+		{[]string{"-c"}, 2},
+		{[]string{"--socket", "/nonexistent", "-c", "show user", "name", "argument"}, 9},
+	}
+	for _, tt := range tests {
+		t.Run(strings.Join(tt.arguments, " "), func(t *testing.T) {
+			if status := run(tt.arguments); status != tt.status {
+				t.Errorf("exit status %d, want %d", status, tt.status)
+			}
+		})
+	}
+}
