@@ -28,9 +28,18 @@ func newAudit(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "audit",
 		Short: "Print the audit trail, oldest first, or verify it",
-		Long: "Prints who changed what, when and how it was seen, and what became of it. --verify\n" +
-			"checks the trail's hash chain instead. Whoever may write the trail can recompute the\n" +
-			"chain; the journal holds a copy: journalctl SYSLOG_IDENTIFIER=shadowsync",
+		Long: "Prints who did what, when, from where, how it was seen, and what became of it; also what\n" +
+			"was refused and what failed. No password and no hash is ever in it.\n\n" +
+			"--verify checks the trail's hash chain instead: it finds a record that was altered,\n" +
+			"removed or cut off. It proves nothing against root, who can write the trail and\n" +
+			"recompute the whole chain. The journal holds a copy of every record:\n" +
+			"  journalctl SYSLOG_IDENTIFIER=shadowsync\n" +
+			"and can be sealed so that not even root can alter what is past, once\n" +
+			"  journalctl --setup-keys\n" +
+			"was run and its verification key is kept elsewhere (journalctl --verify --verify-key=).\n\n" +
+			"Records are kept for good, or for the configuration's audit.keep_days. trim removes\n" +
+			"older ones, as the daemon does once a day; a record names the cut, and the chain stays\n" +
+			"verifiable.",
 		Example: "  shadowsync audit --user admin --since 1d\n  shadowsync audit --verify",
 		Args:    exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -44,11 +53,39 @@ func newAudit(a *app) *cobra.Command {
 			return runAudit(c.Context(), a, o)
 		},
 	}
+	c.AddCommand(newAuditTrim(a))
 	c.Flags().StringVar(&o.account, "user", "", "only what concerns account `name`")
 	c.Flags().StringVar(&since, "since", "", "only from `time` on: a date, RFC 3339, or how long ago (45m, 1d, 1mo)")
 	c.Flags().BoolVar(&o.verify, "verify", false, "check that no record was altered or removed")
 	_ = c.RegisterFlagCompletionFunc("user", a.completeAccounts(0)) // the flag exists
 	return c
+}
+
+func newAuditTrim(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "trim", Short: "Remove records that are older than the configuration keeps", Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error { return runAuditTrim(c.Context(), a) },
+	}
+}
+
+func runAuditTrim(ctx context.Context, a *app) error {
+	return a.with(ctx, func(e *engine.Engine) error {
+		origin := ourselves(e)
+		origin.Verb = "audit trim"
+		n, err := e.TrimAudit(ctx, origin)
+		if err != nil {
+			return fmt.Errorf("cannot trim the audit trail: %w", err)
+		}
+		if a.json {
+			return a.printJSON(map[string]int{"removed": n, "keep_days": e.Config.Audit.KeepDays})
+		}
+		if e.Config.Audit.KeepDays == 0 {
+			a.say("Everything is kept: audit.keep_days is not set")
+			return nil
+		}
+		a.say("%d records older than %d days removed", n, e.Config.Audit.KeepDays)
+		return nil
+	})
 }
 
 func runAudit(ctx context.Context, a *app, o auditOptions) error {
@@ -136,6 +173,9 @@ func auditLine(e shadowsync.Event) string {
 	}
 	if e.Loser != "" {
 		tail = append(tail, "over "+e.Loser)
+	}
+	if e.Origin.Verb != "" {
+		tail = append(tail, e.Origin.Verb)
 	}
 	if e.Origin.SeenBy != "" {
 		tail = append(tail, who(e.Origin))

@@ -139,8 +139,14 @@ func who(o shadowsync.Origin) string {
 	if o.Login != "" && o.Login != o.By {
 		parts = append(parts, "logged in as "+o.Login)
 	}
+	if o.Login == "" && o.Sudo != "" {
+		parts = append(parts, "started by "+o.Sudo)
+	}
 	if o.Terminal != "" {
 		parts = append(parts, "on "+o.Terminal)
+	}
+	if o.Remote != "" {
+		parts = append(parts, "from "+o.Remote)
 	}
 	parts = append(parts, "seen by "+string(o.SeenBy))
 	text := "(" + strings.Join(parts, ", ") + ")"

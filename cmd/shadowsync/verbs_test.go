@@ -325,6 +325,21 @@ func TestFailuresAreShown(t *testing.T) {
 	}
 }
 
+func TestAuditTrim(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	s.must(0, "user", "lock", "admin")
+	if r := s.must(0, "audit", "trim"); !strings.Contains(r.out, "Everything is kept") {
+		t.Errorf("it says %q", r.out)
+	}
+	s.write("/etc/shadowsync/shadowsync.toml", 0o600, "[audit]\nkeep_days = 1\n"+testConfig)
+	var got struct{ Removed *int }
+	if s.must(0, "audit", "trim", "--json").object(t, &got); got.Removed == nil || *got.Removed != 0 {
+		t.Errorf("removed %v of today's records", got.Removed)
+	}
+	s.must(0, "audit", "--verify")
+}
+
 func TestListHashes(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")

@@ -15,6 +15,7 @@
 //	explain.go      what they are told, and what is put on record
 //	message.go  what passwd prints
 //	worker.go   store workers in units of their own
+//	trim.go     the audit trail kept as long as configured
 package broker
 
 import (
@@ -121,6 +122,9 @@ func (b *Broker) run(ctx context.Context) error {
 		return err
 	}
 	wg.Go(func() { b.keepAlive(ctx) })
+	if b.engine.Config.Audit.KeepDays > 0 {
+		wg.Go(func() { b.trimAudit(ctx) })
+	}
 	select {
 	case <-ctx.Done():
 		return nil

@@ -38,6 +38,7 @@ type Config struct {
 	Roles        Roles         `toml:"roles"`
 	Pcli         Pcli          `toml:"pcli"`
 	Password     Password      `toml:"password"`
+	Audit        Audit         `toml:"audit"`
 	Applications []Application `toml:"application"`
 
 	// Revision identifies the file's content.
@@ -85,6 +86,12 @@ type Roles struct {
 type Pcli struct {
 	// IdleTimeout is after how long without a key the shell ends: 1s to 24h, default 15m; 0s: never.
 	IdleTimeout Duration `toml:"idle_timeout"`
+}
+
+// Audit is what holds for the audit trail.
+type Audit struct {
+	// KeepDays is how long a record is kept: 1 to 36500 days, default 0: for good.
+	KeepDays int `toml:"keep_days"`
 }
 
 // Application is a systemd unit, its store and the accounts it manages.

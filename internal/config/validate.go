@@ -55,6 +55,9 @@ func (c *Config) validate() error {
 			return fmt.Errorf("roles: %q is not the name of a group", name)
 		}
 	}
+	if days := c.Audit.KeepDays; days < 0 || days > 36500 {
+		return fmt.Errorf("audit.keep_days = %d: must be from 1 to 36500, or 0 to keep everything", days)
+	}
 	for _, name := range []string{c.Node.Name, c.Node.Asset} {
 		if name != "" && !plainName(name) {
 			return fmt.Errorf("node: %q is not a name of letters, digits, dots, dashes and underscores", name)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/journal"
 
@@ -44,6 +45,21 @@ func (e *Engine) Record(ctx context.Context, events ...shadowsync.Event) error {
 		tell(event)
 	}
 	return nil
+}
+
+// TrimAudit removes what the configuration no longer keeps from the trail, says so
+// in it, and returns how many records went.
+func (e *Engine) TrimAudit(ctx context.Context, by shadowsync.Origin) (int, error) {
+	days := e.Config.Audit.KeepDays
+	if days == 0 {
+		return 0, nil
+	}
+	now := time.Now()
+	n, event, err := e.State.TrimAudit(ctx, now.AddDate(0, 0, -days), shadowsync.Event{At: now, Origin: by})
+	if n > 0 && err == nil {
+		tell(event)
+	}
+	return n, err
 }
 
 func (j journalled) LogoutsDone(ctx context.Context, done ...shadowsync.LoggedOut) error {

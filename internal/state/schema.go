@@ -85,7 +85,13 @@ var migrations = []string{
 		account TEXT AS (event ->> 'account') VIRTUAL,
 		at      INTEGER AS (CAST(round(86400000 * (julianday(event ->> 'at') - 2440587.5)) AS INTEGER)) VIRTUAL -- Unix time in ms
 	) STRICT;
-	CREATE TRIGGER audit_keep BEFORE DELETE ON audit BEGIN SELECT raise(ABORT, 'the audit trail is append-only'); END;
+	CREATE TABLE audit_anchor ( -- the last record that was trimmed: the chain begins after it
+		one  INTEGER PRIMARY KEY CHECK (one = 1),
+		seq  INTEGER NOT NULL,
+		hash BLOB NOT NULL
+	) STRICT;
+	CREATE TRIGGER audit_keep BEFORE DELETE ON audit WHEN OLD.seq > coalesce((SELECT seq FROM audit_anchor), 0)
+		BEGIN SELECT raise(ABORT, 'the audit trail is append-only'); END;
 	CREATE TRIGGER audit_fix  BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'the audit trail is append-only'); END;
 	CREATE TABLE audit_head ( -- the last record, so that one cut off the end is missed
 		one  INTEGER PRIMARY KEY CHECK (one = 1),

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 // ChainError is a place at which the audit trail was tampered with.
@@ -20,19 +23,26 @@ func (e *ChainError) Error() string { return fmt.Sprintf("audit record %d %s", e
 // what proves something against root must be kept elsewhere.
 func (db *DB) Verify(ctx context.Context) (n int, err error) {
 	c := chain{hash: genesis}
+	err = db.read(ctx, "verify the audit of", func(tx *tx) (err error) {
+		c.anchor, err = tx.anchor()
+		return err
+	})
+	c.seq, c.hash = c.anchor.seq, c.anchor.hash
 	for more := true; more && err == nil; {
 		err = db.read(ctx, "verify the audit of", func(tx *tx) (err error) {
 			more, err = c.advance(tx)
 			return err
 		})
 	}
-	return int(c.seq), err
+	return int(c.seq - c.anchor.seq), err
 }
 
 // chain is how far the trail was found good.
 type chain struct {
-	seq  int64
-	hash []byte
+	seq    int64
+	hash   []byte
+	anchor anchor
+	cut    string // what the last record of a trim says
 }
 
 // advance checks a page. At the end of the trail it checks the head, in the same
@@ -60,8 +70,18 @@ func (c *chain) add(seq int64, event string, hash []byte) error {
 		return &ChainError{seq, "does not fit the one before: it was altered, or something before it was removed"}
 	default:
 		c.seq, c.hash = seq, want
+	}
+	if !strings.Contains(event, trimmedMark) {
 		return nil
 	}
+	var e shadowsync.Event
+	if err := parseJSON(event, &e); err != nil {
+		return err
+	}
+	if e.Action == actionTrimmed {
+		c.cut = e.Reason
+	}
+	return nil
 }
 
 func (c *chain) checkHead(tx *tx) error {
@@ -71,6 +91,8 @@ func (c *chain) checkHead(tx *tx) error {
 		return err
 	}
 	switch {
+	case c.anchor.seq > 0 && c.cut != c.anchor.String():
+		return &ChainError{c.anchor.seq + 1, "is the first, and no record tells of the cut before it"}
 	case seq > c.seq:
 		return &ChainError{c.seq + 1, fmt.Sprintf("is missing, and all up to record %d: the end was cut off", seq)}
 	case seq < c.seq || !bytes.Equal(hash, c.hash):

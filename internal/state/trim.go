@@ -1,0 +1,74 @@
+package state
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// anchor is the last record that was trimmed off the trail. The chain of what is
+// left begins with its hash, and a record in that chain says so: whoever has the
+// journal's copy of that record can tell that this is the cut that was made then.
+type anchor struct {
+	seq  int64 // 0: nothing was trimmed
+	hash []byte
+}
+
+const (
+	actionTrimmed = "audit-trimmed"
+	trimmedMark   = `"action":"` + actionTrimmed + `"`
+)
+
+func (a anchor) String() string {
+	return fmt.Sprintf("all up to record %d, whose hash is %s", a.seq, hex.EncodeToString(a.hash))
+}
+
+func (t *tx) anchor() (anchor, error) {
+	a := anchor{hash: genesis}
+	_, err := t.get("SELECT seq, hash FROM audit_anchor", nil, &a.seq, &a.hash)
+	return a, err
+}
+
+// TrimAudit removes the records from before a time, up to the first that is not,
+// and puts that on record by the event, which it returns as recorded. The chain
+// stays verifiable. It removes nothing from a trail that somebody has tampered with,
+// and records nothing where there is nothing to remove.
+func (db *DB) TrimAudit(ctx context.Context, before time.Time, event shadowsync.Event) (n int, recorded shadowsync.Event, err error) {
+	if _, err := db.Verify(ctx); err != nil {
+		return 0, event, err
+	}
+	err = db.write(ctx, "trim the audit of", func(tx *tx) error {
+		old, err := tx.anchor()
+		if err != nil {
+			return err
+		}
+		cut, err := tx.cut(before)
+		if err != nil || cut.seq <= old.seq {
+			return err
+		}
+		n = int(cut.seq - old.seq)
+		event.Action, event.Reason = actionTrimmed, cut.String()
+		if err := tx.audit(event); err != nil {
+			return err
+		}
+		if _, err := tx.exec("REPLACE INTO audit_anchor (one, seq, hash) VALUES (1, ?, ?)", cut.seq, cut.hash); err != nil {
+			return err
+		}
+		_, err = tx.exec("DELETE FROM audit WHERE seq <= ?", cut.seq)
+		return err
+	})
+	return n, event, err
+}
+
+// cut is the record before the first one that is not older than a time: clocks go
+// back too, and a trail is cut in one place.
+func (t *tx) cut(before time.Time) (anchor, error) {
+	var a anchor
+	_, err := t.get(`SELECT seq, hash FROM audit WHERE seq < coalesce(
+		(SELECT seq FROM audit WHERE at >= ? ORDER BY seq LIMIT 1), 9223372036854775807) ORDER BY seq DESC LIMIT 1`,
+		[]any{before.UnixMilli()}, &a.seq, &a.hash)
+	return a, err
+}
