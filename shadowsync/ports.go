@@ -26,6 +26,10 @@ type Write struct {
 	Create bool // the account is to be added (store side only); Expect is ignored
 }
 
+// Probes tells whether a write changes nothing: it asks whether the side can be
+// written at all, and a store carries it out as any other.
+func (w Write) Probes() bool { return !w.Create && w.Expect == w.Want }
+
 // Errors that sides return, alone or wrapped.
 var (
 	// ErrUnavailable: not now; trying again later may help.

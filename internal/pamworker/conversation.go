@@ -47,13 +47,14 @@ func (c *conversation) RespondPAM(style pam.Style, message string) (string, erro
 	return "", c.cause
 }
 
-// hear keeps what is wrong. Our own module's line is for passwd, and says nothing to an operator.
+// hear keeps what is wrong. Our own module's line is for passwd, and says nothing to an
+// operator; nor does what modules say of our own end of the conversation.
 func (c *conversation) hear(style pam.Style, message string) {
 	message = strings.TrimSpace(message)
-	if strings.HasPrefix(message, "shadowsync:") || message == "" {
+	if strings.HasPrefix(message, "shadowsync:") || message == "" || c.cause != nil {
 		return
 	}
-	if style == pam.ErrorMsg || c.complaint == "" && c.given > 0 {
+	if style == pam.ErrorMsg || c.complaint == "" && (c.given > 0 || !c.changing) {
 		c.complaint = message
 	}
 }

@@ -50,7 +50,7 @@ func (s *Store) writeOnce(ctx context.Context, writes []shadowsync.Write) (map[s
 	switch {
 	case len(left) == len(writes):
 		return left, nil
-	case len(edits) == 0:
+	case len(edits) == 0 && !slices.ContainsFunc(writes, shadowsync.Write.Probes):
 		return left, p.folder.Sync(p.content)
 	}
 	return left, p.folder.Replace(p.content, apply(p.content.Data, edits))

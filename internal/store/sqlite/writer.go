@@ -56,7 +56,7 @@ func (w *writer) write(ctx context.Context, want shadowsync.Write) (why, err err
 		return shadowsync.ErrNoAccount, nil
 	case want.Create || !shadowsync.Equal(present, normal(want.Expect), shadowsync.AllFields):
 		return shadowsync.ErrChanged, nil
-	case shadowsync.Equal(present, normal(want.Want), shadowsync.AllFields):
+	case !want.Probes() && shadowsync.Equal(present, normal(want.Want), shadowsync.AllFields):
 		return nil, nil
 	}
 	_, err = w.update.ExecContext(ctx, append(values(want.Want), want.Name)...)
