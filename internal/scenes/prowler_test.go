@@ -39,20 +39,24 @@ func prowled(t *testing.T) *stage {
 func TestUnprivilegedUser(t *testing.T) {
 	s := prowled(t)
 	before := s.ReadFile("/etc/shadow") + s.ReadFile(machine.StorePath)
+	const refused = `{"error":{"kind":"not-permitted","text":"not permitted"}}`
 	packets := []string{
 		`{}`, `null`, `[]`, `"x"`, `1e999`, `{"op":"pam-changed","user":"admin"}`, `{"op":"pam-changed","user":"user222"}`,
-		`{"op":"pam-changed","user":"no-such"}`, `{"op":"status"}`, `{"op":"set-password","user":"user222"}`, `{"op":"sync"}`,
+		`{"op":"pam-changed","user":"no-such"}`, `{"op":"status"}`, `{"op":"lock","user":"admin"}`, `{"op":"lock","user":"user222"}`,
+		`{"op":"unlock","user":"admin"}`, `{"op":"expire-password","user":"admin"}`, `{"op":"disconnect","user":"admin"}`,
+		`{"op":"create-user","user":"new"}`, `{"op":"edit-user","user":"admin"}`, `{"op":"delete-user","user":"admin"}`,
 		`{"op":"\u001b[31m\n","user":"\u001b]0;x\u0007\n"}`, strings.Repeat("[", 10_000),
 	}
 	answers := strings.Split(strings.TrimSpace(s.As("user222").Must(append([]string{"prowler", "ask", operatorSocket}, packets...)...)), "\n")
 	for i, answer := range answers {
-		if answer != `{"error":"not permitted"}` && !strings.HasPrefix(answer, "no answer: ") && !strings.HasPrefix(answer, "cannot send: ") {
+		if answer != refused && !strings.HasPrefix(answer, "no answer: ") && !strings.HasPrefix(answer, "cannot send: ") {
 			t.Errorf("%.60q is answered %q", packets[i], answer)
 		}
 	}
-	if !slices.Contains(answers, `{"error":"not permitted"}`) || len(answers) != len(packets) {
+	if !slices.Contains(answers, refused) || len(answers) != len(packets) {
 		t.Errorf("answers: %q", answers)
 	}
+	s.learns(t)
 	if answer := s.As("user222").Must("prowler", "ask", rootSocket, packets[5]); !strings.Contains(answer, "permission denied") {
 		t.Errorf("root's socket: %q", answer)
 	}
@@ -61,6 +65,31 @@ func TestUnprivilegedUser(t *testing.T) {
 	}
 	s.secrets()
 	s.flooded()
+}
+
+// learns: a user sees their own account, of others not even that there are any; and
+// who is nobody's operator sees nothing.
+func (s *stage) learns(t *testing.T) {
+	t.Helper()
+	for packet, want := range map[string]string{
+		`{"op":"names"}`:                            `["user222"]`,
+		`{"op":"show-user","user":"admin"}`:         `no such account: admin`,
+		`{"op":"show-user","user":"ghost"}`:         `no such account: ghost`,
+		`{"op":"sessions","user":"admin"}`:          `no such account: admin`,
+		`{"op":"activity","args":{"user":"admin"}}`: `no such account: admin`,
+		`{"op":"set-password","user":"admin"}`:      `{"ask":"current"}`, // the asker's own
+		`{"op":"show-user","user":"*"}`:             `"name":"user222"`,
+		`{"op":"sync"}`:                             `"account":"user222"`,
+		`{"op":"activity"}`:                         `"account":"user222"`,
+	} {
+		answer := s.As("user222").Must("prowler", "ask", operatorSocket, packet)
+		if !strings.Contains(answer, want) || strings.Contains(want, "user222") && strings.Contains(answer, "admin") {
+			t.Errorf("%s is answered %q", packet, answer)
+		}
+		if answer := s.As("nobody").Must("prowler", "ask", operatorSocket, packet); !strings.Contains(answer, "not permitted") {
+			t.Errorf("nobody asks %s: %q", packet, answer)
+		}
+	}
 }
 
 // secrets are closed to an unprivileged user, and so are the commands.
