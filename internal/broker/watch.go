@@ -31,12 +31,16 @@ type writers struct {
 type written struct {
 	file watch.File
 	by   origin.Process
+	at   time.Time
 }
 
 // saw puts a write on record. A process is told of more than once, and only the
 // first time it surely still lives.
 func (w *writers) saw(write watch.Write) {
-	by := origin.FromPID(write.PID)
+	by, known := w.lately(write.PID)
+	if !known {
+		by = origin.FromPID(write.PID)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	i := slices.IndexFunc(w.last, func(l written) bool {
@@ -48,12 +52,30 @@ func (w *writers) saw(write watch.Write) {
 		}
 		w.last = slices.Delete(w.last, i, i+1)
 	}
-	w.last = slices.Insert(w.last, 0, written{write.File, by})
+	w.last = slices.Insert(w.last, 0, written{write.File, by, time.Now()})
 	w.last = w.last[:min(len(w.last), writersKept)]
 }
 
 // wrote tells who wrote the content that the shadow file has now. Without its
 // cgroup a process may be the application's own as well as anybody's.
+// pidsLast is how long a pid surely is the same process's: the kernel gives all
+// others out before it gives one again.
+const pidsLast = time.Second
+
+// lately tells who a pid was when it wrote a moment ago: usermod(8) closes four
+// files within milliseconds, and whoever waits for the answer waits for each look at /proc.
+func (w *writers) lately(pid int) (origin.Process, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, l := range w.last {
+		if l.by.PID == pid && l.by.Cgroup != "" && time.Since(l.at) < pidsLast {
+			return l.by, true
+		}
+	}
+	return origin.Process{}, false
+}
+
+// wrote tells who wrote the content that the shadow file has now.
 func (w *writers) wrote() (origin.Process, bool) {
 	w.mu.Lock()
 	catchUp := w.catchUp

@@ -136,7 +136,7 @@ func readAll(file *os.File) (string, error) {
 // rename; one that is written in place meanwhile must not be taken for what
 // somebody wanted it to be.
 func copyStable(w io.Writer, file *os.File, before unix.Stat_t) error {
-	buffer := make([]byte, 256<<10)
+	buffer := make([]byte, min(256<<10, before.Size+1))
 	n, err := io.CopyBuffer(w, struct{ io.Reader }{io.LimitReader(file, maxSize)}, buffer)
 	if err != nil {
 		return fmt.Errorf("cannot read: %w", err)
