@@ -16,16 +16,17 @@ const attributionWindow = 10 * time.Second
 // Announce puts on record who set the present OS value of an account, before
 // Reconcile deals with it. Where the watch was faster and the value is settled
 // already, the announcement completes that record: who it was, and the sessions
-// that a proven change ends.
-func (r *Reconciler) Announce(ctx context.Context, change Change) error {
+// that a proven change ends. It tells whether that was all: nothing is left to
+// reconcile.
+func (r *Reconciler) Announce(ctx context.Context, change Change) (settled bool, err error) {
 	lease, err := r.Lock.Acquire(ctx)
 	if err != nil {
-		return fmt.Errorf("cannot record the change of %s: %w", change.Account, err)
+		return false, fmt.Errorf("cannot record the change of %s: %w", change.Account, err)
 	}
 	defer lease.Release()
 	memory, err := r.State.Load(ctx, r.Application.Name, []string{change.Account})
 	if err != nil {
-		return fmt.Errorf("cannot record the change of %s: %w", change.Account, err)
+		return false, fmt.Errorf("cannot record the change of %s: %w", change.Account, err)
 	}
 	m := memory.Accounts[change.Account]
 	change.State, change.Since = Queued, change.Origin.At
@@ -34,13 +35,13 @@ func (r *Reconciler) Announce(ctx context.Context, change Change) error {
 	}
 	switch {
 	case m.settledAs(change):
-		return r.attribute(ctx, change, m)
+		return true, r.attribute(ctx, change)
 	case m.stale(change):
-		return nil
+		return false, nil
 	case m.Open != nil && m.Open.OS.Hash == change.OS.Hash && m.Open.StoreHash != "":
 		change.StoreHash = m.Open.StoreHash
 	}
-	return r.journalOver(ctx, []Change{change}, memory)
+	return false, r.journalOver(ctx, []Change{change}, memory)
 }
 
 // journalOver puts changes on record, and those that they replace before any
@@ -84,7 +85,7 @@ func (m AccountMemory) stale(change Change) bool {
 	return change.OS.Hash == m.Baseline.OS.Hash || m.Past.holdsPassword(change.OS) || m.Record.holdsPassword(change.OS)
 }
 
-func (r *Reconciler) attribute(ctx context.Context, change Change, m AccountMemory) error {
+func (r *Reconciler) attribute(ctx context.Context, change Change) error {
 	return r.State.Commit(ctx, r.Application.Name, []Transition{{
 		Account: change.Account,
 		Origin:  &change.Origin,

@@ -93,7 +93,7 @@ func (w *world) passwd(t *testing.T, name, hash string) {
 	t.Helper()
 	w.os[name] = w.os[name].With(cred(hash), FieldsPassword)
 	change := Change{Account: name, OS: w.os[name], Origin: Origin{At: epoch, SeenBy: SeenByPAM, By: "root", UID: new(int), Program: "passwd"}}
-	if err := w.reconciler().Announce(t.Context(), change); err != nil {
+	if _, err := w.reconciler().Announce(t.Context(), change); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -221,7 +221,7 @@ func TestChangesByOthersThanRootDoNotGuard(t *testing.T) {
 	w.os["admin"] = cred(hashNew)
 	uid := 1000
 	change := Change{Account: "admin", OS: w.os["admin"], Origin: Origin{At: epoch, SeenBy: SeenByPAM, UID: &uid}}
-	if err := w.reconciler().Announce(t.Context(), change); err != nil {
+	if _, err := w.reconciler().Announce(t.Context(), change); err != nil {
 		t.Fatal(err)
 	}
 	w.storeErr = ErrUnavailable

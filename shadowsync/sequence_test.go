@@ -92,7 +92,7 @@ func TestPasswordColumnOnly(t *testing.T) {
 	w.store["admin"], w.store["user222"] = w.os["admin"], w.os["user222"]
 	w.start(t)
 	w.os["admin"] = cred(hashNew, today)
-	if err := w.reconciler().Announce(t.Context(), Change{Account: "admin", OS: w.os["admin"], Origin: Origin{At: epoch, SeenBy: SeenByPAM, UID: new(int)}}); err != nil {
+	if _, err := w.reconciler().Announce(t.Context(), Change{Account: "admin", OS: w.os["admin"], Origin: Origin{At: epoch, SeenBy: SeenByPAM, UID: new(int)}}); err != nil {
 		t.Fatal(err)
 	}
 	w.reconcile(t, Request{})
@@ -501,7 +501,7 @@ func TestAnnounceForgetsPending(t *testing.T) {
 	w.storeErr = ErrUnavailable
 	w.reconcile(t, Request{})
 	w.os["admin"] = cred(hashBase) // application rewrites; then the broker takes a stale request from the backlog
-	if err := w.reconciler().Announce(t.Context(), Change{Account: "admin", OS: w.os["admin"], Origin: Origin{At: epoch, SeenBy: SeenByPAM}}); err != nil {
+	if _, err := w.reconciler().Announce(t.Context(), Change{Account: "admin", OS: w.os["admin"], Origin: Origin{At: epoch, SeenBy: SeenByPAM}}); err != nil {
 		t.Fatal(err)
 	}
 	w.reconcile(t, Request{Evidence: Evidence{Writer: WriterApplication, Settling: true}})

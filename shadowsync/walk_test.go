@@ -100,7 +100,7 @@ func (w *walker) passwd() {
 	w.wish[name] = hash
 	if !w.down {
 		change := Change{Account: name, OS: w.os[name], Origin: Origin{At: epoch, SeenBy: SeenByPAM, UID: new(int)}}
-		if err := w.reconciler().Announce(w.t.Context(), change); err != nil {
+		if _, err := w.reconciler().Announce(w.t.Context(), change); err != nil {
 			w.t.Fatal(err)
 		}
 		return

@@ -29,6 +29,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/sessions"
+	"github.com/shadowsync/shadowsync/internal/socket"
 	"github.com/shadowsync/shadowsync/shadowsync"
 	"github.com/shadowsync/shadowsync/systemd"
 )
@@ -43,6 +44,7 @@ const stuck = time.Minute
 // Options are what a broker is started with.
 type Options struct {
 	Config *config.Config
+	File   string // where the configuration is
 	Log    *slog.Logger
 	Probe  func(shadowsync.Step)
 }
@@ -57,10 +59,34 @@ type Broker struct {
 	writers   *writers
 	log       *slog.Logger
 	started   time.Time
+	file      string        // the configuration
+	reload    chan struct{} // somebody changed it
 }
 
-// Run runs the broker until ctx ends.
+// errReload ends one life of the broker for the next one, with the present configuration.
+var errReload = errors.New("the configuration changed")
+
+// Run runs the broker until ctx ends. When an operator makes an account, it begins
+// anew on the same sockets: nothing is kept in memory that is not on record.
 func Run(ctx context.Context, o Options) error {
+	listeners, err := listen()
+	if err != nil {
+		return err
+	}
+	for {
+		err := live(ctx, o, listeners)
+		if !errors.Is(err, errReload) {
+			return errors.Join(systemd.Stopping(), err)
+		}
+		if o.Config, err = config.Load("/", o.File); err != nil {
+			return err
+		}
+		o.Log.Info("the accounts changed; beginning anew")
+	}
+}
+
+// live is one life of the broker.
+func live(ctx context.Context, o Options, listeners map[string]*socket.Listener) error {
 	bus := &systemd.Bus{}
 	guard := systemd.NewBrokerGuard(bus).WithLimit(time.Duration(o.Config.Guard.Limit))
 	talks := &dialogues{Sessions: sessions.Sessions{Bus: bus}}
@@ -71,24 +97,24 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	b := &Broker{engine: e, bus: bus, guard: guard, dialogues: talks, keepers: map[string]*keeper{}, log: o.Log, started: time.Now()}
+	b := &Broker{engine: e, bus: bus, guard: guard, dialogues: talks, keepers: map[string]*keeper{}, log: o.Log, started: time.Now(), file: o.File, reload: make(chan struct{}, 1)}
 	b.writers = &writers{path: shadowPath(e)}
 	for _, a := range o.Config.Applications {
 		e.Reconciler(a.Name).Witness = b.witness(a.Unit)
 		b.keepers[a.Name] = newKeeper(e, a, b.showStatus, o.Log)
 	}
-	return errors.Join(b.run(ctx), b.close())
+	return errors.Join(b.run(ctx, listeners), b.close())
 }
 
 func (b *Broker) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	return errors.Join(systemd.Stopping(), b.guard.Close(ctx), b.engine.Close())
+	return errors.Join(b.guard.Close(ctx), b.engine.Close())
 }
 
 // run watches before it looks for the first time, so that no change falls in
 // between, and says that it is ready when it has looked.
-func (b *Broker) run(ctx context.Context) error {
+func (b *Broker) run(ctx context.Context, listeners map[string]*socket.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer func() {
@@ -99,10 +125,6 @@ func (b *Broker) run(ctx context.Context) error {
 		}
 	}()
 	if err := engine.WriteManaged(b.engine.Root(), b.engine.Config); err != nil {
-		return err
-	}
-	listeners, err := listen()
-	if err != nil {
 		return err
 	}
 	if err := b.watch(ctx, &wg); err != nil {
@@ -128,9 +150,19 @@ func (b *Broker) run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
+	case <-b.reload:
+		return errReload
 	case err := <-failed:
 		cancel()
 		return err
+	}
+}
+
+// askReload has the broker begin anew; it does not wait for it.
+func (b *Broker) askReload() {
+	select {
+	case b.reload <- struct{}{}:
+	default:
 	}
 }
 

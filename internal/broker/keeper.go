@@ -183,7 +183,11 @@ func (k *keeper) settle(ctx context.Context, change shadowsync.Change) shadowsyn
 	defer k.begin()()
 	defer k.finish(ctx)
 	outcome := shadowsync.Outcome{Account: change.Account, State: shadowsync.Queued}
-	err := k.engine.Reconciler(k.application.Name).Announce(ctx, change)
+	settled, err := k.engine.Reconciler(k.application.Name).Announce(ctx, change)
+	if settled && err == nil {
+		outcome.State, outcome.Verdict = shadowsync.InSync, shadowsync.VerdictAdopt
+		return outcome
+	}
 	if err == nil {
 		var report shadowsync.Report
 		report, err = k.engine.Reconcile(ctx, k.application.Name, noticed)

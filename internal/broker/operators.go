@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/accountworker"
@@ -42,6 +43,9 @@ type operators struct {
 	wrong     tries           // passwords
 	refused   tries           // attempts at what is not allowed
 	life      context.Context // ends when the broker is told to stop
+	making    sync.Mutex      // one account is made or removed at a time
+	file      string          // the configuration
+	reload    func()          // has the configuration read again, once the answer was given
 }
 
 // asker is who asks.
@@ -85,6 +89,9 @@ var rules = map[operator.Op]rule{
 	operator.OpLock:           {admin: true, root: true, changes: true, do: (*operators).lock},
 	operator.OpUnlock:         {admin: true, root: true, changes: true, do: (*operators).unlock},
 	operator.OpExpirePassword: {admin: true, root: true, changes: true, do: (*operators).expirePassword},
+	operator.OpCreateUser:     {admin: true, root: true, changes: true, do: (*operators).createUser},
+	operator.OpEditUser:       {admin: true, root: true, changes: true, do: (*operators).editUser},
+	operator.OpDeleteUser:     {admin: true, root: true, changes: true, do: (*operators).deleteUser},
 }
 
 // may tells whether the rule lets somebody ask.

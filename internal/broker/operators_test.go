@@ -18,6 +18,7 @@ func TestRules(t *testing.T) {
 		operator.OpSessions: user | admin | root, operator.OpActivity: user | admin | root, operator.OpSync: user | admin | root,
 		operator.OpSetPassword: user | admin, operator.OpDisconnect: admin | root, operator.OpLock: admin | root,
 		operator.OpUnlock: admin | root, operator.OpExpirePassword: admin | root,
+		operator.OpCreateUser: admin | root, operator.OpEditUser: admin | root, operator.OpDeleteUser: admin | root,
 		"": nobody, "pam-changed": nobody, "HELLO": nobody, "shutdown": nobody,
 	}
 	askers := map[int]asker{

@@ -79,6 +79,7 @@ func (b *Broker) operators(ctx context.Context) *operators {
 	}
 	return &operators{
 		engine: b.engine, rules: rules, guard: b.guard, keepers: b.keepers, dialogues: b.dialogues, log: b.log, life: ctx,
+		file: b.file, reload: b.askReload,
 		pam:      &pamworker.Workers{Bus: b.bus, Binary: binary},
 		accounts: &accountworker.Workers{Bus: b.bus, Binary: binary},
 	}
@@ -123,6 +124,9 @@ func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, 
 		b.log.Warn("a changed account cannot be read", "account", user, "error", err)
 		return queued(user, a.Unit)
 	}
+	if b.overwritten(ctx, peer, account.Hash, token) {
+		return fmt.Sprintf("shadowsync: %s: NOT persisted (another program wrote over it at once); set it again", user)
+	}
 	change := shadowsync.Change{Account: user, OS: account.Credential, Origin: by}
 	formats := b.engine.Reconciler(a.Name).Store.Capabilities().Formats
 	change.StoreHash, err = translate(ctx, b.log, formats, account.Hash, token)
@@ -140,6 +144,18 @@ func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, 
 		b.log.Warn("the guard cannot be read", "unit", a.Unit, "error", err)
 	}
 	return Message(a, outcome, slices.Contains(guard.Accounts, user))
+}
+
+// overwritten tells whether the OS already holds another password than the one
+// announced: an application that starts at this very moment may write its old
+// one over it. That is asked only where somebody else wrote the file last, for
+// the proof costs as much as a login.
+func (b *Broker) overwritten(ctx context.Context, peer socket.Peer, osHash string, token []*os.File) bool {
+	by, known := b.writers.wrote()
+	if len(token) == 0 || !known || by.PID == peer.PID {
+		return false
+	}
+	return errors.Is(proof.Check(ctx, token[0], osHash), proof.ErrNotProven)
 }
 
 // who reads the facts about the peer while it waits for the answer, and so still
