@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shadowsync/shadowsync/internal/crypt"
+	"github.com/shadowsync/shadowsync/internal/policy"
 	"github.com/shadowsync/shadowsync/internal/setup"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -40,7 +41,7 @@ var exits = []struct {
 	{4, "conflict: a person must decide", []error{errConflict, setup.ErrUndecided}},
 	{3, "not in sync, or done on the OS side and pending on the store's", []error{errNotInSync, setup.ErrWaiting}},
 	{5, "no such account or application", []error{shadowsync.ErrNoAccount, errNoApplication}},
-	{6, "refused by the password policy", []error{errPassword, crypt.ErrTokenEmpty, crypt.ErrTokenTooLong, crypt.ErrTokenNUL}},
+	{6, "refused by the password policy", []error{errPassword, policy.ErrWeak, crypt.ErrTokenEmpty, crypt.ErrTokenTooLong, crypt.ErrTokenNUL}},
 	{7, "not authenticated", []error{errNotAuthenticated}},
 	{8, "not permitted", []error{errNotPermitted, os.ErrPermission}},
 	{9, "store or lock not available in time", []error{shadowsync.ErrUnavailable, context.DeadlineExceeded}},

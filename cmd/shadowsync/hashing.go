@@ -20,6 +20,7 @@ import (
 type job struct {
 	target
 	application string
+	before      person // when the command began
 	secret      []byte // generated
 	hash        string // of the new password, for the OS
 	storeHash   string // and for a store that cannot take that
@@ -82,10 +83,13 @@ func (j *job) prepare(r *errand, method crypt.Method) (err error) {
 	if token == nil {
 		return nil
 	}
+	defer wipe(j.token)
 	if err := checkToken(token); err != nil {
 		return err
 	}
-	defer wipe(j.token)
+	if err := r.allowed(j, token); err != nil {
+		return err
+	}
 	if j.hash, err = method.Generate(token); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/hook"
+	"github.com/shadowsync/shadowsync/internal/policy"
 	"github.com/shadowsync/shadowsync/internal/printable"
 	"github.com/shadowsync/shadowsync/internal/setup"
 	"github.com/shadowsync/shadowsync/internal/state"
@@ -44,6 +45,7 @@ var hints = []func(err error, command string) string{
 	as(func(*setup.PAMError, string) string { return "shadowsync doctor" }),
 	as(func(e *hook.NotSettledError, _ string) string { return notSettledHint(e) }),
 	as(func(*pendingError, string) string { return "shadowsync status" }),
+	is(policy.ErrWeak, "choose another password, or: shadowsync user reset password NAME"),
 	is(config.ErrNotFound, setupHint),
 	is(setup.ErrIncomplete, setupHint),
 	is(errInterrupted, "shadowsync status"),

@@ -7,13 +7,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 type setPasswordOptions struct {
-	targets targetSource
-	token   tokenSource
+	targets  targetSource
+	token    tokenSource
+	noPolicy bool
 }
 
 func newSetPassword(a *app) *cobra.Command {
@@ -23,6 +25,8 @@ func newSetPassword(a *app) *cobra.Command {
 		Short: "Set an account's password on both sides",
 		Long: "Sets the password in the OS and in the application's credential store, and ends the\n" +
 			"sessions that the old one opened. As with passwd by root, a locked account is unlocked.\n" +
+			"The password must pass the machine's own rules (pam_pwquality, for root too) and the\n" +
+			"configuration's; --no-policy sets it all the same, which goes on record.\n" +
 			"Asks on the terminal unless --stdin or --fd says where to read it. NEW on the command\n" +
 			"line works too, but process lists and the shell's history show it.\n\n" +
 			"--from takes many accounts at once, in lines \"name:password\" as chpasswd does. They\n" +
@@ -44,6 +48,7 @@ func newSetPassword(a *app) *cobra.Command {
 	}
 	c.Flags().BoolVar(&o.token.stdin, "stdin", false, "read the password, one line, from standard input")
 	c.Flags().IntVar(&o.token.fd, "fd", -1, "read the password, one line, from file descriptor `n`")
+	c.Flags().BoolVar(&o.noPolicy, "no-policy", false, "set it whatever the password policy says; the audit says so")
 	o.targets.addFlag(c, `lines "name:password"`)
 	return c
 }
@@ -61,7 +66,10 @@ func (o setPasswordOptions) check() error {
 func runSetPassword(ctx context.Context, a *app, o setPasswordOptions) error {
 	harden()
 	return a.with(ctx, func(e *engine.Engine) error {
-		v := setPassword()
+		v := setPassword(e.Config.Password)
+		if o.noPolicy {
+			v.name, v.judged = v.name+exemptByWish, false
+		}
 		if o.targets.bulk() {
 			return a.carryOut(ctx, e, v, o.targets)
 		}
@@ -82,14 +90,14 @@ func runSetPassword(ctx context.Context, a *app, o setPasswordOptions) error {
 
 // setPassword does what passwd(1) by root does: a new hash without the lock mark,
 // set today, with nothing left to change at the next login.
-func setPassword() verb {
+func setPassword(c config.Password) verb {
 	return verb{
-		name: "set password", phrase: "set the password of", doing: "Setting passwords", takesTokens: true,
+		name: "set password", phrase: "set the password of", doing: "Setting passwords", takesTokens: true, judged: true,
 		said: func(name string, _ []byte) string { return fmt.Sprintf("Password for user `%s` set", name) },
 		wish: func(p person) (wish, error) {
-			c := p.Credential
-			c.Hash, c.Locked, c.LastChange, c.MustChange = p.hash, false, today(), false
-			return wish{Credential: c, fields: shadowsync.FieldsPassword | shadowsync.FieldLocked}, nil
+			w := wish{Credential: p.Credential, fields: shadowsync.FieldsPassword | shadowsync.FieldLocked}
+			w.Hash, w.Locked, w.LastChange, w.MustChange = p.hash, false, today(), false
+			return w.aged(c), nil
 		},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/faillock"
+	"github.com/shadowsync/shadowsync/internal/policy"
 	"github.com/shadowsync/shadowsync/internal/printable"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -28,6 +29,8 @@ type verb struct {
 	takesTokens bool
 	// generates: the passwords are made here, and told once.
 	generates bool
+	// judged: the new passwords must pass the machine's rules and the configuration's.
+	judged bool
 	// remembers: the wish needs what is on record of an account.
 	remembers bool
 	// forgives: the failure counter is cleared too.
@@ -64,6 +67,8 @@ type errand struct {
 	managers map[string]config.Application // of each account
 	guarded  bool                          // a pending change holds the unit back
 	failures *faillock.Counters
+	rules    policy.Rules
+	judge    *policy.Judge // of the machine's rules; nil: not asked
 	ledger   *ledger
 	meter    *meter
 }
@@ -85,9 +90,13 @@ func (a *app) newErrand(e *engine.Engine, v verb, bulk bool) *errand {
 // failure of one account never keeps another from being dealt with.
 func (r *errand) run(ctx context.Context, targets []target) error {
 	jobs, refused, err := r.admit(ctx, targets)
+	if err == nil && r.verb.judged {
+		err = r.callJudge()
+	}
 	if err != nil {
 		return err
 	}
+	defer r.dismissJudge()
 	r.meter = r.app.newMeter(r.verb.doing, len(jobs))
 	r.settled(ctx, refused)
 	reached := 0
@@ -114,10 +123,15 @@ func (r *errand) admit(ctx context.Context, targets []target) (jobs, refused []*
 	if err != nil {
 		return nil, nil, err
 	}
+	memories, err := r.memories(ctx, names)
+	if err != nil {
+		return nil, nil, err
+	}
 	seen := make(map[string]bool, len(targets))
 	for _, t := range targets {
 		j := &job{target: t, application: r.managers[t.name].Name}
-		_, exists := os.Accounts[t.name]
+		account, exists := os.Accounts[t.name]
+		j.before = person{Account: account, memory: memories[t.name]}
 		switch {
 		case t.fault != nil:
 			j.fate.err = t.fault

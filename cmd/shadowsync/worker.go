@@ -7,6 +7,7 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/accountworker"
 	"github.com/shadowsync/shadowsync/internal/pamworker"
+	"github.com/shadowsync/shadowsync/internal/policy"
 	"github.com/shadowsync/shadowsync/internal/proof"
 	"github.com/shadowsync/shadowsync/internal/storeworker"
 )
@@ -40,5 +41,13 @@ func newAccountWorker() *cobra.Command {
 	return &cobra.Command{
 		Use: accountworker.Argument, Short: "Look after an account, for the daemon", Hidden: true, Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error { return accountworker.Main(c.Context(), os.Stdin) },
+	}
+}
+
+// newPolicyWorker is the process that asks the machine's own rules about new passwords.
+func newPolicyWorker() *cobra.Command {
+	return &cobra.Command{
+		Use: policy.Argument + " DIR", Short: "Judge new passwords, for the tool", Hidden: true, Args: exactly(1),
+		RunE: func(_ *cobra.Command, dir []string) error { return policy.Main(dir[0], os.Stdin, os.Stdout) },
 	}
 }

@@ -37,6 +37,7 @@ type Config struct {
 	Protected    Protected     `toml:"protected"`
 	Roles        Roles         `toml:"roles"`
 	Pcli         Pcli          `toml:"pcli"`
+	Users        Users         `toml:"users"`
 	Password     Password      `toml:"password"`
 	Audit        Audit         `toml:"audit"`
 	Applications []Application `toml:"application"`
@@ -71,6 +72,19 @@ type Protected struct {
 type Password struct {
 	// ExpiryDays is how long a generated password holds at most: 1 to 99999 days, default 760.
 	ExpiryDays int `toml:"expiry_days"`
+	// MinLength and MinClasses are asked for beside what the machine's PAM asks for
+	// anyway: 0 to 511 characters, 0 to 4 of the classes upper case, lower case, digits, others.
+	MinLength  int `toml:"min_length"`
+	MinClasses int `toml:"min_classes"`
+	// Reject are texts that no password may contain, whatever their case.
+	Reject []string `toml:"reject"`
+	// History is how many passwords, the present one first, may not come back: 0 to 6.
+	History int `toml:"history"`
+	// MinDays, MaxDays and WarnDays are the ageing that a password set by our tools
+	// gets (shadow(5), fields 4 to 6); 0: what the account has.
+	MinDays  int `toml:"min_days"`
+	MaxDays  int `toml:"max_days"`
+	WarnDays int `toml:"warn_days"`
 }
 
 // Roles say what operators may do, by the groups of group(5) that they are in.
@@ -94,6 +108,12 @@ type Audit struct {
 	KeepDays int `toml:"keep_days"`
 }
 
+// Users bound the accounts that administrators create. Their groups are the first of each role's.
+type Users struct {
+	Shells []string `toml:"shells"` // that they may have, the first by default; default /usr/bin/pcli
+	Home   string   `toml:"home"`   // the folder of their homes; default /home
+}
+
 // Application is a systemd unit, its store and the accounts it manages.
 type Application struct {
 	Name       string            `toml:"name"`
@@ -105,6 +125,9 @@ type Application struct {
 	TrustStore bool              `toml:"trust_store"`
 	Rules      map[string]string `toml:"rules"` // account -> conflict rule
 	Store      map[string]any    `toml:"store"`
+
+	// Listed are those of Accounts that operators created: see AddAccount.
+	Listed []string `toml:"-"`
 }
 
 // StartPolicy says what happens to a start while a change cannot be merged.
@@ -143,8 +166,17 @@ func Load(root, path string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", path, err)
 	}
-	c, err := Parse(data)
+	c, err := decode(data)
 	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	digest := sha256.New()
+	digest.Write(data)
+	if err := c.readLists(root, path, func(list []byte) { digest.Write(list) }); err != nil {
+		return nil, err
+	}
+	c.Revision = hex.EncodeToString(digest.Sum(nil))
+	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", path, err)
 	}
 	return c, nil
@@ -171,13 +203,25 @@ func read(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxSize))
 }
 
-// Parse reads a configuration from its text.
+// Parse reads a configuration from its text, without the accounts that operators created.
 func Parse(data []byte) (*Config, error) {
+	c, err := decode(data)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(data)
+	c.Revision = hex.EncodeToString(sum[:])
+	return c, c.validate()
+}
+
+// decode reads the text, whose sense is still to be checked.
+func decode(data []byte) (*Config, error) {
 	c := Config{
 		Guard:     Guard{Limit: Duration(10 * time.Minute)},
 		Settle:    Settle{Time: Duration(time.Minute)},
 		Protected: Protected{Groups: []string{"sudo", "wheel"}},
 		Pcli:      Pcli{IdleTimeout: Duration(15 * time.Minute)},
+		Users:     Users{Shells: []string{"/usr/bin/pcli"}, Home: "/home"},
 		Password:  Password{ExpiryDays: 760},
 	}
 	meta, err := toml.NewDecoder(bytes.NewReader(data)).Decode(&c)
@@ -194,9 +238,7 @@ func Parse(data []byte) (*Config, error) {
 	for i := range c.Applications {
 		c.Applications[i].fill()
 	}
-	sum := sha256.Sum256(data)
-	c.Revision = hex.EncodeToString(sum[:])
-	return &c, c.validate()
+	return &c, nil
 }
 
 func (a *Application) fill() {

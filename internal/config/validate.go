@@ -44,11 +44,16 @@ func (c *Config) validate() error {
 	if settle := time.Duration(c.Settle.Time); settle < 0 || settle > time.Hour {
 		return fmt.Errorf("settle.time = %q: must be from 0s to 1h", settle)
 	}
-	if days := c.Password.ExpiryDays; days < 1 || days > 99999 {
-		return fmt.Errorf("password.expiry_days = %d: must be from 1 to 99999", days)
+	if err := c.Password.validate(); err != nil {
+		return err
 	}
 	if idle := time.Duration(c.Pcli.IdleTimeout); idle != 0 && (idle < time.Second || idle > 24*time.Hour) {
 		return fmt.Errorf("pcli.idle_timeout = %q: must be 0s or from 1s to 24h", idle)
+	}
+	for _, path := range append([]string{c.Users.Home}, c.Users.Shells...) {
+		if !strings.HasPrefix(path, "/") || !madeOf(path, alphanumeric+"/_.-", 256) {
+			return fmt.Errorf("users: %q is not an absolute path of plain characters", path)
+		}
 	}
 	for _, name := range slices.Concat(c.Roles.Admin, c.Roles.User) {
 		if !accountName(name) {
@@ -73,6 +78,29 @@ func (c *Config) validate() error {
 			return fmt.Errorf("application %q: name or unit used twice", a.Name)
 		}
 		names[a.Name], units[a.Unit] = true, true
+	}
+	return nil
+}
+
+func (p Password) validate() error {
+	for _, limit := range []struct {
+		key             string
+		value           int
+		lowest, highest int
+	}{
+		{"expiry_days", p.ExpiryDays, 1, 99999}, {"min_length", p.MinLength, 0, 511}, {"min_classes", p.MinClasses, 0, 4},
+		{"history", p.History, 0, shadowsync.RecordEntries + 1},
+		{"min_days", p.MinDays, 0, 99999}, {"max_days", p.MaxDays, 0, 99999}, {"warn_days", p.WarnDays, 0, 99999},
+	} {
+		if limit.value < limit.lowest || limit.value > limit.highest {
+			return fmt.Errorf("password.%s = %d: must be from %d to %d", limit.key, limit.value, limit.lowest, limit.highest)
+		}
+	}
+	if p.MaxDays > 0 && p.MinDays > p.MaxDays {
+		return fmt.Errorf("password.min_days = %d: longer than max_days = %d, so that nobody could change a password", p.MinDays, p.MaxDays)
+	}
+	if slices.Contains(p.Reject, "") {
+		return fmt.Errorf("password.reject: an empty text is in every password")
 	}
 	return nil
 }

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestPolicy: what the configuration refuses is exit 6 with the reason, and on
+// record; so is the exemption.
+func TestPolicy(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	s.write("/etc/shadowsync/shadowsync.toml", 0o600,
+		"[password]\nmin_length = 8\nmin_classes = 3\nreject = [\"Acme\"]\nhistory = 2\nmin_days = 1\nmax_days = 90\nwarn_days = 14\n"+testConfig)
+	s.must(0, "user", "set", "password", "admin", "First-One-1")
+	if got := strings.Join([]string{s.osField("admin", 4), s.osField("admin", 5), s.osField("admin", 6)}, " "); got != "1 90 14" {
+		t.Errorf("ageing %s", got)
+	}
+	s.must(0, "user", "set", "password", "admin", "Second-One-2")
+	for password, reason := range map[string]string{
+		"Sh0rt-x": "7 characters, 8 are required", "alllowercase1": "2 classes", "xx-aCmE-1234": "reject list",
+		"Second-One-2": "used before", "First-One-1": "used before",
+	} {
+		r := s.must(6, "user", "set", "password", "admin", password)
+		if !strings.Contains(r.err, reason) || strings.Contains(r.err, password) || !strings.Contains(r.err, "hint: ") {
+			t.Errorf("%s: it says\n%s", password, r.err)
+		}
+	}
+	if !opens(t, s.osField("admin", 2), "Second-One-2") {
+		t.Error("a refused password was set")
+	}
+	s.must(0, "user", "set", "password", "admin", "First-One-1", "--no-policy")
+	r := s.run("admin:weak\nuser222:Good-Enough-7\n", "user", "set", "password", "--from", "-")
+	if r.status != 6 || !opens(t, s.osField("user222", 2), "Good-Enough-7") || !opens(t, s.osField("admin", 2), "First-One-1") {
+		t.Errorf("a list: status %d\n%s", r.status, r.err)
+	}
+	trail := s.must(0, "audit").out
+	for _, want := range []string{"it has 7 characters", "set password, without the password policy"} {
+		if !strings.Contains(trail, want) {
+			t.Errorf("%q is not in the trail:\n%s", want, trail)
+		}
+	}
+}
+
+// TestPolicyOfAMountedSystem: rules that cannot be asked are an exemption, on record.
+func TestPolicyOfAMountedSystem(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	s.write("/etc/pam.d/common-password", 0o644, "password requisite pam_pwquality.so retry=3\npassword [success=1 default=ignore] pam_unix.so sha256 rounds=1000\n")
+	s.must(0, "user", "set", "password", "admin", "weak")
+	if events := s.trail("admin"); !strings.Contains(events[len(events)-2].Origin.Verb+events[len(events)-1].Origin.Verb, "without the machine's own password rules") {
+		t.Errorf("the trail: %+v", events)
+	}
+}

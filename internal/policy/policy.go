@@ -1,0 +1,95 @@
+// Package policy judges new passwords that root sets through our own tool, by the
+// rules that the machine has for everybody else, and by the configuration's own.
+//
+// What PAM does stays PAM's: the machine's own pam_pwquality line (or that of
+// pam_passwdqc or pam_cracklib) is run with its options and /etc/security/pwquality.conf,
+// alone, in a private stack that stores nothing, and told that root counts too. That happens in a short-lived
+// child: modules of other people run there, and copies of the token end with it.
+//
+//	policy.go  Rules: what the configuration adds
+//	stack.go   the machine's own line, in a stack of its own
+//	judge.go   the children and what is asked of them
+//	worker.go  the child
+package policy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/shadowsync/shadowsync/internal/crypt"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// ErrWeak: a rule refuses the password. The error around it says which.
+var ErrWeak = errors.New("refused by the password policy")
+
+// WeakError says in words for people why a password is refused.
+type WeakError struct{ Reason string }
+
+func (e *WeakError) Error() string { return e.Reason }
+func (e *WeakError) Unwrap() error { return ErrWeak }
+
+func weak(format string, args ...any) error { return &WeakError{fmt.Sprintf(format, args...)} }
+
+// Rules are what the configuration asks for beyond the machine's own. The zero value asks for nothing.
+type Rules struct {
+	MinLength  int      // characters
+	MinClasses int      // of upper case, lower case, digits, others
+	Reject     []string // texts that no password may contain, whatever their case
+	History    int      // passwords that may not come back, up to shadowsync.RecordEntries and the present one
+}
+
+// Check judges a token for an account with this present credential and record.
+func (r Rules) Check(token []byte, present shadowsync.Credential, record shadowsync.Record) error {
+	if n := utf8.RuneCount(token); n < r.MinLength {
+		return weak("it has %d characters, %d are required", n, r.MinLength)
+	}
+	if n := classes(token); n < r.MinClasses {
+		return weak("it has %d classes of characters, %d are required", n, r.MinClasses)
+	}
+	folded := bytes.ToLower(token)
+	defer clear(folded)
+	for _, text := range r.Reject {
+		if bytes.Contains(folded, bytes.ToLower([]byte(text))) {
+			return weak("it contains a text of the reject list")
+		}
+	}
+	return r.checkHistory(token, present, record)
+}
+
+// checkHistory compares with what the account had. A hash that cannot be verified
+// here tells nothing.
+func (r Rules) checkHistory(token []byte, present shadowsync.Credential, record shadowsync.Record) error {
+	hashes := []string{present.Hash}
+	for _, e := range record {
+		if e.OS.Hash != hashes[len(hashes)-1] {
+			hashes = append(hashes, e.OS.Hash)
+		}
+	}
+	for _, hash := range hashes[:min(r.History, len(hashes))] {
+		if same, err := crypt.Verify(hash, token); err == nil && same {
+			return weak("it was used before")
+		}
+	}
+	return nil
+}
+
+func classes(token []byte) int {
+	var upper, lower, digit, other int
+	for _, c := range string(token) {
+		switch {
+		case unicode.IsUpper(c):
+			upper = 1
+		case unicode.IsLower(c):
+			lower = 1
+		case unicode.IsDigit(c):
+			digit = 1
+		default:
+			other = 1
+		}
+	}
+	return upper + lower + digit + other
+}

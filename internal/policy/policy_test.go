@@ -1,0 +1,68 @@
+package policy
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/shadowsync/shadowsync/internal/crypt"
+	"github.com/shadowsync/shadowsync/internal/crypt/format"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+func hash(t *testing.T, token string) string {
+	t.Helper()
+	h, err := crypt.Method{Format: format.SHA256, Cost: 1000}.Generate([]byte(token))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func TestRules(t *testing.T) {
+	present := shadowsync.Credential{Hash: hash(t, "present")}
+	record := shadowsync.Record{
+		{Baseline: shadowsync.Baseline{OS: present}}, // the lock mark moved, not the password
+		{Baseline: shadowsync.Baseline{OS: shadowsync.Credential{Hash: hash(t, "before")}}},
+		{Baseline: shadowsync.Baseline{OS: shadowsync.Credential{Hash: hash(t, "long ago")}}},
+	}
+	for name, tc := range map[string]struct {
+		rules Rules
+		token string
+		want  string
+	}{
+		"nothing asked for":    {Rules{}, "x", ""},
+		"characters, no bytes": {Rules{MinLength: 4}, "äöü", "3 characters"},
+		"long enough":          {Rules{MinLength: 4}, "äöü1", ""},
+		"classes":              {Rules{MinClasses: 4}, "aA1", "3 classes"},
+		"all classes":          {Rules{MinClasses: 4}, "aA1 ", ""},
+		"reject":               {Rules{Reject: []string{"ACME"}}, "my-acme-1", "reject list"},
+		"present":              {Rules{History: 1}, "present", "used before"},
+		"before":               {Rules{History: 2}, "before", "used before"},
+		"beyond":               {Rules{History: 2}, "long ago", ""},
+		"whole record":         {Rules{History: 6}, "long ago", "used before"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := tc.rules.Check([]byte(tc.token), present, record)
+			if tc.want == "" && err != nil || tc.want != "" && (!errors.Is(err, ErrWeak) || !strings.Contains(err.Error(), tc.want)) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestJudgingLine(t *testing.T) {
+	for name, tc := range map[string]struct{ stack, want string }{
+		"Debian": {"# x\npassword\trequisite\t\t\tpam_pwquality.so retry=3\npassword\t[success=1 default=ignore]\tpam_unix.so obscure use_authtok\n",
+			"password requisite pam_pwquality.so retry=1 enforce_for_root"},
+		"Fedora": {"password    requisite     pam_pwquality.so local_users_only\n", "password requisite pam_pwquality.so local_users_only retry=1 enforce_for_root"},
+		"options": {"-password [success=ok default=die] /lib/security/pam_pwquality.so \\\n minlen=12 [badwords=a b] use_authtok enforce_for_root\n",
+			"password requisite /lib/security/pam_pwquality.so minlen=12 [badwords=a b] retry=1 enforce_for_root"},
+		"passwdqc": {"password requisite pam_passwdqc.so enforce=users min=8,8,8,8,8", "password requisite pam_passwdqc.so min=8,8,8,8,8 retry=1 enforce=everyone"},
+		"none":     {"auth requisite pam_pwquality.so\npassword required pam_unix.so\n#password requisite pam_pwquality.so\n", ""},
+	} {
+		if got := judgingLine(tc.stack); got != tc.want {
+			t.Errorf("%s: got %q, want %q", name, got, tc.want)
+		}
+	}
+}
