@@ -36,5 +36,5 @@ func runDaemon(ctx context.Context, a *app) error {
 		return attr
 	}
 	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{ReplaceAttr: untimed}))
-	return broker.Run(ctx, broker.Options{Config: c, Log: log, Probe: faultProbe()})
+	return broker.Run(ctx, broker.Options{Config: c, File: a.config, Log: log, Probe: faultProbe()})
 }

@@ -1,6 +1,6 @@
 // Package accountworker does what concerns an OS account besides its password and
-// needs what the broker's sandbox hides: a look into the home for ways in, and the
-// failure counters below /run. It runs in a unit of its own, for one question, and exits.
+// needs what the broker's sandbox hides: a look into the home for ways in, the
+// failure counters below /run, and the tools of shadow-utils that make and remove accounts. It runs in a unit of its own, for one question, and exits.
 package accountworker
 
 import (
@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/faillock"
+	"github.com/shadowsync/shadowsync/internal/printable"
 	"github.com/shadowsync/shadowsync/internal/sessions"
 	"github.com/shadowsync/shadowsync/internal/socket"
 	"github.com/shadowsync/shadowsync/systemd"
@@ -21,11 +24,18 @@ import (
 const Argument = "worker-account"
 
 // deadline bounds a worker.
-const deadline = 3 * time.Second
+const deadline = 10 * time.Second
 
 type question struct {
 	Doors   *doors `json:"doors,omitempty"`
 	Forgive string `json:"forgive,omitempty"` // whose failures to forget
+	// Run is a command of shadow-utils with its arguments; only those of commands are run.
+	Run []string `json:"run,omitempty"`
+}
+
+// commands are the programs that a question may name.
+var commands = map[string]string{
+	"useradd": "/usr/sbin/useradd", "usermod": "/usr/sbin/usermod", "userdel": "/usr/sbin/userdel", "gpasswd": "/usr/bin/gpasswd",
 }
 
 type doors struct {
@@ -58,10 +68,27 @@ func Main(ctx context.Context, stdin *os.File) error {
 		_, cleared := faillock.Of("/").Clear(q.Forgive)
 		err = errors.Join(err, cleared)
 	}
+	if len(q.Run) > 0 {
+		err = errors.Join(err, execute(ctx, q.Run))
+	}
 	if err != nil {
 		a.Error = err.Error()
 	}
 	return conn.Send(ctx, a)
+}
+
+// execute runs a command; what it says on an error is the error.
+func execute(ctx context.Context, args []string) error {
+	path, ok := commands[args[0]]
+	if !ok {
+		return fmt.Errorf("cannot run %q: not a command for accounts", args[0])
+	}
+	command := exec.CommandContext(ctx, path, args[1:]...)
+	command.Env, command.Dir = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}, "/"
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", args[0], err, printable.Clip(strings.TrimSpace(string(out)), 300))
+	}
+	return nil
 }
 
 // Workers starts workers.
@@ -80,6 +107,12 @@ func (w *Workers) Doors(ctx context.Context, name string, uid int, home string) 
 // Forgive clears an account's failure counters.
 func (w *Workers) Forgive(ctx context.Context, name string) error {
 	_, err := w.ask(ctx, question{Forgive: name})
+	return err
+}
+
+// Run runs a command of shadow-utils that adds, changes or removes an account.
+func (w *Workers) Run(ctx context.Context, args ...string) error {
+	_, err := w.ask(ctx, question{Run: args})
 	return err
 }
 

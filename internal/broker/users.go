@@ -160,8 +160,10 @@ func (o *operators) importNew(ctx context.Context, name, application string) err
 	if err != nil {
 		return err
 	}
+	// Of others that have no baseline yet, which side is right is a person's to say.
+	e.Reconciler(application).Application.Accounts = []string{name}
 	report, err := e.Reconcile(ctx, application, shadowsync.Request{
-		First: shadowsync.OS, Create: true, Force: true, Only: []string{name},
+		First: shadowsync.OSSide, Create: true, Force: true,
 		Origin: shadowsync.Origin{At: time.Now(), SeenBy: shadowsync.SeenByPcli},
 	})
 	err = errors.Join(err, e.Close())

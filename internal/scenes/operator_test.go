@@ -64,13 +64,19 @@ func TestOperatorSetsPassword(t *testing.T) {
 func (s *stage) lets(account, right, wrong string) {
 	s.t.Helper()
 	for password, want := range map[string]int{right: 0, wrong: 255} {
-		r := s.Env("SSHPASS="+password).Run("sshpass", "-e", "ssh", "-F", "none", "-l", account, "-o", "StrictHostKeyChecking=no",
-			"-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "PreferredAuthentications=password", "-o", "NumberOfPasswordPrompts=1",
-			"127.0.0.1", "show user")
+		r := s.ssh(account, password)
 		if r.Code != want {
 			s.t.Errorf("%s with %q: %s", account, password, r)
 		}
 	}
+}
+
+// ssh runs one command of pcli over ssh.
+func (s *stage) ssh(account, password string) machine.Result {
+	s.t.Helper()
+	return s.Env("SSHPASS="+password).Run("sshpass", "-e", "ssh", "-F", "none", "-l", account, "-o", "StrictHostKeyChecking=no",
+		"-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "PreferredAuthentications=password", "-o", "NumberOfPasswordPrompts=1",
+		"127.0.0.1", "show user")
 }
 
 // same asserts that both sides hold the same hash.

@@ -1,0 +1,91 @@
+package scenes
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+// administered sets a stage on the embedded store, which takes new accounts, with
+// admin logged in to pcli.
+func administered(t *testing.T) (*stage, *machine.Dialogue) {
+	t.Helper()
+	edits := embedded("[[application]]", "[roles]\nadmin = [\"operators\"]\n\n[[application]]")
+	s := set(t, machine.Bookworm, machine.Appliance{Embedded: embeddedPath}, edits...)
+	s.MustShell("groupadd operators && usermod -aG operators -s /usr/bin/pcli admin && echo /usr/bin/pcli >> /etc/shells")
+	s.passwd("admin", oldPassword)
+	d := s.SSH("admin", oldPassword)
+	d.Expect("# ", machine.Patience)
+	return s, d
+}
+
+// TestAdministratorsUsers: an account is made on both sides, lives, and goes.
+func TestAdministratorsUsers(t *testing.T) {
+	t.Parallel()
+	s, d := administered(t)
+	create(d, "jdeveloper", "abc")
+	d.Expect("BAD PASSWORD", machine.Patience)
+	if s.Run("id", "jdeveloper").Code == 0 {
+		t.Error("an account with a refused password was left")
+	}
+	d.Answer("Password: ", newPassword)
+	d.Answer("Confirm: ", newPassword)
+	d.Expect("successfully created", machine.Patience)
+	s.becomes("jdeveloper", newPassword)
+	s.lets("jdeveloper", newPassword, oldPassword)
+	if id := s.Must("id", "jdeveloper"); strings.Contains(id, "operators") || strings.Contains(id, "sudo") {
+		t.Errorf("a plain user is %s", id)
+	}
+
+	d.Expect("# ", machine.Patience)
+	d.Send("lock user jdeveloper\n")
+	d.Expect("successfully locked", machine.Patience)
+	if r := s.ssh("jdeveloper", newPassword); r.Code == 0 {
+		t.Error("a locked account lets in")
+	}
+	d.Send("unlock user jdeveloper\n")
+	d.Expect("successfully unlocked", machine.Patience)
+	s.lets("jdeveloper", newPassword, oldPassword)
+	d.Send("lock user admin\n")
+	d.Expect("only root may", machine.Patience)
+	d.Send("delete user force user222\n")
+	d.Expect("only root may", machine.Patience)
+	s.restart()
+	s.lets("jdeveloper", newPassword, oldPassword)
+
+	d.Send("delete user force jdeveloper\n")
+	d.Expect("successfully deleted", machine.Patience)
+	if s.Run("id", "jdeveloper").Code == 0 || s.Run("test", "-e", "/home/jdeveloper").Code == 0 {
+		t.Error("the account or its home is left")
+	}
+	s.eventually("status is well", machine.Patience, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
+	if status := s.Must("shadowsync", "status"); strings.Contains(status, "jdeveloper") {
+		t.Errorf("it is still managed:\n%s", status)
+	}
+	d.Send("show user all\n")
+	d.Expect("user222", machine.Patience)
+}
+
+func create(d *machine.Dialogue, name, password string) {
+	d.Send("create user " + name + "\n")
+	d.Answer("Full Name: ", "Joe Developer")
+	d.Answer("Password: ", password)
+	d.Answer("Confirm: ", password)
+	d.Answer("Role", "")
+	d.Answer("Enabled", "")
+}
+
+// TestSudoSuOperator is the seed's own way in: a root shell's su, inside another's session.
+func TestSudoSuOperator(t *testing.T) {
+	t.Parallel()
+	s := manned(t, machine.Bookworm)
+	d := s.Terminal("su", "admin")
+	d.Expect("admin@node1.conductor# ", machine.Patience)
+	setPassword(d, oldPassword, newPassword)
+	d.Expect("✔ Modifying password...", machine.Patience)
+	d.Expect("Password updated successfully", machine.Patience)
+	d.Ended(machine.Patience)
+	s.lets("admin", newPassword, oldPassword)
+	s.same("admin")
+}
