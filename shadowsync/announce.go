@@ -152,7 +152,7 @@ func (r *Reconciler) settleIdle(ctx context.Context, due []Logout, os OSSnapshot
 	}
 	occupied, err := r.Occupied()
 	if err != nil {
-		return due, nil // it only saves work
+		return due, nil //nolint:nilerr // it only saves work
 	}
 	var idle []LoggedOut
 	rest := make([]Logout, 0, len(due))

@@ -463,7 +463,7 @@ func (m *merger) decideUnit(unit Fields) {
 	case osMoved && storeMoved && m.agree(unit):
 		m.base.OS, m.base.Store = m.base.OS.With(m.os, unit), m.base.Store.With(m.store, unit)
 		m.name(VerdictAgree, "")
-	case m.contested(unit, osMoved, storeMoved):
+	case m.contested(osMoved, storeMoved):
 		m.settle(unit)
 	case osMoved:
 		m.tryAdopt(unit)
@@ -486,7 +486,7 @@ func (m *merger) agree(unit Fields) bool {
 }
 
 // contested tells whether a unit needs a rule or a person.
-func (m *merger) contested(unit Fields, osMoved, storeMoved bool) bool {
+func (m *merger) contested(osMoved, storeMoved bool) bool {
 	return osMoved && storeMoved || m.preferred() || storeMoved && m.in.Evidence.Prefer == OSSide
 }
 

@@ -41,10 +41,14 @@ func ptr[T any](v T) *T { return &v }
 // product calls check with every combination of the dimensions of Merge's input.
 func product(f Fields, check func(Input)) {
 	formats := []Formats{nil, {"$6$"}}
-	osValues := []*Credential{nil, ptr(cred(hashBase)), ptr(cred(hashNew, today)), ptr(cred(hashApp)), ptr(cred(hashOld)),
-		ptr(cred("")), ptr(cred(hashBase, locked)), ptr(cred(hashBase, mustChange)), ptr(cred(hashBase, maxDays, today))}
-	storeValues := []*Credential{nil, ptr(cred(hashBase)), ptr(cred(hashNew, today)), ptr(cred(hashPair)), ptr(cred(hashApp)), ptr(cred(hashOld)),
-		ptr(cred("")), ptr(cred(hashBase, locked)), ptr(cred(hashBase, maxDays))}
+	osValues := []*Credential{
+		nil, ptr(cred(hashBase)), ptr(cred(hashNew, today)), ptr(cred(hashApp)), ptr(cred(hashOld)),
+		ptr(cred("")), ptr(cred(hashBase, locked)), ptr(cred(hashBase, mustChange)), ptr(cred(hashBase, maxDays, today)),
+	}
+	storeValues := []*Credential{
+		nil, ptr(cred(hashBase)), ptr(cred(hashNew, today)), ptr(cred(hashPair)), ptr(cred(hashApp)), ptr(cred(hashOld)),
+		ptr(cred("")), ptr(cred(hashBase, locked)), ptr(cred(hashBase, maxDays)),
+	}
 	for _, fm := range formats {
 		for _, os := range osValues {
 			for _, store := range storeValues {
@@ -86,10 +90,30 @@ func overMemory(in Input, check func(Input)) {
 }
 
 func overCircumstances(in Input, check func(Input)) {
-	evidence := []Evidence{{}, {Writer: WriterApplication}, {Writer: WriterOther, Settling: true}, {Settling: true},
-		{AtBoot: true}, {AtBoot: true, WentBack: true}, {Prefer: OSSide}, {Prefer: StoreSide}, {StoreAt: epoch.Add(time.Hour)}, {StoreAt: epoch.Add(-time.Hour)}}
-	policies := []Policy{{}, {Conflict: RuleOS}, {Conflict: RuleStore}, {Conflict: RuleNewest}, {Conflict: RuleHold},
-		{Rollback: RuleOS}, {Rollback: RuleHold}, {First: OSSide}, {First: StoreSide}, {First: OSSide, Create: true}}
+	evidence := []Evidence{
+		{},
+		{Writer: WriterApplication},
+		{Writer: WriterOther, Settling: true},
+		{Settling: true},
+		{AtBoot: true},
+		{AtBoot: true, WentBack: true},
+		{Prefer: OSSide},
+		{Prefer: StoreSide},
+		{StoreAt: epoch.Add(time.Hour)},
+		{StoreAt: epoch.Add(-time.Hour)},
+	}
+	policies := []Policy{
+		{},
+		{Conflict: RuleOS},
+		{Conflict: RuleStore},
+		{Conflict: RuleNewest},
+		{Conflict: RuleHold},
+		{Rollback: RuleOS},
+		{Rollback: RuleHold},
+		{First: OSSide},
+		{First: StoreSide},
+		{First: OSSide, Create: true},
+	}
 	faults := []*StoreFault{nil, {Reason: "store: down"}, {Reason: "store: malformed", Malformed: true}}
 	for _, e := range evidence {
 		for _, p := range policies {

@@ -203,7 +203,7 @@ func cause(err error) string {
 		if many, ok := err.(interface{ Unwrap() []error }); ok {
 			next = many.Unwrap()[len(many.Unwrap())-1]
 		}
-		if next == nil || next == ErrUnavailable || next == ErrMalformed {
+		if next == nil || next == ErrUnavailable || next == ErrMalformed { //nolint:errorlint // one link of the chain is asked, not all
 			return err.Error()
 		}
 		err = next

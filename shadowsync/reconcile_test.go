@@ -442,10 +442,12 @@ func (s stateSide) Commit(_ context.Context, _ string, transitions []Transition)
 }
 
 func (s stateSide) Mark(_ context.Context, _ string, at Revisions) error { s.synced = at; return nil }
+
 func (s stateSide) Record(_ context.Context, e Event) error {
 	s.events = append(s.events, e)
 	return nil
 }
+
 func (s stateSide) Logouts(context.Context, string) ([]Logout, error) {
 	return slices.Clone(s.logouts), nil
 }

@@ -20,12 +20,14 @@ func TestPreferOSWriteBack(t *testing.T) {
 	w.reconcile(t, Request{Evidence: Evidence{Prefer: OSSide}, Force: true})
 	w.both(t, "admin", hashNew)
 }
+
 func TestPreferOSNewStoreValue(t *testing.T) {
 	w := newWorld().start(t)
 	w.store["admin"] = held(cred(hashApp), w.fields)
 	w.reconcile(t, Request{Evidence: Evidence{Prefer: OSSide}, Force: true})
 	w.both(t, "admin", hashBase)
 }
+
 func TestPreferStoreOfOtherAccountWriteBack(t *testing.T) {
 	w := newWorld().start(t)
 	w.passwd(t, "admin", hashNew)
@@ -155,6 +157,7 @@ func TestHoldConflictThenAppStart(t *testing.T) {
 		t.Error("the application settled the conflict by starting")
 	}
 }
+
 func TestPendingReplacedIsOnRecord(t *testing.T) {
 	w := newWorld().start(t)
 	w.passwd(t, "admin", "$y$p1")
@@ -176,8 +179,10 @@ func TestPairPendingAppRewrites(t *testing.T) {
 	base := Baseline{OS: cred("$y$base"), Store: held(cred("$6$base"), fields)}
 	open := &Change{Account: "admin", State: Pending, Verdict: VerdictPending, OS: cred("$y$new"), StoreHash: "$6$new", Origin: Origin{SeenBy: SeenByPAM, At: epoch, UID: new(int)}}
 	for name, fault := range map[string]*StoreFault{"down": {Reason: "down"}, "up again": nil} {
-		in := Input{OS: ptr(cred("$6$base", today)), Fields: fields, Formats: Formats{"$6$"}, Baseline: &base, Open: open, Fault: fault,
-			Evidence: Evidence{Writer: WriterApplication, Settling: true}, Today: 20500}
+		in := Input{
+			OS: ptr(cred("$6$base", today)), Fields: fields, Formats: Formats{"$6$"}, Baseline: &base, Open: open, Fault: fault,
+			Evidence: Evidence{Writer: WriterApplication, Settling: true}, Today: 20500,
+		}
 		if fault == nil {
 			in.Store = ptr(base.Store)
 		}
@@ -187,12 +192,15 @@ func TestPairPendingAppRewrites(t *testing.T) {
 		}
 	}
 }
+
 func TestPairOldMemoryRewrites(t *testing.T) {
 	fields := FieldHash | FieldLocked
 	base := Baseline{OS: cred("$y$new"), Store: held(cred("$6$new"), fields)}
 	rec := Record{{Baseline: Baseline{OS: cred("$y$base"), Store: held(cred("$6$base"), fields)}, Replaced: epoch}}
-	in := Input{OS: ptr(cred("$6$base", today)), Store: ptr(base.Store), Fields: fields, Formats: Formats{"$6$"}, Baseline: &base, Record: rec,
-		Evidence: Evidence{Writer: WriterApplication}, Today: 20500}
+	in := Input{
+		OS: ptr(cred("$6$base", today)), Store: ptr(base.Store), Fields: fields, Formats: Formats{"$6$"}, Baseline: &base, Record: rec,
+		Evidence: Evidence{Writer: WriterApplication}, Today: 20500,
+	}
 	d := Merge(in)
 	if d.OS.Hash != "$y$new" || d.Store.Hash != "$6$new" {
 		t.Errorf("the application wrote its memory over the OS and won: %s", showDecision(d))
@@ -249,6 +257,7 @@ type failingSessions struct{}
 func (failingSessions) End(context.Context, Account, string) ([]Session, []Session, error) {
 	return nil, nil, errors.New("no bus")
 }
+
 func TestLogoutForgottenWithoutBus(t *testing.T) {
 	w := newWorld().start(t)
 	w.passwd(t, "admin", hashNew)
@@ -315,6 +324,7 @@ type raceOS struct{ osSide }
 func (o raceOS) Write(_ context.Context, writes []Write) (map[string]error, error) {
 	return map[string]error{writes[0].Name: ErrChanged}, nil
 }
+
 func TestFailedSetHappensLater(t *testing.T) {
 	w := newWorld().start(t)
 	r := w.reconciler()
@@ -335,6 +345,7 @@ type brokenOS struct{ osSide }
 func (o brokenOS) Write(context.Context, []Write) (map[string]error, error) {
 	return nil, errors.New("disk full")
 }
+
 func TestFailedSetForgetsPending(t *testing.T) {
 	w := newWorld().start(t)
 	w.passwd(t, "admin", "$y$p1")
@@ -412,8 +423,10 @@ func TestPartialConflictLosesHash(t *testing.T) {
 func TestLostPairPartner(t *testing.T) {
 	fields := FieldHash | FieldLocked
 	base := Baseline{OS: cred("$y$base"), Store: held(cred("$6$base"), fields)}
-	in := Input{OS: ptr(cred("$y$x")), Store: ptr(held(cred("$6$app"), fields)), Fields: fields, Formats: Formats{"$6$"}, Baseline: &base,
-		Evidence: Evidence{Prefer: StoreSide}, Today: 20500}
+	in := Input{
+		OS: ptr(cred("$y$x")), Store: ptr(held(cred("$6$app"), fields)), Fields: fields, Formats: Formats{"$6$"}, Baseline: &base,
+		Evidence: Evidence{Prefer: StoreSide}, Today: 20500,
+	}
 	d := Merge(in)
 	it := item{in: in, decision: d}
 	rec := Record(it.displaced(epoch))

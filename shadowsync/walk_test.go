@@ -86,13 +86,6 @@ func (w *walker) noteConflicts() {
 	}
 }
 
-// apart tells whether a person's change on one side meets another's on the other
-// that nobody has looked at, or that waits: then neither wish is the last.
-func (w *walker) apart(name string, side map[string]Credential) bool {
-	m := w.world.memory[name]
-	return m.Open != nil || side[name].Hash != w.wish[name]
-}
-
 func (w *walker) passwd() {
 	name, hash := w.someone(), w.hash()
 	w.say("passwd %s %s", name, hash)

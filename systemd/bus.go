@@ -163,7 +163,7 @@ func dialSystemBus(ctx context.Context) (*dbus.Conn, error) {
 		err = conn.Hello()
 	}
 	if err != nil {
-		conn.Close()
+		_ = conn.Close()
 		return nil, fmt.Errorf("cannot reach the system bus: %w", err)
 	}
 	return conn, nil
@@ -176,7 +176,7 @@ func dialPrivate(ctx context.Context) (*dbus.Conn, error) {
 		return nil, fmt.Errorf("cannot reach systemd: %w", err)
 	}
 	if err := authenticate(conn); err != nil {
-		conn.Close()
+		_ = conn.Close()
 		return nil, fmt.Errorf("cannot reach systemd: %w", err)
 	}
 	return conn, nil

@@ -19,16 +19,31 @@ func TestGuardText(t *testing.T) {
 		state guardState
 		want  string // the description line
 	}{
-		{"one account", guardState{description: "Conductor", pending: []pendingAccount{account("admin", time.Hour)}},
-			"Description=Conductor (restart held by shadowsync: admin; run shadowsync status)"},
-		{"by hand", guardState{held: true, description: "Conductor"},
-			"Description=Conductor (restart held by shadowsync: by hand; run shadowsync status)"},
-		{"both", guardState{held: true, description: "Conductor", pending: []pendingAccount{account("a", time.Hour), account("b", time.Hour)}},
-			"Description=Conductor (restart held by shadowsync: by hand, a, b; run shadowsync status)"},
-		{"past its time", guardState{held: true, description: "C", pending: []pendingAccount{account("a", -time.Second)}},
-			"Description=C (restart held by shadowsync: by hand; run shadowsync status)"},
-		{"foreign text", guardState{description: "50 % of\x1b[31m\n[Service]", pending: []pendingAccount{account("x\nExecStart=/bin/sh %n", time.Hour)}},
-			`Description=50 %% of\x1b[31m\n[Service] (restart held by shadowsync: x\nExecStart=/bin/sh %%n; run shadowsync status)`},
+		{
+			"one account",
+			guardState{description: "Conductor", pending: []pendingAccount{account("admin", time.Hour)}},
+			"Description=Conductor (restart held by shadowsync: admin; run shadowsync status)",
+		},
+		{
+			"by hand",
+			guardState{held: true, description: "Conductor"},
+			"Description=Conductor (restart held by shadowsync: by hand; run shadowsync status)",
+		},
+		{
+			"both",
+			guardState{held: true, description: "Conductor", pending: []pendingAccount{account("a", time.Hour), account("b", time.Hour)}},
+			"Description=Conductor (restart held by shadowsync: by hand, a, b; run shadowsync status)",
+		},
+		{
+			"past its time",
+			guardState{held: true, description: "C", pending: []pendingAccount{account("a", -time.Second)}},
+			"Description=C (restart held by shadowsync: by hand; run shadowsync status)",
+		},
+		{
+			"foreign text",
+			guardState{description: "50 % of\x1b[31m\n[Service]", pending: []pendingAccount{account("x\nExecStart=/bin/sh %n", time.Hour)}},
+			`Description=50 %% of\x1b[31m\n[Service] (restart held by shadowsync: x\nExecStart=/bin/sh %%n; run shadowsync status)`,
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

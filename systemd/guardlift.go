@@ -128,13 +128,13 @@ func (g *Guard) lock(ctx context.Context) (unlock func(), err error) {
 	for {
 		err = unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
-			return func() { dir.Close() }, nil
+			return func() { _ = dir.Close() }, nil
 		}
 		if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR) {
 			err = sleep(ctx, lockRetry)
 		}
 		if err != nil {
-			dir.Close()
+			_ = dir.Close()
 			return nil, fmt.Errorf("cannot lock the guard: %w", err)
 		}
 	}

@@ -47,7 +47,7 @@ func (i *Inhibitor) Release() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.lock != nil {
-		i.lock.Close()
+		_ = i.lock.Close()
 		i.lock = nil
 	}
 }

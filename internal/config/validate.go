@@ -88,9 +88,13 @@ func (p Password) validate() error {
 		value           int
 		lowest, highest int
 	}{
-		{"expiry_days", p.ExpiryDays, 1, 99999}, {"min_length", p.MinLength, 0, 511}, {"min_classes", p.MinClasses, 0, 4},
+		{"expiry_days", p.ExpiryDays, 1, 99999},
+		{"min_length", p.MinLength, 0, 511},
+		{"min_classes", p.MinClasses, 0, 4},
 		{"history", p.History, 0, shadowsync.RecordEntries + 1},
-		{"min_days", p.MinDays, 0, 99999}, {"max_days", p.MaxDays, 0, 99999}, {"warn_days", p.WarnDays, 0, 99999},
+		{"min_days", p.MinDays, 0, 99999},
+		{"max_days", p.MaxDays, 0, 99999},
+		{"warn_days", p.WarnDays, 0, 99999},
 	} {
 		if limit.value < limit.lowest || limit.value > limit.highest {
 			return fmt.Errorf("password.%s = %d: must be from %d to %d", limit.key, limit.value, limit.lowest, limit.highest)

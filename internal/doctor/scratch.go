@@ -148,7 +148,7 @@ func (t *trial) answer(ctx context.Context, listener int) error {
 	}
 	file := os.NewFile(uintptr(fd), "announcement")
 	conn, err := socket.FromFile(file)
-	file.Close()
+	_ = file.Close()
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (t *trial) answer(ctx context.Context, listener int) error {
 		if token, err := socket.ReadSecret(f, 512); err == nil {
 			t.carried = string(token)
 		}
-		f.Close()
+		_ = f.Close()
 	}
 	return conn.Send(ctx, map[string]string{"message": scratchMessage})
 }

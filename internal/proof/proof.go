@@ -54,7 +54,7 @@ func Make(ctx context.Context, token *os.File, osHash, prefix string) (string, e
 	}
 	defer conn.Close()
 	cmd, err := start(ctx, theirs)
-	theirs.Close()
+	_ = theirs.Close()
 	if err != nil {
 		return "", fmt.Errorf("cannot prove the token: %w", err)
 	}

@@ -45,7 +45,7 @@ func (j *job) dropInsDue(ctx context.Context) (bool, error) {
 			return false, err
 		}
 		if there, err := os.ReadFile(j.path(path)); err != nil || string(there) != text {
-			return true, nil
+			return true, nil //nolint:nilerr // what cannot be read is due; writing it tells why
 		}
 		if _, known, err := j.ledger.find(ctx, path); !known {
 			return true, err
@@ -256,7 +256,7 @@ var Managed = filepath.Join(engine.RunDir, "managed")
 
 func (j *job) managedDue(context.Context) (bool, error) {
 	there, err := os.ReadFile(j.path(Managed))
-	return err != nil || string(there) != ManagedList(j.config), nil
+	return err != nil || string(there) != ManagedList(j.config), nil //nolint:nilerr // what cannot be read is due; writing it tells why
 }
 
 // ManagedList is what the list of managed accounts must say.

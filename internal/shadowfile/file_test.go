@@ -97,7 +97,8 @@ func TestRead(t *testing.T) {
 		"root":  {Name: "root", UID: 0, Protected: "uid 0", Credential: shadowsync.Credential{Hash: "*", LastChange: 19000, Max: 99999, Warn: 7, Inactive: noDay, Expire: noDay}},
 		"admin": {Name: "admin", UID: 1000, Credential: shadowsync.Credential{Hash: "$6$a", LastChange: 19000, Max: 99999, Warn: 7, Inactive: noDay, Expire: noDay}},
 		"bob": {Name: "bob", UID: 1001, Protected: "member of sudo", Credential: shadowsync.Credential{
-			Hash: "$6$b", Locked: true, LastChange: noDay, MustChange: true, Max: 99999, Warn: 7, Inactive: 14, Expire: 20000}},
+			Hash: "$6$b", Locked: true, LastChange: noDay, MustChange: true, Max: 99999, Warn: 7, Inactive: 14, Expire: 20000,
+		}},
 	}
 	for name, account := range want {
 		if snapshot.Accounts[name] != account {

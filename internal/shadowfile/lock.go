@@ -169,7 +169,7 @@ func (t *tree) writePID(name string) error {
 	file := os.NewFile(uintptr(fd), t.path(name))
 	_, err = file.WriteString(strconv.Itoa(os.Getpid()) + "\x00")
 	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		unix.Unlinkat(etc, name, 0)
+		_ = unix.Unlinkat(etc, name, 0)
 		return fmt.Errorf("cannot lock: %w", err)
 	}
 	return nil

@@ -28,7 +28,7 @@ func (l *lock) replace(old *os.File, lines []string) error {
 		err = unix.Renameat(etc, tempName, etc, shadowName)
 	}
 	if err != nil {
-		unix.Unlinkat(etc, tempName, 0)
+		_ = unix.Unlinkat(etc, tempName, 0)
 		return failed("replace", old.Name(), err)
 	}
 	if err := l.tree.etc.Sync(); err != nil {
@@ -98,7 +98,7 @@ func copyAttributes(temp, old *os.File) error {
 // the inode instead: a copy would be wrong, and the kernel makes its own.
 func listAttributes(file *os.File) ([]string, error) {
 	list, err := readAttribute(func(b []byte) (int, error) { return unix.Flistxattr(int(file.Fd()), b) })
-	if err == unix.EOPNOTSUPP {
+	if errors.Is(err, unix.EOPNOTSUPP) {
 		return nil, nil
 	}
 	if err != nil {

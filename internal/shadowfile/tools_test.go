@@ -72,12 +72,18 @@ func changers() []changer {
 		{"ours3", 60, write, hashIs},
 		{"usermod", 60, func(a string, i int) error { return run("", "usermod", "-p", fmt.Sprint("$6$salt$", i), a) }, hashIs},
 		{"chpasswde", 60, func(a string, i int) error { return run(fmt.Sprintf("%s:$6$salt$%d", a, i), "chpasswd", "-e") }, hashIs},
-		{"chage", 60, func(a string, i int) error { return run("", "chage", "-M", itoa(100+i), a) },
-			func(c shadowsync.Credential, i int) bool { return c.Max == shadowsync.Day(100+i) }},
-		{"lock", 60, func(a string, i int) error { return run("", "passwd", []string{"-l", "-u"}[i%2], a) },
-			func(c shadowsync.Credential, i int) bool { return c.Locked == (i%2 == 0) }},
-		{"pam", 20, func(a string, i int) error { return run(fmt.Sprintf("%s:Pass-Word-%d\n", a, i), "chpasswd") },
-			func(c shadowsync.Credential, _ int) bool { return c.LastChange > 19000 && c.Hash != "$6$salt$start" }},
+		{
+			"chage", 60, func(a string, i int) error { return run("", "chage", "-M", itoa(100+i), a) },
+			func(c shadowsync.Credential, i int) bool { return c.Max == shadowsync.Day(100+i) },
+		},
+		{
+			"lock", 60, func(a string, i int) error { return run("", "passwd", []string{"-l", "-u"}[i%2], a) },
+			func(c shadowsync.Credential, i int) bool { return c.Locked == (i%2 == 0) },
+		},
+		{
+			"pam", 20, func(a string, i int) error { return run(fmt.Sprintf("%s:Pass-Word-%d\n", a, i), "chpasswd") },
+			func(c shadowsync.Credential, _ int) bool { return c.LastChange > 19000 && c.Hash != "$6$salt$start" },
+		},
 		{"vipw", 15, vipw, hashIs},
 	}
 }

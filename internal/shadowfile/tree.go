@@ -33,15 +33,15 @@ func openTree(root string) (*tree, error) {
 	t := &tree{root: root, top: top}
 	t.etc, err = t.open("etc", unix.O_DIRECTORY)
 	if err != nil {
-		unix.Close(top)
+		_ = unix.Close(top)
 		return nil, err
 	}
 	return t, nil
 }
 
 func (t *tree) close() {
-	t.etc.Close()
-	unix.Close(t.top)
+	_ = t.etc.Close()
+	_ = unix.Close(t.top)
 }
 
 // open opens a path as it looks from inside the root directory: symbolic links
@@ -88,7 +88,7 @@ func (t *tree) openShadow() (*os.File, error) {
 		err = fmt.Errorf("cannot use %s: it belongs to uid %d, not to root", file.Name(), st.Uid)
 	}
 	if err != nil {
-		file.Close()
+		_ = file.Close()
 		return nil, err
 	}
 	return file, nil
@@ -115,7 +115,7 @@ func (t *tree) readShadow() (*os.File, string, error) {
 	}
 	content, err := readAll(file)
 	if err != nil {
-		file.Close()
+		_ = file.Close()
 		return nil, "", err
 	}
 	return file, content, nil

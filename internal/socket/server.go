@@ -77,7 +77,7 @@ func (s *Server) acceptAll(ctx context.Context, l *Listener, running *sync.WaitG
 				running.Go(func() { s.serve(context.WithoutCancel(ctx), &Request{conn, peer}) })
 			}
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // told to stop
 		case errors.Is(err, os.ErrClosed):
 			return err
 		case errors.Is(err, unix.ECONNABORTED):

@@ -144,7 +144,7 @@ func (f *fault) unpack() error {
 	switch kind := kinds[f.Kind]; {
 	case f.Kind == kindRefused:
 		return &shadowsync.RefusedError{Reason: reason}
-	case kind == shadowsync.ErrUnavailable, kind == shadowsync.ErrMalformed:
+	case kind == shadowsync.ErrUnavailable, kind == shadowsync.ErrMalformed: //nolint:errorlint // the table's own values, never wrapped
 		result := &driver.Fault{Kind: kind, Reason: cmp.Or(reason, kind.Error())}
 		if f.Errno != 0 {
 			result.Cause = f.Errno

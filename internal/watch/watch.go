@@ -78,7 +78,7 @@ func (w *watcher) run(ctx context.Context) {
 			if w.chain.moved() {
 				w.rebuild(ctx)
 			}
-		case <-w.chain.fs.Errors:
+		case <-w.chain.fs.Errors: //nolint:errcheck // an overflow or a lost watch: the rescan that follows covers it
 			// The queue overflowed, or reading it failed: anything may have happened.
 			w.rebuild(ctx)
 		case e := <-w.chain.fs.Events:

@@ -14,14 +14,20 @@ import (
 
 func TestPickMirror(t *testing.T) {
 	tests := []struct{ name, targets, want string }{
-		{"a Debian archive after an update, behind others",
+		{
+			"a Debian archive after an update, behind others",
 			"https://other.example/apt/||Other|stable|main\nhttp://mirror.example/debian/|Debian|Debian|bookworm|main\n",
-			"http://mirror.example/debian/"},
-		{"security is another archive",
-			"http://mirror.example/debian-security/|Debian|Debian-Security|bookworm-security|main\n", ""},
-		{"before an update only the release's name tells",
+			"http://mirror.example/debian/",
+		},
+		{
+			"security is another archive",
+			"http://mirror.example/debian-security/|Debian|Debian-Security|bookworm-security|main\n", "",
+		},
+		{
+			"before an update only the release's name tells",
 			"http://mirror.example/debian-security/|||bookworm-security|main\nhttp://mirror.example/debian/|||bookworm|main\n",
-			"http://mirror.example/debian/"},
+			"http://mirror.example/debian/",
+		},
 		{"a release name in another component", "http://mirror.example/x/|||bookworm|extra\n", ""},
 		{"another distribution", "http://archive.example/ubuntu/|Ubuntu|Ubuntu|noble|main\n", ""},
 		{"nothing", "", ""},

@@ -54,7 +54,7 @@ func latency(ctx context.Context) error {
 			}
 			err = b.burst(ctx, program, c.name, c.commit)
 		}
-		b.Close()
+		_ = b.Close()
 		if err != nil {
 			return err
 		}

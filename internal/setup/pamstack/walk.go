@@ -30,12 +30,12 @@ type walker struct {
 	failed  bool // some module's result was bad: "done" no longer ends the stack
 }
 
-// run walks the lines and tells whether the whole stack ended in them.
-func (w *walker) run(lines []Line) (ended bool) {
+// run walks the lines. What ends a substack ends no more than that.
+func (w *walker) run(lines []Line) {
 	for i := 0; i < len(lines); i++ {
 		l := lines[i]
 		if l.Substack != nil {
-			w.run(l.Substack) // what ends a substack ends no more than that
+			w.run(l.Substack)
 			continue
 		}
 		w.note(l)
@@ -43,16 +43,15 @@ func (w *walker) run(lines []Line) (ended bool) {
 		case a > 0:
 			i += int(a)
 		case a == die:
-			return true
+			return
 		case a == done && !w.failed:
-			return true
+			return
 		case a == bad:
 			w.failed = true
 		case a == reset:
 			w.failed = false
 		}
 	}
-	return false
 }
 
 func (w *walker) note(l Line) {
