@@ -121,6 +121,9 @@ func (e *Engine) Close() error {
 	return errors.Join(append(errs, e.State.Close())...)
 }
 
+// Locker hands out the engine lock.
+func (e *Engine) Locker() shadowsync.Locker { return e.lock }
+
 // Root is the root directory that the engine works on.
 func (e *Engine) Root() string { return e.root }
 

@@ -26,6 +26,16 @@ func (a anchor) String() string {
 	return fmt.Sprintf("all up to record %d, whose hash is %s", a.seq, hex.EncodeToString(a.hash))
 }
 
+// TrailEnd names the last record of the trail and its hash, for a witness elsewhere.
+func (db *DB) TrailEnd(ctx context.Context) (text string, err error) {
+	err = db.read(ctx, "read the audit of", func(tx *tx) error {
+		seq, hash, err := tx.head()
+		text = fmt.Sprintf("record %d, whose hash is %s", seq, hex.EncodeToString(hash))
+		return err
+	})
+	return text, err
+}
+
 func (t *tx) anchor() (anchor, error) {
 	a := anchor{hash: genesis}
 	_, err := t.get("SELECT seq, hash FROM audit_anchor", nil, &a.seq, &a.hash)
