@@ -69,7 +69,12 @@ func (o *operators) secret(ctx context.Context, c *call, t operator.Turn) (*os.F
 	}
 	var r operator.Reply
 	files, err := c.conn.Receive(ctx, &r)
-	if err != nil {
+	switch {
+	case err != nil && o.life.Err() != nil:
+		return nil, operator.Errorf(operator.Unavailable, "shadowsync is restarting; nothing was changed")
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, operator.Errorf(operator.Unavailable, "no password was typed for %s; nothing was changed", typing)
+	case err != nil:
 		return nil, err
 	}
 	if r.Op != "secret" || len(files) != 1 {
@@ -223,6 +228,8 @@ func (o *operators) announce(ctx context.Context, a config.Application, user str
 
 // farewellNotes waits for the other sessions' end and tells who survived, and which doors stay open.
 func (o *operators) farewellNotes(ctx context.Context, c *call, d *dialogue) []string {
+	doors := make(chan []string, 1)
+	go func() { doors <- o.doors(ctx, c, shadowsync.Account{Name: c.name, UID: c.uid}) }()
 	var notes []string
 	select {
 	case survivors := <-d.ended:
@@ -230,9 +237,5 @@ func (o *operators) farewellNotes(ctx context.Context, c *call, d *dialogue) []s
 	case <-time.After(endsWithin):
 		notes = []string{"whether all other sessions ended is not known yet"}
 	}
-	account, err := o.present(ctx, c.name)
-	if err != nil {
-		return notes
-	}
-	return append(notes, o.doors(ctx, c, account)...)
+	return append(notes, <-doors...)
 }

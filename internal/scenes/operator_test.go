@@ -45,9 +45,10 @@ func TestOperatorSetsPassword(t *testing.T) {
 			d := s.SSH("admin", oldPassword)
 			d.Expect("# ", machine.Patience)
 			setPassword(d, oldPassword, newPassword)
+			start := time.Now()
 			d.Expect("Password updated successfully", machine.Patience)
+			t.Logf("answered in %v", time.Since(start))
 			d.Ended(machine.Patience)
-			t.Logf("transcript:\n%s", d.Transcript())
 			s.lets("admin", newPassword, oldPassword)
 			s.same("admin")
 			audit := s.Must("shadowsync", "audit", "--user", "admin")
@@ -183,4 +184,52 @@ func TestOperatorIsRefused(t *testing.T) {
 		}
 	}
 	s.lets("user222", oldPassword, newPassword)
+}
+
+// TestGuessing: wrong passwords count where the machine counts them, and after five
+// of them nothing is even tried for a while.
+func TestGuessing(t *testing.T) {
+	t.Parallel()
+	s := manned(t, machine.Bookworm)
+	s.WriteFile("/etc/pam.d/common-auth", "auth required pam_faillock.so preauth deny=20\nauth [success=1 default=ignore] pam_unix.so nodelay\n"+
+		"auth [default=die] pam_faillock.so authfail deny=20\nauth required pam_permit.so\n", 0o644)
+	d := s.SSH("user222", oldPassword)
+	d.Expect("> ", machine.Patience)
+	s.Must("faillock", "--user", "user222", "--reset")
+	for range 5 {
+		d.Send("set password\n")
+		d.Answer("Enter your current password:", "Wrong-"+oldPassword)
+		d.Expect("not correct", machine.Patience)
+	}
+	if counted := strings.Count(s.Must("faillock", "--user", "user222"), "V\n"); counted != 5 {
+		t.Errorf("pam_faillock counted %d", counted)
+	}
+	d.Send("set password\n")
+	d.Expect("too many failures; try again in", machine.Patience)
+	s.Must("shadowsync", "user", "unlock", "user222")
+}
+
+// TestStoppedWorker: whoever stops the worker that acts for them holds nobody up
+// for longer than its deadline, and changes nothing.
+func TestStoppedWorker(t *testing.T) {
+	t.Parallel()
+	s := manned(t, machine.Bookworm)
+	before := s.ShadowHash("user222") + s.StoreHash("user222")
+	stopper := s.As("user222").Start("sh", "-c", "while :; do pkill -STOP -U user222 -f worker-pa[m]; done")
+	defer func() { _ = stopper.Stop() }()
+	d := s.SSH("user222", oldPassword)
+	d.Answer("> ", "set password")
+	d.Answer("Enter your current password:", oldPassword)
+	d.Expect("nothing was changed", 20*time.Second)
+	if after := s.ShadowHash("user222") + s.StoreHash("user222"); after != before {
+		t.Error("something was changed")
+	}
+	start := time.Now()
+	s.passwd("admin", newPassword)
+	if took := time.Since(start); took > 3*time.Second {
+		t.Errorf("root's passwd took %v", took)
+	}
+	if left := s.Run("pgrep", "-f", "shadowsync worker-pa[m]"); left.Code == 0 {
+		t.Errorf("workers are left: %s", left)
+	}
 }
