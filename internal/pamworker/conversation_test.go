@@ -28,15 +28,20 @@ func TestConversation(t *testing.T) {
 		{"faillock tells", conversation{current: "old"}, []line{{info, "The account is locked due to 3 failed logins.", "", false}}, "The account is locked due to 3 failed logins.", false},
 		{"a good one", conversation{current: "old", new: "new", changing: true}, []line{
 			{info, "Changing password for admin.", "", false},
-			{ask, "Current password: ", "old", false}, {ask, "New password: ", "new", false}, {ask, "Retype new password: ", "new", false},
+			{ask, "Current password: ", "old", false},
+			{ask, "New password: ", "new", false},
+			{ask, "Retype new password: ", "new", false},
 			{info, "shadowsync: admin: persisted in conductor's credential store", "", false},
 		}, "", false},
 		{"old words", conversation{current: "old", new: "new", changing: true}, []line{
 			{ask, "(current) UNIX password: ", "old", false}, {ask, "Enter new UNIX password: ", "new", false}, {ask, "Retype new UNIX password: ", "new", false},
 		}, "", false},
 		{"a weak one", conversation{current: "old", new: "new", changing: true}, []line{
-			{ask, "Current password: ", "old", false}, {ask, "New password: ", "new", false},
-			{wrong, "BAD PASSWORD: it is too short", "", false}, {ask, "New password: ", "", true}, {wrong, "Password change has been aborted.", "", false},
+			{ask, "Current password: ", "old", false},
+			{ask, "New password: ", "new", false},
+			{wrong, "BAD PASSWORD: it is too short", "", false},
+			{ask, "New password: ", "", true},
+			{wrong, "Password change has been aborted.", "", false},
 		}, "BAD PASSWORD: it is too short", true},
 		{"a weak one for root", conversation{new: "new", changing: true, strict: true}, []line{
 			{ask, "New password: ", "new", false}, {wrong, "BAD PASSWORD: it is too short", "", false}, {ask, "Retype new password: ", "", true},
