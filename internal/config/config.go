@@ -40,6 +40,7 @@ type Config struct {
 	Users        Users         `toml:"users"`
 	Password     Password      `toml:"password"`
 	Audit        Audit         `toml:"audit"`
+	Notify       Notify        `toml:"notify"`
 	Applications []Application `toml:"application"`
 
 	// Revision identifies the file's content.
@@ -112,6 +113,15 @@ type Audit struct {
 type Users struct {
 	Shells []string `toml:"shells"` // that they may have, the first by default; default /usr/bin/pcli
 	Home   string   `toml:"home"`   // the folder of their homes; default /home
+}
+
+// Notify is how the administrator hears of changes that wait, conflicts and alarms.
+type Notify struct {
+	// Command is the absolute path of a program that reads the facts as JSON on its
+	// standard input; it has ten seconds. Empty: nobody is told.
+	Command string `toml:"command"`
+	// User is whom it runs as, default nobody.
+	User string `toml:"user"`
 }
 
 // Application is a systemd unit, its store and the accounts it manages.
@@ -223,6 +233,7 @@ func decode(data []byte) (*Config, error) {
 		Pcli:      Pcli{IdleTimeout: Duration(15 * time.Minute)},
 		Users:     Users{Shells: []string{"/usr/bin/pcli"}, Home: "/home"},
 		Password:  Password{ExpiryDays: 760},
+		Notify:    Notify{User: "nobody"},
 	}
 	meta, err := toml.NewDecoder(bytes.NewReader(data)).Decode(&c)
 	if err != nil {

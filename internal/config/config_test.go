@@ -66,8 +66,16 @@ func TestParseNamesTheFault(t *testing.T) {
 		"[[application]]\nunit='x.service'\naccounts=[\"a\\nb\"]":                                              "not an account name",
 		"[[application]]\nunit='x.service'\naccounts=['a']\n[[application]]\nunit='y.service'\naccounts=['a']": `managed by "x" already`,
 		"[[application]]\nunit='x.service'\naccounts=['a']\nconflict='maybe'":                                  "must be os, store, newest or hold",
-		"[guard]\nlimit='48h'": "guard.limit",
-		"[settle]\ntime='1'":   "missing unit",
+		"[guard]\nlimit='48h'":                  "guard.limit",
+		"[password]\nexpiry_days=0":             "password.expiry_days",
+		"[password]\nmin_classes=5":             "from 0 to 4",
+		"[password]\nhistory=7":                 "password.history",
+		"[password]\nmin_days=91\nmax_days=90":  "nobody could change",
+		"[password]\nreject=['']":               "password.reject",
+		"[audit]\nkeep_days=-1":                 "audit.keep_days",
+		"[notify]\ncommand='tell'":              "absolute path",
+		"[notify]\ncommand='/tell'\nuser='a b'": "absolute path",
+		"[settle]\ntime='1'":                    "missing unit",
 	} {
 		_, err := Parse([]byte(text))
 		if err == nil || !strings.Contains(err.Error(), want) {

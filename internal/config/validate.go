@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -59,6 +60,9 @@ func (c *Config) validate() error {
 		if !accountName(name) {
 			return fmt.Errorf("roles: %q is not the name of a group", name)
 		}
+	}
+	if n := c.Notify; n.Command != "" && (!filepath.IsAbs(n.Command) || !accountName(n.User)) {
+		return fmt.Errorf("notify: command = %q must be an absolute path, and user = %q an account", n.Command, n.User)
 	}
 	if days := c.Audit.KeepDays; days < 0 || days > 36500 {
 		return fmt.Errorf("audit.keep_days = %d: must be from 1 to 36500, or 0 to keep everything", days)

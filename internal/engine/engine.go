@@ -8,6 +8,7 @@
 //	open.go      which process a store's driver runs in
 //	evidence.go  what is known about the circumstances of a difference
 //	origin.go    who made a change
+//	notify.go    the administrator's program
 //	managed.go   the list of managed accounts that the PAM module reads
 package engine
 
@@ -55,6 +56,7 @@ type Engine struct {
 	root        string
 	options     Options
 	lock        shadowsync.Locker
+	news        *notifier
 	reconcilers map[string]*shadowsync.Reconciler
 }
 
@@ -71,6 +73,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	e := &Engine{
 		Config: o.Config, State: db, root: o.Root, options: o, lock: state.NewLocker(dir, o.Program),
 		Accounts:    shadowfile.Open(o.Root, shadowfile.ProtectGroups(o.Config.Protected.Groups...)),
+		news:        newNotifier(o.Root, o.Config),
 		reconcilers: make(map[string]*shadowsync.Reconciler, len(o.Config.Applications)),
 	}
 	for _, a := range o.Config.Applications {
@@ -93,7 +96,7 @@ func (e *Engine) newReconciler(a config.Application) (*shadowsync.Reconciler, er
 		return nil, err
 	}
 	return &shadowsync.Reconciler{
-		Application: a.Domain(e.Config.Revision), Accounts: e.Accounts, Store: l, State: journalled{e.State}, Lock: e.lock,
+		Application: a.Domain(e.Config.Revision), Accounts: e.Accounts, Store: l, State: journalled{e.State, e.news}, Lock: e.lock,
 		Guard: e.options.Guard, Sessions: e.options.Sessions, CheckHash: format.CheckForeign, Now: time.Now, Probe: e.options.Probe,
 		Occupied: e.occupied,
 	}, nil
@@ -114,6 +117,7 @@ func (e *Engine) occupied() (map[int]bool, error) {
 
 // Close closes the stores and the state.
 func (e *Engine) Close() error {
+	e.news.wait()
 	var errs []error
 	for _, r := range e.reconcilers {
 		errs = append(errs, r.Store.Close())

@@ -14,17 +14,23 @@ import (
 // journalled is the state whose audit events also go to the journal, as
 // structured records, once they are durable in the trail. The trail is the
 // record; a journal that is full or gone loses nothing of it.
-type journalled struct{ *state.DB }
+type journalled struct {
+	*state.DB
+	news *notifier
+}
 
 func (j journalled) Commit(ctx context.Context, application string, transitions []shadowsync.Transition) error {
 	if err := j.DB.Commit(ctx, application, transitions); err != nil {
 		return err
 	}
+	var news []shadowsync.Event
 	for _, t := range transitions {
 		for _, e := range t.Events {
 			tell(e)
 		}
+		news = append(news, t.Events...)
 	}
+	j.news.tell(news)
 	return nil
 }
 
