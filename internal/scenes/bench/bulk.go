@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// crowd is how many accounts are set at once.
+const crowd = 10_000
+
+// bulk measures the setting of passwords: ten thousand from a list against
+// chpasswd(8), which with -c hashes by itself and replaces the file once, too; and
+// one, with and without the daemon, against chpasswd through PAM.
+func bulk(ctx context.Context) error {
+	heading("passwords set by the tool against chpasswd")
+	b, err := crowded(ctx)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	for _, method := range []string{"SHA512", "YESCRYPT"} {
+		if err := b.bulkBy(ctx, method); err != nil {
+			return err
+		}
+	}
+	return b.one(ctx)
+}
+
+// crowded is a machine with ten thousand accounts that the appliance manages too.
+func crowded(ctx context.Context) (*bench, error) {
+	b, err := stage(ctx, jsonStore)
+	if err != nil {
+		return nil, err
+	}
+	_, err = b.sh(ctx, fmt.Sprintf(`set -e
+systemctl stop 128T.service shadowsync.service
+seq 0 %[1]d | awk '{ print "u" $1 ":x:" 20000 + $1 ":20000::/:/bin/sh" }' >> /etc/passwd
+hash=$(awk -F: '$1 == "admin" { print $2 }' /etc/shadow)
+seq 0 %[1]d | awk -v h="$hash" '{ print "u" $1 ":" h ":19000:0:99999:7:::" }' >> /etc/shadow
+seq 0 %[1]d | awk '{ print "u" $1 ":Velvet-" $1 "-quorum" }' > /root/list
+chmod 600 /root/list
+names=$(seq 0 %[1]d | sed 's/.*/"u&"/' | paste -sd,)
+cat > /etc/shadowsync/shadowsync.toml <<END
+[[application]]
+name = "conductor"
+unit = "128T.service"
+accounts = [$names]
+[application.store]
+driver = "sqlite"
+END
+shadowsync setup --first os --quiet
+systemctl stop shadowsync.service shadowsync.socket shadowsync-operator.socket`, crowd-1))
+	return b, err
+}
+
+// seconds times a script on the machine.
+func (b *bench) seconds(ctx context.Context, script string) (float64, error) {
+	out, err := b.sh(ctx, "a=$(date +%s%N); "+script+" >/dev/null; r=$?; z=$(date +%s%N); echo $(( (z - a) / 1000 )); exit $r")
+	if err != nil {
+		return 0, err
+	}
+	us, err := strconv.ParseFloat(strings.TrimSpace(out), 64)
+	return us / 1e6, err
+}
+
+func (b *bench) bulkBy(ctx context.Context, method string) error {
+	// The method of the machine is that of its pam_unix line, before login.defs.
+	if _, err := b.sh(ctx, fmt.Sprintf("sed -i 's/\\(pam_unix.so.*\\) \\(yescrypt\\|sha512\\)/\\1 %s/' /etc/pam.d/common-password", strings.ToLower(method))); err != nil {
+		return err
+	}
+	theirs, err := b.seconds(ctx, "chpasswd -c "+method+" < /root/list")
+	if err != nil {
+		return err
+	}
+	if _, err := b.sh(ctx, "shadowsync sync --quiet"); err != nil {
+		return err
+	}
+	ours, err := b.seconds(ctx, "shadowsync user set password --from /root/list --quiet")
+	if err != nil {
+		return err
+	}
+	judged := "with pam_pwquality's judgement of each"
+	free, err := b.seconds(ctx, "shadowsync user set password --from /root/list --quiet --no-policy")
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d, %s: %.1f s %s, %.1f s without; chpasswd -c %.1f s: %.2f and %.2f times as fast\n",
+		crowd, strings.ToLower(method), ours, judged, free, theirs, theirs/ours, theirs/free)
+	return nil
+}
+
+// one measures a single password, in turn, so that a machine that slows down slows all.
+func (b *bench) one(ctx context.Context) error {
+	script := `
+for part in without with; do
+  [ $part = with ] && systemctl start shadowsync.socket shadowsync-operator.socket shadowsync.service
+  for i in $(seq 20); do
+    a=$(date +%s%N); echo Velvet-4711-quorum | shadowsync user set password u1 --stdin --quiet; z=$(date +%s%N)
+    echo $part $(( (z - a) / 1000 ))
+    a=$(date +%s%N); echo u1:Velvet-4711-quorum | chpasswd; z=$(date +%s%N)
+    echo chpasswd-$part $(( (z - a) / 1000 ))
+  done
+done`
+	if _, err := b.sh(ctx, `sed -i 's/^accounts.*/accounts = ["u1", "u2"]/' /etc/shadowsync/shadowsync.toml && shadowsync sync --quiet`); err != nil {
+		return err
+	}
+	out, err := b.sh(ctx, script)
+	if err != nil {
+		return err
+	}
+	times := map[string][]int64{}
+	for line := range strings.Lines(out) {
+		f := strings.Fields(line)
+		us, err := strconv.ParseInt(f[1], 10, 64)
+		if err != nil {
+			return err
+		}
+		times[f[0]] = append(times[f[0]], us)
+	}
+	for _, part := range []string{"without", "with"} {
+		ours, theirs := quantile(times[part], 0.5), quantile(times["chpasswd-"+part], 0.5)
+		fmt.Printf("one, %s the daemon: %.1f ms, chpasswd %.1f ms (medians of 20): ratio %.2f\n",
+			part, float64(ours)/1000, float64(theirs)/1000, float64(ours)/float64(theirs))
+	}
+	return nil
+}
