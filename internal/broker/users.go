@@ -115,8 +115,10 @@ func (o *operators) groupOf(role operator.Role) (string, error) {
 // make carries out a checked wish, and undoes what it did if it does not get through.
 func (o *operators) make(ctx context.Context, c *call, u operator.NewUser, a config.Application) (err error) {
 	group, _ := o.groupOf(u.Role) // checked
-	args := []string{"useradd", "--create-home", "--home-dir", filepath.Join(o.engine.Config.Users.Home, u.Name),
-		"--shell", u.Shell, "--comment", u.FullName, "-K", "UID_MIN=1000"}
+	args := []string{
+		"useradd", "--create-home", "--home-dir", filepath.Join(o.engine.Config.Users.Home, u.Name),
+		"--shell", u.Shell, "--comment", u.FullName, "-K", "UID_MIN=1000",
+	}
 	if group != "" {
 		args = append(args, "--groups", group)
 	}
