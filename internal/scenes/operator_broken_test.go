@@ -1,0 +1,74 @@
+package scenes
+
+import (
+	"testing"
+
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+// TestDialogueBreaksOff: whatever ends the dialogue before the new password is
+// given changes nothing, and keeps nobody from beginning anew.
+func TestDialogueBreaksOff(t *testing.T) {
+	t.Parallel()
+	s := manned(t, machine.Bookworm)
+	before := s.ShadowHash("admin") + s.StoreHash("admin")
+	toNew := func() *machine.Dialogue {
+		d := s.SSH("admin", oldPassword)
+		d.Answer("# ", "set password")
+		d.Answer("Enter your current password:", oldPassword)
+		d.Expect("Enter a new password:", machine.Patience)
+		return d
+	}
+	for name, breakOff := range map[string]func(*machine.Dialogue){
+		"Ctrl-C":              func(d *machine.Dialogue) { d.Send("\x03"); d.Expect("Operation canceled", machine.Patience) },
+		"hang-up":             func(d *machine.Dialogue) { _ = d.Close() },
+		"the shell is killed": func(*machine.Dialogue) { s.Must("pkill", "-KILL", "-U", "admin", "pcli") },
+		"the broker is killed": func(d *machine.Dialogue) {
+			s.Must("systemctl", "kill", "--signal=KILL", "shadowsync.service")
+			d.Send(newPassword + "\n")
+			d.Answer("Confirm:", newPassword)
+			d.Expect("% Error", machine.Patience)
+		},
+		"the broker is restarted": func(d *machine.Dialogue) {
+			s.Must("systemctl", "restart", "shadowsync.service")
+			d.Send(newPassword + "\n")
+			d.Answer("Confirm:", newPassword)
+			d.Expect("% Error", machine.Patience)
+		},
+	} {
+		breakOff(toNew())
+		if after := s.ShadowHash("admin") + s.StoreHash("admin"); after != before {
+			t.Fatalf("%s: something was changed", name)
+		}
+		s.WaitFor("the broker", machine.Patience, func() bool { return s.Run("systemctl", "is-active", "shadowsync.service").Code == 0 })
+	}
+	d := toNew()
+	d.Send(newPassword + "\n")
+	d.Answer("Confirm:", newPassword)
+	d.Expect("Password updated successfully", machine.Patience)
+	d.Ended(machine.Patience)
+	s.same("admin")
+	s.lets("admin", newPassword, oldPassword)
+}
+
+// TestProtectedAccount: an administrator of the operators has no say over whoever
+// may become root.
+func TestProtectedAccount(t *testing.T) {
+	t.Parallel()
+	s := manned(t, machine.Bookworm)
+	s.Must("usermod", "-aG", "sudo", "user222")
+	before := s.ReadFile("/etc/shadow") + s.ReadFile("/etc/passwd") + s.ReadFile("/etc/group")
+	d := s.SSH("admin", oldPassword)
+	d.Expect("# ", machine.Patience)
+	for _, command := range []string{"lock user user222", "unlock user user222", "expire password user222", "disconnect user force user222", "delete user force user222"} {
+		d.Send(command + "\n")
+		d.Expect("is protected", machine.Patience)
+	}
+	for _, name := range []string{"root", "nobody", "ghost"} {
+		d.Send("lock user " + name + "\n")
+		d.Expect("no such account: "+name, machine.Patience)
+	}
+	if after := s.ReadFile("/etc/shadow") + s.ReadFile("/etc/passwd") + s.ReadFile("/etc/group"); after != before {
+		t.Error("something was changed")
+	}
+}
