@@ -109,6 +109,7 @@ func TestEverySessionEnds(t *testing.T) {
 	other.Send("exec sleep 4711\n")
 	bystander := s.SSH("user222", oldPassword)
 	bystander.Expect("> ", machine.Patience)
+	s.leaveBehind()
 	// The application itself may run as that user.
 	s.Must("systemd-run", "--quiet", "--unit=worker", "-p", "User=admin", "sleep", "4712")
 	running := func(mark string) bool { return s.Run("pgrep", "-f", "sleep "+mark).Code == 0 }
@@ -123,8 +124,13 @@ func TestEverySessionEnds(t *testing.T) {
 			t.Errorf("session %d ended %v after the answer", i, took)
 		}
 	}
-	if running("4711") {
-		t.Error("the su shell is alive")
+	for mark, what := range map[string]string{"4711": "the su shell", "4713": "what lingers"} {
+		if running(mark) {
+			t.Errorf("%s is alive", what)
+		}
+	}
+	if s.Run("ssh", "-S", masterSocket, "-O", "check", "x").Code == 0 {
+		t.Error("the multiplexed master is alive")
 	}
 	if !running("4712") {
 		t.Error("a service that runs as admin was ended")
@@ -137,6 +143,22 @@ func TestEverySessionEnds(t *testing.T) {
 	if left := s.Must("loginctl", "list-sessions", "--no-legend"); strings.Contains(left, "admin") {
 		t.Errorf("sessions of admin are left:\n%s", left)
 	}
+}
+
+const masterSocket = "/run/master"
+
+// leaveBehind opens a multiplexed master as admin, and a service of admin's own
+// systemd, which lingers.
+func (s *stage) leaveBehind() {
+	s.t.Helper()
+	s.Must("systemd-run", "--quiet", "--unit=client", "--setenv=SSHPASS="+oldPassword, "sshpass", "-e", "ssh", "-F", "none", "-l", "admin",
+		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "PreferredAuthentications=password",
+		"-M", "-S", masterSocket, "-N", "127.0.0.1")
+	s.WaitFor("the master", machine.Patience, func() bool { return s.Run("ssh", "-S", masterSocket, "-O", "check", "x").Code == 0 })
+	s.MustShell(`units=/run/systemd/user/default.target.wants && mkdir -p $units &&
+		printf '[Unit]\nConditionUser=admin\n[Service]\nExecStart=/bin/sleep 4713\n' > /run/systemd/user/left.service && ln -s ../left.service $units/ &&
+		loginctl enable-linger admin && systemctl restart user@$(id -u admin).service`)
+	s.WaitFor("the lingering service", machine.Patience, func() bool { return s.Run("pgrep", "-f", "sleep 4713").Code == 0 })
 }
 
 // TestOperatorIsRefused: a wrong current password, a weak new one and a store
