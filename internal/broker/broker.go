@@ -9,6 +9,7 @@
 //	operators.go    what operators may ask, and who they are
 //	queries.go      what they are shown
 //	acts.go         what they change
+//	users.go        accounts that they make, edit and remove
 //	setpassword.go  their own password, in a dialogue
 //	dialogues.go    which shell ends last
 //	tries.go        what slows guessing down

@@ -88,6 +88,9 @@ func fullName(name string) bool {
 	return len(name) <= 128 && utf8.ValidString(name) && printable.Quote(name) == name && !strings.ContainsAny(name, ":,")
 }
 
+// powerful are groups whose members may become root by themselves, sudo or not.
+var powerful = []string{"root", "shadow", "disk", "docker", "lxd"}
+
 // groupOf is the group that gives a role; none is needed for a user unless the
 // configuration says so. One that protects its members is never given away.
 func (o *operators) groupOf(role operator.Role) (string, error) {
@@ -106,7 +109,7 @@ func (o *operators) groupOf(role operator.Role) (string, error) {
 	if len(groups) == 0 {
 		return "", nil
 	}
-	if slices.Contains(o.engine.Config.Protected.Groups, groups[0]) || groups[0] == "root" {
+	if slices.Contains(o.engine.Config.Protected.Groups, groups[0]) || slices.Contains(powerful, groups[0]) {
 		return "", operator.Errorf(operator.NotPermitted, "the group %s is protected", groups[0])
 	}
 	return groups[0], nil
