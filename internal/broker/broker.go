@@ -2,10 +2,10 @@
 // and answers. It decides nothing that the engine would not decide without it,
 // holds no clear text, and opens no store that needs a network or another user's file.
 //
-//	broker.go   Run: the parts and their order
-//	keeper.go   one application kept in sync
-//	watch.go    what is noticed on the OS side, and who did it
-//	server.go   the two sockets; what the PAM module may ask
+//	broker.go       Run: the parts and their order
+//	keeper.go       one application kept in sync
+//	watch.go        what is noticed on the OS side, and who did it
+//	server.go       the two sockets; what the PAM module may ask
 //	operators.go    what operators may ask, and who they are
 //	queries.go      what they are shown
 //	acts.go         what they change
@@ -14,9 +14,9 @@
 //	dialogues.go    which shell ends last
 //	tries.go        what slows guessing down
 //	explain.go      what they are told, and what is put on record
-//	message.go  what passwd prints
-//	worker.go   store workers in units of their own
-//	trim.go     the audit trail kept as long as configured
+//	message.go      what passwd prints
+//	worker.go       store workers in units of their own
+//	trim.go         the audit trail kept as long as configured
 package broker
 
 import (
