@@ -240,8 +240,11 @@ func (it *item) event(application string, now time.Time) Event {
 		At: now, Application: application, Account: it.name, Action: string(d.Verdict),
 		Result: d.Verdict.State(), Reason: d.Reason, Origin: it.origin,
 	}
-	if d.Verdict == VerdictNothing {
+	if o := it.in.Open; d.Verdict == VerdictNothing && o != nil {
 		e.Action = "withdrawn"
+		if d.OS != nil && o.OS.Hash == d.OS.Hash && o.Verdict != "" {
+			e.Action = string(o.Verdict) // done by a process that was ended before it could say so
+		}
 	}
 	if d.OS != nil {
 		e.Winner = "os:" + HashPrefix(d.OS.Hash)
