@@ -4,7 +4,8 @@
 //	latency.go  from the rename of /etc/shadow to a durable row, against a systemd.path unit and an inotifywait loop
 //	hook.go     the start hook with nothing changed, against pwck and a plain read
 //	passwd.go   passwd with and without the PAM module
-//	bulk.go     passwords set: ten thousand against chpasswd -c, and one; hashing against libxcrypt
+//	bulk.go     passwords set: ten thousand against chpasswd -c, and one
+//	hashing.go  hashes verified and generated, against libxcrypt
 //	rest.go     memory and wake-ups at rest, the unit's exposure
 package main
 
@@ -33,7 +34,7 @@ func run(ctx context.Context) error {
 	if err := machine.Available(); err != nil {
 		return err
 	}
-	for _, part := range []func(context.Context) error{latency, passwd, bulk, atRest, hooks} {
+	for _, part := range []func(context.Context) error{latency, passwd, bulk, hashing, atRest, hooks} {
 		if err := part(ctx); err != nil {
 			return err
 		}
