@@ -34,7 +34,7 @@ type question struct {
 }
 
 // commands are the programs that a question may name.
-var commands = map[string]string{
+var commands = map[string]string{ //nolint:gosec // paths of programs, no credentials
 	"useradd": "/usr/sbin/useradd", "usermod": "/usr/sbin/usermod", "userdel": "/usr/sbin/userdel", "gpasswd": "/usr/bin/gpasswd",
 }
 
@@ -128,7 +128,7 @@ func (w *Workers) ask(ctx context.Context, q question) (a answer, err error) {
 		Name: fmt.Sprintf("account-%d-%d", os.Getpid(), w.made.Add(1)), What: "Look after an account", Binary: w.Binary,
 		Args: []string{Argument}, Stdin: theirs, Deadline: deadline,
 	})
-	theirs.Close()
+	_ = theirs.Close()
 	if err != nil {
 		return a, err
 	}

@@ -14,7 +14,7 @@ import (
 
 // explain turns an error into what an operator may know of it: what is meant for
 // them as it is, everything else by its kind alone, with the chain in the journal.
-func (o *operators) explain(ctx context.Context, c *call, err error) *operator.Error {
+func (o *operators) explain(c *call, err error) *operator.Error {
 	var refusal *operator.Error
 	if errors.As(err, &refusal) {
 		return refusal

@@ -135,7 +135,7 @@ func (o *operators) answer(ctx context.Context, r *socket.Request) {
 	ctx, cancel = context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := o.serve(ctx, c); err != nil && !errors.Is(err, io.EOF) { // who hung up asks no more
-		_ = operator.SendError(ctx, r.Conn, o.explain(ctx, c, err)) // a peer that is gone needs no answer
+		_ = operator.SendError(ctx, r.Conn, o.explain(c, err)) // a peer that is gone needs no answer
 	}
 }
 

@@ -94,7 +94,7 @@ func (o *operators) current(ctx context.Context, c *call) (*os.File, error) {
 	if err == nil && answer.Verdict == pamworker.Done {
 		return current, nil
 	}
-	current.Close()
+	_ = current.Close()
 	return nil, o.unproven(ctx, c, answer, err)
 }
 
@@ -124,7 +124,7 @@ func (o *operators) renew(ctx context.Context, c *call, d *dialogue, a config.Ap
 			return err
 		}
 		weak, err := o.try(ctx, c, d, a, current, fresh)
-		fresh.Close()
+		_ = fresh.Close()
 		if err != nil || weak == "" {
 			return err
 		}
@@ -141,7 +141,7 @@ func (o *operators) try(ctx context.Context, c *call, d *dialogue, a config.Appl
 	k := o.keepers[a.Name]
 	if err := k.takes(ctx, c.name); err != nil {
 		o.audit(ctx, c, c.name, "refused: the store cannot take it: "+err.Error())
-		refusal := o.explain(ctx, c, err)
+		refusal := o.explain(c, err)
 		return "", operator.Errorf(refusal.Kind, "%s; nothing was changed", refusal.Text)
 	}
 	former, err := o.present(ctx, c.name)

@@ -55,10 +55,14 @@ func TestCheckNew(t *testing.T) {
 		{"a line more", userConfiguration, with(func(u *operator.NewUser) { u.FullName = "Joe\nroot::0:0" }), operator.Usage},
 		{"another shell", userConfiguration, with(func(u *operator.NewUser) { u.Shell = "/bin/bash" }), operator.Usage},
 		{"another role", userConfiguration, with(func(u *operator.NewUser) { u.Role = "root" }), operator.Usage},
-		{"no group of administrators", strings.Replace(userConfiguration, `"operators"`, "", 1),
-			with(func(u *operator.NewUser) { u.Role = operator.RoleAdmin }), operator.NotPermitted},
-		{"a group that may become root", strings.Replace(userConfiguration, "operators", "sudo", 1),
-			with(func(u *operator.NewUser) { u.Role = operator.RoleAdmin }), operator.NotPermitted},
+		{
+			"no group of administrators", strings.Replace(userConfiguration, `"operators"`, "", 1),
+			with(func(u *operator.NewUser) { u.Role = operator.RoleAdmin }), operator.NotPermitted,
+		},
+		{
+			"a group that may become root", strings.Replace(userConfiguration, "operators", "sudo", 1),
+			with(func(u *operator.NewUser) { u.Role = operator.RoleAdmin }), operator.NotPermitted,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -38,7 +38,7 @@ func (w workers) open(ctx context.Context, a config.Application, o store.Options
 		Binary: binary, Args: []string{storeworker.Command}, Stdin: theirs,
 	})
 	if err != nil {
-		conn.Close()
+		_ = conn.Close()
 		return nil, err
 	}
 	client, err := storeworker.Connect(ctx, conn, o)

@@ -32,7 +32,8 @@ func TestNotice(t *testing.T) {
 	n.tell([]shadowsync.Event{
 		{Account: "admin", Action: "pending", Result: shadowsync.Pending, Reason: "store: read-only file system"},
 		{Account: "a", Action: "adopted", Result: shadowsync.InSync},
-		{Account: "user222", Action: "conflict", Result: shadowsync.Conflict}, {Account: "b", Action: "alarm"},
+		{Account: "user222", Action: "conflict", Result: shadowsync.Conflict},
+		{Account: "b", Action: "alarm"},
 	})
 	n.wait()
 	if len(runs) != 1 || runs[0].Program != "/usr/local/bin/tell" || runs[0].User != "nobody" || len(said.Events) != 3 || said.Node != "node1" || said.Events[0].Account != "admin" {

@@ -54,7 +54,7 @@ func (w *Workers) ask(ctx context.Context, name string, q question, tokens ...*o
 	err = w.Bus.StartHelper(ctx, systemd.HelperUnit{
 		Name: name, What: "PAM transaction for an operator", Binary: w.Binary, Args: []string{Argument}, Stdin: theirs, Deadline: deadline,
 	})
-	theirs.Close()
+	_ = theirs.Close()
 	if err != nil {
 		return answer, err
 	}
