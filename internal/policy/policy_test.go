@@ -53,11 +53,15 @@ func TestRules(t *testing.T) {
 
 func TestJudgingLine(t *testing.T) {
 	for name, tc := range map[string]struct{ stack, want string }{
-		"Debian": {"# x\npassword\trequisite\t\t\tpam_pwquality.so retry=3\npassword\t[success=1 default=ignore]\tpam_unix.so obscure use_authtok\n",
-			"password requisite pam_pwquality.so retry=1 enforce_for_root"},
+		"Debian": {
+			"# x\npassword\trequisite\t\t\tpam_pwquality.so retry=3\npassword\t[success=1 default=ignore]\tpam_unix.so obscure use_authtok\n",
+			"password requisite pam_pwquality.so retry=1 enforce_for_root",
+		},
 		"Fedora": {"password    requisite     pam_pwquality.so local_users_only\n", "password requisite pam_pwquality.so local_users_only retry=1 enforce_for_root"},
-		"options": {"-password [success=ok default=die] /lib/security/pam_pwquality.so \\\n minlen=12 [badwords=a b] use_authtok enforce_for_root\n",
-			"password requisite /lib/security/pam_pwquality.so minlen=12 [badwords=a b] retry=1 enforce_for_root"},
+		"options": {
+			"-password [success=ok default=die] /lib/security/pam_pwquality.so \\\n minlen=12 [badwords=a b] use_authtok enforce_for_root\n",
+			"password requisite /lib/security/pam_pwquality.so minlen=12 [badwords=a b] retry=1 enforce_for_root",
+		},
 		"passwdqc": {"password requisite pam_passwdqc.so enforce=users min=8,8,8,8,8", "password requisite pam_passwdqc.so min=8,8,8,8,8 retry=1 enforce=everyone"},
 		"none":     {"auth requisite pam_pwquality.so\npassword required pam_unix.so\n#password requisite pam_pwquality.so\n", ""},
 	} {
