@@ -14,9 +14,14 @@
 //	change.go       Change and its Origin: who, which program, when, how it was seen
 //	baseline.go     Baseline, the pair last known to belong together, and what is on record
 //	merge.go        Merge, the decision, total over its input and free of side effects
+//	judge.go        what is an application's old memory, or a rollback, and nobody's wish
+//	merger.go       the decision unit by unit
 //	ports.go        the interfaces the domain needs from the outside
 //	plan.go         what a set of decisions writes, on which side
 //	reconcile.go    the one path: read, merge, plan, run
+//	run.go          the plan, step by step
+//	announce.go     who set a value; the sessions that end then
+//	set.go          changes of our own
 //
 // The package imports the standard library only and has no side effect of its
 // own: files, sockets, databases and systemd are behind the interfaces.

@@ -1,0 +1,272 @@
+package shadowsync
+
+import "cmp"
+
+// merger works on one account: os and store are the sides as they count after
+// the judgements over the whole entry, base becomes the new merge base unit by unit.
+type merger struct {
+	in        Input
+	os, store Credential
+	old, base Baseline
+	held      Fields
+	verdict   Verdict
+	reason    string
+	wroteBack bool
+}
+
+func newMerger(in Input) *merger {
+	m := &merger{in: in, os: *in.OS, verdict: VerdictNothing}
+	if in.Store != nil {
+		m.store = *in.Store
+	}
+	if in.Baseline != nil {
+		m.old = *in.Baseline
+		if m.landed() {
+			m.old = Baseline{OS: in.Open.OS, Store: m.store}
+		}
+		m.base = m.old
+	}
+	return m
+}
+
+// landed tells whether a write of our own reached the store although it could not
+// be acknowledged: the process was killed, or the OS moved on meanwhile. That pair
+// belongs together; it is nobody's new wish on the store's side.
+func (m *merger) landed() bool {
+	o := m.in.Open
+	if o == nil || m.in.Store == nil || !o.Verdict.toStore() || o.OS.Hash == m.os.Hash || m.store.Hash == m.old.Store.Hash {
+		return false
+	}
+	return m.store.Hash == cmp.Or(o.StoreHash, o.OS.Hash)
+}
+
+func (m *merger) decide() Decision {
+	if !m.preferred() {
+		m.judgeWhole()
+	}
+	for _, unit := range units {
+		m.decideUnit(unit)
+	}
+	d := Decision{Verdict: m.verdict, Reason: m.reason, Baseline: &m.base, WroteBack: m.wroteBack}
+	os := m.base.OS.With(m.os, m.held)
+	store := m.base.Store.With(*m.in.Store, m.held)
+	d.OS, d.Store = &os, &store
+	return d
+}
+
+// name raises the decision's verdict; the reason follows the strongest.
+func (m *merger) name(v Verdict, reason string) {
+	if strength[v] > strength[m.verdict] {
+		m.verdict, m.reason = v, reason
+	}
+}
+
+// hold leaves a unit apart on both sides.
+func (m *merger) hold(unit Fields, v Verdict, reason string) {
+	m.held |= unit
+	m.name(v, reason)
+}
+
+// wanted is the OS value last known to be wanted: a change that the store has
+// not taken yet counts before the baseline.
+func (m *merger) wanted() Credential {
+	if o := m.in.Open; o != nil && o.Verdict != VerdictApply && o.OS.Hash != "" {
+		return o.OS
+	}
+	return m.old.OS
+}
+
+// preferred tells whether a person decided this very account's conflict.
+func (m *merger) preferred() bool {
+	return m.in.Evidence.Prefer != Neither && m.in.Open != nil && m.in.Open.State == Conflict
+}
+
+func (m *merger) osMoved(unit Fields) bool { return !Equal(m.os, m.old.OS, unit) }
+func (m *merger) storeMoved(unit Fields) bool {
+	return !Equal(m.store, m.old.Store, unit&m.in.Fields)
+}
+
+func (m *merger) decideUnit(unit Fields) {
+	if m.held&unit != 0 {
+		return
+	}
+	osMoved, storeMoved := m.osMoved(unit), m.storeMoved(unit)
+	switch {
+	case !osMoved && !storeMoved:
+	case osMoved && storeMoved && m.agree(unit):
+		m.base.OS, m.base.Store = m.base.OS.With(m.os, unit), m.base.Store.With(m.store, unit)
+		m.name(VerdictAgree, "")
+	case m.contested(osMoved, storeMoved):
+		m.settle(unit)
+	case osMoved:
+		m.tryAdopt(unit)
+	default:
+		m.tryApply(unit)
+	}
+}
+
+// agree tells whether both sides hold the same value, possibly as a known pair of formats.
+func (m *merger) agree(unit Fields) bool {
+	shared := unit & m.in.Fields
+	if shared&FieldHash != 0 {
+		want, ok := m.storeHash(m.os.Hash)
+		if !ok || want != m.store.Hash {
+			return false
+		}
+		shared &^= FieldHash
+	}
+	return Equal(m.os, m.store, shared)
+}
+
+// contested tells whether a unit needs a rule or a person.
+func (m *merger) contested(osMoved, storeMoved bool) bool {
+	return osMoved && storeMoved || m.preferred() || storeMoved && m.in.Evidence.Prefer == OSSide
+}
+
+func (m *merger) settle(unit Fields) {
+	switch m.winner() {
+	case OSSide:
+		m.tryAdopt(unit)
+	case StoreSide:
+		m.tryApply(unit)
+	default:
+		m.hold(unit, VerdictConflict, reasonBothChanged)
+	}
+}
+
+func (m *merger) winner() Side {
+	if m.in.Evidence.Prefer != Neither {
+		return m.in.Evidence.Prefer
+	}
+	switch m.in.Policy.Conflict {
+	case RuleOS:
+		return OSSide
+	case RuleStore:
+		return StoreSide
+	case RuleNewest:
+		return m.newest()
+	case RuleDefault:
+		if m.proven() {
+			return OSSide
+		}
+	}
+	return Neither
+}
+
+// newest compares times of this very account, where both sides have one finer
+// than a day: the announcement's, and the store's own. Shadow's day is no time,
+// and a file's mtime is not an account's.
+func (m *merger) newest() Side {
+	if !m.proven() || m.in.Evidence.StoreAt.IsZero() {
+		return Neither
+	}
+	if m.in.Evidence.StoreAt.After(m.in.Open.Origin.At) {
+		return StoreSide
+	}
+	return OSSide
+}
+
+func (m *merger) tryAdopt(unit Fields) {
+	if why := m.cannotAdopt(unit); why.text != "" {
+		if m.in.Evidence.Prefer == StoreSide && m.in.Refusal == "" {
+			m.tryApply(unit)
+			return
+		}
+		m.hold(unit, why.verdict, why.text)
+		return
+	}
+	m.adopt(unit)
+	if Equal(m.base.Store, m.old.Store, unit&m.in.Fields) {
+		m.name(VerdictAgree, "")
+		return
+	}
+	m.name(VerdictAdopt, "")
+}
+
+type refusal struct {
+	verdict Verdict
+	text    string
+}
+
+// cannotAdopt is why the OS value of a unit cannot go into the store.
+func (m *merger) cannotAdopt(unit Fields) refusal {
+	if unit&FieldHash == 0 {
+		return refusal{}
+	}
+	if m.os.Hash == "" {
+		return refusal{VerdictConflict, reasonDeleted}
+	}
+	if o := m.in.Open; o != nil && o.Verdict == VerdictRefused && o.OS.Hash == m.os.Hash && m.in.Evidence.Prefer != OSSide {
+		return refusal{VerdictRefused, o.Reason}
+	}
+	if _, ok := m.storeHash(m.os.Hash); !ok {
+		return refusal{VerdictNeedsLogin, reasonNeedsLogin}
+	}
+	return refusal{}
+}
+
+// adopt takes a unit from the OS side.
+func (m *merger) adopt(unit Fields) {
+	m.base.OS = m.base.OS.With(m.os, unit)
+	m.base.Store = m.base.Store.With(m.os, unit&m.in.Fields)
+	if hash, ok := m.storeHash(m.os.Hash); ok && unit&m.in.Fields&FieldHash != 0 {
+		m.base.Store.Hash = hash
+	}
+}
+
+// storeHash is what the store holds for an OS hash: the partner in a known pair,
+// else the hash itself if the store's application can verify it.
+func (m *merger) storeHash(osHash string) (string, bool) {
+	if m.in.Baseline != nil && osHash == m.old.OS.Hash {
+		return m.old.Store.Hash, true
+	}
+	if o := m.in.Open; o != nil && o.StoreHash != "" && o.OS.Hash == osHash {
+		return o.StoreHash, true
+	}
+	if m.in.Formats.Accept(osHash) {
+		return osHash, true
+	}
+	for _, e := range m.in.Record {
+		if e.OS.Hash == osHash && e.Store.Hash != "" && m.in.Formats.Accept(e.Store.Hash) {
+			return e.Store.Hash, true
+		}
+	}
+	return "", false
+}
+
+func (m *merger) tryApply(unit Fields) {
+	if m.in.Refusal != "" {
+		if m.in.Evidence.Prefer == OSSide && m.cannotAdopt(unit).text == "" {
+			m.tryAdopt(unit)
+			return
+		}
+		m.hold(unit, VerdictConflict, m.in.Refusal)
+		return
+	}
+	m.apply(unit)
+	m.name(VerdictApply, "")
+}
+
+// apply takes a unit from the store side. A store that holds no last-change day
+// gives a new hash today's, as passwd(1) would.
+func (m *merger) apply(unit Fields) {
+	before := m.base.OS.Hash
+	shared := unit & m.in.Fields
+	m.base.Store = m.base.Store.With(m.store, shared)
+	m.base.OS = m.base.OS.With(m.os, unit&^m.in.Fields).With(m.store, shared)
+	if shared&FieldHash == 0 {
+		return
+	}
+	if m.in.Baseline != nil && m.store.Hash == m.old.Store.Hash {
+		m.base.OS.Hash = m.old.OS.Hash
+	}
+	if m.base.OS.Hash == before {
+		return
+	}
+	if m.in.Fields&FieldLastChange == 0 {
+		m.base.OS.LastChange = m.in.Today
+	}
+	if m.in.Fields&FieldMustChange == 0 {
+		m.base.OS.MustChange = false
+	}
+}

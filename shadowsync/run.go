@@ -1,0 +1,214 @@
+package shadowsync
+
+import (
+	"context"
+	"errors"
+)
+
+// run carries out a plan. Its first result is a failure of the OS side or of the
+// guard, which keeps no account from being settled and its outcome from being told.
+func (r *Reconciler) run(ctx context.Context, lease Lease, work []*item, v view) (soft, err error) {
+	if len(work) == 0 {
+		return r.guard(ctx, work, v.memory), nil
+	}
+	steps := []func() error{
+		func() error { return r.journal(ctx, work) },
+		lease.Extend,
+		func() error { soft = r.writeOS(ctx, work); return nil },
+		func() error { r.persist(ctx, work); return nil },
+		lease.Extend, // a store may take its time
+		func() error { return r.verify(ctx, work) },
+		lease.Extend,
+		func() error { return r.commit(ctx, work, v.memory) },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return soft, err
+		}
+	}
+	return errors.Join(soft, r.guard(ctx, work, v.memory)), nil
+}
+
+func (r *Reconciler) probe(s Step) {
+	if r.Probe != nil {
+		r.Probe(s)
+	}
+}
+
+func (r *Reconciler) journal(ctx context.Context, work []*item) error {
+	var changes []Change
+	for _, it := range work {
+		if it.writes() {
+			changes = append(changes, it.change(r.Now()))
+		}
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	if err := r.State.Journal(ctx, r.Application.Name, changes); err != nil {
+		return err
+	}
+	r.probe(StepJournalled)
+	return nil
+}
+
+// writeOS puts back or applies what the OS side must hold. Without that an
+// account's decision does not stand, so it is dropped and tried again later.
+func (r *Reconciler) writeOS(ctx context.Context, work []*item) error {
+	writes := collect(work, (*item).osWrite)
+	if len(writes) == 0 {
+		return nil
+	}
+	failed, err := r.Accounts.Write(ctx, writes)
+	for _, it := range work {
+		if _, wrote := it.osWrite(); wrote && (err != nil || failed[it.name] != nil) {
+			it.dropped = true
+		}
+	}
+	r.probe(StepOSWritten)
+	return err
+}
+
+func (r *Reconciler) persist(ctx context.Context, work []*item) {
+	writes := collect(work, (*item).storeWrite)
+	if len(writes) == 0 {
+		return
+	}
+	failed, err := r.Store.Write(ctx, writes)
+	for _, it := range work {
+		if _, wrote := it.storeWrite(); wrote && !it.dropped {
+			it.settleWrite(cmpErr(err, failed[it.name]))
+		}
+	}
+	r.probe(StepPersisted)
+}
+
+func collect(work []*item, write func(*item) (Write, bool)) []Write {
+	var out []Write
+	for _, it := range work {
+		if w, ok := write(it); ok && !it.dropped {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+func cmpErr(whole, single error) error {
+	if whole != nil {
+		return whole
+	}
+	return single
+}
+
+// settleWrite turns the store's answer for one account into a decision.
+func (it *item) settleWrite(err error) {
+	var refused *RefusedError
+	switch {
+	case err == nil:
+	case errors.As(err, &refused):
+		it.fail(VerdictRefused, refused.Reason)
+	case errors.Is(err, ErrChanged), errors.Is(err, ErrNoAccount):
+		it.dropped = true
+	case errors.Is(err, ErrMalformed):
+		it.fail(VerdictConflict, faultOf(err).Reason)
+	default:
+		it.fail(VerdictPending, faultOf(err).Reason)
+	}
+}
+
+// verify reads both sides back: what is acknowledged was seen in place.
+func (r *Reconciler) verify(ctx context.Context, work []*item) error {
+	var written []string
+	for _, it := range work {
+		if it.writes() && !it.dropped {
+			written = append(written, it.name)
+		}
+	}
+	if len(written) == 0 {
+		return nil
+	}
+	os, err := r.Accounts.Read(ctx, written)
+	if err != nil {
+		return err
+	}
+	store, storeErr := r.Store.Read(ctx, written)
+	for _, it := range work {
+		if it.writes() && !it.dropped {
+			it.check(os.Accounts[it.name].Credential, store.Records[it.name].Credential, storeErr)
+		}
+	}
+	r.probe(StepVerified)
+	return nil
+}
+
+func (it *item) check(os, store Credential, storeErr error) {
+	if it.decision.OS != nil && !Equal(os, *it.decision.OS, AllFields) {
+		it.dropped = true
+		return
+	}
+	if _, wrote := it.storeWrite(); !wrote {
+		return
+	}
+	if storeErr != nil {
+		it.settleWrite(storeErr)
+		return
+	}
+	it.dropped = !Equal(store, *it.decision.Store, it.in.Fields)
+}
+
+func (r *Reconciler) commit(ctx context.Context, work []*item, memory Memory) error {
+	now := r.Now()
+	var transitions []Transition
+	for _, it := range work {
+		if it.dropped {
+			continue
+		}
+		transitions = append(transitions, it.transition(r.Application.Name, memory.Accounts[it.name], now))
+	}
+	if len(transitions) == 0 {
+		return nil
+	}
+	if err := r.State.Commit(ctx, r.Application.Name, transitions); err != nil {
+		return err
+	}
+	r.probe(StepCommitted)
+	return nil
+}
+
+// guard holds the unit back for root's changes that the store has not taken, or
+// lets it go. It runs in every round: a crash after the commit must not leave a
+// guard behind that nothing lifts.
+func (r *Reconciler) guard(ctx context.Context, work []*item, memory Memory) error {
+	guards := make(map[string]bool, len(memory.Accounts))
+	for name, m := range memory.Accounts {
+		guards[name] = m.Baseline != nil && m.Open != nil && m.Open.Guards()
+	}
+	for _, it := range work {
+		if !it.dropped {
+			guards[it.name] = it.in.Baseline != nil && it.change(r.Now()).Guards()
+		}
+	}
+	var held []string
+	for _, name := range r.Application.Accounts {
+		if guards[name] {
+			held = append(held, name)
+		}
+	}
+	err := r.Guard.Set(ctx, r.Application.Unit, held)
+	r.probe(StepGuarded)
+	return err
+}
+
+// mark remembers the revisions at which nothing was left to do.
+func (r *Reconciler) mark(ctx context.Context, v view, items []*item) error {
+	for _, it := range items {
+		if !it.settled() {
+			return nil
+		}
+	}
+	now := Revisions{OS: v.os.Revision, Store: v.store.Revision, Config: r.Application.Revision}
+	if v.fault != nil || now == v.memory.Synced {
+		return nil
+	}
+	return r.State.Mark(ctx, r.Application.Name, now)
+}
