@@ -2,11 +2,9 @@ package systemd
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/shadowsync/shadowsync/internal/printable"
 )
@@ -43,17 +41,6 @@ func KeepAliveInterval() (time.Duration, error) {
 	return limit / 2, nil
 }
 
-// Sockets returns the sockets that systemd handed over, by name; none when the
-// process was not started by it. Children do not see them.
-func Sockets() map[string]*os.File {
-	sockets := map[string]*os.File{}
-	for _, file := range activation.Files(true) {
-		sockets[file.Name()] = file
-	}
-	return sockets
-}
-
-// statusLine doubles backslashes: systemd drops one of them where it splits the message.
 func statusLine(text string) string {
 	return "STATUS=" + strings.ReplaceAll(printable.Clip(text, statusLength), `\`, `\\`)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/printable"
+	past "github.com/shadowsync/shadowsync/internal/since"
 	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -44,7 +45,7 @@ func newAudit(a *app) *cobra.Command {
 		Args:    exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("since") {
-				t, err := parseSince(since, time.Now())
+				t, err := past.Parse(since, time.Now())
 				if err != nil {
 					return usageError(c, fmt.Errorf("--since: %w", err))
 				}

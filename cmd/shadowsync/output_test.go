@@ -128,31 +128,6 @@ func TestAccountOf(t *testing.T) {
 	}
 }
 
-func TestParseSince(t *testing.T) {
-	now := time.Date(2026, 11, 21, 10, 0, 0, 0, time.FixedZone("here", 3600))
-	for text, want := range map[string]string{
-		"2026-11-20T08:00:00Z": "2026-11-20T09:00:00+01:00",
-		"2026-11-20":           "2026-11-20T00:00:00+01:00",
-		"2026-11-20 08:30":     "2026-11-20T08:30:00+01:00",
-		"45m":                  "2026-11-21T09:15:00+01:00",
-		"1d":                   "2026-11-20T10:00:00+01:00",
-		"1d12h":                "2026-11-19T22:00:00+01:00",
-		"2w":                   "2026-11-07T10:00:00+01:00",
-		"1mo":                  "2026-10-21T10:00:00+01:00",
-		"1y":                   "2025-11-21T10:00:00+01:00",
-	} {
-		got, err := parseSince(text, now)
-		if err != nil || got.In(now.Location()).Format(time.RFC3339) != want {
-			t.Errorf("%q: got %v, %v, want %s", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "yesterday", "1", "1x", "-1d", "9999999d", "1d 2h"} {
-		if got, err := parseSince(text, now); err == nil {
-			t.Errorf("%q: got %v", text, got)
-		}
-	}
-}
-
 func TestManPages(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "man")
 	if r := execute(t, t.Context(), "", "docs", "man", dir); r.status != 0 {
