@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -36,6 +37,11 @@ func kill() {
 	select {}
 }
 
-// stop returns when somebody lets the process go on: a signal to oneself is
-// delivered before kill(2) returns.
-func stop() { _ = unix.Kill(os.Getpid(), unix.SIGSTOP) }
+// stop returns when somebody lets the process go on. The signal is for this very
+// thread, which takes it before tgkill(2) returns: one for the process may go to a
+// thread that sleeps, and this one would go on until that has woken.
+func stop() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_ = unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGSTOP) // it does not fail for one's own thread
+}

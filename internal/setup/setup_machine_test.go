@@ -129,7 +129,7 @@ func TestAnInterruptedSetupIsUndone(t *testing.T) {
 	for _, after := range []string{"0.02", "0.05", "0.1", "0.15", "0.2", "0.3", "0.4", "0.6"} {
 		m.MustShell(`shadowsync setup --unit 128T --account admin >/dev/null 2>&1 & pid=$!
 			sleep ` + after + `; kill -9 $pid; wait
-			while pgrep -x pam-auth-update; do sleep 0.05; done`)
+			while pgrep -f '[p]am-auth-update'; do sleep 0.05; done`)
 		m.Must("shadowsync", "remove")
 		if now := m.MustShell(listing); now != before {
 			t.Fatalf("/etc after setup was killed after %s s and removed:\n%s", after, difference(before, now))
