@@ -51,10 +51,11 @@ install: build install-pam
 	bin/shadowsync completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_shadowsync
 
 # Everything, the machine tests included. What is left out, without root most of
-# all, is named at the end: go test would say "ok" of it.
+# all, is named at the end: go test would say "ok" of it. One package at a time:
+# machines of several would keep each other from answering within their bounds.
 test: build test-deps
 	$(GO) vet ./...
-	$(GO) test -count=1 -json -timeout 60m ./... | $(GO) run ./internal/testreport
+	$(GO) test -count=1 -p 1 -json -timeout 60m ./... | $(GO) run ./internal/testreport
 
 unit: build-deps
 	$(GO) test -count=1 -short ./...
