@@ -41,16 +41,20 @@ func (m *Machine) Interactive(ctx context.Context, command Command) (int, error)
 	return terminal.show(ctx, os.Stdout)
 }
 
-// follow gives the terminal the size of the one here, now and at each change.
+// follow gives the terminal the size of the one here, now, before anything is
+// typed, and at each change.
 func follow(terminal *Terminal, here int) (stop func()) {
+	fit := func() {
+		if columns, rows, err := term.GetSize(here); err == nil {
+			_ = terminal.Resize(uint16(rows), uint16(columns))
+		}
+	}
 	changes := make(chan os.Signal, 1)
 	signal.Notify(changes, syscall.SIGWINCH)
-	changes <- syscall.SIGWINCH
+	fit()
 	go func() {
 		for range changes {
-			if columns, rows, err := term.GetSize(here); err == nil {
-				_ = terminal.Resize(uint16(rows), uint16(columns))
-			}
+			fit()
 		}
 	}()
 	return func() {
