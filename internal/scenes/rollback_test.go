@@ -32,11 +32,12 @@ func lineOf(shadow, account string) string {
 }
 
 // since returns what the audit says of admin beyond its first n records, but for
-// the application's dumps while it stopped.
+// the application's dumps while it stopped and the end of sessions, which comes
+// after the answer to passwd.
 func (s *stage) since(n int) (actions []string) {
 	s.t.Helper()
 	for _, e := range s.audit("admin")[n:] {
-		if e.Action != "adopted-again" {
+		if e.Action != "adopted-again" && e.Action != "logged-out" {
 			actions = append(actions, e.Action)
 		}
 	}
