@@ -59,7 +59,6 @@ type Broker struct {
 	keepers   map[string]*keeper
 	writers   *writers
 	log       *slog.Logger
-	started   time.Time
 	file      string        // the configuration
 	reload    chan struct{} // somebody changed it
 }
@@ -98,7 +97,7 @@ func live(ctx context.Context, o Options, listeners map[string]*socket.Listener)
 	if err != nil {
 		return err
 	}
-	b := &Broker{engine: e, bus: bus, guard: guard, dialogues: talks, keepers: map[string]*keeper{}, log: o.Log, started: time.Now(), file: o.File, reload: make(chan struct{}, 1)}
+	b := &Broker{engine: e, bus: bus, guard: guard, dialogues: talks, keepers: map[string]*keeper{}, log: o.Log, file: o.File, reload: make(chan struct{}, 1)}
 	b.writers = &writers{path: shadowPath(e)}
 	for _, a := range o.Config.Applications {
 		e.Reconciler(a.Name).Witness = b.witness(a.Unit)
