@@ -46,7 +46,7 @@ const (
 type StoreFault struct {
 	Reason    string // for people
 	Malformed bool   // waiting does not help: a person decides
-	missing   bool   // the store was read, and does not hold the account
+	single    bool   // the store was read: this account alone is missing there, or malformed
 }
 
 // Evidence is what is known about the circumstances of a difference.
@@ -167,7 +167,7 @@ func Merge(in Input) Decision {
 		return mergeWithoutStore(in)
 	}
 	if in.Store == nil && !in.Policy.Create {
-		in.Fault = &StoreFault{Reason: reasonGoneStore, missing: true}
+		in.Fault = &StoreFault{Reason: reasonGoneStore, single: true}
 		return mergeWithoutStore(in)
 	}
 	if in.Baseline == nil || in.Store == nil {
@@ -185,8 +185,8 @@ func mergeWithoutStore(in Input) Decision {
 	in.Store = &in.Baseline.Store
 	in.Evidence.Prefer = Neither // there is no other side to prefer, or to prefer this one to
 	d := newMerger(in).decide()
-	if in.Fault.missing {
-		d.Verdict, d.Reason, d.Store, d.Baseline = VerdictMissing, in.Fault.Reason, nil, in.Baseline
+	if in.Fault.single {
+		d.Verdict, d.Reason, d.Store, d.Baseline = in.Fault.verdict(), in.Fault.Reason, nil, in.Baseline
 		if !d.WroteBack {
 			d.OS = in.OS
 		}
@@ -204,10 +204,10 @@ func mergeWithoutStore(in Input) Decision {
 
 func (f StoreFault) verdict() Verdict {
 	switch {
-	case f.missing:
-		return VerdictMissing
 	case f.Malformed:
 		return VerdictConflict
+	case f.single:
+		return VerdictMissing
 	}
 	return VerdictPending
 }

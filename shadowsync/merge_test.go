@@ -114,7 +114,7 @@ func overCircumstances(in Input, check func(Input)) {
 		{First: StoreSide},
 		{First: OSSide, Create: true},
 	}
-	faults := []*StoreFault{nil, {Reason: "store: down"}, {Reason: "store: malformed", Malformed: true}}
+	faults := []*StoreFault{nil, {Reason: "store: down"}, {Reason: "store: malformed", Malformed: true}, {Reason: "store: record", Malformed: true, single: true}}
 	for _, e := range evidence {
 		for _, p := range policies {
 			if in.Baseline == nil && (p.Conflict != "" || p.Rollback != "") || in.Baseline != nil && p.First != "" && !p.Create {

@@ -78,6 +78,28 @@ func (it *item) change(now time.Time) Change {
 	return c
 }
 
+// choices are the sides that would settle the item if a person preferred them: what
+// the store may not give, or the OS side has no value for, is no choice.
+func (it *item) choices() []Side {
+	if it.decision.Verdict != VerdictConflict {
+		return nil
+	}
+	in, open := it.in, Change{}
+	if in.Open != nil {
+		open = *in.Open
+	}
+	open.State = Conflict
+	in.Open = &open
+	var sides []Side
+	for _, side := range []Side{OSSide, StoreSide} {
+		in.Evidence.Prefer = side
+		if Merge(in).Verdict.State() == InSync {
+			sides = append(sides, side)
+		}
+	}
+	return sides
+}
+
 // pairOf is the store's hash of a decision where it is not the OS's own.
 func pairOf(in Input, d Decision) string {
 	if o := in.Open; o != nil && d.OS != nil && o.OS.Hash == d.OS.Hash && o.StoreHash != "" {

@@ -77,6 +77,9 @@ type StoreRecord struct {
 type StoreSnapshot struct {
 	Revision string
 	Records  map[string]StoreRecord
+	// Malformed are the accounts whose record alone cannot be understood, and why.
+	// They have no entry in Records.
+	Malformed map[string]string
 }
 
 // Capabilities tell what a store can hold.
@@ -95,8 +98,8 @@ type CredentialStore interface {
 	// Read returns those of the named accounts that the store holds.
 	Read(ctx context.Context, names []string) (StoreSnapshot, error)
 	// Write persists all given accounts; when it returns without error they are
-	// durable, but for those the map names with ErrChanged, ErrNoAccount or a
-	// *RefusedError.
+	// durable, but for those the map names with ErrChanged, ErrNoAccount,
+	// ErrMalformed (their record alone) or a *RefusedError.
 	Write(ctx context.Context, writes []Write) (map[string]error, error)
 	// Watch sends on the channel whenever the store may have changed, coalesced,
 	// until ctx ends.

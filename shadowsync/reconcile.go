@@ -85,37 +85,6 @@ type Request struct {
 	Force bool
 }
 
-// Outcome is what became of one account.
-type Outcome struct {
-	Account  string
-	Verdict  Verdict
-	State    ChangeState
-	Reason   string
-	Origin   Origin
-	Since    time.Time
-	OS       *Credential // as decided
-	Store    *Credential
-	WritesOS bool // what a dry run would write, or the run wrote
-	WritesDB bool
-}
-
-// Report is the outcome of a reconcile, for every account of the application.
-type Report struct {
-	Unchanged bool // neither side's revision moved since all was in sync; Outcomes is empty
-	Fault     *StoreFault
-	Outcomes  []Outcome
-}
-
-// For finds an account's outcome.
-func (r Report) For(account string) (Outcome, bool) {
-	for _, o := range r.Outcomes {
-		if o.Account == account {
-			return o, true
-		}
-	}
-	return Outcome{Account: account, Verdict: VerdictNothing, State: InSync}, r.Unchanged
-}
-
 // Reconcile reads baseline, OS and store, merges, and carries out what Merge
 // decided, step by step. It is idempotent: run again after a crash at any point,
 // it finishes what was begun.
@@ -241,7 +210,10 @@ func (r *Reconciler) input(v view, req Request, name string) Input {
 	if ok {
 		in.OS = &account.Credential
 	}
-	if rec, ok := v.store.Records[name]; ok && v.fault == nil {
+	if why, ok := v.store.Malformed[name]; ok && v.fault == nil {
+		in.Fault = &StoreFault{Reason: "store: " + why, Malformed: true, single: true}
+	}
+	if rec, ok := v.store.Records[name]; ok && in.Fault == nil {
 		in.Store = &rec.Credential
 		in.Evidence.StoreAt = rec.ChangedAt
 		in.Refusal = r.refusal(account, rec.Credential)
@@ -326,24 +298,4 @@ func unsettled(items []*item) []*item {
 		}
 	}
 	return out
-}
-
-func (v view) report(items []*item) Report {
-	report := Report{Fault: v.fault, Outcomes: make([]Outcome, 0, len(items))}
-	for _, it := range items {
-		_, os := it.osWrite()
-		_, store := it.storeWrite()
-		o := Outcome{
-			Account: it.name, Verdict: it.decision.Verdict, State: it.decision.Verdict.State(), Reason: it.decision.Reason,
-			Origin: it.origin, OS: it.decision.OS, Store: it.decision.Store, WritesOS: os, WritesDB: store,
-		}
-		if it.in.Open != nil {
-			o.Since = it.in.Open.Since
-		}
-		if it.dropped {
-			o.State = Queued
-		}
-		report.Outcomes = append(report.Outcomes, o)
-	}
-	return report
 }

@@ -24,10 +24,13 @@ type world struct {
 	storeErr   error // of every access
 	writeErr   error // of writes
 	refuse     string
+	malformed  map[string]string
 	forgets    bool   // the store says that it wrote, and did not
 	beforeSave func() // runs just before the store compares and swaps
 	die        Step
 }
+
+var errWorthless = errors.New("worthless")
 
 // killed is what a probe panics with: the process is gone.
 type killed struct{ at Step }
@@ -362,9 +365,9 @@ func (s storeSide) Revision(context.Context) (string, error) {
 }
 
 func (s storeSide) Read(_ context.Context, names []string) (StoreSnapshot, error) {
-	snap := StoreSnapshot{Revision: fmt.Sprint(s.store), Records: map[string]StoreRecord{}}
+	snap := StoreSnapshot{Revision: fmt.Sprint(s.store), Records: map[string]StoreRecord{}, Malformed: s.malformed}
 	for _, n := range names {
-		if c, ok := s.store[n]; ok {
+		if c, ok := s.store[n]; ok && s.malformed[n] == "" {
 			snap.Records[n] = StoreRecord{Credential: c}
 		}
 	}

@@ -130,8 +130,9 @@ type (
 	// conflictError names accounts that wait for a person.
 	conflictError struct {
 		accounts  []string
-		refused   bool // by the store: another value is needed, not a decision
-		malformed bool // so is the store: nothing can be decided before it is mended
+		refused   bool              // by the store: another value is needed, not a decision
+		malformed bool              // so is the store: nothing can be decided before it is mended
+		choices   []shadowsync.Side // that settle all of them
 	}
 
 	// guardPendingError: the guard is on for changes that wait, and was not forced.

@@ -16,6 +16,7 @@ import (
 
 // TestStatusAndHint goes through every error a command may end with, wrapped as it comes.
 func TestStatusAndHint(t *testing.T) {
+	both := []shadowsync.Side{shadowsync.OSSide, shadowsync.StoreSide}
 	for name, tc := range map[string]struct {
 		err    error
 		status int
@@ -26,9 +27,13 @@ func TestStatusAndHint(t *testing.T) {
 		"usage":            {&usage{errors.New("x"), "shadowsync sync"}, 2, "shadowsync sync --help"},
 		"mistyped":         {&similarError{&usage{errors.New("x"), "shadowsync"}, "shadowsync status"}, 2, "shadowsync status"},
 		"pending":          {told(&pendingError{[]string{"admin"}}), 3, "shadowsync status"},
-		"conflict":         {told(&conflictError{accounts: []string{"admin"}}), 4, "shadowsync sync admin --prefer os (or --prefer store)"},
+		"conflict":         {told(&conflictError{accounts: []string{"admin"}, choices: both}), 4, "shadowsync sync admin --prefer os (or --prefer store)"},
+		"one choice":       {&conflictError{accounts: []string{"admin"}, choices: both[:1]}, 4, "shadowsync sync admin --prefer os"},
+		"no choice":        {&conflictError{accounts: []string{"admin"}}, 4, "shadowsync user set password admin"},
+		"nothing for all":  {&conflictError{accounts: []string{"admin", "b"}}, 4, "shadowsync status"},
+		"not to be read":   {&conflictError{accounts: []string{"admin"}, malformed: true}, 4, "mend the store, then: shadowsync sync admin"},
 		"refused":          {&conflictError{accounts: []string{"admin"}, refused: true}, 4, "shadowsync user set password admin"},
-		"conflict, others": {errors.Join(&pendingError{}, &conflictError{accounts: []string{"a"}}), 4, "shadowsync sync a --prefer os (or --prefer store)"},
+		"conflict, others": {errors.Join(&pendingError{}, &conflictError{accounts: []string{"a"}, choices: both}), 4, "shadowsync sync a --prefer os (or --prefer store)"},
 		"no account":       {&noAccountError{"x"}, 5, "shadowsync user list"},
 		"no unit":          {&noUnitError{"x"}, 5, "shadowsync guard status"},
 		"too long":         {crypt.ErrTokenTooLong, 6, ""},

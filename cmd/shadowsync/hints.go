@@ -86,24 +86,30 @@ func hintFor(err error, command string) string {
 const setupHint = "shadowsync setup --unit UNIT --account NAME"
 
 func notSettledHint(e *hook.NotSettledError) string {
-	if e.State == shadowsync.Conflict {
-		return conflictHint(&conflictError{accounts: []string{e.Account}})
+	if e.Outcome.State == shadowsync.Conflict {
+		return conflictHint(conflictOf(e.Outcome))
 	}
-	return "shadowsync sync " + e.Account
+	return "shadowsync sync " + e.Outcome.Account
 }
 
 func conflictHint(e *conflictError) string {
-	if e.refused {
-		return "shadowsync user set password " + e.accounts[0]
-	}
 	names := strings.Join(e.accounts, " ")
 	if len(e.accounts) > 5 {
 		names = "NAME"
 	}
-	if e.malformed {
+	switch {
+	case e.malformed:
 		return "mend the store, then: shadowsync sync " + names
+	case e.refused, len(e.choices) == 0 && len(e.accounts) == 1:
+		return "shadowsync user set password " + e.accounts[0]
+	case len(e.choices) == 0:
+		return "shadowsync status"
 	}
-	return fmt.Sprintf("shadowsync sync %s --prefer os (or --prefer store)", names)
+	hint := fmt.Sprintf("shadowsync sync %s --prefer %s", names, e.choices[0])
+	if len(e.choices) > 1 {
+		hint += fmt.Sprintf(" (or --prefer %s)", e.choices[1])
+	}
+	return hint
 }
 
 // complain prints an error and its hint.

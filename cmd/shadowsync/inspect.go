@@ -55,9 +55,9 @@ type accountStatus struct {
 	PendingSince *time.Time             `json:"pending_since"`
 	LastChange   *shadowsync.Origin     `json:"last_change"`
 
-	verdict   shadowsync.Verdict
 	goneOS    bool
-	malformed bool // so is the store
+	malformed bool // so is the store, or the account's record there
+	choices   []shadowsync.Side
 }
 
 // urgency orders the states for somebody in a hurry.
@@ -74,21 +74,31 @@ func (s accountStatus) next() []string {
 		return []string{"shadowsync sync " + s.Name}
 	case s.State == shadowsync.Pending:
 		return []string{"mend the store; the change is persisted by itself, or at once by", "shadowsync sync " + s.Name}
-	case s.State == shadowsync.NeedsLogin, s.verdict == shadowsync.VerdictRefused:
-		return []string{"shadowsync user set password " + s.Name}
 	case s.State == shadowsync.Conflict && s.malformed:
 		return []string{"mend the store, then:", "shadowsync sync " + s.Name}
-	case s.State == shadowsync.Conflict:
-		return []string{
-			"shadowsync sync " + s.Name + " --prefer os     the OS's password holds",
-			"shadowsync sync " + s.Name + " --prefer store  the store's password holds",
-		}
+	case s.State == shadowsync.Conflict && len(s.choices) > 0:
+		return s.decide()
+	case s.State == shadowsync.NeedsLogin, s.State == shadowsync.Conflict:
+		return []string{"shadowsync user set password " + s.Name}
 	case s.goneOS:
 		return []string{"create the OS account again, or take it out of the configuration"}
 	case s.State == shadowsync.Missing:
 		return []string{"create the account in the application, or take it out of the configuration"}
 	}
 	return nil
+}
+
+// decide are the commands that settle a conflict one way or the other.
+func (s accountStatus) decide() []string {
+	texts := map[shadowsync.Side]string{
+		shadowsync.OSSide:    "os     the OS's password holds",
+		shadowsync.StoreSide: "store  the store's password holds",
+	}
+	var commands []string
+	for _, side := range s.choices {
+		commands = append(commands, "shadowsync sync "+s.Name+" --prefer "+texts[side])
+	}
+	return commands
 }
 
 // inspect looks at everything and changes nothing: it does not even make the
@@ -136,11 +146,10 @@ func (a *app) inspectOne(ctx context.Context, e *engine.Engine, application conf
 	if names == nil {
 		names = application.Accounts
 	}
+	find := report.Finder()
 	for _, name := range names {
-		outcome, _ := report.For(name)
-		account := accountOf(outcome, memory.Accounts[name])
-		account.malformed = s.Store.State == storeMalformed
-		s.Accounts = append(s.Accounts, account)
+		outcome, _ := find(name)
+		s.Accounts = append(s.Accounts, accountOf(outcome, memory.Accounts[name]))
 	}
 	return a.outside(ctx, e.Config, application, s), nil
 }
@@ -159,7 +168,10 @@ func storeOf(application config.Application, fault *shadowsync.StoreFault) store
 // accountOf is an account's state: what is on record, unless what would be done
 // now tells something newer.
 func accountOf(o shadowsync.Outcome, m shadowsync.AccountMemory) accountStatus {
-	s := accountStatus{Name: o.Account, State: o.State, verdict: o.Verdict, goneOS: o.OS == nil, LastChange: m.LastChange}
+	s := accountStatus{
+		Name: o.Account, State: o.State, LastChange: m.LastChange,
+		goneOS: o.OS == nil, malformed: o.Malformed, choices: o.Choices,
+	}
 	reason := o.Reason
 	if m.Open != nil && m.Open.Origin.SeenBy != "" {
 		s.LastChange = &m.Open.Origin

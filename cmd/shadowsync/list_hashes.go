@@ -68,6 +68,7 @@ func (a *app) hashReport(ctx context.Context, e *engine.Engine, s selection) (ha
 		}
 	}
 	formats := side.Capabilities().Formats
+	find := report.Finder()
 	for _, name := range s.accounts {
 		account, inOS := os.Accounts[name]
 		record, inStore := store.Records[name]
@@ -80,7 +81,7 @@ func (a *app) hashReport(ctx context.Context, e *engine.Engine, s selection) (ha
 		if inStore && !formats.Accept(record.Hash) {
 			r.Unverifiable = append(r.Unverifiable, name)
 		}
-		if outcome, _ := report.For(name); outcome.State == shadowsync.NeedsLogin {
+		if outcome, _ := find(name); outcome.State == shadowsync.NeedsLogin {
 			r.NeedsLogin = append(r.NeedsLogin, name)
 		}
 		if old(account.Hash) || old(record.Hash) {

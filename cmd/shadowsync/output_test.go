@@ -77,7 +77,7 @@ func TestStatusForPeople(t *testing.T) {
 		Name: "conductor", Unit: "128T.service", UnitState: "active", Guard: "off", Store: storeStatus{Driver: "json", State: storeOK},
 		Accounts: []accountStatus{
 			{Name: "user222", State: shadowsync.InSync},
-			{Name: "admin", State: shadowsync.Conflict, Reason: &reason},
+			{Name: "admin", State: shadowsync.Conflict, Reason: &reason, choices: []shadowsync.Side{shadowsync.OSSide, shadowsync.StoreSide}},
 		},
 	}}})
 	want := `conductor  128T.service (active)  store json (ok)  guard off

@@ -205,6 +205,35 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
+// TestMalformedRecord: one account of the store cannot be understood. It is in conflict,
+// and the others go on.
+func TestMalformedRecord(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	whole := s.read("/srv/appliance/users.json")
+	s.setStore("admin", strings.Repeat("x", 5000))
+	s.must(0, "user", "set", "password", "user222", "secret222")
+	if !opens(t, s.storePassword("user222"), "secret222") {
+		t.Error("user222's change did not reach the store")
+	}
+	r := s.must(4, "user", "set", "password", "admin", "secret")
+	if !strings.Contains(r.err, "hint: mend the store, then: shadowsync sync admin\n") {
+		t.Errorf("it says:\n%s", r.err)
+	}
+	if got := s.account("admin"); got.State != shadowsync.Conflict || !strings.Contains(*got.Reason, "is not a string of at most") {
+		t.Errorf("admin is %+v", got)
+	}
+	if r := s.must(3, "status", "--check"); strings.Contains(r.out, "--prefer") || !strings.Contains(r.out, "store json (ok)") {
+		t.Errorf("it says:\n%s", r.out)
+	}
+	s.write("/srv/appliance/users.json", 0o600, whole)
+	s.must(0, "sync")
+	s.must(0, "status", "--check")
+	if !opens(t, s.storePassword("admin"), "secret") {
+		t.Error("the change was not drained")
+	}
+}
+
 // TestConflict: one account is settled by hand, the other stays as it is.
 func TestConflict(t *testing.T) {
 	s := newSystem(t)

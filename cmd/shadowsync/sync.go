@@ -143,28 +143,38 @@ func recordPreference(ctx context.Context, e *engine.Engine, s selection, o sync
 // outcomeError is what a report's outcomes mean for the exit status. They are
 // shown already.
 func outcomeError(report shadowsync.Report) error {
-	var conflicts, waiting []string
-	refused := true
+	var conflicts []shadowsync.Outcome
+	var waiting []string
 	for _, o := range report.Outcomes {
 		switch o.State {
 		case shadowsync.InSync:
 		case shadowsync.Conflict:
-			conflicts = append(conflicts, o.Account)
-			refused = refused && o.Verdict == shadowsync.VerdictRefused
+			conflicts = append(conflicts, o)
 		default:
 			waiting = append(waiting, o.Account)
 		}
 	}
 	switch {
 	case len(conflicts) > 0:
-		malformed := report.Fault != nil && report.Fault.Malformed
-		return told(&conflictError{accounts: conflicts, refused: refused, malformed: malformed})
+		return told(conflictOf(conflicts...))
 	case len(waiting) > 0:
 		return told(&pendingError{waiting})
 	case report.Fault != nil: // the OS holds what was agreed on last; what the store holds, nobody knows
 		return faultError(report.Fault)
 	}
 	return nil
+}
+
+// conflictOf is the conflict of several accounts: what helps is what helps all of them.
+func conflictOf(outcomes ...shadowsync.Outcome) *conflictError {
+	e := &conflictError{refused: true, malformed: true, choices: []shadowsync.Side{shadowsync.OSSide, shadowsync.StoreSide}}
+	for _, o := range outcomes {
+		e.accounts = append(e.accounts, o.Account)
+		e.refused = e.refused && o.Verdict == shadowsync.VerdictRefused
+		e.malformed = e.malformed && o.Malformed
+		e.choices = slices.DeleteFunc(e.choices, func(s shadowsync.Side) bool { return !slices.Contains(o.Choices, s) })
+	}
+	return e
 }
 
 func faultError(f *shadowsync.StoreFault) error {

@@ -256,6 +256,9 @@ func (k *keeper) takes(ctx context.Context, account string) error {
 	if err != nil {
 		return err
 	}
+	if why, ok := snapshot.Malformed[account]; ok {
+		return fmt.Errorf("%s's credential store: %s: %w", k.application.Name, why, shadowsync.ErrMalformed)
+	}
 	record, there := snapshot.Records[account]
 	if !there {
 		return fmt.Errorf("%s's credential store does not hold %s: %w", k.application.Name, account, shadowsync.ErrUnavailable)

@@ -3,7 +3,9 @@ package doctor
 import (
 	"context"
 	"errors"
+	"maps"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"github.com/shadowsync/shadowsync/internal/config"
@@ -66,6 +68,10 @@ func judgeStore(a config.Application, snapshot shadowsync.StoreSnapshot, err err
 		return fail("%s's credential store is malformed: %v", a.Name, err)
 	case err != nil:
 		return fail("%s's credential store cannot be read: %v", a.Name, err).by("systemctl status "+a.Unit, nil)
+	}
+	if len(snapshot.Malformed) > 0 {
+		names := slices.Sorted(maps.Keys(snapshot.Malformed))
+		return fail("%s's credential store cannot be understood about %s: %s", a.Name, strings.Join(names, ", "), snapshot.Malformed[names[0]])
 	}
 	var missing []string
 	for _, name := range a.Accounts {

@@ -36,13 +36,11 @@ var Kinds = []Kind{PreStart, PostStart, PreStop, PostStop}
 // its store, and its policy is to refuse that.
 type NotSettledError struct {
 	Unit    string
-	Account string
-	State   shadowsync.ChangeState
-	Reason  string
+	Outcome shadowsync.Outcome
 }
 
 func (e *NotSettledError) Error() string {
-	return fmt.Sprintf("cannot let %s start: the change of %s is not in its credential store (%s: %s)", e.Unit, e.Account, e.State, e.Reason)
+	return fmt.Sprintf("cannot let %s start: the change of %s is not in its credential store (%s: %s)", e.Unit, e.Outcome.Account, e.Outcome.State, e.Outcome.Reason)
 }
 
 // Run does the duty of one moment for the application of a unit.
@@ -81,7 +79,7 @@ func settle(ctx context.Context, e *engine.Engine, a config.Application) error {
 func refuse(a config.Application, report shadowsync.Report) error {
 	for _, o := range report.Outcomes {
 		if o.State != shadowsync.InSync {
-			return &NotSettledError{Unit: a.Unit, Account: o.Account, State: o.State, Reason: o.Reason}
+			return &NotSettledError{Unit: a.Unit, Outcome: o}
 		}
 	}
 	return nil

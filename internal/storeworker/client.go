@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/printable"
 	"github.com/shadowsync/shadowsync/internal/socket"
 	"github.com/shadowsync/shadowsync/internal/store"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
@@ -164,7 +165,7 @@ func (c *Client) Read(ctx context.Context, names []string) (shadowsync.StoreSnap
 			list = append(list, name)
 		}
 	}
-	snapshot := shadowsync.StoreSnapshot{Records: make(map[string]shadowsync.StoreRecord)}
+	snapshot := shadowsync.StoreSnapshot{Records: map[string]shadowsync.StoreRecord{}, Malformed: map[string]string{}}
 	err := c.call(ctx, func() error {
 		err := sendList(ctx, c.conn, list, func(part []string, more bool) any {
 			return request{Op: opRead, Within: within(ctx), Names: part, More: more}
@@ -195,11 +196,18 @@ func (c *Client) receiveRecords(ctx context.Context, asked map[string]bool, into
 			held := shadowsync.Credential{}.With(r.Credential.unpack(), c.capabilities.Fields)
 			into.Records[r.Name] = shadowsync.StoreRecord{Credential: held, ChangedAt: timeOf(r.ChangedAt)}
 		}
+		for _, m := range a.Malformed {
+			if !asked[m.Name] {
+				return errLie
+			}
+			delete(asked, m.Name)
+			into.Malformed[m.Name] = printable.Clip(m.Why, maxText)
+		}
 		into.Revision = a.Revision
 		switch {
 		case !a.More:
 			return nil
-		case len(a.Records) == 0:
+		case len(a.Records)+len(a.Malformed) == 0:
 			return errLie // it would go on for ever
 		}
 	}
@@ -248,7 +256,7 @@ func (c *Client) receiveLeft(ctx context.Context, asked map[string]bool, left ma
 		}
 		for _, l := range a.Left {
 			why := l.Why.unpack()
-			if !asked[l.Name] || isFault(why) || errors.Is(why, errLie) {
+			if !asked[l.Name] || errors.Is(why, shadowsync.ErrUnavailable) || errors.Is(why, errLie) {
 				return errLie
 			}
 			delete(asked, l.Name)

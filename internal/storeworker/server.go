@@ -10,8 +10,8 @@ import (
 	"runtime/metrics"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/printable"
 	"github.com/shadowsync/shadowsync/internal/socket"
-	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -88,11 +88,24 @@ func (s *server) read(ctx, work context.Context, names []string) error {
 		return s.conn.Send(ctx, answer{Fault: packError(err)})
 	}
 	records := make([]record, 0, len(snapshot.Records))
+	var bad []malformed
+	for name, why := range snapshot.Malformed {
+		bad = append(bad, malformed{name, printable.Clip(why, maxText)})
+	}
 	for name, r := range snapshot.Records {
 		if len(r.Password()) > maxPassword {
-			return s.conn.Send(ctx, answer{Fault: packError(driver.Malformed("an account's password field is too long"))})
+			bad = append(bad, malformed{name, "the password field is too long"})
+			continue
 		}
 		records = append(records, record{Name: name, Credential: pack(r.Credential), ChangedAt: milliseconds(r.ChangedAt)})
+	}
+	if len(bad) > 0 {
+		err := sendList(ctx, s.conn, bad, func(part []malformed, _ bool) any {
+			return answer{Revision: snapshot.Revision, Malformed: part, More: true}
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return sendList(ctx, s.conn, records, func(part []record, more bool) any {
 		return answer{Revision: snapshot.Revision, Records: part, More: more}

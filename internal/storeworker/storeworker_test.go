@@ -1,6 +1,7 @@
 package storeworker
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -164,7 +165,7 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 	if !errors.Is(err, shadowsync.ErrUnavailable) || !errors.Is(err, unix.ENOENT) || err.Error() != "no such file or directory" {
 		t.Errorf("missing: %v", err)
 	}
-	if err := os.WriteFile(path, []byte(`{"u":[{"name":"`+names[0]+`","password":1}]}`), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(`{"u":[`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err = c.Read(t.Context(), names)
@@ -181,6 +182,31 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 	}
 	if _, err := Spawn(t.Context(), options("/nowhere/x.json")); !errors.Is(err, unix.ENOENT) || !errors.Is(err, shadowsync.ErrUnavailable) {
 		t.Errorf("missing folder: %v", err)
+	}
+}
+
+// TestMalformedRecordsOfACrowd: each is told of, and hides no other account.
+func TestMalformedRecordsOfACrowd(t *testing.T) {
+	const n = 3 * perPacket
+	path, names := crowd(t, t.TempDir(), n)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names[:n/2] {
+		data = bytes.Replace(data, []byte(`"`+name+`"`), []byte(`"`+name+`","password":1`), 1)
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := spawn(t, path)
+	got, err := c.Read(t.Context(), names)
+	if err != nil || len(got.Malformed) != n/2 || len(got.Records) != n-n/2 {
+		t.Fatalf("%d malformed, %d read, %v", len(got.Malformed), len(got.Records), err)
+	}
+	left, err := c.Write(t.Context(), []shadowsync.Write{{Name: names[0], Want: shadowsync.Credential{Hash: "x"}}})
+	if err != nil || !errors.Is(left[names[0]], shadowsync.ErrMalformed) || !c.Usable() {
+		t.Errorf("left alone %v, %v", left, err)
 	}
 }
 

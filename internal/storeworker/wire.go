@@ -50,6 +50,7 @@ type answer struct {
 	Capabilities *shadowsync.Capabilities `json:"capabilities,omitempty"`
 	Revision     string                   `json:"revision,omitempty"`
 	Records      []record                 `json:"records,omitempty"`
+	Malformed    []malformed              `json:"malformed,omitempty"`
 	Left         []leftAlone              `json:"left,omitempty"`
 	More         bool                     `json:"more,omitempty"`
 }
@@ -60,6 +61,12 @@ type record struct {
 	Name       string     `json:"n"`
 	Credential credential `json:"c"`
 	ChangedAt  int64      `json:"at,omitempty"` // milliseconds since 1970
+}
+
+// malformed is an account whose record alone cannot be understood.
+type malformed struct {
+	Name string `json:"n"`
+	Why  string `json:"why"`
 }
 
 type write struct {

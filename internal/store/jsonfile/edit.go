@@ -90,6 +90,8 @@ func (r record) check(w shadowsync.Write, known bool) error {
 		return &shadowsync.RefusedError{Reason: "the account is not in the store, and only the application can add it"}
 	case !known:
 		return shadowsync.ErrNoAccount
+	case r.fault != nil:
+		return r.fault
 	case r.at == (span{}):
 		return &shadowsync.RefusedError{Reason: "the account has no password in the store"}
 	case w.Create || !shadowsync.Equal(r.credential(), w.Expect, fields):

@@ -197,14 +197,6 @@ func TestMalformed(t *testing.T) {
 		{"accounts twice", `{"u":[],"\u0075":[]}`, `"u" is there twice`},
 		{"accounts are a text", `{"u":"x"}`, "neither a list nor an object"},
 		{"an account is a text", user(`"admin"`), "an account is not an object"},
-		{"account twice", user(`{"name":"admin","password":"x"},` + "\n" + `{"password":"y","name":"\u0061dmin"}`), `line 2: account "admin" is there twice`},
-		{"name twice", user(`{"name":"admin","password":"x","name":"root"}`), `"name" twice`},
-		{"password twice", user(`{"name":"admin","password":"x","password":"y"}`), `"password" twice`},
-		{"password twice, once null", user(`{"name":"admin","password":null,"password":"y"}`), `"password" twice`},
-		{"password is a number", user(`{"name":"admin","password":5}`), "is not a string"},
-		{"half a character", user(`{"name":"admin","password":"\ud800"}`), "is not a string"},
-		{"other half is none", user(`{"name":"admin","password":"\ud800\n"}`), "is not a string"},
-		{"enormous password", user(`{"name":"admin","password":"` + strings.Repeat("x", maxPassword) + `"}`), "is not a string"},
 		{"trailing comma", `{"u":[],}`, "a string is missing"},
 		{"single quotes", `{'u':[]}`, "a string is missing"},
 		{"comment", `{"u":[],"n":/* */1}`, "a value is missing"},
@@ -232,6 +224,42 @@ func TestMalformed(t *testing.T) {
 			}
 			if read(t, path) != tt.text {
 				t.Error("the file was changed")
+			}
+		})
+	}
+}
+
+// TestMalformedRecord: an account that cannot be understood is no other account's fault.
+func TestMalformedRecord(t *testing.T) {
+	listed := func(admin string) string { return `{"u":[` + admin + `,{"name":"user222","password":"h"}]}` }
+	tests := []struct{ name, text, says string }{
+		{"account twice", listed(`{"name":"admin","password":"x"},{"password":"y","name":"\u0061dmin"}`), `account "admin" is there twice`},
+		{"name twice", listed(`{"name":"admin","password":"x","name":"root"}`), `"name" twice`},
+		{"password twice", listed(`{"name":"admin","password":"x","password":"y"}`), `"password" twice`},
+		{"password twice, once null", listed(`{"name":"admin","password":null,"password":"y"}`), `"password" twice`},
+		{"password is a number", listed(`{"name":"admin","password":5}`), "is not a string"},
+		{"half a character", listed(`{"name":"admin","password":"\ud800"}`), "is not a string"},
+		{"other half is none", listed(`{"name":"admin","password":"\ud800\n"}`), "is not a string"},
+		{"enormous password", listed(`{"name":"admin","password":"` + strings.Repeat("x", maxPassword) + `"}`), "is not a string"},
+		{"a text", `{"u":{"admin":"x","user222":{"password":"h"}}}`, `account "admin" is not an object`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := file(t, tt.text)
+			s := open(t, path, "/u")
+			got, err := s.Read(t.Context(), []string{"admin", "user222"})
+			if err != nil || !strings.Contains(got.Malformed["admin"], tt.says) || got.Records["user222"].Hash != "h" || len(got.Records) != 1 {
+				t.Errorf("Read says %+v, %v", got, err)
+			}
+			left, err := s.Write(t.Context(), []shadowsync.Write{
+				{Name: "admin", Expect: value("x"), Want: value("z")},
+				{Name: "user222", Expect: value("h"), Want: value("new")},
+			})
+			if err != nil || !errors.Is(left["admin"], shadowsync.ErrMalformed) || len(left) != 1 {
+				t.Errorf("Write says %v, %v", left, err)
+			}
+			if read(t, path) != strings.Replace(tt.text, `"h"`, `"new"`, 1) {
+				t.Error("more or less than one password was changed")
 			}
 		})
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+
+	"github.com/shadowsync/shadowsync/internal/store/driver"
 )
 
 // layout is where in the file the accounts are.
@@ -17,6 +19,7 @@ type layout struct {
 type record struct {
 	value string // the password field
 	at    span   // the string that holds it; zero: the account has none
+	fault error  // why this record alone cannot be understood; nil: it is
 }
 
 // parsePointer splits a JSON pointer (RFC 6901) into its tokens.
@@ -44,8 +47,8 @@ type search struct {
 }
 
 // locate finds the wanted accounts. The whole text must be JSON; beyond that
-// only the way to the accounts and the wanted accounts themselves must be as the
-// layout says: what else is in the file is the application's business.
+// only the way to the accounts must be as the layout says, and a wanted account that is
+// not has a fault of its own: what else is in the file is the application's business.
 func (l layout) locate(data []byte, wanted map[string]bool) (map[string]record, error) {
 	look := search{scanner: &scanner{data: data}, layout: l, wanted: wanted, found: make(map[string]record, len(wanted))}
 	if err := look.begin(); err != nil {
@@ -99,7 +102,8 @@ func (s *search) accounts() error {
 	case '{':
 		return s.object(func(key span) error {
 			if s.peek() != '{' && s.wants(key) {
-				return s.fail(s.at, "an account is not an object")
+				name, _ := unquote(s.bytes(key))
+				s.found[name] = record{fault: driver.Malformed("account %q is not an object", name)}
 			}
 			return s.account(&key)
 		})
@@ -130,10 +134,10 @@ func (s *search) account(key *span) error {
 		}
 		return nil
 	})
-	if err != nil || a.wanted == (span{}) {
-		return err
+	if err == nil && a.wanted != (span{}) {
+		s.keep(a)
 	}
-	return s.keep(a)
+	return err
 }
 
 // account is what was seen in one.
@@ -150,27 +154,31 @@ func (a *account) name(s *search, value span) {
 	}
 }
 
-// keep takes a wanted account.
-func (s *search) keep(a account) error {
+// keep takes a wanted account. One that cannot be understood is no other account's fault.
+func (s *search) keep(a account) {
 	name, _ := unquote(s.bytes(a.wanted))
-	_, again := s.found[name]
+	if _, again := s.found[name]; again {
+		s.found[name] = record{fault: driver.Malformed("account %q is there twice", name)}
+		return
+	}
+	s.found[name] = s.record(name, a)
+}
+
+// record names the account and not the line: to count lines for each of thousands takes too long.
+func (s *search) record(name string, a account) record {
 	switch {
-	case again:
-		return s.fail(a.wanted.start, "account %q is there twice", name)
 	case a.names > 1:
-		return s.fail(a.wanted.start, "account %q has the member %q twice", name, s.layout.name)
+		return record{fault: driver.Malformed("account %q has the member %q twice", name, s.layout.name)}
 	case a.passwords > 1:
-		return s.fail(a.password.start, "account %q has the member %q twice", name, s.layout.password)
+		return record{fault: driver.Malformed("account %q has the member %q twice", name, s.layout.password)}
 	case a.passwords == 0 || string(s.bytes(a.password)) == "null":
-		s.found[name] = record{}
-		return nil
+		return record{}
 	}
 	value, ok := s.meaning(a.password)
 	if !ok {
-		return s.fail(a.password.start, "the %q of account %q is not a string of at most %d bytes", s.layout.password, name, maxPassword)
+		return record{fault: driver.Malformed("the %q of account %q is not a string of at most %d bytes", s.layout.password, name, maxPassword)}
 	}
-	s.found[name] = record{value: value, at: a.password}
-	return nil
+	return record{value: value, at: a.password}
 }
 
 func (s *search) bytes(at span) []byte { return s.data[at.start:at.end] }

@@ -57,13 +57,19 @@ func (s *Store) Read(ctx context.Context, names []string) (shadowsync.StoreSnaps
 		return shadowsync.StoreSnapshot{}, err
 	}
 	defer p.folder.Close()
-	records := make(map[string]shadowsync.StoreRecord, len(p.records))
+	snapshot := shadowsync.StoreSnapshot{
+		Revision: safefile.Revision(p.content.Data),
+		Records:  make(map[string]shadowsync.StoreRecord, len(p.records)), Malformed: map[string]string{},
+	}
 	for name, r := range p.records {
-		if r.at != (span{}) {
-			records[name] = shadowsync.StoreRecord{Credential: r.credential()}
+		switch {
+		case r.fault != nil:
+			snapshot.Malformed[name] = r.fault.Error()
+		case r.at != (span{}):
+			snapshot.Records[name] = shadowsync.StoreRecord{Credential: r.credential()}
 		}
 	}
-	return shadowsync.StoreSnapshot{Revision: safefile.Revision(p.content.Data), Records: records}, nil
+	return snapshot, nil
 }
 
 // Watch implements shadowsync.CredentialStore by a watch on the file's folders.

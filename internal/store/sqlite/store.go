@@ -54,29 +54,33 @@ func (s *Store) Read(ctx context.Context, names []string) (snapshot shadowsync.S
 		if snapshot.Revision, err = s.revision(ctx, conn); err != nil {
 			return err
 		}
-		snapshot.Records, err = readRecords(ctx, conn, string(list))
-		return err
+		return readRecords(ctx, conn, string(list), &snapshot)
 	})
 	return snapshot, err
 }
 
-func readRecords(ctx context.Context, conn *sql.Conn, names string) (map[string]shadowsync.StoreRecord, error) {
+// readRecords reads the named rows. One that its schema does not allow is no other row's fault.
+func readRecords(ctx context.Context, conn *sql.Conn, names string, into *shadowsync.StoreSnapshot) error {
 	rows, err := conn.QueryContext(ctx, "SELECT name, "+columns+", changed_at FROM credential WHERE name IN (SELECT value FROM json_each(?))", names)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer rows.Close()
-	records := make(map[string]shadowsync.StoreRecord)
+	into.Records, into.Malformed = map[string]shadowsync.StoreRecord{}, map[string]string{}
 	for rows.Next() {
 		var name string
 		var changed int64
 		c, err := scanCredential(rows, []any{&name}, []any{&changed})
-		if err != nil {
-			return nil, err
+		switch {
+		case errors.Is(err, shadowsync.ErrMalformed) && name != "":
+			into.Malformed[name] = err.Error()
+		case err != nil:
+			return err
+		default:
+			into.Records[name] = shadowsync.StoreRecord{Credential: c, ChangedAt: timeOf(changed)}
 		}
-		records[name] = shadowsync.StoreRecord{Credential: c, ChangedAt: timeOf(changed)}
 	}
-	return records, rows.Err()
+	return rows.Err()
 }
 
 // revision also makes sure that the database is one that is understood.

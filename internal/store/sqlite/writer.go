@@ -47,6 +47,8 @@ func (w *writer) write(ctx context.Context, want shadowsync.Write) (why, err err
 	present, err := scanCredential(w.find.QueryRowContext(ctx, want.Name), nil, nil)
 	missing := errors.Is(err, sql.ErrNoRows)
 	switch {
+	case errors.Is(err, shadowsync.ErrMalformed):
+		return err, nil
 	case err != nil && !missing:
 		return nil, err
 	case missing && want.Create:

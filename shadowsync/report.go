@@ -1,0 +1,67 @@
+package shadowsync
+
+import "time"
+
+// Outcome is what became of one account.
+type Outcome struct {
+	Account string
+	Verdict Verdict
+	State   ChangeState
+	Reason  string
+	Origin  Origin
+	Since   time.Time
+	// Malformed: the store, or this account's record there, cannot be understood.
+	Malformed bool
+	// Choices are the sides that a person can settle this conflict for; none: neither would do.
+	Choices  []Side
+	OS       *Credential // as decided
+	Store    *Credential
+	WritesOS bool // what a dry run would write, or the run wrote
+	WritesDB bool
+}
+
+// Report is the outcome of a reconcile, for every account of the application.
+type Report struct {
+	Unchanged bool // neither side's revision moved since all was in sync; Outcomes is empty
+	Fault     *StoreFault
+	Outcomes  []Outcome
+}
+
+// Finder returns what finds an account's outcome. It goes over the outcomes once,
+// for callers that ask for thousands.
+func (r Report) Finder() func(account string) (Outcome, bool) {
+	outcomes := make(map[string]Outcome, len(r.Outcomes))
+	for _, o := range r.Outcomes {
+		outcomes[o.Account] = o
+	}
+	return func(account string) (Outcome, bool) {
+		if o, ok := outcomes[account]; ok {
+			return o, true
+		}
+		return Outcome{Account: account, Verdict: VerdictNothing, State: InSync}, r.Unchanged
+	}
+}
+
+// For finds one account's outcome.
+func (r Report) For(account string) (Outcome, bool) { return r.Finder()(account) }
+
+func (v view) report(items []*item) Report {
+	report := Report{Fault: v.fault, Outcomes: make([]Outcome, 0, len(items))}
+	for _, it := range items {
+		_, os := it.osWrite()
+		_, store := it.storeWrite()
+		o := Outcome{
+			Account: it.name, Verdict: it.decision.Verdict, State: it.decision.Verdict.State(), Reason: it.decision.Reason,
+			Origin: it.origin, OS: it.decision.OS, Store: it.decision.Store, WritesOS: os, WritesDB: store,
+			Malformed: it.in.Fault != nil && it.in.Fault.Malformed, Choices: it.choices(),
+		}
+		if it.in.Open != nil {
+			o.Since = it.in.Open.Since
+		}
+		if it.dropped {
+			o.State = Queued
+		}
+		report.Outcomes = append(report.Outcomes, o)
+	}
+	return report
+}
