@@ -30,6 +30,8 @@ func Main(dir string, in io.Reader, out io.Writer) error {
 	if err := proof.Harden(); err != nil {
 		return err
 	}
+	s := stack{dir: dir}
+	defer s.close()
 	for r := bufio.NewReader(in); ; {
 		account, token, err := readQuestion(r)
 		if errors.Is(err, io.EOF) {
@@ -38,7 +40,7 @@ func Main(dir string, in io.Reader, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		kind, text := judge(dir, account, token)
+		kind, text := s.judge(account, token)
 		text = text[:min(len(text), 1024)]
 		answer := binary.NativeEndian.AppendUint16([]byte{byte(kind)}, uint16(len(text)))
 		if _, err := out.Write(append(answer, text...)); err != nil {
@@ -63,22 +65,43 @@ func readQuestion(r io.Reader) (account, token string, err error) {
 	return string(text[:name]), string(text[name:]), nil
 }
 
-// judge runs one transaction of the private stack.
-func judge(dir, account, token string) (kind int, text string) {
-	c := &conversation{token: token}
-	t, err := pam.StartConfDir(service, account, c, dir)
-	if err != nil {
+// stack is the private stack, loaded once for all questions: to read it and to load
+// its modules takes longer than most judgements. libpam forgets the tokens at the end of each change.
+type stack struct {
+	dir         string
+	transaction *pam.Transaction
+	conversation
+}
+
+// judge asks the stack about one token.
+func (s *stack) judge(account, token string) (kind int, text string) {
+	s.conversation = conversation{token: token}
+	if err := s.address(account); err != nil {
 		return answerFault, err.Error()
 	}
-	defer func() { _ = t.End() }() // what it says is no news any longer
-	err = t.ChangeAuthTok(0)
+	err := s.transaction.ChangeAuthTok(0)
 	switch {
 	case err == nil:
 		return answerJudged, ""
-	case c.complaint == "" && !errors.Is(err, pam.ErrAuthtok):
+	case s.complaint == "" && !errors.Is(err, pam.ErrAuthtok):
 		return answerFault, err.Error() // such as a module that cannot be loaded
 	}
-	return answerJudged, cmp.Or(strings.TrimPrefix(c.complaint, "BAD PASSWORD: "), err.Error())
+	return answerJudged, cmp.Or(strings.TrimPrefix(s.complaint, "BAD PASSWORD: "), err.Error())
+}
+
+// address makes the transaction that of an account.
+func (s *stack) address(account string) (err error) {
+	if s.transaction == nil {
+		s.transaction, err = pam.StartConfDir(service, account, &s.conversation, s.dir)
+		return err
+	}
+	return s.transaction.SetItem(pam.User, account)
+}
+
+func (s *stack) close() {
+	if s.transaction != nil {
+		_ = s.transaction.End() // what it says is no news any longer
+	}
 }
 
 // conversation gives the token wherever one is asked for, and keeps the complaint.

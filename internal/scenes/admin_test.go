@@ -103,6 +103,19 @@ func TestAdministration(t *testing.T) {
 			t.Errorf("the exemption is not in the audit: %s", verbs)
 		}
 	})
+	s.sub("each line of a list is judged for its own account", func(s *stage) {
+		// On one processor one child judges all of them, one after the other.
+		r := s.Input("admin:Kelp-user222-44\nuser222:Kelp-user222-44\n").Run("taskset", "-c", "0", "shadowsync", "user", "set", "password", "--from", "-")
+		if r.Code != 6 || !strings.Contains(r.Stderr, "user name") || !strings.Contains(r.Stderr, "1 in sync, 1 failed") {
+			t.Errorf("the user's own name: %s", r)
+		}
+		s.opens("admin", "Kelp-user222-44", "")
+		r = s.Input("user222:short\nadmin:Reef-4711-tide\n").Run("taskset", "-c", "0", "shadowsync", "user", "set", "password", "--from", "-")
+		if r.Code != 6 || !strings.Contains(r.Stderr, "1 in sync, 1 failed") {
+			t.Errorf("a good one after a weak one: %s", r)
+		}
+		s.opens("admin", "Reef-4711-tide", "")
+	})
 	s.sub("without the daemon", func(s *stage) {
 		s.MustShell("systemctl stop shadowsync.service shadowsync.socket shadowsync-operator.socket")
 		password := s.reset()
