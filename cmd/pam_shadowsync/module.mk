@@ -19,7 +19,8 @@ bin/pam_shadowsync.so: $(PAM_SOURCES) $(wildcard $(PAM_SOURCE_DIR)/*.h)
 install-pam: bin/pam_shadowsync.so
 	@test -n "$(PAM_MODULE_DIR)" || { echo "cannot find libpam's module folder: set PAM_MODULE_DIR" >&2; exit 1; }
 	install -D -m 0644 $< $(DESTDIR)$(PAM_MODULE_DIR)/pam_shadowsync.so
-	install -D -m 0644 $(PAM_SOURCE_DIR)/pam-configs/shadowsync $(DESTDIR)$(PAM_CONFIG_DIR)/shadowsync
+	install -d $(DESTDIR)$(PAM_CONFIG_DIR)
+	install -m 0644 $(PAM_SOURCE_DIR)/pam-configs/* $(DESTDIR)$(PAM_CONFIG_DIR)
 
 analyze-pam:
 	for source in $(PAM_SOURCES); do \

@@ -50,8 +50,28 @@ static int open_managed(void)
 	return fd;
 }
 
+static bool is_mark(const char *text, size_t size, const char *mark)
+{
+	return size == strlen(mark) && memcmp(text, mark, size) == 0;
+}
+
+/* Reads what stands behind the name: the unit, and marks of which a later version may know more. */
+static void read_listed(const char *text, size_t size, struct listed *listed)
+{
+	const char *end = text + size, *tab = memchr(text, '\t', size);
+
+	text_clean(listed->unit, sizeof listed->unit, text, (size_t)((tab == NULL ? end : tab) - text));
+	while (tab != NULL) {
+		const char *mark = tab + 1;
+		tab = memchr(mark, '\t', (size_t)(end - mark));
+		size_t length = (size_t)((tab == NULL ? end : tab) - mark);
+		listed->judged |= is_mark(mark, length, "judge");
+		listed->awaited |= is_mark(mark, length, "login");
+	}
+}
+
 /* Searches the whole lines among the first *used bytes of lines, and drops the ones searched. */
-static bool find_in_lines(char *lines, size_t *used, const char *name, char unit[RUNDIR_UNIT_MAX + 1])
+static bool find_in_lines(char *lines, size_t *used, const char *name, struct listed *listed)
 {
 	size_t length = strlen(name), start = 0;
 
@@ -62,7 +82,7 @@ static bool find_in_lines(char *lines, size_t *used, const char *name, char unit
 			break;
 		size_t size = (size_t)(end - line);
 		if (size > length && line[length] == '\t' && memcmp(line, name, length) == 0) {
-			text_clean(unit, RUNDIR_UNIT_MAX + 1, line + length + 1, size - length - 1);
+			read_listed(line + length + 1, size - length - 1, listed);
 			return true;
 		}
 		start += size + 1;
@@ -72,7 +92,7 @@ static bool find_in_lines(char *lines, size_t *used, const char *name, char unit
 	return false;
 }
 
-static enum listing find_in_file(int fd, const char *name, char unit[RUNDIR_UNIT_MAX + 1])
+static enum listing find_in_file(int fd, const char *name, struct listed *listed)
 {
 	char lines[LINE_BUFFER];
 	size_t used = 0;
@@ -89,20 +109,20 @@ static enum listing find_in_file(int fd, const char *name, char unit[RUNDIR_UNIT
 			return LISTING_ABSENT;
 		total += (size_t)got;
 		used += (size_t)got;
-		if (find_in_lines(lines, &used, name, unit))
+		if (find_in_lines(lines, &used, name, listed))
 			return LISTING_MANAGED;
 	}
 	errno = EINVAL;
 	return LISTING_UNKNOWN;
 }
 
-enum listing rundir_find(const char *name, char unit[RUNDIR_UNIT_MAX + 1])
+enum listing rundir_find(const char *name, struct listed *listed)
 {
-	unit[0] = '\0';
+	*listed = (struct listed){0};
 	int fd = open_managed();
 	if (fd < 0)
 		return LISTING_UNKNOWN;
-	enum listing found = find_in_file(fd, name, unit);
+	enum listing found = find_in_file(fd, name, listed);
 	int why = errno;
 	close(fd);
 	errno = why;

@@ -1,9 +1,11 @@
 /*
  * The files of the run directory that the module reads and keeps. The directory belongs to root and is 0755.
  *
- *   managed      who is managed: lines "account<TAB>unit", each ended by a newline, replaced by rename. The broker,
- *                the hooks and setup write it; the module only reads, so that it can tell a person the truth while
- *                nobody answers, and so that a user whom nobody manages costs one small file.
+ *   managed      who is managed: lines "account<TAB>unit", each ended by a newline, replaced by rename. Behind the
+ *                unit stand marks, each with a tab before it: "judge" where the configuration has rules for new
+ *                passwords, "login" where the store waits for a clear text. The broker, the hooks and setup write it;
+ *                the module only reads, so that it can tell a person the truth while nobody answers, and so that a
+ *                user for whom there is nothing to do costs one small file.
  *   pam-timeout  that somebody waited in vain: an empty file whose modification time *is* the time since boot.
  *   root.sock    wire.h
  */
@@ -28,8 +30,15 @@ enum listing {
 	LISTING_MANAGED,
 };
 
-/* Looks name up in the list of managed accounts; for a managed one, unit is its application's, cleaned for printing. */
-enum listing rundir_find(const char *name, char unit[RUNDIR_UNIT_MAX + 1]);
+/* What the list says of a managed account. */
+struct listed {
+	char unit[RUNDIR_UNIT_MAX + 1]; /* of its application, cleaned for printing */
+	bool judged;                    /* its new passwords are */
+	bool awaited;                   /* its next login is */
+};
+
+/* Looks name up in the list of managed accounts; of any other, listed is all empty. */
+enum listing rundir_find(const char *name, struct listed *listed);
 
 /* Whether a time-out was marked in the last RUNDIR_SILENT_S seconds of this boot, time asleep included. */
 bool rundir_silent(void);

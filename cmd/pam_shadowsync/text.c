@@ -133,20 +133,25 @@ void text_clean(char *out, size_t out_size, const char *text, size_t size)
 	}
 }
 
-size_t text_request(char out[TEXT_REQUEST_SIZE], const char *name)
+static char *put(char *at, const char *text, size_t size)
 {
-	static const char before[] = "{\"op\":\"pam-changed\",\"user\":\"", after[] = "\"}";
-	char *at = out;
+	memcpy(at, text, size);
+	return at + size;
+}
 
-	memcpy(at, before, sizeof before - 1);
-	at += sizeof before - 1;
+size_t text_request(char out[TEXT_REQUEST_SIZE], const char *op, const char *name)
+{
+	static const char before[] = "{\"op\":\"", between[] = "\",\"user\":\"", after[] = "\"}";
+	char *at = put(out, before, sizeof before - 1);
+
+	at = put(at, op, strnlen(op, TEXT_OP_MAX));
+	at = put(at, between, sizeof between - 1);
 	for (; *name != '\0'; name++) {
 		if (*name == '"' || *name == '\\') /* text_is_name let no other byte pass that JSON wants escaped */
 			*at++ = '\\';
 		*at++ = *name;
 	}
-	memcpy(at, after, sizeof after - 1);
-	return (size_t)(at - out) + sizeof after - 1;
+	return (size_t)(put(at, after, sizeof after - 1) - out);
 }
 
 static bool take(struct cursor *in, char want)
@@ -236,6 +241,13 @@ static bool take_string(struct cursor *in, char *out, size_t size)
 	return true;
 }
 
+bool text_refuses(const char *message)
+{
+	static const char refused[] = "BAD PASSWORD: ";
+
+	return strncmp(message, refused, sizeof refused - 1) == 0;
+}
+
 bool text_answer(const char *packet, size_t size, char message[TEXT_MESSAGE_MAX + 1])
 {
 	static const char ours[] = "shadowsync: ";
@@ -247,5 +259,7 @@ bool text_answer(const char *packet, size_t size, char message[TEXT_MESSAGE_MAX 
 		return false;
 	if (!take_mark(&in, ':') || !take_string(&in, message, TEXT_MESSAGE_MAX + 1) || !take_mark(&in, '}'))
 		return false;
-	return in.at == in.end && (message[0] == '\0' || strncmp(message, ours, sizeof ours - 1) == 0);
+	if (in.at != in.end)
+		return false;
+	return message[0] == '\0' || strncmp(message, ours, sizeof ours - 1) == 0 || text_refuses(message);
 }

@@ -21,7 +21,7 @@
 
 enum { CONNECT_PAUSE_MS = 10 };
 
-static int64_t now_ms(void)
+int64_t wire_now_ms(void)
 {
 	struct timespec now = {0, 0};
 
@@ -32,7 +32,7 @@ static int64_t now_ms(void)
 /* Milliseconds until deadline, for poll(2): 0 when it has passed. */
 static int left_ms(int64_t deadline)
 {
-	int64_t left = deadline - now_ms();
+	int64_t left = deadline - wire_now_ms();
 
 	return left <= 0 ? 0 : left > WIRE_DEADLINE_MS ? WIRE_DEADLINE_MS : (int)left;
 }
@@ -184,9 +184,9 @@ static ssize_t receive_until(int fd, char answer[WIRE_ANSWER_MAX], int64_t deadl
 	}
 }
 
-ssize_t wire_exchange(const char *request, size_t size, int descriptor, char answer[WIRE_ANSWER_MAX])
+ssize_t wire_exchange(const char *request, size_t size, int descriptor, char answer[WIRE_ANSWER_MAX], int wait_ms)
 {
-	int64_t deadline = now_ms() + WIRE_DEADLINE_MS;
+	int64_t deadline = wire_now_ms() + wait_ms;
 	ssize_t got = -1;
 	int fd = rundir_above_std(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 

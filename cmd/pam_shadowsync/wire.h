@@ -10,7 +10,8 @@
 #include <sys/types.h>
 
 enum {
-	WIRE_DEADLINE_MS = 2000, /* of the whole exchange */
+	WIRE_DEADLINE_MS = 2000, /* of all exchanges about one change or login */
+	WIRE_JUDGE_MS = 1000,    /* of the one that asks whether a new password is good enough */
 	WIRE_TOKEN_MAX = 512,    /* bytes, PAM_MAX_RESP_SIZE of Linux-PAM */
 	WIRE_ANSWER_MAX = 4096,  /* bytes */
 };
@@ -23,10 +24,13 @@ int wire_seal(const char *token);
 
 /*
  * Sends request, with the descriptor attached unless it is -1, to the socket root.sock of the run directory and waits
- * for the answer. Returns its length, or -1 with errno: ETIMEDOUT at the deadline, EPERM if the peer is not root,
+ * for the answer, wait_ms in all. Returns its length, or -1 with errno: ETIMEDOUT at the deadline, EPERM if the peer is not root,
  * EMSGSIZE if the answer is longer than WIRE_ANSWER_MAX, ECONNRESET if the peer closes without one, or what the kernel
  * says.
  */
-ssize_t wire_exchange(const char *request, size_t size, int descriptor, char answer[WIRE_ANSWER_MAX]);
+ssize_t wire_exchange(const char *request, size_t size, int descriptor, char answer[WIRE_ANSWER_MAX], int wait_ms);
+
+/* The time, in milliseconds that nobody can set. */
+int64_t wire_now_ms(void);
 
 #endif

@@ -42,6 +42,7 @@ func damagedPackets(random *rand.Rand, n int) [][]byte {
 	seeds := []string{
 		answerOf(persisted), answerOf(""), ` { "message" : "shadowsync: \u00e9 \ud83d\ude00 \\ \" \/ \b\f\n\r\t" } `,
 		answerOf("shadowsync: é ✔ 😀 \u0085 \u202e"), answerOf("shadowsync: " + strings.Repeat("ü", 260)), `{"message":"a","b":1}`,
+		answerOf(tooShort),
 	}
 	pieces := []string{`\`, `"`, `\u`, `\ud83d`, `\udc00`, `\u0000`, `\u001b`, "{", "}", ":", ",", " ", "\n", "\x00", "\x7f", "\xc3", "\xe2\x9c", "\xf4\x90\x80\x80", "\xed\xa0\x80", "é", "0", "null"}
 	packets := make([][]byte, n)
@@ -123,7 +124,7 @@ func readWithGo(packet []byte) (string, bool) {
 	}
 	message, ok := tokens[2].(string)
 	clean := cleaned(message)
-	return message, ok && (clean == "" || strings.HasPrefix(clean, "shadowsync: "))
+	return message, ok && (clean == "" || strings.HasPrefix(clean, "shadowsync: ") || strings.HasPrefix(clean, "BAD PASSWORD: "))
 }
 
 // loneSurrogate tells whether a \u escape is half of a pair, which encoding/json would replace.

@@ -2,6 +2,7 @@ package moduletest
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,9 @@ const (
 
 // A scene is one run of the host program. Zero values are the plain case: root changes admin's password.
 type scene struct {
+	stack      string // "host" where it is empty
+	answer     string // to prompts
+	fails      int    // the result wanted of the stack
 	user       string
 	token      string
 	misfortune string
@@ -63,27 +67,28 @@ func writeManaged(t *testing.T, dir, list string) {
 }
 
 // run plays s in dir and checks what must hold in every scene: the host survives, no sanitizer speaks, the stack
-// succeeds, which it does only for PAM_IGNORE, no descriptor is left open, and no call takes longer than its deadline.
+// succeeds, which it does only for PAM_IGNORE, unless the scene is of a refusal, no descriptor is left open, and no call
+// takes longer than its deadline.
 func run(t *testing.T, b build, dir string, s scene) report {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	user, calls := s.user, max(s.calls, 1)
-	if user == "" {
-		user = "admin"
-	}
-	cmd := exec.CommandContext(ctx, b.host, append([]string{b.confDir, user, fmt.Sprint(calls)}, s.options...)...)
+	stack, user, calls := cmp.Or(s.stack, "host"), cmp.Or(s.user, "admin"), max(s.calls, 1)
+	cmd := exec.CommandContext(ctx, b.host, append([]string{b.confDir, stack, user, fmt.Sprint(calls)}, s.options...)...)
 	cmd.Dir = dir
 	cmd.Env = []string{"ASAN_OPTIONS=detect_leaks=1:exitcode=99:log_path=sanitizer", "UBSAN_OPTIONS=log_path=sanitizer", "MISFORTUNE=" + s.misfortune}
 	if s.token != "" {
 		cmd.Env = append(cmd.Env, "TOKEN="+s.token)
 	}
+	if s.answer != "" {
+		cmd.Env = append(cmd.Env, "ANSWER="+s.answer)
+	}
 	r, err := runReporting(cmd)
 	if found, _ := filepath.Glob(filepath.Join(dir, "sanitizer*")); err != nil || len(found) > 0 {
 		t.Fatalf("host program: %v\n%s", err, readAll(found))
 	}
-	if r.result != 0 || r.before != r.after {
-		t.Errorf("result %d, want 0; %d descriptors before, %d after", r.result, r.before, r.after)
+	if r.result != s.fails || r.before != r.after {
+		t.Errorf("result %d, want %d; %d descriptors before, %d after", r.result, s.fails, r.before, r.after)
 	}
 	if r.slowest > 3*time.Second {
 		t.Errorf("one call took %v, want at most 2 s", r.slowest)

@@ -1,6 +1,6 @@
 /*
- * Stands where pam_unix stands in a real stack: "stores" the token of $TOKEN, so that the next module finds it in
- * PAM_AUTHTOK, then brings about what $MISFORTUNE names. With an argument it stands after the module under test and
+ * Stands where pam_unix stands in a real stack: "stores" or "checks" the token of $TOKEN, so that the next module finds
+ * it in PAM_AUTHTOK, then brings about what $MISFORTUNE names. With an argument it stands after the module under test and
  * lifts the limits again, for libpam itself fails where it cannot open its audit socket. So the module meets the
  * misfortune, and nothing before or after it does.
  */
@@ -42,13 +42,10 @@ static void befall(const char *misfortune)
 		limit(RLIMIT_AS, 1 << 20);
 }
 
-int pam_sm_chauthtok(pam_handle_t *pamh, int flags, int argc, const char **argv)
+static int act(pam_handle_t *pamh, int argc)
 {
 	const char *token = getenv("TOKEN"), *misfortune = getenv("MISFORTUNE");
 
-	(void)argv;
-	if (!(flags & (int)PAM_UPDATE_AUTHTOK))
-		return PAM_SUCCESS;
 	if (argc > 0) {
 		lift();
 		return PAM_SUCCESS;
@@ -57,5 +54,23 @@ int pam_sm_chauthtok(pam_handle_t *pamh, int flags, int argc, const char **argv)
 		abort();
 	if (misfortune)
 		befall(misfortune);
+	return PAM_SUCCESS;
+}
+
+int pam_sm_chauthtok(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	(void)argv;
+	return flags & (int)PAM_UPDATE_AUTHTOK ? act(pamh, argc) : PAM_SUCCESS;
+}
+
+int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	(void)flags, (void)argv;
+	return act(pamh, argc);
+}
+
+int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	(void)pamh, (void)flags, (void)argc, (void)argv;
 	return PAM_SUCCESS;
 }

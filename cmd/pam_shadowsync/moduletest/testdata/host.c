@@ -1,7 +1,9 @@
 /*
- * A host program like passwd: runs pam_chauthtok on a private stack and reports on descriptor 3.
+ * A host program like passwd: runs pam_chauthtok on a private stack and reports on descriptor 3. It is root's own
+ * passwd unless it is to be one that a "person" runs (setuid), one at login whose password has "expired", a "login"
+ * that authenticates, or a program that is not root's at all ("locker"). Prompts are answered with $ANSWER.
  *
- *     host CONFDIR USER CALLS [silent] [noconv] [failconv] [respond] [timer] [slow]
+ *     host CONFDIR STACK USER CALLS [silent] [noconv] [failconv] [respond] [timer] [slow] [person] [expired] [login] [locker]
  *
  * Lines: "conv STYLE TEXT" for each message, then "result R" and "ms M" of the slowest call, "total M" of all,
  * "descriptors BEFORE AFTER". The signal dispositions must be as they were: it aborts if not.
@@ -20,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static bool failing, responding, slow;
+static bool failing, responding, slow, person, login, locker;
 
 /* Stands before libc's for the module too, so that a peer can be made to close between its connect and its send. */
 int connect(int fd, const struct sockaddr *address, socklen_t size)
@@ -40,7 +42,10 @@ static int converse(int count, const struct pam_message **messages, struct pam_r
 	if (failing)
 		return PAM_CONV_ERR;
 	*responses = NULL;
-	if (responding) {
+	if (messages[0]->msg_style == PAM_PROMPT_ECHO_OFF && getenv("ANSWER") != NULL) {
+		*responses = calloc((size_t)count, sizeof **responses);
+		(*responses)[0].resp = strdup(getenv("ANSWER"));
+	} else if (responding) {
 		*responses = calloc((size_t)count, sizeof **responses);
 		(*responses)[0].resp = strdup("unasked");
 	}
@@ -88,6 +93,20 @@ static void check_signals(void)
 			abort();
 }
 
+static void become(void)
+{
+	if ((person && setresuid(65534, 0, 0) != 0) || (locker && setresuid(65534, 65534, 65534) != 0))
+		abort();
+}
+
+static int act(pam_handle_t *pamh, int flags)
+{
+	if (!login)
+		return pam_chauthtok(pamh, flags);
+	int result = pam_authenticate(pamh, flags);
+	return result == PAM_SUCCESS ? pam_setcred(pamh, flags | (int)PAM_ESTABLISH_CRED) : result;
+}
+
 int main(int argc, char **argv)
 {
 	struct pam_conv conversation = {converse, NULL};
@@ -95,8 +114,12 @@ int main(int argc, char **argv)
 	int flags = 0, result = 0, before = descriptors();
 	long slowest = 0, start = now_ms();
 
-	for (int i = 4; i < argc; i++) {
+	for (int i = 5; i < argc; i++) {
 		flags |= strcmp(argv[i], "silent") == 0 ? (int)PAM_SILENT : 0;
+		flags |= strcmp(argv[i], "expired") == 0 ? (int)PAM_CHANGE_EXPIRED_AUTHTOK : 0;
+		person |= strcmp(argv[i], "person") == 0;
+		locker |= strcmp(argv[i], "locker") == 0;
+		login |= strcmp(argv[i], "login") == 0;
 		failing |= strcmp(argv[i], "failconv") == 0;
 		slow |= strcmp(argv[i], "slow") == 0;
 		responding |= strcmp(argv[i], "respond") == 0;
@@ -105,11 +128,12 @@ int main(int argc, char **argv)
 		if (strcmp(argv[i], "timer") == 0)
 			start_timer();
 	}
-	if (pam_start_confdir("host", argv[2], &conversation, argv[1], &pamh) != PAM_SUCCESS)
+	if (pam_start_confdir(argv[2], argv[3], &conversation, argv[1], &pamh) != PAM_SUCCESS)
 		return 97;
-	for (int calls = atoi(argv[3]); calls > 0; calls--) {
+	become();
+	for (int calls = atoi(argv[4]); calls > 0; calls--) {
 		long from = now_ms();
-		result = pam_chauthtok(pamh, flags);
+		result = act(pamh, flags);
 		long took = now_ms() - from;
 		slowest = took > slowest ? took : slowest;
 	}
