@@ -60,7 +60,7 @@ func (r *Reconciler) journalOver(ctx context.Context, changes []Change, memory M
 		lost := Baseline{OS: o.OS, Store: m.Baseline.Store.With(o.OS, r.Store.Capabilities().Fields)}
 		lost.Store.Hash = cmp.Or(o.StoreHash, o.OS.Hash)
 		entry := Entry{Baseline: lost, Origin: o.Origin, Replaced: r.Now(), Lost: true}
-		replaced = append(replaced, Transition{Account: c.Account, Open: &c, Displaced: []Entry{entry}})
+		replaced = append(replaced, Transition{Account: c.Account, Open: &c, Seen: &c, Displaced: []Entry{entry}})
 	}
 	if len(replaced) == 0 {
 		return nil

@@ -12,6 +12,7 @@ type item struct {
 	in       Input
 	decision Decision
 	origin   Origin
+	open     *Change // on record: the one that was read, or the one journalled since
 	// pair is the store's hash for the OS's, where it is another format of the same password.
 	pair string
 	// dropped: the world moved while we worked; the next round decides anew.
@@ -121,7 +122,7 @@ func (it *item) fail(v Verdict, reason string) {
 // transition is what the account's record becomes.
 func (it *item) transition(application string, memory AccountMemory, now time.Time) Transition {
 	d := it.decision
-	t := Transition{Account: it.name, Baseline: d.Baseline, Displaced: it.displaced(now), WriteBack: d.WroteBack, Past: it.past()}
+	t := Transition{Account: it.name, Seen: it.open, Baseline: d.Baseline, Displaced: it.displaced(now), WriteBack: d.WroteBack, Past: it.past()}
 	if d.Verdict.State() == InSync {
 		if !d.WroteBack || memory.LastChange == nil || it.movesHash() {
 			t.Origin = &it.origin

@@ -130,15 +130,18 @@ type Memory struct {
 
 // Transition is what one account's record becomes, all of it in one transaction.
 type Transition struct {
-	Account   string
-	Baseline  *Baseline // nil: unchanged
-	Open      *Change   // nil: no change is open any longer
-	Displaced []Entry   // values that go on record
-	Past      Past      // what the application may remember from now on; none: nothing new
-	Origin    *Origin   // of the value both sides now hold; nil: unchanged
-	WriteBack bool      // counts one more write-back; otherwise a moved baseline resets the count
-	Events    []Event   // for the audit trail
-	Logout    *Logout   // sessions that the old password opened are to end
+	Account  string
+	Baseline *Baseline // nil: unchanged
+	Open     *Change   // nil: no change is open any longer
+	// Seen is the open change that this settles or replaces, known by its Since; nil:
+	// none was open. Another one came on record meanwhile, and stays.
+	Seen      *Change
+	Displaced []Entry // values that go on record
+	Past      Past    // what the application may remember from now on; none: nothing new
+	Origin    *Origin // of the value both sides now hold; nil: unchanged
+	WriteBack bool    // counts one more write-back; otherwise a moved baseline resets the count
+	Events    []Event // for the audit trail
+	Logout    *Logout // sessions that the old password opened are to end
 }
 
 // Event is one record of the audit trail. It never holds a hash or clear text.

@@ -183,7 +183,7 @@ func (r *Reconciler) mergeAll(v view, req Request) []*item {
 	items := make([]*item, 0, len(r.Application.Accounts))
 	for _, name := range r.Application.Accounts {
 		in := r.input(v, req, name)
-		it := &item{name: name, in: in, decision: Merge(in)}
+		it := &item{name: name, in: in, open: in.Open, decision: Merge(in)}
 		it.pair = pairOf(in, it.decision)
 		it.origin = r.originOf(it, req)
 		items = append(items, it)

@@ -25,8 +25,9 @@ type world struct {
 	writeErr   error // of writes
 	refuse     string
 	malformed  map[string]string
-	forgets    bool   // the store says that it wrote, and did not
-	beforeSave func() // runs just before the store compares and swaps
+	forgets    bool    // the store says that it wrote, and did not
+	lateWord   *Change // journalled just before the next commit: the lease was lost
+	beforeSave func()  // runs just before the store compares and swaps
 	die        Step
 }
 
@@ -254,6 +255,20 @@ func TestAnnouncementAfterTheWatch(t *testing.T) {
 }
 
 // TestStoreMovesWhileWeWork: the application writes between our look and our write.
+// TestAnnouncementAtTheCommit: PAM's word that comes on record while the change that it
+// is about is being settled is not closed with it.
+func TestAnnouncementAtTheCommit(t *testing.T) {
+	w := newWorld().start(t)
+	w.os["admin"] = cred(hashNew)
+	w.lateWord = &Change{Account: "admin", State: Queued, Verdict: VerdictAdopt, OS: cred(hashNew), Since: epoch.Add(time.Second), Origin: Origin{At: epoch, SeenBy: SeenByPAM, By: "root"}}
+	w.reconcile(t, Request{})
+	w.both(t, "admin", hashNew)
+	w.reconcile(t, Request{})
+	if m := w.memory["admin"]; m.Open != nil || m.LastChange == nil || m.LastChange.SeenBy != SeenByPAM {
+		t.Errorf("open %+v, last change %+v", m.Open, m.LastChange)
+	}
+}
+
 func TestStoreMovesWhileWeWork(t *testing.T) {
 	w := newWorld().start(t)
 	w.passwd(t, "admin", hashNew)
@@ -415,14 +430,22 @@ func (s stateSide) Journal(_ context.Context, _ string, changes []Change) error 
 	return nil
 }
 
-func (s stateSide) Commit(_ context.Context, _ string, transitions []Transition) error {
+func (s stateSide) Commit(ctx context.Context, application string, transitions []Transition) error {
 	s.synced = Revisions{}
+	if c := s.lateWord; c != nil {
+		s.lateWord = nil
+		if err := s.Journal(ctx, application, []Change{*c}); err != nil {
+			return err
+		}
+	}
 	for _, t := range transitions {
 		m := s.memory[t.Account]
 		if t.Baseline != nil {
 			m.Baseline = t.Baseline
 		}
-		m.Open = t.Open
+		if m.Open == nil || t.Seen != nil && t.Seen.Since.Equal(m.Open.Since) {
+			m.Open = t.Open
+		}
 		m.Record = slices.Concat(Record(t.Displaced), m.Record).Trim(epoch)
 		if t.Origin != nil {
 			m.LastChange = t.Origin

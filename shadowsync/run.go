@@ -39,7 +39,9 @@ func (r *Reconciler) journal(ctx context.Context, work []*item) error {
 	var changes []Change
 	for _, it := range work {
 		if it.writes() {
-			changes = append(changes, it.change(r.Now()))
+			c := it.change(r.Now())
+			it.open = &c
+			changes = append(changes, c)
 		}
 	}
 	if len(changes) == 0 {

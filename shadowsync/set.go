@@ -90,7 +90,7 @@ func (r *Reconciler) withdraw(ctx context.Context, changes []Change, memory Memo
 	}
 	transitions := make([]Transition, len(changes))
 	for i, c := range changes {
-		transitions[i] = Transition{Account: c.Account, Open: memory.Accounts[c.Account].Open, Events: []Event{{
+		transitions[i] = Transition{Account: c.Account, Open: memory.Accounts[c.Account].Open, Seen: &c, Events: []Event{{
 			At: r.Now(), Application: r.Application.Name, Account: c.Account, Action: "withdrawn", Result: InSync,
 			Reason: "the OS side could not be written", Origin: c.Origin,
 		}}}

@@ -61,13 +61,33 @@ func merged(old, c shadowsync.Change) shadowsync.Change {
 }
 
 func (t *tx) putChange(application string, c shadowsync.Change) error {
-	origin, err := originText(c.Origin)
+	values, err := changeValues(application, c)
 	if err != nil {
 		return err
 	}
-	_, err = t.exec("REPLACE INTO change (application, "+changeColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		application, c.Account, string(c.State), c.Reason, string(c.Verdict), credentialText(c.OS), c.StoreHash, origin, timeText(c.Since))
+	_, err = t.exec("REPLACE INTO change (application, "+changeColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values...)
 	return err
+}
+
+// replaceChange puts a change on record unless there is one of another time than seen.
+func (t *tx) replaceChange(application string, c shadowsync.Change, seen any) error {
+	values, err := changeValues(application, c)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec("INSERT INTO change (application, "+changeColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET
+			state = excluded.state, reason = excluded.reason, verdict = excluded.verdict, os = excluded.os,
+			store_hash = excluded.store_hash, origin = excluded.origin, since = excluded.since
+		WHERE since = ?`, append(values, seen)...)
+	return err
+}
+
+func changeValues(application string, c shadowsync.Change) ([]any, error) {
+	origin, err := originText(c.Origin)
+	return []any{
+		application, c.Account, string(c.State), c.Reason, string(c.Verdict), credentialText(c.OS), c.StoreHash, origin, timeText(c.Since),
+	}, err
 }
 
 // Commit carries out all transitions in one durable transaction, audit and
@@ -142,11 +162,18 @@ func (t *tx) putAccount(application string, tr shadowsync.Transition) error {
 	return err
 }
 
+// settleChange closes the open change that the transition saw, or puts another in its
+// place. What came on record meanwhile is somebody's later word, about which the next
+// reconcile decides: a lease may be lost between the last look at it and the commit.
 func (t *tx) settleChange(application string, tr shadowsync.Transition) error {
-	if tr.Open != nil {
-		return t.putChange(application, *tr.Open)
+	var seen any // NULL equals nothing
+	if tr.Seen != nil {
+		seen = timeText(tr.Seen.Since)
 	}
-	_, err := t.exec("DELETE FROM change WHERE application = ? AND account = ?", application, tr.Account)
+	if tr.Open != nil {
+		return t.replaceChange(application, *tr.Open, seen)
+	}
+	_, err := t.exec("DELETE FROM change WHERE application = ? AND account = ? AND since = ?", application, tr.Account, seen)
 	return err
 }
 

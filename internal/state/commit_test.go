@@ -72,9 +72,39 @@ func TestCommitMovesOnlyWhatTheTransitionNames(t *testing.T) {
 	if !reflect.DeepEqual(m.Baseline, first.Baseline) || !reflect.DeepEqual(m.LastChange, first.Origin) || m.Open == nil {
 		t.Errorf("after an open change: %+v", m)
 	}
-	commit(t, db, shadowsync.Transition{Account: "admin"})
+	commit(t, db, shadowsync.Transition{Account: "admin", Seen: &open})
 	if m := load(t, db, nil).Accounts["admin"]; m.Open != nil || m.Baseline == nil {
 		t.Errorf("after it was settled: %+v", m)
+	}
+}
+
+// TestALaterWordStaysOpen: a commit settles the change that it saw, and none that came
+// on record since, also one about the same value.
+func TestALaterWordStaysOpen(t *testing.T) {
+	first, later := sampleChange("admin", 1), sampleChange("admin", 2)
+	later.OS = first.OS
+	next := sampleChange("admin", 3)
+	next.State = shadowsync.Pending
+	for name, c := range map[string]struct {
+		seen, open, want *shadowsync.Change
+	}{
+		"settles the older":    {&first, nil, &later},
+		"settles none":         {nil, nil, &later},
+		"replaces the older":   {&first, &next, &later},
+		"opens where none was": {nil, &next, &later},
+		"settles the later":    {&later, nil, nil},
+		"replaces the later":   {&later, &next, &next},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := openIn(t, t.TempDir())
+			journal(t, db, first)
+			journal(t, db, later)
+			commit(t, db, shadowsync.Transition{Account: "admin", Seen: c.seen, Open: c.open})
+			got := load(t, db, nil).Accounts["admin"].Open
+			if !reflect.DeepEqual(got, c.want) {
+				t.Errorf("on record %+v, want %+v", got, c.want)
+			}
+		})
 	}
 }
 
@@ -170,7 +200,9 @@ func TestOldHashesDoNotRestInTheFile(t *testing.T) {
 	if n := occurrences(t, dir, secret); n == 0 {
 		t.Fatal("the canary is not found while it is on record: this test proves nothing")
 	}
-	commit(t, db, sampleTransition("admin", 2))
+	settled := sampleTransition("admin", 2)
+	settled.Seen = &c
+	commit(t, db, settled)
 	if n := occurrences(t, dir, secret); n != 0 {
 		t.Errorf("%d left", n)
 	}
