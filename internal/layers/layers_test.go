@@ -15,6 +15,10 @@ const module = "github.com/shadowsync/shadowsync"
 // forTests are the packages that no program may have in it.
 var forTests = []string{"internal/machine", "internal/scenes", "internal/layers", "internal/readme", "internal/testreport"}
 
+// forShell are the internal packages that the shell stands on: what it says to the
+// broker, and how. It reads and writes nothing of the system's itself.
+var forShell = []string{"internal/operator", "internal/printable", "internal/since", "internal/socket"}
+
 // judge tells why a package of the module may not import another; "" if it may.
 // What is not beneath the module has no layer.
 func judge(from, to string) string {
@@ -35,6 +39,8 @@ func judge(from, to string) string {
 		return "printable stands on the standard library alone, for everything stands on it"
 	case beneath(from, "systemd") && to != "shadowsync" && to != "internal/printable":
 		return "systemd stands on shadowsync and internal/printable alone"
+	case beneath(from, "pcli") && !anyBeneath(to, forShell) && !beneath(to, "pcli") && to != "shadowsync":
+		return "the shell asks the broker, and stands on what that takes alone"
 	case beneath(to, "pcli") && !beneath(from, "pcli") && !beneath(from, "cmd"):
 		return "only programs stand on the shell"
 	case anyBeneath(to, forTests) && !anyBeneath(from, forTests):
@@ -89,7 +95,7 @@ func list(t *testing.T) map[string][]string {
 
 func TestImportsPointDownwards(t *testing.T) {
 	imports := list(t)
-	for _, must := range []string{"cmd/shadowsync", "systemd", "internal/engine", "shadowsync"} {
+	for _, must := range []string{"cmd/shadowsync", "pcli", "systemd", "internal/engine", "shadowsync"} {
 		if len(imports[path.Join(module, must)]) == 0 {
 			t.Errorf("no imports of %s are seen: the test looks at the wrong place", must)
 		}
@@ -118,6 +124,12 @@ func TestJudge(t *testing.T) {
 		{"internal/setup", module + "/internal/scenes", false},
 		{"cmd/pcli", module + "/pcli", true},
 		{"internal/broker", module + "/pcli", false},
+		{"systemd", module + "/pcli", false},
+		{"pcli", module + "/pcli/grammar", true},
+		{"pcli", module + "/internal/operator", true},
+		{"pcli/console", module + "/shadowsync", true},
+		{"pcli", module + "/internal/config", false},
+		{"pcli", module + "/systemd", false},
 		{"systemd", module + "/shadowsync", true},
 		{"systemd", module + "/internal/printable", true},
 		{"systemd", module + "/internal/config", false},
