@@ -29,6 +29,8 @@ const (
 	heldMark = " (restart held by shadowsync: "
 	// heldNames is how much of the accounts' names a description has room for, in bytes.
 	heldNames = 100
+	// byHand stands in the place of names, or before them, for a hold without a limit.
+	byHand = "by hand"
 )
 
 // deadline is a point of CLOCK_MONOTONIC, the clock of systemd's timers. The wall
@@ -120,11 +122,24 @@ func (s guardState) heldDescription() string {
 	who := strings.Join(s.names(), ", ")
 	switch {
 	case who == "":
-		who = "by hand"
+		who = byHand
 	case s.held:
-		who = "by hand, " + who
+		who = byHand + ", " + who
 	}
 	return printable.Quote(s.description) + heldMark + printable.Clip(who, heldNames) + "; run shadowsync status)"
+}
+
+// Guard tells what holds the unit back as systemd has it loaded: a guard that was just
+// lifted on record is in force until systemd has read its files again.
+func (u UnitState) Guard() GuardMode {
+	_, who, ours := strings.Cut(u.Description, heldMark)
+	switch {
+	case !ours || !u.RefusesStop:
+		return GuardOff
+	case strings.HasPrefix(who, byHand):
+		return GuardHeld
+	}
+	return GuardPending
 }
 
 // plainDescription takes what a guard added off a description.

@@ -64,6 +64,29 @@ func TestGuardText(t *testing.T) {
 	}
 }
 
+// TestGuardInForce: the unit as systemd has it loaded tells of a guard, and of ours alone.
+func TestGuardInForce(t *testing.T) {
+	pending := guardState{description: "Conductor", pending: []pendingAccount{account("admin", time.Hour)}}
+	held := pending
+	held.held = true
+	for name, test := range map[string]struct {
+		unit UnitState
+		want GuardMode
+	}{
+		"none":              {UnitState{Description: "Conductor"}, GuardOff},
+		"pending":           {UnitState{Description: pending.heldDescription(), RefusesStop: true}, GuardPending},
+		"held":              {UnitState{Description: held.heldDescription(), RefusesStop: true}, GuardHeld},
+		"its own refusal":   {UnitState{Description: "Conductor", RefusesStop: true}, GuardOff},
+		"the text, no more": {UnitState{Description: pending.heldDescription()}, GuardOff},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := test.unit.Guard(); got != test.want {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
 func TestGuardTextIsClipped(t *testing.T) {
 	state := guardState{description: "Conductor"}
 	for range 10000 {

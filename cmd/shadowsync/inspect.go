@@ -226,9 +226,9 @@ func (a *app) outside(ctx context.Context, c *config.Config, application config.
 	short, cancel := context.WithTimeout(ctx, busTimeout)
 	defer cancel()
 	if unit, err := (&systemd.Bus{}).Unit(short, application.Unit); err == nil {
-		s.UnitState = unit.Active
+		s.UnitState, s.Guard = unit.Active, string(unit.Guard())
 	}
-	if g, err := a.guard(c).Status(application.Unit); err == nil {
+	if g, err := a.guard(c).Status(application.Unit); err == nil && g.Mode != systemd.GuardOff {
 		s.Guard, s.GuardAccounts, s.GuardUntil = string(g.Mode), g.Accounts, stamp(g.Until)
 	}
 	return s
