@@ -15,14 +15,10 @@ const (
 	exemptByMounted = ", without the machine's own password rules"
 )
 
-func rulesOf(c config.Password) policy.Rules {
-	return policy.Rules{MinLength: c.MinLength, MinClasses: c.MinClasses, Reject: c.Reject, History: c.History}
-}
-
 // callJudge makes ready what judges the new passwords. Rules that are there and
 // cannot be asked, on a mounted system, are an exemption that goes on record.
 func (r *errand) callJudge() (err error) {
-	r.rules = rulesOf(r.engine.Config.Password)
+	r.rules = policy.RulesOf(r.engine.Config.Password)
 	if r.judge, err = policy.NewJudge(r.app.root); err != nil {
 		return err
 	}

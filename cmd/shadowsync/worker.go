@@ -51,3 +51,11 @@ func newPolicyWorker() *cobra.Command {
 		RunE: func(_ *cobra.Command, dir []string) error { return policy.Main(dir[0], os.Stdin, os.Stdout) },
 	}
 }
+
+// newRulesWorker is the process that holds a new password against the configuration's rules.
+func newRulesWorker() *cobra.Command {
+	return &cobra.Command{
+		Use: policy.RulesArgument, Short: "Judge a new password, for the daemon", Hidden: true, Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error { return policy.RulesMain(c.Context(), os.Stdin) },
+	}
+}

@@ -77,7 +77,8 @@ type Password struct {
 	// anyway: 0 to 511 characters, 0 to 4 of the classes upper case, lower case, digits, others.
 	MinLength  int `toml:"min_length"`
 	MinClasses int `toml:"min_classes"`
-	// Reject are texts that no password may contain, whatever their case.
+	// Reject are texts that no password may contain, whatever their case: 8 KiB in
+	// all, for a dictionary is pam_pwquality's.
 	Reject []string `toml:"reject"`
 	// History is how many passwords, the present one first, may not come back: 0 to 6.
 	History int `toml:"history"`
@@ -86,6 +87,11 @@ type Password struct {
 	MinDays  int `toml:"min_days"`
 	MaxDays  int `toml:"max_days"`
 	WarnDays int `toml:"warn_days"`
+}
+
+// HasRules tells whether a new password may be refused.
+func (p Password) HasRules() bool {
+	return p.MinLength > 0 || p.MinClasses > 0 || len(p.Reject) > 0 || p.History > 0
 }
 
 // Roles say what operators may do, by the groups of group(5) that they are in.

@@ -86,6 +86,9 @@ func (c *Config) validate() error {
 	return nil
 }
 
+// maxReject bounds what is handed to a worker with each question, in one packet.
+const maxReject = 8 << 10
+
 func (p Password) validate() error {
 	for _, limit := range []struct {
 		key             string
@@ -109,6 +112,9 @@ func (p Password) validate() error {
 	}
 	if slices.Contains(p.Reject, "") {
 		return fmt.Errorf("password.reject: an empty text is in every password")
+	}
+	if n := len(strings.Join(p.Reject, "")); n > maxReject {
+		return fmt.Errorf("password.reject: %d bytes in all, %d are the most", n, maxReject)
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
-// Package policy judges new passwords that root sets through our own tool, by the
-// rules that the machine has for everybody else, and by the configuration's own.
+// Package policy judges new passwords: by the configuration's own rules, whoever sets
+// them, and where root sets them through our own tool, by those too that the machine has for everybody else.
 //
 // What PAM does stays PAM's: the machine's own pam_pwquality line (or that of
 // pam_passwdqc or pam_cracklib) is run with its options and /etc/security/pwquality.conf,
@@ -7,9 +7,10 @@
 // child: modules of other people run there, and copies of the token end with it.
 //
 //	policy.go  Rules: what the configuration adds
+//	rules.go   the same for the broker, which reads no token
 //	stack.go   the machine's own line, in a stack of its own
 //	judge.go   the children and what is asked of them
-//	worker.go  the child
+//	worker.go  the child that asks the stack
 package policy
 
 import (
@@ -19,6 +20,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/crypt"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -42,8 +44,17 @@ type Rules struct {
 	History    int      // passwords that may not come back, up to shadowsync.RecordEntries and the present one
 }
 
+// RulesOf are the rules of a configuration.
+func RulesOf(c config.Password) Rules {
+	return Rules{MinLength: c.MinLength, MinClasses: c.MinClasses, Reject: c.Reject, History: c.History}
+}
+
 // Check judges a token for an account with this present credential and record.
 func (r Rules) Check(token []byte, present shadowsync.Credential, record shadowsync.Record) error {
+	return r.check(token, r.past(present, record))
+}
+
+func (r Rules) check(token []byte, past []string) error {
 	if n := utf8.RuneCount(token); n < r.MinLength {
 		return weak("it has %d characters, %d are required", n, r.MinLength)
 	}
@@ -57,24 +68,24 @@ func (r Rules) Check(token []byte, present shadowsync.Credential, record shadows
 			return weak("it contains a text of the reject list")
 		}
 	}
-	return r.checkHistory(token, present, record)
+	for _, hash := range past {
+		// A hash that cannot be verified here tells nothing.
+		if same, err := crypt.Verify(hash, token); err == nil && same {
+			return weak("it was used before")
+		}
+	}
+	return nil
 }
 
-// checkHistory compares with what the account had. A hash that cannot be verified
-// here tells nothing.
-func (r Rules) checkHistory(token []byte, present shadowsync.Credential, record shadowsync.Record) error {
+// past are the hashes, the present one first, whose passwords may not come back.
+func (r Rules) past(present shadowsync.Credential, record shadowsync.Record) []string {
 	hashes := []string{present.Hash}
 	for _, e := range record {
 		if e.OS.Hash != hashes[len(hashes)-1] {
 			hashes = append(hashes, e.OS.Hash)
 		}
 	}
-	for _, hash := range hashes[:min(r.History, len(hashes))] {
-		if same, err := crypt.Verify(hash, token); err == nil && same {
-			return weak("it was used before")
-		}
-	}
-	return nil
+	return hashes[:min(r.History, len(hashes))]
 }
 
 func classes(token []byte) int {

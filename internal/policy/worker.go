@@ -12,7 +12,7 @@ import (
 	"github.com/msteinert/pam/v2"
 
 	"github.com/shadowsync/shadowsync/internal/crypt"
-	"github.com/shadowsync/shadowsync/internal/proof"
+	"github.com/shadowsync/shadowsync/internal/tokenworker"
 )
 
 // Argument is the root tool's hidden command that runs Main.
@@ -27,7 +27,7 @@ const (
 // Main is the child: questions on stdin, answers on stdout, until stdin ends.
 func Main(dir string, in io.Reader, out io.Writer) error {
 	os.Clearenv() // what modules read there is nobody's to set
-	if err := proof.Harden(); err != nil {
+	if err := tokenworker.Harden(); err != nil {
 		return err
 	}
 	s := stack{dir: dir}

@@ -11,14 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/shadowsync/shadowsync/internal/crypt"
 	"github.com/shadowsync/shadowsync/internal/crypt/format"
-	"github.com/shadowsync/shadowsync/internal/socket"
+	"github.com/shadowsync/shadowsync/internal/tokenworker"
 )
 
 // Argument is the root tool's hidden command that runs Main.
@@ -32,7 +28,6 @@ type question struct {
 type answer struct {
 	StoreHash string `json:"store_hash,omitempty"`
 	NotProven bool   `json:"not_proven,omitempty"`
-	Error     string `json:"error,omitempty"`
 }
 
 // ErrNotProven: the clear text does not belong to the hash that the OS holds.
@@ -48,97 +43,33 @@ func Check(ctx context.Context, token *os.File, osHash string) error {
 // Make starts a worker that turns the token into a hash of the format with this
 // prefix, and waits for it until ctx ends; then the worker is killed.
 func Make(ctx context.Context, token *os.File, osHash, prefix string) (string, error) {
-	conn, theirs, err := socket.Pair()
+	a, err := tokenworker.Ask[question, answer](ctx, Argument, token, question{OSHash: osHash, Prefix: prefix})
 	if err != nil {
-		return "", fmt.Errorf("cannot prove the token: %w", err)
-	}
-	defer conn.Close()
-	cmd, err := start(ctx, theirs)
-	_ = theirs.Close()
-	if err != nil {
-		return "", fmt.Errorf("cannot prove the token: %w", err)
-	}
-	defer func() {
-		_ = cmd.Process.Kill() // it may have exited already
-		_ = cmd.Wait()
-	}()
-	if err := conn.Send(ctx, question{OSHash: osHash, Prefix: prefix}, token); err != nil {
-		return "", fmt.Errorf("cannot prove the token: %w", err)
-	}
-	var a answer
-	if _, err := conn.Receive(ctx, &a); err != nil {
 		return "", fmt.Errorf("cannot prove the token: %w", err)
 	}
 	if a.NotProven {
 		return "", fmt.Errorf("cannot use the token: %w", ErrNotProven)
 	}
-	if a.Error != "" {
-		return "", fmt.Errorf("cannot prove the token: %s", a.Error)
-	}
 	return a.StoreHash, nil
 }
 
-// start runs our own binary with nothing but the socket: no environment, no
-// argument that tells anything, gone with its parent.
-func start(ctx context.Context, stdin *os.File) (*exec.Cmd, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(ctx, self, Argument)
-	cmd.Env, cmd.Dir, cmd.Stdin = []string{}, "/", stdin
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	return cmd, cmd.Start()
-}
-
 // Main is the worker: one question on stdin, one answer, and the end.
-func Main(ctx context.Context, stdin *os.File) error {
-	if err := Harden(); err != nil {
-		return err
-	}
-	conn, err := socket.FromFile(stdin)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	var q question
-	files, err := conn.Receive(ctx, &q)
-	if err != nil {
-		return err
-	}
-	if len(files) != 1 {
-		return errors.New("a question without a token")
-	}
-	defer files[0].Close()
-	a := answer{}
-	a.StoreHash, err = solve(files[0], q)
-	if a.NotProven = errors.Is(err, ErrNotProven); err != nil && !a.NotProven {
-		a.Error = err.Error()
-	}
-	return conn.Send(ctx, a)
-}
+func Main(ctx context.Context, stdin *os.File) error { return tokenworker.Serve(ctx, stdin, solve) }
 
-func solve(token *os.File, q question) (string, error) {
-	secret, err := socket.ReadSecret(token, crypt.MaxToken)
-	if err != nil {
-		return "", err
-	}
-	defer socket.Wipe(secret)
+func solve(q question, secret []byte) (answer, error) {
 	ok, err := crypt.Verify(q.OSHash, secret)
-	if err != nil {
-		return "", err
-	}
-	if !ok {
-		return "", ErrNotProven
+	if err != nil || !ok {
+		return answer{NotProven: err == nil}, err
 	}
 	if q.Prefix == "" {
-		return "", nil
+		return answer{}, nil
 	}
 	target, err := Target(q.Prefix)
 	if err != nil {
-		return "", err
+		return answer{}, err
 	}
-	return crypt.Generate(target, secret)
+	hash, err := crypt.Generate(target, secret)
+	return answer{StoreHash: hash}, err
 }
 
 // Target finds the format that a store's application verifies, by its prefix.
@@ -149,19 +80,4 @@ func Target(prefix string) (format.Format, error) {
 		}
 	}
 	return format.Unknown, fmt.Errorf("no hash of format %q can be made", prefix)
-}
-
-// Harden keeps this process's memory to itself: no core, no ptrace by its own
-// uid, no swap where the limit allows.
-func Harden() error {
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return fmt.Errorf("cannot keep the memory private: %w", err)
-	}
-	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
-		return fmt.Errorf("cannot forbid core dumps: %w", err)
-	}
-	// ONFAULT: Go reserves far more address space than it uses, and to fill that took longer than all
-	// the work of the process. A low RLIMIT_MEMLOCK is no reason to lose the change.
-	_ = unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT)
-	return nil
 }
