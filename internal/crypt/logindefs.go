@@ -11,9 +11,8 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/shadowsync/shadowsync/internal/crypt/format"
+	"github.com/shadowsync/shadowsync/internal/inroot"
 )
 
 // ErrLoginDefs says that login.defs cannot be understood or is no proper file.
@@ -88,9 +87,9 @@ func methodOf(settings map[string]string) (Method, error) {
 
 // readLoginDefs returns the settings of etc/login.defs below root.
 func readLoginDefs(root string) (map[string]string, error) {
-	file, err := openLoginDefs(root)
+	file, err := inroot.Open(root, "etc/login.defs", os.O_RDONLY)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrLoginDefs, err)
 	}
 	defer file.Close()
 	info, err := file.Stat()
@@ -101,27 +100,6 @@ func readLoginDefs(root string) (map[string]string, error) {
 		return nil, fmt.Errorf("%w: no regular file of at most %d bytes", ErrLoginDefs, maxLoginDefs)
 	}
 	return parseLoginDefs(io.LimitReader(file, maxLoginDefs))
-}
-
-// openLoginDefs opens the file as a process with root as its root would:
-// RESOLVE_IN_ROOT keeps absolute links, which os.Root refuses, inside. Without
-// O_NONBLOCK, to open a FIFO would wait for its writer.
-func openLoginDefs(root string) (*os.File, error) {
-	dir, err := os.Open(root)
-	if err != nil {
-		// Not %w: a missing root is not a missing login.defs.
-		return nil, fmt.Errorf("%w: cannot open the root: %v", ErrLoginDefs, err)
-	}
-	defer dir.Close()
-	const name = "etc/login.defs"
-	fd, err := unix.Openat2(int(dir.Fd()), name, &unix.OpenHow{
-		Flags:   unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK,
-		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
-	})
-	if err != nil {
-		return nil, &fs.PathError{Op: "openat2", Path: name, Err: err}
-	}
-	return os.NewFile(uintptr(fd), name), nil
 }
 
 // parseLoginDefs reads the lines as shadow-utils does: a name, blanks, a value

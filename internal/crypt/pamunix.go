@@ -11,9 +11,8 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/shadowsync/shadowsync/internal/crypt/format"
+	"github.com/shadowsync/shadowsync/internal/inroot"
 )
 
 // ErrPAM says that a password stack is no proper file.
@@ -53,9 +52,9 @@ func MethodOfSystem(root string) (Method, error) {
 }
 
 func methodFromStack(root, name string) (Method, bool, error) {
-	f, err := openBeneath(root, name)
+	f, err := inroot.Open(root, name, os.O_RDONLY)
 	if err != nil {
-		return Method{}, false, err
+		return Method{}, false, fmt.Errorf("%w: %w", ErrPAM, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -66,26 +65,6 @@ func methodFromStack(root, name string) (Method, bool, error) {
 		return Method{}, false, fmt.Errorf("%w: %s is no regular file of at most %d bytes", ErrPAM, name, maxStack)
 	}
 	return parseStack(io.LimitReader(f, maxStack))
-}
-
-// openBeneath opens a file as a process with root as its root would: Fedora's
-// stacks are absolute links to authselect's. Without O_NONBLOCK, to open a FIFO
-// would wait for its writer.
-func openBeneath(root, name string) (*os.File, error) {
-	dir, err := os.Open(root)
-	if err != nil {
-		// Not %w: a missing root is not a missing stack.
-		return nil, fmt.Errorf("%w: cannot open the root: %v", ErrPAM, err)
-	}
-	defer dir.Close()
-	fd, err := unix.Openat2(int(dir.Fd()), name, &unix.OpenHow{
-		Flags:   unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK,
-		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
-	})
-	if err != nil {
-		return nil, &fs.PathError{Op: "openat2", Path: name, Err: err}
-	}
-	return os.NewFile(uintptr(fd), name), nil
 }
 
 // parseStack finds the hash option of the first line of type password for

@@ -19,6 +19,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/inroot"
 )
 
 // defaultDir is pam_faillock's own (FAILLOCK_DEFAULT_TALLYDIR of faillock.h).
@@ -75,7 +77,7 @@ func setting(root, name string) (dir string) {
 // lines yields a file's lines without comments; none if it cannot be read.
 func lines(root, name string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
-		f, err := openBeneath(root, name, os.O_RDONLY)
+		f, err := inroot.Open(root, name, os.O_RDONLY)
 		if err != nil {
 			return
 		}
@@ -115,7 +117,7 @@ func (c *Counters) each(account string, flags int, do func(*os.File) error) (n i
 // use counts the records of a file and does something with it, under the lock that
 // pam_faillock takes. The file belongs to its account, and the folder to root.
 func use(root, path string, flags int, do func(*os.File) error) (int, error) {
-	f, err := openBeneath(root, path, flags|unix.O_NOFOLLOW)
+	f, err := inroot.Open(root, path, flags|unix.O_NOFOLLOW)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -135,24 +137,6 @@ func use(root, path string, flags int, do func(*os.File) error) (int, error) {
 		return n, fmt.Errorf("cannot use the failure counter %s: %w", path, err)
 	}
 	return n, nil
-}
-
-// openBeneath opens a file as a process with root as its root would: /var/run is
-// an absolute link, which must not lead out of a mounted system.
-func openBeneath(root, path string, flags int) (*os.File, error) {
-	dir, err := os.Open(root)
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	fd, err := unix.Openat2(int(dir.Fd()), path, &unix.OpenHow{
-		Flags:   uint64(flags | unix.O_NONBLOCK | unix.O_CLOEXEC),
-		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
-	})
-	if err != nil {
-		return nil, &fs.PathError{Op: "openat2", Path: path, Err: err}
-	}
-	return os.NewFile(uintptr(fd), path), nil
 }
 
 // valid counts the records that count; an end in the middle of one is the end.
