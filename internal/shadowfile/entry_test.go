@@ -108,8 +108,12 @@ func FuzzParse(f *testing.F) {
 				continue
 			}
 			lines := slices.Collect(strings.Lines(document))
-			if left := edit(lines, document, known, []shadowsync.Write{write}); len(left) > 0 {
-				if strings.Join(lines, "") != document {
+			left, moved := edit(lines, document, known, []shadowsync.Write{write})
+			if moved != (strings.Join(lines, "") != document) {
+				t.Fatalf("%q: moved is %t", document, moved)
+			}
+			if len(left) > 0 {
+				if moved {
 					t.Fatalf("%q was edited in spite of %v", document, left)
 				}
 				continue

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -88,7 +87,8 @@ func (f *File) Read(ctx context.Context, names []string) (shadowsync.OSSnapshot,
 		return none, err
 	}
 	defer t.close()
-	file, content, err := t.readShadow()
+	digest := sha256.New()
+	file, content, err := t.readShadow(digest)
 	if err != nil {
 		return none, err
 	}
@@ -97,13 +97,7 @@ func (f *File) Read(ctx context.Context, names []string) (shadowsync.OSSnapshot,
 	if err != nil {
 		return none, err
 	}
-	return shadowsync.OSSnapshot{Revision: revision(content), Accounts: accounts(content, known)}, nil
-}
-
-func revision(content string) string {
-	digest := sha256.New()
-	io.WriteString(digest, content)
-	return hex.EncodeToString(digest.Sum(nil))
+	return shadowsync.OSSnapshot{Revision: hex.EncodeToString(digest.Sum(nil)), Accounts: accounts(content, known)}, nil
 }
 
 // accounts are the known users that have a line in content.
@@ -165,21 +159,22 @@ func (f *File) write(l *lock, writes []shadowsync.Write) (map[string]error, erro
 	if err != nil {
 		return nil, err
 	}
-	lines := slices.Collect(strings.Lines(content))
-	left := edit(lines, content, known, writes)
-	if strings.Join(lines, "") == content {
+	lines := slices.AppendSeq(make([]string, 0, strings.Count(content, "\n")+1), strings.Lines(content))
+	left, moved := edit(lines, content, known, writes)
+	if !moved {
 		return left, nil
 	}
 	return left, l.replace(old, lines)
 }
 
-// edit puts the writes into the lines of content, but for those it returns.
-func edit(lines []string, content string, known *users, writes []shadowsync.Write) map[string]error {
+// edit puts the writes into the lines of content, but for those it returns, and
+// tells whether any line is another one now.
+func edit(lines []string, content string, known *users, writes []shadowsync.Write) (left map[string]error, moved bool) {
 	numbers := make(map[string]int, len(writes))
 	for l := range linesOf(content, known) {
 		numbers[l.entry.name] = l.number
 	}
-	left := map[string]error{}
+	left = map[string]error{}
 	for _, w := range writes {
 		number, ok := numbers[w.Name]
 		if !ok {
@@ -196,9 +191,10 @@ func edit(lines []string, content string, known *users, writes []shadowsync.Writ
 			left[w.Name] = err
 			continue
 		}
+		moved = moved || changed != lines[number]
 		lines[number] = changed
 	}
-	return left
+	return left, moved
 }
 
 // noAccount says which of the conditions of Read an account misses.
@@ -236,10 +232,12 @@ func (f *File) Unmanaged(ctx context.Context, managed []string) (string, error) 
 
 func unmanaged(content string, managed selection) string {
 	digest := sha256.New()
+	var line []byte
 	for raw := range strings.Lines(content) {
 		e, ok := parseEntry(readLine(raw))
 		if _, ours := managed[e.name]; ok && !ours {
-			io.WriteString(digest, strings.TrimSuffix(raw, "\n")+"\n")
+			line = append(append(line[:0], strings.TrimSuffix(raw, "\n")...), '\n')
+			digest.Write(line)
 		}
 	}
 	return hex.EncodeToString(digest.Sum(nil))

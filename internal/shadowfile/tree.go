@@ -107,13 +107,13 @@ func (t *tree) read(path string) (string, error) {
 	return readAll(file)
 }
 
-// readShadow returns the shadow file, still open, and its content.
-func (t *tree) readShadow() (*os.File, string, error) {
+// readShadow returns the shadow file, still open, and its content, which also is written to others.
+func (t *tree) readShadow(also ...io.Writer) (*os.File, string, error) {
 	file, err := t.openShadow()
 	if err != nil {
 		return nil, "", err
 	}
-	content, err := readAll(file)
+	content, err := readAll(file, also...)
 	if err != nil {
 		_ = file.Close()
 		return nil, "", err
@@ -121,14 +121,14 @@ func (t *tree) readShadow() (*os.File, string, error) {
 	return file, content, nil
 }
 
-func readAll(file *os.File) (string, error) {
+func readAll(file *os.File, also ...io.Writer) (string, error) {
 	st, err := stat(file)
 	if err != nil {
 		return "", err
 	}
 	var b strings.Builder
 	b.Grow(int(st.Size))
-	err = copyStable(&b, file, st)
+	err = copyStable(io.MultiWriter(append(also, &b)...), file, st)
 	return b.String(), err
 }
 
