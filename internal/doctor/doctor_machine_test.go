@@ -15,19 +15,7 @@ func wired(t *testing.T, release machine.Release) *machine.T {
 	m := machine.Boot(t, release)
 	m.InstallAppliance(machine.Appliance{})
 	m.InstallShadowsync()
-	m.MustShell(`install -d -m 0755 /etc/shadowsync && umask 077 && cat > /etc/shadowsync/shadowsync.toml <<'END'
-[[application]]
-name     = "conductor"
-unit     = "128T.service"
-accounts = ["admin", "user222"]
-
-[application.store]
-driver   = "json"
-path     = "` + machine.StorePath + `"
-users    = "` + machine.StoreUsers + `"
-name     = "name"
-password = "password"
-END`)
+	m.Configure()
 	m.Must("shadowsync", "setup")
 	return m
 }
@@ -67,10 +55,12 @@ func TestAHealthyMachine(t *testing.T) {
 		t.Run(string(release), func(t *testing.T) {
 			t.Parallel()
 			m := wired(t, release)
-			const everything = "find /etc /run/shadowsync -type f -print0 | sort -z | xargs -0 sha256sum; ls -lA /tmp /run; findmnt -rn"
-			before := m.MustShell(everything)
+			everything := func() string {
+				return m.Etc() + m.MustShell("find /run/shadowsync -type f -print0 | sort -z | xargs -0 sha256sum; ls -lA /tmp /run; findmnt -rn")
+			}
+			before := everything()
 			wantHealthy(t, examine(t, m))
-			if after := m.MustShell(everything); after != before {
+			if after := everything(); after != before {
 				t.Errorf("doctor changed the machine, before:\n%s\nafter:\n%s", before, after)
 			}
 			if m.Shell("grep -r shadowsync-doctor /etc /var/lib/shadowsync /run/shadowsync").Code == 0 {

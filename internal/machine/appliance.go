@@ -29,6 +29,29 @@ const (
 	applianceProgram = "/usr/lib/128technology/appliance"
 )
 
+// Configuration is all that shadowsync has to know of the appliance, and ConfigurationPath
+// where it looks for that.
+const (
+	ConfigurationPath = "/etc/shadowsync/shadowsync.toml"
+
+	Configuration = `[node]
+name  = "node1"
+asset = "conductor"
+
+[[application]]
+name     = "conductor"
+unit     = "` + ApplianceUnit + `"
+accounts = ["admin", "user222"]
+
+[application.store]
+driver   = "json"
+path     = "` + StorePath + `"
+users    = "` + StoreUsers + `"
+name     = "name"
+password = "password"
+`
+)
+
 // Appliance says what kind of appliance to install. The zero value is the
 // usual one: it dumps its users only while it stops.
 type Appliance struct {

@@ -1,6 +1,9 @@
 package machine
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // Build builds the project's programs, once a process; InstallShadowsync does it too.
 func Build(tb TB) {
@@ -17,6 +20,20 @@ func (m *T) InstallShadowsync() { m.tb.Helper(); Build(m.tb); m.step(m.Machine.I
 func (m *T) InstallAppliance(appliance Appliance) {
 	m.tb.Helper()
 	m.step(func(ctx context.Context) error { return m.Machine.InstallAppliance(ctx, appliance) })
+}
+
+// Configure writes the appliance's configuration, in which edits, pairs of old and new,
+// are made.
+func (m *T) Configure(edits ...string) {
+	m.tb.Helper()
+	m.WriteFile(ConfigurationPath, strings.NewReplacer(edits...).Replace(Configuration), 0o600)
+}
+
+// Etc is /etc as it is: kinds, modes, owners, sizes, contents, targets of links.
+// shadow(5)'s own content is no wiring; the appliance may write it at any time.
+func (m *T) Etc() string {
+	m.tb.Helper()
+	return m.MustShell(`cd /etc && find . -printf '%p %y %m %u:%g %l\n' | sort; find . -type f ! -name shadow ! -name shadow- -print0 | sort -z | xargs -0 sha256sum`)
 }
 
 // ShadowHash returns field 2 of the account's line in shadow(5).

@@ -12,8 +12,8 @@ const embeddedPath = "/var/lib/shadowsync/credentials.db"
 
 // embedded are edits of the configuration that make the store the embedded one.
 func embedded(edits ...string) []string {
-	i := strings.Index(configuration, "[application.store]")
-	return append([]string{configuration[i:], "[application.store]\ndriver = \"sqlite\"\n"}, edits...)
+	i := strings.Index(machine.Configuration, "[application.store]")
+	return append([]string{machine.Configuration[i:], "[application.store]\ndriver = \"sqlite\"\n"}, edits...)
 }
 
 // known is the hash that the application reads in its store.

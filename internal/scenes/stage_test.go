@@ -11,24 +11,6 @@ import (
 	"github.com/shadowsync/shadowsync/internal/machine"
 )
 
-// configuration is the one of an appliance that keeps crypt(3) hashes in a JSON file.
-const configuration = `[node]
-name  = "node1"
-asset = "conductor"
-
-[[application]]
-name     = "conductor"
-unit     = "128T.service"
-accounts = ["admin", "user222"]
-
-[application.store]
-driver   = "json"
-path     = "/var/lib/128technology/user-running.json"
-users    = "/datastore/config/authority/router/0/user"
-name     = "name"
-password = "password"
-`
-
 // stage is a machine with the seed's appliance and shadowsync set up on it.
 type stage struct {
 	*machine.T
@@ -41,8 +23,7 @@ func set(t *testing.T, release machine.Release, appliance machine.Appliance, edi
 	m := machine.Boot(t, release)
 	m.InstallAppliance(appliance)
 	m.InstallShadowsync()
-	config := strings.NewReplacer(edits...).Replace(configuration)
-	m.MustShell("install -d -m 0755 /etc/shadowsync && umask 077 && cat > /etc/shadowsync/shadowsync.toml <<'END'\n" + config + "END")
+	m.Configure(edits...)
 	m.Must("shadowsync", "setup", "--first", "os")
 	return &stage{T: m, t: t}
 }

@@ -8,27 +8,6 @@ import (
 	"github.com/shadowsync/shadowsync/internal/machine"
 )
 
-// listing is /etc as it is: kinds, modes, owners, sizes, contents, targets of links.
-// /etc/shadow's own content is no wiring; the appliance may write it at any time.
-const listing = `cd /etc && find . -printf '%p %y %m %u:%g %l\n' | sort; find . -type f ! -name shadow ! -name shadow- -print0 | sort -z | xargs -0 sha256sum`
-
-// configure writes a configuration for the appliance's own store.
-func configure(m *machine.T) {
-	m.MustShell(`install -d -m 0755 /etc/shadowsync && umask 077 && cat > /etc/shadowsync/shadowsync.toml <<'END'
-[[application]]
-name     = "conductor"
-unit     = "128T.service"
-accounts = ["admin", "user222"]
-
-[application.store]
-driver   = "json"
-path     = "` + machine.StorePath + `"
-users    = "` + machine.StoreUsers + `"
-name     = "name"
-password = "password"
-END`)
-}
-
 // appliance boots a machine with the appliance on it, and our programs.
 func appliance(t *testing.T, release machine.Release) *machine.T {
 	t.Helper()
@@ -45,7 +24,7 @@ func TestSetupThenRemoveLeavesEtcAsItWas(t *testing.T) {
 		t.Run(string(release), func(t *testing.T) {
 			t.Parallel()
 			m := appliance(t, release)
-			before := m.MustShell(listing)
+			before := m.Etc()
 
 			first := m.Must("shadowsync", "setup", "--unit", "128T", "--account", "admin", "--account", "user222")
 			if !strings.Contains(first, "account   admin (128T): adopted") {
@@ -64,7 +43,7 @@ func TestSetupThenRemoveLeavesEtcAsItWas(t *testing.T) {
 
 			removed := m.Must("shadowsync", "remove")
 			m.Must("pam-auth-update", "--package")
-			if after := m.MustShell(listing); after != before {
+			if after := m.Etc(); after != before {
 				t.Errorf("/etc differs after remove:\n%s\nremove said:\n%s", difference(before, after), removed)
 			}
 			for _, left := range []string{"/run/shadowsync", "/run/systemd/system/128T.service.d"} {
@@ -92,8 +71,8 @@ func TestSetupThenRemoveLeavesEtcAsItWas(t *testing.T) {
 func TestRemoveWithAGuardOn(t *testing.T) {
 	t.Parallel()
 	m := appliance(t, machine.Bookworm)
-	configure(m)
-	before := m.MustShell(listing)
+	m.Configure()
+	before := m.Etc()
 	m.Must("shadowsync", "setup", "--first", "os")
 	folder := machine.StorePath[:strings.LastIndex(machine.StorePath, "/")]
 	m.Must("mv", folder, folder+".away")
@@ -111,7 +90,7 @@ func TestRemoveWithAGuardOn(t *testing.T) {
 	}
 	m.Must("shadowsync", "remove", "--force")
 	m.Must("pam-auth-update", "--package")
-	if after := m.MustShell(listing); after != before {
+	if after := m.Etc(); after != before {
 		t.Errorf("/etc differs after remove:\n%s", difference(before, after))
 	}
 	if left := m.MustShell("ls -a /run/systemd/system; systemctl list-units --all 'shadowsync*' --no-legend"); strings.Contains(left, "shadowsync") || strings.Contains(left, "128T") {
@@ -125,13 +104,13 @@ func TestRemoveWithAGuardOn(t *testing.T) {
 func TestAnInterruptedSetupIsUndone(t *testing.T) {
 	t.Parallel()
 	m := appliance(t, machine.Bookworm)
-	before := m.MustShell(listing)
+	before := m.Etc()
 	for _, after := range []string{"0.02", "0.05", "0.1", "0.15", "0.2", "0.3", "0.4", "0.6"} {
 		m.MustShell(`shadowsync setup --unit 128T --account admin >/dev/null 2>&1 & pid=$!
 			sleep ` + after + `; kill -9 $pid; wait
 			while pgrep -f '[p]am-auth-update'; do sleep 0.05; done`)
 		m.Must("shadowsync", "remove")
-		if now := m.MustShell(listing); now != before {
+		if now := m.Etc(); now != before {
 			t.Fatalf("/etc after setup was killed after %s s and removed:\n%s", after, difference(before, now))
 		}
 	}
@@ -159,9 +138,9 @@ func TestRemoveLeavesWhatWasChanged(t *testing.T) {
 func TestFirstDifferenceWiresNothing(t *testing.T) {
 	t.Parallel()
 	m := appliance(t, machine.Bookworm)
-	configure(m)
+	m.Configure()
 	m.Input("admin:Trubador-Gneis-81\n").Must("chpasswd")
-	before := m.MustShell(listing)
+	before := m.Etc()
 	stopped := m.Run("shadowsync", "setup")
 	if stopped.Code != 4 {
 		t.Errorf("setup over a difference: %s", stopped)
@@ -175,13 +154,13 @@ func TestFirstDifferenceWiresNothing(t *testing.T) {
 	if strings.Contains(said, "user222") || strings.Contains(said, "$y$") {
 		t.Errorf("setup says too much:\n%s", said)
 	}
-	if after := m.MustShell(listing); after != before {
+	if after := m.Etc(); after != before {
 		t.Errorf("something is wired:\n%s", difference(before, after))
 	}
 	if planned := m.Must("shadowsync", "setup", "--first", "store", "--dry-run"); !strings.Contains(planned, "to do ") {
 		t.Errorf("a dry run says:\n%s", planned)
 	}
-	if after := m.MustShell(listing); after != before {
+	if after := m.Etc(); after != before {
 		t.Errorf("a dry run changed something:\n%s", difference(before, after))
 	}
 	m.Must("shadowsync", "setup", "--first", "store")
@@ -194,12 +173,12 @@ func TestFirstDifferenceWiresNothing(t *testing.T) {
 func TestFailedImportTakesTheConfigurationBack(t *testing.T) {
 	t.Parallel()
 	m := appliance(t, machine.Bookworm)
-	before := m.MustShell(listing)
+	before := m.Etc()
 	m.MustShell("mkdir -p /var/lib/shadowsync/credentials.db && chmod 700 /var/lib/shadowsync")
 	if failed := m.Run("shadowsync", "setup", "--unit", "128T", "--account", "admin"); failed.Code == 0 {
 		t.Errorf("setup with no place for the store: %s", failed)
 	}
-	if after := m.MustShell(listing); after != before {
+	if after := m.Etc(); after != before {
 		t.Errorf("something is left:\n%s", difference(before, after))
 	}
 }
@@ -207,7 +186,7 @@ func TestFailedImportTakesTheConfigurationBack(t *testing.T) {
 func TestChecksComeFirst(t *testing.T) {
 	t.Parallel()
 	m := appliance(t, machine.Bookworm)
-	before := m.MustShell(listing)
+	before := m.Etc()
 	cases := []struct{ breaking, args, says string }{
 		{"true", "--unit nowhere --account admin", "the unit nowhere.service is not-found"},
 		{"true", "--unit 128T --account nobody-here", "the account nobody-here is not in /etc/passwd"},
@@ -221,7 +200,7 @@ func TestChecksComeFirst(t *testing.T) {
 			t.Errorf("setup %s: %s; want %q", c.args, said, c.says)
 		}
 	}
-	if after := m.MustShell(listing); after != before {
+	if after := m.Etc(); after != before {
 		t.Errorf("something was done:\n%s", difference(before, after))
 	}
 }
@@ -260,7 +239,7 @@ func TestSetupOfAMountedSystem(t *testing.T) {
 	t.Parallel()
 	m := appliance(t, machine.Bookworm)
 	m.MustShell("mkdir /mnt/system && mount --bind / /mnt/system")
-	before := m.MustShell(listing)
+	before := m.Etc()
 	said := m.Must("shadowsync", "setup", "--root", "/mnt/system", "--unit", "128T", "--account", "admin")
 	for _, text := range []string{"done      hooks around 128T.service", "left out  line in the PAM stack"} {
 		if !strings.Contains(said, text) {
@@ -272,7 +251,7 @@ func TestSetupOfAMountedSystem(t *testing.T) {
 		t.Error("the broker of a mounted system was started")
 	}
 	m.Must("shadowsync", "remove", "--root", "/mnt/system")
-	if after := m.MustShell(listing); after != before {
+	if after := m.Etc(); after != before {
 		t.Errorf("/etc differs after remove:\n%s", difference(before, after))
 	}
 }

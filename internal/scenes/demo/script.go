@@ -37,24 +37,6 @@ const (
 	restart = "systemctl restart 128T"
 )
 
-// configuration is all that shadowsync has to know.
-const configuration = `[node]
-name  = "node1"
-asset = "conductor"
-
-[[application]]
-name     = "conductor"
-unit     = "128T.service"
-accounts = ["admin", "user222"]
-
-[application.store]
-driver   = "json"
-path     = "` + machine.StorePath + `"
-users    = "` + machine.StoreUsers + `"
-name     = "name"
-password = "password"
-`
-
 var script = []act{
 	{
 		title: "Without shadowsync",
@@ -110,5 +92,5 @@ func install(ctx context.Context, m *machine.Machine) error {
 	if err := m.InstallShadowsync(ctx); err != nil {
 		return err
 	}
-	return m.WriteFile(ctx, "/etc/shadowsync/shadowsync.toml", []byte(configuration), 0o600)
+	return m.WriteFile(ctx, machine.ConfigurationPath, []byte(machine.Configuration), 0o600)
 }
