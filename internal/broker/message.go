@@ -28,6 +28,11 @@ func Message(a config.Application, o shadowsync.Outcome, guarded bool) string {
 	return fmt.Sprintf("shadowsync: %s: NOT persisted (%s: %s); run shadowsync status", account, o.State, reason)
 }
 
+// elsewhere is what is said of an account that a configuration names and shadow(5) does not.
+func elsewhere(account string) string {
+	return fmt.Sprintf("shadowsync: %s: NOT persisted (its password is not in /etc/shadow); run shadowsync status", printable.Quote(account))
+}
+
 func queued(account, unit string) string {
 	return fmt.Sprintf("shadowsync: %s: queued (shadowsync did not answer in time); it is persisted before the next start of %s", account, unit)
 }

@@ -119,10 +119,13 @@ func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, 
 		by = d.origin
 	}
 	snapshot, err := b.engine.Accounts.Read(ctx, []string{user})
-	account, there := snapshot.Accounts[user]
-	if err != nil || !there {
+	if err != nil {
 		b.log.Warn("a changed account cannot be read", "account", user, "error", err)
 		return queued(user, a.Unit)
+	}
+	account, there := snapshot.Accounts[user]
+	if !there { // of LDAP or sssd: what was changed is not the password that is kept in step
+		return elsewhere(user)
 	}
 	if b.overwritten(ctx, peer, account.Hash, token) {
 		return fmt.Sprintf("shadowsync: %s: NOT persisted (another program wrote over it at once); set it again", user)
