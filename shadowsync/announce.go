@@ -47,6 +47,7 @@ func (r *Reconciler) Announce(ctx context.Context, change Change) (settled bool,
 // journalOver puts changes on record, and those that they replace before any
 // store has taken them on the accounts' record, so that they can be put back.
 func (r *Reconciler) journalOver(ctx context.Context, changes []Change, memory Memory) error {
+	keepFirst(changes, memory)
 	if err := r.State.Journal(ctx, r.Application.Name, changes); err != nil {
 		return err
 	}

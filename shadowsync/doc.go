@@ -22,6 +22,7 @@
 //	run.go          the plan, step by step
 //	announce.go     who set a value; the sessions that end then
 //	set.go          changes of our own
+//	prove.go        what a login gives a store that takes another hash format
 //
 // The package imports the standard library only and has no side effect of its
 // own: files, sockets, databases and systemd are behind the interfaces.

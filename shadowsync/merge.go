@@ -154,7 +154,7 @@ const (
 	reasonBothChanged = "OS and store changed to different values"
 	reasonDeleted     = "the OS password was deleted (passwd -d); that is not carried over"
 	reasonRollback    = "the system was rolled back to an older state"
-	reasonNeedsLogin  = "the store takes another hash format; it can be made at the next password change"
+	reasonNeedsLogin  = "the store takes another hash format; it is made at the next login or password change"
 )
 
 // Merge decides what OS and store must hold. It is pure and total: every input
@@ -216,6 +216,9 @@ func (f StoreFault) verdict() Verdict {
 func mergeFirst(in Input) Decision {
 	m := newMerger(in)
 	side := in.Policy.First
+	if side == Neither && decidedForOS(in.Open) {
+		side = OSSide
+	}
 	if in.Evidence.Prefer != Neither {
 		side = in.Evidence.Prefer
 	}

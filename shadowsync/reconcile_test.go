@@ -15,6 +15,7 @@ type world struct {
 	os         map[string]Credential
 	store      map[string]Credential
 	fields     Fields
+	formats    Formats
 	memory     map[string]AccountMemory
 	synced     Revisions
 	events     []Event
@@ -374,7 +375,7 @@ func swap(side map[string]Credential, writes []Write, fields Fields) map[string]
 	return failed
 }
 
-func (s storeSide) Capabilities() Capabilities { return Capabilities{Fields: s.fields} }
+func (s storeSide) Capabilities() Capabilities { return Capabilities{Fields: s.fields, Formats: s.formats} }
 func (s storeSide) Revision(context.Context) (string, error) {
 	return fmt.Sprint(s.store), s.storeErr
 }

@@ -1,0 +1,51 @@
+package shadowsync
+
+import (
+	"context"
+	"fmt"
+)
+
+// Prove puts on record what the store shall hold for the OS value of an account that
+// awaits a login: a hash that a worker made of the clear text which that login
+// proved. It tells whether the account still awaited it; Reconcile does the rest.
+//
+// Whose change it is, and that it was dealt with before, stay as they are: the login
+// that carried the clear text must not be ended as one of the old password's.
+func (r *Reconciler) Prove(ctx context.Context, account, osHash, storeHash string, login Origin) (bool, error) {
+	lease, err := r.Lock.Acquire(ctx)
+	if err != nil {
+		return false, fmt.Errorf("cannot record the proof of %s: %w", account, err)
+	}
+	defer lease.Release()
+	memory, err := r.State.Load(ctx, r.Application.Name, []string{account})
+	if err != nil {
+		return false, fmt.Errorf("cannot record the proof of %s: %w", account, err)
+	}
+	open := memory.Accounts[account].Open
+	if open == nil || open.State != NeedsLogin || open.OS.Hash != osHash {
+		return false, nil
+	}
+	proven := *open
+	proven.StoreHash = storeHash
+	if err := r.State.Journal(ctx, r.Application.Name, []Change{proven}); err != nil {
+		return false, err
+	}
+	r.probe(StepJournalled)
+	return true, r.State.Record(ctx, Event{
+		At: r.Now(), Application: r.Application.Name, Account: account, Action: "proven", Result: NeedsLogin,
+		Reason: "a login gave what the store's format is made of", Origin: login,
+	})
+}
+
+// decidedForOS tells whether setup decided for the OS side of a first pair, which then
+// lacked nothing but a value that the store takes.
+func decidedForOS(open *Change) bool { return open != nil && open.Verdict == VerdictNeedsLogin }
+
+// keepFirst keeps that decision for changes that are made before there is a baseline.
+func keepFirst(changes []Change, memory Memory) {
+	for i, c := range changes {
+		if m := memory.Accounts[c.Account]; m.Baseline == nil && decidedForOS(m.Open) {
+			changes[i].Verdict = VerdictNeedsLogin
+		}
+	}
+}

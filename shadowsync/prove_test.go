@@ -1,0 +1,136 @@
+package shadowsync
+
+import (
+	"slices"
+	"testing"
+)
+
+var sshLogin = Origin{At: epoch, SeenBy: SeenByPAM, By: "root", Program: "sshd"}
+
+// awaiting is a world whose store takes $6$ alone, after usermod -p to a $y$ hash.
+func awaiting(t *testing.T) *world {
+	t.Helper()
+	w := newWorld().start(t)
+	w.formats = Formats{"$6$"}
+	w.os["admin"] = cred("$y$new")
+	w.reconcile(t, Request{Origin: Origin{SeenBy: SeenByWatch}})
+	if open := w.memory["admin"].Open; open == nil || open.State != NeedsLogin {
+		t.Fatalf("no login is awaited: %+v", open)
+	}
+	return w
+}
+
+func (w *world) prove(t *testing.T, osHash, storeHash string) bool {
+	t.Helper()
+	taken, err := w.reconciler().Prove(t.Context(), "admin", osHash, storeHash, sshLogin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return taken
+}
+
+func (w *world) paired(t *testing.T, osHash, storeHash string) {
+	t.Helper()
+	m := w.memory["admin"]
+	if w.os["admin"].Hash != osHash || w.store["admin"].Hash != storeHash || m.Open != nil {
+		t.Errorf("the OS holds %q, the store %q, open is %+v", w.os["admin"].Hash, w.store["admin"].Hash, m.Open)
+	}
+	if m.Baseline == nil || m.Baseline.OS.Hash != osHash || m.Baseline.Store.Hash != storeHash {
+		t.Errorf("the baseline is %+v", m.Baseline)
+	}
+}
+
+func TestALoginGivesTheStoresFormat(t *testing.T) {
+	w := awaiting(t)
+	w.events = nil
+	if !w.prove(t, "$y$new", "$6$new") {
+		t.Fatal("the proof was not taken")
+	}
+	w.reconcile(t, Request{})
+	w.paired(t, "$y$new", "$6$new")
+	if got := w.actions(); !slices.Equal(got, []string{"proven", "adopted"}) || w.events[0].Origin.Program != "sshd" || w.events[1].Origin.SeenBy != SeenByWatch {
+		t.Errorf("the audit shows %v: %+v", got, w.events)
+	}
+	if len(w.logouts) > 0 || len(w.ended) > 0 {
+		t.Errorf("the login was ended: %v, %v", w.logouts, w.ended)
+	}
+	w.reconcile(t, Request{Force: true})
+	w.paired(t, "$y$new", "$6$new")
+}
+
+// A proven change ended its sessions when it was first dealt with; the login that
+// came after it is none of the old password's.
+func TestALoginAfterAPasswdIsNotEnded(t *testing.T) {
+	w := newWorld().start(t)
+	w.formats = Formats{"$6$"}
+	w.passwd(t, "admin", "$y$new")
+	w.reconcile(t, Request{})
+	ended := len(w.ended)
+	w.prove(t, "$y$new", "$6$new")
+	w.reconcile(t, Request{})
+	w.paired(t, "$y$new", "$6$new")
+	if ended != 1 || len(w.ended) != 1 {
+		t.Errorf("%d sessions ended at the change, %d in all", ended, len(w.ended))
+	}
+}
+
+func TestAProofOfAnotherValueIsNotTaken(t *testing.T) {
+	w := awaiting(t)
+	if w.prove(t, "$y$other", "$6$other") {
+		t.Error("a proof of another value was taken")
+	}
+	w.os["admin"] = cred("$6$set")
+	w.reconcile(t, Request{Origin: Origin{SeenBy: SeenByWatch}})
+	if w.prove(t, "$6$set", "$6$again") {
+		t.Error("a proof was taken that nobody awaits")
+	}
+	w.paired(t, "$6$set", "$6$set")
+}
+
+func TestAProofOutlivesACrash(t *testing.T) {
+	w := awaiting(t)
+	w.die = StepJournalled
+	func() {
+		defer func() { _ = recover().(killed) }()
+		w.prove(t, "$y$new", "$6$new")
+	}()
+	w.reconcile(t, Request{})
+	w.paired(t, "$y$new", "$6$new")
+}
+
+// Setup decided for the OS side, whose format the store does not take: later looks
+// must not ask a person again, whatever gives the value.
+func TestSetupsDecisionOutlivesTheWait(t *testing.T) {
+	for name, given := range map[string]func(*testing.T, *world) (os, store string){
+		"a login": func(t *testing.T, w *world) (string, string) {
+			w.prove(t, "$y$os", "$6$os")
+			return "$y$os", "$6$os"
+		},
+		"usermod -p": func(_ *testing.T, w *world) (string, string) {
+			w.os["admin"] = cred("$6$set")
+			return "$6$set", "$6$set"
+		},
+		"passwd": func(t *testing.T, w *world) (string, string) {
+			w.os["admin"] = cred("$y$set")
+			change := Change{Account: "admin", OS: w.os["admin"], StoreHash: "$6$set", Origin: Origin{At: epoch, SeenBy: SeenByPAM}}
+			if _, err := w.reconciler().Announce(t.Context(), change); err != nil {
+				t.Fatal(err)
+			}
+			return "$y$set", "$6$set"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			w.formats = Formats{"$6$"}
+			w.os["admin"] = cred("$y$os")
+			w.reconcile(t, Request{First: OSSide, Force: true})
+			w.reconcile(t, Request{Force: true})
+			if open := w.memory["admin"].Open; open == nil || open.State != NeedsLogin {
+				t.Fatalf("no login is awaited any longer: %+v", open)
+			}
+			os, store := given(t, w)
+			w.reconcile(t, Request{Force: true})
+			w.paired(t, os, store)
+		})
+	}
+}
