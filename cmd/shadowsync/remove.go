@@ -18,13 +18,14 @@ func newRemove(a *app) *cobra.Command {
 		Use:   "remove",
 		Short: "Undo setup: PAM line first, then guards, hooks and daemon",
 		Long: "Takes off what setup wrote, and leaves what somebody changed since, and names it.\n" +
-			"The state stays, with the embedded credential store, unless --purge deletes it.",
+			"The state stays, with the embedded credential store, and the lists of accounts that\n" +
+			"operators created, unless --purge deletes them. No account is removed.",
 		Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error { return runRemove(c.Context(), a, o) },
 	}
 	f := c.Flags()
 	f.BoolVar(&o.force, "force", false, "also while changes wait for their store: nothing will bring them there then")
-	f.BoolVar(&o.purge, "purge", false, "delete the state too, with the embedded credential store")
+	f.BoolVar(&o.purge, "purge", false, "delete the state too, with the embedded credential store, and the lists of accounts")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be done, and do nothing")
 	return c
 }

@@ -9,14 +9,53 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Accounts that operators create are not written into the configuration, which is a
 // person's, but into a list beside it: accounts.d/APPLICATION.list, a name a line,
 // "#" begins a comment. They are managed like those of the configuration.
 
+func listFolder(path string) string { return filepath.Join(filepath.Dir(path), "accounts.d") }
+
 func listPath(path, application string) string {
-	return filepath.Join(filepath.Dir(path), "accounts.d", application+".list")
+	return filepath.Join(listFolder(path), application+".list")
+}
+
+// Lists are the lists beside the configuration at path, also of applications that it no
+// longer names.
+func Lists(root, path string) ([]string, error) {
+	folder := listFolder(path)
+	entries, err := os.ReadDir(filepath.Join(root, folder))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("cannot look for lists of accounts: %w", err)
+	}
+	var lists []string
+	for _, entry := range entries {
+		if strings.HasSuffix(entry.Name(), ".list") {
+			lists = append(lists, filepath.Join(folder, entry.Name()))
+		}
+	}
+	return lists, nil
+}
+
+// RemoveLists deletes them, with their folder unless somebody else uses it.
+func RemoveLists(root, path string) error {
+	lists, err := Lists(root, path)
+	if err != nil || len(lists) == 0 {
+		return err
+	}
+	for _, list := range lists {
+		if err := os.Remove(filepath.Join(root, list)); err != nil {
+			return fmt.Errorf("cannot remove a list of accounts: %w", err)
+		}
+	}
+	err = os.Remove(filepath.Join(root, listFolder(path)))
+	if err != nil && !errors.Is(err, unix.ENOTEMPTY) {
+		return fmt.Errorf("cannot remove the folder of lists: %w", err)
+	}
+	return nil
 }
 
 // readLists adds the listed accounts to their applications, and their content to sum.

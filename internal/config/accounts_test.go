@@ -47,3 +47,38 @@ func TestListedAccounts(t *testing.T) {
 		t.Error("an account that is managed twice was accepted")
 	}
 }
+
+func TestRemoveLists(t *testing.T) {
+	root, path := t.TempDir(), "/etc/shadowsync.toml"
+	if lists, err := Lists(root, path); err != nil || len(lists) != 0 {
+		t.Errorf("without any: %q, %v", lists, err)
+	}
+	for _, application := range []string{"app", "other"} {
+		if err := AddAccount(root, path, application, "new"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"/etc/accounts.d/app.list", "/etc/accounts.d/other.list"}
+	if lists, err := Lists(root, path); err != nil || !slices.Equal(lists, want) {
+		t.Errorf("%q, %v, want %q", lists, err, want)
+	}
+	foreign := filepath.Join(root, "etc/accounts.d/mine")
+	if err := os.WriteFile(foreign, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []func() error{
+		func() error { return RemoveLists(root, path) },
+		func() error { _, err := os.Stat(foreign); return err },
+		func() error { return os.Remove(foreign) },
+		func() error { return AddAccount(root, path, "app", "new") },
+		func() error { return RemoveLists(root, path) },
+		func() error { return RemoveLists(root, path) },
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left, err := os.ReadDir(filepath.Join(root, "etc")); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}

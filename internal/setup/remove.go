@@ -22,7 +22,7 @@ type RemoveOptions struct {
 	Root   string // empty: "/"
 	Config string // empty: config.DefaultPath
 	Force  bool   // in spite of changes that wait, or of a state that cannot be read
-	Purge  bool   // delete the state too, with the embedded credential store
+	Purge  bool   // delete the state too, with the embedded credential store, and the lists of accounts
 	DryRun bool
 }
 
@@ -62,6 +62,7 @@ type removal struct {
 	*job
 	units []string // of applications that have hooks or are configured
 	files []string // on record
+	lists []string // of accounts that operators created
 	purge bool
 }
 
@@ -88,6 +89,9 @@ func (r *removal) look(ctx context.Context, force bool) error {
 	}
 	slices.Sort(r.units)
 	r.units = slices.Compact(r.units)
+	if r.lists, err = config.Lists(r.Root, r.Config); err != nil {
+		r.note("%v", err)
+	}
 	return nil
 }
 
@@ -151,9 +155,16 @@ func (r *removal) steps() []step {
 			step{name: StepReload, what: "unit files read by systemd", due: r.reloadAfterDue, do: r.reload},
 			step{name: StepRuntime, what: "no " + engine.RunDir, due: r.runtimeDue, do: r.removeRuntime})
 	}
-	steps = append(steps, step{name: StepConfiguration, what: "no " + r.Config, due: r.configurationOursDue, do: r.takeConfiguration})
+	configuration := step{name: StepConfiguration, what: "no " + r.Config, due: r.configurationOursDue, do: r.takeConfiguration}
 	if r.purge {
-		return append(steps, step{name: StepState, what: "no " + engine.StateDir, due: r.stateDue, do: r.deleteState})
+		return append(steps,
+			step{name: StepLists, what: "no lists of accounts that operators created; the accounts stay", due: r.listsDue, do: r.removeLists},
+			configuration,
+			step{name: StepState, what: "no " + engine.StateDir, due: r.stateDue, do: r.deleteState})
+	}
+	steps = append(steps, configuration)
+	for _, list := range r.lists {
+		r.note("%s is kept: accounts that operators created (--purge deletes the list, and no account)", list)
 	}
 	if r.ledger.exists() {
 		r.note("%s is kept: history, audit trail and the embedded credential store (--purge deletes it)", engine.StateDir)
@@ -305,6 +316,10 @@ func (r *removal) runtimeDue(context.Context) (bool, error) {
 }
 
 func (r *removal) removeRuntime(context.Context) error { return os.RemoveAll(engine.RunDir) }
+
+func (r *removal) listsDue(context.Context) (bool, error) { return len(r.lists) > 0, nil }
+
+func (r *removal) removeLists(context.Context) error { return config.RemoveLists(r.Root, r.Config) }
 
 func (r *removal) configurationOursDue(context.Context) (bool, error) {
 	return slices.Contains(r.files, r.Config), nil

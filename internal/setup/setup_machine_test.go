@@ -57,9 +57,17 @@ func TestSetupThenRemoveLeavesEtcAsItWas(t *testing.T) {
 			if again := m.Must("shadowsync", "remove"); !strings.Contains(again, "Nothing to do") {
 				t.Errorf("the second remove says:\n%s", again)
 			}
+			const list = "/etc/shadowsync/accounts.d/128T.list"
+			m.WriteFile(list, "guest\n", 0o600)
+			if kept := m.Must("shadowsync", "remove"); !strings.Contains(kept, list+" is kept") || m.ReadFile(list) != "guest\n" {
+				t.Errorf("with a list of accounts remove says:\n%s", kept)
+			}
 			m.Must("shadowsync", "remove", "--purge")
 			if m.Shell("test -e /var/lib/shadowsync").Code == 0 {
 				t.Error("the state is left after --purge")
+			}
+			if m.Shell("test -e /etc/shadowsync/accounts.d").Code == 0 {
+				t.Error("the list is left after --purge")
 			}
 			m.Must("systemctl", "restart", machine.ApplianceUnit)
 		})

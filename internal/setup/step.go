@@ -24,6 +24,7 @@ const (
 	StepGuard   Name = "guard"
 	StepRuntime Name = "runtime"
 	StepState   Name = "state"
+	StepLists   Name = "lists"
 )
 
 // step is one thing to do.
