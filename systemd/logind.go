@@ -24,6 +24,7 @@ const (
 	loginService = "org.freedesktop.login1"
 	loginManager = "org.freedesktop.login1.Manager"
 	loginSession = "org.freedesktop.login1.Session"
+	getAll       = "org.freedesktop.DBus.Properties.GetAll"
 )
 
 // Logind ends logins, as far as logind knows them: a su(1) shell inside somebody
@@ -161,9 +162,14 @@ func (c *loginConn) all(ctx context.Context) ([]login, error) {
 	if err := c.manager(ctx, "ListSessions").Store(&listed); err != nil {
 		return nil, err
 	}
+	// All are asked for before the first answer is waited for: one way there and back, not one each.
+	answers := make([]*dbus.Call, len(listed))
+	for i, s := range listed {
+		answers[i] = c.bus.Object(loginService, s.Path).GoWithContext(ctx, getAll, 0, make(chan *dbus.Call, 1), loginSession)
+	}
 	var logins []login
-	for _, s := range listed {
-		l, err := c.session(ctx, s.Path)
+	for i, s := range listed {
+		l, err := loginOf(<-answers[i].Done)
 		if gone(err) {
 			continue
 		}
@@ -195,9 +201,13 @@ func (c *loginConn) logins(ctx context.Context, uid int) ([]shadowsync.Session, 
 }
 
 func (c *loginConn) session(ctx context.Context, path dbus.ObjectPath) (login, error) {
+	return loginOf(c.bus.Object(loginService, path).CallWithContext(ctx, getAll, 0, loginSession))
+}
+
+// loginOf reads the answer to getAll.
+func loginOf(answer *dbus.Call) (login, error) {
 	var variants map[string]dbus.Variant
-	err := c.bus.Object(loginService, path).CallWithContext(ctx, "org.freedesktop.DBus.Properties.GetAll", 0, loginSession).Store(&variants)
-	if err != nil {
+	if err := answer.Store(&variants); err != nil {
 		return login{}, err
 	}
 	props := make(map[string]any, len(variants))

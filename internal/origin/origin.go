@@ -89,6 +89,16 @@ func (p Process) Invoker() *int {
 // FromPID reads the facts about a process. For one that is gone, only PID is set.
 func FromPID(pid int) Process { return read("/proc", pid) }
 
+// Started is the StartTicks of the process that has this pid now, 0 if none has.
+func Started(pid int) uint64 {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return 0
+	}
+	st, _ := parseStat(string(text))
+	return st.start
+}
+
 func read(proc string, pid int) Process {
 	p, ppid := readOne(proc, pid, (*Process).readRest)
 	for len(p.Ancestors) < maxAncestors && ppid > 1 {

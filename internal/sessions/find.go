@@ -28,6 +28,7 @@ type scene struct {
 	places
 	processes map[int]origin.Process // all there are, by pid
 	mine      []origin.Process       // the account's, and what they started, oldest first; none kept
+	guests    []origin.Process       // others' in the account's own sessions, which logind ends
 	keep      []string               // logind sessions that stay
 }
 
@@ -56,18 +57,23 @@ func newScene(uid int, logins map[string]systemd.Login, all []origin.Process, ke
 	})
 	taken := map[int]bool{}
 	for _, p := range all {
-		// A child is younger than its parent, so its parent was judged before it.
-		if !s.theirs(p) && !(taken[p.Parent] && s.processes[p.Parent].Cgroup == p.Cgroup) {
-			continue
-		}
 		if !s.holds(p) || p.PID == os.Getpid() || tree[p.PID] || p.Session != "" && slices.Contains(s.keep, p.Session) || s.needed(p) {
 			continue
 		}
-		taken[p.PID] = true
-		s.mine = append(s.mine, p)
+		// A child is younger than its parent, so its parent was judged before it.
+		switch {
+		case s.theirs(p), taken[p.Parent] && s.processes[p.Parent].Cgroup == p.Cgroup:
+			taken[p.PID] = true
+			s.mine = append(s.mine, p)
+		case s.own(p):
+			s.guests = append(s.guests, p)
+		}
 	}
 	return s
 }
+
+// open tells whether anything is left to end.
+func (s *scene) open() bool { return len(s.mine)+len(s.guests) > 0 }
 
 // theirs tells whether a process has the account's uid, real or effective.
 func (s *scene) theirs(p origin.Process) bool { return *p.UID == s.uid || *p.EUID == s.uid }
@@ -126,11 +132,17 @@ func (s *scene) hasManager() bool {
 	return !s.keepsOwn() && slices.ContainsFunc(s.mine, func(p origin.Process) bool { return p.Unit == userManager(s.uid) })
 }
 
-// list is the scene as sessions: logind's, and besides them one for each tree of processes.
+// list is the scene as sessions: logind's, and besides them one for each tree of
+// processes. A session in which nothing runs any longer has ended, though logind
+// still tidies up after it.
 func (s *scene) list() []shadowsync.Session {
 	var sessions []shadowsync.Session
+	inhabited := map[string]bool{}
+	for _, p := range slices.Concat(s.mine, s.guests) {
+		inhabited[p.Session] = true
+	}
 	for id, login := range s.logins {
-		if login.UID == s.uid && login.Opened && !slices.Contains(s.keep, id) {
+		if login.UID == s.uid && login.Opened && inhabited[id] && !slices.Contains(s.keep, id) {
 			sessions = append(sessions, login.Session)
 		}
 	}

@@ -20,8 +20,9 @@ const (
 	limit = 1900 * time.Millisecond
 	// patience is how long a process may take over its own end before it is killed.
 	patience = 500 * time.Millisecond
-	// pause is between two looks at what is left.
-	pause = 30 * time.Millisecond
+	// pause is the longest between two looks at what is left; they follow at once when all
+	// that was seen has ended.
+	pause = 100 * time.Millisecond
 )
 
 // Sessions ends what passwords opened on this machine. The zero value is ready.
@@ -58,15 +59,16 @@ func (s Sessions) EndBut(ctx context.Context, account shadowsync.Account, keep K
 		return nil, nil, fmt.Errorf("cannot end the sessions of %s: %w", account.Name, err)
 	}
 	var work sync.WaitGroup
-	var refused [3]error
-	work.Go(func() { _, _, refused[0] = systemd.Logind{}.EndBut(ctx, account, before.keep) })
+	var refused [2]error
+	asking, enough := context.WithCancel(ctx)
+	work.Go(func() { _, _, refused[0] = systemd.Logind{}.EndBut(asking, account, before.keep) })
 	if before.hasManager() {
-		work.Go(func() { refused[1] = s.stopManager(ctx, account.UID) })
+		work.Go(func() { refused[1] = s.stopManager(asking, account.UID) })
 	}
-	refused[2] = endProcesses(ctx, account.UID, keep)
+	after, err := endProcesses(ctx, before, keep)
+	enough() // what they were asked to end has ended, or had its time; they tidy up by themselves
 	work.Wait()
-	after, err := look(ctx, account.UID, keep)
-	if err != nil {
+	if after == nil {
 		return nil, before.list(), fmt.Errorf("cannot tell whether the sessions of %s ended: %w", account.Name, err)
 	}
 	survivors = after.list()
@@ -78,7 +80,7 @@ func (s Sessions) EndBut(ctx context.Context, account shadowsync.Account, keep K
 	if len(survivors) == 0 {
 		return ended, nil, nil // what was refused on the way helped itself
 	}
-	return ended, survivors, errors.Join(refused[:]...)
+	return ended, survivors, errors.Join(append(refused[:], err)...)
 }
 
 // stopManager stops the user's own systemd. A lingering one stays stopped until the
@@ -100,16 +102,12 @@ type process struct {
 }
 
 // endProcesses ends the account's processes wherever they are, and those that come while it does:
-// the old password may still be being typed. logind ends what stands in the
-// account's own sessions, which may not be the account's processes, too.
-func endProcesses(ctx context.Context, uid int, keep Keep) error {
+// the old password may still be being typed. logind ends what stands in the account's
+// own sessions besides. It returns the last look: nothing is left there, or time is up.
+func endProcesses(ctx context.Context, s *scene, keep Keep) (last *scene, err error) {
 	start := time.Now()
 	asked, refused := map[process]bool{}, map[process]error{}
-	for {
-		s, err := look(ctx, uid, keep)
-		if err != nil || len(s.mine) == 0 || time.Since(start) > limit {
-			return errors.Join(err, joined(refused))
-		}
+	for s.open() && time.Since(start) < limit {
 		for _, p := range s.mine {
 			key := process{p.PID, p.StartTicks}
 			if err := end(p, asked[key], time.Since(start) > patience); err != nil {
@@ -117,12 +115,12 @@ func endProcesses(ctx context.Context, uid int, keep Keep) error {
 			}
 			asked[key] = true
 		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), joined(refused))
-		case <-time.After(pause):
+		awaitEnds(slices.Concat(s.mine, s.guests), pause)
+		if s, err = look(ctx, s.uid, keep); err != nil {
+			return nil, errors.Join(err, joined(refused))
 		}
 	}
+	return s, joined(refused)
 }
 
 // end asks a process to end, once, or kills it. One that is stopped hears

@@ -2,6 +2,7 @@ package sessions
 
 import (
 	"errors"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,7 +17,7 @@ func send(p origin.Process, signals ...unix.Signal) error {
 	}
 	defer unix.Close(fd)
 	// Opened before it was looked at: if it is the same now, the descriptor is that one's.
-	if now := origin.FromPID(p.PID); now.StartTicks != p.StartTicks {
+	if origin.Started(p.PID) != p.StartTicks {
 		return nil
 	}
 	for _, signal := range signals {
@@ -32,4 +33,19 @@ func gone(err error) error {
 		return nil
 	}
 	return err
+}
+
+// awaitEnds waits until all of the processes have ended, at most for the given time.
+func awaitEnds(processes []origin.Process, most time.Duration) {
+	until := time.Now().Add(most)
+	for _, p := range processes {
+		fd, err := unix.PidfdOpen(p.PID, 0)
+		if err != nil {
+			continue // gone
+		}
+		// Readable once the process has ended, waited for or not. A signal of Go's own
+		// ends the wait early, which costs no more than an early look.
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, max(0, int(time.Until(until).Milliseconds())))
+		_ = unix.Close(fd)
+	}
 }
