@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 )
@@ -32,7 +31,7 @@ type latencies struct {
 
 func latency(ctx context.Context) error {
 	heading("rename of /etc/shadow -> durable in the store (watch only)")
-	program, err := buildLatency(ctx)
+	program, err := buildProgram(ctx, "latency")
 	if err != nil {
 		return err
 	}
@@ -110,20 +109,6 @@ func (b *bench) preparePeers(ctx context.Context) error {
 	}
 	_, err := b.sh(ctx, "systemctl daemon-reload")
 	return err
-}
-
-func buildLatency(ctx context.Context) (string, error) {
-	dir, err := os.MkdirTemp("", "bench-")
-	if err != nil {
-		return "", err
-	}
-	program := filepath.Join(dir, "latency")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "./internal/scenes/bench/latency")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("cannot build latency: %w\n%s", err, out)
-	}
-	return program, nil
 }
 
 func (b *bench) measure(ctx context.Context, program, commit string) (latencies, error) {

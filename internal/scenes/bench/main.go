@@ -6,14 +6,19 @@
 //	passwd.go   passwd with and without the PAM module
 //	bulk.go     passwords set: ten thousand against chpasswd -c, and one
 //	hashing.go  hashes verified and generated, against libxcrypt
+//	pcli.go     what an operator waits for, against other shells and passwd
 //	rest.go     memory and wake-ups at rest, the unit's exposure
+//
+// A word on its command line leaves out all parts but the one of that file.
 package main
 
 import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -34,12 +39,34 @@ func run(ctx context.Context) error {
 	if err := machine.Available(); err != nil {
 		return err
 	}
-	for _, part := range []func(context.Context) error{latency, passwd, bulk, hashing, atRest, hooks} {
-		if err := part(ctx); err != nil {
+	for _, part := range []struct {
+		name string
+		run  func(context.Context) error
+	}{{"latency", latency}, {"passwd", passwd}, {"bulk", bulk}, {"hashing", hashing}, {"pcli", operatorShell}, {"rest", atRest}, {"hook", hooks}} {
+		if len(os.Args) > 1 && os.Args[1] != part.name {
+			continue
+		}
+		if err := part.run(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// buildProgram builds one of the programs that measure on the machine. It stands
+// in a folder of its own, which is the caller's to remove.
+func buildProgram(ctx context.Context, name string) (string, error) {
+	dir, err := os.MkdirTemp("", "bench-")
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, name)
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "./internal/scenes/bench/"+name)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("cannot build %s: %w\n%s", name, err, out)
+	}
+	return program, nil
 }
 
 // bench is a machine with the commands that a measurement needs.

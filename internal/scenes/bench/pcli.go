@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// openSessions is how many sessions a set password has to end besides its own.
+const openSessions = 10
+
+// operatorShell measures what an operator waits for: the prompt, a completion
+// among ten thousand accounts, and the end of set password.
+func operatorShell(ctx context.Context) error {
+	heading("the operators' shell")
+	program, err := buildProgram(ctx, "terminal")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(filepath.Dir(program))
+	if err := prompts(ctx, program); err != nil {
+		return err
+	}
+	return setPasswords(ctx, program)
+}
+
+// prompts measures the shell against others in turn, and its completion.
+func prompts(ctx context.Context, program string) error {
+	b, err := crowded(ctx)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if err := b.CopyIn(ctx, program, "/usr/local/bin/terminal", 0o755); err != nil {
+		return err
+	}
+	// Where the machine's archive can be reached, the peers that the base system lacks come from there.
+	_, _ = b.sh(ctx, "(apt-get update && apt-get install -y --no-install-recommends python3-minimal frr && systemctl start frr) >/dev/null 2>&1")
+	if _, err := b.sh(ctx, "systemctl start shadowsync.socket shadowsync-operator.socket shadowsync.service"); err != nil {
+		return err
+	}
+	starts := []struct{ name, command string }{
+		{"pcli to its prompt", `-script '# ' -- pcli`},
+		{"bash -i", `-script '# ' -- bash -i`},
+		{"python3 -c pass", `-script done -- sh -c 'python3 -c pass; echo done'`},
+		{"vtysh", `-script '# ' -- vtysh`},
+	}
+	times := map[string][]int64{}
+	for range 5 {
+		for _, s := range starts {
+			some, err := b.terminal(ctx, 10, s.command)
+			if err != nil {
+				continue // not installed
+			}
+			times[s.name] = append(times[s.name], some...)
+		}
+	}
+	for _, s := range starts {
+		show(s.name, times[s.name])
+	}
+	for _, s := range []struct{ name, command string }{
+		{"Tab to the one account of 10,000", `-script '# |show user u4711|u4711|\t|u4711 ' -from 3 -- pcli`},
+		{"Tab to a list of 11 of 10,000", `-script '# |show user u471|u471|\t|u4719' -from 3 -- pcli`},
+	} {
+		some, err := b.terminal(ctx, 20, s.command)
+		if err != nil {
+			return err
+		}
+		show(s.name, some)
+	}
+	return nil
+}
+
+// terminal runs the program of that name on the machine.
+func (b *bench) terminal(ctx context.Context, n int, command string) ([]int64, error) {
+	out, err := b.sh(ctx, fmt.Sprintf("terminal -n %d %s", n, command))
+	if err != nil {
+		return nil, err
+	}
+	var micros []int64
+	for line := range strings.Lines(out) {
+		us, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		micros = append(micros, us)
+	}
+	return micros, nil
+}
+
+func show(name string, micros []int64) {
+	if len(micros) == 0 {
+		fmt.Printf("%-40s not installed\n", name)
+		return
+	}
+	fmt.Printf("%-40s p50 %6.1f ms  p90 %6.1f ms\n", name, float64(quantile(micros, 0.5))/1000, float64(quantile(micros, 0.9))/1000)
+}
+
+const (
+	firstPassword  = "Copper-kettle-41"
+	secondPassword = "Velvet-harbour-72"
+)
+
+// setPasswords measures set password, with sessions to end, and the same user's
+// passwd(1) without our line in the stack and without an end of sessions, in turn.
+func setPasswords(ctx context.Context, program string) error {
+	b, err := stage(ctx, sqliteStore)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if err := b.CopyIn(ctx, program, "/usr/local/bin/terminal", 0o755); err != nil {
+		return err
+	}
+	if _, err := b.sh(ctx, `cp /etc/pam.d/common-password /root/with; grep -v pam_shadowsync /root/with > /root/without
+usermod -s /usr/bin/pcli admin; echo 'admin:`+firstPassword+`' | chpasswd`); err != nil {
+		return err
+	}
+	times := map[string][]int64{}
+	for range 10 {
+		if err := b.changeTwice(ctx, times); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"passwd", "set password"} {
+		show(fmt.Sprintf("%s, %d other sessions open", name, openSessions), times[name])
+	}
+	beyond := quantile(times["set password"], 0.5) - quantile(times["passwd"], 0.5)
+	fmt.Printf("set password beyond passwd: %.0f ms\n", float64(beyond)/1000)
+	return nil
+}
+
+// changeTwice changes a password by passwd, and back by set password. What is
+// asked for is typed at once.
+func (b *bench) changeTwice(ctx context.Context, times map[string][]int64) error {
+	for range openSessions {
+		session, err := b.SSH(ctx, "admin", firstPassword)
+		if err != nil {
+			return err
+		}
+		defer session.Close()
+		if err := session.Await(ctx, "> "); err != nil {
+			return err
+		}
+	}
+	for _, c := range []struct{ name, stack, script string }{
+		{"passwd", "without", fmt.Sprintf(`-script 'urrent password: |%[1]s\n|New password: |%[2]s\n|Retype new password: |%[2]s\n|updated successfully' -- passwd`, firstPassword, secondPassword)},
+		{"set password", "with", fmt.Sprintf(`-script '> |set password\n|current password:|%[2]s\n|new password:|%[1]s\n|Confirm:|%[1]s\n|updated successfully' -from 1 -- pcli`, firstPassword, secondPassword)},
+	} {
+		if _, err := b.sh(ctx, "cp /root/"+c.stack+" /etc/pam.d/common-password"); err != nil {
+			return err
+		}
+		some, err := b.terminal(ctx, 1, "-uid $(id -u admin) "+c.script)
+		if err != nil {
+			return err
+		}
+		times[c.name] = append(times[c.name], some...)
+	}
+	return nil
+}

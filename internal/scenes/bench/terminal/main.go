@@ -1,0 +1,115 @@
+// Command terminal measures, on the machine under test, what a person at a terminal
+// waits for: from the start of a program, or from a key, to what is shown then.
+//
+//	terminal -n 50 -uid 1000 -script '# ' -- pcli
+//	terminal -n 50 -uid 1000 -script '# |show user u471|u471|\t|u4719' -from 3 -- pcli
+//
+// It prints a time in microseconds a line.
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/creack/pty"
+)
+
+// patience is how long anything may take to be shown.
+const patience = 20 * time.Second
+
+// dialogue is what is measured.
+type dialogue struct {
+	args  []string
+	uid   int
+	steps []string // shown and typed, in turn; what is shown last stops the clock
+	from  int      // the step of the script that starts it; 0: the program's start
+}
+
+func main() {
+	n := flag.Int("n", 1, "how often")
+	uid := flag.Int("uid", 0, "who runs the program; the group has the same number")
+	from := flag.Int("from", 0, "which of the script starts the clock; 0: the start of the program")
+	script := flag.String("script", "", "what is shown and what is typed then, in turn, parted by |")
+	flag.Parse()
+	steps := strings.Split(strings.NewReplacer(`\n`, "\n", `\t`, "\t").Replace(*script), "|")
+	d := dialogue{args: flag.Args(), uid: *uid, steps: steps, from: *from}
+	for range *n {
+		took, err := d.measure()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "terminal:", err)
+			os.Exit(1)
+		}
+		fmt.Println(took.Microseconds())
+	}
+}
+
+func (d dialogue) measure() (time.Duration, error) {
+	master, slave, err := pty.Open()
+	if err != nil {
+		return 0, err
+	}
+	defer master.Close()
+	if err := errors.Join(pty.Setsize(master, &pty.Winsize{Rows: 24, Cols: 80}), slave.Chown(d.uid, -1)); err != nil {
+		return 0, err
+	}
+	program := exec.Command(d.args[0], d.args[1:]...)
+	program.Env = append(os.Environ(), "TERM=xterm")
+	program.Stdin, program.Stdout, program.Stderr = slave, slave, slave
+	program.SysProcAttr = &syscall.SysProcAttr{
+		Setsid: true, Setctty: true, Credential: &syscall.Credential{Uid: uint32(d.uid), Gid: uint32(d.uid)},
+	}
+	start := time.Now()
+	err = program.Start()
+	_ = slave.Close()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = program.Process.Kill(); _ = program.Wait() }()
+	return d.talk(master, start)
+}
+
+// talk plays the script.
+func (d dialogue) talk(master *os.File, start time.Time) (time.Duration, error) {
+	shown := []byte{}
+	for i, step := range d.steps {
+		if d.from > 0 && i == d.from {
+			start = time.Now()
+		}
+		if i%2 == 1 {
+			if _, err := master.WriteString(step); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		var err error
+		if shown, err = await(master, shown, step); err != nil {
+			return 0, err
+		}
+	}
+	return time.Since(start), nil
+}
+
+// await reads until a text is shown, and returns what came after it.
+func await(master *os.File, shown []byte, text string) ([]byte, error) {
+	if err := master.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return nil, err
+	}
+	buffer := make([]byte, 1<<16)
+	for {
+		if _, rest, found := bytes.Cut(shown, []byte(text)); found {
+			return rest, nil
+		}
+		n, err := master.Read(buffer)
+		shown = append(shown, buffer[:n]...)
+		if err != nil {
+			return nil, fmt.Errorf("cannot see %q: %w; shown: %q", text, err, shown)
+		}
+	}
+}
