@@ -5,11 +5,14 @@
 //	broker.go       Run: the parts and their order
 //	keeper.go       one application kept in sync
 //	watch.go        what is noticed on the OS side, and who did it
-//	server.go       the two sockets; what the PAM module may ask
+//	server.go       the two sockets; what the PAM module announces
+//	judging.go      new passwords, by the configuration's rules
+//	logins.go       what a login proves to a store that waits for it
 //	operators.go    what operators may ask, and who they are
 //	queries.go      what they are shown
 //	acts.go         what they change
 //	users.go        accounts that they make, edit and remove
+//	givepassword.go passwords that they give to others
 //	setpassword.go  their own password, in a dialogue
 //	dialogues.go    which shell ends last
 //	tries.go        what slows guessing down
@@ -23,7 +26,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -58,6 +64,9 @@ type Broker struct {
 	dialogues *dialogues
 	keepers   map[string]*keeper
 	writers   *writers
+	logins    logins
+	refused   tries      // judgements of new passwords
+	listing   sync.Mutex // one writes the list of managed accounts, or an older would replace a newer
 	log       *slog.Logger
 	file      string        // the configuration
 	reload    chan struct{} // somebody changed it
@@ -101,7 +110,7 @@ func live(ctx context.Context, o Options, listeners map[string]*socket.Listener)
 	b.writers = &writers{path: shadowPath(e)}
 	for _, a := range o.Config.Applications {
 		e.Reconciler(a.Name).Witness = b.witness(a.Unit)
-		b.keepers[a.Name] = newKeeper(e, a, b.showStatus, o.Log)
+		b.keepers[a.Name] = newKeeper(e, a, b.publish, o.Log)
 	}
 	return errors.Join(b.run(ctx, listeners), b.close())
 }
@@ -123,8 +132,9 @@ func (b *Broker) run(ctx context.Context, listeners map[string]*socket.Listener)
 		for _, k := range b.keepers {
 			k.background.Wait()
 		}
+		b.logins.all.Wait()
 	}()
-	if err := engine.WriteManaged(b.engine.Root(), b.engine.Config); err != nil {
+	if err := b.list(ctx); err != nil {
 		return err
 	}
 	if err := b.watch(ctx, &wg); err != nil {
@@ -143,6 +153,7 @@ func (b *Broker) run(ctx context.Context, listeners map[string]*socket.Listener)
 	if err := systemd.Ready(b.status(ctx)); err != nil {
 		return err
 	}
+	b.breakSilence()
 	wg.Go(func() { b.keepAlive(ctx) })
 	if b.engine.Config.Audit.KeepDays > 0 {
 		wg.Go(func() { b.trimAudit(ctx) })
@@ -199,11 +210,31 @@ func (b *Broker) stuck() string {
 	return ""
 }
 
-func (b *Broker) showStatus() {
+// publish tells the PAM module and people how things stand after a reconcile.
+func (b *Broker) publish() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
+	if err := b.list(ctx); err != nil {
+		b.log.Warn("the PAM module cannot be told whom to report", "error", err)
+	}
 	if err := systemd.Status(b.status(ctx)); err != nil {
 		b.log.Warn("the status cannot be shown", "error", err)
+	}
+}
+
+func (b *Broker) list(ctx context.Context) error {
+	b.listing.Lock()
+	defer b.listing.Unlock()
+	return engine.WriteManaged(ctx, b.engine.Root(), b.engine.Config, b.engine.State)
+}
+
+// breakSilence takes away the mark by which the PAM module asks nothing for half a
+// minute after a broker did not answer: this one does. Should it hang again, that
+// costs one more passwd its two seconds.
+func (b *Broker) breakSilence() {
+	err := os.Remove(filepath.Join(b.engine.Root(), engine.RunDir, "pam-timeout"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		b.log.Warn("the PAM module stays silent for a while", "error", err)
 	}
 }
 

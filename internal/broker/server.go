@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -94,10 +93,19 @@ func (b *Broker) answerRoot(ctx context.Context, r *socket.Request) {
 		b.log.Warn("a request could not be read", "pid", r.Peer.PID, "error", err)
 		return
 	}
-	defer closeAll(files)
+	defer func() { closeAll(files) }()
 	var reply any = refusal{Error: "not permitted"}
-	if r.Peer.UID == 0 && q.Op == "pam-changed" {
+	switch {
+	case r.Peer.UID != 0:
+	case q.Op == "pam-changed":
 		reply = answer{Message: b.pamChanged(ctx, r.Peer, q.User, files)}
+	case q.Op == "judge", q.Op == "judge-exempt":
+		reply = answer{Message: b.judge(ctx, r.Peer, q.User, q.Op == "judge-exempt", files)}
+	case q.Op == "pam-authenticated":
+		if b.authenticated(ctx, r.Peer, q.User, files) {
+			files = nil
+		}
+		reply = answer{} // a login waits for nothing, and is told nothing
 	}
 	if err := r.Conn.Send(ctx, reply); err != nil {
 		b.log.Info("an answer could not be given", "pid", r.Peer.PID, "error", err)
@@ -132,7 +140,10 @@ func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, 
 	}
 	change := shadowsync.Change{Account: user, OS: account.Credential, Origin: by}
 	formats := b.engine.Reconciler(a.Name).Store.Capabilities().Formats
-	change.StoreHash, err = translate(ctx, b.log, formats, account.Hash, token)
+	change.StoreHash, err = translate(ctx, formats, account.Hash, token)
+	if err != nil {
+		b.log.Warn("the store's hash could not be made", "account", user, "error", err)
+	}
 	if _, writer := b.witness(a.Unit)(); writer == shadowsync.WriterApplication || errors.Is(err, proof.ErrNotProven) {
 		// Somebody else set another value meanwhile: this word is not about that one.
 		change.Origin = shadowsync.Origin{At: by.At, SeenBy: shadowsync.SeenByWatch}
@@ -173,15 +184,11 @@ func (b *Broker) who(peer socket.Peer) shadowsync.Origin {
 
 // translate makes the store's hash from the token where the application cannot
 // verify the OS's. Elsewhere the descriptor is closed unread.
-func translate(ctx context.Context, log *slog.Logger, formats shadowsync.Formats, osHash string, token []*os.File) (string, error) {
+func translate(ctx context.Context, formats shadowsync.Formats, osHash string, token []*os.File) (string, error) {
 	if len(token) == 0 || formats.Accept(osHash) {
 		return "", nil
 	}
-	hash, err := proof.Make(ctx, token[0], osHash, formats[0])
-	if err != nil {
-		log.Warn("the store's hash could not be made", "error", err)
-	}
-	return hash, err
+	return proof.Make(ctx, token[0], osHash, formats[0])
 }
 
 func closeAll(files []*os.File) {

@@ -220,7 +220,7 @@ func (o *operators) announce(ctx context.Context, a config.Application, user str
 	}
 	change := shadowsync.Change{Account: user, OS: account.Credential, Origin: by}
 	formats := o.engine.Reconciler(a.Name).Store.Capabilities().Formats
-	if change.StoreHash, err = translate(ctx, o.log, formats, account.Hash, token); err != nil {
+	if change.StoreHash, err = translate(ctx, formats, account.Hash, token); err != nil {
 		return shadowsync.Outcome{}, err
 	}
 	return o.keepers[a.Name].changed(ctx, change), nil

@@ -117,6 +117,9 @@ func (o *operators) groupOf(role operator.Role) (string, error) {
 
 // make carries out a checked wish, and undoes what it did if it does not get through.
 func (o *operators) make(ctx context.Context, c *call, u operator.NewUser, a config.Application) (err error) {
+	if err := o.lawful(ctx, a, u.Name, c.files[0]); err != nil {
+		return err
+	}
 	group, _ := o.groupOf(u.Role) // checked
 	args := []string{
 		"useradd", "--create-home", "--home-dir", filepath.Join(o.engine.Config.Users.Home, u.Name),
@@ -259,36 +262,6 @@ func (o *operators) editRole(ctx context.Context, c *call, name string, role ope
 		return nil
 	}
 	return o.accounts.Run(ctx, "gpasswd", "--add", name, group)
-}
-
-// givePassword sets another's password as root would, but held to the rules of the stack.
-func (o *operators) givePassword(ctx context.Context, c *call, account shadowsync.Account) error {
-	if len(c.files) != 1 {
-		return operator.Errorf(operator.Usage, "a password is needed")
-	}
-	if account.Name == c.name {
-		return operator.Errorf(operator.NotPermitted, "your own password is changed by: set password")
-	}
-	application, _ := o.engine.Config.Managing(account.Name)
-	if err := o.keepers[application.Name].takes(ctx, account.Name); err != nil {
-		return err
-	}
-	answer, err := o.pam.Set(ctx, o.pam.Name(), account.Name, c.files[0])
-	if err != nil {
-		return err
-	}
-	if answer.Verdict != pamworker.Done {
-		return operator.Errorf(operator.Policy, "%s", printable.Clip(answer.Reason, 300))
-	}
-	outcome, err := o.announce(context.WithoutCancel(ctx), application, account.Name, c.origin, c.files)
-	if err == nil {
-		err = outcomeError(application, outcome)
-	}
-	if err != nil {
-		return o.putBack(ctx, c, account, err)
-	}
-	o.wrong.forgive(account.Name)
-	return nil
 }
 
 // deleteUser removes an account that operators made: the OS's, and from what is

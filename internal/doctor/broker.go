@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -72,16 +73,16 @@ func checkBroker(ctx context.Context, _ *exam) verdict {
 
 // checkManaged: the PAM module stays silent about accounts that the list does not
 // name, and believes no list of anybody but root.
-func checkManaged(_ context.Context, e *exam) verdict {
-	if e.config == nil {
-		return notChecked("the configuration cannot be read")
+func checkManaged(ctx context.Context, e *exam) verdict {
+	if e.config == nil || e.state == nil {
+		return notChecked("the configuration, or the state, cannot be read")
 	}
-	mend := func(context.Context) error {
+	mend := func(ctx context.Context) error {
 		// One with the right text and a wrong owner would be kept.
 		if err := os.Remove(setup.Managed); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
-		return engine.WriteManaged("/", e.config)
+		return engine.WriteManaged(ctx, "/", e.config, e.state)
 	}
 	command := "systemctl restart " + systemd.BrokerUnit
 	info, err := os.Lstat(setup.Managed)
@@ -91,8 +92,12 @@ func checkManaged(_ context.Context, e *exam) verdict {
 	if v := judgePrivate(setup.Managed, info, 0o644); v.state != OK || !info.Mode().IsRegular() {
 		return fail("%s is not a file of root's alone", setup.Managed).by("rm "+setup.Managed+" && "+command, mend)
 	}
+	awaiting, err := e.state.AwaitingLogin(ctx)
+	if err != nil {
+		return fail("%v", err)
+	}
 	text, err := os.ReadFile(setup.Managed)
-	if err != nil || string(text) != setup.ManagedList(e.config) {
+	if err != nil || !bytes.Equal(text, engine.ManagedList(e.config, awaiting)) {
 		return fail("%s does not name the accounts of the configuration", setup.Managed).by(command, mend)
 	}
 	return pass("%s names them", setup.Managed)

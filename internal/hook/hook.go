@@ -63,7 +63,7 @@ func Run(ctx context.Context, e *engine.Engine, kind Kind, unit string) error {
 	}
 	// Not before the reconcile, which looks at what was done while the application was
 	// down; and not only after the start, for most write the OS before they are ready.
-	err = errors.Join(err, settle(ctx, e, a), engine.WriteManaged(e.Root(), e.Config))
+	err = errors.Join(err, settle(ctx, e, a), engine.WriteManaged(ctx, e.Root(), e.Config, e.State))
 	if a.Start == config.StartRefuse {
 		err = errors.Join(err, refuse(a, report))
 	}

@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -254,20 +255,25 @@ func askBroker(ctx context.Context) error {
 // Managed is the path of the list of managed accounts beneath the root directory.
 var Managed = filepath.Join(engine.RunDir, "managed")
 
-func (j *job) managedDue(context.Context) (bool, error) {
-	there, err := os.ReadFile(j.path(Managed))
-	return err != nil || string(there) != ManagedList(j.config), nil //nolint:nilerr // what cannot be read is due; writing it tells why
-}
-
-// ManagedList is what the list of managed accounts must say.
-func ManagedList(c *config.Config) string {
-	var list strings.Builder
-	for _, a := range c.Applications {
-		for _, account := range a.Accounts {
-			fmt.Fprintf(&list, "%s\t%s\n", account, a.Unit)
+func (j *job) managedDue(ctx context.Context) (bool, error) {
+	var awaiting map[string]bool
+	if j.ledger.exists() {
+		db, err := j.ledger.open(ctx)
+		if err != nil {
+			return false, err
+		}
+		if awaiting, err = db.AwaitingLogin(ctx); err != nil {
+			return false, err
 		}
 	}
-	return list.String()
+	there, err := os.ReadFile(j.path(Managed))
+	return err != nil || !bytes.Equal(there, engine.ManagedList(j.config, awaiting)), nil //nolint:nilerr // what cannot be read is due; writing it tells why
 }
 
-func (j *job) writeManaged(context.Context) error { return engine.WriteManaged(j.Root, j.config) }
+func (j *job) writeManaged(ctx context.Context) error {
+	db, err := j.ledger.open(ctx)
+	if err != nil {
+		return err
+	}
+	return engine.WriteManaged(ctx, j.Root, j.config, db)
+}

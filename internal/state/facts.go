@@ -3,6 +3,8 @@ package state
 import (
 	"context"
 	"time"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 // Boot returns the boot id (/proc/sys/kernel/random/boot_id) that SetBoot last
@@ -33,6 +35,20 @@ func (db *DB) Settle(ctx context.Context, application string) (time.Time, error)
 func (db *DB) SetSettle(ctx context.Context, application string, until time.Time) error {
 	return db.set(ctx, "INSERT INTO application (name, settle) VALUES (?, ?) ON CONFLICT DO UPDATE SET settle = excluded.settle",
 		application, timeText(until))
+}
+
+// AwaitingLogin names the accounts, of whatever application, whose store waits for
+// the clear text of a login.
+func (db *DB) AwaitingLogin(ctx context.Context) (map[string]bool, error) {
+	names := map[string]bool{}
+	err := db.read(ctx, "read", func(tx *tx) error {
+		var name string
+		return tx.each("SELECT account FROM change WHERE state = ?", []any{string(shadowsync.NeedsLogin)}, []any{&name}, func() error {
+			names[name] = true
+			return nil
+		})
+	})
+	return names, err
 }
 
 func (db *DB) applicationFact(ctx context.Context, query, application string) (text string, err error) {

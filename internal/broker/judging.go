@@ -1,0 +1,82 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/policy"
+	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/internal/socket"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// judgeWithin is less than the second for which the PAM module waits for a
+// judgement: what it gives up is not on record.
+const judgeWithin = 800 * time.Millisecond
+
+// judge holds a new password against the configuration's rules before it is
+// stored, and says what passwd shall print: a refusal begins with "BAD PASSWORD".
+//
+// Root is exempt, as from pam_pwquality: recovery must work. That the module says so is
+// not enough, the kernel must know the process as root's own. An exemption
+// is on record, and so is a password that could not be judged in time.
+func (b *Broker) judge(ctx context.Context, peer socket.Peer, user string, exempt bool, token []*os.File) string {
+	a, managed := b.engine.Config.Managing(user)
+	if !managed || len(token) == 0 || !b.engine.Config.Password.HasRules() {
+		return ""
+	}
+	by := b.who(peer)
+	if d := b.dialogues.of(user); d != nil && d.worker(by.Unit) {
+		by = d.origin
+	}
+	exempt = exempt && by.UID != nil && *by.UID == 0
+	bound, cancel := context.WithTimeout(ctx, judgeWithin)
+	defer cancel()
+	err := holdToRules(bound, b.engine, a, user, token[0])
+	name := printable.Quote(user)
+	switch {
+	case err == nil:
+		return ""
+	case !errors.Is(err, policy.ErrWeak):
+		b.log.Warn("a new password could not be judged", "account", user, "error", err)
+		b.auditJudgement(ctx, a, user, by, "not judged: it took too long or failed; the journal tells why")
+		return ""
+	case exempt:
+		b.auditJudgement(ctx, a, user, by, "exempted: the configuration's rules refuse it, and root is not held to them")
+		return fmt.Sprintf("shadowsync: %s: the password rules refuse it (%v); root's word counts, and that is on record", name, err)
+	}
+	if now := time.Now(); b.refused.wait(user, now) == 0 { // or a user could fill the trail
+		b.refused.fail(user, now)
+		b.auditJudgement(ctx, a, user, by, "refused: by the configuration's rules")
+	}
+	return fmt.Sprintf("BAD PASSWORD: %v", err)
+}
+
+// holdToRules has a worker judge a new password of an account by the configuration's
+// rules. An error that is not policy.ErrWeak says that it was not judged.
+func holdToRules(ctx context.Context, e *engine.Engine, a config.Application, user string, token *os.File) error {
+	snapshot, err := e.Accounts.Read(ctx, []string{user})
+	if err != nil {
+		return err
+	}
+	memory, err := e.State.Load(ctx, a.Name, []string{user})
+	if err != nil {
+		return err
+	}
+	rules := policy.RulesOf(e.Config.Password)
+	return rules.CheckFile(ctx, token, snapshot.Accounts[user].Credential, memory.Accounts[user].Record)
+}
+
+func (b *Broker) auditJudgement(ctx context.Context, a config.Application, user string, by shadowsync.Origin, result string) {
+	err := b.engine.Record(ctx, shadowsync.Event{
+		At: time.Now(), Application: a.Name, Account: user, Action: "judged", Reason: result, Origin: by,
+	})
+	if err != nil {
+		b.log.Error("a judgement could not be put on record", "account", user, "error", err)
+	}
+}

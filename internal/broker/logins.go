@@ -1,0 +1,89 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/proof"
+	"github.com/shadowsync/shadowsync/internal/socket"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// mostLogins bounds the proofs that are made at a time, each in a process that
+// computes a hash. The others' turn comes with their next login.
+const mostLogins = 4
+
+// logins are the accounts whose proof is being made of a login.
+type logins struct {
+	mu      sync.Mutex
+	working map[string]bool
+	all     sync.WaitGroup
+}
+
+// begin takes an account, unless it or too many others are being worked on.
+func (l *logins) begin(account string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.working[account] || len(l.working) >= mostLogins {
+		return false
+	}
+	if l.working == nil {
+		l.working = map[string]bool{}
+	}
+	l.working[account] = true
+	return true
+}
+
+func (l *logins) end(account string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.working, account)
+}
+
+// authenticated takes what a login proved to a store that waits for it. The login
+// waits for nothing of that; it tells whether the token is still in use, and closed later.
+func (b *Broker) authenticated(ctx context.Context, peer socket.Peer, user string, token []*os.File) (inUse bool) {
+	a, managed := b.engine.Config.Managing(user)
+	if !managed || len(token) == 0 || !b.logins.begin(user) {
+		return false
+	}
+	login := b.who(peer)
+	b.logins.all.Go(func() {
+		defer b.logins.end(user)
+		defer closeAll(token)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
+		defer cancel()
+		if err := b.prove(ctx, a, user, login, token); err != nil {
+			b.log.Warn("a login could not be used for the store", "account", user, "error", err)
+		}
+	})
+	return true
+}
+
+func (b *Broker) prove(ctx context.Context, a config.Application, user string, login shadowsync.Origin, token []*os.File) error {
+	memory, err := b.engine.State.Load(ctx, a.Name, []string{user})
+	if err != nil {
+		return err
+	}
+	open := memory.Accounts[user].Open
+	if open == nil || open.State != shadowsync.NeedsLogin {
+		return nil // the list was older than what is on record
+	}
+	formats := b.engine.Reconciler(a.Name).Store.Capabilities().Formats
+	hash, err := translate(ctx, formats, open.OS.Hash, token)
+	if errors.Is(err, proof.ErrNotProven) {
+		return nil // a directory's password, say: the OS's was not asked for
+	}
+	if err != nil || hash == "" {
+		return err
+	}
+	taken, err := b.engine.Reconciler(a.Name).Prove(ctx, user, open.OS.Hash, hash, login)
+	if err != nil || !taken {
+		return err
+	}
+	b.keepers[a.Name].tell(noticed)
+	return nil
+}
