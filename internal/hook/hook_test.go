@@ -1,0 +1,252 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/store"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+const (
+	oldHash = "$6$abcdefgh$VdlqHNmVsAzQyLuyPYLSFGzJrkpcj0MyW4Pd9bGsYTTJdNt0kkJeHTfv3lLUPCC5YJnNuqCYjAPTJTkSaBNH5."
+	newHash = "$6$ijklmnop$VdlqHNmVsAzQyLuyPYLSFGzJrkpcj0MyW4Pd9bGsYTTJdNt0kkJeHTfv3lLUPCC5YJnNuqCYjAPTJTkSaBNH5."
+)
+
+// database is a credential store in memory, which may be gone or hang.
+type database struct {
+	mu    sync.Mutex
+	hash  string
+	gone  bool
+	hangs bool
+}
+
+func (d *database) enter(ctx context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.hangs {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if d.gone {
+		return shadowsync.ErrUnavailable
+	}
+	return nil
+}
+
+func (d *database) Capabilities() shadowsync.Capabilities {
+	return shadowsync.Capabilities{Fields: shadowsync.FieldHash}
+}
+func (d *database) Revision(ctx context.Context) (string, error) { return d.hash, d.enter(ctx) }
+
+func (d *database) Read(ctx context.Context, _ []string) (shadowsync.StoreSnapshot, error) {
+	err := d.enter(ctx)
+	record := shadowsync.StoreRecord{Credential: shadowsync.Credential{Hash: d.hash}}
+	return shadowsync.StoreSnapshot{Revision: d.hash, Records: map[string]shadowsync.StoreRecord{"admin": record}}, err
+}
+
+func (d *database) Write(ctx context.Context, writes []shadowsync.Write) (map[string]error, error) {
+	err := d.enter(ctx)
+	if err == nil {
+		d.hash = writes[0].Want.Hash
+	}
+	return nil, err
+}
+func (d *database) Watch(context.Context) (<-chan struct{}, error) { return nil, nil }
+func (d *database) Close() error                                   { return nil }
+
+type off struct{}
+
+func (off) Set(context.Context, string, []string) error { return nil }
+func (off) End(context.Context, shadowsync.Account, string) (ended, left []shadowsync.Session, err error) {
+	return nil, nil, nil
+}
+
+// system is a system in a folder whose application starts by the given policy.
+type system struct {
+	*testing.T
+	root   string
+	engine *engine.Engine
+	store  *database
+}
+
+func newSystem(t *testing.T, policy config.StartPolicy) *system {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root: the files of a system belong to root")
+	}
+	s := &system{T: t, root: t.TempDir(), store: &database{hash: oldHash}}
+	s.write("etc/passwd", "root:x:0:0::/root:/bin/sh\nadmin:x:1000:1000::/home/admin:/bin/sh\n")
+	s.write("etc/group", "root:x:0:\n")
+	s.shadow(oldHash)
+	c, err := config.Parse(fmt.Appendf(nil, `[[application]]
+name = "conductor"
+unit = "128T.service"
+accounts = ["admin"]
+start = %q
+[application.store]
+driver = "json"
+path = "/srv/users.json"
+users = "/users"
+name = "name"
+password = "password"
+`, policy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.engine, err = engine.Open(t.Context(), engine.Options{
+		Root: s.root, Config: c, Program: "test", StoreTimeout: 300 * time.Millisecond, Guard: off{}, Sessions: off{},
+		OpenStore: func(context.Context, config.Application, store.Options) (shadowsync.CredentialStore, error) {
+			return s.store, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.engine.Close() })
+	if err := s.run(PreStart); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *system) run(kind Kind) error { return Run(s.Context(), s.engine, kind, "128T.service") }
+
+func (s *system) write(name, text string) {
+	s.Helper()
+	path := filepath.Join(s.root, name)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path+"+", []byte(text), 0o640), os.Rename(path+"+", path)); err != nil {
+		s.Fatal(err)
+	}
+}
+
+func (s *system) shadow(hash string) {
+	s.Helper()
+	s.write("etc/shadow", "root:*:20000:0:99999:7:::\nadmin:"+hash+":20000:0:99999:7:::\n")
+}
+
+func (s *system) both(hash string) {
+	s.Helper()
+	text, err := os.ReadFile(filepath.Join(s.root, "etc/shadow"))
+	if err != nil || !strings.Contains(string(text), "admin:"+hash+":") || s.store.hash != hash {
+		s.Errorf("the store holds %q and shadow %q, %v; want %q", s.store.hash, text, err, hash)
+	}
+}
+
+func (s *system) settles() bool {
+	s.Helper()
+	until, err := s.engine.State.Settle(s.Context(), "conductor")
+	if err != nil {
+		s.Fatal(err)
+	}
+	return time.Now().Before(until)
+}
+
+// TestEveryMoment: whatever was changed past us reaches the store at each.
+func TestEveryMoment(t *testing.T) {
+	for _, kind := range Kinds {
+		t.Run(string(kind), func(t *testing.T) {
+			s := newSystem(t, config.StartAnyway)
+			s.shadow(newHash)
+			if err := s.run(kind); err != nil {
+				t.Fatal(err)
+			}
+			s.both(newHash)
+		})
+	}
+}
+
+// TestPreStart opens the settle time and writes the list that the PAM module reads.
+func TestPreStart(t *testing.T) {
+	s := newSystem(t, config.StartAnyway)
+	managed := filepath.Join(s.root, engine.RunDir, "managed")
+	if err := errors.Join(s.engine.State.SetSettle(t.Context(), "conductor", time.Time{}), os.Remove(managed)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.run(PostStop); err != nil || s.settles() {
+		t.Errorf("after the stop: %v, settling: %v", err, s.settles())
+	}
+	if err := s.run(PreStart); err != nil || !s.settles() {
+		t.Errorf("before the start: %v, settling: %v", err, s.settles())
+	}
+	if list, err := os.ReadFile(managed); err != nil || !strings.HasPrefix(string(list), "admin\t128T.service") {
+		t.Errorf("the list is %q, %v", list, err)
+	}
+}
+
+// TestStoppingApplicationDumpsItsMemory: it wrote its old users over the new password.
+func TestStoppingApplicationDumpsItsMemory(t *testing.T) {
+	s := newSystem(t, config.StartAnyway)
+	s.shadow(newHash)
+	if err := s.run(PreStop); err != nil {
+		t.Fatal(err)
+	}
+	s.store.hash = oldHash
+	if err := s.run(PostStop); err != nil {
+		t.Fatal(err)
+	}
+	s.both(newHash)
+}
+
+// TestStoreThatIsAway: the policy says whether the application starts without the change.
+func TestStoreThatIsAway(t *testing.T) {
+	for name, away := range map[string]func(*database){
+		"gone": func(d *database) { d.gone = true },
+		"hung": func(d *database) { d.hangs = true },
+	} {
+		for _, policy := range []config.StartPolicy{config.StartAnyway, config.StartRefuse} {
+			t.Run(name+"/"+string(policy), func(t *testing.T) {
+				s := newSystem(t, policy)
+				s.shadow(newHash)
+				away(s.store)
+				begin := time.Now()
+				err := s.run(PreStart)
+				if took := time.Since(begin); took > Limit {
+					t.Errorf("it took %v", took)
+				}
+				var notSettled *NotSettledError
+				if refused := errors.As(err, &notSettled); refused != (policy == config.StartRefuse) {
+					t.Fatalf("it says %v", err)
+				}
+				if notSettled != nil && (notSettled.Outcome.Account != "admin" || notSettled.Outcome.State != shadowsync.Pending) {
+					t.Errorf("it says %v", err)
+				}
+				if err := s.run(PostStop); err != nil {
+					t.Errorf("a stop is refused: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// TestLockThatIsHeld: a hook ends although another process holds the engine's lock.
+func TestLockThatIsHeld(t *testing.T) {
+	s := newSystem(t, config.StartAnyway)
+	s.shadow(newHash)
+	lease, err := s.engine.Locker().Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lease.Release()
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if err := Run(ctx, s.engine, PreStart, "128T.service"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("it says %v", err)
+	}
+}
+
+func TestUnitOfNobody(t *testing.T) {
+	s := newSystem(t, config.StartAnyway)
+	if err := Run(t.Context(), s.engine, PreStart, "other.service"); err == nil || !strings.Contains(err.Error(), "other.service") {
+		t.Errorf("it says %v", err)
+	}
+}
