@@ -15,41 +15,40 @@ const (
 	exemptByMounted = ", without the machine's own password rules"
 )
 
-// callJudge makes ready what judges the new passwords. Rules that are there and
-// cannot be asked, on a mounted system, are an exemption that goes on record.
-func (r *errand) callJudge() (err error) {
-	r.rules = policy.RulesOf(r.engine.Config.Password)
-	if r.judge, err = policy.NewJudge(r.app.root); err != nil {
+// callJudge makes ready what judges the new passwords, early: it loads its modules
+// while the accounts are looked at. Rules that are there and cannot be asked, on a
+// mounted system, are an exemption that goes on record.
+func (v *verb) callJudge(root string) (err error) {
+	if v.judge, err = policy.NewJudge(root); err != nil {
 		return err
 	}
-	if r.judge.Skipped {
-		r.verb.name += exemptByMounted
-		r.origin.Verb = r.verb.name
+	if v.judge.Skipped {
+		v.name += exemptByMounted
 	}
 	return nil
 }
 
-func (r *errand) dismissJudge() {
-	if r.judge != nil {
-		_ = r.judge.Close() // a folder that stays in /run goes with the boot
+func (v *verb) dismissJudge() {
+	if v.judge != nil {
+		_ = v.judge.Close() // a folder that stays in /run goes with the boot
 	}
 }
 
 // allowed judges a new password: by the configuration first, which costs nothing.
 func (r *errand) allowed(j *job, token []byte) error {
-	if !r.verb.judged {
+	if r.verb.judge == nil {
 		return nil
 	}
 	if err := r.rules.Check(token, j.before.Credential, j.before.memory.Record); err != nil {
 		return err
 	}
-	return r.judge.Check(j.name, token)
+	return r.verb.judge.Check(j.name, token)
 }
 
 // memories is what is on record of accounts, for the rule that no password comes back.
 func (r *errand) memories(ctx context.Context, names []string) (map[string]shadowsync.AccountMemory, error) {
 	all := map[string]shadowsync.AccountMemory{}
-	if !r.verb.judged || r.engine.Config.Password.History == 0 {
+	if r.verb.judge == nil || r.engine.Config.Password.History == 0 {
 		return all, nil
 	}
 	parts := map[string][]string{}

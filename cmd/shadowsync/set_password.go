@@ -68,14 +68,17 @@ func runSetPassword(ctx context.Context, a *app, o setPasswordOptions) error {
 	return a.with(ctx, func(e *engine.Engine) error {
 		v := setPassword(e.Config.Password)
 		if o.noPolicy {
-			v.name, v.judged = v.name+exemptByWish, false
+			v.name += exemptByWish
+		} else if err := v.callJudge(a.root); err != nil {
+			return err
 		}
+		defer v.dismissJudge()
 		if o.targets.bulk() {
 			return a.carryOut(ctx, e, v, o.targets)
 		}
 		t := target{name: o.targets.names[0]}
 		r := a.newErrand(e, v, false)
-		if r.unknown(ctx, t.name) {
+		if !o.token.given() && r.unknown(ctx, t.name) {
 			return r.run(ctx, []target{t}) // which says so, before anybody is asked for a password
 		}
 		token, err := a.token(ctx, o.token, t.name)
@@ -92,7 +95,7 @@ func runSetPassword(ctx context.Context, a *app, o setPasswordOptions) error {
 // set today, with nothing left to change at the next login.
 func setPassword(c config.Password) verb {
 	return verb{
-		name: "set password", phrase: "set the password of", doing: "Setting passwords", takesTokens: true, judged: true,
+		name: "set password", phrase: "set the password of", doing: "Setting passwords", takesTokens: true,
 		said: func(name string, _ []byte) string { return fmt.Sprintf("Password for user `%s` set", name) },
 		wish: func(p person) (wish, error) {
 			w := wish{Credential: p.Credential, fields: shadowsync.FieldsPassword | shadowsync.FieldLocked}

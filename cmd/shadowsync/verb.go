@@ -29,8 +29,9 @@ type verb struct {
 	takesTokens bool
 	// generates: the passwords are made here, and told once.
 	generates bool
-	// judged: the new passwords must pass the machine's rules and the configuration's.
-	judged bool
+	// judge: the new passwords must pass the machine's rules, which it asks, and the
+	// configuration's; nil: they need not.
+	judge *policy.Judge
 	// remembers: the wish needs what is on record of an account.
 	remembers bool
 	// forgives: the failure counter is cleared too.
@@ -68,7 +69,6 @@ type errand struct {
 	guarded  bool                          // a pending change holds the unit back
 	failures *faillock.Counters
 	rules    policy.Rules
-	judge    *policy.Judge // of the machine's rules; nil: not asked
 	ledger   *ledger
 	meter    *meter
 }
@@ -76,7 +76,10 @@ type errand struct {
 func (a *app) newErrand(e *engine.Engine, v verb, bulk bool) *errand {
 	r := &errand{app: a, engine: e, verb: v, origin: ourselves(e), managers: map[string]config.Application{}}
 	r.origin.Verb = v.name
-	r.failures = faillock.Of(a.root)
+	if v.forgives {
+		r.failures = faillock.Of(a.root)
+	}
+	r.rules = policy.RulesOf(e.Config.Password)
 	r.ledger, r.guarded = newLedger(a, v, bulk), !a.mounted() && e.Config.Guard.Limit > 0
 	for _, application := range e.Config.Applications {
 		for _, account := range application.Accounts {
@@ -90,13 +93,9 @@ func (a *app) newErrand(e *engine.Engine, v verb, bulk bool) *errand {
 // failure of one account never keeps another from being dealt with.
 func (r *errand) run(ctx context.Context, targets []target) error {
 	jobs, refused, err := r.admit(ctx, targets)
-	if err == nil && r.verb.judged {
-		err = r.callJudge()
-	}
 	if err != nil {
 		return err
 	}
-	defer r.dismissJudge()
 	r.meter = r.app.newMeter(r.verb.doing, len(jobs))
 	r.settled(ctx, refused)
 	reached := 0

@@ -27,7 +27,8 @@ type Judge struct {
 	Skipped bool
 }
 
-// NewJudge looks for the rules of the system below root. The caller closes the judge.
+// NewJudge looks for the rules of the system below root, and starts a child that
+// loads them meanwhile. The caller closes the judge.
 func NewJudge(root string) (*Judge, error) {
 	line, err := machineLine(root)
 	if err != nil || line == "" || root != "/" {
@@ -37,7 +38,13 @@ func NewJudge(root string) (*Judge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask the machine's password rules: %w", err)
 	}
-	return &Judge{dir: dir}, nil
+	j := &Judge{dir: dir}
+	first, err := j.take()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot ask the machine's password rules: %w", err), j.Close())
+	}
+	j.idle = append(j.idle, first)
+	return j, nil
 }
 
 // Close ends the children.

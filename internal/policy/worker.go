@@ -30,7 +30,7 @@ func Main(dir string, in io.Reader, out io.Writer) error {
 	if err := tokenworker.Harden(); err != nil {
 		return err
 	}
-	s := stack{dir: dir}
+	s := loadStack(dir)
 	defer s.close()
 	for r := bufio.NewReader(in); ; {
 		account, token, err := readQuestion(r)
@@ -68,18 +68,27 @@ func readQuestion(r io.Reader) (account, token string, err error) {
 // stack is the private stack, loaded once for all questions: to read it and to load
 // its modules takes longer than most judgements. libpam forgets the tokens at the end of each change.
 type stack struct {
-	dir         string
 	transaction *pam.Transaction
+	fault       error // of the loading
 	conversation
+}
+
+func loadStack(dir string) *stack {
+	s := &stack{}
+	s.transaction, s.fault = pam.StartConfDir(service, "", &s.conversation, dir)
+	return s
 }
 
 // judge asks the stack about one token.
 func (s *stack) judge(account, token string) (kind int, text string) {
-	s.conversation = conversation{token: token}
-	if err := s.address(account); err != nil {
-		return answerFault, err.Error()
+	if s.fault != nil {
+		return answerFault, s.fault.Error()
 	}
-	err := s.transaction.ChangeAuthTok(0)
+	s.conversation = conversation{token: token}
+	err := s.transaction.SetItem(pam.User, account)
+	if err == nil {
+		err = s.transaction.ChangeAuthTok(0)
+	}
 	switch {
 	case err == nil:
 		return answerJudged, ""
@@ -87,15 +96,6 @@ func (s *stack) judge(account, token string) (kind int, text string) {
 		return answerFault, err.Error() // such as a module that cannot be loaded
 	}
 	return answerJudged, cmp.Or(strings.TrimPrefix(s.complaint, "BAD PASSWORD: "), err.Error())
-}
-
-// address makes the transaction that of an account.
-func (s *stack) address(account string) (err error) {
-	if s.transaction == nil {
-		s.transaction, err = pam.StartConfDir(service, account, &s.conversation, s.dir)
-		return err
-	}
-	return s.transaction.SetItem(pam.User, account)
 }
 
 func (s *stack) close() {
