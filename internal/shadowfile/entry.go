@@ -1,7 +1,7 @@
 package shadowfile
 
 import (
-	"iter"
+	"bytes"
 	"math"
 	"strings"
 
@@ -33,37 +33,36 @@ type entry struct {
 	short    bool // the old form, which ends after the maximum age
 }
 
-// line is a line of the file that an account has there.
-type line struct {
-	number int    // from 0
-	raw    string // with its newline, if it has one
-	user   *user
-	entry  entry
+// matcher finds the lines of the known users whose passwords are in shadow(5): the
+// first one of each name that glibc accepts. It is given the lines in the file's order.
+type matcher struct {
+	known *users
+	seen  []bool
 }
 
-// linesOf yields the line of every known user whose password is in shadow(5):
-// the first one of that name that glibc accepts.
-func linesOf(content string, known *users) iter.Seq[line] {
-	return func(yield func(line) bool) {
-		number, seen := -1, make([]bool, len(known.list))
-		for raw := range strings.Lines(content) {
-			number++
-			text, start := readLine(raw)
-			name, _, _ := strings.Cut(text, ":")
-			i := known.find(name)
-			if i < 0 || seen[i] || !known.list[i].shadowed {
-				continue
-			}
-			e, ok := parseEntry(text, start)
-			if !ok {
-				continue
-			}
-			seen[i] = true
-			if !yield(line{number, raw, &known.list[i], e}) {
-				return
-			}
-		}
+func newMatcher(known *users) *matcher {
+	return &matcher{known, make([]bool, len(known.list))}
+}
+
+// match tells whose line raw is.
+func (m *matcher) match(raw string) (*user, entry, bool) {
+	text, start := readLine(raw)
+	name, _, _ := strings.Cut(text, ":")
+	i := m.known.find(name)
+	if i < 0 || m.seen[i] || !m.known.list[i].shadowed {
+		return nil, entry{}, false
 	}
+	e, ok := parseEntry(text, start)
+	m.seen[i] = ok
+	return &m.known.list[i], e, ok
+}
+
+// mayMatch leaves out most of what is not wanted, without making a string of it.
+// Where glibc would not read the name from the line's first byte to its colon, the
+// line may be anybody's.
+func (m *matcher) mayMatch(raw []byte) bool {
+	name, _, colon := bytes.Cut(raw, []byte(":"))
+	return !colon || isSpace(raw[0]) || bytes.IndexByte(name, 0) >= 0 || m.known.has(name)
 }
 
 // isAccountName tells whether a lookup by name can find a line of this name: it

@@ -1,6 +1,7 @@
 package shadowfile
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -87,8 +88,7 @@ func (f *File) Read(ctx context.Context, names []string) (shadowsync.OSSnapshot,
 		return none, err
 	}
 	defer t.close()
-	digest := sha256.New()
-	file, content, err := t.readShadow(digest)
+	file, err := t.openShadow()
 	if err != nil {
 		return none, err
 	}
@@ -97,21 +97,30 @@ func (f *File) Read(ctx context.Context, names []string) (shadowsync.OSSnapshot,
 	if err != nil {
 		return none, err
 	}
-	return shadowsync.OSSnapshot{Revision: hex.EncodeToString(digest.Sum(nil)), Accounts: accounts(content, known)}, nil
+	digest, c := sha256.New(), newCollector(known)
+	if err := eachLine(file, c.take, digest); err != nil {
+		return none, err
+	}
+	return shadowsync.OSSnapshot{Revision: hex.EncodeToString(digest.Sum(nil)), Accounts: c.found}, nil
 }
 
-// accounts are the known users that have a line in content.
-func accounts(content string, known *users) map[string]shadowsync.Account {
-	found := make(map[string]shadowsync.Account, len(known.list))
-	for l := range linesOf(content, known) {
-		// The texts are cut out of the content, which must not stay in memory for them.
-		own := l.entry.name + l.entry.password
-		l.entry.name, l.entry.password = own[:len(l.entry.name)], own[len(l.entry.name):]
-		found[l.entry.name] = shadowsync.Account{
-			Name: l.entry.name, UID: int(l.user.uid), Protected: l.user.protected, Credential: l.entry.credential(),
-		}
+// collector collects the accounts that have a line.
+type collector struct {
+	*matcher
+	found map[string]shadowsync.Account
+}
+
+func newCollector(known *users) collector {
+	return collector{newMatcher(known), make(map[string]shadowsync.Account, len(known.list))}
+}
+
+func (c collector) take(raw []byte) {
+	if !c.mayMatch(raw) {
+		return
 	}
-	return found
+	if u, e, ok := c.match(string(raw)); ok {
+		c.found[e.name] = shadowsync.Account{Name: e.name, UID: int(u.uid), Protected: u.protected, Credential: e.credential()}
+	}
 }
 
 // Write replaces the accounts' lines in one replacement of the file, under the
@@ -160,19 +169,22 @@ func (f *File) write(l *lock, writes []shadowsync.Write) (map[string]error, erro
 		return nil, err
 	}
 	lines := slices.AppendSeq(make([]string, 0, strings.Count(content, "\n")+1), strings.Lines(content))
-	left, moved := edit(lines, content, known, writes)
+	left, moved := edit(lines, known, writes)
 	if !moved {
 		return left, nil
 	}
 	return left, l.replace(old, lines)
 }
 
-// edit puts the writes into the lines of content, but for those it returns, and
-// tells whether any line is another one now.
-func edit(lines []string, content string, known *users, writes []shadowsync.Write) (left map[string]error, moved bool) {
+// edit puts the writes into the lines, but for those it returns, and tells whether
+// any line is another one now.
+func edit(lines []string, known *users, writes []shadowsync.Write) (left map[string]error, moved bool) {
 	numbers := make(map[string]int, len(writes))
-	for l := range linesOf(content, known) {
-		numbers[l.entry.name] = l.number
+	m := newMatcher(known)
+	for number, raw := range lines {
+		if _, e, ok := m.match(raw); ok {
+			numbers[e.name] = number
+		}
 	}
 	left = map[string]error{}
 	for _, w := range writes {
@@ -222,23 +234,18 @@ func (f *File) Unmanaged(ctx context.Context, managed []string) (string, error) 
 		return "", err
 	}
 	defer t.close()
-	file, content, err := t.readShadow()
+	file, err := t.openShadow()
 	if err != nil {
 		return "", err
 	}
 	defer file.Close()
-	return unmanaged(content, pick(managed)), nil
-}
-
-func unmanaged(content string, managed selection) string {
-	digest := sha256.New()
-	var line []byte
-	for raw := range strings.Lines(content) {
-		e, ok := parseEntry(readLine(raw))
-		if _, ours := managed[e.name]; ok && !ours {
-			line = append(append(line[:0], strings.TrimSuffix(raw, "\n")...), '\n')
-			digest.Write(line)
+	digest, ours := sha256.New(), pick(managed)
+	err = eachLine(file, func(raw []byte) {
+		e, ok := parseEntry(readLine(string(raw)))
+		if _, managed := ours[e.name]; ok && !managed {
+			digest.Write(bytes.TrimSuffix(raw, []byte("\n")))
+			digest.Write([]byte("\n"))
 		}
-	}
-	return hex.EncodeToString(digest.Sum(nil))
+	})
+	return hex.EncodeToString(digest.Sum(nil)), err
 }

@@ -56,7 +56,7 @@ func fill(temp, old *os.File, lines []string) error {
 	if err := copyAttributes(temp, old); err != nil {
 		return err
 	}
-	w := bufio.NewWriterSize(temp, 1<<20)
+	w := bufio.NewWriterSize(temp, 64<<10)
 	for _, line := range lines {
 		if _, err := w.WriteString(line); err != nil {
 			return err

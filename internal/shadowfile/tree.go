@@ -1,6 +1,7 @@
 package shadowfile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -107,13 +108,13 @@ func (t *tree) read(path string) (string, error) {
 	return readAll(file)
 }
 
-// readShadow returns the shadow file, still open, and its content, which also is written to others.
-func (t *tree) readShadow(also ...io.Writer) (*os.File, string, error) {
+// readShadow returns the shadow file, still open, and its content.
+func (t *tree) readShadow() (*os.File, string, error) {
 	file, err := t.openShadow()
 	if err != nil {
 		return nil, "", err
 	}
-	content, err := readAll(file, also...)
+	content, err := readAll(file)
 	if err != nil {
 		_ = file.Close()
 		return nil, "", err
@@ -121,22 +122,67 @@ func (t *tree) readShadow(also ...io.Writer) (*os.File, string, error) {
 	return file, content, nil
 }
 
-func readAll(file *os.File, also ...io.Writer) (string, error) {
+func readAll(file *os.File) (string, error) {
 	st, err := stat(file)
 	if err != nil {
 		return "", err
 	}
 	var b strings.Builder
 	b.Grow(int(st.Size))
-	err = copyStable(io.MultiWriter(append(also, &b)...), file, st)
+	err = copyStable(&b, file, st)
 	return b.String(), err
+}
+
+// eachLine reads the file line by line, each with its newline, in memory that is used
+// again for the next; also gets all of it. What was done with the lines counts only
+// without an error.
+func eachLine(file *os.File, do func(raw []byte), also ...io.Writer) error {
+	st, err := stat(file)
+	if err != nil {
+		return err
+	}
+	s := &splitter{do: do}
+	err = copyStable(io.MultiWriter(append(also, s)...), file, st)
+	s.end()
+	return err
+}
+
+// splitter cuts what is written to it into lines.
+type splitter struct {
+	do    func(raw []byte)
+	begun []byte // of a line that has not ended yet
+}
+
+func (s *splitter) Write(p []byte) (int, error) {
+	for rest := p; len(rest) > 0; {
+		end := bytes.IndexByte(rest, '\n') + 1
+		if end == 0 {
+			s.begun = append(s.begun, rest...)
+			break
+		}
+		raw := rest[:end]
+		if len(s.begun) > 0 {
+			s.begun = append(s.begun, raw...)
+			raw = s.begun
+		}
+		s.do(raw)
+		s.begun, rest = s.begun[:0], rest[end:]
+	}
+	return len(p), nil
+}
+
+// end hands on the last line, if it has no newline.
+func (s *splitter) end() {
+	if len(s.begun) > 0 {
+		s.do(s.begun)
+	}
 }
 
 // copyStable copies the file to w. All of shadow-utils and PAM replace it by a
 // rename; one that is written in place meanwhile must not be taken for what
 // somebody wanted it to be.
 func copyStable(w io.Writer, file *os.File, before unix.Stat_t) error {
-	buffer := make([]byte, min(256<<10, before.Size+1))
+	buffer := make([]byte, min(64<<10, before.Size+1))
 	n, err := io.CopyBuffer(w, struct{ io.Reader }{io.LimitReader(file, maxSize)}, buffer)
 	if err != nil {
 		return fmt.Errorf("cannot read: %w", err)

@@ -66,6 +66,15 @@ func (u *users) find(name string) int {
 	return i
 }
 
+// has tells the same of a name that is no string yet.
+func (u *users) has(name []byte) bool {
+	if u.next < len(u.list) && u.list[u.next].name == string(name) {
+		return true
+	}
+	_, ok := u.index[string(name)]
+	return ok
+}
+
 // readUsers reads the wanted users, and which of them are protected: uid 0,
 // members of the given groups, and whoever shares the uid of one of these, for
 // sudo(8) and the kernel know people by uid.
