@@ -106,7 +106,7 @@ var faults = []fault{
 	{name: "configuration newer", breaking: "sleep 0.1; touch /etc/shadowsync/shadowsync.toml", check: "running", says: "older configuration", state: doctor.Warn},
 	{name: "configuration writable", breaking: "chmod 666 /etc/shadowsync/shadowsync.toml", check: "configuration", says: "may write it"},
 	{name: "configuration readable", breaking: "chmod 644 /etc/shadowsync/shadowsync.toml", check: "configuration", says: "may read it", state: doctor.Warn},
-	{name: "configuration invalid", breaking: "echo nonsense >> /etc/shadowsync/shadowsync.toml", check: "configuration", says: "line 12", byHand: true},
+	{name: "configuration invalid", breaking: "echo nonsense >> /etc/shadowsync/shadowsync.toml", check: "configuration", says: "line 16", byHand: true},
 	{name: "list gone", breaking: "rm /run/shadowsync/managed", check: "managed", says: "no such file"},
 	{name: "list wrong", breaking: "echo 'root\tx.service' > /run/shadowsync/managed", check: "managed", says: "does not name the accounts"},
 	{name: "list of somebody", breaking: "chown 1000 /run/shadowsync/managed", check: "managed", says: "not a file of root's alone"},
@@ -120,9 +120,21 @@ var faults = []fault{
 	{name: "store gone", breaking: "mv " + machine.StorePath + " /root", check: "store", says: "cannot be read", byHand: true},
 	{name: "new account", breaking: "useradd third; usermod -p '*' third; sed -i 's/\"user222\"/\"user222\", \"third\"/' /etc/shadowsync/shadowsync.toml", check: "baseline", says: "no baseline was taken of third", byHand: true},
 	{name: "audit altered", breaking: `cd /var/lib/shadowsync && sqlite3 state.db "SELECT 'DROP TRIGGER ' || name || ';' FROM sqlite_master WHERE type = 'trigger'" | sqlite3 state.db && sqlite3 state.db "UPDATE audit SET event = replace(event, 'baseline', 'nothing!')"`, check: "audit", says: "audit trail", byHand: true},
+	{name: "line for logins deleted", breaking: "sed -i /pam_shadowsync/d /etc/pam.d/common-auth", check: "pam-login", says: "missing in /etc/pam.d/common-auth"},
+	{name: "line for logins decides", breaking: "sed -i 's/optional.*pam_shadowsync/required pam_shadowsync/' /etc/pam.d/common-auth", check: "pam-login", says: "its control must be optional"},
+	{name: "line for logins jumped over", breaking: "sed -i 's/success=1/success=9/' /etc/pam.d/common-auth", check: "pam-login", says: "never reached", byHand: true},
+	// From here on the configuration has a rule.
+	{name: "rules without a line", breaking: ruled + "pam-auth-update --disable shadowsync-judge", check: "pam-judge", says: "missing in /etc/pam.d/common-password"},
+	{name: "judge deleted", breaking: ruled + "sed -i /judge/d /etc/pam.d/common-password", check: "pam-judge", says: "missing in /etc/pam.d/common-password"},
+	{name: "judge last", breaking: ruled + "sed -i '/judge/d; $a password [authtok_err=die default=ignore] pam_shadowsync.so judge' /etc/pam.d/common-password", check: "pam-judge", says: "does not come before the module that stores"},
+	{name: "judge without power", breaking: ruled + "sed -i 's/authtok_err=die/authtok_err=ignore/' /etc/pam.d/common-password", check: "pam-judge", says: "refuses for nothing"},
+	{name: "list without rules", breaking: ruled + "sed -i 's/\tjudge//' /run/shadowsync/managed", check: "managed", says: "does not name the accounts"},
 	{name: "guard for nothing", breaking: "mkdir -p /run/systemd/system/128T.service.d && printf '# description \"x\"\\n# pending 9000000000000000000 \"admin\"\\n[Unit]\\nRefuseManualStop=yes\\n' > /run/systemd/system/128T.service.d/90-shadowsync-guard.conf && systemctl daemon-reload", check: "guard", says: "are not pending"},
 	{name: "held by hand", breaking: "shadowsync guard hold 128T.service", check: "guard", says: "held by hand", state: doctor.Warn, unasked: true},
 }
+
+// ruled gives the configuration a rule, once, and wires it.
+const ruled = "grep -q min_length /etc/shadowsync/shadowsync.toml || { printf '\\n[password]\\nmin_length = 9\\n' >> /etc/shadowsync/shadowsync.toml && shadowsync setup; }; "
 
 // Every fault is named by its check; the command that doctor prints mends it; and
 // so does --fix. Each leaves the machine well, so that one machine serves all.

@@ -52,6 +52,8 @@ var checks = []check{
 	{name: "pam-module", look: checkModule},
 	{name: "pam-profile", look: checkProfile},
 	{name: "pam-line", look: checkLine, wired: true},
+	{name: "pam-judge", look: checkJudge, wired: true},
+	{name: "pam-login", look: checkLogin, wired: true},
 	{name: "pam-change", look: checkChange, wired: true},
 }
 

@@ -50,8 +50,10 @@ func loadable(path, like string) error {
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(symbols, func(s elf.Symbol) bool { return s.Name == "pam_sm_chauthtok" && s.Section != elf.SHN_UNDEF }) {
-		return errors.New("it has no pam_sm_chauthtok")
+	for _, entry := range []string{"pam_sm_chauthtok", "pam_sm_authenticate", "pam_sm_setcred"} {
+		if !slices.ContainsFunc(symbols, func(s elf.Symbol) bool { return s.Name == entry && s.Section != elf.SHN_UNDEF }) {
+			return fmt.Errorf("it has no %s", entry)
+		}
 	}
 	return nil
 }
@@ -60,33 +62,74 @@ func checkProfile(context.Context, *exam) verdict {
 	if !setup.HasPAMAuthUpdate("/") {
 		return pass("not a system of pam-auth-update")
 	}
-	if _, err := os.Stat(setup.Profile); err != nil {
-		return fail("%v", err).by("make install", nil)
+	for _, name := range setup.Profiles {
+		if _, err := os.Stat(filepath.Join(setup.ProfileFolder, name)); err != nil {
+			return fail("%v", err).by("make install", nil)
+		}
 	}
-	return pass("%s", setup.Profile)
+	return pass("%s of %s", strings.Join(setup.Profiles, ", "), setup.ProfileFolder)
 }
 
-// firstService decides; the others are named, for a distribution may keep them apart.
-const firstService = "passwd"
+// duty is one of our lines, and where it has to stand.
+type duty struct {
+	pamstack.Duty
+	services []string // the first that there is decides; the others are named, for a distribution may keep them apart
+	profile  string   // that has pam-auth-update write it
+	good     string
+}
 
 // checkLine judges the stack of every service that changes passwords.
 func checkLine(_ context.Context, e *exam) verdict {
-	services, err := pamstack.Services("/")
+	return e.checkDuty(duty{pamstack.Announce, nil, "shadowsync", "the line is where it must be in all that store passwords"})
+}
+
+// checkJudge looks for the line without which nobody but our own tools asks for the rules.
+func checkJudge(_ context.Context, e *exam) verdict {
+	if e.config == nil {
+		return notChecked("the configuration cannot be read")
+	}
+	if !e.config.Password.HasRules() {
+		return pass("not needed: the configuration has no rules for passwords")
+	}
+	return e.checkDuty(duty{pamstack.Judge, nil, "shadowsync-judge", "new passwords are judged by the configuration's rules before they are stored"})
+}
+
+// checkLogin looks for the line that a store which takes another hash format waits for.
+func checkLogin(_ context.Context, e *exam) verdict {
+	return e.checkDuty(duty{pamstack.Login, setup.LoginServices, "shadowsync", "logins can give a store the hash format that it takes"})
+}
+
+// checkDuty judges a line of ours in every stack that stores, or checks, passwords.
+func (e *exam) checkDuty(d duty) verdict {
+	services, err := d.all()
 	if err != nil {
 		return fail("%v", err)
 	}
 	var found []verdict
+	first := ""
 	for _, service := range services {
-		lines, err := pamstack.Read("/", service)
+		lines, err := pamstack.Read("/", service, d.Kind)
 		if err != nil || !pamstack.Stores(lines) {
-			continue // a service that libpam cannot read either, or that changes no password
+			continue // a service that libpam cannot read either, or that has to do with no password
 		}
-		found = append(found, e.judgeLine(service, lines))
+		if first == "" {
+			first = storingFile(lines)
+		}
+		found = append(found, e.judgeLine(d, service, lines, first))
 	}
 	if len(found) == 0 {
-		return fail("no PAM service stores passwords in /etc/shadow")
+		return fail("no PAM service has to do with the passwords in /etc/shadow")
 	}
-	return distinct("the line is where it must be in all that store passwords", found)
+	return distinct(d.good, found)
+}
+
+// all are the services to look at, passwd(1)'s before all others that there are.
+func (d duty) all() ([]string, error) {
+	if d.services != nil {
+		return d.services, nil
+	}
+	services, err := pamstack.Services("/")
+	return append([]string{"passwd"}, services...), err
 }
 
 // distinct drops what several services say of the same included file.
@@ -99,8 +142,9 @@ func distinct(good string, found []verdict) verdict {
 	})...)
 }
 
-func (e *exam) judgeLine(service string, lines []pamstack.Line) verdict {
-	fault := pamstack.Judge(lines)
+// judgeLine judges the line in one stack. A fault in the file that decides is a failure.
+func (e *exam) judgeLine(d duty, service string, lines []pamstack.Line, decides string) verdict {
+	fault := d.Check(lines)
 	if fault == nil {
 		return pass("")
 	}
@@ -109,10 +153,10 @@ func (e *exam) judgeLine(service string, lines []pamstack.Line) verdict {
 	if errors.Is(fault, pamstack.ErrAbsent) {
 		v = warn("%v in %s", fault, storingFile(lines))
 	}
-	if passwd, err := pamstack.Read("/", firstService); err == nil && storingFile(passwd) == storingFile(lines) {
+	if storingFile(lines) == decides {
 		v.state = Fail
 	}
-	return e.mendLine(v, service, fault, lines)
+	return e.mendLine(d, v, service, fault, lines)
 }
 
 func storingFile(lines []pamstack.Line) string {
@@ -126,19 +170,19 @@ func storingFile(lines []pamstack.Line) string {
 // that was edited; so ours goes first where it is wrong. It will not touch the
 // lines of others without --force, which gives up every local edit: that is the
 // administrator's to decide.
-func (e *exam) mendLine(v verdict, service string, fault error, lines []pamstack.Line) verdict {
+func (e *exam) mendLine(d duty, v verdict, service string, fault error, lines []pamstack.Line) verdict {
 	if !setup.HasPAMAuthUpdate("/") {
 		return v.by("shadowsync setup", nil) // it says what to add, and where
 	}
-	const enable = "pam-auth-update --enable shadowsync"
-	ours, there := pamstack.Find(lines)
+	enable := "pam-auth-update --enable " + d.profile
+	ours, there := d.Find(lines)
 	switch {
 	case !strings.HasPrefix(storingFile(lines), "/etc/pam.d/common-"):
 		return v.by("editor /etc/pam.d/"+service, nil)
 	case !there:
 		return v.by(enable, e.repair(setup.StepPAM))
-	case errors.Is(fault, pamstack.ErrAfterFailure), errors.Is(fault, pamstack.ErrUnreached) && ours.File == storingFile(lines):
-		return v.by("pam-auth-update --force --enable shadowsync", nil)
+	case errors.Is(fault, pamstack.ErrAfterFailure), errors.Is(fault, pamstack.ErrAfterDenial), errors.Is(fault, pamstack.ErrUnreached) && ours.File == storingFile(lines):
+		return v.by("pam-auth-update --force --enable "+d.profile, nil)
 	}
 	return v.by(fmt.Sprintf(`sed -i '/pam_shadowsync\.so/d' %s && %s`, ours.File, enable), func(ctx context.Context) error {
 		if err := edit(ours.File, withoutOurs); err != nil {

@@ -70,8 +70,11 @@ func (j *job) missingParts() []string {
 	} else if _, err := os.Stat(filepath.Join(folder, pamstack.Module)); err != nil {
 		missing("PAM module", filepath.Join(strings.TrimPrefix(folder, strings.TrimSuffix(j.Root, "/")), pamstack.Module))
 	}
-	if _, err := os.Stat(j.path(Profile)); err != nil && HasPAMAuthUpdate(j.Root) {
-		missing("PAM profile", Profile)
+	for _, name := range Profiles {
+		path := filepath.Join(ProfileFolder, name)
+		if _, err := os.Stat(j.path(path)); err != nil && HasPAMAuthUpdate(j.Root) {
+			missing("PAM profile", path)
+		}
 	}
 	return faults
 }

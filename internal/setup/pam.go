@@ -9,15 +9,37 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/setup/pamstack"
 )
 
-// Profile is what pam-auth-update switches on and off.
-const Profile = "/usr/share/pam-configs/shadowsync"
+// ProfileFolder is where pam-auth-update finds what it switches on and off.
+const ProfileFolder = "/usr/share/pam-configs"
+
+// The profiles: what announces changes and logins, and what judges new passwords.
+const (
+	mainProfile  = "shadowsync"
+	judgeProfile = "shadowsync-judge"
+)
+
+// Profiles are all of them.
+var Profiles = []string{mainProfile, judgeProfile}
+
+// ProfilesFor are those that a configuration needs: nobody's stack is changed for rules
+// that there are not.
+func ProfilesFor(c *config.Config) []string {
+	if c.Password.HasRules() {
+		return Profiles
+	}
+	return []string{mainProfile}
+}
 
 // passwdService is the service that root's recovery goes through. On Debian all
 // services share its password lines.
 const passwdService = "passwd"
+
+// LoginServices are those that people log in by, the first of a machine as good as any.
+var LoginServices = []string{"login", "sshd", "su", "sudo"}
 
 // PAMError is a PAM stack that has to be set right by hand.
 type PAMError struct {
@@ -29,7 +51,7 @@ func (e *PAMError) Error() string { return "cannot set the PAM stack right: " + 
 func (e *PAMError) Unwrap() error { return e.Fault }
 
 // ErrLocalModifications is pam-auth-update's refusal, which it prints and exits 0.
-var ErrLocalModifications = errors.New("pam-auth-update leaves /etc/pam.d/common-password alone, for it was edited by hand")
+var ErrLocalModifications = errors.New("pam-auth-update leaves the files common-* of /etc/pam.d alone, for one of them was edited by hand")
 
 // HasPAMAuthUpdate tells whether the system beneath root has Debian's tool.
 func HasPAMAuthUpdate(root string) bool {
@@ -49,38 +71,55 @@ func ModuleFolder(root string) (string, error) {
 	return "", errors.New("cannot find the folder of PAM modules")
 }
 
-// JudgePAM tells what is wrong with our line in the stack of a service.
-func JudgePAM(root, service string) error {
-	lines, err := pamstack.Read(root, service)
-	if err != nil {
-		return err
+// pamFault tells which of our lines is wrong, and what is wrong with it, where root's
+// recovery goes and where people log in.
+func (j *job) pamFault() (pamstack.Duty, error) {
+	password, err := pamstack.Read(j.Root, passwdService, pamstack.Password)
+	if err == nil {
+		err = pamstack.Announce.Check(password)
 	}
-	return pamstack.Judge(lines)
+	if err != nil {
+		return pamstack.Announce, err
+	}
+	if j.config.Password.HasRules() {
+		if err := pamstack.Judge.Check(password); err != nil {
+			return pamstack.Judge, err
+		}
+	}
+	for _, service := range LoginServices {
+		lines, err := pamstack.Read(j.Root, service, pamstack.Auth)
+		if err == nil && pamstack.Stores(lines) {
+			return pamstack.Login, pamstack.Login.Check(lines)
+		}
+	}
+	return pamstack.Duty{}, nil
 }
 
 func (j *job) pamDue(context.Context) (bool, error) {
-	return JudgePAM(j.Root, passwdService) != nil, nil
+	_, fault := j.pamFault()
+	return fault != nil, nil
 }
 
 // switchOnPAM uses the system's own tool, and then looks, for the tool's word is not enough.
 func (j *job) switchOnPAM(ctx context.Context) error {
-	fault := JudgePAM(j.Root, passwdService)
+	duty, fault := j.pamFault()
+	profiles := ProfilesFor(j.config)
 	if errors.Is(fault, pamstack.ErrAbsent) && HasPAMAuthUpdate(j.Root) {
-		if err := pamAuthUpdate(ctx, "--enable"); err != nil {
+		if err := pamAuthUpdate(ctx, "--enable", profiles); err != nil {
 			return err
 		}
-		if fault = JudgePAM(j.Root, passwdService); errors.Is(fault, pamstack.ErrAbsent) {
+		if duty, fault = j.pamFault(); errors.Is(fault, pamstack.ErrAbsent) {
 			fault = ErrLocalModifications
 		}
 	}
 	if fault == nil {
 		return nil
 	}
-	return &PAMError{Fault: fault, Advice: advice(fault)}
+	return &PAMError{Fault: fault, Advice: advice(duty, fault, profiles)}
 }
 
-func pamAuthUpdate(ctx context.Context, how string) error {
-	cmd := exec.CommandContext(ctx, "pam-auth-update", how, "shadowsync")
+func pamAuthUpdate(ctx context.Context, how string, profiles []string) error {
+	cmd := exec.CommandContext(ctx, "pam-auth-update", append([]string{how}, profiles...)...)
 	// debconf would ask on the terminal otherwise.
 	cmd.Env = append(cmd.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8")
 	if said, err := cmd.CombinedOutput(); err != nil {
@@ -89,40 +128,59 @@ func pamAuthUpdate(ctx context.Context, how string) error {
 	return nil
 }
 
+// byHand is where a line of ours goes in Debian's files.
+var byHand = map[pamstack.Duty]string{
+	pamstack.Announce: "to /etc/pam.d/common-password, after pam_permit.so at its end:\n    password	optional			pam_shadowsync.so",
+	pamstack.Judge:    "to /etc/pam.d/common-password, before pam_unix.so:\n    password	[authtok_err=die default=ignore]	pam_shadowsync.so judge",
+	pamstack.Login:    "to /etc/pam.d/common-auth, after pam_permit.so at its end:\n    auth	optional			pam_shadowsync.so",
+}
+
 const (
-	debianAdvice = `Either give up the local edits and let pam-auth-update write the file anew:
-    pam-auth-update --force --enable shadowsync
-or add this line to /etc/pam.d/common-password, after pam_permit.so at its end:
-    password	optional			pam_shadowsync.so
+	debianAdvice = `Either give up the local edits and let pam-auth-update write the files anew:
+    pam-auth-update --force --enable %s
+or add this line %s
 Then run shadowsync setup again.`
 
-	shapeAdvice = `The password lines must store the password, jump over the refusal, and come to ours:
+	shapeAdvice = `The password lines must judge a new password before they store it, jump over the refusal, and come to ours:
+    password	[authtok_err=die default=ignore]	pam_shadowsync.so judge
     password	[success=1 default=ignore]	pam_unix.so …
     password	requisite			pam_deny.so
     password	required			pam_permit.so
     password	optional			pam_shadowsync.so
+and the auth lines must do so too:
+    auth	[success=1 default=ignore]	pam_unix.so …
+    auth	requisite			pam_deny.so
+    auth	required			pam_permit.so
+    auth	optional			pam_shadowsync.so
+The line that judges is needed only where the configuration has rules for passwords.
 Then run shadowsync setup again.`
 
-	authselectAdvice = `authselect keeps the PAM stacks here, and a profile of your own has to hold our line:
+	authselectAdvice = `authselect keeps the PAM stacks here, and a profile of your own has to hold our lines:
     authselect current
     authselect create-profile shadowsync --base-on PROFILE
-In system-auth and password-auth of /etc/authselect/custom/shadowsync replace the password lines from pam_unix.so on
-by these, with the options that your pam_unix.so line has:
+In system-auth and password-auth of /etc/authselect/custom/shadowsync replace the password and auth lines from
+pam_unix.so on by these, with the options that your pam_unix.so lines have:
+    password    [authtok_err=die default=ignore]    pam_shadowsync.so judge
     password    [success=1 default=ignore]    pam_unix.so …
     password    requisite                     pam_deny.so
     password    required                      pam_permit.so
     password    optional                      pam_shadowsync.so
+    auth        [success=1 default=ignore]    pam_unix.so …
+    auth        requisite                     pam_deny.so
+    auth        required                      pam_permit.so
+    auth        optional                      pam_shadowsync.so
     authselect select custom/shadowsync FEATURES…
+The line that judges is needed only where the configuration has rules for passwords.
 Then run shadowsync setup again.`
 )
 
 // advice says what to add and where, by what keeps the stacks of this machine.
-func advice(fault error) string {
+func advice(duty pamstack.Duty, fault error, profiles []string) string {
 	if _, err := exec.LookPath("authselect"); err == nil && !HasPAMAuthUpdate("/") {
 		return authselectAdvice
 	}
 	if errors.Is(fault, ErrLocalModifications) {
-		return debianAdvice
+		return fmt.Sprintf(debianAdvice, strings.Join(profiles, " "), byHand[duty])
 	}
 	return shapeAdvice
 }

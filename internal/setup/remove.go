@@ -137,7 +137,7 @@ func waits(s shadowsync.ChangeState) bool {
 // announces changes any more, then nobody guards, then no start waits for us.
 func (r *removal) steps() []step {
 	live := []step{
-		{name: StepPAM, what: "no line in the PAM stack", due: r.pamOnDue, do: r.switchOffPAM},
+		{name: StepPAM, what: "no line in the PAM stacks", due: r.pamOnDue, do: r.switchOffPAM},
 		{name: StepStart, what: "sockets and broker stopped", due: r.stopDue, do: r.stop},
 		{name: StepGuard, what: "no unit guarded", due: r.guardDue, do: r.releaseGuards},
 	}
@@ -185,16 +185,19 @@ func pamLines(root string) ([]pamstack.Line, error) {
 	}
 	var found []pamstack.Line
 	for _, service := range services {
-		lines, err := pamstack.Read(root, service)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // a service that includes what is not there works for nobody
-		}
-		if err != nil {
-			return nil, err
-		}
-		ours, ok := pamstack.Find(lines)
-		if ok && !slices.ContainsFunc(found, func(l pamstack.Line) bool { return l.Place() == ours.Place() }) {
-			found = append(found, ours)
+		for _, kind := range []pamstack.Kind{pamstack.Password, pamstack.Auth} {
+			lines, err := pamstack.Read(root, service, kind)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // a service that includes what is not there works for nobody
+			}
+			if err != nil {
+				return nil, err
+			}
+			for _, ours := range pamstack.Ours(lines) {
+				if !slices.ContainsFunc(found, func(l pamstack.Line) bool { return l.Place() == ours.Place() }) {
+					found = append(found, ours)
+				}
+			}
 		}
 	}
 	return found, nil
@@ -202,7 +205,7 @@ func pamLines(root string) ([]pamstack.Line, error) {
 
 func (r *removal) switchOffPAM(ctx context.Context) error {
 	if HasPAMAuthUpdate(r.Root) {
-		if err := pamAuthUpdate(ctx, "--disable"); err != nil {
+		if err := pamAuthUpdate(ctx, "--disable", Profiles); err != nil {
 			return err
 		}
 	}

@@ -19,7 +19,7 @@
 //	configuration.go  the configuration file, or what is wrong with the flags beside it
 //	baseline.go       the first import, and the differences that stop it
 //	wiring.go         drop-ins, units, the list of managed accounts
-//	pam.go            the line in the PAM stack
+//	pam.go            the lines in the PAM stacks
 //	ledger.go         files that are on record
 //	systemctl.go      what the bus does not tell
 //	remove.go         Remove
@@ -88,7 +88,7 @@ func (j *job) path(name string) string { return filepath.Join(j.Root, name) }
 //
 // Errors: *CheckError, ErrIncomplete, *ContradictionError before anything is done;
 // *FirstDifferenceError and *ImportError with nothing wired; *PAMError with
-// everything but the PAM line.
+// everything but the PAM lines.
 func Run(ctx context.Context, o Options) (Result, error) {
 	j := newJob(o)
 	defer j.ledger.close()
@@ -122,7 +122,7 @@ func (j *job) imports() []step {
 	}
 }
 
-// wiring has the PAM line last: from then on passwd waits for a broker that is there.
+// wiring has the PAM lines last: from then on passwd waits for a broker that is there.
 func (j *job) wiring() []step {
 	steps := []step{
 		{name: StepDropIns, what: "hooks around " + j.units(), due: j.dropInsDue, do: j.writeDropIns},
@@ -132,7 +132,7 @@ func (j *job) wiring() []step {
 		{name: StepReload, what: "unit files read by systemd", due: j.reloadDue, do: j.reload},
 		{name: StepStart, what: "sockets and broker running", due: j.startDue, do: j.start},
 		{name: StepManaged, what: "list of managed accounts for the PAM module", due: j.managedDue, do: j.writeManaged},
-		{name: StepPAM, what: "line in the PAM stack", due: j.pamDue, do: j.switchOnPAM},
+		{name: StepPAM, what: "lines in the PAM stacks", due: j.pamDue, do: j.switchOnPAM},
 	}
 	if j.mounted() {
 		for _, s := range live {

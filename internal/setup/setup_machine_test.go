@@ -249,7 +249,7 @@ func TestSetupOfAMountedSystem(t *testing.T) {
 	m.MustShell("mkdir /mnt/system && mount --bind / /mnt/system")
 	before := m.Etc()
 	said := m.Must("shadowsync", "setup", "--root", "/mnt/system", "--unit", "128T", "--account", "admin")
-	for _, text := range []string{"done      hooks around 128T.service", "left out  line in the PAM stack"} {
+	for _, text := range []string{"done      hooks around 128T.service", "left out  lines in the PAM stacks"} {
 		if !strings.Contains(said, text) {
 			t.Errorf("setup of a mounted system does not say %q:\n%s", text, said)
 		}

@@ -196,7 +196,7 @@ func TestDryRunWritesNothing(t *testing.T) {
 	want := `to do     configuration /etc/shadowsync/shadowsync.toml
 to do     baseline of the accounts
 to do     hooks around 128T.service
-left out  line in the PAM stack
+left out  lines in the PAM stacks
           the system at ` + root + ` is not running: run shadowsync setup on it
 `
 	if said.String() != want {
@@ -268,10 +268,10 @@ func TestParseProperties(t *testing.T) {
 
 func TestAdviceFollowsTheFault(t *testing.T) {
 	t.Parallel()
-	if got := advice(ErrLocalModifications); !strings.Contains(got, "pam-auth-update --force --enable shadowsync") {
+	if got := advice(pamstack.Login, ErrLocalModifications, Profiles); !strings.Contains(got, "pam-auth-update --force --enable shadowsync shadowsync-judge") || !strings.Contains(got, "common-auth") {
 		t.Errorf("advice on local edits:\n%s", got)
 	}
-	if got := advice(pamstack.ErrAfterFailure); !strings.Contains(got, "pam_deny.so") {
+	if got := advice(pamstack.Announce, pamstack.ErrAfterFailure, Profiles); !strings.Contains(got, "pam_deny.so") {
 		t.Errorf("advice on the shape:\n%s", got)
 	}
 }

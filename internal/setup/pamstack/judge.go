@@ -5,47 +5,46 @@ import (
 	"fmt"
 )
 
-// What can be wrong with our line.
+// What can be wrong with a line of ours.
 var (
 	ErrAbsent       = errors.New("the line of " + Module + " is missing")
 	ErrBefore       = errors.New(Module + " comes before the module that stores the password")
 	ErrUnreached    = errors.New(Module + " is never reached: the stack ends, or jumps over it, once the password is stored")
 	ErrAfterFailure = errors.New(Module + " is reached after a failed change too: the storing module must jump over a requisite pam_deny.so, as Debian's does")
 	ErrControl      = errors.New(Module + " decides the outcome of a password change: its control must be optional")
+
+	ErrLate      = errors.New(Module + " judge does not come before the module that stores the password")
+	ErrPowerless = errors.New(Module + " judge refuses for nothing, or more than it judges: its control must be [authtok_err=die default=ignore]")
+
+	ErrUnheard     = errors.New(Module + " is never reached by a login, or before its password is checked")
+	ErrAfterDenial = errors.New(Module + " is reached after a refused login too")
+	ErrLoginRules  = errors.New(Module + " decides about logins: its control must be optional")
 )
 
-// Stores tells whether the stack changes passwords of local accounts.
+// Stores tells whether the stack changes, or checks, passwords of local accounts.
 func Stores(lines []Line) bool { return walk(lines, true).seen }
 
-// Find returns the first line with our module, in substacks too.
-func Find(lines []Line) (Line, bool) {
-	for _, l := range lines {
-		if l.Module == Module {
-			return l, true
-		}
-		if found, ok := Find(l.Substack); ok {
-			return found, true
-		}
-	}
-	return Line{}, false
-}
-
-// Judge tells what is wrong with our line in a stack that stores passwords: an
-// error that wraps one of those above, and names the place.
-func Judge(lines []Line) error {
-	ours, there := Find(lines)
+// Check tells what is wrong with our line of this duty, in a stack of its kind that
+// stores or checks passwords: an error that wraps one of those above, and names the place.
+func (d Duty) Check(lines []Line) error {
+	ours, there := d.Find(lines)
 	if !there {
 		return ErrAbsent
 	}
-	fault := judge(lines, ours)
-	if fault == nil {
-		return nil
+	if fault := d.fault(lines, ours); fault != nil {
+		return fmt.Errorf("%s (%s): %w", ours.Place(), ours, fault)
 	}
-	return fmt.Errorf("%s (%s): %w", ours.Place(), ours, fault)
+	return nil
 }
 
-func judge(lines []Line, ours Line) error {
+func (d Duty) fault(lines []Line, ours Line) error {
 	success, failure := walk(lines, true), walk(lines, false)
+	switch d {
+	case Judge:
+		return judgeFault(success, ours)
+	case Login:
+		return loginFault(success, failure, ours)
+	}
 	switch {
 	case decides(ours.Control):
 		return ErrControl
@@ -59,21 +58,30 @@ func judge(lines []Line, ours Line) error {
 	return nil
 }
 
-// decides tells whether the line has a say in the outcome: ours always returns
-// PAM_IGNORE, and PAM_MODULE_UNKNOWN stands in for it once its file is gone.
-func decides(control string) bool {
-	return after(control, "ignore") != ignore || after(control, "module_unknown") != ignore
+func judgeFault(success walker, ours Line) error {
+	switch {
+	case decides(ours.Control) || after(ours.Control, "authtok_err") != die:
+		return ErrPowerless
+	case !success.judged:
+		return ErrLate
+	}
+	return nil
 }
 
-// Storing returns the line of the module that stores the password.
-func Storing(lines []Line) (Line, bool) {
-	for _, l := range lines {
-		if storing[l.Module] {
-			return l, true
-		}
-		if found, ok := Storing(l.Substack); ok {
-			return found, true
-		}
+func loginFault(success, failure walker, ours Line) error {
+	switch {
+	case decides(ours.Control):
+		return ErrLoginRules
+	case !success.reached:
+		return ErrUnheard
+	case failure.reached:
+		return ErrAfterDenial
 	}
-	return Line{}, false
+	return nil
+}
+
+// decides tells whether the line has a say in the outcome by anything but a refusal:
+// ours returns PAM_IGNORE, and PAM_MODULE_UNKNOWN stands in for it once its file is gone.
+func decides(control string) bool {
+	return after(control, "ignore") != ignore || after(control, "module_unknown") != ignore
 }

@@ -18,7 +18,7 @@ password	required			pam_permit.so
 password	optional			pam_shadowsync.so
 `
 
-func TestJudge(t *testing.T) {
+func TestAnnounce(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
 		name, stack string
@@ -56,15 +56,80 @@ password optional pam_shadowsync.so`, nil},
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			root := tree(t, map[string]string{"passwd": c.stack})
-			lines, err := Read(root, "passwd")
+			lines, err := Read(root, "passwd", Password)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !Stores(lines) {
 				t.Error("the stack is not found to store passwords")
 			}
-			if got := Judge(lines); !errors.Is(got, c.want) {
-				t.Errorf("Judge = %v, want %v", got, c.want)
+			if got := Announce.Check(lines); !errors.Is(got, c.want) {
+				t.Errorf("Check = %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// judging is debian with our other line in it.
+var judging = strings.Replace(debian, "password	[success=1", "password	[authtok_err=die default=ignore]	pam_shadowsync.so judge\npassword	[success=1", 1)
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		stack string
+		want  error
+	}{
+		"Debian's":         {judging, nil},
+		"first of all":     {strings.Replace(judging, "password	requisite			pam_pwquality.so retry=3\n", "", 1), nil},
+		"absent":           {debian, ErrAbsent},
+		"too late":         {debian + "password [authtok_err=die default=ignore] pam_shadowsync.so judge\n", ErrLate},
+		"jumped over":      {strings.Replace(judging, "requisite			pam_pwq", "[success=1 default=die] pam_pwq", 1), ErrLate},
+		"optional":         {strings.Replace(judging, "[authtok_err=die default=ignore]", "optional", 1), ErrPowerless},
+		"refused, stored":  {strings.Replace(judging, "[authtok_err=die default=ignore]", "[authtok_err=bad default=ignore]", 1), ErrPowerless},
+		"without a module": {strings.Replace(judging, "[authtok_err=die default=ignore]", "requisite", 1), ErrPowerless},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			lines, err := Read(tree(t, map[string]string{"passwd": c.stack}), "passwd", Password)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := Judge.Check(lines); !errors.Is(got, c.want) {
+				t.Errorf("Check = %v, want %v", got, c.want)
+			}
+			if got := Announce.Check(lines); got != nil {
+				t.Errorf("the announcing line is mistaken for it: %v", got)
+			}
+		})
+	}
+}
+
+func TestLogin(t *testing.T) {
+	t.Parallel()
+	// su of Debian 12, and faillock(8)'s own example with our line behind it.
+	const debian = "auth [success=1 default=ignore] pam_unix.so nullok\nauth requisite pam_deny.so\nauth required pam_permit.so\nauth optional pam_shadowsync.so\n"
+	const faillock = "auth required pam_faillock.so preauth\nauth [success=1 default=ignore] pam_unix.so\nauth [default=die] pam_faillock.so authfail\nauth required pam_permit.so\nauth optional pam_shadowsync.so\n"
+	for name, c := range map[string]struct {
+		stack string
+		want  error
+	}{
+		"Debian's":             {"auth sufficient pam_rootok.so\n@include common\n", nil},
+		"faillock's":           {faillock, nil},
+		"absent":               {strings.Replace(debian, "auth optional", "session optional", 1), ErrAbsent},
+		"the password's alone": {strings.Replace(debian, "auth optional", "password optional", 1), ErrAbsent},
+		"after a sufficient":   {strings.Replace(debian, "[success=1 default=ignore]", "sufficient", 1), ErrUnheard},
+		"before the check":     {"auth optional pam_shadowsync.so\n" + strings.Replace(debian, "auth optional", "#", 1), ErrUnheard},
+		"after a refusal":      {strings.Replace(debian, "requisite pam_deny", "required pam_deny", 1), ErrAfterDenial},
+		"deciding":             {strings.Replace(debian, "optional", "required", 1), ErrLoginRules},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			lines, err := Read(tree(t, map[string]string{"su": c.stack, "common": debian}), "su", Auth)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := Login.Check(lines); !errors.Is(got, c.want) {
+				t.Errorf("Check = %v, want %v", got, c.want)
 			}
 		})
 	}
@@ -83,20 +148,20 @@ func TestReadFollowsIncludes(t *testing.T) {
 		"passwd.dpkg-old": debian,
 	})
 	for _, service := range []string{"passwd", "included", "sub"} {
-		lines, err := Read(root, service)
-		if err != nil || Judge(lines) != nil || !Stores(lines) {
-			t.Errorf("%s: %v; %v", service, err, Judge(lines))
+		lines, err := Read(root, service, Password)
+		if err != nil || Announce.Check(lines) != nil || !Stores(lines) {
+			t.Errorf("%s: %v; %v", service, err, Announce.Check(lines))
 		}
-		if ours, ok := Find(lines); !ok || ours.Place() != "/etc/pam.d/common-password line 7" {
+		if ours, ok := Announce.Find(lines); !ok || ours.Place() != "/etc/pam.d/common-password line 7" {
 			t.Errorf("%s: our line is at %s", service, ours.Place())
 		}
 	}
-	lines, err := Read(root, "joined")
+	lines, err := Read(root, "joined", Password)
 	if err != nil || len(lines) != 1 || lines[0].String() != "password required pam_unix.so a [b c]" || lines[0].Number != 1 {
 		t.Errorf("joined line: %v, %v", lines, err)
 	}
 	for _, service := range []string{"loop", "dangling", "absent"} {
-		if _, err := Read(root, service); err == nil {
+		if _, err := Read(root, service, Password); err == nil {
 			t.Errorf("%s was read", service)
 		}
 	}

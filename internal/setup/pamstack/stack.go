@@ -1,11 +1,13 @@
-// Package pamstack reads the password stacks of Linux-PAM, as pam.d(5) describes
-// them, and tells whether pam_shadowsync.so is where it has to be.
+// Package pamstack reads the password and auth stacks of Linux-PAM, as pam.d(5)
+// describes them, and tells whether pam_shadowsync.so is where it has to be.
 //
 // It promises to judge by what a stack does and not by how it looks: it walks the
-// lines as libpam does, once with a storing module that succeeds and once with one
-// that fails. Our module must be reached the first time and not the second.
+// lines as libpam does, once with a module that stores or checks the password and
+// succeeds, and once with one that fails. Our module must be reached the first time and not the second; where
+// it judges, before that module.
 //
 //	stack.go    Read: the lines of a service, includes followed
+//	duty.go     what each of our lines is for
 //	control.go  what a line does with its module's result
 //	walk.go     which lines are reached
 //	judge.go    what is wrong with our line
@@ -30,8 +32,18 @@ var folders = []string{"/etc/pam.d", "/usr/lib/pam.d"}
 // maxDepth is libpam's own bound of nested includes (PAM_SUBSTACK_MAX_LEVEL).
 const maxDepth = 16
 
-// Line is a line of a password stack. One that names a substack holds its lines.
+// Kind is the management group of a stack.
+type Kind string
+
+// The kinds that concern us.
+const (
+	Password Kind = "password"
+	Auth     Kind = "auth"
+)
+
+// Line is a line of a stack. One that names a substack holds its lines.
 type Line struct {
+	Kind     Kind
 	File     string // as seen from the root directory
 	Number   int    // from 1
 	Control  string // "required", or "[success=1 default=ignore]"
@@ -41,7 +53,7 @@ type Line struct {
 }
 
 func (l Line) String() string {
-	return strings.Join(slices.Concat([]string{"password", l.Control, l.Module}, l.Args), " ")
+	return strings.Join(slices.Concat([]string{string(l.Kind), l.Control, l.Module}, l.Args), " ")
 }
 
 // Place is where the line is, for people.
@@ -66,17 +78,17 @@ func Services(root string) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// Read returns the password lines of a service beneath root, with what they
+// Read returns the lines of one kind of a service beneath root, with what they
 // include. A file that is included and not there is an error, as it is for libpam.
-func Read(root, service string) ([]Line, error) {
-	lines, err := read(root, service, 0)
+func Read(root, service string, kind Kind) ([]Line, error) {
+	lines, err := read(root, service, kind, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the PAM stack of %s: %w", service, err)
 	}
 	return lines, nil
 }
 
-func read(root, name string, depth int) ([]Line, error) {
+func read(root, name string, kind Kind, depth int) ([]Line, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("includes are nested deeper than %d", maxDepth)
 	}
@@ -89,7 +101,7 @@ func read(root, name string, depth int) ([]Line, error) {
 		if len(words) == 0 {
 			continue
 		}
-		parsed, err := parse(root, words, Line{File: path, Number: i + 1}, depth)
+		parsed, err := parse(root, words, Line{Kind: kind, File: path, Number: i + 1}, depth)
 		if err != nil {
 			return nil, err
 		}
@@ -153,21 +165,21 @@ func fields(line string) []string {
 	return words
 }
 
-// parse turns the words of a line into password lines: none, one, or those of an include.
+// parse turns the words of a line into lines of l's kind: none, one, or those of an include.
 func parse(root string, words []string, l Line, depth int) ([]Line, error) {
 	if words[0] == "@include" && len(words) > 1 {
-		return read(root, words[1], depth+1)
+		return read(root, words[1], l.Kind, depth+1)
 	}
 	// "-password" is a line whose module may be missing without a word in the log.
-	if strings.TrimPrefix(strings.ToLower(words[0]), "-") != "password" || len(words) < 3 {
+	if strings.TrimPrefix(strings.ToLower(words[0]), "-") != string(l.Kind) || len(words) < 3 {
 		return nil, nil
 	}
 	l.Control, l.Module, l.Args = strings.ToLower(words[1]), filepath.Base(words[2]), words[3:]
 	switch l.Control {
 	case "include":
-		return read(root, words[2], depth+1)
+		return read(root, words[2], l.Kind, depth+1)
 	case "substack":
-		sub, err := read(root, words[2], depth+1)
+		sub, err := read(root, words[2], l.Kind, depth+1)
 		l.Substack = sub
 		return []Line{l}, err
 	}

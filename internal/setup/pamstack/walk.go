@@ -1,13 +1,15 @@
 package pamstack
 
-// storing modules keep the password of a local account in shadow(5).
+// storing modules keep the password of a local account in shadow(5), and check it there.
 var storing = map[string]bool{"pam_unix.so": true, "pam_unix2.so": true, "pam_tcb.so": true}
 
 // foreign modules keep passwords of accounts that are not local: for one that is,
-// they do nothing and say that they do not know the user.
+// they do nothing and say that they do not know the user. What lets root, or somebody
+// with another proof, log in without a password does not do so here either.
 var foreign = map[string]bool{
 	"pam_sss.so": true, "pam_ldap.so": true, "pam_krb5.so": true, "pam_winbind.so": true,
 	"pam_systemd_home.so": true, "pam_deny.so": true, "pam_himmelblau.so": true, "pam_authd.so": true,
+	"pam_rootok.so": true, "pam_fprintd.so": true, "pam_u2f.so": true, "pam_ssh_agent_auth.so": true,
 }
 
 // result is what a module of the scene returns for a local account.
@@ -16,6 +18,9 @@ func (l Line) result(stored bool) string {
 	case l.Module == Module:
 		return "ignore"
 	case foreign[l.Module], storing[l.Module] && !stored:
+		if l.Kind == Auth {
+			return "auth_err"
+		}
 		return "authtok_err"
 	}
 	return "success"
@@ -27,6 +32,7 @@ type walker struct {
 	seen    bool // the storing module was reached
 	reached bool // ours was, after it
 	early   bool // ours was, before it
+	judged  bool // ours was, before it, to judge
 	failed  bool // some module's result was bad: "done" no longer ends the stack
 }
 
@@ -58,6 +64,8 @@ func (w *walker) note(l Line) {
 	switch {
 	case storing[l.Module]:
 		w.seen = true
+	case Judge.has(l):
+		w.judged = w.judged || !w.seen
 	case l.Module == Module && w.seen:
 		w.reached = true
 	case l.Module == Module:
