@@ -122,7 +122,7 @@ var faults = []fault{
 	{name: "audit altered", breaking: `cd /var/lib/shadowsync && sqlite3 state.db "SELECT 'DROP TRIGGER ' || name || ';' FROM sqlite_master WHERE type = 'trigger'" | sqlite3 state.db && sqlite3 state.db "UPDATE audit SET event = replace(event, 'baseline', 'nothing!')"`, check: "audit", says: "audit trail", byHand: true},
 	{name: "line for logins deleted", breaking: "sed -i /pam_shadowsync/d /etc/pam.d/common-auth", check: "pam-login", says: "missing in /etc/pam.d/common-auth"},
 	{name: "line for logins decides", breaking: "sed -i 's/optional.*pam_shadowsync/required pam_shadowsync/' /etc/pam.d/common-auth", check: "pam-login", says: "its control must be optional"},
-	{name: "line for logins jumped over", breaking: "sed -i 's/success=1/success=9/' /etc/pam.d/common-auth", check: "pam-login", says: "never reached", byHand: true},
+	{name: "line for logins jumped over", breaking: "sed -i 's/success=1/success=9/' /etc/pam.d/common-auth", check: "pam-login", says: "never reached"},
 	// From here on the configuration has a rule.
 	{name: "rules without a line", breaking: ruled + "pam-auth-update --disable shadowsync-judge", check: "pam-judge", says: "missing in /etc/pam.d/common-password"},
 	{name: "judge deleted", breaking: ruled + "sed -i /judge/d /etc/pam.d/common-password", check: "pam-judge", says: "missing in /etc/pam.d/common-password"},
