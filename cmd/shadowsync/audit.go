@@ -30,7 +30,8 @@ func newAudit(a *app) *cobra.Command {
 		Use:   "audit",
 		Short: "Print the audit trail, oldest first, or verify it",
 		Long: "Prints who did what, when, from where, how it was seen, and what became of it; also what\n" +
-			"was refused and what failed. No password and no hash is ever in it.\n\n" +
+			"was refused and what failed. Of others than root it is the daemon that hears what they\n" +
+			"tried; without it that is not on record. No password and no hash is ever in it.\n\n" +
 			"--verify checks the trail's hash chain instead: it finds a record that was altered,\n" +
 			"removed or cut off. It proves nothing against root, who can write the trail and\n" +
 			"recompute the whole chain. The journal holds a copy of every record:\n" +

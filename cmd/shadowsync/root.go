@@ -7,11 +7,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/operator"
 )
 
 // app is what every command is given: the global flags, and the world around it.
@@ -25,13 +27,15 @@ type app struct {
 	out, err io.Writer
 	tty      string // the terminal that a password is asked on
 	uid      int    // effective
+
+	operators string // the daemon's socket for who is not root
 	// batchTime is how long passwords are hashed before what is ready is set: an
 	// interruption loses that much work, and each batch replaces the shadow file once.
 	batchTime time.Duration
 }
 
 func newApp(in *os.File, out, err io.Writer) *app {
-	return &app{config: config.DefaultPath, root: "/", in: in, out: out, err: err, tty: "/dev/tty", uid: os.Geteuid(), batchTime: 10 * time.Second}
+	return &app{config: config.DefaultPath, root: "/", in: in, out: out, err: err, tty: "/dev/tty", uid: os.Geteuid(), operators: operator.Path, batchTime: 10 * time.Second}
 }
 
 // mounted tells whether the work is on a system that is not the running one.
@@ -152,5 +156,21 @@ func (a *app) finish(ctx context.Context, command *cobra.Command, err error) int
 		err = mark(errors.New("interrupted"), errInterrupted)
 	}
 	a.complain(command.CommandPath(), err)
+	if errors.As(err, new(notRootError)) && !a.mounted() {
+		a.report(context.WithoutCancel(ctx), command)
+	}
 	return exitStatus(err)
+}
+
+// reportWithin bounds the wait for the daemon to put an attempt on record.
+const reportWithin = 500 * time.Millisecond
+
+// report has an attempt by somebody who is not root put on record: they cannot write the
+// trail, and the daemon knows from the kernel who they are. Its answer is the refusal
+// that was told already; a daemon that is not there keeps no record.
+func (a *app) report(ctx context.Context, command *cobra.Command) {
+	ctx, cancel := context.WithTimeout(ctx, reportWithin)
+	defer cancel()
+	_, verb, _ := strings.Cut(command.CommandPath(), " ")
+	_ = operator.Client{Path: a.operators}.RootTool(ctx, verb)
 }

@@ -55,7 +55,7 @@ func (o *operators) audit(ctx context.Context, c *call, account, result string) 
 	application, _ := o.engine.Config.Managing(account)
 	err := o.engine.Record(ctx, shadowsync.Event{
 		At: time.Now(), Application: application.Name, Account: account,
-		Action: strings.ReplaceAll(string(c.request.Op), "-", " "), Reason: result, Origin: c.origin,
+		Action: strings.ReplaceAll(printable.Clip(string(c.request.Op), 32), "-", " "), Reason: result, Origin: c.origin,
 	})
 	if err != nil {
 		o.log.Error("an attempt could not be put on record", "account", account, "error", err)

@@ -2,11 +2,14 @@ package broker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -74,7 +77,6 @@ type call struct {
 // accounts, the operation decides by visible and changeable.
 type rule struct {
 	user, admin, root bool
-	changes           bool // attempts are audited, refused ones too
 	do                func(*operators, context.Context, *call) error
 }
 
@@ -86,14 +88,14 @@ var rules = map[operator.Op]rule{
 	operator.OpSessions:       {user: true, admin: true, root: true, do: (*operators).listSessions},
 	operator.OpActivity:       {user: true, admin: true, root: true, do: (*operators).activity},
 	operator.OpSync:           {user: true, admin: true, root: true, do: (*operators).showSync},
-	operator.OpSetPassword:    {user: true, admin: true, changes: true, do: (*operators).setPassword},
-	operator.OpDisconnect:     {admin: true, root: true, changes: true, do: (*operators).disconnect},
-	operator.OpLock:           {admin: true, root: true, changes: true, do: (*operators).lock},
-	operator.OpUnlock:         {admin: true, root: true, changes: true, do: (*operators).unlock},
-	operator.OpExpirePassword: {admin: true, root: true, changes: true, do: (*operators).expirePassword},
-	operator.OpCreateUser:     {admin: true, root: true, changes: true, do: (*operators).createUser},
-	operator.OpEditUser:       {admin: true, root: true, changes: true, do: (*operators).editUser},
-	operator.OpDeleteUser:     {admin: true, root: true, changes: true, do: (*operators).deleteUser},
+	operator.OpSetPassword:    {user: true, admin: true, do: (*operators).setPassword},
+	operator.OpDisconnect:     {admin: true, root: true, do: (*operators).disconnect},
+	operator.OpLock:           {admin: true, root: true, do: (*operators).lock},
+	operator.OpUnlock:         {admin: true, root: true, do: (*operators).unlock},
+	operator.OpExpirePassword: {admin: true, root: true, do: (*operators).expirePassword},
+	operator.OpCreateUser:     {admin: true, root: true, do: (*operators).createUser},
+	operator.OpEditUser:       {admin: true, root: true, do: (*operators).editUser},
+	operator.OpDeleteUser:     {admin: true, root: true, do: (*operators).deleteUser},
 }
 
 // may tells whether the rule lets somebody ask.
@@ -144,20 +146,34 @@ func (o *operators) serve(ctx context.Context, c *call) error {
 	if rule.may(c.asker) {
 		return rule.do(o, ctx, c)
 	}
-	if rule.changes && c.role != operator.RoleNone {
-		o.auditRefusal(ctx, c)
-	}
+	o.auditRefusal(ctx, c, "not permitted")
 	return errNotPermitted
 }
 
-// auditRefusal keeps a flood of refused attempts from filling the trail.
-func (o *operators) auditRefusal(ctx context.Context, c *call) {
-	now := time.Now()
-	if o.refused.wait(c.name, now) > 0 {
+// auditRefusal puts an attempt on record that was refused, whoever made it. A flood of
+// them does not fill the trail: it says how many it leaves out.
+func (o *operators) auditRefusal(ctx context.Context, c *call, why string) {
+	unsaid, due := o.refused.due(strconv.Itoa(c.uid), time.Now())
+	if !due {
 		return
 	}
-	o.refused.fail(c.name, now)
-	o.audit(ctx, c, printable.Clip(c.request.User, 64), "refused: not permitted")
+	if unsaid > 0 {
+		why += fmt.Sprintf(", as %d more since the last on record", unsaid)
+	}
+	if c.request.Op == operator.OpRootTool {
+		c.origin.SeenBy, c.origin.Verb = shadowsync.SeenByTool, c.verb()
+	}
+	o.audit(ctx, c, printable.Clip(c.request.User, 64), "refused: "+why)
+}
+
+// verb is what our own tool says that it was asked for, by somebody who is not root. Only
+// that is their word: who they are is the kernel's.
+func (c *call) verb() string {
+	var attempt operator.Attempt
+	if json.Unmarshal(c.request.Args, &attempt) != nil {
+		return ""
+	}
+	return printable.Clip(attempt.Verb, 64)
 }
 
 // identify completes a call with who asks. Everything comes from the kernel and
@@ -250,6 +266,7 @@ func (o *operators) chosen(c *call) ([]string, error) {
 func (o *operators) changeable(ctx context.Context, c *call) (shadowsync.Account, error) {
 	names, err := o.chosen(c)
 	if err != nil {
+		o.auditRefusal(ctx, c, "no such account")
 		return shadowsync.Account{}, err
 	}
 	if c.request.User == "" || c.request.User == operator.All || len(names) != 1 {
@@ -264,7 +281,7 @@ func (o *operators) changeable(ctx context.Context, c *call) (shadowsync.Account
 	case !there:
 		return account, operator.Errorf(operator.NoAccount, "no such account: %s", names[0])
 	case account.Protected != "" && !c.root():
-		o.auditRefusal(ctx, c)
+		o.auditRefusal(ctx, c, account.Name+" is protected")
 		return account, operator.Errorf(operator.NotPermitted, "not permitted: %s is protected (%s)", account.Name, account.Protected)
 	}
 	return account, nil

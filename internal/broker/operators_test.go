@@ -3,6 +3,7 @@ package broker
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
@@ -19,7 +20,7 @@ func TestRules(t *testing.T) {
 		operator.OpSetPassword: user | admin, operator.OpDisconnect: admin | root, operator.OpLock: admin | root,
 		operator.OpUnlock: admin | root, operator.OpExpirePassword: admin | root,
 		operator.OpCreateUser: admin | root, operator.OpEditUser: admin | root, operator.OpDeleteUser: admin | root,
-		"": nobody, "pam-changed": nobody, "HELLO": nobody, "shutdown": nobody,
+		operator.OpRootTool: nobody, "": nobody, "pam-changed": nobody, "HELLO": nobody, "shutdown": nobody,
 	}
 	askers := map[int]asker{
 		nobody: {name: "x", uid: 1}, user: {name: "x", uid: 1, role: operator.RoleUser},
@@ -108,5 +109,29 @@ func TestChosen(t *testing.T) {
 		if !slices.Equal(names, tt.want) || complaint != tt.complaint {
 			t.Errorf("%s asks for %q: %q, %q", tt.by.name, tt.name, names, complaint)
 		}
+	}
+}
+
+// A flood of attempts does not fill the trail, which says how many it leaves out.
+func TestAttemptsThatAreDue(t *testing.T) {
+	var attempts tries
+	now := time.Now()
+	told := 0
+	for range 100 {
+		if unsaid, due := attempts.due("1000", now); due {
+			told++
+			if unsaid != 0 {
+				t.Errorf("%d unsaid before any was", unsaid)
+			}
+		}
+	}
+	if _, due := attempts.due("1001", now); told != freeTries || !due {
+		t.Errorf("%d of 100 were told, and another uid's: %v", told, due)
+	}
+	if unsaid, due := attempts.due("1000", now.Add(firstDelay)); !due || unsaid != 100-freeTries {
+		t.Errorf("later: due %v, %d unsaid", due, unsaid)
+	}
+	if unsaid, due := attempts.due("1000", now.Add(2*forgetTries)); !due || unsaid != 0 {
+		t.Errorf("much later: due %v, %d unsaid", due, unsaid)
 	}
 }

@@ -24,8 +24,9 @@ type tries struct {
 }
 
 type failures struct {
-	count int
-	last  time.Time
+	count  int
+	last   time.Time
+	unsaid int // attempts that due kept quiet about, since the last
 }
 
 // wait is how long nothing is taken from name.
@@ -58,7 +59,25 @@ func (t *tries) fail(name string, now time.Time) {
 	if now.Sub(f.last) > forgetTries {
 		f.count = 0
 	}
-	t.failed[name] = failures{f.count + 1, now}
+	t.failed[name] = failures{count: f.count + 1, last: now}
+}
+
+// due counts an attempt that is to be told of unless too many were lately, and returns how
+// many were not since the last that was.
+func (t *tries) due(name string, now time.Time) (unsaid int, due bool) {
+	if t.wait(name, now) > 0 {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		f := t.failed[name]
+		f.unsaid++
+		t.failed[name] = f
+		return 0, false
+	}
+	t.mu.Lock()
+	unsaid = t.failed[name].unsaid
+	t.mu.Unlock()
+	t.fail(name, now)
+	return unsaid, true
 }
 
 // forgive forgets name's failures.

@@ -89,6 +89,13 @@ func (c Client) DeleteUser(ctx context.Context, name string) (Result, error) {
 	return one[Result](ctx, c, Request{Op: OpDeleteUser, User: name})
 }
 
+// RootTool has it put on record that the root tool was asked for a command by us, who may
+// not. The answer is always a refusal.
+func (c Client) RootTool(ctx context.Context, verb string) error {
+	_, err := one[struct{}](ctx, c, request(OpRootTool, "", Attempt{Verb: verb}))
+	return err
+}
+
 // request packs arguments; those of this package cannot fail to marshal.
 func request(op Op, user string, args any) Request {
 	packed, _ := json.Marshal(args)

@@ -29,6 +29,7 @@ const (
 	OpCreateUser     Op = "create-user" // Args: NewUser, with the password attached: Result
 	OpEditUser       Op = "edit-user"   // Args: Edit, with the password attached where that is the field: Result
 	OpDeleteUser     Op = "delete-user" // Result
+	OpRootTool       Op = "root-tool"   // Args: Attempt. Always refused, and so on record
 )
 
 // All, in place of a name, asks for every account that the asker may see.
@@ -107,6 +108,12 @@ type Activity struct {
 	To   time.Time `json:"to,omitzero"`
 	Rows int       `json:"rows,omitempty"`
 	User string    `json:"user,omitempty"`
+}
+
+// Attempt is what somebody who is not root asked the root tool for: its command, without
+// arguments, for a password may be among them.
+type Attempt struct {
+	Verb string `json:"verb"`
 }
 
 // SyncState is one account's line of `show sync`.

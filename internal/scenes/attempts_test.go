@@ -1,0 +1,109 @@
+package scenes
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+// trail is the whole audit trail.
+func (s *stage) trail() []event {
+	s.t.Helper()
+	var all struct {
+		Events []event `json:"events"`
+	}
+	if err := json.Unmarshal([]byte(s.Must("shadowsync", "audit", "--json")), &all); err != nil {
+		s.t.Fatalf("audit --json: %v", err)
+	}
+	return all.Events
+}
+
+// TestAttempts: who tried what they may not is on record, whatever door they tried: the
+// root tool, the operators' socket, the operators' shell. So is what root tried in vain.
+func TestAttempts(t *testing.T) {
+	s := prowled(t)
+	const secret = "Prowler-velvet-3"
+	attempts := []struct {
+		by, account, action, verb, reason string
+		try                               func()
+	}{
+		{"user222", "", "root tool", "user set password", "refused: not permitted", func() {
+			if r := s.As("user222").Run("shadowsync", "user", "set", "password", "admin", secret); r.Code != 8 {
+				t.Errorf("the root tool: %s", r)
+			}
+		}},
+		{"nobody", "", "root tool", "guard release", "refused: not permitted", func() {
+			if r := s.As("nobody").Run("shadowsync", "guard", "release", machine.ApplianceUnit, "--force"); r.Code != 8 {
+				t.Errorf("the root tool: %s", r)
+			}
+		}},
+		{"user222", "admin", "lock", "", "refused: not permitted", func() { s.prowl("user222", `{"op":"lock","user":"admin"}`) }},
+		{"nobody", "", "names", "", "refused: not permitted", func() { s.prowl("nobody", `{"op":"names"}`) }},
+		{"user222", `x\n`, `\x1b[31m`, "", "refused: not permitted", func() { s.prowl("user222", `{"op":"\u001b[31m","user":"x\n"}`) }},
+		{"user222", "user222", "set password", "", "refused: current password not proven", func() {
+			d := s.As("user222").Terminal("pcli", "-c", "set password")
+			d.Answer("Enter your current password:", secret)
+			d.Ended(machine.Patience)
+		}},
+		{"root", "ghost", "refused", "lock", "no application manages", func() {
+			if r := s.Run("shadowsync", "user", "lock", "ghost"); r.Code != 5 {
+				t.Errorf("an account that nobody manages: %s", r)
+			}
+		}},
+		{"root", "admin", "refused", "set password", "shorter", func() {
+			if r := s.Run("shadowsync", "user", "set", "password", "admin", "abc"); r.Code != 6 {
+				t.Errorf("a weak password: %s", r)
+			}
+		}},
+	}
+	for _, a := range attempts {
+		t.Run(a.by+" "+a.action+" "+a.verb, func(t *testing.T) {
+			before := len(s.trail())
+			a.try()
+			ours := s.trail()[before:]
+			if len(ours) != 1 {
+				t.Fatalf("on record is %+v", ours)
+			}
+			e := ours[0]
+			if e.Origin.By != a.by || e.Account != a.account || e.Action != a.action || e.Origin.Verb != a.verb || !strings.Contains(e.Reason, a.reason) {
+				t.Errorf("on record is %+v", e)
+			}
+		})
+	}
+	s.sub("a flood", (*stage).floodOfAttempts)
+	if all := fmt.Sprint(s.trail()) + s.Journal(); strings.Contains(all, secret) {
+		t.Error("what was tried as a password is in the audit or the journal")
+	}
+	s.Must("shadowsync", "audit", "--verify")
+}
+
+// prowl asks the operators' socket for what it refuses.
+func (s *stage) prowl(user string, packets ...string) {
+	s.t.Helper()
+	args := append([]string{"prowler", "ask", operatorSocket}, packets...)
+	if answer := s.As(user).Must(args...); strings.Count(answer, "not permitted") != len(packets) {
+		s.t.Errorf("%s asks %.200q: %.400q", user, packets, answer)
+	}
+}
+
+// floodOfAttempts does not fill the trail, which tells how many it leaves out.
+func (s *stage) floodOfAttempts() {
+	s.t.Helper()
+	before := len(s.trail())
+	packets := make([]string, 100)
+	for i := range packets {
+		packets[i] = `{"op":"unlock","user":"admin"}`
+	}
+	s.prowl("user222", packets...)
+	if n := len(s.trail()) - before; n > 10 {
+		s.t.Errorf("100 attempts made %d records", n)
+	}
+	s.eventually("the trail tells how many it left out", machine.Patience, func() bool {
+		s.prowl("user222", packets[0])
+		ours := s.trail()[before:]
+		return len(ours) > 0 && strings.Contains(ours[len(ours)-1].Reason, "more since the last on record")
+	})
+}
