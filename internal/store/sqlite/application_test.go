@@ -91,7 +91,7 @@ func TestLockedByAnother(t *testing.T) {
 	s, _ := fresh(t)
 	create(t, s, sample())
 	for _, lock := range []string{"BEGIN; SELECT count(*) FROM credential", "BEGIN IMMEDIATE"} {
-		db, err := sql.Open("sqlite3", s.dsn(t.Context()))
+		db, err := sql.Open("sqlite3", s.dsn())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,16 +2,11 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
-	"time"
 
-	sqlite3 "github.com/mattn/go-sqlite3"
 	"golang.org/x/sys/unix"
 
 	"github.com/shadowsync/shadowsync/internal/store/driver"
@@ -23,64 +18,18 @@ const version = 1
 // real is the path as this process sees it.
 func (s *Store) real() string { return filepath.Join("/", s.root, s.path) }
 
-// connect opens the database for one operation. A connection that is kept would
-// go on with a file that somebody has since put another in the place of.
-func (s *Store) connect(ctx context.Context) (*sql.Conn, func(), error) {
-	if err := s.checkPlace(); err != nil {
-		return nil, nil, err
-	}
-	db, err := sql.Open("sqlite3", s.dsn(ctx))
-	if err != nil {
-		return nil, nil, driver.Unavailable(err)
-	}
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		_ = db.Close()
-		return nil, nil, s.fault(err)
-	}
-	if err := conn.Raw(limitLength); err != nil {
-		_, _ = conn.Close(), db.Close()
-		return nil, nil, s.fault(err)
-	}
-	return conn, func() { _, _ = conn.Close(), db.Close() }, nil
-}
-
-// limitLength bounds every text, row and statement, whatever the database holds.
-func limitLength(conn any) error {
-	conn.(*sqlite3.SQLiteConn).SetLimit(sqlite3.SQLITE_LIMIT_LENGTH, maxLength)
-	return nil
-}
-
-// dsn: the journal is deleted after each transaction, and its folder synced
-// (EXTRA): otherwise power loss could bring the journal back and undo what was
-// acknowledged. SQLite waits for a lock without looking at the context, so it is
-// told how long.
-func (s *Store) dsn(ctx context.Context) string {
-	wait := patience
-	if deadline, ok := ctx.Deadline(); ok {
-		wait = max(0, time.Until(deadline))
-	}
-	u := url.URL{Scheme: "file", Path: s.real()}
-	u.RawQuery = url.Values{
-		"mode":          {"rw"}, // never to create
-		"_busy_timeout": {strconv.FormatInt(wait.Milliseconds(), 10)},
-		"_synchronous":  {"EXTRA"},
-	}.Encode()
-	return u.String()
-}
-
 // checkPlace makes sure that the database is where nobody but root (in a test:
 // whoever runs it) can put another file in its place. Looked at by lstat(2): to open and close
 // the file would take the locks that another connection of this process holds.
-func (s *Store) checkPlace() error {
-	file, err := s.stat(s.real())
+func (s *Store) checkPlace() (file, error) {
+	st, err := s.stat(s.real())
 	if err != nil {
-		return err
+		return file{}, err
 	}
-	if file.Mode&unix.S_IFMT != unix.S_IFREG || file.Mode&0o022 != 0 {
-		return driver.Malformed("%s is not a regular file that root alone can write", s.path)
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Mode&0o022 != 0 {
+		return file{}, driver.Malformed("%s is not a regular file that root alone can write", s.path)
 	}
-	return s.checkFolders()
+	return file{st.Dev, st.Ino}, s.checkFolders()
 }
 
 func (s *Store) checkFolders() error {
@@ -167,15 +116,13 @@ func syncFolder(path string) error {
 
 // createSchema fills a database that is still empty; another process may do the same.
 func (s *Store) createSchema(ctx context.Context) error {
-	return s.transact(ctx, func(conn *sql.Conn) error {
+	return s.transact(ctx, beginWrite, func(c *connection) error {
 		var found, tables int
-		row := conn.QueryRowContext(ctx, "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version")
-		if err := row.Scan(&found, &tables); err != nil {
+		if err := c.get("SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version", nil, &found, &tables); err != nil {
 			return err
 		}
 		if found == 0 && tables == 0 {
-			_, err := conn.ExecContext(ctx, Schema)
-			return err
+			return c.run(Schema)
 		}
 		return s.checkVersion(found)
 	})

@@ -33,7 +33,8 @@
 // longer than a write waits makes the store unavailable.
 //
 //	driver.go     what the configuration says
-//	database.go   making and opening the database
+//	database.go   where the database may be, and making it
+//	connection.go the open database
 //	store.go      reading, writing
 //	row.go        a row and its credential
 //	error.go      SQLite's errors in our words

@@ -40,7 +40,7 @@ func open(t testing.TB, path string) *Store {
 // application runs SQL as an application does, on a connection of its own.
 func application(t testing.TB, path, statement string) {
 	t.Helper()
-	db, err := sql.Open("sqlite3", (&Store{path: path}).dsn(t.Context()))
+	db, err := sql.Open("sqlite3", (&Store{path: path}).dsn())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/store/driver"
@@ -14,11 +15,15 @@ import (
 // patience bounds the wait for another process's lock where the context has no end.
 const patience = 5 * time.Second
 
-// Store is the database. It keeps nothing open between calls.
+// Store is the database. Its methods may be called from several goroutines; they
+// take turns.
 type Store struct {
 	root, path string
 	group      string
 	formats    shadowsync.Formats
+
+	turn sync.Mutex
+	open *connection // nil: not needed yet, or failed
 }
 
 // Capabilities implements shadowsync.CredentialStore: the store holds every field.
@@ -27,7 +32,12 @@ func (s *Store) Capabilities() shadowsync.Capabilities {
 }
 
 // Close implements shadowsync.CredentialStore.
-func (s *Store) Close() error { return nil }
+func (s *Store) Close() error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.disconnect()
+	return nil
+}
 
 // Watch implements shadowsync.CredentialStore by a watch on the file's folders.
 func (s *Store) Watch(ctx context.Context) (<-chan struct{}, error) {
@@ -37,8 +47,8 @@ func (s *Store) Watch(ctx context.Context) (<-chan struct{}, error) {
 // Revision implements shadowsync.CredentialStore by one row, which triggers keep for
 // every writer alike.
 func (s *Store) Revision(ctx context.Context) (revision string, err error) {
-	err = s.use(ctx, "BEGIN", func(conn *sql.Conn) error {
-		revision, err = s.revision(ctx, conn)
+	err = s.transact(ctx, beginRead, func(c *connection) error {
+		revision, err = s.revision(c)
 		return err
 	})
 	return revision, err
@@ -50,18 +60,23 @@ func (s *Store) Read(ctx context.Context, names []string) (snapshot shadowsync.S
 	if err != nil {
 		return snapshot, err
 	}
-	err = s.use(ctx, "BEGIN", func(conn *sql.Conn) error {
-		if snapshot.Revision, err = s.revision(ctx, conn); err != nil {
+	err = s.transact(ctx, beginRead, func(c *connection) error {
+		if snapshot.Revision, err = s.revision(c); err != nil {
 			return err
 		}
-		return readRecords(ctx, conn, string(list), &snapshot)
+		return readRecords(ctx, c, string(list), &snapshot)
 	})
 	return snapshot, err
 }
 
-// readRecords reads the named rows. One that its schema does not allow is no other row's fault.
-func readRecords(ctx context.Context, conn *sql.Conn, names string, into *shadowsync.StoreSnapshot) error {
-	rows, err := conn.QueryContext(ctx, "SELECT name, "+columns+", changed_at FROM credential WHERE name IN (SELECT value FROM json_each(?))", names)
+// readRecords reads the named rows. One that its schema does not allow is no other
+// row's fault. It may take long, so that the driver watches the context.
+func readRecords(ctx context.Context, c *connection, names string, into *shadowsync.StoreSnapshot) error {
+	s, err := c.prepare("SELECT name, " + columns + ", changed_at FROM credential WHERE name IN (SELECT value FROM json_each(?))")
+	if err != nil {
+		return err
+	}
+	rows, err := s.QueryContext(ctx, names)
 	if err != nil {
 		return err
 	}
@@ -84,16 +99,16 @@ func readRecords(ctx context.Context, conn *sql.Conn, names string, into *shadow
 }
 
 // revision also makes sure that the database is one that is understood.
-func (s *Store) revision(ctx context.Context, conn *sql.Conn) (string, error) {
+func (s *Store) revision(c *connection) (string, error) {
 	var found int
-	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&found); err != nil {
+	if err := c.get("PRAGMA user_version", nil, &found); err != nil {
 		return "", err
 	}
 	if err := s.checkVersion(found); err != nil {
 		return "", err
 	}
 	var revision string
-	err := conn.QueryRowContext(ctx, "SELECT value FROM revision WHERE id = 1").Scan(&revision)
+	err := c.get("SELECT value FROM revision WHERE id = 1", nil, &revision)
 	if errors.Is(err, sql.ErrNoRows) || len(revision) > 256 {
 		return "", driver.Malformed("%s has lost its revision", s.path)
 	}
@@ -103,17 +118,15 @@ func (s *Store) revision(ctx context.Context, conn *sql.Conn) (string, error) {
 // Write implements shadowsync.CredentialStore, in one transaction.
 func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (map[string]error, error) {
 	left := make(map[string]error)
-	err := s.transact(ctx, func(conn *sql.Conn) error {
-		if _, err := s.revision(ctx, conn); err != nil {
+	err := s.transact(ctx, beginWrite, func(c *connection) error {
+		if _, err := s.revision(c); err != nil {
 			return err
 		}
-		w, err := newWriter(ctx, conn)
-		if err != nil {
-			return err
-		}
-		defer w.close()
 		for _, write := range writes {
-			why, err := w.write(ctx, write)
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			why, err := c.write(write)
 			if err != nil {
 				return err
 			}
@@ -129,26 +142,23 @@ func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (map[strin
 	return left, nil
 }
 
-// transact runs do in a transaction that has the write lock from its beginning.
-func (s *Store) transact(ctx context.Context, do func(*sql.Conn) error) error {
-	return s.use(ctx, "BEGIN IMMEDIATE", do)
-}
-
-// use opens the database and runs do in a transaction.
-func (s *Store) use(ctx context.Context, begin string, do func(*sql.Conn) error) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	conn, closeAll, err := s.connect(ctx)
+// transact runs do in a transaction. A connection on which anything failed is not used again.
+func (s *Store) transact(ctx context.Context, begin string, do func(*connection) error) error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	c, err := s.connect()
 	if err != nil {
+		s.disconnect()
 		return err
 	}
-	defer closeAll() // rolls back what is not committed
-	if _, err := conn.ExecContext(ctx, begin); err != nil {
-		return s.fault(err)
+	if err = c.begin(ctx, begin); err == nil {
+		err = do(c)
 	}
-	if err := do(conn); err != nil {
-		return s.fault(err)
+	if err == nil {
+		err = c.commit()
 	}
-	_, err = conn.ExecContext(ctx, "COMMIT")
+	if err != nil {
+		s.disconnect()
+	}
 	return s.fault(err)
 }

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"unicode/utf8"
@@ -9,42 +8,16 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// writer holds the statements of one batch.
-type writer struct {
-	find, insert, update *sql.Stmt
-}
-
-func newWriter(ctx context.Context, conn *sql.Conn) (*writer, error) {
-	w := &writer{}
-	for text, statement := range map[string]**sql.Stmt{
-		"SELECT " + columns + " FROM credential WHERE name = ?":                      &w.find,
-		"INSERT INTO credential (" + columns + ", name) VALUES (?,?,?,?,?,?,?,?,?)":  &w.insert,
-		"UPDATE credential SET (" + columns + ") = (?,?,?,?,?,?,?,?) WHERE name = ?": &w.update,
-	} {
-		prepared, err := conn.PrepareContext(ctx, text)
-		if err != nil {
-			w.close()
-			return nil, err
-		}
-		*statement = prepared
-	}
-	return w, nil
-}
-
-func (w *writer) close() {
-	for _, s := range []*sql.Stmt{w.find, w.insert, w.update} {
-		if s != nil {
-			_ = s.Close() // with the connection at the latest
-		}
-	}
-}
-
 // write does one write; why says what left the account alone.
-func (w *writer) write(ctx context.Context, want shadowsync.Write) (why, err error) {
+func (c *connection) write(want shadowsync.Write) (why, err error) {
 	if why := refuse(want); why != nil {
 		return why, nil
 	}
-	present, err := scanCredential(w.find.QueryRowContext(ctx, want.Name), nil, nil)
+	row, err := c.row("SELECT "+columns+" FROM credential WHERE name = ?", want.Name)
+	if err != nil {
+		return nil, err
+	}
+	present, err := scanCredential(row, nil, nil)
 	missing := errors.Is(err, sql.ErrNoRows)
 	switch {
 	case errors.Is(err, shadowsync.ErrMalformed):
@@ -52,8 +25,7 @@ func (w *writer) write(ctx context.Context, want shadowsync.Write) (why, err err
 	case err != nil && !missing:
 		return nil, err
 	case missing && want.Create:
-		_, err = w.insert.ExecContext(ctx, append(values(want.Want), want.Name)...)
-		return nil, err
+		return nil, c.exec("INSERT INTO credential ("+columns+", name) VALUES (?,?,?,?,?,?,?,?,?)", append(values(want.Want), want.Name)...)
 	case missing:
 		return shadowsync.ErrNoAccount, nil
 	case want.Create || !shadowsync.Equal(present, normal(want.Expect), shadowsync.AllFields):
@@ -61,8 +33,7 @@ func (w *writer) write(ctx context.Context, want shadowsync.Write) (why, err err
 	case !want.Probes() && shadowsync.Equal(present, normal(want.Want), shadowsync.AllFields):
 		return nil, nil
 	}
-	_, err = w.update.ExecContext(ctx, append(values(want.Want), want.Name)...)
-	return nil, err
+	return nil, c.exec("UPDATE credential SET ("+columns+") = (?,?,?,?,?,?,?,?) WHERE name = ?", append(values(want.Want), want.Name)...)
 }
 
 // refuse tells what the schema would refuse, and with it the whole batch.
