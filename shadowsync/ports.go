@@ -126,6 +126,7 @@ type AccountMemory struct {
 type Memory struct {
 	Accounts map[string]AccountMemory
 	Synced   Revisions // zero unless everything was in sync at these
+	Settle   time.Time // until when the application settles after its last start
 }
 
 // Transition is what one account's record becomes, all of it in one transaction.

@@ -199,6 +199,9 @@ func (r *Reconciler) input(v view, req Request, name string) Input {
 		StoreLed: m.LastChange != nil && m.LastChange.SeenBy == SeenByStore,
 		Evidence: req.Evidence, Policy: r.Application.policy(name), Today: DayOf(r.Now()),
 	}
+	// The application of an earlier boot does not settle any more: what changed
+	// since, a person did to a machine that was off.
+	in.Evidence.Settling = in.Evidence.Settling || !in.Evidence.AtBoot && r.Now().Before(v.memory.Settle)
 	in.Policy.Create = in.Policy.Create || req.Create
 	if len(req.Only) > 0 && !slices.Contains(req.Only, name) {
 		in.Evidence.Prefer = Neither

@@ -18,6 +18,7 @@ type world struct {
 	formats    Formats
 	memory     map[string]AccountMemory
 	synced     Revisions
+	settle     time.Time
 	events     []Event
 	logouts    []Logout
 	ended      []string
@@ -414,7 +415,7 @@ func (s storeSide) Watch(context.Context) (<-chan struct{}, error) { return nil,
 func (s storeSide) Close() error                                   { return nil }
 
 func (s stateSide) Load(context.Context, string, []string) (Memory, error) {
-	m := Memory{Accounts: map[string]AccountMemory{}, Synced: s.synced}
+	m := Memory{Accounts: map[string]AccountMemory{}, Synced: s.synced, Settle: s.settle}
 	for n, a := range s.memory {
 		m.Accounts[n] = a
 	}

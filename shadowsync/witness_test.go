@@ -1,6 +1,9 @@
 package shadowsync
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // Root set an old value again while the news of the application's own rewriting
 // still waited: who wrote what is read counts, not who wrote what was noticed.
@@ -23,6 +26,28 @@ func TestWitnessOfWhatIsRead(t *testing.T) {
 		w.both(t, "admin", want)
 		if o := w.events[len(w.events)-1].Origin; o.Program != "usermod" || !o.At.Equal(epoch) {
 			t.Errorf("the audit names %+v", o)
+		}
+	}
+}
+
+// What the application wrote before the machine was off is no reason to take a
+// person's change for the application's.
+func TestSettlingEndsWithTheBoot(t *testing.T) {
+	for _, c := range []struct {
+		until    time.Time
+		atBoot   bool
+		settling bool
+	}{
+		{epoch.Add(time.Minute), false, true},
+		{epoch.Add(time.Minute), true, false},
+		{epoch.Add(-time.Minute), false, false},
+		{},
+	} {
+		w := newWorld()
+		r := w.reconciler()
+		v := view{memory: Memory{Settle: c.until}}
+		if got := r.input(v, Request{Evidence: Evidence{AtBoot: c.atBoot}}, "admin").Evidence.Settling; got != c.settling {
+			t.Errorf("%+v: settling %v", c, got)
 		}
 	}
 }

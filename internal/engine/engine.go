@@ -57,6 +57,7 @@ type Engine struct {
 	options     Options
 	lock        shadowsync.Locker
 	news        *notifier
+	looked      boots
 	reconcilers map[string]*shadowsync.Reconciler
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,25 +36,46 @@ func (e *Engine) bootID() string {
 }
 
 // evidence completes what the caller knows: whether this is the first look since
-// a boot, whether more than the managed accounts went back to an older state
-// since the last, and whether the application is still settling after a start.
+// a boot, and whether more than the managed accounts went back to an older state
+// since the last.
 func (e *Engine) evidence(ctx context.Context, application string, known shadowsync.Evidence) (shadowsync.Evidence, error) {
 	boot := e.bootID()
+	if boot == "" || e.looked.is(application, boot) {
+		return known, nil
+	}
 	last, err := e.State.Boot(ctx, application)
-	if err != nil {
+	switch {
+	case err != nil:
 		return known, err
+	case boot == last:
+		e.looked.in(application, boot)
+		return known, nil
 	}
-	if boot != "" && boot != last {
-		known.AtBoot = true
-		if known.WentBack, err = e.wentBack(ctx, application); err != nil {
-			return known, err
-		}
-	}
-	until, err := e.State.Settle(ctx, application)
-	// The application of an earlier boot does not settle any more: what changed
-	// since, a person did to a machine that was off.
-	known.Settling = known.Settling || !known.AtBoot && time.Now().Before(until)
+	known.AtBoot = true
+	known.WentBack, err = e.wentBack(ctx, application)
 	return known, err
+}
+
+// boots remembers in which boot each application was last looked at, as the state
+// has it, so that a daemon asks that once and not at each change.
+type boots struct {
+	mu   sync.Mutex
+	last map[string]string
+}
+
+func (b *boots) is(application, boot string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.last[application] == boot
+}
+
+func (b *boots) in(application, boot string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.last == nil {
+		b.last = make(map[string]string)
+	}
+	b.last[application] = boot
 }
 
 // surroundings identifies what a rollback of the image would take back with it:
@@ -95,8 +117,13 @@ func (e *Engine) noteSurroundings(ctx context.Context, application string) error
 	if err := e.State.NoteDigest(ctx, application, now, time.Now()); err != nil {
 		return err
 	}
-	if boot := e.bootID(); boot != "" {
-		return e.State.SetBoot(ctx, application, boot)
+	boot := e.bootID()
+	if boot == "" || e.looked.is(application, boot) {
+		return nil
 	}
-	return nil
+	err = e.State.SetBoot(ctx, application, boot)
+	if err == nil {
+		e.looked.in(application, boot)
+	}
+	return err
 }

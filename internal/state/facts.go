@@ -9,26 +9,17 @@ import (
 
 // Boot returns the boot id (/proc/sys/kernel/random/boot_id) that SetBoot last
 // recorded for an application; empty: none yet.
-func (db *DB) Boot(ctx context.Context, application string) (string, error) {
-	return db.applicationFact(ctx, "SELECT boot FROM application WHERE name = ?", application)
+func (db *DB) Boot(ctx context.Context, application string) (id string, err error) {
+	err = db.read(ctx, "read", func(tx *tx) error {
+		_, err := tx.get("SELECT boot FROM application WHERE name = ?", []any{application}, &id)
+		return err
+	})
+	return id, err
 }
 
 // SetBoot records the boot in which an application was last looked at.
 func (db *DB) SetBoot(ctx context.Context, application, id string) error {
 	return db.set(ctx, "INSERT INTO application (name, boot) VALUES (?, ?) ON CONFLICT DO UPDATE SET boot = excluded.boot", application, id)
-}
-
-// Settle returns the end of an application's settle time; zero: it is in none.
-func (db *DB) Settle(ctx context.Context, application string) (time.Time, error) {
-	text, err := db.applicationFact(ctx, "SELECT settle FROM application WHERE name = ?", application)
-	if err != nil {
-		return time.Time{}, err
-	}
-	until, err := parseTime(text)
-	if err != nil {
-		return until, db.fault("read", err)
-	}
-	return until, nil
 }
 
 // SetSettle records the end of an application's settle time; zero ends it.
@@ -49,14 +40,6 @@ func (db *DB) AwaitingLogin(ctx context.Context) (map[string]bool, error) {
 		})
 	})
 	return names, err
-}
-
-func (db *DB) applicationFact(ctx context.Context, query, application string) (text string, err error) {
-	err = db.read(ctx, "read", func(tx *tx) error {
-		_, err := tx.get(query, []any{application}, &text)
-		return err
-	})
-	return text, err
 }
 
 func (db *DB) set(ctx context.Context, query string, args ...any) error {

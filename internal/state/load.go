@@ -44,8 +44,12 @@ type loader struct {
 
 func (l *loader) mark() error {
 	at := &l.memory.Synced
-	_, err := l.tx.get("SELECT synced_os, synced_store, synced_config FROM application WHERE name = ?",
-		[]any{l.application}, &at.OS, &at.Store, &at.Config)
+	var settle string
+	_, err := l.tx.get("SELECT synced_os, synced_store, synced_config, settle FROM application WHERE name = ?",
+		[]any{l.application}, &at.OS, &at.Store, &at.Config, &settle)
+	if err == nil {
+		l.memory.Settle, err = parseTime(settle)
+	}
 	return err
 }
 
