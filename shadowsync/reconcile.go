@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -71,6 +72,8 @@ type Reconciler struct {
 	Occupied func() (map[int]bool, error)
 	// Probe is called after each step; nil in production.
 	Probe func(Step)
+
+	synced atomic.Pointer[Revisions] // the last that this process saw or put on record
 }
 
 // Request is why a reconcile runs, and what is known about the circumstances.
@@ -121,11 +124,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req Request) (Report, error)
 // unchanged is the fast path: the same bytes on both sides under the same
 // configuration have the same merge, and that was "nothing to do".
 func (r *Reconciler) unchanged(ctx context.Context) bool {
+	os, err := r.Accounts.Revision(ctx)
+	if last := r.synced.Load(); err != nil || last != nil && last.OS != os {
+		return false // seen without a look at the state, which a change of the OS side waits for
+	}
 	memory, err := r.State.Load(ctx, r.Application.Name, []string{})
 	if err != nil || memory.Synced == (Revisions{}) || memory.Synced.Config != r.Application.Revision {
 		return false
 	}
-	if os, err := r.Accounts.Revision(ctx); err != nil || os != memory.Synced.OS {
+	r.synced.Store(&memory.Synced)
+	if os != memory.Synced.OS {
 		return false
 	}
 	store, err := r.Store.Revision(ctx)

@@ -37,18 +37,25 @@ func (r *Reconciler) probe(s Step) {
 
 func (r *Reconciler) journal(ctx context.Context, work []*item) error {
 	var changes []Change
+	writes := false
 	for _, it := range work {
-		if it.writes() {
-			c := it.change(r.Now())
-			it.open = &c
+		if !it.writes() {
+			continue
+		}
+		c := it.change(r.Now())
+		it.open, writes = &c, true
+		// What was announced is on record already, and each record is a wait for the disk.
+		if it.in.Open == nil || c != *it.in.Open {
 			changes = append(changes, c)
 		}
 	}
-	if len(changes) == 0 {
+	if !writes {
 		return nil
 	}
-	if err := r.State.Journal(ctx, r.Application.Name, changes); err != nil {
-		return err
+	if len(changes) > 0 {
+		if err := r.State.Journal(ctx, r.Application.Name, changes); err != nil {
+			return err
+		}
 	}
 	r.probe(StepJournalled)
 	return nil
@@ -209,7 +216,11 @@ func (r *Reconciler) mark(ctx context.Context, v view, items []*item) error {
 		}
 	}
 	now := Revisions{OS: v.os.Revision, Store: v.store.Revision, Config: r.Application.Revision}
-	if v.fault != nil || now == v.memory.Synced {
+	if v.fault != nil {
+		return nil
+	}
+	r.synced.Store(&now)
+	if now == v.memory.Synced {
 		return nil
 	}
 	return r.State.Mark(ctx, r.Application.Name, now)

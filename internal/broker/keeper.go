@@ -35,6 +35,9 @@ type keeper struct {
 	log         *slog.Logger
 
 	work sync.Mutex   // one reconcile at a time in this process
+	// announcing are the announcements under way. News wait for them: what is announced
+	// is what the watch sees, with a better word about who did it.
+	announcing gate
 	busy atomic.Int64 // when the present one began, in Unix nanoseconds; 0: none
 
 	background sync.WaitGroup // announced changes and session ends under way
@@ -96,6 +99,7 @@ func (k *keeper) run(ctx context.Context) {
 		case <-retry:
 			pause = min(2*pause, lastRetry)
 		}
+		k.announcing.wait(ctx)
 		if report, err := k.reconcile(ctx, req); err != nil || unfinished(report) {
 			retry = time.After(pause)
 		} else {

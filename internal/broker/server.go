@@ -121,6 +121,7 @@ func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, 
 		return ""
 	}
 	by := b.who(peer)
+	defer b.keepers[a.Name].announcing.begin()()
 	d := b.dialogues.of(user)
 	operators := d != nil && d.worker(by.Unit)
 	if operators {

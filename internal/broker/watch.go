@@ -56,8 +56,6 @@ func (w *writers) saw(write watch.Write) {
 	w.last = w.last[:min(len(w.last), writersKept)]
 }
 
-// wrote tells who wrote the content that the shadow file has now. Without its
-// cgroup a process may be the application's own as well as anybody's.
 // pidsLast is how long a pid surely is the same process's: the kernel gives all
 // others out before it gives one again.
 const pidsLast = time.Second
@@ -75,7 +73,8 @@ func (w *writers) lately(pid int) (origin.Process, bool) {
 	return origin.Process{}, false
 }
 
-// wrote tells who wrote the content that the shadow file has now.
+// wrote tells who wrote the content that the shadow file has now. Without its
+// cgroup a process may be the application's own as well as anybody's.
 func (w *writers) wrote() (origin.Process, bool) {
 	w.mu.Lock()
 	catchUp := w.catchUp

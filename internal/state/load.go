@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"strings"
 	"time"
 
@@ -54,19 +55,21 @@ func (l *loader) mark() error {
 }
 
 func (l *loader) accounts(names []string) error {
-	if names != nil && len(names) < scanFrom {
-		for _, name := range names {
-			if err := l.load(" AND account = ?", l.application, name); err != nil {
-				return err
-			}
-		}
+	switch {
+	case names == nil:
+		return l.load("", l.application)
+	case len(names) == 0:
 		return nil
-	}
-	if names != nil {
-		l.asked = make(map[string]bool, len(names))
-		for _, name := range names {
-			l.asked[name] = true
+	case len(names) < scanFrom:
+		list, err := json.Marshal(names)
+		if err != nil {
+			return err
 		}
+		return l.load(" AND account IN (SELECT value FROM json_each(?))", l.application, string(list))
+	}
+	l.asked = make(map[string]bool, len(names))
+	for _, name := range names {
+		l.asked[name] = true
 	}
 	return l.load("", l.application)
 }
