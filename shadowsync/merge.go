@@ -157,6 +157,18 @@ const (
 	reasonNeedsLogin  = "the store takes another hash format; it is made at the next login or password change"
 )
 
+// moved tells whether there may be anything to decide. Where nothing moved and
+// nothing is open, neither record nor past count.
+func (in Input) moved() bool {
+	switch {
+	case in.Baseline == nil || in.Open != nil || in.OS == nil || !Equal(*in.OS, in.Baseline.OS, AllFields):
+		return true
+	case in.Fault != nil:
+		return false
+	}
+	return in.Store == nil || !Equal(*in.Store, in.Baseline.Store, in.Fields)
+}
+
 // Merge decides what OS and store must hold. It is pure and total: every input
 // has exactly one decision, and the same input always the same.
 func Merge(in Input) Decision {

@@ -152,7 +152,7 @@ func checkInvariants(t *testing.T, fields Fields) {
 		verdicts[d.Verdict]++
 		for _, broken := range []string{
 			inventsNothing(in, d), leavesGoneAlone(in, d), keepsStoreOut(in, d), carriesNoDeletion(in, d),
-			nothingWritesNothing(in, d), keepsProven(in, d), keepsPending(in, d), losesNothing(in, d), converges(in, d), soundDays(d),
+			nothingWritesNothing(in, d), keepsProven(in, d), keepsPending(in, d), losesNothing(in, d), converges(in, d), soundDays(d), needsNoPast(in, d),
 		} {
 			if broken != "" {
 				t.Fatalf("%s\ninput %s\ndecision %s", broken, show(in), showDecision(d))
@@ -165,6 +165,18 @@ func checkInvariants(t *testing.T, fields Fields) {
 			t.Errorf("the product never reaches verdict %q: it tests less than it should", v)
 		}
 	}
+}
+
+// needsNoPast: of an account that did not move neither record nor past are loaded.
+func needsNoPast(in Input, d Decision) string {
+	if in.moved() || in.Record == nil && in.Past == nil {
+		return ""
+	}
+	in.Record, in.Past = nil, nil
+	if e := Merge(in); e.Verdict != d.Verdict || *e.OS != *d.OS || (e.Store == nil) != (d.Store == nil) || e.Store != nil && *e.Store != *d.Store {
+		return "the past decides where nothing moved: " + showDecision(e)
+	}
+	return ""
 }
 
 func inventsNothing(in Input, d Decision) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -152,7 +153,7 @@ type view struct {
 func (r *Reconciler) look(ctx context.Context) (view, error) {
 	var v view
 	var err error
-	if v.memory, err = r.State.Load(ctx, r.Application.Name, r.Application.Accounts); err != nil {
+	if v.memory, err = r.State.Survey(ctx, r.Application.Name); err != nil {
 		return v, err
 	}
 	if v.os, err = r.Accounts.Read(ctx, r.Application.Accounts); err != nil {
@@ -161,7 +162,24 @@ func (r *Reconciler) look(ctx context.Context) (view, error) {
 	v.caps = r.Store.Capabilities()
 	v.store, err = r.Store.Read(ctx, r.Application.Accounts)
 	v.fault = faultOf(err)
-	return v, nil
+	return v, r.recall(ctx, &v)
+}
+
+// recall completes the memory of the accounts that moved: the past of all others
+// would be loaded for nothing, and there may be a hundred thousand.
+func (r *Reconciler) recall(ctx context.Context, v *view) error {
+	var moved []string
+	for _, name := range r.Application.Accounts {
+		if in := r.input(*v, Request{}, name); in.moved() {
+			moved = append(moved, name)
+		}
+	}
+	if len(moved) == 0 {
+		return nil
+	}
+	memory, err := r.State.Load(ctx, r.Application.Name, moved)
+	maps.Copy(v.memory.Accounts, memory.Accounts)
+	return err
 }
 
 // faultOf tells what a store's error means for the accounts.

@@ -422,6 +422,15 @@ func (s stateSide) Load(context.Context, string, []string) (Memory, error) {
 	return m, nil
 }
 
+func (s stateSide) Survey(context.Context, string) (Memory, error) {
+	m := Memory{Accounts: map[string]AccountMemory{}, Synced: s.synced, Settle: s.settle}
+	for n, a := range s.memory {
+		a.Record, a.Past = nil, nil
+		m.Accounts[n] = a
+	}
+	return m, nil
+}
+
 func (s stateSide) Journal(_ context.Context, _ string, changes []Change) error {
 	s.synced = Revisions{}
 	for _, c := range changes {

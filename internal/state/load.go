@@ -16,21 +16,34 @@ const scanFrom = 1000
 // Load returns what is on record for the named accounts of an application. Nil
 // names means all; an empty list asks for the sync mark alone.
 func (db *DB) Load(ctx context.Context, application string, names []string) (shadowsync.Memory, error) {
-	l := loader{
-		application: application, now: time.Now(),
-		memory: shadowsync.Memory{Accounts: make(map[string]shadowsync.AccountMemory, len(names))},
-	}
+	return db.collect(ctx, application, func(l *loader) error { return l.accounts(names) })
+}
+
+// collect makes a Memory of one consistent reading.
+func (db *DB) collect(ctx context.Context, application string, accounts func(*loader) error) (shadowsync.Memory, error) {
+	l := &loader{application: application, now: time.Now(), memory: shadowsync.Memory{Accounts: make(map[string]shadowsync.AccountMemory)}}
 	err := db.read(ctx, "read", func(tx *tx) error {
 		l.tx = tx
 		if err := l.mark(); err != nil {
 			return err
 		}
-		return l.accounts(names)
+		return accounts(l)
 	})
 	if err != nil {
 		return shadowsync.Memory{}, err
 	}
 	return l.memory, nil
+}
+
+// Survey returns what tells whether anything changed: the accounts' baselines, open
+// changes and write-backs, without their records, which are most of what there is.
+func (db *DB) Survey(ctx context.Context, application string) (shadowsync.Memory, error) {
+	return db.collect(ctx, application, func(l *loader) error {
+		if err := l.baselines("", []any{application}); err != nil {
+			return err
+		}
+		return l.changes("", []any{application})
+	})
 }
 
 // loader collects a Memory.

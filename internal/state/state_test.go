@@ -341,3 +341,24 @@ func foreign(path, query string) error {
 	_, err = pool.ExecContext(context.Background(), query)
 	return errors.Join(err, pool.Close())
 }
+
+func TestSurveyLeavesTheRecordsOut(t *testing.T) {
+	db := openIn(t, t.TempDir())
+	commit(t, db, sampleTransition("admin", 1))
+	last := sampleTransition("admin", 2)
+	last.Past = shadowsync.Past{"digest"}
+	commit(t, db, last)
+	journal(t, db, sampleChange("only-announced", 1))
+	want := load(t, db, nil)
+	if admin := want.Accounts["admin"]; len(admin.Record) == 0 || len(admin.Past) == 0 {
+		t.Fatalf("nothing to leave out: %+v", admin)
+	}
+	for name, a := range want.Accounts {
+		a.Record, a.Past = nil, nil
+		want.Accounts[name] = a
+	}
+	got, err := db.Survey(t.Context(), application)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+	}
+}
