@@ -24,6 +24,10 @@ const (
 	pollLast  = 50 * time.Millisecond
 )
 
+// giveBack is how long a taker may take to see that the owner is awake after all,
+// and to give the name back: a few system calls.
+const giveBack = 10 * time.Millisecond
+
 // Locker hands out the engine lock: flock(2) on the file "lock" in the state
 // folder, so that a dead owner's lock is gone by itself, with the owner's
 // deadline written in the file, so that a stopped or hung owner's is not for ever.
@@ -194,8 +198,10 @@ func (l *lease) Extend() error {
 	}
 	err := writeRecord(l.file, l.program)
 	same := false
-	if err == nil {
-		same, err = hasName(l.file, l.path)
+	for end := time.Now().Add(giveBack); err == nil; time.Sleep(giveBack / 10) {
+		if same, err = hasName(l.file, l.path); same || time.Now().After(end) {
+			break
+		}
 	}
 	switch {
 	case err != nil:
