@@ -176,8 +176,8 @@ type LoggedOut struct {
 type State interface {
 	// Load returns what is on record for the named accounts of an application; nil names: all.
 	Load(ctx context.Context, application string, names []string) (Memory, error)
-	// Survey returns the same of all accounts, without Record and Past: what tells which accounts moved.
-	Survey(ctx context.Context, application string) (Memory, error)
+	// Survey returns the same without Record and Past: what tells which accounts moved.
+	Survey(ctx context.Context, application string, names []string) (Memory, error)
 	// Journal puts changes on record before anything is written for them.
 	Journal(ctx context.Context, application string, changes []Change) error
 	// Commit carries out all transitions in one durable transaction.

@@ -153,7 +153,7 @@ type view struct {
 func (r *Reconciler) look(ctx context.Context) (view, error) {
 	var v view
 	var err error
-	if v.memory, err = r.State.Survey(ctx, r.Application.Name); err != nil {
+	if v.memory, err = r.State.Survey(ctx, r.Application.Name, r.Application.Accounts); err != nil {
 		return v, err
 	}
 	if v.os, err = r.Accounts.Read(ctx, r.Application.Accounts); err != nil {

@@ -376,7 +376,9 @@ func swap(side map[string]Credential, writes []Write, fields Fields) map[string]
 	return failed
 }
 
-func (s storeSide) Capabilities() Capabilities { return Capabilities{Fields: s.fields, Formats: s.formats} }
+func (s storeSide) Capabilities() Capabilities {
+	return Capabilities{Fields: s.fields, Formats: s.formats}
+}
 func (s storeSide) Revision(context.Context) (string, error) {
 	return fmt.Sprint(s.store), s.storeErr
 }
@@ -422,7 +424,7 @@ func (s stateSide) Load(context.Context, string, []string) (Memory, error) {
 	return m, nil
 }
 
-func (s stateSide) Survey(context.Context, string) (Memory, error) {
+func (s stateSide) Survey(context.Context, string, []string) (Memory, error) {
 	m := Memory{Accounts: map[string]AccountMemory{}, Synced: s.synced, Settle: s.settle}
 	for n, a := range s.memory {
 		a.Record, a.Past = nil, nil

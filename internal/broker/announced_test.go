@@ -35,7 +35,10 @@ func TestAnnouncedAccountOfLDAP(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = e.Close() })
-	b := &Broker{engine: e, dialogues: &dialogues{}, log: slog.New(slog.DiscardHandler)}
+	log := slog.New(slog.DiscardHandler)
+	b := &Broker{engine: e, dialogues: &dialogues{}, log: log, keepers: map[string]*keeper{
+		c.Applications[0].Name: newKeeper(e, c.Applications[0], func() {}, log),
+	}}
 	peer := socket.Peer{PID: os.Getpid()}
 	if got := b.pamChanged(t.Context(), peer, "ldapuser", nil); !strings.Contains(got, "NOT persisted (its password is not in /etc/shadow)") {
 		t.Errorf("it says %q", got)

@@ -243,7 +243,7 @@ func (b *Broker) status(ctx context.Context) string {
 	accounts, open := 0, 0
 	for _, a := range b.engine.Config.Applications {
 		accounts += len(a.Accounts)
-		memory, err := b.engine.State.Survey(ctx, a.Name)
+		memory, err := b.engine.State.Survey(ctx, a.Name, a.Accounts)
 		if err != nil {
 			return "the state cannot be read: " + err.Error()
 		}

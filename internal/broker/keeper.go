@@ -34,11 +34,11 @@ type keeper struct {
 	after       func() // called after each reconcile
 	log         *slog.Logger
 
-	work sync.Mutex   // one reconcile at a time in this process
+	work sync.Mutex // one reconcile at a time in this process
 	// announcing are the announcements under way. News wait for them: what is announced
 	// is what the watch sees, with a better word about who did it.
 	announcing gate
-	busy atomic.Int64 // when the present one began, in Unix nanoseconds; 0: none
+	busy       atomic.Int64 // when the present one began, in Unix nanoseconds; 0: none
 
 	background sync.WaitGroup // announced changes and session ends under way
 	ending     sync.Mutex     // one at a time, or two would end and audit the same

@@ -120,8 +120,9 @@ func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, 
 	if !ok {
 		return ""
 	}
+	k := b.keepers[a.Name]
+	defer k.announcing.begin()()
 	by := b.who(peer)
-	defer b.keepers[a.Name].announcing.begin()()
 	d := b.dialogues.of(user)
 	operators := d != nil && d.worker(by.Unit)
 	if operators {
@@ -149,7 +150,7 @@ func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, 
 		// Somebody else set another value meanwhile: this word is not about that one.
 		change.Origin = shadowsync.Origin{At: by.At, SeenBy: shadowsync.SeenByWatch}
 	}
-	outcome := b.keepers[a.Name].changed(ctx, change)
+	outcome := k.changed(ctx, change)
 	if operators {
 		d.settle(outcome)
 		return ""

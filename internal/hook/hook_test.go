@@ -144,11 +144,11 @@ func (s *system) both(hash string) {
 
 func (s *system) settles() bool {
 	s.Helper()
-	until, err := s.engine.State.Settle(s.Context(), "conductor")
+	memory, err := s.engine.State.Load(s.Context(), "conductor", []string{})
 	if err != nil {
 		s.Fatal(err)
 	}
-	return time.Now().Before(until)
+	return time.Now().Before(memory.Settle)
 }
 
 // TestEveryMoment: whatever was changed past us reaches the store at each.

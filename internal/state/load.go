@@ -16,18 +16,21 @@ const scanFrom = 1000
 // Load returns what is on record for the named accounts of an application. Nil
 // names means all; an empty list asks for the sync mark alone.
 func (db *DB) Load(ctx context.Context, application string, names []string) (shadowsync.Memory, error) {
-	return db.collect(ctx, application, func(l *loader) error { return l.accounts(names) })
+	return db.collect(ctx, application, names, (*loader).load)
 }
 
+// rows reads the rows of some accounts, those that the filter leaves.
+type rows func(l *loader, filter string, args ...any) error
+
 // collect makes a Memory of one consistent reading.
-func (db *DB) collect(ctx context.Context, application string, accounts func(*loader) error) (shadowsync.Memory, error) {
+func (db *DB) collect(ctx context.Context, application string, names []string, read rows) (shadowsync.Memory, error) {
 	l := &loader{application: application, now: time.Now(), memory: shadowsync.Memory{Accounts: make(map[string]shadowsync.AccountMemory)}}
 	err := db.read(ctx, "read", func(tx *tx) error {
 		l.tx = tx
 		if err := l.mark(); err != nil {
 			return err
 		}
-		return accounts(l)
+		return l.accounts(names, read)
 	})
 	if err != nil {
 		return shadowsync.Memory{}, err
@@ -35,15 +38,10 @@ func (db *DB) collect(ctx context.Context, application string, accounts func(*lo
 	return l.memory, nil
 }
 
-// Survey returns what tells whether anything changed: the accounts' baselines, open
-// changes and write-backs, without their records, which are most of what there is.
-func (db *DB) Survey(ctx context.Context, application string) (shadowsync.Memory, error) {
-	return db.collect(ctx, application, func(l *loader) error {
-		if err := l.baselines("", []any{application}); err != nil {
-			return err
-		}
-		return l.changes("", []any{application})
-	})
+// Survey is Load without the accounts' records, which are most of what there is. What
+// is left tells whether anything changed: baselines, open changes and write-backs.
+func (db *DB) Survey(ctx context.Context, application string, names []string) (shadowsync.Memory, error) {
+	return db.collect(ctx, application, names, (*loader).survey)
 }
 
 // loader collects a Memory.
@@ -67,10 +65,10 @@ func (l *loader) mark() error {
 	return err
 }
 
-func (l *loader) accounts(names []string) error {
+func (l *loader) accounts(names []string, read rows) error {
 	switch {
 	case names == nil:
-		return l.load("", l.application)
+		return read(l, "", l.application)
 	case len(names) == 0:
 		return nil
 	case len(names) < scanFrom:
@@ -78,20 +76,24 @@ func (l *loader) accounts(names []string) error {
 		if err != nil {
 			return err
 		}
-		return l.load(" AND account IN (SELECT value FROM json_each(?))", l.application, string(list))
+		return read(l, " AND account IN (SELECT value FROM json_each(?))", l.application, string(list))
 	}
 	l.asked = make(map[string]bool, len(names))
 	for _, name := range names {
 		l.asked[name] = true
 	}
-	return l.load("", l.application)
+	return read(l, "", l.application)
 }
 
-func (l *loader) load(filter string, args ...any) error {
+func (l *loader) survey(filter string, args ...any) error {
 	if err := l.baselines(filter, args); err != nil {
 		return err
 	}
-	if err := l.changes(filter, args); err != nil {
+	return l.changes(filter, args)
+}
+
+func (l *loader) load(filter string, args ...any) error {
+	if err := l.survey(filter, args...); err != nil {
 		return err
 	}
 	if err := l.record(filter, args); err != nil {

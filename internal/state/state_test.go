@@ -357,7 +357,7 @@ func TestSurveyLeavesTheRecordsOut(t *testing.T) {
 		a.Record, a.Past = nil, nil
 		want.Accounts[name] = a
 	}
-	got, err := db.Survey(t.Context(), application)
+	got, err := db.Survey(t.Context(), application, nil)
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
 	}
