@@ -33,8 +33,8 @@ func unitName(name string) bool {
 	return ok && madeOf(stem, alphanumeric+`:_.\@-`, 247)
 }
 
-// plainName allows what stays one word in a prompt, a unit's name and a path.
-func plainName(name string) bool {
+// PlainName allows what stays one word in a prompt, a unit's name and a path.
+func PlainName(name string) bool {
 	return madeOf(name, alphanumeric+"_.-", 64) && strings.ContainsRune(alphanumeric, rune(name[0]))
 }
 
@@ -68,7 +68,7 @@ func (c *Config) validate() error {
 		return fmt.Errorf("audit.keep_days = %d: must be from 1 to 36500, or 0 to keep everything", days)
 	}
 	for _, name := range []string{c.Node.Name, c.Node.Asset} {
-		if name != "" && !plainName(name) {
+		if name != "" && !PlainName(name) {
 			return fmt.Errorf("node: %q is not a name of letters, digits, dots, dashes and underscores", name)
 		}
 	}
@@ -124,7 +124,7 @@ func (a Application) validate(managed map[string]string) error {
 		return fmt.Errorf("application %q: "+format, append([]any{a.Name}, args...)...)
 	}
 	switch {
-	case !plainName(a.Name):
+	case !PlainName(a.Name):
 		return fault("the name must be of letters, digits, dots, dashes and underscores")
 	case !unitName(a.Unit):
 		return fault("unit = %q is not the name of a service unit", a.Unit)

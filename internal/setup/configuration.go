@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -95,9 +94,6 @@ func (j *job) meant() (config.Application, bool) {
 	return j.config.Application(j.Unit)
 }
 
-// plainName is what the configuration takes as a node's or an application's name.
-var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
-
 const configurationHead = `# Written by "shadowsync setup" for the first time; it is yours now, and setup keeps
 # what you change. After a change: systemctl restart shadowsync.service
 
@@ -120,7 +116,7 @@ func (j *job) newConfiguration() []byte {
 	for key, value := range j.Store {
 		a.Store[key] = value
 	}
-	if stem := strings.TrimSuffix(j.Unit, ".service"); !plainName.MatchString(stem) {
+	if stem := strings.TrimSuffix(j.Unit, ".service"); !config.PlainName(stem) {
 		a.Name = "a" + strings.Map(plainRune, stem)
 	}
 	text := bytes.NewBufferString(configurationHead)
@@ -135,7 +131,7 @@ func (j *job) newConfiguration() []byte {
 }
 
 func plainRune(r rune) rune {
-	if r < 0x80 && plainName.MatchString("a"+string(r)) {
+	if r < 0x80 && config.PlainName("a"+string(r)) {
 		return r
 	}
 	return '-'
@@ -145,7 +141,7 @@ func plainRune(r rune) rune {
 func hostName(root string) string {
 	text, err := os.ReadFile(filepath.Join(root, "etc/hostname"))
 	name, _, _ := strings.Cut(strings.TrimSpace(string(text)), ".")
-	if err != nil || !plainName.MatchString(name) {
+	if err != nil || !config.PlainName(name) {
 		return ""
 	}
 	return name
