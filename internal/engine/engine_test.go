@@ -179,14 +179,18 @@ func TestRollbackOfTheImage(t *testing.T) {
 }
 
 func BenchmarkAdopt(b *testing.B) {
-	s := mount(b, 10)
-	from, to := oldHash, newHash
-	for b.Loop() {
-		b.StopTimer()
-		s.usermod(b, from, to)
-		from, to = to, from
-		b.StartTimer()
-		s.reconcile(b)
+	for _, n := range []int{10, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s := mount(b, n)
+			from, to := oldHash, newHash
+			for b.Loop() {
+				b.StopTimer()
+				s.usermod(b, from, to)
+				from, to = to, from
+				b.StartTimer()
+				s.reconcile(b)
+			}
+		})
 	}
 }
 
