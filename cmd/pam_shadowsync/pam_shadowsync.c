@@ -229,7 +229,7 @@ __attribute__((visibility("default"))) int pam_sm_authenticate(pam_handle_t *pam
 	if (name == NULL || rundir_silent() || rundir_find(name, &listed) != LISTING_MANAGED || !listed.awaited)
 		return PAM_IGNORE;
 	if (pam_get_item(pamh, PAM_AUTHTOK, &token) == PAM_SUCCESS && token != NULL)
-		ask(pamh, "pam-authenticated", name, message, WIRE_DEADLINE_MS);
+		ask(pamh, "pam-authenticated", name, message, WIRE_LOGIN_MS);
 	return PAM_IGNORE;
 }
 

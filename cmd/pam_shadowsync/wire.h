@@ -10,8 +10,9 @@
 #include <sys/types.h>
 
 enum {
-	WIRE_DEADLINE_MS = 2000, /* of all exchanges about one change or login */
+	WIRE_DEADLINE_MS = 2000, /* of all exchanges about one change */
 	WIRE_JUDGE_MS = 1000,    /* of the one that asks whether a new password is good enough */
+	WIRE_LOGIN_MS = 1000,    /* of one about a login, for sshd hides how long that took by taking up to twice as long */
 	WIRE_TOKEN_MAX = 512,    /* bytes, PAM_MAX_RESP_SIZE of Linux-PAM */
 	WIRE_ANSWER_MAX = 4096,  /* bytes */
 };

@@ -150,10 +150,10 @@ func (b *Broker) run(ctx context.Context, listeners map[string]*socket.Listener)
 	for name, l := range listeners {
 		wg.Go(func() { failed <- b.serve(ctx, name, l) })
 	}
+	b.breakSilence()
 	if err := systemd.Ready(b.status(ctx)); err != nil {
 		return err
 	}
-	b.breakSilence()
 	wg.Go(func() { b.keepAlive(ctx) })
 	if b.engine.Config.Audit.KeepDays > 0 {
 		wg.Go(func() { b.trimAudit(ctx) })

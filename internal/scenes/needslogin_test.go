@@ -1,0 +1,157 @@
+package scenes
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/crypt"
+	"github.com/shadowsync/shadowsync/internal/crypt/format"
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+// yescrypted makes a hash that the store of these scenes does not take.
+func (s *stage) yescrypted(password string) string {
+	s.t.Helper()
+	hash, err := crypt.Generate(format.Yescrypt, []byte(password))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return hash
+}
+
+// beyondPAM sets a password of which nobody but its owner knows the clear text.
+func (s *stage) beyondPAM(account, password string) {
+	s.t.Helper()
+	s.Must("usermod", "-p", s.yescrypted(password), account)
+	s.awaits(account)
+}
+
+// awaits asserts that the next login is, and that the PAM module knows it.
+func (s *stage) awaits(account string) {
+	s.t.Helper()
+	s.eventually("a login of "+account+" is awaited", 5*time.Second, func() bool {
+		return s.state(account).State == "needs-login" && strings.Contains(s.ReadFile("/run/shadowsync/managed"), account+"\t"+machine.ApplianceUnit+"\tlogin\n")
+	})
+}
+
+// migrated asserts that the store holds the password in its own format, and the OS as before in its own.
+func (s *stage) migrated(account, password string) {
+	s.t.Helper()
+	s.eventually("the store has "+account+"'s password", 10*time.Second, func() bool { return s.state(account).State == "in-sync" })
+	os, store := s.ShadowHash(account), s.StoreHash(account)
+	if !strings.HasPrefix(os, "$y$") || !strings.HasPrefix(store, "$6$") || !s.opensHash(store, password) {
+		s.t.Errorf("the OS holds %.4q, the store %.4q", os, store)
+	}
+	s.eventually("no login of "+account+" is awaited", 5*time.Second, func() bool {
+		return strings.Contains(s.ReadFile("/run/shadowsync/managed"), account+"\t"+machine.ApplianceUnit+"\n")
+	})
+}
+
+// TestTakenAtTheNextLogin: a store that takes another hash format gets it when the
+// person logs in, whatever the door; the login does not notice.
+func TestTakenAtTheNextLogin(t *testing.T) {
+	for _, release := range machine.Releases {
+		t.Run(string(release), func(t *testing.T) {
+			t.Parallel()
+			s := set(t, release, machine.Appliance{}, `password = "password"`, "password = \"password\"\nformats  = [\"sha512crypt\"]")
+			s.AddUser("guest", oldPassword)
+			s.sub("ssh", takenAtSSH)
+			s.sub("su", takenAtSu)
+			s.sub("what proves nothing", provesNothing)
+			s.sub("a broker that hangs", holdsUpNobody)
+			s.sub("setup", takenAfterSetup)
+		})
+	}
+}
+
+func takenAtSSH(s *stage) {
+	s.beyondPAM("admin", "Beyond-PAM-1-velvet")
+	if s.Login("admin", "not-the-one") {
+		s.t.Error("a wrong password logs in")
+	}
+	s.awaits("admin")
+	d := s.SSH("admin", "Beyond-PAM-1-velvet")
+	d.Expect("$ ", machine.Patience)
+	s.migrated("admin", "Beyond-PAM-1-velvet")
+	d.Send("echo still-$((40 + 2))\n")
+	d.Expect("still-42", machine.Patience) // the login that gave it was not ended
+	d.Send("exit\n")
+	d.Ended(machine.Patience)
+	proven, adopted := -1, -1
+	for i, e := range s.audit("admin") {
+		switch {
+		case e.Action == "proven" && strings.HasPrefix(e.Origin.Program, "sshd"): // sshd-session, since OpenSSH 9.8
+			proven = i
+		case e.Action == "adopted" && e.Origin.Program == "usermod":
+			adopted = i
+		}
+	}
+	if proven < 0 || adopted < proven {
+		s.t.Errorf("the audit shows %+v", s.audit("admin"))
+	}
+	s.restart()
+	s.opens("admin", "Beyond-PAM-1-velvet", machine.OldPassword)
+}
+
+func takenAtSu(s *stage) {
+	s.beyondPAM("user222", "Beyond-PAM-2-velvet")
+	s.Must("su", "user222", "-c", "true") // root's, who proves nothing
+	s.awaits("user222")
+	d := s.As("guest").Terminal("su", "user222", "-c", "echo i-am-$(id -un)")
+	d.Answer("Password: ", "Beyond-PAM-2-velvet")
+	d.Expect("i-am-user222", machine.Patience)
+	if said := d.Transcript(); strings.Contains(said, "shadowsync") {
+		s.t.Errorf("su shows %q", said)
+	}
+	s.migrated("user222", "Beyond-PAM-2-velvet")
+}
+
+// provesNothing: what comes to the socket without a login's proof changes nothing.
+func provesNothing(s *stage) {
+	s.beyondPAM("admin", "Beyond-PAM-3-velvet")
+	before := s.StoreHash("admin")
+	for _, password := range []string{"guessed", ""} {
+		s.As("guest").Input(password+"\n").Run("su", "admin", "-c", "true")
+	}
+	time.Sleep(time.Second)
+	s.awaits("admin")
+	if s.StoreHash("admin") != before {
+		s.t.Error("the store was changed")
+	}
+	s.opens("admin", "Beyond-PAM-3-velvet", "")
+	s.migrated("admin", "Beyond-PAM-3-velvet")
+}
+
+// holdsUpNobody: a login waits two seconds at most, once, and the next one gives it.
+func holdsUpNobody(s *stage) {
+	healthy := s.within("a login", time.Minute, func() { s.opens("admin", "Beyond-PAM-3-velvet", "") })
+	s.beyondPAM("admin", "Beyond-PAM-4-velvet")
+	s.signalBroker("STOP")
+	s.within("a login", healthy+2*time.Second+slack, func() { s.opens("admin", "Beyond-PAM-4-velvet", "") })
+	s.within("the next login", healthy+slack, func() { s.opens("admin", "Beyond-PAM-4-velvet", "") })
+	s.signalBroker("CONT")
+	s.MustShell("systemctl restart shadowsync.service")
+	if s.Shell("test -e /run/shadowsync/pam-timeout").Code == 0 {
+		s.t.Error("a broker that is ready again leaves the module silent")
+	}
+	s.eventually("a login gives it", 20*time.Second, func() bool {
+		return s.Login("admin", "Beyond-PAM-4-velvet") && s.state("admin").State == "in-sync"
+	})
+	s.migrated("admin", "Beyond-PAM-4-velvet")
+}
+
+// takenAfterSetup: an OS side that setup was told to prefer, in a format that the
+// store does not take, waits for logins, and asks nobody meanwhile.
+func takenAfterSetup(s *stage) {
+	s.Must("shadowsync", "remove", "--purge")
+	s.Must("usermod", "-p", s.yescrypted("Beyond-PAM-5-velvet"), "admin")
+	s.MustShell("install -d -m 0755 /etc/shadowsync && umask 077 && cat > /etc/shadowsync/shadowsync.toml <<'END'\n" +
+		strings.Replace(machine.Configuration, `password = "password"`, "password = \"password\"\nformats  = [\"sha512crypt\"]", 1) + "END")
+	s.Must("shadowsync", "setup", "--first", "os")
+	s.awaits("admin")
+	s.Must("systemctl", "restart", "shadowsync.service")
+	s.awaits("admin")
+	s.opens("admin", "Beyond-PAM-5-velvet", "")
+	s.migrated("admin", "Beyond-PAM-5-velvet")
+}
