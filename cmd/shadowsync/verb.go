@@ -67,6 +67,8 @@ type errand struct {
 	origin   shadowsync.Origin
 	managers map[string]config.Application // of each account
 	guarded  bool                          // a pending change holds the unit back
+	admitted shadowsync.OSSnapshot         // the accounts when the work began
+	began    time.Time
 	failures *faillock.Counters
 	rules    policy.Rules
 	ledger   *ledger
@@ -118,7 +120,8 @@ func (r *errand) admit(ctx context.Context, targets []target) (jobs, refused []*
 	for i, t := range targets {
 		names[i] = t.name
 	}
-	os, err := r.engine.Accounts.Read(ctx, names)
+	r.began = time.Now()
+	r.admitted, err = r.engine.Accounts.Read(ctx, names)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -129,7 +132,7 @@ func (r *errand) admit(ctx context.Context, targets []target) (jobs, refused []*
 	seen := make(map[string]bool, len(targets))
 	for _, t := range targets {
 		j := &job{target: t, application: r.managers[t.name].Name}
-		account, exists := os.Accounts[t.name]
+		account, exists := r.admitted.Accounts[t.name]
 		j.before = person{Account: account, memory: memories[t.name]}
 		switch {
 		case t.fault != nil:
@@ -228,7 +231,7 @@ func (r *errand) changes(ctx context.Context, application string, jobs []*job) (
 	for i, j := range jobs {
 		names[i] = j.name
 	}
-	os, err := r.engine.Accounts.Read(ctx, names)
+	os, err := r.look(ctx, names)
 	if err != nil {
 		return nil, err
 	}
@@ -258,6 +261,17 @@ func (r *errand) changes(ctx context.Context, application string, jobs []*job) (
 		changes = append(changes, c)
 	}
 	return changes, nil
+}
+
+// moment is how old a look at the accounts may be for a wish to be made of it. What
+// the wish names is set over whatever the account is by then.
+const moment = 200 * time.Millisecond
+
+func (r *errand) look(ctx context.Context, names []string) (shadowsync.OSSnapshot, error) {
+	if time.Since(r.began) < moment {
+		return r.admitted, nil
+	}
+	return r.engine.Accounts.Read(ctx, names)
 }
 
 // forgive clears the failure counter where the verb says so, and returns the verb as it is audited.

@@ -82,9 +82,6 @@ func (j journalled) LogoutsDone(ctx context.Context, done ...shadowsync.LoggedOu
 const messageID = "5d1c2f0f7f5e4b0c9c2b7d3a8e6f1a94"
 
 func tell(e shadowsync.Event) {
-	if !journal.Enabled() {
-		return
-	}
 	text := e.Account + ": " + e.Action
 	if e.Reason != "" {
 		text += " (" + e.Reason + ")"
