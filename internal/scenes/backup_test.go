@@ -1,0 +1,115 @@
+package scenes
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+const (
+	backupFile   = "/root/node1.age"
+	backupPhrase = "a phrase that seals\n"
+
+	atBackup    = "Sealed-velvet-1"
+	afterBackup = "Moved-velvet-2"
+)
+
+// TestBackup: state and embedded store come back from a sealed file, with a trail that
+// verifies; what is not that file whole changes nothing.
+func TestBackup(t *testing.T) {
+	s := set(t, machine.Bookworm, machine.Appliance{Embedded: embeddedPath}, embedded()...)
+	s.passwd("admin", atBackup)
+	hash := s.ShadowHash("admin")
+	s.Input(backupPhrase).Must("shadowsync", "backup", backupFile, "--stdin")
+	if sealed := s.ReadFile(backupFile); strings.Contains(sealed, hash) || strings.Contains(sealed, "admin") || strings.Contains(sealed, "SQLite") {
+		t.Error("the backup is not sealed")
+	}
+	if mode := s.Must("stat", "-c", "%a %U", backupFile); mode != "600 root\n" {
+		t.Errorf("the backup is %q", mode)
+	}
+	s.sub("what is refused", (*stage).refusesBackups)
+	s.sub("a machine whose accounts moved on", (*stage).restoresOverLaterChanges)
+	s.sub("a fresh machine", func(s *stage) { s.restoresAfresh(hash) })
+}
+
+// refusesBackups: another phrase, and a file that is cut off or altered. Each attempt is on record.
+func (s *stage) refusesBackups() {
+	s.passwd("admin", afterBackup)
+	s.MustShell("cd /root && head -c -1 node1.age > short && head -c 100 node1.age > stub && : > empty && cp /etc/passwd other && " +
+		"cp node1.age altered && printf x | dd of=altered bs=1 seek=2000 conv=notrunc status=none")
+	for file, phrase := range map[string]string{
+		backupFile: "another phrase\n", "/root/short": backupPhrase, "/root/stub": backupPhrase, "/root/empty": backupPhrase,
+		"/root/other": backupPhrase, "/root/altered": backupPhrase, "/root/none": backupPhrase,
+	} {
+		before := len(s.trail())
+		r := s.Input(phrase).Run("shadowsync", "restore", file, "--stdin")
+		if r.Code != 1 || !strings.Contains(r.Stderr, "cannot read the backup") {
+			s.t.Errorf("%s: %s", file, r)
+		}
+		if ours := s.trail()[before:]; len(ours) != 1 || ours[0].Action != "failed" || ours[0].Origin.Verb != "restore" {
+			s.t.Errorf("%s: on record is %+v", file, ours)
+		}
+	}
+	if s.known("admin") != s.ShadowHash("admin") || !s.opensHash(s.known("admin"), afterBackup) {
+		s.t.Error("a backup that was refused changed something")
+	}
+	s.Must("shadowsync", "status", "--check")
+}
+
+// restoresOverLaterChanges: what root set since the backup was made is not undone by it,
+// and the backup's own value can be put back.
+func (s *stage) restoresOverLaterChanges() {
+	s.Input(backupPhrase).Must("shadowsync", "restore", backupFile, "--stdin")
+	s.becomes("admin", afterBackup)
+	s.restart()
+	s.opens("admin", afterBackup, atBackup)
+	s.opens("user222", machine.OldPassword, "")
+	s.Must("shadowsync", "status", "--check")
+	s.restored("the trail before ended with")
+	s.Must("shadowsync", "history", "restore", "admin", "1")
+	s.becomes("admin", atBackup)
+	s.restart()
+	s.opens("admin", atBackup, afterBackup)
+}
+
+// restoresAfresh: nothing is left but the file and, from another backup, shadow(5).
+func (s *stage) restoresAfresh(hash string) {
+	s.MustShell("systemctl stop 128T.service && shadowsync remove --purge")
+	if s.Shell("test -e /var/lib/shadowsync").Code == 0 {
+		s.t.Fatal("the state is left: the scene proves nothing")
+	}
+	s.Must("usermod", "-p", hash, "admin")
+	s.Must("shadowsync", "setup", "--first", "os")
+	if n := len(s.audit("admin")); n != 1 {
+		s.t.Errorf("the fresh trail has %d records of admin", n)
+	}
+	s.Input(backupPhrase).Must("shadowsync", "restore", backupFile, "--stdin")
+	s.Must("systemctl", "start", machine.ApplianceUnit)
+	s.becomes("admin", atBackup)
+	s.opens("admin", atBackup, machine.OldPassword)
+	s.Must("shadowsync", "status", "--check")
+	s.restored("the backup of")
+	changed := false
+	for _, e := range s.audit("admin") {
+		changed = changed || e.Origin.SeenBy == "pam" && e.Origin.Program == "passwd"
+	}
+	if !changed {
+		s.t.Errorf("the trail knows nothing of the time before: %+v", s.audit("admin"))
+	}
+	if r := s.Run("shadowsync", "history", "admin"); r.Code != 0 || !strings.Contains(r.Stdout, "passwd") {
+		s.t.Errorf("the history knows nothing of the time before: %s", r)
+	}
+}
+
+// restored asserts that the trail verifies, and tells of the restore.
+func (s *stage) restored(text string) {
+	s.t.Helper()
+	s.Must("shadowsync", "audit", "--verify")
+	for _, e := range s.trail() {
+		if e.Action == "restored" && strings.Contains(e.Reason, text) {
+			return
+		}
+	}
+	s.t.Errorf("the trail does not tell of the restore: %+v", s.trail())
+}
