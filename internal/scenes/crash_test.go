@@ -2,7 +2,6 @@ package scenes
 
 import (
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,12 +25,7 @@ const storeWorkerUnit = "shadowsync-store-conductor.service"
 func armed(t *testing.T) *stage {
 	t.Helper()
 	s := set(t, machine.Bookworm, machine.Appliance{}, "[node]", "[settle]\ntime = \"0s\"\n\n[node]")
-	program := filepath.Join(t.TempDir(), "shadowsync")
-	build := exec.Command("go", "build", "-trimpath", "-tags", "faultpoints", "-o", program, "../../cmd/shadowsync")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("cannot build with fault points: %v\n%s", err, out)
-	}
-	s.CopyIn(program, "/usr/sbin/shadowsync.new", 0o755)
+	s.CopyIn(withFaultPoints(t), "/usr/sbin/shadowsync.new", 0o755)
 	for _, unit := range []string{"shadowsync.service", "shadowsync-start@.service"} {
 		s.WriteFile("/run/systemd/system/"+unit+".d/50-fault.conf", "[Service]\nEnvironmentFile=-"+faultFile+"\n", 0o644)
 	}

@@ -1,0 +1,287 @@
+package scenes
+
+import (
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/machine"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// crowdSize accounts u0, u1 ... are managed besides the appliance's usual two.
+const crowdSize = 2000
+
+// multitude is a machine whose appliance has thousands of accounts. It does not run: it
+// would rewrite them one after the other for a minute.
+type multitude struct{ *stage }
+
+func peopled(t *testing.T) multitude {
+	t.Helper()
+	s := set(t, machine.Bookworm, machine.Appliance{})
+	s.MustShell(fmt.Sprintf(`systemctl stop 128T.service shadowsync.service shadowsync.socket
+seq 0 %[1]d | awk '{ print "u" $1 ":x:" 20000 + $1 ":20000::/:/bin/sh" }' >> /etc/passwd
+hash=$(awk -F: '$1 == "admin" { print $2 }' /etc/shadow)
+seq 0 %[1]d | awk -v h="$hash" '{ print "u" $1 ":" h ":19000:0:99999:7:::" }' >> /etc/shadow`, crowdSize-1))
+	var names, users strings.Builder
+	hash := s.ShadowHash("admin")
+	for i := range crowdSize {
+		fmt.Fprintf(&names, ", \"u%d\"", i)
+		fmt.Fprintf(&users, "\n{\"name\":\"u%d\",\"password\":%q},", i, hash)
+	}
+	store := s.ReadFile(machine.StorePath) // in the appliance's own format since it stopped
+	list := regexp.MustCompile(`"user"\s*:\s*\[`).FindString(store)
+	s.WriteFile(machine.StorePath, strings.Replace(store, list, list+users.String(), 1), 0o600)
+	s.Configure(`"user222"]`, `"user222"`+names.String()+"]")
+	s.MustShell("shadowsync sync --quiet && systemctl start shadowsync.socket shadowsync.service")
+	return multitude{s}
+}
+
+// rounds sets what a new hash costs.
+func (c multitude) rounds(n int) {
+	c.t.Helper()
+	c.MustShell(fmt.Sprintf(`sed -i 's/\(pam_unix.so.*\) \(yescrypt\|sha512.*\)$/\1 sha512 rounds=%d/' /etc/pam.d/common-password && grep -q rounds=%[1]d /etc/pam.d/common-password`, n))
+}
+
+// list writes a file with a password for each account, and returns them.
+func (c multitude) list(path string) map[string]string {
+	c.t.Helper()
+	passwords := make(map[string]string, crowdSize)
+	var lines strings.Builder
+	for i := range crowdSize {
+		name := fmt.Sprintf("u%d", i)
+		passwords[name] = fmt.Sprintf("Velvet-%d-quorum", i)
+		fmt.Fprintf(&lines, "%s:%s\n", name, passwords[name])
+	}
+	c.WriteFile(path, lines.String(), 0o600)
+	return passwords
+}
+
+// stored are the hashes in the appliance's store.
+func (c multitude) stored() map[string]string {
+	c.t.Helper()
+	var file struct {
+		Datastore struct {
+			Config struct {
+				Authority struct {
+					Router []struct {
+						User []struct{ Name, Password string }
+					}
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(c.ReadFile(machine.StorePath)), &file); err != nil {
+		c.t.Fatal(err)
+	}
+	hashes := make(map[string]string, crowdSize)
+	for _, u := range file.Datastore.Config.Authority.Router[0].User {
+		hashes[u.Name] = u.Password
+	}
+	return hashes
+}
+
+var crowdLine = regexp.MustCompile(`(?m)^(u\d+):([^:]*):.*\n`)
+
+// hashes are the accounts' in shadow(5). The store must hold the same.
+func (c multitude) hashes() map[string]string {
+	c.t.Helper()
+	hashes := make(map[string]string, crowdSize)
+	for _, line := range crowdLine.FindAllStringSubmatch(c.ReadFile("/etc/shadow"), -1) {
+		hashes[line[1]] = line[2]
+	}
+	if len(hashes) != crowdSize {
+		c.t.Fatalf("%d accounts in shadow(5)", len(hashes))
+	}
+	stored, apart := c.stored(), 0
+	for name, hash := range hashes {
+		if stored[name] != hash {
+			apart++
+		}
+	}
+	if apart > 0 {
+		c.t.Errorf("OS and store hold different hashes of %d accounts", apart)
+	}
+	return hashes
+}
+
+// holds asserts that the accounts have these passwords.
+func (c multitude) holds(passwords map[string]string) {
+	c.t.Helper()
+	hashes, wrong := c.hashes(), 0
+	for name, password := range passwords {
+		if !c.opensHash(hashes[name], password) {
+			wrong++
+		}
+	}
+	if wrong > 0 {
+		c.t.Errorf("%d of %d accounts do not have the last password that was told", wrong, len(passwords))
+	}
+}
+
+// TestBulk: thousands of passwords from a file, interrupted in every way and run again.
+// Each account is either old or new, on both sides; what is told is so; and no generated
+// password is told twice.
+func TestBulk(t *testing.T) {
+	c := peopled(t)
+	others := crowdLine.ReplaceAllString(c.ReadFile("/etc/shadow"), "")
+	part := func(name string, do func(multitude)) { c.sub(name, func(s *stage) { do(multitude{s}) }) }
+	part("lines that are wrong", multitude.badLines)
+	part("Ctrl-C", multitude.interrupted)
+	part("kill -9", multitude.killed)
+	if crowdLine.ReplaceAllString(c.ReadFile("/etc/shadow"), "") != others {
+		t.Error("lines of other accounts changed")
+	}
+	c.Must("shadowsync", "audit", "--verify")
+}
+
+// badLines: each kind of mistake has its exit status, and hides nobody else's success.
+func (c multitude) badLines() {
+	c.rounds(1000)
+	for _, r := range []struct {
+		lines  string
+		status int
+		says   string
+	}{
+		{"u0:Velvet-0-basalt\n\nu1:Velvet-1-basalt\n", 0, "2 accounts: 2 in sync"},
+		{"u0:Velvet-0-gneiss\nHidden-without-colon\n", 2, "line 2: a line must be"},
+		{"Hidden-ghost:Hidden-4711\nu0:Velvet-0-marble\n", 5, "line 1: no application manages that account"},
+		{"u0:abc\nu1:Velvet-1-marble\n", 6, "2 accounts: 1 in sync, 1 failed"},
+		{"u0:Velvet-0-slate\nu0:Hidden-again\n", 2, "line 2: the account was named before"},
+	} {
+		said := c.Input(r.lines).Run("shadowsync", "user", "set", "password", "--from", "-")
+		if said.Code != r.status || !strings.Contains(said.Stderr, r.says) || strings.Contains(said.Stdout+said.Stderr, "Hidden") {
+			c.t.Errorf("%q: %s", r.lines, said)
+		}
+	}
+	c.holds(map[string]string{"u0": "Velvet-0-slate", "u1": "Velvet-1-marble"})
+	if r := c.Run("shadowsync", "user", "reset", "password", "--from", "/nowhere"); r.Code != 1 {
+		c.t.Errorf("a list that is not there: %s", r)
+	}
+	if trail := c.Must("shadowsync", "audit", "--json"); strings.Contains(trail, "Hidden") {
+		c.t.Error("what stood on a wrong line is in the audit")
+	}
+	c.storeAway()
+}
+
+// storeAway: what the store cannot take is told so, and drains by itself.
+func (c multitude) storeAway() {
+	c.t.Helper()
+	c.Must("mount", "--bind", "-o", "ro", "/var/lib/128technology", "/var/lib/128technology")
+	r := c.Input("u0:Velvet-0-tuff\nu1:Velvet-1-tuff\n").Run("shadowsync", "user", "set", "password", "--from", "-")
+	if r.Code != 3 || !strings.Contains(r.Stderr, "2 accounts: 0 in sync, 2 pending on the store's side") {
+		c.t.Errorf("a store that is read-only: %s", r)
+	}
+	c.Must("umount", "/var/lib/128technology")
+	c.eventually("what was pending is in the store", machine.Patience, func() bool { return c.state("u1").State == "in-sync" })
+	c.holds(map[string]string{"u0": "Velvet-0-tuff", "u1": "Velvet-1-tuff"})
+}
+
+var (
+	setLine     = regexp.MustCompile("Password for user `(u\\d+)` set\r?\n")
+	unreached   = regexp.MustCompile(`(\d+) accounts: (\d+) in sync, (\d+) not reached and unchanged`)
+	crowdsReset = regexp.MustCompile("(?m)^Password for user `(u\\d+)` reset to `([A-Za-z0-9_-]{32})`$")
+)
+
+// interrupted: Ctrl-C while the second batch is being hashed. One processor and dear
+// hashes make the work longer than a batch.
+func (c multitude) interrupted() {
+	c.rounds(20000)
+	passwords, before := c.list("/root/list"), c.hashes()
+	d := c.Terminal("taskset", "-c", "0", "shadowsync", "user", "set", "password", "--from", "/root/list")
+	d.Expect("Password for user `u0` set", 2*machine.Patience)
+	d.Send("\x03")
+	if code := d.Ended(machine.Patience); code != 130 {
+		c.t.Errorf("it ended with status %d", code)
+	}
+	told, after := map[string]string{}, c.hashes()
+	for _, line := range setLine.FindAllStringSubmatch(d.Transcript(), -1) {
+		told[line[1]] = passwords[line[1]]
+	}
+	for name, hash := range after {
+		if _, done := told[name]; done != (hash != before[name]) {
+			c.t.Errorf("%s changed: %v, and is told of as changed: %v", name, hash != before[name], done)
+		}
+	}
+	sum := unreached.FindStringSubmatch(d.Transcript())
+	want := []string{strconv.Itoa(crowdSize), strconv.Itoa(len(told)), strconv.Itoa(crowdSize - len(told))}
+	if len(told) == crowdSize || sum == nil || strings.Join(sum[1:], " ") != strings.Join(want, " ") {
+		c.t.Errorf("the sum is %q, want %q", sum, want)
+	}
+	c.Must("shadowsync", "status", "--check", "--quiet")
+	c.rounds(1000)
+	if r := c.Run("shadowsync", "user", "set", "password", "--from", "/root/list"); r.Code != 0 || !strings.Contains(r.Stderr, fmt.Sprintf("%[1]d accounts: %[1]d in sync", crowdSize)) {
+		c.t.Errorf("run again: exit %d, %s", r.Code, r.Stderr)
+	}
+	c.holds(passwords)
+}
+
+// killed: the tool dies at every step of a batch of all accounts, and before anybody
+// read more than the first hundred of its lines.
+func (c multitude) killed() {
+	dying := "/usr/local/sbin/shadowsync-dying"
+	c.CopyIn(withFaultPoints(c.t), dying, 0o755)
+	c.rounds(1000)
+	c.MustShell(fmt.Sprintf("seq 0 %d | sed s/^/u/ > /root/names; systemctl stop shadowsync.service shadowsync.socket shadowsync-operator.socket", crowdSize-1))
+	told, seen := map[string]string{}, map[string]bool{}
+	for _, step := range shadowsync.Steps {
+		c.reset(told, seen, 137, "SHADOWSYNC_FAULT="+string(step)+" "+dying+" user reset password --from /root/names")
+	}
+	c.reset(told, seen, 141, "set -o pipefail; shadowsync user reset password --from /root/names | head -n 100")
+	c.reset(told, seen, 0, "shadowsync user reset password --from /root/names")
+	if len(seen) < 2*crowdSize || len(told) != crowdSize {
+		c.t.Errorf("%d passwords were told, the last of %d accounts", len(seen), len(told))
+	}
+	c.MustShell("systemctl start shadowsync.socket shadowsync-operator.socket shadowsync.service")
+	c.holds(told)
+	if !c.Login("u4", told["u4"]) {
+		c.t.Error("the password that was told last opens no login")
+	}
+	if c.Shell("journalctl --no-pager | grep -qF -e "+told["u4"]).Code == 0 || strings.Contains(c.Must("shadowsync", "audit", "--json"), told["u4"]) {
+		c.t.Error("a generated password is in the journal or the audit")
+	}
+}
+
+// reset runs a command that generates passwords, and what finishes it. In told is the
+// password of each account that anybody knows; seen are all that were ever told.
+func (c multitude) reset(told map[string]string, seen map[string]bool, status int, script string) {
+	c.t.Helper()
+	before := c.hashes()
+	begin := time.Now()
+	r := c.Run("bash", "-c", script)
+	c.t.Logf("%s: %v", script, time.Since(begin).Round(time.Millisecond))
+	if r.Code != status {
+		c.t.Errorf("%s: exit %d, %s", script, r.Code, r.Stderr)
+	}
+	c.Must("shadowsync", "sync", "--quiet")
+	for name, hash := range c.hashes() {
+		if hash != before[name] {
+			delete(told, name) // new, and not told to anybody unless below
+		}
+	}
+	for _, line := range crowdsReset.FindAllStringSubmatch(r.Stdout, -1) {
+		if seen[line[2]] {
+			c.t.Errorf("%s: a password was told twice", line[1])
+		}
+		seen[line[2]], told[line[1]] = true, line[2]
+	}
+	c.holds(told)
+}
+
+// withFaultPoints builds the program that ends itself at the step of a reconcile that
+// SHADOWSYNC_FAULT names.
+func withFaultPoints(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "shadowsync")
+	build := exec.Command("go", "build", "-trimpath", "-tags", "faultpoints", "-o", program, "../../cmd/shadowsync")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("cannot build with fault points: %v\n%s", err, out)
+	}
+	return program
+}
