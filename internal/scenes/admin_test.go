@@ -60,6 +60,9 @@ func TestAdministration(t *testing.T) {
 		first := s.reset()
 		s.restart()
 		s.opens("user222", first, machine.OldPassword)
+		if max := s.field("user222", 5); max != "760" {
+			t.Errorf("without --expiry the password is good for %s days", max)
+		}
 		second := s.reset("--expiry", "2", "--must-change", "true")
 		s.restart()
 		if max, changed := s.field("user222", 5), s.field("user222", 3); max != "2" || changed != "0" {
@@ -68,12 +71,18 @@ func TestAdministration(t *testing.T) {
 		if third := s.reset(); third == second || s.field("user222", 3) != "0" {
 			t.Errorf("without --must-change: last change %s", s.field("user222", 3))
 		}
+		s.reset("--must-change", "false")
+		if changed := s.field("user222", 3); changed == "0" || changed == "" {
+			t.Errorf("with --must-change false: last change %q", changed)
+		}
+		if r := s.Run("shadowsync", "user", "reset", "password", "ghost"); r.Code != 5 || r.Stdout != "" || s.Run("getent", "passwd", "ghost").Code == 0 {
+			t.Errorf("a user that does not exist: %s", r)
+		}
 		if all := s.Must("shadowsync", "audit", "--json") + s.MustShell("journalctl --no-pager"); strings.Contains(all, second) {
 			t.Error("the generated password is in the audit or the journal")
 		}
 	})
 	s.sub("sessions and logout", func(s *stage) {
-		s.reset("--must-change", "false")
 		password := s.reset()
 		d := s.SSH("user222", password)
 		d.Expect("$ ", 20*time.Second) // the shell's prompt
