@@ -175,7 +175,7 @@ func (l *ledger) close() error {
 	} else if l.bulk && !l.app.quiet {
 		fmt.Fprintf(l.app.err, "shadowsync: %s: %s\n", l.verb.name, l.total)
 	}
-	return errors.Join(append(l.errs, outcomeError(l.outs))...)
+	return errors.Join(append(l.errs, l.app.outcomeError(l.outs))...)
 }
 
 func (s summary) String() string {

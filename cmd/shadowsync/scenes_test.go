@@ -220,6 +220,9 @@ func TestMalformedRecord(t *testing.T) {
 	if !strings.Contains(r.err, "hint: mend the store, then: shadowsync sync admin\n") {
 		t.Errorf("it says:\n%s", r.err)
 	}
+	if r := s.must(4, "--quiet", "sync"); !strings.Contains(r.err, "shadowsync: conflict: admin\nhint: ") || r.out != "" {
+		t.Errorf("with --quiet it says:\n%s%s", r.out, r.err)
+	}
 	if got := s.account("admin"); got.State != shadowsync.Conflict || !strings.Contains(*got.Reason, "is not a string of at most") {
 		t.Errorf("admin is %+v", got)
 	}

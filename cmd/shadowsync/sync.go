@@ -85,7 +85,7 @@ func runSync(ctx context.Context, a *app, o syncOptions) error {
 			report, err := a.syncOne(ctx, e, part, o)
 			report.Outcomes = part.of(report)
 			// One application's fault does not hide another's result.
-			errs = append(errs, err, outcomeError(report))
+			errs = append(errs, err, a.outcomeError(report))
 			result.add(part, report.Outcomes)
 		}
 		return errors.Join(append(errs, a.showSync(result))...)
@@ -141,8 +141,12 @@ func recordPreference(ctx context.Context, e *engine.Engine, s selection, o sync
 }
 
 // outcomeError is what a report's outcomes mean for the exit status. They are
-// shown already.
-func outcomeError(report shadowsync.Report) error {
+// shown already, unless nothing but errors is.
+func (a *app) outcomeError(report shadowsync.Report) error {
+	shown := told
+	if a.quiet {
+		shown = func(err error) error { return err }
+	}
 	var conflicts []shadowsync.Outcome
 	var waiting []string
 	for _, o := range report.Outcomes {
@@ -156,9 +160,9 @@ func outcomeError(report shadowsync.Report) error {
 	}
 	switch {
 	case len(conflicts) > 0:
-		return told(conflictOf(conflicts...))
+		return shown(conflictOf(conflicts...))
 	case len(waiting) > 0:
-		return told(&pendingError{waiting})
+		return shown(&pendingError{waiting})
 	case report.Fault != nil: // the OS holds what was agreed on last; what the store holds, nobody knows
 		return faultError(report.Fault)
 	}
