@@ -1,0 +1,259 @@
+package scenes
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+// tooShort is good enough for pam_pwquality, and not for the rules of these scenes.
+const tooShort = "Kelp-4711-x"
+
+const (
+	ruleText    = "it has 11 characters, 14 are required"
+	exemptText  = "shadowsync: admin: the password rules refuse it (" + ruleText + "); root's word counts, and that is on record"
+	historyText = "it was used before"
+	// exemption tells nothing of a password that is in force.
+	exemption = "exempted: the configuration's rules refuse it, and root is not held to them"
+)
+
+// ruled sets a stage whose configuration has rules of its own, with admin as operator.
+func ruled(t *testing.T, release machine.Release, edits ...string) *stage {
+	t.Helper()
+	rules := "[roles]\nadmin = [\"operators\"]\n\n[password]\nmin_length = 14\nhistory = 2\n\n[[application]]"
+	s := set(t, release, machine.Appliance{}, append(edits, "[[application]]", rules)...)
+	s.MustShell("groupadd operators && usermod -aG operators admin")
+	s.passwd("admin", oldPassword)
+	s.passwd("user222", oldPassword)
+	return s
+}
+
+// door is a way to set admin's password from an old one to a new one, which tells what
+// was said, and whether it says that it is done.
+type door struct {
+	name  string
+	tries func(s *stage, old, fresh string) (said string, done bool)
+}
+
+// refusing are the doors at which nobody is exempt.
+var refusing = []door{
+	{"the user's own passwd", func(s *stage, old, fresh string) (string, bool) {
+		r := s.As("admin").Input(old + "\n" + fresh + "\n" + fresh + "\n").Run("passwd")
+		return r.Stdout + r.Stderr, r.Code == 0
+	}},
+	{"pcli", func(s *stage, old, fresh string) (string, bool) {
+		d := s.As("admin").Terminal("pcli")
+		d.Expect("# ", machine.Patience)
+		setPassword(d, old, fresh)
+		s.eventually("pcli answers", machine.Patience, func() bool {
+			said := d.Transcript()
+			return strings.Contains(said, "updated successfully") || strings.Contains(said, "BAD PASSWORD")
+		})
+		said := d.Transcript()
+		d.Send("\x03exit\n")
+		return said, strings.Contains(said, "updated successfully")
+	}},
+	{"the tool", func(s *stage, _, fresh string) (string, bool) {
+		r := s.Input(fresh+"\n").Run("shadowsync", "user", "set", "password", "admin", "--stdin")
+		if r.Code != 0 && r.Code != 6 {
+			s.t.Errorf("%s", r)
+		}
+		return r.Stdout + r.Stderr, r.Code == 0
+	}},
+	{"a list", func(s *stage, _, fresh string) (string, bool) {
+		r := s.Input("admin:"+fresh+"\n").Run("shadowsync", "user", "set", "password", "--from", "-")
+		return r.Stdout + r.Stderr, r.Code == 0
+	}},
+	{"a forced change at ssh login", func(s *stage, old, fresh string) (string, bool) {
+		s.Must("passwd", "-e", "admin")
+		d := s.SSH("admin", old)
+		d.Answer("urrent", old)
+		d.Answer("ew password", fresh)
+		d.Answer("etype", fresh)
+		d.Ended(20 * time.Second)
+		s.Must("chage", "-d", "2026-11-20", "admin")
+		return d.Transcript(), !strings.Contains(d.Transcript(), "BAD PASSWORD")
+	}},
+}
+
+// TestRulesAtEveryDoor: what the configuration asks of passwords holds wherever one is
+// set; root's own passwd is exempt, and that is on record.
+func TestRulesAtEveryDoor(t *testing.T) {
+	for _, release := range machine.Releases {
+		t.Run(string(release), func(t *testing.T) {
+			t.Parallel()
+			s := ruled(t, release)
+			for _, d := range refusing {
+				s.sub(d.name, d.holds)
+			}
+			s.sub("an administrator gives one", givesNone)
+			s.sub("root is exempt", rootIsExempt)
+			s.sub("nobody judges", nobodyJudges)
+			s.sub("others' passwords", othersAreNotJudged)
+		})
+	}
+}
+
+// holds: refused with the reason, nothing changed on either side; a good one is
+// taken; and the one before it does not come back.
+func (d door) holds(s *stage) {
+	const good = "Marzipan-orbit-55-x"
+	former := s.ShadowHash("admin")
+	d.refuses(s, oldPassword, tooShort, ruleText)
+	if said, done := d.tries(s, oldPassword, good); !done {
+		s.t.Errorf("a good one: %q", said)
+	}
+	s.eventually("the good one is on both sides", 5*time.Second, func() bool {
+		return s.ShadowHash("admin") != former && s.StoreHash("admin") == s.ShadowHash("admin")
+	})
+	d.refuses(s, good, oldPassword, historyText)
+	s.Must("usermod", "-p", former, "admin")
+	s.settles("admin")
+	s.clearRecord()
+}
+
+func (d door) refuses(s *stage, old, fresh, reason string) {
+	hash := s.ShadowHash("admin")
+	if said, done := d.tries(s, old, fresh); done || !strings.Contains(said, reason) {
+		s.t.Errorf("%q: done %v, said %q", fresh, done, said)
+	}
+	if s.ShadowHash("admin") != hash || s.StoreHash("admin") != hash {
+		s.t.Error("a side was changed")
+	}
+}
+
+// clearRecord lets oldPassword be the present one, and nothing before it.
+func (s *stage) clearRecord() {
+	s.t.Helper()
+	s.MustShell("sqlite3 -cmd '.timeout 5000' /var/lib/shadowsync/state.db 'DELETE FROM entry'")
+}
+
+// givesNone: the stack takes the worker for root; the rules hold all the same.
+func givesNone(s *stage) {
+	d := s.As("admin").Terminal("pcli")
+	d.Expect("# ", machine.Patience)
+	give := func(token string) {
+		d.Send("edit user user222 password\n")
+		d.Answer("Password: ", token)
+		d.Answer("Confirm: ", token)
+	}
+	hash := s.ShadowHash("user222")
+	give(tooShort)
+	d.Expect("BAD PASSWORD: "+ruleText, machine.Patience)
+	if s.ShadowHash("user222") != hash {
+		s.t.Error("user222's password was changed")
+	}
+	give("Marzipan-orbit-55-x")
+	d.Expect("updated successfully", machine.Patience)
+	s.inStore("user222")
+	s.opens("user222", "Marzipan-orbit-55-x", oldPassword)
+}
+
+// rootIsExempt: recovery must work; it says so, and is audited.
+func rootIsExempt(s *stage) {
+	for name, act := range map[string]func() string{
+		"passwd":   func() string { return s.passwd("admin", tooShort) },
+		"chpasswd": func() string { s.Input("admin:" + tooShort + "\n").Must("chpasswd"); return exemptText },
+	} {
+		before := len(s.audit("admin"))
+		if said := act(); !strings.Contains(said, exemptText) {
+			s.t.Errorf("%s says %q", name, said)
+		}
+		exempted := false
+		for _, e := range s.audit("admin")[before:] {
+			exempted = exempted || e.Action == "judged" && e.Reason == exemption && e.Origin.Program == name && e.Origin.By == "root"
+		}
+		if !exempted {
+			s.t.Errorf("%s: the audit shows %+v", name, s.audit("admin")[before:])
+		}
+		s.inStore("admin")
+		s.opens("admin", tooShort, oldPassword)
+		s.passwd("admin", oldPassword)
+	}
+	if trail := s.Must("shadowsync", "audit", "--json"); strings.Contains(trail, tooShort) {
+		s.t.Error("the audit tells the password")
+	}
+}
+
+// nobodyJudges: with the broker away or hanging nobody is kept from a password, nor for longer than two seconds.
+func nobodyJudges(s *stage) {
+	change := func(old, fresh string) machine.Result {
+		return s.As("admin").Input(old + "\n" + fresh + "\n" + fresh + "\n").Run("passwd")
+	}
+	healthy := s.within("a refused passwd", time.Minute, func() {
+		if r := change(oldPassword, tooShort); r.Code == 0 {
+			s.t.Errorf("%s", r)
+		}
+	})
+	s.signalBroker("STOP")
+	s.within("passwd", healthy+2*time.Second+slack, func() {
+		if r := change(oldPassword, tooShort); r.Code != 0 || !strings.Contains(r.Stdout+r.Stderr, queued) {
+			s.t.Errorf("a broker that hangs: %s", r)
+		}
+	})
+	s.within("the next passwd", healthy+slack, func() {
+		if r := change(tooShort, "Other-4711-x"); r.Code != 0 {
+			s.t.Errorf("after a time-out: %s", r)
+		}
+	})
+	s.signalBroker("CONT")
+	s.MustShell("systemctl stop shadowsync.service shadowsync.socket shadowsync-operator.socket")
+	if r := change("Other-4711-x", tooShort); r.Code != 0 {
+		s.t.Errorf("without a broker: %s", r)
+	}
+	s.MustShell("systemctl start shadowsync.socket shadowsync-operator.socket shadowsync.service")
+	s.settles("admin")
+	if r := change(tooShort, "Other-4711-x"); r.Code == 0 {
+		s.t.Errorf("it judges again, at once: %s", r)
+	}
+	s.passwd("admin", oldPassword)
+}
+
+func othersAreNotJudged(s *stage) {
+	s.AddUser("guest", oldPassword)
+	r := s.As("guest").Input(oldPassword + "\n" + tooShort + "\n" + tooShort + "\n").Run("passwd")
+	if r.Code != 0 || strings.Contains(r.Stdout+r.Stderr, "shadowsync") {
+		s.t.Errorf("a user whom nobody manages: %s", r)
+	}
+}
+
+// TestRulesWithoutPwquality: ours is then the module that asks for the new password, and
+// neither a missing module nor remove leaves passwd without one.
+func TestRulesWithoutPwquality(t *testing.T) {
+	t.Parallel()
+	m := machine.Boot(t, machine.Bookworm)
+	m.InstallAppliance(machine.Appliance{})
+	m.InstallShadowsync()
+	m.MustShell("pam-auth-update --disable pwquality && install -d -m 0755 /etc/shadowsync && umask 077 && cat > /etc/shadowsync/shadowsync.toml <<'END'\n" +
+		strings.Replace(machine.Configuration, "[[application]]", "[password]\nmin_length = 14\n\n[[application]]", 1) + "END")
+	s := &stage{T: m, t: t}
+	s.AddUser("guest", oldPassword)
+	before := m.Etc()
+	s.Must("shadowsync", "setup", "--first", "os")
+	s.passwd("admin", oldPassword)
+	r := s.As("admin").Input(oldPassword + "\n" + tooShort + "\n" + tooShort + "\n").Run("passwd")
+	if r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, "BAD PASSWORD: "+ruleText) {
+		t.Errorf("a short one: %s", r)
+	}
+	r = s.As("admin").Input(oldPassword + "\n" + newPassword + "\n" + newPassword + "x\n").Run("passwd")
+	if r.Code == 0 {
+		t.Errorf("two different ones: %s", r)
+	}
+	r = s.As("admin").Input(oldPassword + "\n" + newPassword + "\n" + newPassword + "\n").Run("passwd")
+	if r.Code != 0 || !strings.Contains(r.Stdout+r.Stderr, "persisted in conductor's credential store") {
+		t.Errorf("a good one: %s", r)
+	}
+	if r = s.As("guest").Input(oldPassword + "\nEphemeral-9-y\nEphemeral-9-y\n").Run("passwd"); r.Code != 0 {
+		t.Errorf("another's: %s", r)
+	}
+	s.opens("admin", newPassword, oldPassword)
+	s.passwd("admin", oldPassword)
+	s.Must("shadowsync", "remove")
+	s.Must("pam-auth-update", "--package")
+	if after := m.Etc(); after != before {
+		t.Errorf("/etc differs after remove:\n%s\nwas:\n%s", after, before)
+	}
+	s.Input("Ephemeral-7-x\nEphemeral-7-x\n").Must("passwd", "admin")
+}
