@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"maps"
+	"sync"
 
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/policy"
@@ -15,20 +16,35 @@ const (
 	exemptByMounted = ", without the machine's own password rules"
 )
 
-// callJudge makes ready what judges the new passwords, early: it loads its modules
-// while the accounts are looked at. Rules that are there and cannot be asked, on a
-// mounted system, are an exemption that goes on record.
-func (v *verb) callJudge(root string) (err error) {
-	if v.judge, err = policy.NewJudge(root); err != nil {
-		return err
+// callJudge starts what judges new passwords by the machine's rules. It loads its
+// modules while the engine opens: judge waits for no more than its start.
+func callJudge(root string) (judge func() (*policy.Judge, error), dismiss func()) {
+	judge = sync.OnceValues(func() (*policy.Judge, error) { return policy.NewJudge(root) })
+	go func() { _, _ = judge() }() // who asks for it is told
+	return judge, func() {
+		j, _ := judge()
+		verb{judge: j}.dismissJudge()
 	}
-	if v.judge.Skipped {
-		v.name += exemptByMounted
-	}
-	return nil
 }
 
-func (v *verb) dismissJudge() {
+// noJudge is the exemption that somebody wished.
+func noJudge() (*policy.Judge, error) { return nil, nil } //nolint:nilnil // nobody judges
+
+// judgedBy adds the judge. Rules that are there and cannot be asked, on a mounted
+// system, are an exemption too, and go on record.
+func (v verb) judgedBy(judge *policy.Judge, err error) (verb, error) {
+	switch {
+	case judge == nil:
+		v.name += exemptByWish
+	case judge.Skipped:
+		v.name += exemptByMounted
+	}
+	v.judge = judge
+	return v, err
+}
+
+// dismissJudge ends the judge, who may be gone already.
+func (v verb) dismissJudge() {
 	if v.judge != nil {
 		_ = v.judge.Close() // a folder that stays in /run goes with the boot
 	}

@@ -65,14 +65,16 @@ func (o setPasswordOptions) check() error {
 
 func runSetPassword(ctx context.Context, a *app, o setPasswordOptions) error {
 	harden()
+	judge, dismiss := noJudge, func() {}
+	if !o.noPolicy {
+		judge, dismiss = callJudge(a.root)
+	}
+	defer dismiss()
 	return a.with(ctx, func(e *engine.Engine) error {
-		v := setPassword(e.Config.Password)
-		if o.noPolicy {
-			v.name += exemptByWish
-		} else if err := v.callJudge(a.root); err != nil {
+		v, err := setPassword(e.Config.Password).judgedBy(judge())
+		if err != nil {
 			return err
 		}
-		defer v.dismissJudge()
 		if o.targets.bulk() {
 			return a.carryOut(ctx, e, v, o.targets)
 		}

@@ -47,13 +47,16 @@ func NewJudge(root string) (*Judge, error) {
 	return j, nil
 }
 
-// Close ends the children.
+// Close ends the children. It may be called again.
 func (j *Judge) Close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	for _, c := range j.all {
 		_ = c.in.Close()
 		_ = c.cmd.Process.Kill() // it may have exited already
 		_ = c.cmd.Wait()
 	}
+	j.all = nil
 	if j.dir == "" {
 		return nil
 	}
