@@ -164,7 +164,7 @@ static void announce(pam_handle_t *pamh, bool quiet)
 		return;
 	if (answered && message[0] != '\0')
 		show(pamh, PAM_TEXT_INFO, message);
-	if (answered || listing != LISTING_MANAGED)
+	if (answered || listing != LISTING_MANAGED || !rundir_local(name))
 		return;
 	snprintf(queued, sizeof queued,
 	         "shadowsync: %s: queued (shadowsync did not answer in time); it is persisted before the next start of %s",

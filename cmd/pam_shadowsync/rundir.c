@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 static const char managed_path[] = SHADOWSYNC_RUN_DIR "/managed";
+static const char passwd_path[] = SHADOWSYNC_PASSWD;
 static const char timeout_path[] = SHADOWSYNC_RUN_DIR "/pam-timeout";
 
 enum {
@@ -35,10 +36,10 @@ static bool is_roots_file(const struct stat *info)
 }
 
 /* Opens what only root can have written. O_NONBLOCK: a FIFO in its place must not hold passwd. */
-static int open_managed(void)
+static int open_list(const char *path)
 {
 	struct stat info;
-	int fd = rundir_above_std(open(managed_path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+	int fd = rundir_above_std(open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
 
 	if (fd < 0)
 		return -1;
@@ -70,10 +71,17 @@ static void read_listed(const char *text, size_t size, struct listed *listed)
 	}
 }
 
+/* A line to be found: what it begins with, the separator behind that, and where to the rest of it is read, or NULL. */
+struct wanted {
+	const char *name;
+	char separator;
+	struct listed *listed;
+};
+
 /* Searches the whole lines among the first *used bytes of lines, and drops the ones searched. */
-static bool find_in_lines(char *lines, size_t *used, const char *name, struct listed *listed)
+static bool find_in_lines(char *lines, size_t *used, const struct wanted *wanted)
 {
-	size_t length = strlen(name), start = 0;
+	size_t length = strlen(wanted->name), start = 0;
 
 	for (;;) {
 		const char *line = lines + start;
@@ -81,8 +89,9 @@ static bool find_in_lines(char *lines, size_t *used, const char *name, struct li
 		if (end == NULL)
 			break;
 		size_t size = (size_t)(end - line);
-		if (size > length && line[length] == '\t' && memcmp(line, name, length) == 0) {
-			read_listed(line + length + 1, size - length - 1, listed);
+		if (size > length && line[length] == wanted->separator && memcmp(line, wanted->name, length) == 0) {
+			if (wanted->listed != NULL)
+				read_listed(line + length + 1, size - length - 1, wanted->listed);
 			return true;
 		}
 		start += size + 1;
@@ -92,7 +101,7 @@ static bool find_in_lines(char *lines, size_t *used, const char *name, struct li
 	return false;
 }
 
-static enum listing find_in_file(int fd, const char *name, struct listed *listed)
+static enum listing find_in_file(int fd, const struct wanted *wanted)
 {
 	char lines[LINE_BUFFER];
 	size_t used = 0;
@@ -109,24 +118,34 @@ static enum listing find_in_file(int fd, const char *name, struct listed *listed
 			return LISTING_ABSENT;
 		total += (size_t)got;
 		used += (size_t)got;
-		if (find_in_lines(lines, &used, name, listed))
+		if (find_in_lines(lines, &used, wanted))
 			return LISTING_MANAGED;
 	}
 	errno = EINVAL;
 	return LISTING_UNKNOWN;
 }
 
-enum listing rundir_find(const char *name, struct listed *listed)
+static enum listing find(const char *path, const struct wanted *wanted)
 {
-	*listed = (struct listed){0};
-	int fd = open_managed();
+	int fd = open_list(path);
 	if (fd < 0)
 		return LISTING_UNKNOWN;
-	enum listing found = find_in_file(fd, name, listed);
+	enum listing found = find_in_file(fd, wanted);
 	int why = errno;
 	close(fd);
 	errno = why;
 	return found;
+}
+
+enum listing rundir_find(const char *name, struct listed *listed)
+{
+	*listed = (struct listed){0};
+	return find(managed_path, &(struct wanted){name, '\t', listed});
+}
+
+bool rundir_local(const char *name)
+{
+	return find(passwd_path, &(struct wanted){name, ':', NULL}) != LISTING_ABSENT;
 }
 
 /*

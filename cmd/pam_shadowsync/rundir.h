@@ -8,6 +8,8 @@
  *                user for whom there is nothing to do costs one small file.
  *   pam-timeout  that somebody waited in vain: an empty file whose modification time *is* the time since boot.
  *   root.sock    wire.h
+ *
+ * Besides them /etc/passwd is read, where nobody answers and a promise would be made about an account.
  */
 #ifndef SHADOWSYNC_RUNDIR_H
 #define SHADOWSYNC_RUNDIR_H
@@ -17,6 +19,9 @@
 
 #ifndef SHADOWSYNC_RUN_DIR
 #define SHADOWSYNC_RUN_DIR "/run/shadowsync"
+#endif
+#ifndef SHADOWSYNC_PASSWD
+#define SHADOWSYNC_PASSWD "/etc/passwd"
 #endif
 
 enum {
@@ -39,6 +44,12 @@ struct listed {
 
 /* Looks name up in the list of managed accounts; of any other, listed is all empty. */
 enum listing rundir_find(const char *name, struct listed *listed);
+
+/*
+ * Whether name may be an account of this machine's own. One of LDAP or sssd is not: the password that was changed there
+ * is not the one that shadowsync keeps in step. Where /etc/passwd is not to be read, any may be.
+ */
+bool rundir_local(const char *name);
 
 /* Whether a time-out was marked in the last RUNDIR_SILENT_S seconds of this boot, time asleep included. */
 bool rundir_silent(void);

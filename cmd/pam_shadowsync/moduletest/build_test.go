@@ -1,7 +1,7 @@
 // Package moduletest tests pam_shadowsync.so inside a real PAM stack, with a peer that misbehaves on purpose.
 //
 // The module is built twice, as released and with the address and undefined-behaviour sanitizers, with the run
-// directory "run" below the working directory, so that each scene has its own. Root is needed: the module believes no
+// directory "run", and passwd(5), below the working directory, so that each scene has its own. Root is needed: the module believes no
 // file and no peer of anybody else.
 package moduletest
 
@@ -19,7 +19,7 @@ var (
 	releaseFlags  = strings.Fields("-std=c11 -O2 -Wall -Wextra -Wconversion -Werror -D_FORTIFY_SOURCE=2 -fstack-protector-strong -Wl,-z,relro,-z,now,-z,defs")
 	sanitizeFlags = strings.Fields("-std=c11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all")
 	moduleFlags   = strings.Fields("-fPIC -shared -fvisibility=hidden")
-	testRunDir    = `-DSHADOWSYNC_RUN_DIR="run"`
+	testPaths     = []string{`-DSHADOWSYNC_RUN_DIR="run"`, `-DSHADOWSYNC_PASSWD="passwd"`}
 )
 
 // A build is one set of binaries: host program, stack and modules.
@@ -59,7 +59,7 @@ func newBuild(parent, name string, flags []string) (build, error) {
 		return b, err
 	}
 	module, store := filepath.Join(dir, "pam_shadowsync.so"), filepath.Join(dir, "fakestore.so")
-	err := compile(module, append(slices.Concat(flags, moduleFlags, []string{testRunDir}), sources()...))
+	err := compile(module, append(slices.Concat(flags, moduleFlags, testPaths), sources()...))
 	if err == nil {
 		err = compile(store, append(slices.Clone(sanitizeOnly(flags)), "-fPIC", "-shared", "testdata/fakestore.c"))
 	}

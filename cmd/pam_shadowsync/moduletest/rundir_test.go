@@ -48,6 +48,33 @@ func TestNamesAreEscaped(t *testing.T) {
 	}
 }
 
+// Nothing is promised about an account that is not of this machine's own, and whoever asks is answered all the same.
+func TestAccountsOfLDAP(t *testing.T) {
+	for name, c := range map[string]struct {
+		passwd string
+		said   []string
+	}{
+		"local":             {"root:x:0:0::/:/bin/sh\nadmin:x:1000:1000::/:/bin/sh\n", []string{queued}},
+		"of LDAP":           {"root:x:0:0::/:/bin/sh\nadmin2:x:1000:1000::/:/bin/sh\nadmi:x:1:1::/:/bin/sh\n", nil},
+		"nobody is local":   {"", nil},
+		"not to be read":    {strings.Repeat("x", 1<<20), []string{queued}},
+		"the file is gone":  {"-", []string{queued}},
+		"among 100,000":     {strings.Repeat("someone:x:1:1::/:/bin/sh\n", 100_000) + "admin:x:1:1::/:/bin/sh\n", []string{queued}},
+		"not among 100,000": {strings.Repeat("someone:x:1:1::/:/bin/sh\n", 100_000), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBothBuilds(t, func(t *testing.T, b build, dir string) {
+				if c.passwd != "-" {
+					if err := os.WriteFile(filepath.Join(dir, "passwd"), []byte(c.passwd), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+				wantSaid(t, run(t, b, dir, scene{token: "secret"}), c.said...)
+			})
+		})
+	}
+}
+
 // Without a list nobody can say who is managed: the broker is asked, and silence stays unexplained.
 func TestListOfManagedAccounts(t *testing.T) {
 	long := strings.Repeat("u", 7000)
