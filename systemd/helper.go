@@ -25,14 +25,15 @@ type HelperUnit struct {
 	Deadline time.Duration
 }
 
-// StartHelper starts a helper and waits until its program runs. systemd kills it at
+// StartHelper has a helper started. It does not wait for the program to run, whose
+// socket takes its question already, and tells by its end if nobody reads there. systemd kills it at
 // its deadline, whether or not the broker lives; it is not the broker's
 // child, for its work is better finished than cut off when the broker dies.
 func (b *Bus) StartHelper(ctx context.Context, h HelperUnit) error {
 	if err := h.check(); err != nil {
 		return fmt.Errorf("cannot start a helper: %w", err)
 	}
-	return b.startTransient(ctx, HelperName(h.Name), h.properties())
+	return b.queueTransient(ctx, HelperName(h.Name), h.properties())
 }
 
 // StopHelper kills a helper; one that has ended is stopped.

@@ -66,3 +66,12 @@ func (b *Bus) startTransient(ctx context.Context, name string, props []property,
 		}
 	}
 }
+
+// queueTransient has a unit started that has no file, and does not wait for that.
+// Its name must be new.
+func (b *Bus) queueTransient(ctx context.Context, name string, props []property) error {
+	return b.once(ctx, "start "+name, func(c *systemd.Conn) error {
+		_, err := c.StartTransientUnitAux(ctx, name, "fail", props, nil, nil)
+		return err
+	})
+}

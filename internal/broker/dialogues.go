@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/shadowsync/shadowsync/internal/origin"
+	"github.com/shadowsync/shadowsync/internal/pamworker"
 	"github.com/shadowsync/shadowsync/internal/sessions"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -24,6 +25,9 @@ type dialogue struct {
 	origin   shadowsync.Origin
 	ended    chan []shadowsync.Session // survivors, once the other sessions were ended
 	answered chan struct{}             // closed when the shell may end too
+
+	next  *pamworker.Worker // started ahead
+	doors <-chan []string   // ways in that stay open
 
 	mu      sync.Mutex
 	unit    string // of the PAM worker that changes the password now

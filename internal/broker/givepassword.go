@@ -28,7 +28,7 @@ func (o *operators) givePassword(ctx context.Context, c *call, account shadowsyn
 	if err := o.lawful(ctx, application, account.Name, c.files[0]); err != nil {
 		return err
 	}
-	answer, err := o.pam.Set(ctx, o.pam.Name(), account.Name, c.files[0])
+	answer, err := o.pam.Set(ctx, account.Name, c.files[0])
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/shadowsync/shadowsync/internal/pamworker"
 	"github.com/shadowsync/shadowsync/internal/printable"
 	"github.com/shadowsync/shadowsync/shadowsync"
-	"github.com/shadowsync/shadowsync/systemd"
 )
 
 const (
@@ -40,7 +39,9 @@ func (o *operators) setPassword(ctx context.Context, c *call) error {
 		return operator.Errorf(operator.Unavailable, "your password is being changed from another session")
 	}
 	defer o.dialogues.end(c.name)
-	current, err := o.current(ctx, c)
+	d.next = o.pam.Start(ctx) // while the password is typed
+	defer func() { go d.next.Close() }() // nobody waits for the end of one that has done nothing
+	current, err := o.current(ctx, c, d)
 	if err != nil {
 		return err
 	}
@@ -49,7 +50,7 @@ func (o *operators) setPassword(ctx context.Context, c *call) error {
 		return err
 	}
 	o.wrong.forgive(c.name)
-	notes := o.farewellNotes(ctx, c, d)
+	notes := o.farewellNotes(d)
 	if err := c.conn.Send(ctx, operator.Turn{Done: true, Notes: notes}); err != nil {
 		return nil // nobody is there to be told
 	}
@@ -85,12 +86,15 @@ func (o *operators) secret(ctx context.Context, c *call, t operator.Turn) (*os.F
 }
 
 // current asks for the password in force and has it proven.
-func (o *operators) current(ctx context.Context, c *call) (*os.File, error) {
+func (o *operators) current(ctx context.Context, c *call, d *dialogue) (*os.File, error) {
 	current, err := o.secret(ctx, c, operator.Turn{Ask: operator.AskCurrent})
 	if err != nil {
 		return nil, err
 	}
-	answer, err := o.pam.Prove(ctx, c.name, c.uid, current)
+	worker := d.next
+	defer worker.Close()
+	d.next = o.pam.Start(ctx)
+	answer, err := worker.Prove(ctx, c.name, c.uid, current)
 	if err == nil && answer.Verdict == pamworker.Done {
 		return current, nil
 	}
@@ -119,6 +123,9 @@ func (o *operators) renew(ctx context.Context, c *call, d *dialogue, a config.Ap
 	t := operator.Turn{Ask: operator.AskNew}
 	for left := triesForNew - 1; ; left-- {
 		t.Left = left
+		if d.next == nil {
+			d.next = o.pam.Start(ctx)
+		}
 		fresh, err := o.secret(ctx, c, t)
 		if err != nil {
 			return err
@@ -148,9 +155,12 @@ func (o *operators) try(ctx context.Context, c *call, d *dialogue, a config.Appl
 	if err != nil {
 		return "", err
 	}
-	name := o.pam.Name()
-	d.works(systemd.HelperName(name))
-	answer, err := o.pam.Change(ctx, name, c.name, c.uid, current, fresh)
+	worker := d.next
+	d.next = nil
+	defer worker.Close()
+	d.doors = o.doorsMeanwhile(ctx, c)
+	d.works(worker.Unit())
+	answer, err := worker.Change(ctx, c.name, c.uid, current, fresh)
 	d.works("")
 	if err != nil {
 		return "", o.lost(ctx, c, d, a, former, err)
@@ -226,10 +236,15 @@ func (o *operators) announce(ctx context.Context, a config.Application, user str
 	return o.keepers[a.Name].changed(ctx, change), nil
 }
 
-// farewellNotes waits for the other sessions' end and tells who survived, and which doors stay open.
-func (o *operators) farewellNotes(ctx context.Context, c *call, d *dialogue) []string {
+// doorsMeanwhile looks for the ways in that stay open, which takes a process of its own.
+func (o *operators) doorsMeanwhile(ctx context.Context, c *call) <-chan []string {
 	doors := make(chan []string, 1)
 	go func() { doors <- o.doors(ctx, c, shadowsync.Account{Name: c.name, UID: c.uid}) }()
+	return doors
+}
+
+// farewellNotes waits for the other sessions' end and tells who survived, and which doors stay open.
+func (o *operators) farewellNotes(d *dialogue) []string {
 	var notes []string
 	select {
 	case survivors := <-d.ended:
@@ -237,5 +252,5 @@ func (o *operators) farewellNotes(ctx context.Context, c *call, d *dialogue) []s
 	case <-time.After(endsWithin):
 		notes = []string{"whether all other sessions ended is not known yet"}
 	}
-	return append(notes, <-doors...)
+	return append(notes, <-d.doors...)
 }

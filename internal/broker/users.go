@@ -137,7 +137,7 @@ func (o *operators) make(ctx context.Context, c *call, u operator.NewUser, a con
 			err = errors.Join(err, o.accounts.Run(undo, "userdel", "--remove", "--", u.Name), config.RemoveAccount("/", o.file, a.Name, u.Name))
 		}
 	}()
-	answer, err := o.pam.Set(ctx, o.pam.Name(), u.Name, c.files[0])
+	answer, err := o.pam.Set(ctx, u.Name, c.files[0])
 	if err != nil {
 		return err
 	}

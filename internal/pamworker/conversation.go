@@ -1,6 +1,7 @@
 package pamworker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -30,6 +31,8 @@ type conversation struct {
 	given        int    // how often the new password was given
 	complaint    string // the last thing that the stack found wrong
 	cause        error  // of the end of the conversation, which PAM reports as its own
+
+	weak chan string // what was wrong with the new password, said before libpam delays the end of a failure
 }
 
 // RespondPAM implements pam.ConversationHandler.
@@ -74,6 +77,9 @@ func (c *conversation) answer(prompt string) (string, error) {
 func (c *conversation) giveNew(prompt string) (string, error) {
 	again := isRepetition(prompt)
 	if !again && c.given > 0 || c.strict && c.complaint != "" {
+		if len(c.weak) == 0 {
+			c.weak <- cmp.Or(c.complaint, errAsksAgain.Error())
+		}
 		return "", errAsksAgain
 	}
 	if !again {

@@ -56,6 +56,7 @@ func TestConversation(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			tt.c.weak = make(chan string, 1)
 			for _, l := range tt.lines {
 				answer, err := tt.c.RespondPAM(l.style, l.text)
 				if answer != l.answer || (err != nil) != l.fails {
@@ -64,6 +65,9 @@ func TestConversation(t *testing.T) {
 			}
 			if tt.c.complaint != tt.complaint || errors.Is(tt.c.cause, errAsksAgain) != tt.again {
 				t.Errorf("complaint %q, cause %v", tt.c.complaint, tt.c.cause)
+			}
+			if tt.again && <-tt.c.weak != tt.complaint {
+				t.Error("the complaint was not told at once")
 			}
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"syscall"
@@ -63,7 +64,13 @@ func Main(ctx context.Context, stdin *os.File) error {
 	}
 	var q question
 	files, err := conn.Receive(ctx, &q)
+	if errors.Is(err, io.EOF) {
+		return nil // the operator thought better of it
+	}
 	if err != nil {
+		return err
+	}
+	if err := killAfter(deadline); err != nil {
 		return err
 	}
 	c, err := q.take(files)
@@ -83,7 +90,7 @@ func Main(ctx context.Context, stdin *os.File) error {
 
 // take reads the tokens and closes their descriptors.
 func (q question) take(files []*os.File) (*conversation, error) {
-	c := &conversation{strict: q.UID == 0}
+	c := &conversation{strict: q.UID == 0, weak: make(chan string, 1)}
 	for _, f := range files {
 		defer f.Close()
 	}
@@ -115,11 +122,22 @@ func run(q question, c *conversation) Answer {
 	if err != nil {
 		return Answer{Failed, err.Error()}
 	}
-	answer := transact(t, q, c)
-	if err := t.End(); err != nil && answer.Verdict != Done {
-		answer.Reason = cmp.Or(answer.Reason, err.Error())
+	done := make(chan Answer, 1)
+	go func() {
+		answer := transact(t, q, c)
+		if err := t.End(); err != nil && answer.Verdict != Done {
+			answer.Reason = cmp.Or(answer.Reason, err.Error())
+		}
+		done <- answer
+	}()
+	select {
+	case answer := <-done:
+		return answer
+	case reason := <-c.weak:
+		// libpam would delay this for two seconds, as pam_unix asked for against the
+		// guessing of the current password. passwd asks for another new one at once.
+		return Answer{Weak, reason}
 	}
-	return answer
 }
 
 func transact(t *pam.Transaction, q question, c *conversation) Answer {
