@@ -21,7 +21,7 @@ import (
 	"github.com/creack/pty"
 )
 
-// patience is how long anything may take to be shown.
+// patience is how long a program may take.
 const patience = 20 * time.Second
 
 // dialogue is what is measured.
@@ -72,6 +72,8 @@ func (d dialogue) measure() (time.Duration, error) {
 		return 0, err
 	}
 	defer func() { _ = program.Process.Kill(); _ = program.Wait() }()
+	// A terminal's master takes no deadline: the end of the program ends the wait.
+	defer time.AfterFunc(patience, func() { _ = program.Process.Kill() }).Stop()
 	return d.talk(master, start)
 }
 
@@ -98,9 +100,6 @@ func (d dialogue) talk(master *os.File, start time.Time) (time.Duration, error) 
 
 // await reads until a text is shown, and returns what came after it.
 func await(master *os.File, shown []byte, text string) ([]byte, error) {
-	if err := master.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		return nil, err
-	}
 	buffer := make([]byte, 1<<16)
 	for {
 		if _, rest, found := bytes.Cut(shown, []byte(text)); found {
