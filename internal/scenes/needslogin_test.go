@@ -58,6 +58,8 @@ func TestTakenAtTheNextLogin(t *testing.T) {
 			s.AddUser("guest", oldPassword)
 			s.sub("ssh", takenAtSSH)
 			s.sub("su", takenAtSu)
+			s.sub("sudo", takenAtSudo)
+			s.sub("login", takenAtLogin)
 			s.sub("what proves nothing", provesNothing)
 			s.sub("a broker that hangs", holdsUpNobody)
 			s.sub("setup", takenAfterSetup)
@@ -83,7 +85,7 @@ func takenAtSSH(s *stage) {
 		switch {
 		case e.Action == "proven" && strings.HasPrefix(e.Origin.Program, "sshd"): // sshd-session, since OpenSSH 9.8
 			proven = i
-		case e.Action == "adopted" && e.Origin.Program == "usermod":
+		case e.Action == "adopted" && e.Origin.SeenBy == "watch": // usermod's still, not the login's
 			adopted = i
 		}
 	}
@@ -105,6 +107,29 @@ func takenAtSu(s *stage) {
 		s.t.Errorf("su shows %q", said)
 	}
 	s.migrated("user222", "Beyond-PAM-2-velvet")
+}
+
+// takenAtSudo: sudo asks for the password of the one who runs it, with that one's real uid.
+func takenAtSudo(s *stage) {
+	s.WriteFile("/etc/sudoers.d/user222", "user222 ALL=(ALL) ALL\n", 0o440)
+	s.beyondPAM("user222", "Beyond-PAM-6-velvet")
+	r := s.As("user222").Input("Beyond-PAM-6-velvet\n").Run("sudo", "-S", "-k", "id", "-un")
+	if r.Code != 0 || r.Stdout != "root\n" || strings.Contains(r.Stderr, "shadowsync") {
+		s.t.Errorf("sudo: %s", r)
+	}
+	s.migrated("user222", "Beyond-PAM-6-velvet")
+}
+
+func takenAtLogin(s *stage) {
+	s.beyondPAM("user222", "Beyond-PAM-7-velvet")
+	d := s.Terminal("login", "user222")
+	d.Answer("Password: ", "Beyond-PAM-7-velvet")
+	d.Expect("$ ", machine.Patience)
+	s.migrated("user222", "Beyond-PAM-7-velvet")
+	if said := d.Transcript(); strings.Contains(said, "shadowsync") {
+		s.t.Errorf("login shows %q", said)
+	}
+	d.Send("exit\n")
 }
 
 // provesNothing: what comes to the socket without a login's proof changes nothing.
@@ -139,6 +164,23 @@ func holdsUpNobody(s *stage) {
 		return s.Login("admin", "Beyond-PAM-4-velvet") && s.state("admin").State == "in-sync"
 	})
 	s.migrated("admin", "Beyond-PAM-4-velvet")
+}
+
+// TestALoginsClearTextNeverRests: it goes through the broker as a descriptor, and is
+// nowhere a second after.
+func TestALoginsClearTextNeverRests(t *testing.T) {
+	t.Parallel()
+	s := set(t, machine.Bookworm, machine.Appliance{}, `password = "password"`, "password = \"password\"\nformats  = [\"sha512crypt\"]")
+	m := s.insides()
+	s.seesWhatIsPlanted(m)
+	s.Must("usermod", "-p", s.yescrypted(canary), "admin")
+	s.awaits("admin")
+	s.opens("admin", canary, "")
+	s.migrated("admin", canary)
+	time.Sleep(time.Second)
+	for _, place := range m.find() {
+		t.Errorf("the clear text is in %s", place)
+	}
 }
 
 // takenAfterSetup: an OS side that setup was told to prefer, in a format that the

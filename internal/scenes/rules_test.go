@@ -208,6 +208,12 @@ func nobodyJudges(s *stage) {
 	if r := change(tooShort, "Other-4711-x"); r.Code == 0 {
 		s.t.Errorf("it judges again, at once: %s", r)
 	}
+	s.MustShell("for f in /usr/lib/*/security/pam_shadowsync.so; do mv $f $f.away; done")
+	if r := change(tooShort, "Other-4711-x"); r.Code != 0 {
+		s.t.Errorf("without the module: %s", r)
+	}
+	s.MustShell("for f in /usr/lib/*/security/pam_shadowsync.so.away; do mv $f ${f%.away}; done")
+	s.settles("admin")
 	s.passwd("admin", oldPassword)
 }
 
