@@ -112,6 +112,9 @@ func TestEmbeddedStore(t *testing.T) {
 		if a := s.state("boss"); a.Reason == nil || !strings.Contains(*a.Reason, "member of sudo") {
 			s.t.Errorf("status says %+v", a)
 		}
+		if said := s.Must("shadowsync", "status"); !strings.Contains(said, "sync boss --prefer os") || strings.Contains(said, "--prefer store") {
+			s.t.Errorf("status offers what is refused:\n%s", said)
+		}
 		s.restart() // which carries its value to the OS itself
 		s.eventually("the OS side is put back", 5*time.Second, func() bool { return s.ShadowHash("boss") == before })
 		s.exits(4, "shadowsync", "sync", "boss", "--prefer", "store")

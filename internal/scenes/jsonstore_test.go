@@ -53,6 +53,26 @@ func TestJSONStore(t *testing.T) {
 		s.sides("admin", "Clicked-in-the-app-3", "Clicked-in-the-app-3")
 	})
 
+	s.sub("one record that cannot be understood", func(s *stage) {
+		good, bad := s.StoreHash("admin"), strings.Repeat("x", 5000)
+		s.swapStore(good, bad)
+		if said := s.passwd("user222", "Beside-the-bad-record-4"); !strings.Contains(said, "user222: persisted") {
+			s.t.Errorf("passwd of the other account said %q", said)
+		}
+		if said := s.passwd("admin", "Under-the-bad-record-4"); !strings.Contains(said, "NOT persisted (conflict: store: the") {
+			s.t.Errorf("passwd of its account said %q", said)
+		}
+		if g := s.status().Guard; g != "off" {
+			s.t.Errorf("guard %s", g)
+		}
+		if r := s.Run("shadowsync", "status", "--check"); r.Code != 3 || !strings.Contains(r.Stdout, "mend the store") || strings.Contains(r.Stdout, "--prefer") {
+			s.t.Errorf("status: %s", r)
+		}
+		s.swapStore(bad, good)
+		s.eventually("the record is mended", 10*time.Second, func() bool { return s.state("admin").State == "in-sync" })
+		s.sides("admin", "Under-the-bad-record-4", "Under-the-bad-record-4")
+	})
+
 	s.sub("a deleted password is not carried over", func(s *stage) {
 		before := s.StoreHash("user222")
 		s.Must("passwd", "-d", "user222")
