@@ -11,6 +11,7 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/crypt"
 	"github.com/shadowsync/shadowsync/internal/crypt/format"
+	"github.com/shadowsync/shadowsync/internal/machine"
 	"github.com/shadowsync/shadowsync/internal/proof"
 	"github.com/shadowsync/shadowsync/internal/storeworker"
 )
@@ -36,23 +37,8 @@ type system struct {
 // storeOwner is an unprivileged user, so that a real worker with that uid is started.
 const storeOwner = 65534
 
-const testConfig = `
-[node]
-name  = "node1"
-asset = "conductor"
-
-[[application]]
-name     = "conductor"
-unit     = "128T.service"
-accounts = ["admin", "user222"]
-
-[application.store]
-driver   = "json"
-path     = "/srv/appliance/users.json"
-users    = "/user"
-name     = "name"
-password = "password"
-`
+// testConfig is the one of the test machine's appliance, with its store in a shorter place.
+var testConfig = strings.NewReplacer(machine.StorePath, "/srv/appliance/users.json", machine.StoreUsers, "/user").Replace(machine.Configuration)
 
 // newSystem makes a system on which OS and store agree.
 func newSystem(t *testing.T) *system {
