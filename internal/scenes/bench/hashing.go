@@ -12,33 +12,49 @@ import (
 	"github.com/shadowsync/shadowsync/internal/crypt/format"
 )
 
+// turns is how often each way is measured, in turn with the others: a machine that
+// slows down slows all, and the medians do not see it.
+const turns = 15
+
 // hashing measures what it costs to verify and to generate, per format, against
 // libxcrypt, which is what perl's crypt calls.
 func hashing(ctx context.Context) error {
 	heading("hashes against libxcrypt")
-	token := []byte("Velvet-4711-quorum")
 	for _, f := range format.Formats() {
 		if !f.CanGenerate() || f == format.APR1 { // apr1 is no format of libxcrypt's
 			continue
 		}
-		hash, err := crypt.Generate(f, token)
-		if err != nil {
+		if err := hashingBy(ctx, f); err != nil {
 			return err
 		}
-		once := elapsed(1, func() { _, _ = crypt.Verify(hash, token) }) // seen to work below
-		n := max(3, int(400*time.Millisecond/max(once, time.Microsecond)))
-		if ok, err := crypt.Verify(hash, token); !ok || err != nil {
-			return fmt.Errorf("%s: %v, %v", f, ok, err)
-		}
-		verify := elapsed(n, func() { _, _ = crypt.Verify(hash, token) })
-		generate := elapsed(n, func() { _, _ = crypt.Generate(f, token) })
-		theirs, err := perl(ctx, string(token), hash, n)
-		if err != nil {
-			return err
-		}
-		fmt.Printf("%-14s verify %8.3f ms, generate %8.3f ms, libxcrypt %8.3f ms: ratios %.2f and %.2f\n", f,
-			ms(verify), ms(generate), ms(theirs), float64(verify)/float64(theirs), float64(generate)/float64(theirs))
 	}
+	return nil
+}
+
+func hashingBy(ctx context.Context, f format.Format) error {
+	token := []byte("Velvet-4711-quorum")
+	hash, err := crypt.Generate(f, token)
+	if err != nil {
+		return err
+	}
+	if ok, err := crypt.Verify(hash, token); !ok || err != nil {
+		return fmt.Errorf("%s: %v, %v", f, ok, err)
+	}
+	once := elapsed(1, func() { _, _ = crypt.Verify(hash, token) }) // seen to work above
+	n := max(1, int(50*time.Millisecond/max(once, time.Microsecond)))
+	var verify, generate, theirs []int64
+	for range turns {
+		verify = append(verify, int64(elapsed(n, func() { _, _ = crypt.Verify(hash, token) })))
+		generate = append(generate, int64(elapsed(n, func() { _, _ = crypt.Generate(f, token) })))
+		t, err := perl(ctx, string(token), hash, n)
+		if err != nil {
+			return err
+		}
+		theirs = append(theirs, int64(t))
+	}
+	v, g, t := quantile(verify, 0.5), quantile(generate, 0.5), quantile(theirs, 0.5)
+	fmt.Printf("%-14s verify %8.3f ms, generate %8.3f ms, libxcrypt %8.3f ms: ratios %.2f and %.2f\n",
+		f, float64(v)/1e6, float64(g)/1e6, float64(t)/1e6, float64(v)/float64(t), float64(g)/float64(t))
 	return nil
 }
 
@@ -50,8 +66,6 @@ func elapsed(n int, do func()) time.Duration {
 	}
 	return time.Since(begin) / time.Duration(n)
 }
-
-func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 func perl(ctx context.Context, token, hash string, n int) (time.Duration, error) {
 	const script = `use Time::HiRes "time"; my ($t, $h, $n) = @ARGV; my $a = time; for (1..$n) { crypt($t, $h) eq $h or die } print int((time - $a) * 1e9 / $n)`
