@@ -16,7 +16,7 @@ func newRemove(a *app) *cobra.Command {
 	var o removeOptions
 	c := &cobra.Command{
 		Use:   "remove",
-		Short: "Undo setup: PAM line first, then guards, hooks and daemon",
+		Short: "Undo setup: PAM lines first, then guards, hooks and daemon",
 		Long: "Takes off what setup wrote, and leaves what somebody changed since, and names it.\n" +
 			"The state stays, with the embedded credential store, and the lists of accounts that\n" +
 			"operators created, unless --purge deletes them. No account is removed.",

@@ -28,12 +28,13 @@ func newSetup(a *app) *cobra.Command {
 	var o setupOptions
 	c := &cobra.Command{
 		Use:   "setup [--unit UNIT --account NAME... [--store DRIVER [KEY=VALUE...]]]",
-		Short: "Wire an application: configuration, first import, hooks, PAM line, daemon",
+		Short: "Wire an application: configuration, first import, hooks, PAM lines, daemon",
 		Long: "Writes the configuration (one that is there is kept), takes the accounts over as they\n" +
-			"are, and installs the hooks of the application and the PAM line. Run again it changes\n" +
-			"nothing. Where OS and store differ already, it shows both and wires nothing until\n" +
-			"--first says which side is right. More names and KEY=VALUE pairs of the table\n" +
-			"[application.store] may follow as arguments.",
+			"are, and installs the hooks of the application and the PAM lines; the one that judges\n" +
+			"new passwords only where the configuration has rules for them. Run again it changes\n" +
+			"nothing, unless the configuration is another. Where OS and store differ already, it\n" +
+			"shows both and wires nothing until --first says which side is right. More names and\n" +
+			"KEY=VALUE pairs of the table [application.store] may follow as arguments.",
 		Example: "  shadowsync setup --unit 128T.service --account admin user222\n" +
 			"  shadowsync setup --unit 128T --account admin --store json path=/var/lib/app/users.json users=/user name=name password=password\n" +
 			"  shadowsync setup --first os",

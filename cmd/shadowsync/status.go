@@ -19,7 +19,8 @@ func newStatus(a *app) *cobra.Command {
 		Short: "Show whether OS and store agree, and why not",
 		Long: "Shows each application with its accounts: in-sync, queued (a difference that nobody\n" +
 			"has worked on yet), pending (the store could not take it yet), conflict, needs-login\n" +
-			"(the store needs another hash format), missing (gone on one side). Changes nothing.",
+			"(the store takes another hash format, which the account's next login or password change\n" +
+			"gives it), missing (gone on one side). Changes nothing.",
 		Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error { return runStatus(c.Context(), a, o) },
 	}

@@ -69,7 +69,8 @@ type Protected struct {
 	Groups []string `toml:"groups"` // default sudo, wheel
 }
 
-// Password is what holds for the passwords that our own tools set.
+// Password is what holds for new passwords: the rules wherever somebody sets one, root's
+// own passwd apart, and the ageing where our tools do.
 type Password struct {
 	// ExpiryDays is how long a generated password holds at most: 1 to 99999 days, default 760.
 	ExpiryDays int `toml:"expiry_days"`
