@@ -87,15 +87,18 @@ func (m AccountMemory) stale(change Change) bool {
 }
 
 func (r *Reconciler) attribute(ctx context.Context, change Change) error {
-	return r.State.Commit(ctx, r.Application.Name, []Transition{{
+	t := Transition{
 		Account: change.Account,
 		Origin:  &change.Origin,
 		Events: []Event{{
 			At: r.Now(), Application: r.Application.Name, Account: change.Account,
 			Action: "attributed", Result: InSync, Origin: change.Origin, Winner: "os:" + HashPrefix(change.OS.Hash),
 		}},
-		Logout: &Logout{Account: change.Account, Keep: change.Origin.keeps(), Origin: change.Origin},
-	}})
+	}
+	if ending := r.Application.Ending; ending.on(change.Origin.SeenBy) {
+		t.Logout = &Logout{Account: change.Account, Keep: ending.keeps(change.Origin), Origin: change.Origin}
+	}
+	return r.State.Commit(ctx, r.Application.Name, []Transition{t})
 }
 
 // logoutPatience is how long an end of sessions is tried again. Later ones would

@@ -54,15 +54,6 @@ func (o Origin) ByRoot() bool {
 	return o.SeenBy == SeenByWatch || o.SeenBy == SeenByStart
 }
 
-// keeps is the session that stays open when a change of this origin ends the
-// account's: the one that it was made in. The operator shell's ends too, last.
-func (o Origin) keeps() string {
-	if o.SeenBy == SeenByPcli {
-		return ""
-	}
-	return o.Session
-}
-
 // ChangeState is where an open change stands.
 type ChangeState string
 

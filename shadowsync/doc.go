@@ -21,6 +21,7 @@
 //	reconcile.go    the one path: read, merge, plan, run
 //	run.go          the plan, step by step
 //	announce.go     who set a value; the sessions that end then
+//	ending.go       which changes end sessions
 //	set.go          changes of our own
 //	prove.go        what a login gives a store that takes another hash format
 //

@@ -120,7 +120,7 @@ func (it *item) fail(v Verdict, reason string) {
 }
 
 // transition is what the account's record becomes.
-func (it *item) transition(application string, memory AccountMemory, now time.Time) Transition {
+func (it *item) transition(a Application, memory AccountMemory, now time.Time) Transition {
 	d := it.decision
 	t := Transition{Account: it.name, Seen: it.open, Baseline: d.Baseline, Displaced: it.displaced(now), WriteBack: d.WroteBack, Past: it.past()}
 	if d.Verdict.State() == InSync {
@@ -132,13 +132,13 @@ func (it *item) transition(application string, memory AccountMemory, now time.Ti
 		t.Open = &c
 	}
 	if it.newsworthy() {
-		t.Events = append(t.Events, it.event(application, now))
+		t.Events = append(t.Events, it.event(a.Name, now))
 	}
 	if t.WriteBack && memory.WriteBacks+1 == alarmAfter {
-		t.Events = append(t.Events, it.alarm(application, now))
+		t.Events = append(t.Events, it.alarm(a.Name, now))
 	}
-	if it.endsSessions() {
-		t.Logout = &Logout{Account: it.name, Keep: it.origin.keeps(), Origin: it.origin}
+	if it.endsSessions(a.Ending) {
+		t.Logout = &Logout{Account: it.name, Keep: a.Ending.keeps(it.origin), Origin: it.origin}
 	}
 	return t
 }
@@ -177,11 +177,11 @@ func (it *item) past() Past {
 	return past
 }
 
-// endsSessions: a proven change of the password ends what the old one opened,
-// once, when the change is first dealt with.
-func (it *item) endsSessions() bool {
+// endsSessions: a change of the password ends what the old one opened, once, when
+// the change is first dealt with.
+func (it *item) endsSessions(ending Ending) bool {
 	in, d := it.in, it.decision
-	if in.Baseline == nil || d.OS == nil || !it.origin.SeenBy.Proven() || d.Verdict == VerdictMissing {
+	if in.Baseline == nil || d.OS == nil || !ending.on(it.origin.SeenBy) || d.Verdict == VerdictMissing {
 		return false
 	}
 	first := in.Open == nil || in.Open.State == Queued

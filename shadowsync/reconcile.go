@@ -20,6 +20,8 @@ type Application struct {
 	Policies map[string]Policy
 	// TrustStore lets the store change protected accounts too.
 	TrustStore bool
+	// Ending says what ends sessions.
+	Ending Ending
 	// Revision of the configuration that says all this.
 	Revision string
 }

@@ -172,7 +172,7 @@ func (r *Reconciler) commit(ctx context.Context, work []*item, memory Memory) er
 		if it.dropped {
 			continue
 		}
-		transitions = append(transitions, it.transition(r.Application.Name, memory.Accounts[it.name], now))
+		transitions = append(transitions, it.transition(r.Application, memory.Accounts[it.name], now))
 	}
 	if len(transitions) == 0 {
 		return nil

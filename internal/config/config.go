@@ -36,6 +36,7 @@ type Config struct {
 	Settle       Settle        `toml:"settle"`
 	Protected    Protected     `toml:"protected"`
 	Roles        Roles         `toml:"roles"`
+	Sessions     Sessions      `toml:"sessions"`
 	Pcli         Pcli          `toml:"pcli"`
 	Users        Users         `toml:"users"`
 	Password     Password      `toml:"password"`
@@ -102,6 +103,21 @@ type Roles struct {
 	// User are the groups of those who may use the operators' socket for their own
 	// account; empty: every managed account may.
 	User []string `toml:"user"`
+}
+
+// Sessions say which changes of a password end the sessions that the old one opened.
+type Sessions struct {
+	// EndOn are the ways a change is made or seen: pam, tool and pcli by default; watch
+	// (past PAM: a hash alone) and store besides. Empty: no change ends any.
+	EndOn []shadowsync.SeenBy `toml:"end_on"`
+	// KeepOwn leaves the session open that the change was made in, unless that is pcli's;
+	// default true.
+	KeepOwn bool `toml:"keep_own"`
+}
+
+// ending is the same in the domain's terms.
+func (s Sessions) ending() shadowsync.Ending {
+	return shadowsync.Ending{On: s.EndOn, Own: !s.KeepOwn}
 }
 
 // Pcli is the operator shell's configuration.
@@ -237,6 +253,7 @@ func decode(data []byte) (*Config, error) {
 		Guard:     Guard{Limit: Duration(10 * time.Minute)},
 		Settle:    Settle{Time: Duration(time.Minute)},
 		Protected: Protected{Groups: []string{"sudo", "wheel"}},
+		Sessions:  Sessions{EndOn: []shadowsync.SeenBy{shadowsync.SeenByPAM, shadowsync.SeenByTool, shadowsync.SeenByPcli}, KeepOwn: true},
 		Pcli:      Pcli{IdleTimeout: Duration(15 * time.Minute)},
 		Users:     Users{Shells: []string{"/usr/bin/pcli"}, Home: "/home"},
 		Password:  Password{ExpiryDays: 760},
@@ -280,11 +297,11 @@ func (a Application) Driver() string {
 	return name
 }
 
-// Domain is the application in the domain's terms.
-func (a Application) Domain(revision string) shadowsync.Application {
+// Domain is an application of the configuration in the domain's terms.
+func (c *Config) Domain(a Application) shadowsync.Application {
 	policy := shadowsync.Policy{Conflict: a.Conflict, Rollback: a.Rollback}
 	d := shadowsync.Application{
-		Name: a.Name, Unit: a.Unit, Accounts: a.Accounts, Policy: policy, TrustStore: a.TrustStore, Revision: revision,
+		Name: a.Name, Unit: a.Unit, Accounts: a.Accounts, Policy: policy, TrustStore: a.TrustStore, Ending: c.Sessions.ending(), Revision: c.Revision,
 	}
 	if len(a.Rules) > 0 {
 		d.Policies = make(map[string]shadowsync.Policy, len(a.Rules))

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -50,7 +51,7 @@ func TestDefaultStoreIsEmbedded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a := c.Applications[0]; a.Driver() != "sqlite" || a.Name != "x" || a.Domain("r").Policies["a"].Conflict != shadowsync.RuleOS {
+	if a := c.Applications[0]; a.Driver() != "sqlite" || a.Name != "x" || c.Domain(a).Policies["a"].Conflict != shadowsync.RuleOS {
 		t.Errorf("got %+v", a)
 	}
 }
@@ -76,11 +77,29 @@ func TestParseNamesTheFault(t *testing.T) {
 		"[audit]\nkeep_days=-1":                                    "audit.keep_days",
 		"[notify]\ncommand='tell'":                                 "absolute path",
 		"[notify]\ncommand='/tell'\nuser='a b'":                    "absolute path",
+		"[sessions]\nend_on=['passwd']":                            "sessions.end_on",
+		"[sessions]\nend_on=['watch']":                             "watch without pam",
 		"[settle]\ntime='1'":                                       "missing unit",
 	} {
 		_, err := Parse([]byte(text))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestSessions(t *testing.T) {
+	for text, want := range map[string]shadowsync.Ending{
+		"":                          {On: []shadowsync.SeenBy{"pam", "tool", "pcli"}},
+		"[sessions]\nend_on = []\n": {On: []shadowsync.SeenBy{}},
+		"[sessions]\nend_on = ['pam', 'watch']\nkeep_own = false\n": {On: []shadowsync.SeenBy{"pam", "watch"}, Own: true},
+	} {
+		c, err := Parse([]byte(text + smallest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Domain(c.Applications[0]).Ending; !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %+v, want %+v", text, got, want)
 		}
 	}
 }

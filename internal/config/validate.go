@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -51,6 +52,9 @@ func (c *Config) validate() error {
 	if idle := time.Duration(c.Pcli.IdleTimeout); idle != 0 && (idle < time.Second || idle > 24*time.Hour) {
 		return fmt.Errorf("pcli.idle_timeout = %q: must be 0s or from 1s to 24h", idle)
 	}
+	if err := c.Sessions.validate(); err != nil {
+		return err
+	}
 	for _, path := range append([]string{c.Users.Home}, c.Users.Shells...) {
 		if !strings.HasPrefix(path, "/") || !madeOf(path, alphanumeric+"/_.-", 256) {
 			return fmt.Errorf("users: %q is not an absolute path of plain characters", path)
@@ -88,6 +92,20 @@ func (c *Config) validate() error {
 
 // maxReject bounds what is handed to a worker with each question, in one packet.
 const maxReject = 8 << 10
+
+func (s Sessions) validate() error {
+	for _, seen := range s.EndOn {
+		switch seen {
+		case shadowsync.SeenByPAM, shadowsync.SeenByTool, shadowsync.SeenByPcli, shadowsync.SeenByWatch, shadowsync.SeenByStore:
+		default:
+			return fmt.Errorf("sessions.end_on: %q is none of pam, tool, pcli, watch, store", seen)
+		}
+	}
+	if slices.Contains(s.EndOn, shadowsync.SeenByWatch) && !slices.Contains(s.EndOn, shadowsync.SeenByPAM) {
+		return errors.New("sessions.end_on: watch without pam: the watch may see what passwd does before PAM tells of it")
+	}
+	return nil
+}
 
 func (p Password) validate() error {
 	for _, limit := range []struct {

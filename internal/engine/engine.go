@@ -97,7 +97,7 @@ func (e *Engine) newReconciler(a config.Application) (*shadowsync.Reconciler, er
 		return nil, err
 	}
 	return &shadowsync.Reconciler{
-		Application: a.Domain(e.Config.Revision), Accounts: e.Accounts, Store: l, State: journalled{e.State, e.news}, Lock: e.lock,
+		Application: e.Config.Domain(a), Accounts: e.Accounts, Store: l, State: journalled{e.State, e.news}, Lock: e.lock,
 		Guard: e.options.Guard, Sessions: e.options.Sessions, CheckHash: format.CheckForeign, Now: time.Now, Probe: e.options.Probe,
 		Occupied: e.occupied,
 	}, nil

@@ -1,0 +1,35 @@
+package shadowsync
+
+import "slices"
+
+// Ending says which changes of a password end the sessions that the old one opened. The
+// zero value: those that PAM or our own tools vouch for, and all sessions but the one
+// that the change was made in.
+type Ending struct {
+	// On are the ways a change is seen that end sessions; nil: those that are proven.
+	// A web page is pcli's kin, and what a start finds is the watch's.
+	On []SeenBy
+	// Own ends the session that the change was made in too.
+	Own bool
+}
+
+// on tells whether a change that was seen like that ends sessions.
+func (e Ending) on(seen SeenBy) bool {
+	switch {
+	case e.On == nil:
+		return seen.Proven()
+	case seen == SeenByWeb:
+		seen = SeenByPcli
+	case seen == SeenByStart:
+		seen = SeenByWatch
+	}
+	return slices.Contains(e.On, seen)
+}
+
+// keeps is the session that stays open. The operator shell's ends in any case, last.
+func (e Ending) keeps(o Origin) string {
+	if e.Own || o.SeenBy == SeenByPcli {
+		return ""
+	}
+	return o.Session
+}
