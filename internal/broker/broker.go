@@ -9,6 +9,7 @@
 //	judging.go      new passwords, by the configuration's rules
 //	logins.go       what a login proves to a store that waits for it
 //	operators.go    what operators may ask, and who they are
+//	people.go       who there is
 //	queries.go      what they are shown
 //	acts.go         what they change
 //	users.go        accounts that they make, edit and remove

@@ -48,6 +48,7 @@ type operators struct {
 	wrong     tries           // passwords
 	refused   tries           // attempts at what is not allowed
 	life      context.Context // ends when the broker is told to stop
+	people    people
 	making    sync.Mutex      // one account is made or removed at a time
 	file      string          // the configuration
 	reload    func()          // has the configuration read again, once the answer was given
@@ -179,7 +180,7 @@ func (c *call) verb() string {
 // identify completes a call with who asks. Everything comes from the kernel and
 // from the OS's files; the groups of the peer's process may be older than those.
 func (o *operators) identify(ctx context.Context, peer socket.Peer, c *call) (err error) {
-	if c.people, err = shadowfile.People(ctx, o.engine.Root()); err != nil {
+	if c.people, err = o.people.read(ctx, o.engine.Root()); err != nil {
 		return err
 	}
 	p := origin.FromPID(peer.PID)
