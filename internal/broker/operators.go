@@ -49,9 +49,9 @@ type operators struct {
 	refused   tries           // attempts at what is not allowed
 	life      context.Context // ends when the broker is told to stop
 	people    people
-	making    sync.Mutex      // one account is made or removed at a time
-	file      string          // the configuration
-	reload    func()          // has the configuration read again, once the answer was given
+	making    sync.Mutex // one account is made or removed at a time
+	file      string     // the configuration
+	reload    func()     // has the configuration read again, once the answer was given
 }
 
 // asker is who asks.

@@ -39,7 +39,7 @@ func (o *operators) setPassword(ctx context.Context, c *call) error {
 		return operator.Errorf(operator.Unavailable, "your password is being changed from another session")
 	}
 	defer o.dialogues.end(c.name)
-	d.next = o.pam.Start(ctx) // while the password is typed
+	d.next = o.pam.Start(ctx)            // while the password is typed
 	defer func() { go d.next.Close() }() // nobody waits for the end of one that has done nothing
 	current, err := o.current(ctx, c, d)
 	if err != nil {
