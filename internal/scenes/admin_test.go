@@ -124,6 +124,7 @@ func TestAdministration(t *testing.T) {
 			t.Errorf("a good one after a weak one: %s", r)
 		}
 		s.opens("admin", "Reef-4711-tide", "")
+		s.MustShell("! ls -d /run/shadowsync-policy-*") // the stack of the judge
 	})
 	s.sub("without the daemon", func(s *stage) {
 		s.MustShell("systemctl stop shadowsync.service shadowsync.socket shadowsync-operator.socket")
