@@ -379,6 +379,7 @@ func swap(side map[string]Credential, writes []Write, fields Fields) map[string]
 func (s storeSide) Capabilities() Capabilities {
 	return Capabilities{Fields: s.fields, Formats: s.formats}
 }
+
 func (s storeSide) Revision(context.Context) (string, error) {
 	return fmt.Sprint(s.store), s.storeErr
 }
