@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -41,6 +42,33 @@ func judgeMissing(ctx context.Context, e *exam, name string) verdict {
 			by("editor "+e.Config, nil)
 	}
 	return fail("there is no account %s", name).by("useradd "+name, nil)
+}
+
+// checkShells: an account whose login shell is not in shells(5) is no user to pam_shells and chsh.
+func checkShells(ctx context.Context, e *exam) verdict {
+	people, err := shadowfile.People(ctx, "/")
+	if err != nil {
+		return fail("%v", err)
+	}
+	return e.each("pcli is in /etc/shells where it is somebody's", func(a config.Application) verdict {
+		for _, name := range a.Accounts {
+			shell := people[name].Shell
+			if filepath.Base(shell) != "pcli" {
+				continue
+			}
+			if listed, err := setup.Listed("/", shell); err != nil {
+				return fail("%v", err)
+			} else if listed {
+				continue
+			}
+			v := fail("%s is the login shell of %s and not in /etc/shells", shell, name)
+			if ours, ok := setup.Shell("/", e.config); ok && ours == shell {
+				return v.by("shadowsync setup", e.repair(setup.StepShells))
+			}
+			return v.by("echo "+shell+" >> /etc/shells", nil)
+		}
+		return pass("")
+	})
 }
 
 func checkStore(ctx context.Context, e *exam) verdict {

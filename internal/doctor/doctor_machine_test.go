@@ -115,6 +115,7 @@ var faults = []fault{
 	{name: "stale lock", breaking: "sleep 0 & pid=$!; wait; printf '%s\\0' $pid > /etc/shadow.lock", check: "locks", says: "/etc/shadow.lock", state: doctor.Warn},
 	{name: "accounts from nowhere", breaking: "sed -i 's/^shadow:.*/shadow: sss/' /etc/nsswitch.conf", check: "nsswitch", says: "shadow from files"},
 	{name: "account gone", breaking: "userdel user222", check: "accounts", says: "no account user222", byHand: true},
+	{name: "shell not listed", breaking: "usermod -s /usr/bin/pcli admin; sed -i /pcli/d /etc/shells", check: "shells", says: "not in /etc/shells"},
 	{name: "account not in the store", breaking: "sed -i 's/\"user222\"/\"other\"/' " + machine.StorePath, check: "store", says: "does not hold user222", byHand: true},
 	{name: "store malformed", breaking: "echo '{' > " + machine.StorePath, check: "store", says: "malformed", byHand: true},
 	{name: "store gone", breaking: "mv " + machine.StorePath + " /root", check: "store", says: "cannot be read", byHand: true},

@@ -38,6 +38,7 @@ var checks = []check{
 	{name: "state", look: checkState},
 	{name: "audit", look: checkAudit},
 	{name: "accounts", look: checkAccounts, wired: true},
+	{name: "shells", look: checkShells, wired: true},
 	{name: "store", look: checkStore, wired: true},
 	{name: "baseline", look: checkBaseline, wired: true},
 	{name: "program", look: checkProgram},

@@ -149,6 +149,7 @@ func (r *removal) steps() []step {
 	steps := append(live,
 		step{name: StepEnable, what: "sockets and broker disabled", due: r.disableDue, do: r.disable},
 		step{name: StepDropIns, what: "no hooks around " + strings.Join(r.units, ", "), due: r.hooksDue, do: r.takeHooks},
+		r.noShell(),
 	)
 	if !r.mounted() {
 		steps = append(steps,

@@ -19,6 +19,7 @@
 //	configuration.go  the configuration file, or what is wrong with the flags beside it
 //	baseline.go       the first import, and the differences that stop it
 //	wiring.go         drop-ins, units, the list of managed accounts
+//	shells.go         the operators' shell in /etc/shells
 //	pam.go            the lines in the PAM stacks
 //	ledger.go         files that are on record
 //	systemctl.go      what the bus does not tell
@@ -127,6 +128,7 @@ func (j *job) wiring() []step {
 	steps := []step{
 		{name: StepDropIns, what: "hooks around " + j.units(), due: j.dropInsDue, do: j.writeDropIns},
 		{name: StepEnable, what: "sockets and broker enabled", due: j.enableDue, do: j.enable},
+		j.shells(),
 	}
 	live := []step{
 		{name: StepReload, what: "unit files read by systemd", due: j.reloadDue, do: j.reload},

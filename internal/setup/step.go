@@ -17,6 +17,7 @@ const (
 	StepDropIns       Name = "drop-ins"
 	StepReload        Name = "reload"
 	StepEnable        Name = "enable"
+	StepShells        Name = "shells"
 	StepStart         Name = "start"
 	StepManaged       Name = "managed"
 	StepPAM           Name = "pam"
