@@ -111,6 +111,12 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, document, hash string, day int) {
 		known := everybody(document)
 		before := accounts(document, known)
+		m := newMatcher(known)
+		for raw := range strings.Lines(document) {
+			if _, e, ok := m.match(raw); ok && before[e.name].Credential != e.credential() {
+				t.Fatalf("%q: the line of %q is left out", document, e.name)
+			}
+		}
 		for name, account := range before {
 			want := account.Credential
 			want.Hash, want.Warn = hash, shadowsync.Day(day)
@@ -154,8 +160,16 @@ func checkOnlyChanged(t *testing.T, document string, lines []string, name string
 
 func TestParseCarriesEverything(t *testing.T) {
 	document := strings.Join(awkward, "\n")
-	if got := strings.Join(slices.Collect(strings.Lines(document)), ""); got != document {
-		t.Error("lines do not add up to the document")
+	for size := range 20 {
+		var lines []string
+		s := splitter{do: func(raw []byte) { lines = append(lines, string(raw)) }}
+		for piece := range slices.Chunk([]byte(document), size+1) {
+			_, _ = s.Write(piece) // never fails
+		}
+		s.end()
+		if want := slices.Collect(strings.Lines(document)); !slices.Equal(lines, want) {
+			t.Errorf("in pieces of %d bytes: %q, want %q", size+1, lines, want)
+		}
 	}
 	found := accounts(document, everybody(document))
 	if found["dup"].Hash != "a" {
