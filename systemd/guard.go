@@ -19,6 +19,8 @@ const (
 	// costs a daemon-reload, and a store may come and go.
 	GuardSettle = 200 * time.Millisecond
 
+	// inForceTime bounds the wait for systemd to tell what it has loaded.
+	inForceTime = time.Second
 	// inhibitTime bounds the wait for logind, whose bus may hang.
 	inhibitTime = 300 * time.Millisecond
 
@@ -136,6 +138,21 @@ func (g *Guard) Status(unit string) (GuardStatus, error) {
 		status.Mode = GuardHeld
 	} else {
 		status.Until = time.Now().Add(state.until().left()).Round(time.Second)
+	}
+	return status, nil
+}
+
+// InForce is Status, and what systemd has loaded where nothing is on record any longer:
+// a guard that is being lifted. Without an answer of systemd's it is Status.
+func (g *Guard) InForce(ctx context.Context, unit string) (GuardStatus, error) {
+	status, err := g.Status(unit)
+	if err != nil || status.Mode != GuardOff {
+		return status, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, inForceTime)
+	defer cancel()
+	if loaded, err := g.bus.Unit(ctx, unit); err == nil {
+		status.Mode = loaded.Guard()
 	}
 	return status, nil
 }

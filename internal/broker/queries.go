@@ -224,7 +224,7 @@ func (o *operators) showSync(ctx context.Context, c *call) error {
 	}
 	var rows []operator.SyncState
 	for _, a := range o.engine.Config.Applications {
-		guard, err := o.guardOf(a)
+		guard, err := o.guardOf(ctx, a)
 		if err != nil {
 			return err
 		}
@@ -237,8 +237,8 @@ func (o *operators) showSync(ctx context.Context, c *call) error {
 	return operator.SendList(ctx, c.conn, rows)
 }
 
-func (o *operators) guardOf(a config.Application) (string, error) {
-	status, err := o.guard.Status(a.Unit)
+func (o *operators) guardOf(ctx context.Context, a config.Application) (string, error) {
+	status, err := o.guard.InForce(ctx, a.Unit)
 	return string(status.Mode), err
 }
 

@@ -77,6 +77,9 @@ func (s *stage) liftedOnRecordAlone() {
 	if guard := s.status().Guard; guard != "held" {
 		s.t.Errorf("the unit is held, and status says the guard is %s", guard)
 	}
+	if said := s.Must("pcli", "-c", "show sync"); !strings.Contains(said, "held") {
+		s.t.Errorf("the unit is held, and pcli says:\n%s", said)
+	}
 }
 
 // ownPasswdWhileHeld: what is not root's is pending too, and holds nothing back.
