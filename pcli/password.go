@@ -24,6 +24,9 @@ func (s *Shell) setPassword(grammar.Call) error {
 	dialogue := newDialogue(s)
 	defer dialogue.end()
 	notes, err := s.client.SetPassword(dialogue.ctx, dialogue)
+	if errors.Is(err, operator.ErrUnknownOutcome) {
+		notes, err = s.outcome(dialogue.given, err)
+	}
 	if err != nil {
 		return s.notModified(err)
 	}
@@ -32,6 +35,18 @@ func (s *Shell) setPassword(grammar.Call) error {
 	s.notes(notes)
 	s.over = true
 	return nil
+}
+
+// outcome asks the next broker what became of a change of which this one did not say.
+// Where nobody tells that either, it stays unknown.
+func (s *Shell) outcome(given time.Time, unknown error) ([]string, error) {
+	s.say("shadowsync was interrupted; asking what came of it...")
+	notes, err := change(s, func(ctx context.Context) ([]string, error) { return s.client.Outcome(ctx, given) })
+	var refusal *operator.Error
+	if errors.As(err, &refusal) && refusal.Kind == operator.Unavailable {
+		return nil, errors.Join(unknown, err)
+	}
+	return notes, err
 }
 
 // notModified marks a failure, but not a decision of the operator's, nor an end of the shell.
@@ -64,7 +79,8 @@ type dialogue struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	bound  *time.Timer
-	failed int // tries
+	failed int       // tries
+	given  time.Time // the new password, at last
 }
 
 func newDialogue(s *Shell) *dialogue {
@@ -95,7 +111,9 @@ func (d *dialogue) New(_ context.Context, weak string, _ int) (*os.File, error) 
 		d.failed++
 		d.shell.say("%% Error: %s", weak)
 	}
-	return d.shell.newPassword("Enter a new password:", "Confirm:", &d.failed)
+	password, err := d.shell.newPassword("Enter a new password:", "Confirm:", &d.failed)
+	d.given = time.Now()
+	return password, err
 }
 
 // newPassword asks for a new password twice, until both are the same or all tries

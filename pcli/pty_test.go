@@ -274,7 +274,19 @@ func TestSetPasswordFails(t *testing.T) {
 			"lost after the new password",
 			[]string{"old secret", "new", "new"},
 			"\r\n✖ Modifying password...\r\n% Error: shadowsync did not say whether", 9,
-			func(f *fake) { f.dropNew = true },
+			func(f *fake) {
+				f.dropNew = true
+				f.before = refuse(operator.OpOutcome, operator.Unavailable)
+			},
+		},
+		{
+			"lost after the new password, and nothing came of it",
+			[]string{"old secret", "new", "new"},
+			"\r\n✖ Modifying password...\r\n% Error: conductor's store: read-only file system; nothing was changed\r\n" + prompt, 1,
+			func(f *fake) {
+				f.dropNew = true
+				f.before = refuse(operator.OpOutcome, operator.Failed)
+			},
 		},
 	}
 	for _, tt := range tests {

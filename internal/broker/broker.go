@@ -15,6 +15,7 @@
 //	users.go        accounts that they make, edit and remove
 //	givepassword.go passwords that they give to others
 //	setpassword.go  their own password, in a dialogue
+//	outcome.go      what became of that when the broker died
 //	dialogues.go    which shell ends last
 //	tries.go        what slows guessing down
 //	explain.go      what they are told, and what is put on record

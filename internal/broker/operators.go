@@ -90,6 +90,7 @@ var rules = map[operator.Op]rule{
 	operator.OpActivity:       {user: true, admin: true, root: true, do: (*operators).activity},
 	operator.OpSync:           {user: true, admin: true, root: true, do: (*operators).showSync},
 	operator.OpSetPassword:    {user: true, admin: true, do: (*operators).setPassword},
+	operator.OpOutcome:        {user: true, admin: true, do: (*operators).outcome},
 	operator.OpDisconnect:     {admin: true, root: true, do: (*operators).disconnect},
 	operator.OpLock:           {admin: true, root: true, do: (*operators).lock},
 	operator.OpUnlock:         {admin: true, root: true, do: (*operators).unlock},

@@ -17,7 +17,7 @@ func TestRules(t *testing.T) {
 	want := map[operator.Op]int{
 		operator.OpHello: user | admin | root, operator.OpNames: user | admin | root, operator.OpShowUser: user | admin | root,
 		operator.OpSessions: user | admin | root, operator.OpActivity: user | admin | root, operator.OpSync: user | admin | root,
-		operator.OpSetPassword: user | admin, operator.OpDisconnect: admin | root, operator.OpLock: admin | root,
+		operator.OpSetPassword: user | admin, operator.OpOutcome: user | admin, operator.OpDisconnect: admin | root, operator.OpLock: admin | root,
 		operator.OpUnlock: admin | root, operator.OpExpirePassword: admin | root,
 		operator.OpCreateUser: admin | root, operator.OpEditUser: admin | root, operator.OpDeleteUser: admin | root,
 		operator.OpRootTool: nobody, "": nobody, "pam-changed": nobody, "HELLO": nobody, "shutdown": nobody,

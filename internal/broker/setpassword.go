@@ -50,14 +50,20 @@ func (o *operators) setPassword(ctx context.Context, c *call) error {
 		return err
 	}
 	o.wrong.forgive(c.name)
+	o.farewell(ctx, c, d)
+	return nil
+}
+
+// farewell tells that the change stands, once the other sessions have ended, and waits
+// until the shell has printed it: then it is ended, too.
+func (o *operators) farewell(ctx context.Context, c *call, d *dialogue) {
 	notes := o.farewellNotes(d)
 	if err := c.conn.Send(ctx, operator.Turn{Done: true, Notes: notes}); err != nil {
-		return nil // nobody is there to be told
+		return // nobody is there to be told
 	}
 	bye, cancel := context.WithTimeout(ctx, farewell)
 	defer cancel()
 	_, _ = c.conn.Receive(bye, &operator.Reply{}) // until it hangs up
-	return nil
 }
 
 // secret asks for a password. It ends with the broker, too.

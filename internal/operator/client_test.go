@@ -2,6 +2,7 @@ package operator
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -136,6 +137,28 @@ func TestSetPassword(t *testing.T) {
 			}
 			if want := []string{"current", `new "" 2`, `new "too short" 1`}; !slices.Equal(a.asked, want) {
 				t.Errorf("asked %q, want %q", a.asked, want)
+			}
+		})
+	}
+}
+
+func TestOutcome(t *testing.T) {
+	given := time.Now()
+	for name, last := range map[string]Turn{
+		"it stands":           {Done: true, Notes: []string{"a door"}},
+		"nothing was changed": {Error: Errorf(Failed, "nothing was changed")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := serve(t, func(ctx context.Context, conn *socket.Conn, q Request) {
+				var args Given
+				if err := json.Unmarshal(q.Args, &args); err != nil || q.Op != OpOutcome || !args.At.Equal(given) {
+					t.Errorf("asked %s with %+v, %v", q.Op, args, err)
+				}
+				_ = conn.Send(ctx, last)
+			})
+			notes, err := c.Outcome(t.Context(), given)
+			if (err == nil) != last.Done || !slices.Equal(notes, last.Notes) {
+				t.Errorf("got %q, %v", notes, err)
 			}
 		})
 	}

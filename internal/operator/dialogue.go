@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"time"
 
 	"github.com/shadowsync/shadowsync/internal/socket"
 )
@@ -51,6 +52,24 @@ func (c Client) SetPassword(ctx context.Context, asker Asker) (notes []string, e
 			return nil, err
 		}
 	}
+}
+
+// Outcome asks, after an [ErrUnknownOutcome], what became of the change whose new
+// password was given at that time. No error: both sides have it.
+func (c Client) Outcome(ctx context.Context, given time.Time) (notes []string, err error) {
+	conn, err := c.dial(ctx, request(OpOutcome, "", Given{At: given}))
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	var t Turn
+	if err := receive(ctx, conn, &t); err != nil {
+		return nil, err
+	}
+	if t.Error != nil {
+		return nil, t.Error
+	}
+	return t.Notes, nil
 }
 
 func answer(ctx context.Context, conn *socket.Conn, t Turn, asker Asker) error {

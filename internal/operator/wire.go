@@ -18,6 +18,7 @@ const (
 	OpHello          Op = "hello"        // who am I: Hello
 	OpNames          Op = "names"        // the accounts that the asker may see: []string
 	OpSetPassword    Op = "set-password" // the dialogue
+	OpOutcome        Op = "outcome"      // Args: Given. What became of a dialogue that broke off: one Turn
 	OpShowUser       Op = "show-user"    // User: a name, empty for oneself, or All: []User
 	OpSessions       Op = "sessions"     // User likewise: []Session
 	OpActivity       Op = "activity"     // Args: Activity: []shadowsync.Event
@@ -178,6 +179,11 @@ type Turn struct {
 	Done  bool     `json:"done,omitempty"`
 	Notes []string `json:"notes,omitempty"`
 	Error *Error   `json:"error,omitempty"`
+}
+
+// Given says when an operator gave the new password of a dialogue that broke off.
+type Given struct {
+	At time.Time `json:"at"`
 }
 
 // Secret is what the broker asks for.
