@@ -178,7 +178,7 @@ func Merge(in Input) Decision {
 	if in.Fault != nil {
 		return mergeWithoutStore(in)
 	}
-	if in.Store == nil && !in.Policy.Create {
+	if in.Store == nil && !in.Policy.Create && !(in.Baseline == nil && decidedForOS(in.Open)) {
 		in.Fault = &StoreFault{Reason: reasonGoneStore, single: true}
 		return mergeWithoutStore(in)
 	}

@@ -37,8 +37,8 @@ func (r *Reconciler) Prove(ctx context.Context, account, osHash, storeHash strin
 	})
 }
 
-// decidedForOS tells whether setup decided for the OS side of a first pair, which then
-// lacked nothing but a value that the store takes.
+// decidedForOS tells whether setup decided for the OS side of a first pair, or to make the
+// account in the store, which then lacked nothing but a value that the store takes.
 func decidedForOS(open *Change) bool { return open != nil && open.Verdict == VerdictNeedsLogin }
 
 // keepFirst keeps that decision for changes that are made before there is a baseline.

@@ -134,3 +134,18 @@ func TestSetupsDecisionOutlivesTheWait(t *testing.T) {
 		})
 	}
 }
+
+// An account that setup is to make in the store is made when there is a value for it.
+func TestAnAccountIsMadeAfterTheWait(t *testing.T) {
+	w := newWorld()
+	w.formats = Formats{"$6$"}
+	w.os["admin"] = cred("$y$os")
+	delete(w.store, "admin")
+	w.reconcile(t, Request{First: OSSide, Create: true, Force: true})
+	w.reconcile(t, Request{Force: true})
+	if !w.prove(t, "$y$os", "$6$os") {
+		t.Fatalf("no login is awaited: %+v", w.memory["admin"].Open)
+	}
+	w.reconcile(t, Request{Force: true})
+	w.paired(t, "$y$os", "$6$os")
+}
