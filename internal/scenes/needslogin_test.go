@@ -197,3 +197,26 @@ func takenAfterSetup(s *stage) {
 	s.opens("admin", "Beyond-PAM-5-velvet", "")
 	s.migrated("admin", "Beyond-PAM-5-velvet")
 }
+
+// TestAStoreIsFilledByLogins: the embedded store of an application that verifies another
+// format than the system's holds nobody at first, and whoever logs in from then on.
+func TestAStoreIsFilledByLogins(t *testing.T) {
+	t.Parallel()
+	edits := embedded()
+	s := set(t, machine.Bookworm, machine.Appliance{Embedded: embeddedPath}, edits...)
+	s.Must("shadowsync", "remove", "--purge")
+	s.Must("usermod", "-p", s.yescrypted("Beyond-PAM-8-velvet"), "admin")
+	s.MustShell("install -d -m 0755 /etc/shadowsync && umask 077 && cat > /etc/shadowsync/shadowsync.toml <<'END'\n" +
+		strings.NewReplacer(edits[0], edits[1]+"formats = [\"sha512crypt\"]\n").Replace(machine.Configuration) + "END")
+	s.Must("shadowsync", "setup", "--first", "os")
+	s.awaits("admin")
+	s.Must("systemctl", "restart", "shadowsync.service")
+	s.awaits("admin")
+	s.opens("admin", "Beyond-PAM-8-velvet", "")
+	s.eventually("the store has admin", 10*time.Second, func() bool { return s.state("admin").State == "in-sync" })
+	if hash := s.known("admin"); !strings.HasPrefix(hash, "$6$") || !s.opensHash(hash, "Beyond-PAM-8-velvet") {
+		t.Errorf("the application holds %.4q", hash)
+	}
+	s.restart()
+	s.opens("admin", "Beyond-PAM-8-velvet", "")
+}
