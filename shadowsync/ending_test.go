@@ -33,3 +33,32 @@ func TestEnding(t *testing.T) {
 		}
 	}
 }
+
+// TestEndsOnce: when a change is first dealt with; an operator's, when the store has it.
+func TestEndsOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		seen    SeenBy
+		open    *Change
+		verdict Verdict
+		ends    bool
+	}{
+		{"PAM's, taken", SeenByPAM, nil, VerdictAdopt, true},
+		{"PAM's, pending", SeenByPAM, nil, VerdictPending, true},
+		{"PAM's, taken at last", SeenByPAM, &Change{State: Pending}, VerdictAdopt, false},
+		{"an operator's, taken", SeenByPcli, &Change{State: Queued}, VerdictAdopt, true},
+		{"an operator's, pending", SeenByPcli, &Change{State: Queued}, VerdictPending, false},
+		{"an operator's, taken at last", SeenByPcli, &Change{State: Pending}, VerdictAdopt, true},
+		{"noticed", SeenByWatch, nil, VerdictAdopt, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			it := item{
+				in:       Input{Baseline: &Baseline{OS: Credential{Hash: "old"}}, Open: tt.open},
+				decision: Decision{Verdict: tt.verdict, OS: &Credential{Hash: "new"}}, origin: Origin{SeenBy: tt.seen},
+			}
+			if got := it.endsSessions(Ending{}); got != tt.ends {
+				t.Errorf("ends sessions: %v", got)
+			}
+		})
+	}
+}

@@ -178,13 +178,17 @@ func (it *item) past() Past {
 }
 
 // endsSessions: a change of the password ends what the old one opened, once, when
-// the change is first dealt with.
+// the change is first dealt with; an operator's when the store has taken it, for it is
+// taken back otherwise, and nothing was changed.
 func (it *item) endsSessions(ending Ending) bool {
 	in, d := it.in, it.decision
 	if in.Baseline == nil || d.OS == nil || !ending.on(it.origin.SeenBy) || d.Verdict == VerdictMissing {
 		return false
 	}
 	first := in.Open == nil || in.Open.State == Queued
+	if it.origin.SeenBy == SeenByPcli {
+		first = d.Verdict.State() == InSync
+	}
 	return first && d.OS.Hash != in.Baseline.OS.Hash
 }
 

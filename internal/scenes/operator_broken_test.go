@@ -1,6 +1,7 @@
 package scenes
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/shadowsync/shadowsync/internal/machine"
@@ -70,5 +71,14 @@ func TestProtectedAccount(t *testing.T) {
 	}
 	if after := s.ReadFile("/etc/shadow") + s.ReadFile("/etc/passwd") + s.ReadFile("/etc/group"); after != before {
 		t.Error("something was changed")
+	}
+	// A store that takes no account from us keeps the OS without it, too.
+	create(d, "newcomer", newPassword)
+	d.Expect("does not take a new account", machine.Patience)
+	if s.Run("id", "newcomer").Code == 0 || s.Run("test", "-e", "/home/newcomer").Code == 0 {
+		t.Error("half an account is left")
+	}
+	if status := s.Must("shadowsync", "status"); strings.Contains(status, "newcomer") {
+		t.Errorf("it is managed:\n%s", status)
 	}
 }

@@ -106,6 +106,8 @@ func TestEverySessionEnds(t *testing.T) {
 	other.Send("su -s /bin/bash admin\n")
 	other.Answer("Password: ", oldPassword)
 	other.Expect("$ ", machine.Patience)
+	other.Send("setsid --fork sleep 4714\n") // what tmux and screen leave behind: no parent, no terminal
+	other.Expect("$ ", machine.Patience)
 	other.Send("exec sleep 4711\n")
 	bystander := s.SSH("user222", oldPassword)
 	bystander.Expect("> ", machine.Patience)
@@ -113,18 +115,25 @@ func TestEverySessionEnds(t *testing.T) {
 	// The application itself may run as that user.
 	s.Must("systemd-run", "--quiet", "--unit=worker", "-p", "User=admin", "sleep", "4712")
 	running := func(mark string) bool { return s.Run("pgrep", "-f", "sleep "+mark).Code == 0 }
-	s.WaitFor("the su shell", machine.Patience, func() bool { return running("4711") })
+	s.WaitFor("the su shell", machine.Patience, func() bool { return running("4711") && running("4714") })
+	s.MustShell(openDoors)
 
 	setPassword(open[0], oldPassword, newPassword)
 	open[0].Expect("Password updated successfully", machine.Patience)
 	start := time.Now()
+	for _, door := range []string{
+		"ssh keys in /home/admin/.ssh/authorized_keys still let in", "the crontab /var/spool/cron/crontabs/admin still runs",
+		"1 at jobs in /var/spool/cron/atjobs still run", "lingering is on",
+	} {
+		open[0].Expect(door, machine.Patience)
+	}
 	for i, d := range open {
 		d.Ended(machine.Patience)
 		if took := time.Since(start); took > 2*time.Second {
 			t.Errorf("session %d ended %v after the answer", i, took)
 		}
 	}
-	for mark, what := range map[string]string{"4711": "the su shell", "4713": "what lingers"} {
+	for mark, what := range map[string]string{"4711": "the su shell", "4713": "what lingers", "4714": "what has left its terminal"} {
 		if running(mark) {
 			t.Errorf("%s is alive", what)
 		}
@@ -146,6 +155,11 @@ func TestEverySessionEnds(t *testing.T) {
 }
 
 const masterSocket = "/run/master"
+
+// openDoors gives admin the ways in that a changed password does not close.
+const openDoors = `install -d -o admin -m 700 /home/admin/.ssh && echo key > /home/admin/.ssh/authorized_keys &&
+mkdir -p /var/spool/cron/crontabs /var/spool/cron/atjobs && echo '* * * * * true' > /var/spool/cron/crontabs/admin &&
+echo true > /var/spool/cron/atjobs/a00001 && chown admin /var/spool/cron/atjobs/a00001`
 
 // leaveBehind opens a multiplexed master as admin, and a service of admin's own
 // systemd, which lingers.

@@ -38,7 +38,7 @@ func TestAdministratorsUsers(t *testing.T) {
 		t.Errorf("a plain user is %s", id)
 	}
 
-	d.Expect("# ", machine.Patience)
+	s.edits(d)
 	d.Send("lock user jdeveloper\n")
 	d.Expect("successfully locked", machine.Patience)
 	if r := s.ssh("jdeveloper", newPassword); r.Code == 0 {
@@ -65,6 +65,40 @@ func TestAdministratorsUsers(t *testing.T) {
 	}
 	d.Send("show user all\n")
 	d.Expect("user222", machine.Patience)
+}
+
+// edits changes an account in edit user's menu, each line of which applies at once.
+func (s *stage) edits(d *machine.Dialogue) {
+	s.t.Helper()
+	d.Answer("# ", "edit user jdeveloper")
+	for _, line := range []string{"full-name Jane Developer", "role admin", "enabled false"} {
+		d.Answer("(user[name=jdeveloper])# ", line)
+		d.Expect("Account 'jdeveloper' updated successfully", machine.Patience)
+	}
+	if entry := s.Must("getent", "passwd", "jdeveloper"); !strings.Contains(entry, ":Jane Developer:") {
+		s.t.Errorf("the full name is not changed: %s", entry)
+	}
+	if id := s.Must("id", "jdeveloper"); !strings.Contains(id, "operators") {
+		s.t.Errorf("an administrator is %s", id)
+	}
+	if r := s.ssh("jdeveloper", newPassword); r.Code == 0 {
+		s.t.Error("a disabled account lets in")
+	}
+	d.Answer("# ", "shell /bin/bash")
+	d.Expect("the shell must be one of /usr/bin/pcli", machine.Patience)
+	d.Answer("# ", "password")
+	d.Answer("Password: ", "abc")
+	d.Answer("Confirm: ", "abc")
+	d.Expect("BAD PASSWORD", machine.Patience)
+	for _, line := range []string{"enabled true", "role user"} {
+		d.Answer("# ", line)
+		d.Expect("updated successfully", machine.Patience)
+	}
+	d.Answer("# ", "show")
+	d.Expect("Full Name: Jane Developer", machine.Patience)
+	d.Answer("# ", "exit")
+	d.Expect("admin@node1.conductor# ", machine.Patience)
+	s.lets("jdeveloper", newPassword, oldPassword)
 }
 
 func create(d *machine.Dialogue, name, password string) {
