@@ -19,41 +19,56 @@
 #define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3; not in Debian 12's headers */
 #endif
 
-enum { CONNECT_PAUSE_MS = 10 };
+enum {
+	CONNECT_PAUSE_MS = 10,
+	SLICE_MS = 50,
+	NS_PER_MS = 1000000,
+};
 
-int64_t wire_now_ms(void)
+static int64_t now_ns(void)
 {
 	struct timespec now = {0, 0};
 
 	clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail: the clock exists on every Linux */
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return (int64_t)now.tv_sec * 1000 * NS_PER_MS + now.tv_nsec;
 }
 
-/* Milliseconds until deadline, for poll(2): 0 when it has passed. */
-static int left_ms(int64_t deadline)
+int64_t wire_now_ms(void)
 {
-	int64_t left = deadline - wire_now_ms();
+	return now_ns() / NS_PER_MS;
+}
 
-	return left <= 0 ? 0 : left > WIRE_DEADLINE_MS ? WIRE_DEADLINE_MS : (int)left;
+/*
+ * Polls for a slice of the time that is left, at most most_ms, and takes it off. However long it took, no more than that
+ * counts: who runs passwd may stop it with a signal, and must not make the answer come too late by that.
+ */
+static int poll_slice(struct pollfd *waiting, nfds_t count, int most_ms, int64_t *left_ns)
+{
+	int64_t slice = (int64_t)most_ms * NS_PER_MS < *left_ns ? (int64_t)most_ms * NS_PER_MS : *left_ns;
+	int64_t start = now_ns();
+	int ready = poll(waiting, count, (int)((slice + NS_PER_MS - 1) / NS_PER_MS));
+	int why = errno;
+	int64_t took = now_ns() - start;
+
+	*left_ns -= took < slice ? took : slice;
+	errno = why;
+	return ready;
 }
 
 /* Waits until fd is ready for events. A host's timer signals only start the wait again, with what is left. */
-static bool wait_until(int fd, short events, int64_t deadline)
+static bool wait_until(int fd, short events, int64_t *left_ns)
 {
 	struct pollfd waiting = {.fd = fd, .events = events};
 
-	for (;;) {
-		int left = left_ms(deadline);
-		if (left == 0) {
-			errno = ETIMEDOUT;
-			return false;
-		}
-		int ready = poll(&waiting, 1, left);
+	do {
+		int ready = poll_slice(&waiting, 1, SLICE_MS, left_ns);
 		if (ready > 0)
 			return true;
 		if (ready < 0 && errno != EINTR)
 			return false;
-	}
+	} while (*left_ns > 0);
+	errno = ETIMEDOUT;
+	return false;
 }
 
 static int new_memfd(void)
@@ -108,19 +123,18 @@ int wire_seal(const char *token)
 }
 
 /* Connects. A full backlog is EAGAIN, and no poll(2) tells when that ends: unix(7) sockets do not queue connects. */
-static bool connect_until(int fd, int64_t deadline)
+static bool connect_until(int fd, int64_t *left_ns)
 {
 	const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = SHADOWSYNC_RUN_DIR "/root.sock"};
 
 	while (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
-		int left = left_ms(deadline);
 		if (errno != EAGAIN && errno != EINTR)
 			return false;
-		if (left == 0) {
+		if (*left_ns <= 0) {
 			errno = ETIMEDOUT;
 			return false;
 		}
-		poll(NULL, 0, left < CONNECT_PAUSE_MS ? left : CONNECT_PAUSE_MS);
+		poll_slice(NULL, 0, CONNECT_PAUSE_MS, left_ns);
 	}
 	return true;
 }
@@ -136,7 +150,7 @@ static bool peer_is_root(int fd)
 	return peer.uid == 0;
 }
 
-static bool send_until(int fd, const char *request, size_t size, int descriptor, int64_t deadline)
+static bool send_until(int fd, const char *request, size_t size, int descriptor, int64_t *left_ns)
 {
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
@@ -158,20 +172,20 @@ static bool send_until(int fd, const char *request, size_t size, int descriptor,
 	while (sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
 		if (errno != EAGAIN && errno != EINTR)
 			return false;
-		if (!wait_until(fd, POLLOUT, deadline))
+		if (!wait_until(fd, POLLOUT, left_ns))
 			return false;
 	}
 	return true;
 }
 
 /* Reads one packet. There is no control buffer, so that the kernel itself drops descriptors that a peer sends. */
-static ssize_t receive_until(int fd, char answer[WIRE_ANSWER_MAX], int64_t deadline)
+static ssize_t receive_until(int fd, char answer[WIRE_ANSWER_MAX], int64_t *left_ns)
 {
 	struct iovec part = {.iov_base = answer, .iov_len = WIRE_ANSWER_MAX};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 
 	for (;;) {
-		if (!wait_until(fd, POLLIN, deadline))
+		if (!wait_until(fd, POLLIN, left_ns))
 			return -1;
 		ssize_t got = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
@@ -186,14 +200,14 @@ static ssize_t receive_until(int fd, char answer[WIRE_ANSWER_MAX], int64_t deadl
 
 ssize_t wire_exchange(const char *request, size_t size, int descriptor, char answer[WIRE_ANSWER_MAX], int wait_ms)
 {
-	int64_t deadline = wire_now_ms() + wait_ms;
+	int64_t left_ns = (int64_t)wait_ms * NS_PER_MS;
 	ssize_t got = -1;
 	int fd = rundir_above_std(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 
 	if (fd < 0)
 		return -1;
-	if (connect_until(fd, deadline) && peer_is_root(fd) && send_until(fd, request, size, descriptor, deadline))
-		got = receive_until(fd, answer, deadline);
+	if (connect_until(fd, &left_ns) && peer_is_root(fd) && send_until(fd, request, size, descriptor, &left_ns))
+		got = receive_until(fd, answer, &left_ns);
 	int why = errno;
 	close(fd);
 	errno = why;

@@ -1,6 +1,6 @@
 /*
- * The exchange with the broker: one connection, one request with the new token beside it, one answer, all before one
- * deadline. What the other side does, hang, lie, close or flood, changes only what is returned.
+ * The exchange with the broker: one connection, one request with the new token beside it, one answer, all within one
+ * time, in which the host's own standing still does not count. What the other side does, hang, lie, close or flood, changes only what is returned.
  */
 #ifndef SHADOWSYNC_WIRE_H
 #define SHADOWSYNC_WIRE_H
@@ -25,7 +25,7 @@ int wire_seal(const char *token);
 
 /*
  * Sends request, with the descriptor attached unless it is -1, to the socket root.sock of the run directory and waits
- * for the answer, wait_ms in all. Returns its length, or -1 with errno: ETIMEDOUT at the deadline, EPERM if the peer is not root,
+ * for the answer, wait_ms in all. Returns its length, or -1 with errno: ETIMEDOUT after that time, EPERM if the peer is not root,
  * EMSGSIZE if the answer is longer than WIRE_ANSWER_MAX, ECONNRESET if the peer closes without one, or what the kernel
  * says.
  */

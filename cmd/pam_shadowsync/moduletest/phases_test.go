@@ -136,6 +136,32 @@ func TestJudgeDoesNotAnswer(t *testing.T) {
 	}
 }
 
+// Who runs passwd may stop it. That makes no answer come too late: neither is a rule got round by it, nor does the
+// module fall silent for everybody.
+func TestJudgeOfAStoppedHost(t *testing.T) {
+	inBothBuilds(t, func(t *testing.T, b build, dir string) {
+		writeManaged(t, dir, judgedList)
+		serve(t, listen(t, dir, 5, 0), func(conn int) {
+			peer, err := unix.GetsockoptUcred(conn, unix.SOL_SOCKET, unix.SO_PEERCRED)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			receive(conn)
+			unix.Kill(int(peer.Pid), unix.SIGSTOP)
+			time.Sleep(2500 * time.Millisecond) // more than the module waits for
+			unix.Kill(int(peer.Pid), unix.SIGCONT)
+			time.Sleep(100 * time.Millisecond) // and the answer is not there yet
+			unix.Sendto(conn, []byte(answerOf(tooShort)), unix.MSG_NOSIGNAL, nil)
+		})
+		r := run(t, b, dir, scene{stack: "judged", token: "abc", options: []string{"person"}, fails: authtokErr})
+		wantSaid(t, r, "3 "+tooShort)
+		if timeoutMarked(t, dir) {
+			t.Error("a time-out was marked")
+		}
+	})
+}
+
 // A broker that answers announcements and never judges must not cost each of a thousand changes a second.
 func TestThousandChangesAfterJudgeTimeout(t *testing.T) {
 	dir := newDir(t)
