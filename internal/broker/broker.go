@@ -7,6 +7,7 @@
 //	watch.go        what is noticed on the OS side, and who did it
 //	server.go       the two sockets; what the PAM module announces
 //	judging.go      new passwords, by the configuration's rules
+//	busy.go         one thing at a time for an account
 //	logins.go       what a login proves to a store that waits for it
 //	operators.go    what operators may ask, and who they are
 //	people.go       who there is
@@ -67,8 +68,10 @@ type Broker struct {
 	keepers   map[string]*keeper
 	writers   *writers
 	logins    logins
-	refused   tries      // judgements of new passwords
-	listing   sync.Mutex // one writes the list of managed accounts, or an older would replace a newer
+	judged    busy          // accounts whose new password is
+	turns     chan struct{} // of judgements
+	refused   tries         // by judgements
+	listing   sync.Mutex    // one writes the list of managed accounts, or an older would replace a newer
 	log       *slog.Logger
 	file      string        // the configuration
 	reload    chan struct{} // somebody changed it
@@ -108,7 +111,7 @@ func live(ctx context.Context, o Options, listeners map[string]*socket.Listener)
 	if err != nil {
 		return err
 	}
-	b := &Broker{engine: e, bus: bus, guard: guard, dialogues: talks, keepers: map[string]*keeper{}, log: o.Log, file: o.File, reload: make(chan struct{}, 1)}
+	b := &Broker{engine: e, bus: bus, guard: guard, dialogues: talks, keepers: map[string]*keeper{}, log: o.Log, file: o.File, reload: make(chan struct{}, 1), turns: make(chan struct{}, mostJudged)}
 	b.writers = &writers{path: shadowPath(e)}
 	for _, a := range o.Config.Applications {
 		e.Reconciler(a.Name).Witness = b.witness(a.Unit)

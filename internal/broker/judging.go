@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"time"
 
@@ -18,6 +19,10 @@ import (
 // judgeWithin is less than the second for which the PAM module waits for a
 // judgement: what it gives up is not on record.
 const judgeWithin = 800 * time.Millisecond
+
+// Each judgement is a process of its own. An account has one at a time, and all of them
+// mostJudged: else a user with many a passwd could leave the others' unjudged.
+const mostJudged = 4
 
 // judge holds a new password against the configuration's rules before it is
 // stored, and says what passwd shall print: a refusal begins with "BAD PASSWORD".
@@ -35,9 +40,13 @@ func (b *Broker) judge(ctx context.Context, peer socket.Peer, user string, exemp
 		by = d.origin
 	}
 	exempt = exempt && by.UID != nil && *by.UID == 0
-	bound, cancel := context.WithTimeout(ctx, judgeWithin)
-	defer cancel()
-	err := holdToRules(bound, b.engine, a, user, token[0])
+	if !exempt {
+		if !b.judged.begin(user, math.MaxInt) {
+			return "BAD PASSWORD: another change of this password is under way"
+		}
+		defer b.judged.end(user)
+	}
+	err := b.inTurn(ctx, func(ctx context.Context) error { return holdToRules(ctx, b.engine, a, user, token[0]) })
 	name := printable.Quote(user)
 	switch {
 	case err == nil:
@@ -55,6 +64,19 @@ func (b *Broker) judge(ctx context.Context, peer socket.Peer, user string, exemp
 		b.auditJudgement(ctx, a, user, by, "refused: by the configuration's rules")
 	}
 	return fmt.Sprintf("BAD PASSWORD: %v", err)
+}
+
+// inTurn runs one judgement within its time, of which the wait for a turn is a part.
+func (b *Broker) inTurn(ctx context.Context, judge func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, judgeWithin)
+	defer cancel()
+	select {
+	case b.turns <- struct{}{}:
+		defer func() { <-b.turns }()
+		return judge(ctx)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // holdToRules has a worker judge a new password of an account by the configuration's

@@ -18,36 +18,15 @@ const mostLogins = 4
 
 // logins are the accounts whose proof is being made of a login.
 type logins struct {
-	mu      sync.Mutex
-	working map[string]bool
-	all     sync.WaitGroup
-}
-
-// begin takes an account, unless it or too many others are being worked on.
-func (l *logins) begin(account string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.working[account] || len(l.working) >= mostLogins {
-		return false
-	}
-	if l.working == nil {
-		l.working = map[string]bool{}
-	}
-	l.working[account] = true
-	return true
-}
-
-func (l *logins) end(account string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.working, account)
+	busy
+	all sync.WaitGroup
 }
 
 // authenticated takes what a login proved to a store that waits for it. The login
 // waits for nothing of that; it tells whether the token is still in use, and closed later.
 func (b *Broker) authenticated(ctx context.Context, peer socket.Peer, user string, token []*os.File) (inUse bool) {
 	a, managed := b.engine.Config.Managing(user)
-	if !managed || len(token) == 0 || !b.logins.begin(user) {
+	if !managed || len(token) == 0 || !b.logins.begin(user, mostLogins) {
 		return false
 	}
 	login := b.who(peer)
