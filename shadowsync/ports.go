@@ -24,11 +24,12 @@ type Write struct {
 	Expect Credential
 	Want   Credential
 	Create bool // the account is to be added (store side only); Expect is ignored
+	Delete bool // the account is to be removed, as somebody asked (store side only); Want is ignored
 }
 
 // Probes tells whether a write changes nothing: it asks whether the side can be
 // written at all, and a store carries it out as any other.
-func (w Write) Probes() bool { return !w.Create && w.Expect == w.Want }
+func (w Write) Probes() bool { return !w.Create && !w.Delete && w.Expect == w.Want }
 
 // Errors that sides return, alone or wrapped.
 var (

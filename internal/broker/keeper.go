@@ -274,6 +274,25 @@ func (k *keeper) takes(ctx context.Context, account string) error {
 	return refused[account]
 }
 
+// forget removes the account's record from the store.
+func (k *keeper) forget(ctx context.Context, account string) error {
+	defer k.begin()()
+	store := k.engine.Reconciler(k.application.Name).Store
+	snapshot, err := store.Read(ctx, []string{account})
+	if err != nil {
+		return err
+	}
+	record, there := snapshot.Records[account]
+	if !there {
+		return nil
+	}
+	refused, err := store.Write(ctx, []shadowsync.Write{{Name: account, Expect: record.Credential, Delete: true}})
+	if err != nil {
+		return err
+	}
+	return refused[account]
+}
+
 // set makes a change of our own on both sides, and returns what became of it.
 func (k *keeper) set(ctx context.Context, change shadowsync.Change) (shadowsync.Outcome, error) {
 	defer k.begin()()

@@ -264,8 +264,8 @@ func (o *operators) editRole(ctx context.Context, c *call, name string, role ope
 	return o.accounts.Run(ctx, "gpasswd", "--add", name, group)
 }
 
-// deleteUser removes an account that operators made: the OS's, and from what is
-// managed. The store keeps a locked record, for no store lets us remove one.
+// deleteUser removes an account that operators made: the OS's, from what is managed,
+// and from the store. One that does not let us remove a record keeps a locked one.
 func (o *operators) deleteUser(ctx context.Context, c *call) error {
 	account, err := o.changeable(ctx, c)
 	if err != nil {
@@ -312,7 +312,11 @@ func (o *operators) remove(ctx context.Context, c *call, account shadowsync.Acco
 	if err := o.userdel(ctx, c.people[account.Name]); err != nil {
 		return nil, errors.Join(err, config.AddAccount("/", o.file, a.Name, account.Name))
 	}
-	return []string{a.Name + "'s credential store keeps a locked record of " + account.Name}, nil
+	if err := o.keepers[a.Name].forget(ctx, account.Name); err != nil {
+		o.log.Warn("a record is left in the credential store", "account", account.Name, "error", err)
+		return []string{a.Name + "'s credential store keeps a locked record of " + account.Name}, nil
+	}
+	return nil, nil
 }
 
 // userdel removes the home only where operators' accounts have theirs.

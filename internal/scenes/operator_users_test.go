@@ -56,6 +56,9 @@ func TestAdministratorsUsers(t *testing.T) {
 
 	d.Send("delete user force jdeveloper\n")
 	d.Expect("successfully deleted", machine.Patience)
+	if left := s.Must("sqlite3", "/var/lib/shadowsync/credentials.db", "SELECT name FROM credential"); strings.Contains(left, "jdeveloper") {
+		t.Errorf("the store still has it:\n%s", left)
+	}
 	if s.Run("id", "jdeveloper").Code == 0 || s.Run("test", "-e", "/home/jdeveloper").Code == 0 {
 		t.Error("the account or its home is left")
 	}

@@ -231,7 +231,7 @@ func (c *Client) Write(ctx context.Context, writes []shadowsync.Write) (map[stri
 			continue
 		}
 		asked[w.Name] = true
-		list = append(list, write{w.Name, pack(w.Expect), pack(w.Want), w.Create})
+		list = append(list, write{w.Name, pack(w.Expect), pack(w.Want), w.Create, w.Delete})
 	}
 	err := c.call(ctx, func() error {
 		err := sendList(ctx, c.conn, list, func(part []write, more bool) any {

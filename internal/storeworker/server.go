@@ -115,7 +115,7 @@ func (s *server) read(ctx, work context.Context, names []string) error {
 func (s *server) write(ctx, work context.Context, packed []write) error {
 	writes := make([]shadowsync.Write, len(packed))
 	for i, w := range packed {
-		writes[i] = shadowsync.Write{Name: w.Name, Expect: w.Expect.unpack(), Want: w.Want.unpack(), Create: w.Create}
+		writes[i] = shadowsync.Write{Name: w.Name, Expect: w.Expect.unpack(), Want: w.Want.unpack(), Create: w.Create, Delete: w.Delete}
 	}
 	left, err := s.store.Write(work, writes)
 	if err != nil {

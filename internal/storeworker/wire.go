@@ -74,6 +74,7 @@ type write struct {
 	Expect credential `json:"e"`
 	Want   credential `json:"w"`
 	Create bool       `json:"new,omitempty"`
+	Delete bool       `json:"del,omitempty"`
 }
 
 type leftAlone struct {

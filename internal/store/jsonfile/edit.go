@@ -96,6 +96,8 @@ func (r record) check(w shadowsync.Write, known bool) error {
 		return &shadowsync.RefusedError{Reason: "the account has no password in the store"}
 	case w.Create || !shadowsync.Equal(r.credential(), w.Expect, fields):
 		return shadowsync.ErrChanged
+	case w.Delete:
+		return &shadowsync.RefusedError{Reason: "only the application can remove an account"}
 	case !utf8.ValidString(value):
 		return &shadowsync.RefusedError{Reason: "the password field is not UTF-8"}
 	case len(appendQuoted(scratch[:0], value)) > maxPassword:

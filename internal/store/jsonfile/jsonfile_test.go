@@ -144,6 +144,7 @@ func TestWriteLeavesAlone(t *testing.T) {
 		{"another value expected", shadowsync.Write{Name: "admin", Expect: other, Want: value("x")}, is(shadowsync.ErrChanged)},
 		{"another lock expected", shadowsync.Write{Name: "admin", Expect: value("!$6$salt$old/hash"), Want: value("x")}, is(shadowsync.ErrChanged)},
 		{"create what is there", shadowsync.Write{Name: "admin", Want: other, Create: true}, is(shadowsync.ErrChanged)},
+		{"delete", shadowsync.Write{Name: "admin", Expect: present, Delete: true}, isRefused},
 		{"create what is missing", shadowsync.Write{Name: "nobody", Want: other, Create: true}, isRefused},
 		{"missing", shadowsync.Write{Name: "nobody", Expect: other, Want: other}, is(shadowsync.ErrNoAccount)},
 		{"no password", shadowsync.Write{Name: "guest", Want: other}, isRefused},

@@ -297,3 +297,32 @@ func TestConfigure(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
+
+func TestDelete(t *testing.T) {
+	s, _ := fresh(t)
+	present := sample()
+	create(t, s, present)
+	before, err := s.Revision(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := present["full"]
+	other.Warn++
+	for _, tt := range []struct {
+		name   string
+		expect shadowsync.Credential
+		why    error
+	}{{"full", other, shadowsync.ErrChanged}, {"full", present["full"], nil}, {"full", present["full"], shadowsync.ErrNoAccount}} {
+		left, err := s.Write(t.Context(), []shadowsync.Write{{Name: tt.name, Expect: tt.expect, Delete: true}})
+		if err != nil || !errors.Is(left[tt.name], tt.why) || (left[tt.name] != nil) != (tt.why != nil) {
+			t.Errorf("left alone: %v, %v; want %v", left, err, tt.why)
+		}
+	}
+	got, err := s.Read(t.Context(), []string{"full", "must"})
+	if _, there := got.Records["full"]; err != nil || there || len(got.Records) != 1 {
+		t.Errorf("the store holds %v, %v", got.Records, err)
+	}
+	if got.Revision == before {
+		t.Error("the revision did not move")
+	}
+}

@@ -30,6 +30,8 @@ func (c *connection) write(want shadowsync.Write) (why, err error) {
 		return shadowsync.ErrNoAccount, nil
 	case want.Create || !shadowsync.Equal(present, normal(want.Expect), shadowsync.AllFields):
 		return shadowsync.ErrChanged, nil
+	case want.Delete:
+		return nil, c.exec("DELETE FROM credential WHERE name = ?", want.Name)
 	case !want.Probes() && shadowsync.Equal(present, normal(want.Want), shadowsync.AllFields):
 		return nil, nil
 	}
