@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -64,7 +65,28 @@ func TestUnprivilegedUser(t *testing.T) {
 		t.Error("something was changed")
 	}
 	s.secrets()
+	s.takesAsLong()
 	s.flooded()
+}
+
+// takesAsLong: how long an answer takes does not tell whether there is such an account.
+func (s *stage) takesAsLong() {
+	s.t.Helper()
+	for _, op := range []string{"show-user", "sessions"} {
+		var micros []float64
+		for _, median := range strings.Fields(s.As("user222").Must("prowler", "time", operatorSocket,
+			`{"op":"`+op+`","user":"admin"}`, `{"op":"`+op+`","user":"ghost"}`)) {
+			us, err := strconv.ParseFloat(median, 64)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			micros = append(micros, us)
+		}
+		if len(micros) != 2 || max(micros[0], micros[1]) > 1.25*min(micros[0], micros[1]) {
+			s.t.Errorf("%s of an account and of nobody takes %v µs", op, micros)
+		}
+		s.t.Logf("%s of an account and of nobody: %v µs", op, micros)
+	}
 }
 
 // learns: a user sees their own account, of others not even that there are any; and

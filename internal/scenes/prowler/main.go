@@ -2,6 +2,7 @@
 // broker's sockets.
 //
 //	prowler ask SOCKET PACKET...   send each packet on a connection of its own, print the answers
+//	prowler time SOCKET PACKET...  send each in turn, 400 times, and print the median answer's microseconds
 //	prowler flood SOCKET SECONDS   hold, garble and drop hundreds of connections
 package main
 
@@ -11,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -22,18 +24,43 @@ import (
 
 func main() {
 	if len(os.Args) < 4 {
-		fmt.Fprintln(os.Stderr, "usage: prowler ask|flood SOCKET ...")
+		fmt.Fprintln(os.Stderr, "usage: prowler ask|time|flood SOCKET ...")
 		os.Exit(2)
 	}
 	path := os.Args[2]
-	if os.Args[1] == "ask" {
+	switch os.Args[1] {
+	case "ask":
 		for _, packet := range os.Args[3:] {
 			fmt.Println(ask(path, packet))
+		}
+		return
+	case "time":
+		for _, median := range medians(path, os.Args[3:]) {
+			fmt.Println(median.Microseconds())
 		}
 		return
 	}
 	seconds, _ := strconv.Atoi(os.Args[3])
 	flood(path, time.Duration(seconds)*time.Second)
+}
+
+// medians asks in turn, so that a machine that slows down slows all.
+func medians(path string, packets []string) []time.Duration {
+	const rounds = 400
+	times := make([][]time.Duration, len(packets))
+	for range rounds {
+		for i, packet := range packets {
+			start := time.Now()
+			ask(path, packet)
+			times[i] = append(times[i], time.Since(start))
+		}
+	}
+	var all []time.Duration
+	for _, t := range times {
+		slices.Sort(t)
+		all = append(all, t[len(t)/2])
+	}
+	return all
 }
 
 // ask attaches a token, as the PAM module does.
