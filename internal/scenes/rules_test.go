@@ -90,6 +90,7 @@ func TestRulesAtEveryDoor(t *testing.T) {
 			}
 			s.sub("an administrator gives one", givesNone)
 			s.sub("root is exempt", rootIsExempt)
+			s.sub("many at once", manyAtOnce)
 			s.sub("nobody judges", nobodyJudges)
 			s.sub("others' passwords", othersAreNotJudged)
 		})
@@ -174,6 +175,18 @@ func rootIsExempt(s *stage) {
 	}
 	if trail := s.Must("shadowsync", "audit", "--json"); strings.Contains(trail, tooShort) {
 		s.t.Error("the audit tells the password")
+	}
+}
+
+// manyAtOnce: a rule is not got round by asking so often that nobody has time to judge.
+func manyAtOnce(s *stage) {
+	hash, broker := s.ShadowHash("admin"), s.brokerPID()
+	out := s.As("admin").Run("sh", "-c", `for i in 1 2 3 4 5 6; do printf '%s\n%s\n%s\n' `+oldPassword+" "+tooShort+" "+tooShort+` | passwd 2>&1 & done; wait`)
+	if n := strings.Count(out.Stdout, "BAD PASSWORD"); n != 6 || strings.Contains(out.Stdout, "updated") || s.ShadowHash("admin") != hash {
+		s.t.Errorf("%d of 6 were refused: %s", n, out)
+	}
+	if s.brokerPID() != broker {
+		s.t.Error("the broker was restarted")
 	}
 }
 
