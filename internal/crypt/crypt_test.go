@@ -267,22 +267,9 @@ func TestLibxcryptOracle(t *testing.T) {
 			if ok, err := Verify(want, text); !ok || err != nil {
 				t.Errorf("%s, %d bytes: Verify of %q = %v, %v", f, n, want, ok, err)
 			}
-			e, ok := hashers[f].(either)
-			if !ok {
-				continue
-			}
-			// An OS whose libcrypt was built without the format.
-			got, err := either{incapable{}, e.second}.Generate(text, setting)
-			if err != nil || got != want {
-				t.Errorf("%s, %d bytes: the second makes %q, %v, the first %q", f, n, got, err, want)
-			}
 		}
 	}
 }
-
-type incapable struct{}
-
-func (incapable) Generate(_, _ []byte) (string, error) { return "", syscall.EINVAL }
 
 // libxcrypt itself refuses what Parse has not seen, rather than crash.
 func TestLibxcryptRefuses(t *testing.T) {

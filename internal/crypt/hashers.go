@@ -25,19 +25,7 @@ var hashers = map[format.Format]hasher{
 	format.Bcrypt:       libxcrypt{},
 	format.SHA512:       sha512_crypt.New(),
 	format.SHA256:       sha256_crypt.New(),
-	format.MD5:          either{libxcrypt{}, md5_crypt.New()},
+	format.MD5:          md5_crypt.New(),
 	format.APR1:         apr1_crypt.New(),
 	format.DES:          libxcrypt{},
-}
-
-// either asks the first, and where that cannot the second: an OS may be built
-// without an old format. GehirnInc's MD5 makes a new slice in each of its thousand
-// rounds and takes a fifth longer than libxcrypt's; its SHA takes no longer, or half.
-type either struct{ first, second hasher }
-
-func (e either) Generate(key, setting []byte) (string, error) {
-	if hash, err := e.first.Generate(key, setting); err == nil {
-		return hash, nil
-	}
-	return e.second.Generate(key, setting)
 }
