@@ -39,7 +39,7 @@ int64_t wire_now_ms(void)
 }
 
 /*
- * Polls for a slice of the time that is left, at most most_ms, and takes it off. However long it took, no more than that
+ * Polls for a slice of the time that is left, at most most_ms, and takes off what it took. No more than twice the slice
  * counts: who runs passwd may stop it with a signal, and must not make the answer come too late by that.
  */
 static int poll_slice(struct pollfd *waiting, nfds_t count, int most_ms, int64_t *left_ns)
@@ -50,7 +50,7 @@ static int poll_slice(struct pollfd *waiting, nfds_t count, int most_ms, int64_t
 	int why = errno;
 	int64_t took = now_ns() - start;
 
-	*left_ns -= took < slice ? took : slice;
+	*left_ns -= took < 2 * slice ? took : 2 * slice;
 	errno = why;
 	return ready;
 }
