@@ -115,7 +115,7 @@ func (a *app) showHashes(r hashReport) error {
 		names []string
 		text  string
 	}{
-		{r.Unverifiable, "the application cannot verify what its store holds"},
+		{r.Unverifiable, "the application cannot verify what its store holds, until the next password change"},
 		{r.NeedsLogin, "the store's format is made at the next login or password change"},
 		{r.Old, "an old format, renewed by the next password change: shadowsync user expire password NAME"},
 	} {
