@@ -45,6 +45,21 @@ func look(ctx context.Context, uid int, keep Keep) (*scene, error) {
 	return newScene(uid, logins, all, keep), nil
 }
 
+// again looks once more. What logind said of a session holds for as long as that lives;
+// busy with the ends of others as it is, it is asked again only about one that is new.
+func (s *scene) again(ctx context.Context, keep Keep) (*scene, error) {
+	all, err := origin.Scan()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range all {
+		if _, known := s.logins[p.Session]; p.Session != "" && !known {
+			return look(ctx, s.uid, keep)
+		}
+	}
+	return newScene(s.uid, s.logins, all, keep), nil
+}
+
 func newScene(uid int, logins map[string]systemd.Login, all []origin.Process, keep Keep) *scene {
 	s := &scene{places: places{uid: uid, logins: logins}, processes: make(map[int]origin.Process, len(all))}
 	for _, p := range all {

@@ -116,7 +116,7 @@ func endProcesses(ctx context.Context, s *scene, keep Keep) (last *scene, err er
 			asked[key] = true
 		}
 		awaitEnds(slices.Concat(s.mine, s.guests), pause)
-		if s, err = look(ctx, s.uid, keep); err != nil {
+		if s, err = s.again(ctx, keep); err != nil {
 			return nil, errors.Join(err, joined(refused))
 		}
 	}
