@@ -30,16 +30,18 @@ type dialogue struct {
 	uid   int
 	steps []string // shown and typed, in turn; what is shown last stops the clock
 	from  int      // the step of the script that starts it; 0: the program's start
+	pause time.Duration
 }
 
 func main() {
 	n := flag.Int("n", 1, "how often")
 	uid := flag.Int("uid", 0, "who runs the program; the group has the same number")
 	from := flag.Int("from", 0, "which of the script starts the clock; 0: the start of the program")
+	pause := flag.Duration("pause", 0, "how long somebody needs before they type, which does not count")
 	script := flag.String("script", "", "what is shown and what is typed then, in turn, parted by |")
 	flag.Parse()
 	steps := strings.Split(strings.NewReplacer(`\n`, "\n", `\t`, "\t").Replace(*script), "|")
-	d := dialogue{args: flag.Args(), uid: *uid, steps: steps, from: *from}
+	d := dialogue{args: flag.Args(), uid: *uid, steps: steps, from: *from, pause: *pause}
 	for range *n {
 		took, err := d.measure()
 		if err != nil {
@@ -81,6 +83,10 @@ func (d dialogue) measure() (time.Duration, error) {
 func (d dialogue) talk(master *os.File, start time.Time) (time.Duration, error) {
 	shown := []byte{}
 	for i, step := range d.steps {
+		if i%2 == 1 {
+			time.Sleep(d.pause)
+			start = start.Add(d.pause)
+		}
 		if d.from > 0 && i == d.from {
 			start = time.Now()
 		}
