@@ -113,22 +113,26 @@ func (r *Reconciler) EndSessions(ctx context.Context) (map[string][]Session, err
 	if err != nil || len(due) == 0 {
 		return nil, err
 	}
-	snapshot, err := r.Accounts.Read(ctx, r.Application.Accounts)
+	names := make([]string, len(due))
+	for i, l := range due {
+		names[i] = l.Account
+	}
+	uids, err := r.Accounts.UIDs(ctx, names)
 	if err != nil {
 		return nil, err
 	}
-	due, err = r.settleIdle(ctx, due, snapshot)
+	due, err = r.settleIdle(ctx, due, uids)
 	if err != nil {
 		return nil, err
 	}
 	survivors := make(map[string][]Session)
 	var failed []error
 	for _, l := range due {
-		account, ok := snapshot.Accounts[l.Account]
+		uid, ok := uids[l.Account]
 		reason := "no such account any longer"
-		if ok && account.UID != 0 {
+		if ok && uid != 0 {
 			var left []Session
-			reason, left, err = r.endOf(ctx, account, l)
+			reason, left, err = r.endOf(ctx, Account{Name: l.Account, UID: uid}, l)
 			if err != nil {
 				failed = append(failed, err)
 				continue
@@ -150,7 +154,7 @@ func (r *Reconciler) loggedOut(l Logout, reason string) LoggedOut {
 }
 
 // settleIdle settles the ends that have nothing to end, all at once, and returns the others.
-func (r *Reconciler) settleIdle(ctx context.Context, due []Logout, os OSSnapshot) ([]Logout, error) {
+func (r *Reconciler) settleIdle(ctx context.Context, due []Logout, uids map[string]int) ([]Logout, error) {
 	if r.Occupied == nil {
 		return due, nil
 	}
@@ -161,7 +165,7 @@ func (r *Reconciler) settleIdle(ctx context.Context, due []Logout, os OSSnapshot
 	var idle []LoggedOut
 	rest := make([]Logout, 0, len(due))
 	for _, l := range due {
-		if account, ok := os.Accounts[l.Account]; ok && !occupied[account.UID] {
+		if uid, ok := uids[l.Account]; ok && !occupied[uid] {
 			idle = append(idle, r.loggedOut(l, logoutReason(0, 0)))
 			continue
 		}

@@ -62,6 +62,8 @@ type Accounts interface {
 	Revision(ctx context.Context) (string, error)
 	// Read returns those of the named accounts that exist.
 	Read(ctx context.Context, names []string) (OSSnapshot, error)
+	// UIDs returns the uids of those of the named accounts that exist, at a lower price.
+	UIDs(ctx context.Context, names []string) (map[string]int, error)
 	// Write replaces all given accounts in one replacement of the file. The map
 	// names the accounts that were left alone, and why; an error means that
 	// nothing was written at all.

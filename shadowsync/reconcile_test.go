@@ -360,6 +360,16 @@ func (o osSide) Read(_ context.Context, names []string) (OSSnapshot, error) {
 	return s, nil
 }
 
+func (o osSide) UIDs(_ context.Context, names []string) (map[string]int, error) {
+	uids := map[string]int{}
+	for _, n := range names {
+		if _, ok := o.os[n]; ok {
+			uids[n] = 1000
+		}
+	}
+	return uids, nil
+}
+
 func (o osSide) Write(_ context.Context, writes []Write) (map[string]error, error) {
 	return swap(o.os, writes, AllFields), nil
 }

@@ -139,29 +139,28 @@ func (e *Engine) Reconciler(application string) *shadowsync.Reconciler {
 
 // Reconcile completes what is known about the circumstances and reconciles one application.
 func (e *Engine) Reconcile(ctx context.Context, application string, req shadowsync.Request) (shadowsync.Report, error) {
-	return e.judged(ctx, application, req, func(req shadowsync.Request) (shadowsync.Report, error) {
-		return e.reconcilers[application].Reconcile(ctx, req)
-	})
-}
-
-// Set makes changes of our own to accounts of one application.
-func (e *Engine) Set(ctx context.Context, application string, changes []shadowsync.Change) (report shadowsync.Report, failed map[string]error, err error) {
-	report, err = e.judged(ctx, application, shadowsync.Request{}, func(req shadowsync.Request) (shadowsync.Report, error) {
-		report, failed, err = e.reconcilers[application].Set(ctx, changes, req)
-		return report, err
-	})
-	return report, failed, err
-}
-
-func (e *Engine) judged(ctx context.Context, application string, req shadowsync.Request, run func(shadowsync.Request) (shadowsync.Report, error)) (shadowsync.Report, error) {
 	evidence, err := e.evidence(ctx, application, req.Evidence)
 	if err != nil {
 		return shadowsync.Report{}, err
 	}
 	req.Evidence = evidence
-	report, err := run(req)
+	report, err := e.reconcilers[application].Reconcile(ctx, req)
 	if err != nil || req.DryRun || report.Unchanged && !evidence.AtBoot {
 		return report, err
 	}
 	return report, e.noteSurroundings(ctx, application)
+}
+
+// Set makes changes of our own to accounts of one application. They leave the
+// surroundings as they are: those are noted only if this is the first look since a boot.
+func (e *Engine) Set(ctx context.Context, application string, changes []shadowsync.Change) (shadowsync.Report, map[string]error, error) {
+	evidence, err := e.evidence(ctx, application, shadowsync.Evidence{})
+	if err != nil {
+		return shadowsync.Report{}, nil, err
+	}
+	report, failed, err := e.reconcilers[application].Set(ctx, changes, shadowsync.Request{Evidence: evidence})
+	if err == nil && evidence.AtBoot {
+		err = e.noteSurroundings(ctx, application)
+	}
+	return report, failed, err
 }

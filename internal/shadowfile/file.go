@@ -104,6 +104,30 @@ func (f *File) Read(ctx context.Context, names []string) (shadowsync.OSSnapshot,
 	return shadowsync.OSSnapshot{Revision: hex.EncodeToString(digest.Sum(nil)), Accounts: c.found}, nil
 }
 
+// UIDs returns the uids of those of the named accounts that passwd(5) has with
+// their password in shadow(5). Neither that file nor whether it has a line for them is looked at.
+func (f *File) UIDs(ctx context.Context, names []string) (map[string]int, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	t, err := openTree(f.root)
+	if err != nil {
+		return nil, err
+	}
+	defer t.close()
+	known, err := readUsers(t, f.protected, pick(names))
+	if err != nil {
+		return nil, err
+	}
+	uids := make(map[string]int, len(known.list))
+	for _, u := range known.list {
+		if u.shadowed {
+			uids[u.name] = int(u.uid)
+		}
+	}
+	return uids, nil
+}
+
 // collector collects the accounts that have a line.
 type collector struct {
 	*matcher

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -116,6 +117,15 @@ func TestRead(t *testing.T) {
 	}
 	if none, err := f.Read(soon(t), []string{}); err != nil || len(none.Accounts) != 0 {
 		t.Errorf("no names: %v, %v", none, err)
+	}
+}
+
+func TestUIDs(t *testing.T) {
+	passwd := testPasswd + "elsewhere:*:1500:1500::/:/bin/sh\n"
+	f := Open(testRoot(t, passwd, testGroup, testShadow))
+	got, err := f.UIDs(soon(t), []string{"bob", "elsewhere", "nobody"})
+	if want := map[string]int{"bob": 1001}; err != nil || !maps.Equal(got, want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
 }
 
