@@ -105,15 +105,10 @@ func (e *Engine) newReconciler(a config.Application) (*shadowsync.Reconciler, er
 
 // occupied lists the uids that have a process; nobody's has on a mounted system.
 func (e *Engine) occupied() (map[int]bool, error) {
-	uids := map[int]bool{}
 	if e.root != "/" {
-		return uids, nil
+		return map[int]bool{}, nil
 	}
-	all, err := origin.Scan()
-	for _, p := range all {
-		uids[*p.UID], uids[*p.EUID] = true, true
-	}
-	return uids, err
+	return origin.UIDs()
 }
 
 // Close closes the stores and the state.

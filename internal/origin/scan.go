@@ -12,6 +12,36 @@ import (
 func Scan() ([]Process, error) { return scan("/proc") }
 
 func scan(proc string) ([]Process, error) {
+	list, err := pids(proc)
+	var all []Process
+	for _, pid := range list {
+		if p, ok := brief(proc, pid); ok {
+			all = append(all, p)
+		}
+	}
+	return all, err
+}
+
+// UIDs returns every uid that a process has, the real or the effective one, at a
+// third of the price of Scan.
+func UIDs() (map[int]bool, error) { return uids("/proc") }
+
+func uids(proc string) (map[int]bool, error) {
+	list, err := pids(proc)
+	found := make(map[int]bool)
+	for _, pid := range list {
+		status, err := os.ReadFile(fmt.Sprintf("%s/%d/status", proc, pid))
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		if real, effective := parseUIDs(string(status)); real != nil && effective != nil {
+			found[*real], found[*effective] = true, true
+		}
+	}
+	return found, err
+}
+
+func pids(proc string) ([]int, error) {
 	folder, err := os.Open(proc)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the processes: %w", err)
@@ -21,17 +51,13 @@ func scan(proc string) ([]Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the processes: %w", err)
 	}
-	var all []Process
+	var list []int
 	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil {
-			continue
-		}
-		if p, ok := brief(proc, pid); ok {
-			all = append(all, p)
+		if pid, err := strconv.Atoi(name); err == nil {
+			list = append(list, pid)
 		}
 	}
-	return all, nil
+	return list, nil
 }
 
 func brief(proc string, pid int) (Process, bool) {
