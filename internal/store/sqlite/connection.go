@@ -9,6 +9,7 @@ import (
 	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
+	"golang.org/x/sys/unix"
 
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 )
@@ -16,10 +17,19 @@ import (
 // file identifies a file for as long as it is open or linked.
 type file struct{ device, inode uint64 }
 
+// content is a file with the time of its last change (st_ctim): whoever wrote
+// since, or gave it another owner or mode, is seen by that.
+type content struct {
+	file
+	changed unix.Timespec
+}
+
 // connection is the open database. It is kept, since to open one costs more than
-// to write to it, and it is given up when another file has the database's name.
+// to write to it, and given up when another file has the database's name, or somebody
+// else wrote: what is copied over an open database may have the number of the
+// schema that is known, over tables that lie elsewhere.
 type connection struct {
-	file       file
+	content    content // as our last transaction left it
 	pool       *sql.DB
 	conn       *sql.Conn
 	statements map[string]*sql.Stmt
@@ -31,18 +41,35 @@ func (s *Store) connect() (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.open != nil && s.open.file == before {
+	if s.open != nil && s.open.content == before {
 		return s.open, nil
 	}
 	s.disconnect()
 	if s.open, err = dial(s.dsn()); err != nil {
 		return nil, s.fault(err)
 	}
-	if s.open.file, err = s.checkPlace(); err == nil && s.open.file != before {
+	if s.open.content, err = s.checkPlace(); err == nil && s.open.content.file != before.file {
 		err = driver.Unavailable(fmt.Errorf("%s was replaced while it was opened", s.path))
 	}
 	return s.open, err
 }
+
+// keep goes on with the connection after a transaction, if the file still is the one.
+//
+// Not where somebody set the journal mode WAL: its log stays for as long as anybody has
+// the database open, would be taken for that of a file put in its place, and keeps what
+// applications write out of the file that is watched.
+func (s *Store) keep() {
+	present, err := s.stat(s.real())
+	var log unix.Stat_t
+	if err != nil || contentOf(present).file != s.open.content.file || unix.Lstat(s.real()+"-wal", &log) == nil {
+		s.disconnect()
+		return
+	}
+	s.open.content = contentOf(present)
+}
+
+func contentOf(st unix.Stat_t) content { return content{file{st.Dev, st.Ino}, st.Ctim} }
 
 func (s *Store) disconnect() {
 	if s.open != nil {

@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -61,5 +63,66 @@ func TestRestoredInPlace(t *testing.T) {
 	application(t, path, "UPDATE credential SET password = 'two' WHERE name = 'full'")
 	if got := hashOf(t, s, "full"); got != "two" {
 		t.Errorf("read %q: pages of the content before", got)
+	}
+}
+
+// TestRebuiltInPlace: a rebuilt database (sqlite3's .recover) that is copied over the open
+// one has the schema's number and its tables at other pages.
+func TestRebuiltInPlace(t *testing.T) {
+	s, path := fresh(t)
+	create(t, s, sample())
+	if got := hashOf(t, s, "full"); got != sample()["full"].Hash {
+		t.Fatal(got)
+	}
+	tables, triggers, _ := strings.Cut(Schema, "CREATE TRIGGER")
+	credential, revision, found := strings.Cut(tables, "CREATE TABLE revision")
+	if !found {
+		t.Fatal("the schema has no table of revisions")
+	}
+	rebuilt := filepath.Join(t.TempDir(), "rebuilt.db")
+	if err := os.WriteFile(rebuilt, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	application(t, rebuilt, "CREATE TABLE revision"+revision+";"+credential+"; CREATE TRIGGER"+triggers+
+		"; INSERT INTO credential (name, password) VALUES ('full', 'rebuilt')")
+	text, err := os.ReadFile(rebuilt)
+	if err == nil {
+		err = os.WriteFile(path, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := hashOf(t, s, "full"); got != "rebuilt" {
+		t.Errorf("read %q", got)
+	}
+}
+
+// TestWAL: an application's write in a journal mode that it was told not to set reaches
+// the file that is watched, and no log of it is left for a file that takes its place.
+func TestWAL(t *testing.T) {
+	s, path := fresh(t)
+	create(t, s, sample())
+	hashOf(t, s, "full")
+	application(t, path, "PRAGMA journal_mode = WAL")
+	if got := hashOf(t, s, "full"); got != sample()["full"].Hash {
+		t.Fatal(got)
+	}
+	application(t, path, "UPDATE credential SET password = 'theirs' WHERE name = 'full'")
+	if got := hashOf(t, s, "full"); got != "theirs" {
+		t.Errorf("read %q", got)
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if _, err := os.Lstat(path + suffix); err == nil {
+			t.Errorf("%s stays while nobody works", suffix)
+		}
+	}
+	other, otherPath := fresh(t)
+	create(t, other, sample())
+	application(t, otherPath, "UPDATE credential SET password = 'restored' WHERE name = 'full'")
+	if err := os.Rename(otherPath, path); err != nil {
+		t.Fatal(err)
+	}
+	if got := hashOf(t, s, "full"); got != "restored" {
+		t.Errorf("read %q from the file that was put in place", got)
 	}
 }

@@ -21,15 +21,15 @@ func (s *Store) real() string { return filepath.Join("/", s.root, s.path) }
 // checkPlace makes sure that the database is where nobody but root (in a test:
 // whoever runs it) can put another file in its place. Looked at by lstat(2): to open and close
 // the file would take the locks that another connection of this process holds.
-func (s *Store) checkPlace() (file, error) {
+func (s *Store) checkPlace() (content, error) {
 	st, err := s.stat(s.real())
 	if err != nil {
-		return file{}, err
+		return content{}, err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Mode&0o022 != 0 {
-		return file{}, driver.Malformed("%s is not a regular file that root alone can write", s.path)
+		return content{}, driver.Malformed("%s is not a regular file that root alone can write", s.path)
 	}
-	return file{st.Dev, st.Ino}, s.checkFolders()
+	return contentOf(st), s.checkFolders()
 }
 
 func (s *Store) checkFolders() error {

@@ -159,6 +159,8 @@ func (s *Store) transact(ctx context.Context, begin string, do func(*connection)
 	}
 	if err != nil {
 		s.disconnect()
+		return s.fault(err)
 	}
-	return s.fault(err)
+	s.keep()
+	return nil
 }
