@@ -20,6 +20,11 @@ import (
 // judgement: what it gives up is not on record.
 const judgeWithin = 800 * time.Millisecond
 
+// judgedWithin is when the answer goes, recorded or not: the state may be somebody
+// else's for a moment, and an answer that comes too late lets a refused password through
+// and has the module ask nothing for half a minute.
+const judgedWithin = 900 * time.Millisecond
+
 // Each judgement is a process of its own. An account has one at a time, and all of them
 // mostJudged: else a user with many a passwd could leave the others' unjudged.
 const mostJudged = 4
@@ -35,6 +40,8 @@ func (b *Broker) judge(ctx context.Context, peer socket.Peer, user string, exemp
 	if !managed || len(token) == 0 || !b.engine.Config.Password.HasRules() {
 		return ""
 	}
+	ctx, cancel := context.WithTimeout(ctx, judgedWithin)
+	defer cancel()
 	by := b.who(peer)
 	if d := b.dialogues.of(user); d != nil && d.worker(by.Unit) {
 		by = d.origin
@@ -94,11 +101,23 @@ func holdToRules(ctx context.Context, e *engine.Engine, a config.Application, us
 	return rules.CheckFile(ctx, token, snapshot.Accounts[user].Credential, memory.Accounts[user].Record)
 }
 
+// auditJudgement puts a judgement on record. Who waits for the answer waits for that no
+// longer than ctx; it is recorded all the same.
 func (b *Broker) auditJudgement(ctx context.Context, a config.Application, user string, by shadowsync.Origin, result string) {
-	err := b.engine.Record(ctx, shadowsync.Event{
+	event := shadowsync.Event{
 		At: time.Now(), Application: a.Name, Account: user, Action: "judged", Reason: result, Origin: by,
+	}
+	recorded := make(chan struct{})
+	b.keepers[a.Name].background.Go(func() {
+		defer close(recorded)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
+		defer cancel()
+		if err := b.engine.Record(ctx, event); err != nil {
+			b.log.Error("a judgement could not be put on record", "account", user, "error", err)
+		}
 	})
-	if err != nil {
-		b.log.Error("a judgement could not be put on record", "account", user, "error", err)
+	select {
+	case <-recorded:
+	case <-ctx.Done():
 	}
 }

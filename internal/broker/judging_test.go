@@ -1,0 +1,111 @@
+package broker
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/policy"
+	"github.com/shadowsync/shadowsync/internal/socket"
+	"github.com/shadowsync/shadowsync/internal/state"
+)
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == policy.RulesArgument {
+		if err := policy.RulesMain(context.Background(), os.Stdin); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// TestJudgementWhileTheStateIsBusy: the PAM module is answered before it gives up, or a
+// refused password would be taken; what was judged is on record afterwards.
+func TestJudgementWhileTheStateIsBusy(t *testing.T) {
+	for name, test := range map[string]struct{ lock, says, recorded string }{
+		"it can be read":    {"BEGIN IMMEDIATE", "BAD PASSWORD", "refused"},
+		"it cannot be read": {"BEGIN EXCLUSIVE", "", "not judged"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			b := judging(t, root)
+			token, err := socket.SealedMemfd([]byte("short"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer token.Close()
+			release := occupy(t, root, test.lock)
+			start := time.Now()
+			got := b.judge(t.Context(), socket.Peer{PID: os.Getpid()}, "admin", false, []*os.File{token})
+			if took := time.Since(start); took >= time.Second || !strings.HasPrefix(got, test.says) || test.says == "" && got != "" {
+				t.Errorf("after %s it says %q, want %q", took, got, test.says)
+			}
+			release()
+			for _, k := range b.keepers {
+				k.background.Wait()
+			}
+			found := false
+			for r, err := range b.engine.State.Audit(t.Context(), state.Query{}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				found = found || r.Event.Action == "judged" && strings.HasPrefix(r.Event.Reason, test.recorded)
+			}
+			if !found {
+				t.Error("it is not on record")
+			}
+		})
+	}
+}
+
+// judging returns a broker that judges the passwords of one account of the system below root.
+func judging(t *testing.T, root string) *Broker {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Join(root, "etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"passwd": "admin:x:1000:1000::/:/bin/sh\n", "group": "admin:x:1000:\n", "shadow": "admin:*:20000::::::\n",
+	} {
+		if err := os.WriteFile(filepath.Join(root, "etc", name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := config.Parse([]byte("[password]\nmin_length = 12\n[[application]]\nunit = \"128T.service\"\naccounts = [\"admin\"]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	e, err := engine.Open(t.Context(), engine.Options{Root: root, Config: c, Program: "test", StoreTimeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Close() })
+	return &Broker{engine: e, dialogues: &dialogues{}, log: log, turns: make(chan struct{}, mostJudged), keepers: map[string]*keeper{
+		c.Applications[0].Name: newKeeper(e, c.Applications[0], func() {}, log),
+	}}
+}
+
+// occupy has another holder of the state keep its lock; the result gives it back.
+func occupy(t *testing.T, root, lock string) (release func()) {
+	t.Helper()
+	pool, err := sql.Open("sqlite3", filepath.Join(root, engine.StateDir, state.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.SetMaxOpenConns(1)
+	if _, err := pool.Exec(lock); err != nil {
+		t.Fatal(err)
+	}
+	return func() { _ = pool.Close() }
+}
