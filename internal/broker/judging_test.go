@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/policy"
 	"github.com/shadowsync/shadowsync/internal/socket"
 	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/systemd"
 )
 
 func TestMain(m *testing.M) {
@@ -86,7 +88,7 @@ func judging(t *testing.T, root string) *Broker {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	e, err := engine.Open(t.Context(), engine.Options{Root: root, Config: c, Program: "test", StoreTimeout: time.Second})
+	e, err := engine.Open(t.Context(), engine.Options{Root: root, Config: c, Program: "test", StoreTimeout: time.Second, Guard: noGuard{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,3 +111,51 @@ func occupy(t *testing.T, root, lock string) (release func()) {
 	}
 	return func() { _ = pool.Close() }
 }
+
+// TestAnnouncementThatTakesTooLong: the PAM module runs into its own two seconds, or it
+// would not stay silent afterwards.
+func TestAnnouncementThatTakesTooLong(t *testing.T) {
+	root := t.TempDir()
+	b := judging(t, root)
+	b.writers = &writers{path: shadowPath(b.engine)}
+	b.guard = systemd.NewGuard(&systemd.Bus{})
+	lease, err := state.NewLocker(filepath.Join(root, engine.StateDir), "another").Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, file, err := socket.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := socket.FromFile(file)
+	_ = file.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if err := theirs.Send(ctx, request{Op: "pam-changed", User: "admin"}); err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		b.answerRoot(t.Context(), &socket.Request{Conn: ours, Peer: socket.Peer{PID: os.Getpid()}})
+		_ = ours.Close()
+	}()
+	var got answer
+	if _, err := theirs.Receive(ctx, &got); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("it says %q, %v", got.Message, err)
+	}
+	_ = theirs.Close()
+	<-answered
+	lease.Release()
+	for _, k := range b.keepers {
+		k.background.Wait()
+	}
+}
+
+// noGuard keeps tests from the units of the machine that they run on.
+type noGuard struct{}
+
+func (noGuard) Set(context.Context, string, []string) error { return nil }

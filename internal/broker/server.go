@@ -24,7 +24,7 @@ const (
 	operatorSocket = "operator"
 )
 
-// answerWithin leaves the PAM module, which waits two seconds, time to print.
+// answerWithin is when work for the PAM module is answered at the latest: it waits two seconds.
 const answerWithin = 1800 * time.Millisecond
 
 // request is what may be asked. Every operation is decided by the kernel's word
@@ -84,8 +84,11 @@ func (b *Broker) operators(ctx context.Context) *operators {
 	}
 }
 
-func (b *Broker) answerRoot(ctx context.Context, r *socket.Request) {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+// answerRoot answers in time or not at all: the PAM module is left to its own time-out,
+// which has it say that the change is queued, and ask nothing for half a minute. Else
+// chpasswd of ten thousand lines would wait as long for each.
+func (b *Broker) answerRoot(connection context.Context, r *socket.Request) {
+	ctx, cancel := context.WithTimeout(connection, answerWithin)
 	defer cancel()
 	var q request
 	files, err := r.Conn.Receive(ctx, &q)
@@ -107,7 +110,12 @@ func (b *Broker) answerRoot(ctx context.Context, r *socket.Request) {
 		}
 		reply = answer{} // a login waits for nothing, and is told nothing
 	}
-	if err := r.Conn.Send(ctx, reply); err != nil {
+	if ctx.Err() != nil {
+		more, _ := r.Conn.Receive(connection, &request{}) // until it hangs up
+		closeAll(more)
+		return
+	}
+	if err := r.Conn.Send(connection, reply); err != nil {
 		b.log.Info("an answer could not be given", "pid", r.Peer.PID, "error", err)
 	}
 }
