@@ -55,7 +55,7 @@ install: build install-pam
 # machines of several would keep each other from answering within their bounds.
 test: build test-deps
 	$(GO) vet ./...
-	$(GO) test -count=1 -p 1 -json -timeout 60m ./... | $(GO) run ./internal/testreport
+	$(GO) test -count=1 -p 1 -json -timeout 20m ./... | $(GO) run ./internal/testreport
 
 unit: build-deps
 	$(GO) test -count=1 -short ./...

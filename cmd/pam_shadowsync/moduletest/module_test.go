@@ -221,7 +221,7 @@ func fill(t *testing.T, dir string) {
 func TestNobodyListens(t *testing.T) {
 	cases := map[string]func(t *testing.T, dir string){
 		"no socket":      func(*testing.T, string) {},
-		"refused":        func(t *testing.T, dir string) { unix.Close(listen(t, dir, 1, 0)) },
+		"refused":        func(t *testing.T, dir string) { bind(t, dir) },
 		"not a socket":   func(t *testing.T, dir string) { write(t, dir, "root.sock") },
 		"socket is FIFO": func(t *testing.T, dir string) { fifo(t, dir, "root.sock") },
 	}

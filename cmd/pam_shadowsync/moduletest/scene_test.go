@@ -167,9 +167,8 @@ func timeoutMarked(t *testing.T, dir string) bool {
 	return err == nil
 }
 
-// listen opens the broker's socket in dir. As the kernel notes the peer of a listening socket at listen(2), uid can
-// be somebody else's.
-func listen(t *testing.T, dir string, backlog, uid int) int {
+// bind makes the socket, on which nobody listens yet.
+func bind(t *testing.T, dir string) int {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -179,6 +178,14 @@ func listen(t *testing.T, dir string, backlog, uid int) int {
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: shortPath(t, dir) + "/root.sock"}); err != nil {
 		t.Fatal(err)
 	}
+	return fd
+}
+
+// listen opens the broker's socket in dir. As the kernel notes the peer of a listening socket at listen(2), uid can
+// be somebody else's.
+func listen(t *testing.T, dir string, backlog, uid int) int {
+	t.Helper()
+	fd := bind(t, dir)
 	runtime.LockOSThread() // raw setresuid(2) changes this thread alone
 	defer runtime.UnlockOSThread()
 	set := func(uid int) {
@@ -187,7 +194,7 @@ func listen(t *testing.T, dir string, backlog, uid int) int {
 		}
 	}
 	set(uid)
-	err = unix.Listen(fd, backlog)
+	err := unix.Listen(fd, backlog)
 	set(0)
 	if err != nil {
 		t.Fatal(err)
