@@ -132,12 +132,12 @@ func TestStoreOutages(t *testing.T) {
 	s.scene("half a file", func(s *stage) {
 		whole := s.ReadFile(machine.StorePath)
 		s.WriteFile(machine.StorePath, whole[:len(whole)/2], 0o600)
-		s.isConflict("Half-1-velvet-x", whole)
+		s.isConflict("Half-1-velvet-x", whole, "line ")
 	})
 	s.scene("an account twice", func(s *stage) {
 		whole := s.ReadFile(machine.StorePath)
 		s.WriteFile(machine.StorePath, strings.Replace(whole, `"user222"`, `"admin"`, 1), 0o600)
-		s.isConflict("Twice-1-velvet-x", whole)
+		s.isConflict("Twice-1-velvet-x", whole, `account "admin" is there twice`)
 	})
 	s.scene("a value that it refuses", func(s *stage) {
 		s.Must("usermod", "-p", "$6$salt$"+strings.Repeat("x", 5000), "admin")
@@ -150,10 +150,10 @@ func TestStoreOutages(t *testing.T) {
 
 // isConflict: the store cannot be understood. It is said inside passwd, holds
 // nothing back, and settles when the file is whole again.
-func (s *stage) isConflict(password, whole string) {
+func (s *stage) isConflict(password, whole, why string) {
 	s.t.Helper()
-	s.says(s.passwd("admin", password), "shadowsync: admin: NOT persisted (conflict: store: line ")
-	s.isUnheld("line ")
+	s.says(s.passwd("admin", password), "shadowsync: admin: NOT persisted (conflict: store: "+why)
+	s.isUnheld(why)
 	if r := s.Run("shadowsync", "status", "--check"); r.Code != 3 {
 		s.t.Errorf("status --check: %s", r)
 	}
