@@ -18,7 +18,8 @@ func TestBrokerDiesDuringTheChange(t *testing.T) {
 	kill := func(with string) {
 		t.Helper()
 		s.transacts()
-		s.MustShell(with + "systemctl kill --signal=KILL shadowsync.service")
+		// Stopped first, or it may tell of the worker's end before its own.
+		s.MustShell("systemctl kill --signal=STOP shadowsync.service; " + with + "systemctl kill --signal=KILL shadowsync.service")
 	}
 
 	// With its worker, so that nothing comes of it.
