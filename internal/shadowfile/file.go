@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -50,82 +51,82 @@ func rootPath(root string) string {
 
 // Revision is the SHA-256 of the file, in hexadecimal.
 func (f *File) Revision(ctx context.Context) (string, error) {
-	if err := ctx.Err(); err != nil {
-		return "", err
-	}
-	t, err := openTree(f.root)
-	if err != nil {
-		return "", err
-	}
-	defer t.close()
-	file, err := t.openShadow()
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	before, err := stat(file)
-	if err != nil {
-		return "", err
-	}
 	digest := sha256.New()
-	if err := copyStable(digest, file, before); err != nil {
+	err := f.withShadow(ctx, func(_ *tree, file *os.File) error {
+		before, err := stat(file)
+		if err != nil {
+			return err
+		}
+		return copyStable(digest, file, before)
+	})
+	if err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(digest.Sum(nil)), nil
+}
+
+// withTree runs do on the system as it is named now.
+func (f *File) withTree(ctx context.Context, do func(*tree) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	t, err := openTree(f.root)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	return do(t)
+}
+
+// withShadow runs do on the shadow file, open for reading.
+func (f *File) withShadow(ctx context.Context, do func(*tree, *os.File) error) error {
+	return f.withTree(ctx, func(t *tree) error {
+		file, err := t.openShadow()
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		return do(t, file)
+	})
 }
 
 // Read returns those of the named accounts that exist; nil names: all. An account
 // exists if passwd(5) has it and says that its password is in shadow(5), and
 // shadow(5) has it. One whose hash is in passwd(5), or in tcb's own files, is
 // therefore not here.
-func (f *File) Read(ctx context.Context, names []string) (shadowsync.OSSnapshot, error) {
-	none := shadowsync.OSSnapshot{}
-	if err := ctx.Err(); err != nil {
-		return none, err
-	}
-	t, err := openTree(f.root)
-	if err != nil {
-		return none, err
-	}
-	defer t.close()
-	file, err := t.openShadow()
-	if err != nil {
-		return none, err
-	}
-	defer file.Close()
-	known, err := readUsers(t, f.protected, pick(names))
-	if err != nil {
-		return none, err
-	}
-	digest, c := sha256.New(), newCollector(known)
-	if err := eachLine(file, c.take, digest); err != nil {
-		return none, err
-	}
-	return shadowsync.OSSnapshot{Revision: hex.EncodeToString(digest.Sum(nil)), Accounts: c.found}, nil
+func (f *File) Read(ctx context.Context, names []string) (snapshot shadowsync.OSSnapshot, err error) {
+	err = f.withShadow(ctx, func(t *tree, file *os.File) error {
+		known, err := readUsers(t, f.protected, pick(names))
+		if err != nil {
+			return err
+		}
+		digest, c := sha256.New(), newCollector(known)
+		if err := eachLine(file, c.take, digest); err != nil {
+			return err
+		}
+		snapshot = shadowsync.OSSnapshot{Revision: hex.EncodeToString(digest.Sum(nil)), Accounts: c.found}
+		return nil
+	})
+	return snapshot, err
 }
 
 // UIDs returns the uids of those of the named accounts that passwd(5) has with
 // their password in shadow(5). Neither that file nor whether it has a line for them is looked at.
 func (f *File) UIDs(ctx context.Context, names []string) (map[string]int, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	t, err := openTree(f.root)
-	if err != nil {
-		return nil, err
-	}
-	defer t.close()
-	known, err := readUsers(t, f.protected, pick(names))
-	if err != nil {
-		return nil, err
-	}
-	uids := make(map[string]int, len(known.list))
-	for _, u := range known.list {
-		if u.shadowed {
-			uids[u.name] = int(u.uid)
+	uids := make(map[string]int, len(names))
+	err := f.withTree(ctx, func(t *tree) error {
+		known, err := readUsers(t, f.protected, pick(names))
+		if err != nil {
+			return err
 		}
-	}
-	return uids, nil
+		for _, u := range known.list {
+			if u.shadowed {
+				uids[u.name] = int(u.uid)
+			}
+		}
+		return nil
+	})
+	return uids, err
 }
 
 // collector collects the accounts that have a line.
@@ -250,26 +251,15 @@ func noAccount(known *users, name string) error {
 // account that was restored. Lines that glibc does not accept are left out:
 // pam_unix drops them whenever it changes a password.
 func (f *File) Unmanaged(ctx context.Context, managed []string) (string, error) {
-	if err := ctx.Err(); err != nil {
-		return "", err
-	}
-	t, err := openTree(f.root)
-	if err != nil {
-		return "", err
-	}
-	defer t.close()
-	file, err := t.openShadow()
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
 	digest, ours := sha256.New(), pick(managed)
-	err = eachLine(file, func(raw []byte) {
-		e, ok := parseEntry(readLine(string(raw)))
-		if _, managed := ours[e.name]; ok && !managed {
-			digest.Write(bytes.TrimSuffix(raw, []byte("\n")))
-			digest.Write([]byte("\n"))
-		}
+	err := f.withShadow(ctx, func(_ *tree, file *os.File) error {
+		return eachLine(file, func(raw []byte) {
+			e, ok := parseEntry(readLine(string(raw)))
+			if _, managed := ours[e.name]; ok && !managed {
+				digest.Write(bytes.TrimSuffix(raw, []byte("\n")))
+				digest.Write([]byte("\n"))
+			}
+		})
 	})
 	return hex.EncodeToString(digest.Sum(nil)), err
 }
