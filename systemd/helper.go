@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"syscall"
 	"time"
-
-	"github.com/godbus/dbus/v5"
 )
 
 // HelperUnit describes a helper: a short-lived process that does, as root and outside
@@ -60,18 +58,8 @@ func (h HelperUnit) check() error {
 }
 
 func (h HelperUnit) properties() []property {
-	return append(limits(),
+	return slices.Concat(limits(), oneRun(append([]string{h.Binary}, h.Args...), h.Stdin, "shadowsync-helper", h.Deadline), []property{
 		prop("Description", h.What+" (shadowsync)"),
-		prop("Type", "exec"),
-		prop("ExecStart", []command{{h.Binary, append([]string{h.Binary}, h.Args...), false}}),
-		prop("StandardInputFileDescriptor", dbus.UnixFD(h.Stdin.Fd())),
-		prop("StandardOutput", "journal"),
-		prop("StandardError", "journal"),
-		prop("SyslogIdentifier", "shadowsync-helper"),
-		prop("CollectMode", "inactive-or-failed"),
-		prop("RuntimeMaxUSec", uint64(h.Deadline.Microseconds())),
-		// Whoever it works for may stop it with SIGSTOP, and other signals would wait for ever.
-		prop("KillSignal", int32(syscall.SIGKILL)),
 		prop("KeyringMode", "private"),
-	)
+	})
 }

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"syscall"
 	"time"
-
-	"github.com/godbus/dbus/v5"
 )
 
 // NoticeUnit describes a run of the administrator's own program, which is told of
@@ -37,20 +35,11 @@ func (b *Bus) StartNotice(ctx context.Context, n NoticeUnit) error {
 }
 
 func (n NoticeUnit) properties() []property {
-	return append(limits(),
+	return slices.Concat(limits(), oneRun([]string{n.Program}, n.Stdin, "shadowsync-notify", n.Deadline), []property{
 		prop("Description", "Notification of the administrator (shadowsync)"),
-		prop("Type", "exec"),
-		prop("ExecStart", []command{{n.Program, []string{n.Program}, false}}),
 		prop("User", n.User),
 		prop("NoNewPrivileges", true),
 		prop("ProtectHome", "read-only"),
 		prop("PrivateTmp", true),
-		prop("StandardInputFileDescriptor", dbus.UnixFD(n.Stdin.Fd())),
-		prop("StandardOutput", "journal"),
-		prop("StandardError", "journal"),
-		prop("SyslogIdentifier", "shadowsync-notify"),
-		prop("CollectMode", "inactive-or-failed"),
-		prop("RuntimeMaxUSec", uint64(n.Deadline.Microseconds())),
-		prop("KillSignal", int32(syscall.SIGKILL)),
-	)
+	})
 }

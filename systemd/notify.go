@@ -41,6 +41,7 @@ func KeepAliveInterval() (time.Duration, error) {
 	return limit / 2, nil
 }
 
+// statusLine doubles backslashes: systemd drops one of them where it splits the message.
 func statusLine(text string) string {
 	return "STATUS=" + strings.ReplaceAll(printable.Clip(text, statusLength), `\`, `\\`)
 }

@@ -2,6 +2,8 @@ package systemd
 
 import (
 	"context"
+	"os"
+	"syscall"
 	"time"
 
 	systemd "github.com/coreos/go-systemd/v22/dbus"
@@ -42,6 +44,23 @@ type (
 		Names []string
 	}
 )
+
+// oneRun are the settings of a program that is given something on its standard input,
+// works for a bounded time and leaves nothing behind.
+func oneRun(argv []string, stdin *os.File, identifier string, deadline time.Duration) []property {
+	return []property{
+		prop("Type", "exec"),
+		prop("ExecStart", []command{{argv[0], argv, false}}),
+		prop("StandardInputFileDescriptor", dbus.UnixFD(stdin.Fd())),
+		prop("StandardOutput", "journal"),
+		prop("StandardError", "journal"),
+		prop("SyslogIdentifier", identifier),
+		prop("CollectMode", "inactive-or-failed"),
+		prop("RuntimeMaxUSec", uint64(deadline.Microseconds())),
+		// Whoever it works for may stop it with SIGSTOP, and other signals would wait for ever.
+		prop("KillSignal", int32(syscall.SIGKILL)),
+	}
+}
 
 // startTransient starts a unit that has no file, and waits until it has started.
 // An ended one of the same name may linger for a moment until it is collected.
