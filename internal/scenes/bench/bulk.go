@@ -114,7 +114,7 @@ func (b *bench) bulkBy(ctx context.Context, method string, rounds int) error {
 // one measures a single password, in turn, by the method of the machine and judged
 // by pam_pwquality in both cases.
 func (b *bench) one(ctx context.Context, account, among string) error {
-	out, err := b.sh(ctx, fmt.Sprintf(`
+	times, err := b.times(ctx, fmt.Sprintf(`
 systemctl stop shadowsync.service shadowsync.socket shadowsync-operator.socket 2>/dev/null
 for part in without with; do
   [ $part = with ] && systemctl start shadowsync.socket shadowsync-operator.socket shadowsync.service
@@ -127,15 +127,6 @@ for part in without with; do
 done`, account))
 	if err != nil {
 		return err
-	}
-	times := map[string][]int64{}
-	for line := range strings.Lines(out) {
-		f := strings.Fields(line)
-		us, err := strconv.ParseInt(f[1], 10, 64)
-		if err != nil {
-			return err
-		}
-		times[f[0]] = append(times[f[0]], us)
 	}
 	for _, part := range []string{"without", "with"} {
 		ours, theirs := quantile(times[part], 0.5), quantile(times["chpasswd-"+part], 0.5)

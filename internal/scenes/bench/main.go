@@ -108,6 +108,24 @@ func (b *bench) sh(ctx context.Context, script string) (string, error) {
 	return strings.TrimSpace(r.Stdout), err
 }
 
+// times runs a script that prints a line "NAME MICROSECONDS" for each measurement.
+func (b *bench) times(ctx context.Context, script string) (map[string][]int64, error) {
+	out, err := b.sh(ctx, script)
+	if err != nil {
+		return nil, err
+	}
+	times := map[string][]int64{}
+	for line := range strings.Lines(out) {
+		var name string
+		var us int64
+		if _, err := fmt.Sscan(line, &name, &us); err != nil {
+			return nil, fmt.Errorf("%q is no measurement: %w", line, err)
+		}
+		times[name] = append(times[name], us)
+	}
+	return times, nil
+}
+
 const (
 	sqliteStore = "driver = \"sqlite\"\n"
 	jsonStore   = "driver = \"json\"\npath = \"" + machine.StorePath + "\"\nusers = \"" + machine.StoreUsers + "\"\nname = \"name\"\npassword = \"password\"\n"

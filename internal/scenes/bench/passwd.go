@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 )
 
 // passwd measures passwd(1) by root with and without our line in the stack, in
@@ -24,18 +22,9 @@ for i in $(seq 40); do for s in with without; do
   a=$(date +%s%N); passwd admin < /root/in >/dev/null 2>&1; z=$(date +%s%N)
   echo $s $(( (z - a) / 1000 ))
 done; done; cp /root/with /etc/pam.d/common-password`
-	out, err := b.sh(ctx, script)
+	times, err := b.times(ctx, script)
 	if err != nil {
 		return err
-	}
-	times := map[string][]int64{}
-	for line := range strings.Lines(out) {
-		f := strings.Fields(line)
-		us, err := strconv.ParseInt(f[1], 10, 64)
-		if err != nil {
-			return err
-		}
-		times[f[0]] = append(times[f[0]], us)
 	}
 	with, without := quantile(times["with"], 0.5), quantile(times["without"], 0.5)
 	fmt.Printf("with %.1f ms, without %.1f ms (medians of 40): ratio %.2f\n", float64(with)/1000, float64(without)/1000, float64(with)/float64(without))
