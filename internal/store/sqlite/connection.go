@@ -28,6 +28,10 @@ type content struct {
 // to write to it, and given up when another file has the database's name, or somebody
 // else wrote: what is copied over an open database may have the number of the
 // schema that is known, over tables that lie elsewhere.
+//
+// Statements run without the caller's context: with one the driver starts a
+// goroutine for each, and a connection would belong to its first caller. The
+// context is looked at between them.
 type connection struct {
 	content    content // as our last transaction left it
 	pool       *sql.DB
@@ -89,10 +93,6 @@ func (s *Store) dsn() string {
 	}.Encode()
 	return u.String()
 }
-
-// Statements run without the caller's context: with one the driver starts a
-// goroutine for each, and a connection would belong to its first caller. The
-// context is looked at between them.
 
 func dial(dsn string) (*connection, error) {
 	pool, err := sql.Open("sqlite3", dsn)
