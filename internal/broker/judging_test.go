@@ -73,17 +73,22 @@ func TestJudgementWhileTheStateIsBusy(t *testing.T) {
 // judging returns a broker that judges the passwords of one account of the system below root.
 func judging(t *testing.T, root string) *Broker {
 	t.Helper()
+	return brokerOf(t, root, "admin", "admin", "[password]\nmin_length = 12\n")
+}
+
+// brokerOf makes a system below root with one local account, and a broker for it, not
+// yet running, that is to manage an account. What else its configuration says is settings.
+func brokerOf(t *testing.T, root, local, managed, settings string) *Broker {
+	t.Helper()
 	if err := os.MkdirAll(filepath.Join(root, "etc"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{
-		"passwd": "admin:x:1000:1000::/:/bin/sh\n", "group": "admin:x:1000:\n", "shadow": "admin:*:20000::::::\n",
-	} {
-		if err := os.WriteFile(filepath.Join(root, "etc", name), []byte(text), 0o600); err != nil {
+	for name, text := range map[string]string{"passwd": ":x:1000:1000::/:/bin/sh\n", "group": ":x:1000:\n", "shadow": ":*:20000::::::\n"} {
+		if err := os.WriteFile(filepath.Join(root, "etc", name), []byte(local+text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c, err := config.Parse([]byte("[password]\nmin_length = 12\n[[application]]\nunit = \"128T.service\"\naccounts = [\"admin\"]\n"))
+	c, err := config.Parse([]byte(settings + "[[application]]\nunit = \"128T.service\"\naccounts = [\"" + managed + "\"]\n"))
 	if err != nil {
 		t.Fatal(err)
 	}

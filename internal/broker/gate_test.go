@@ -1,0 +1,42 @@
+package broker
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestGate: news wait for every announcement under way, and for none longer than it may take.
+func TestGate(t *testing.T) {
+	for name, c := range map[string]struct {
+		inside []time.Duration // how long each announcement takes
+		want   time.Duration
+	}{
+		"nobody":     {nil, 0},
+		"one":        {[]time.Duration{time.Second}, time.Second},
+		"the longer": {[]time.Duration{time.Second, time.Second / 2}, time.Second},
+		"for ever":   {[]time.Duration{time.Hour}, answerWithin},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var g gate
+				for _, long := range c.inside {
+					time.AfterFunc(long, g.begin())
+				}
+				start := time.Now()
+				g.wait(t.Context())
+				if took := time.Since(start); took != c.want {
+					t.Errorf("waited %v, want %v", took, c.want)
+				}
+			})
+		})
+	}
+	t.Run("given up", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		var g gate
+		defer g.begin()()
+		g.wait(ctx)
+	})
+}
