@@ -22,7 +22,7 @@ import (
 )
 
 // beforeRestore is where restore leaves the state that it replaced, beside the state.
-const beforeRestore = "state.before-restore.db"
+const beforeRestore = "before-restore.db"
 
 type backupOptions struct {
 	file       string
@@ -60,8 +60,8 @@ func newRestore(a *app) *cobra.Command {
 		Long: "Replaces the state and the embedded credential stores by those of a backup, each in one\n" +
 			"transaction; the daemon may run. The whole backup is read and checked before anything\n" +
 			"changes, and one of a newer shadowsync is refused. The state that was there stays in\n" +
-			"/var/lib/shadowsync/" + beforeRestore + ", and the restored audit trail says how\n" +
-			"the one before it ended. Then shadowsync sync --dry-run tells what differs from the OS.",
+			engine.StateDir + "/" + beforeRestore + ", and the restored audit trail\n" +
+			"says how the one before it ended. Then shadowsync sync --dry-run tells what differs from the OS.",
 		Args: exactly(1),
 		RunE: func(c *cobra.Command, files []string) error {
 			o.file = files[0]

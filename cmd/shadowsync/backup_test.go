@@ -39,7 +39,7 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("the trail:\n%s", trail)
 	}
 	s.must(0, "audit", "--verify")
-	if _, err := os.Stat(s.path("/var/lib/shadowsync/" + beforeRestore)); err != nil {
+	if _, err := os.Stat(s.path("/var/lib/shadowsync/state/" + beforeRestore)); err != nil {
 		t.Error(err)
 	}
 	s.must(0, "sync")

@@ -39,7 +39,7 @@ func judgeClock(now time.Time) verdict {
 
 func checkDisk(context.Context, *exam) verdict {
 	var found []verdict
-	for _, path := range []string{"/etc", engine.StateDir} {
+	for _, path := range []string{"/etc", engine.HomeDir} {
 		var st unix.Statfs_t
 		if err := unix.Statfs(path, &st); err != nil {
 			found = append(found, fail("%s: %v", path, err))
@@ -47,7 +47,7 @@ func checkDisk(context.Context, *exam) verdict {
 		}
 		found = append(found, judgeRoom(path, st))
 	}
-	return join("there is room in /etc and "+engine.StateDir, found...)
+	return join("there is room in /etc and "+engine.HomeDir, found...)
 }
 
 // judgeRoom counts what root may use. File systems without a fixed number of

@@ -60,7 +60,7 @@ func judgePrivate(path string, info fs.FileInfo, wanted fs.FileMode) verdict {
 
 func checkStateFolder(context.Context, *exam) verdict {
 	var found []verdict
-	for path, mode := range map[string]fs.FileMode{engine.StateDir: 0o700, statePath: 0o600} {
+	for path, mode := range map[string]fs.FileMode{engine.HomeDir: 0o700, engine.StateDir: 0o700, statePath: 0o600} {
 		info, err := os.Lstat(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			return fail("there is no %s", path).by("shadowsync setup", nil)
@@ -70,7 +70,7 @@ func checkStateFolder(context.Context, *exam) verdict {
 		}
 		found = append(found, judgePrivate(path, info, mode))
 	}
-	return join(engine.StateDir+" belongs to root alone", found...)
+	return join(engine.HomeDir+" belongs to root alone", found...)
 }
 
 func checkState(_ context.Context, e *exam) verdict {

@@ -28,8 +28,13 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// StateDir is where the state and the embedded store are, beneath the root directory.
-const StateDir = "/var/lib/shadowsync"
+// HomeDir is where all that shadowsync keeps is, beneath the root directory: the
+// embedded credential store, and the state in a folder of its own, since the store's
+// folder is watched, and each write to the state would wake that watch.
+const (
+	HomeDir  = "/var/lib/shadowsync"
+	StateDir = HomeDir + "/state"
+)
 
 // Options are what an engine needs to be opened.
 type Options struct {

@@ -118,7 +118,7 @@ func (s *stage) learns(t *testing.T) {
 func (s *stage) secrets() {
 	s.t.Helper()
 	for _, command := range []string{
-		"cat /etc/shadowsync/shadowsync.toml", "ls /var/lib/shadowsync", "cat /var/lib/shadowsync/state.db",
+		"cat /etc/shadowsync/shadowsync.toml", "ls /var/lib/shadowsync", "cat /var/lib/shadowsync/state/state.db",
 		"shadowsync status", "shadowsync audit", "shadowsync user set password user222 Prowler-velvet-2", "shadowsync guard release " + machine.ApplianceUnit + " --force",
 		"shadowsync sync", "shadowsync history admin", "shadowsync hook post-start --unit " + machine.ApplianceUnit,
 	} {

@@ -128,7 +128,7 @@ func (d door) refuses(s *stage, old, fresh, reason string) {
 // clearRecord lets oldPassword be the present one, and nothing before it.
 func (s *stage) clearRecord() {
 	s.t.Helper()
-	s.MustShell("sqlite3 -cmd '.timeout 5000' /var/lib/shadowsync/state.db 'DELETE FROM entry'")
+	s.MustShell("sqlite3 -cmd '.timeout 5000' /var/lib/shadowsync/state/state.db 'DELETE FROM entry'")
 }
 
 // givesNone: the stack takes the worker for root; the rules hold all the same.

@@ -161,14 +161,14 @@ func (r *removal) steps() []step {
 		return append(steps,
 			step{name: StepLists, what: "no lists of accounts that operators created; the accounts stay", due: r.listsDue, do: r.removeLists},
 			configuration,
-			step{name: StepState, what: "no " + engine.StateDir, due: r.stateDue, do: r.deleteState})
+			step{name: StepState, what: "no " + engine.HomeDir, due: r.stateDue, do: r.deleteState})
 	}
 	steps = append(steps, configuration)
 	for _, list := range r.lists {
 		r.note("%s is kept: accounts that operators created (--purge deletes the list, and no account)", list)
 	}
 	if r.ledger.exists() {
-		r.note("%s is kept: history, audit trail and the embedded credential store (--purge deletes it)", engine.StateDir)
+		r.note("%s is kept: history, audit trail and the embedded credential store (--purge deletes it)", engine.HomeDir)
 	}
 	return steps
 }
@@ -334,11 +334,11 @@ func (r *removal) takeConfiguration(ctx context.Context) error {
 }
 
 func (r *removal) stateDue(context.Context) (bool, error) {
-	_, err := os.Lstat(r.path(engine.StateDir))
+	_, err := os.Lstat(r.path(engine.HomeDir))
 	return err == nil, nil
 }
 
 func (r *removal) deleteState(context.Context) error {
 	r.ledger.close()
-	return os.RemoveAll(r.path(engine.StateDir))
+	return os.RemoveAll(r.path(engine.HomeDir))
 }

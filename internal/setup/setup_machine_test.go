@@ -51,7 +51,7 @@ func TestSetupThenRemoveLeavesEtcAsItWas(t *testing.T) {
 					t.Errorf("%s is left: %s", left, m.MustShell("ls -la "+left))
 				}
 			}
-			if m.Shell("test -s /var/lib/shadowsync/state.db").Code != 0 {
+			if m.Shell("test -s /var/lib/shadowsync/state/state.db").Code != 0 {
 				t.Error("the state is gone without --purge")
 			}
 			if again := m.Must("shadowsync", "remove"); !strings.Contains(again, "Nothing to do") {

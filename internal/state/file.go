@@ -12,16 +12,19 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// prepareFolder creates the folder 0700, or makes sure that an existing one is
-// nobody else's to write. Others may be let through it: the embedded credential
-// store beside us has a group of readers.
+// prepareFolder creates the folder, and the one it stands in, or makes sure that
+// existing ones are nobody else's to write.
 func prepareFolder(dir string) error {
-	err := os.MkdirAll(filepath.Dir(dir), 0o755)
-	if err == nil {
-		err = os.Mkdir(dir, 0o700)
+	home := filepath.Dir(dir)
+	if err := os.MkdirAll(filepath.Dir(home), 0o755); err != nil {
+		return cannotCreate(err)
 	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("cannot create the state folder: %w: %w", shadowsync.ErrUnavailable, err)
+	return errors.Join(ownFolder(home), ownFolder(dir))
+}
+
+func ownFolder(dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return cannotCreate(err)
 	}
 	var st unix.Stat_t
 	if err := unix.Lstat(dir, &st); err != nil {
@@ -36,6 +39,10 @@ func prepareFolder(dir string) error {
 		return fmt.Errorf("cannot use the state folder %s: mode %04o lets others write", dir, st.Mode&0o7777)
 	}
 	return nil
+}
+
+func cannotCreate(err error) error {
+	return fmt.Errorf("cannot create the state folder: %w: %w", shadowsync.ErrUnavailable, err)
 }
 
 // prepareFile creates the database file, or makes sure that an existing one is a

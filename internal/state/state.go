@@ -66,9 +66,9 @@ type DB struct {
 	statements map[string]*sql.Stmt
 }
 
-// Open opens the state database in the folder dir, usually /var/lib/shadowsync,
-// and creates both where they are missing. The folder must belong to the caller
-// or root and be writable by nobody else.
+// Open opens the state database in the folder dir, usually /var/lib/shadowsync/state,
+// and creates both where they are missing. The folder and the one it stands in must
+// belong to the caller or root and be writable by nobody else.
 func Open(ctx context.Context, dir string) (*DB, error) {
 	return open(ctx, dir, migrations)
 }

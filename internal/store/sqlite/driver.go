@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -56,7 +57,7 @@ func configure(o driver.Options) (*Store, error) {
 	if path == "" {
 		path = DefaultPath
 	}
-	if own := filepath.Dir(DefaultPath); group != "" && filepath.Dir(path) == own {
+	if own := filepath.Dir(DefaultPath); group != "" && strings.HasPrefix(path, own+"/") {
 		return nil, fmt.Errorf(`"group" needs a "path" in a folder of its own, such as "/var/lib/shadowsync-%s/credentials.db": %s is for root alone`, group, own)
 	}
 	formats, err := o.Accepted()

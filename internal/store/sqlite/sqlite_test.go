@@ -282,6 +282,7 @@ func TestConfigure(t *testing.T) {
 		{"a group and a path", with("/var/lib/shadowsync-x/credentials.db", group), ""},
 		{"a group at the default path", with("", group), `"group" needs a "path" in a folder of its own`},
 		{"a group beside the state", with("/var/lib/shadowsync/x.db", group), "is for root alone"},
+		{"a group beneath it", with("/var/lib/shadowsync/x/x.db", group), "is for root alone"},
 		{"unknown", with("", map[string]any{"grup": "x"}), `unknown key "grup"`},
 		{"a number", with("", map[string]any{"group": 5}), `"group" must be a string`},
 	}
