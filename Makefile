@@ -44,7 +44,7 @@ install: build install-pam
 	    sed 's|/usr/sbin/shadowsync|$(SBINDIR)/shadowsync|g' $$unit > $(DESTDIR)$(UNITDIR)/$$(basename $$unit) && \
 	    chmod 0644 $(DESTDIR)$(UNITDIR)/$$(basename $$unit) || exit 1; \
 	done
-	bin/shadowsync docs man $(DESTDIR)$(MANDIR)/man8
+	$(GO) run -tags docs ./cmd/shadowsync docs man $(DESTDIR)$(MANDIR)/man8
 	bin/pcli --man > $(DESTDIR)$(MANDIR)/man1/pcli.1
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions
 	bin/shadowsync completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/shadowsync
@@ -54,7 +54,7 @@ install: build install-pam
 # all, is named at the end: go test would say "ok" of it. One package at a time:
 # machines of several would keep each other from answering within their bounds.
 test: build test-deps
-	$(GO) vet ./...
+	$(GO) vet -tags docs ./...
 	$(GO) test -count=1 -p 1 -json -timeout 20m ./... | $(GO) run ./internal/testreport
 
 unit: build-deps

@@ -1,3 +1,5 @@
+//go:build docs
+
 package main
 
 import (
@@ -7,6 +9,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 )
+
+// The program that writes the pages is built for `make install` alone: cobra/doc's
+// Markdown and YAML would cost every start of shadowsync half a millisecond.
+func init() { buildCommands = append(buildCommands, newDocs) }
 
 // newDocs writes what `make install` ships beside the program.
 func newDocs() *cobra.Command {

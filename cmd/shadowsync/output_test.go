@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -125,22 +123,6 @@ func TestAccountOf(t *testing.T) {
 				t.Errorf("got %+v, next %q", got, got.next())
 			}
 		})
-	}
-}
-
-func TestManPages(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "man")
-	if r := execute(t, t.Context(), "", "docs", "man", dir); r.status != 0 {
-		t.Fatalf("status %d\n%s", r.status, r.err)
-	}
-	for _, page := range []string{"shadowsync.8", "shadowsync-sync.8", "shadowsync-user-set-password.8"} {
-		text, err := os.ReadFile(filepath.Join(dir, page))
-		if err != nil || !strings.Contains(string(text), "a person must decide") {
-			t.Errorf("%s: %v:\n%s", page, err, text)
-		}
-	}
-	if hidden, _ := filepath.Glob(filepath.Join(dir, "*worker*")); hidden != nil {
-		t.Errorf("pages of hidden commands: %q", hidden)
 	}
 }
 

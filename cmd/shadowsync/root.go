@@ -48,6 +48,9 @@ const (
 	groupUnits  = "units"
 )
 
+// buildCommands are those that only the build runs: see docs.go.
+var buildCommands []func() *cobra.Command
+
 // newRoot builds the command tree. Nothing is kept in package variables, so that
 // tests may run many of them.
 func newRoot(a *app) *cobra.Command {
@@ -68,7 +71,10 @@ func newRoot(a *app) *cobra.Command {
 	inGroup(root, groupDaily, newStatus(a), newSync(a), newUser(a), newHistory(a), newAudit(a), newGuard(a))
 	inGroup(root, groupWiring, newSetup(a), newDoctor(a), newRemove(a), newBackup(a), newRestore(a))
 	inGroup(root, groupUnits, newHook(a), newDaemon(a))
-	root.AddCommand(newStoreWorker(), newProofWorker(), newPolicyWorker(), newRulesWorker(), newPAMWorker(), newAccountWorker(), newDocs())
+	root.AddCommand(newStoreWorker(), newProofWorker(), newPolicyWorker(), newRulesWorker(), newPAMWorker(), newAccountWorker())
+	for _, c := range buildCommands {
+		root.AddCommand(c())
+	}
 	root.SetVersionTemplate("shadowsync {{.Version}}\n")
 	root.SetHelpTemplate(root.HelpTemplate() + exitHelp())
 	root.SetOut(a.out)

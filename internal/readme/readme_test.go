@@ -49,7 +49,7 @@ func firstColumns(t *testing.T, text, head string) []string {
 func program(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "shadowsync")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "../../cmd/shadowsync")
+	build := exec.CommandContext(t.Context(), "go", "build", "-tags", "docs", "-o", path, "../../cmd/shadowsync")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
@@ -62,7 +62,8 @@ var groups = []string{
 	"shadowsync user", "shadowsync user set", "shadowsync user reset", "shadowsync user expire",
 }
 
-// TestCommands compares with the man pages: there is one for each command.
+// TestCommands compares with the man pages: there is one for each command, and each
+// has the exit statuses.
 func TestCommands(t *testing.T) {
 	folder := t.TempDir()
 	if out, err := exec.CommandContext(t.Context(), program(t), "docs", "man", folder).CombinedOutput(); err != nil {
@@ -74,6 +75,9 @@ func TestCommands(t *testing.T) {
 	}
 	var want []string
 	for _, page := range pages {
+		if text, err := os.ReadFile(page); err != nil || !strings.Contains(string(text), "a person must decide") {
+			t.Errorf("%s has no exit statuses: %v", page, err)
+		}
 		command := strings.ReplaceAll(strings.TrimSuffix(filepath.Base(page), ".8"), "-", " ")
 		if !slices.Contains(groups, command) && !strings.HasPrefix(command, "shadowsync completion") {
 			want = append(want, command)
