@@ -93,6 +93,7 @@ const (
 	VerdictAgree      Verdict = "agreed"        // both sides moved to the same value, or only what the store cannot hold moved
 	VerdictBaseline   Verdict = "baseline"      // first pair taken
 	VerdictApply      Verdict = "applied"       // store -> OS
+	VerdictRenew      Verdict = "renewed"       // the store's hash is made anew, in a format that its application can verify
 	VerdictAdopt      Verdict = "adopted"       // OS -> store
 	VerdictAdoptAgain Verdict = "adopted-again" // the application wrote its old memory over the new value
 	VerdictRollback   Verdict = "rolled-back"   // an image rollback was recognised; the rule says what holds
@@ -104,14 +105,14 @@ const (
 )
 
 var strength = map[Verdict]int{
-	VerdictNothing: 0, VerdictAgree: 1, VerdictBaseline: 2, VerdictApply: 3, VerdictAdopt: 4, VerdictAdoptAgain: 5,
-	VerdictRollback: 6, VerdictPending: 7, VerdictNeedsLogin: 8, VerdictMissing: 9, VerdictRefused: 10, VerdictConflict: 11,
+	VerdictNothing: 0, VerdictAgree: 1, VerdictBaseline: 2, VerdictApply: 3, VerdictRenew: 4, VerdictAdopt: 5, VerdictAdoptAgain: 6,
+	VerdictRollback: 7, VerdictPending: 8, VerdictNeedsLogin: 9, VerdictMissing: 10, VerdictRefused: 11, VerdictConflict: 12,
 }
 
 // toStore tells whether a change with this verdict is on its way into the store.
 func (v Verdict) toStore() bool {
 	switch v {
-	case VerdictAdopt, VerdictAdoptAgain, VerdictPending, VerdictNeedsLogin, VerdictRollback:
+	case VerdictAdopt, VerdictAdoptAgain, VerdictRenew, VerdictPending, VerdictNeedsLogin, VerdictRollback:
 		return true
 	}
 	return false
@@ -155,6 +156,7 @@ const (
 	reasonDeleted     = "the OS password was deleted (passwd -d); that is not carried over"
 	reasonRollback    = "the system was rolled back to an older state"
 	reasonNeedsLogin  = "the store takes another hash format; it is made at the next login or password change"
+	reasonForeign     = "the application cannot verify what its store holds; it is made anew at the next login or password change"
 )
 
 // moved tells whether there may be anything to decide. Where nothing moved and

@@ -13,6 +13,7 @@ const (
 	hashBase = "$y$base"
 	hashNew  = "$y$new"
 	hashPair = "$6$new"
+	hashMade = "$6$base" // of the login with the base password
 	hashApp  = "$6$app"
 	hashOld  = "$6$old"
 )
@@ -46,7 +47,7 @@ func product(f Fields, check func(Input)) {
 		ptr(cred("")), ptr(cred(hashBase, locked)), ptr(cred(hashBase, mustChange)), ptr(cred(hashBase, maxDays, today)),
 	}
 	storeValues := []*Credential{
-		nil, ptr(cred(hashBase)), ptr(cred(hashNew, today)), ptr(cred(hashPair)), ptr(cred(hashApp)), ptr(cred(hashOld)),
+		nil, ptr(cred(hashBase)), ptr(cred(hashNew, today)), ptr(cred(hashPair)), ptr(cred(hashMade)), ptr(cred(hashApp)), ptr(cred(hashOld)),
 		ptr(cred("")), ptr(cred(hashBase, locked)), ptr(cred(hashBase, maxDays)),
 	}
 	for _, fm := range formats {
@@ -75,6 +76,7 @@ func overMemory(in Input, check func(Input)) {
 	opens = append(opens,
 		&Change{State: Conflict, Verdict: VerdictRefused, Reason: "too long", OS: cred(hashNew, today), Origin: origins[0]},
 		&Change{State: Missing, Verdict: VerdictMissing, Origin: origins[1]},
+		&Change{State: NeedsLogin, Verdict: VerdictNeedsLogin, OS: cred(hashBase), StoreHash: hashMade, Origin: Origin{SeenBy: SeenByStore}},
 		&Change{State: Queued, Verdict: VerdictApply, OS: cred(hashApp), Origin: Origin{SeenBy: SeenByStore}})
 	old := Record{{Baseline: Baseline{OS: cred(hashOld), Store: held(cred(hashOld), in.Fields)}, Replaced: epoch}}
 	for _, open := range opens {
@@ -213,7 +215,8 @@ func leavesGoneAlone(in Input, d Decision) string {
 	if in.OS != nil && d.OS == nil {
 		return "has no value for an OS side that is there"
 	}
-	if in.Store == nil && in.Fault == nil && !in.Policy.Create && d.Store != nil {
+	asked := in.Policy.Create || in.Baseline == nil && decidedForOS(in.Open) // by setup
+	if in.Store == nil && in.Fault == nil && !asked && d.Store != nil {
 		return "creates an account in the store, unasked"
 	}
 	return ""
@@ -326,7 +329,11 @@ func converges(in Input, d Decision) string {
 	after.Refusal = ""
 	for _, e := range []Evidence{{}, {Settling: true}, {Writer: WriterApplication}} {
 		after.Evidence = e
-		if again := Merge(after); again.Verdict != VerdictNothing {
+		again := Merge(after)
+		if again.Reason == reasonForeign && !in.Formats.Accept(d.Store.Hash) {
+			continue // what is settled between the sides waits for a login all the same
+		}
+		if again.Verdict != VerdictNothing {
 			return fmt.Sprintf("not settled after being carried out: %s", showDecision(again))
 		}
 	}

@@ -47,6 +47,9 @@ func (m *merger) decide() Decision {
 	for _, unit := range units {
 		m.decideUnit(unit)
 	}
+	if m.verdict == VerdictNothing {
+		m.renew()
+	}
 	d := Decision{Verdict: m.verdict, Reason: m.reason, Baseline: &m.base, WroteBack: m.wroteBack}
 	os := m.base.OS.With(m.os, m.held)
 	store := m.base.Store.With(*m.in.Store, m.held)
@@ -93,7 +96,7 @@ func (m *merger) decideUnit(unit Fields) {
 	osMoved, storeMoved := m.osMoved(unit), m.storeMoved(unit)
 	switch {
 	case !osMoved && !storeMoved:
-	case osMoved && storeMoved && m.agree(unit):
+	case storeMoved && m.agree(unit): // a store that moved alone has taken its renewal
 		m.base.OS, m.base.Store = m.base.OS.With(m.os, unit), m.base.Store.With(m.store, unit)
 		m.name(VerdictAgree, "")
 	case m.contested(osMoved, storeMoved):
@@ -103,6 +106,21 @@ func (m *merger) decideUnit(unit Fields) {
 	default:
 		m.tryApply(unit)
 	}
+}
+
+// renew is for a pair that nobody moved, of which the store's application cannot verify
+// its part: that waits for a login, or becomes what one gave.
+func (m *merger) renew() {
+	if m.in.Fields&FieldHash == 0 || m.in.Formats.Accept(m.base.Store.Hash) {
+		return
+	}
+	hash, ok := m.storeHash(m.os.Hash)
+	if !ok || !m.in.Formats.Accept(hash) || m.in.Fault != nil {
+		m.name(VerdictNeedsLogin, reasonForeign)
+		return
+	}
+	m.base.Store.Hash = hash
+	m.name(VerdictRenew, "")
 }
 
 // agree tells whether both sides hold the same value, possibly as a known pair of formats.
@@ -214,14 +232,14 @@ func (m *merger) adopt(unit Fields) {
 	}
 }
 
-// storeHash is what the store holds for an OS hash: the partner in a known pair,
-// else the hash itself if the store's application can verify it.
+// storeHash is what the store holds for an OS hash: the partner in a known pair, a
+// login's before the baseline's, else the hash itself if the store's application can verify it.
 func (m *merger) storeHash(osHash string) (string, bool) {
-	if m.in.Baseline != nil && osHash == m.old.OS.Hash {
-		return m.old.Store.Hash, true
-	}
 	if o := m.in.Open; o != nil && o.StoreHash != "" && o.OS.Hash == osHash {
 		return o.StoreHash, true
+	}
+	if m.in.Baseline != nil && osHash == m.old.OS.Hash {
+		return m.old.Store.Hash, true
 	}
 	if m.in.Formats.Accept(osHash) {
 		return osHash, true

@@ -124,7 +124,7 @@ func (it *item) transition(a Application, memory AccountMemory, now time.Time) T
 	d := it.decision
 	t := Transition{Account: it.name, Seen: it.open, Baseline: d.Baseline, Displaced: it.displaced(now), WriteBack: d.WroteBack, Past: it.past()}
 	if d.Verdict.State() == InSync {
-		if !d.WroteBack || memory.LastChange == nil || it.movesHash() {
+		if d.Verdict != VerdictRenew && !d.WroteBack || memory.LastChange == nil || it.movesHash() {
 			t.Origin = &it.origin
 		}
 	} else {

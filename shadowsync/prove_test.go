@@ -149,3 +149,92 @@ func TestAnAccountIsMadeAfterTheWait(t *testing.T) {
 	w.reconcile(t, Request{Force: true})
 	w.paired(t, "$y$os", "$6$os")
 }
+
+// foreign is a world whose sides agree on what the store's application cannot verify.
+func foreign(t *testing.T) *world {
+	t.Helper()
+	w := newWorld().start(t)
+	w.formats = Formats{"$6$"}
+	w.reconcile(t, Request{Force: true})
+	if open := w.memory["admin"].Open; open == nil || open.State != NeedsLogin || open.Origin.SeenBy != SeenByStore {
+		t.Fatalf("no login is awaited: %+v", open)
+	}
+	return w
+}
+
+// What both sides hold and the application cannot verify is made anew of a login, and
+// stays the same change of the same person.
+func TestALoginRenewsWhatBothSidesHold(t *testing.T) {
+	w := foreign(t)
+	w.reconcile(t, Request{Force: true})
+	if got := w.actions(); !slices.Equal(got, []string{"needs-login", "needs-login"}) {
+		t.Errorf("the audit shows %v", got) // one of each account, and not one a look
+	}
+	before := w.memory["admin"].LastChange
+	w.prove(t, hashBase, hashMade)
+	w.reconcile(t, Request{})
+	w.paired(t, hashBase, hashMade)
+	if got := w.actions()[2:]; !slices.Equal(got, []string{"proven", "renewed"}) {
+		t.Errorf("the audit shows %v", got)
+	}
+	if after := w.memory["admin"].LastChange; before != after {
+		t.Errorf("the last change was %+v, is %+v", before, after)
+	}
+	if len(w.logouts) > 0 || len(w.ended) > 0 {
+		t.Errorf("the login was ended: %v, %v", w.logouts, w.ended)
+	}
+	w.store["admin"] = held(cred(hashBase), w.fields) // the application dumps its memory
+	w.reconcile(t, Request{})
+	w.paired(t, hashBase, hashMade)
+}
+
+func TestARenewalOutlivesACrash(t *testing.T) {
+	for _, step := range []Step{StepJournalled, StepPersisted, StepVerified, StepCommitted, StepGuarded} {
+		t.Run(string(step), func(t *testing.T) {
+			w := foreign(t)
+			w.prove(t, hashBase, hashMade)
+			w.die = step
+			if _, dead := w.reconcile(t, Request{}); !dead {
+				t.Fatal("the step was never reached")
+			}
+			w.reconcile(t, Request{})
+			w.paired(t, hashBase, hashMade)
+		})
+	}
+}
+
+// A renewal waits for a store that is down, and holds no restart back: the store has
+// the password as it had it before.
+func TestARenewalNeverGuards(t *testing.T) {
+	w := foreign(t)
+	w.prove(t, hashBase, hashMade)
+	w.writeErr = ErrUnavailable
+	w.reconcile(t, Request{})
+	if len(w.guarded) > 0 {
+		t.Errorf("guarded for %v", w.guarded)
+	}
+	w.storeErr = ErrUnavailable
+	w.reconcile(t, Request{})
+	if len(w.guarded) > 0 {
+		t.Errorf("guarded for %v while the store cannot be read", w.guarded)
+	}
+	w.storeErr, w.writeErr = nil, nil
+	w.reconcile(t, Request{})
+	w.paired(t, hashBase, hashMade)
+}
+
+// A password set meanwhile is the one that counts.
+func TestAChangeOvertakesARenewal(t *testing.T) {
+	w := foreign(t)
+	w.passwd(t, "admin", "$6$set")
+	if w.prove(t, hashBase, hashMade) {
+		t.Error("a proof of the password before was taken")
+	}
+	w.reconcile(t, Request{})
+	w.paired(t, "$6$set", "$6$set")
+	w = foreign(t)
+	w.prove(t, hashBase, hashMade)
+	w.os["admin"] = cred("$6$set")
+	w.reconcile(t, Request{Origin: Origin{SeenBy: SeenByWatch}})
+	w.paired(t, "$6$set", "$6$set")
+}

@@ -272,7 +272,7 @@ func (r *Reconciler) originOf(it *item, req Request) Origin {
 	}
 	origin := req.Origin
 	switch {
-	case it.decision.Verdict == VerdictApply:
+	case it.decision.Verdict == VerdictApply, it.decision.Reason == reasonForeign:
 		origin = Origin{SeenBy: SeenByStore}
 	case origin.SeenBy == "", origin.SeenBy.Proven(), origin.SeenBy == SeenByStore && it.movedOS():
 		origin = Origin{SeenBy: SeenByWatch}

@@ -10,6 +10,10 @@ func TestMergeTable(t *testing.T) {
 	old := Record{{Baseline: Baseline{OS: cred(hashOld), Store: held(cred(hashOld), fields)}}}
 	proven := &Change{State: Queued, Verdict: VerdictAdopt, OS: cred(hashNew), Origin: Origin{SeenBy: SeenByPAM, At: epoch}}
 	pending := &Change{State: Pending, Verdict: VerdictPending, OS: cred(hashNew), Origin: Origin{SeenBy: SeenByPAM, At: epoch}}
+	login := &Change{State: NeedsLogin, Verdict: VerdictNeedsLogin, OS: cred(hashBase), StoreHash: hashMade, Origin: Origin{SeenBy: SeenByStore}}
+	foreign := func(open *Change) func(*Input) {
+		return func(in *Input) { in.Formats, in.Open = Formats{"$6$"}, open }
+	}
 
 	for _, c := range []struct {
 		name      string
@@ -50,6 +54,9 @@ func TestMergeTable(t *testing.T) {
 			in.Open, in.Fault = pending, &StoreFault{Reason: "store: down"}
 		}, VerdictPending, hashNew, hashBase},
 		{"a format that the application cannot verify", cred(hashNew), cred(hashBase), func(in *Input) { in.Formats = Formats{"$6$"} }, VerdictNeedsLogin, hashNew, hashBase},
+		{"both hold what the application cannot verify", cred(hashBase), cred(hashBase), foreign(nil), VerdictNeedsLogin, hashBase, hashBase},
+		{"the same, and a login gave what it can", cred(hashBase), cred(hashBase), foreign(login), VerdictRenew, hashBase, hashMade},
+		{"the same, and that is in the store", cred(hashBase), cred(hashMade), foreign(login), VerdictAgree, hashBase, hashMade},
 		{"lock mark alone", cred(hashBase, locked), cred(hashBase), nil, VerdictAdopt, hashBase, hashBase},
 		{"what the store cannot hold", cred(hashBase, maxDays), cred(hashBase), nil, VerdictAgree, hashBase, hashBase},
 	} {

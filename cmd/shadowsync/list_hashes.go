@@ -21,6 +21,7 @@ type hashReport struct {
 	Unverifiable []string `json:"unverifiable"`
 	// NeedsLogin wait for a password that the store's own format can be made of.
 	NeedsLogin []string `json:"needs_login"`
+	missing    []string // those of them whose password the store has not in any format
 	// Old have a format on either side that is no longer a protection.
 	Old []string `json:"old"`
 }
@@ -78,11 +79,15 @@ func (a *app) hashReport(ctx context.Context, e *engine.Engine, s selection) (ha
 		if inStore {
 			r.Store[formatOf(record.Hash)]++
 		}
-		if inStore && !formats.Accept(record.Hash) {
+		foreign := inStore && !formats.Accept(record.Hash)
+		if foreign {
 			r.Unverifiable = append(r.Unverifiable, name)
 		}
 		if outcome, _ := find(name); outcome.State == shadowsync.NeedsLogin {
 			r.NeedsLogin = append(r.NeedsLogin, name)
+			if !foreign {
+				r.missing = append(r.missing, name)
+			}
 		}
 		if old(account.Hash) || old(record.Hash) {
 			r.Old = append(r.Old, name)
@@ -115,8 +120,8 @@ func (a *app) showHashes(r hashReport) error {
 		names []string
 		text  string
 	}{
-		{r.Unverifiable, "the application cannot verify what its store holds, until the next password change"},
-		{r.NeedsLogin, "the store's format is made at the next login or password change"},
+		{r.Unverifiable, "the application cannot verify what its store holds, until the next login or password change"},
+		{r.missing, "the store's format is made at the next login or password change"},
 		{r.Old, "an old format, renewed by the next password change: shadowsync user expire password NAME"},
 	} {
 		if len(part.names) > 0 {

@@ -352,7 +352,7 @@ func TestListHashes(t *testing.T) {
 		t.Errorf("got %+v", r)
 	}
 	s.write("/etc/shadowsync/shadowsync.toml", 0o600, strings.Replace(testConfig, "driver ", "formats = [\"sha512crypt\"]\ndriver ", 1))
-	if r := s.must(0, "user", "list", "--hashes"); !strings.Contains(r.out, "cannot verify what its store holds, until the next password change: admin, user222\n") || strings.Contains(r.out, "$") {
+	if r := s.must(0, "user", "list", "--hashes"); !strings.Contains(r.out, "cannot verify what its store holds, until the next login or password change: admin, user222\n") || strings.Contains(r.out, "$") {
 		t.Errorf("it says:\n%s", r.out)
 	}
 }

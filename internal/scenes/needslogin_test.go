@@ -62,6 +62,7 @@ func TestTakenAtTheNextLogin(t *testing.T) {
 			s.sub("login", takenAtLogin)
 			s.sub("what proves nothing", provesNothing)
 			s.sub("a broker that hangs", holdsUpNobody)
+			s.sub("what both sides hold", renewedAtLogin)
 			s.sub("setup", takenAfterSetup)
 		})
 	}
@@ -181,6 +182,33 @@ func TestALoginsClearTextNeverRests(t *testing.T) {
 	for _, place := range m.find() {
 		t.Errorf("the clear text is in %s", place)
 	}
+}
+
+// renewedAtLogin: both sides hold what the application cannot verify, from before anybody
+// said what it can.
+func renewedAtLogin(s *stage) {
+	const formats, file = `formats  = ["sha512crypt"]`, "/etc/shadowsync/shadowsync.toml"
+	limited := s.ReadFile(file)
+	configure := func(text string) {
+		s.WriteFile(file, text, 0o600)
+		s.Must("systemctl", "restart", "shadowsync.service")
+	}
+	configure(strings.Replace(limited, formats, "", 1))
+	s.Must("usermod", "-p", s.yescrypted("Beyond-PAM-9-velvet"), "user222")
+	s.eventually("both sides hold it", 5*time.Second, func() bool { return s.StoreHash("user222") == s.ShadowHash("user222") })
+	configure(limited)
+	s.awaits("user222")
+	if said := s.Must("shadowsync", "user", "list", "--hashes"); !strings.Contains(said, "until the next login or password change: user222\n") {
+		s.t.Errorf("the report says %q", said)
+	}
+	s.opens("user222", "Beyond-PAM-9-velvet", "")
+	s.migrated("user222", "Beyond-PAM-9-velvet")
+	trail := s.audit("user222")
+	if last := trail[len(trail)-1]; last.Action != "renewed" {
+		s.t.Errorf("the audit ends with %+v", last)
+	}
+	s.restart()
+	s.opens("user222", "Beyond-PAM-9-velvet", "")
 }
 
 // takenAfterSetup: an OS side that setup was told to prefer, in a format that the
