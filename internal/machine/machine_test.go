@@ -31,6 +31,9 @@ func TestBootsARealSystem(t *testing.T) {
 				t.Errorf("%s: %s", unit, state)
 			}
 		}
+		if off := m.Run("systemctl", "is-active", "cron", "atd"); off.Stdout != "inactive\ninactive\n" {
+			t.Errorf("what starts jobs by the clock: %s", off)
+		}
 		if links := m.Must("ip", "-o", "link"); strings.Count(links, "\n") != 1 || !strings.Contains(links, " lo: ") {
 			t.Errorf("links of a machine:\n%s", links)
 		}

@@ -27,8 +27,10 @@ var packages = []string{
 	"passwd", "login", "libpam-runtime", "libpam-modules", "libpam-pwquality", "cracklib-runtime",
 	// what scenes and benchmarks use
 	"sqlite3", "sshpass", "inotify-tools", "procps", "util-linux", "iproute2", "e2fsprogs", "attr",
-	// for the person in the shell
-	"less", "nano",
+	// what runs as a user beside the sessions: left behind on purpose, or by the clock
+	"tmux", "cron", "at",
+	// for the person in the shell, and what the bench compares with
+	"less", "nano", "python3-minimal",
 }
 
 // prepareScript turns the installed tree into one that many different
@@ -56,6 +58,8 @@ fi
 for timer in apt-daily apt-daily-upgrade dpkg-db-backup e2scrub_all fstrim man-db; do
 	ln -sf /dev/null /etc/systemd/system/$timer.timer
 done
+# Nor by these two; a scene starts them.
+systemctl --quiet disable cron.service atd.service
 # The caches are as new as /usr, so that ldconfig and its like do not run at each boot.
 touch /etc/.updated /var/.updated
 rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/*
