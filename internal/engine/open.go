@@ -25,7 +25,7 @@ func (e *Engine) newLink(a config.Application, o store.Options) (*link, error) {
 		return nil, err
 	}
 	defer closed.Close()
-	l := &link{capabilities: closed.Capabilities(), timeout: e.options.StoreTimeout}
+	l := &link{capabilities: closed.Capabilities(), timeout: e.options.StoreTimeout, turn: make(chan struct{}, 1)}
 	l.open = func(ctx context.Context) (shadowsync.CredentialStore, error) { return storeworker.Open(ctx, o) }
 	if open := e.options.OpenStore; open != nil && d.Placement(o) != driver.InProcess {
 		l.open = func(ctx context.Context) (shadowsync.CredentialStore, error) { return open(ctx, a, o) }

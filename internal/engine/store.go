@@ -25,26 +25,108 @@ type link struct {
 	capabilities shadowsync.Capabilities
 	open         func(context.Context) (shadowsync.CredentialStore, error)
 	timeout      time.Duration
+	// turn holds one element while anything is done with the store, waited for or
+	// not: a worker answers one question after the other, and of what hangs in the
+	// kernel there must not be more and more.
+	turn chan struct{}
 
-	mu     sync.Mutex
+	// Of whoever has the turn.
 	store  shadowsync.CredentialStore
 	opened time.Time
-	rest   time.Time
-	last   error
+
+	mu   sync.Mutex
+	rest time.Time
+	last error
 }
 
 func (l *link) Capabilities() shadowsync.Capabilities { return l.capabilities }
 
-// use runs one call on the open store. Calls are made one at a time: a store is
-// asked by one reconcile, and a worker answers one question after the other.
-func (l *link) use(ctx context.Context, call func(context.Context, shadowsync.CredentialStore) error) error {
+// ask runs one call on the open store, and answers within the bound: see inTurn.
+func ask[T any](ctx context.Context, l *link, call func(context.Context, shadowsync.CredentialStore) (T, error)) (T, error) {
+	if err := l.resting(); err != nil {
+		var none T
+		return none, err
+	}
+	answer, err := inTurn(ctx, l, func(bound context.Context) (answer T, err error) {
+		err = l.twice(bound, func(s shadowsync.CredentialStore) error {
+			answer, err = call(bound, s)
+			return err
+		})
+		return answer, err
+	})
+	if errors.Is(err, errNoAnswer) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.rest, l.last = time.Now().Add(restAfterTimeout), err
+	}
+	return answer, err
+}
+
+// resting is why the store is not asked just now; nil: it is.
+func (l *link) resting() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if time.Now().Before(l.rest) {
 		return l.last
 	}
+	return nil
+}
+
+var (
+	errNoAnswer = errors.New("no answer in time")
+	errLate     = fmt.Errorf("%w: %w", shadowsync.ErrUnavailable, errNoAnswer)
+)
+
+// inTurn does one piece of work with the store and waits for it until the bound is
+// over. No deadline reaches a process in a system call on a dead disk or server, so the
+// work has a goroutine of its own, which is then left behind: it has the turn until
+// the kernel lets it go, and closes what it was left with.
+func inTurn[T any](ctx context.Context, l *link, work func(context.Context) (T, error)) (T, error) {
+	type result struct {
+		answer T
+		err    error
+	}
 	bound, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
+	var r result
+	// Cancelled, what was begun is still finished and told of; it ends at the deadline.
+	deadline, _ := bound.Deadline()
+	patience := time.NewTimer(time.Until(deadline))
+	defer patience.Stop()
+	select {
+	case l.turn <- struct{}{}:
+	case <-patience.C:
+		return r.answer, errLate
+	}
+	done, gone := make(chan result), make(chan struct{})
+	go func() {
+		defer func() { <-l.turn }()
+		var r result
+		r.answer, r.err = work(bound)
+		late := r.err != nil && bound.Err() != nil && ctx.Err() == nil
+		if late {
+			r.err = errLate
+		}
+		select {
+		case done <- r:
+		case <-gone:
+			late = true
+		}
+		if late {
+			l.drop()
+		}
+	}()
+	select {
+	case r = <-done:
+	case <-patience.C:
+		close(gone)
+		r.err = errLate
+	}
+	return r.answer, r.err
+}
+
+// twice makes a call, and once more where another opening of the store may help.
+func (l *link) twice(bound context.Context, call func(shadowsync.CredentialStore) error) error {
 	had, old := l.store != nil, time.Since(l.opened) >= freshFor
 	err := l.once(bound, call)
 	if died := l.store == nil; errors.Is(err, shadowsync.ErrUnavailable) && bound.Err() == nil && had && (old || died) {
@@ -53,20 +135,16 @@ func (l *link) use(ctx context.Context, call func(context.Context, shadowsync.Cr
 		l.drop()
 		err = l.once(bound, call)
 	}
-	if bound.Err() != nil && err != nil && ctx.Err() == nil {
-		err = fmt.Errorf("%w: %w", shadowsync.ErrUnavailable, errNoAnswer)
-		l.rest, l.last = time.Now().Add(restAfterTimeout), err
-		l.drop()
-	}
 	return err
 }
 
-var errNoAnswer = errors.New("no answer in time")
-
-func (l *link) once(ctx context.Context, call func(context.Context, shadowsync.CredentialStore) error) error {
+func (l *link) once(ctx context.Context, call func(shadowsync.CredentialStore) error) error {
 	err := l.connect(ctx)
 	if err == nil {
-		err = call(ctx, l.store)
+		err = ctx.Err() // nobody waits any more: the store is closed again, and not asked
+	}
+	if err == nil {
+		err = call(l.store)
 	}
 	if l.store != nil && !usable(l.store) {
 		l.drop()
@@ -103,53 +181,42 @@ func (l *link) drop() {
 	}
 }
 
-func (l *link) Revision(ctx context.Context) (revision string, err error) {
-	err = l.use(ctx, func(ctx context.Context, s shadowsync.CredentialStore) error {
-		revision, err = s.Revision(ctx)
-		return err
-	})
-	return revision, err
+func (l *link) Revision(ctx context.Context) (string, error) {
+	return ask(ctx, l, func(ctx context.Context, s shadowsync.CredentialStore) (string, error) { return s.Revision(ctx) })
 }
 
-func (l *link) Read(ctx context.Context, names []string) (snapshot shadowsync.StoreSnapshot, err error) {
-	err = l.use(ctx, func(ctx context.Context, s shadowsync.CredentialStore) error {
-		snapshot, err = s.Read(ctx, names)
-		return err
+func (l *link) Read(ctx context.Context, names []string) (shadowsync.StoreSnapshot, error) {
+	return ask(ctx, l, func(ctx context.Context, s shadowsync.CredentialStore) (shadowsync.StoreSnapshot, error) {
+		return s.Read(ctx, names)
 	})
-	return snapshot, err
 }
 
-func (l *link) Write(ctx context.Context, writes []shadowsync.Write) (failed map[string]error, err error) {
-	err = l.use(ctx, func(ctx context.Context, s shadowsync.CredentialStore) error {
-		failed, err = s.Write(ctx, writes)
-		return err
+func (l *link) Write(ctx context.Context, writes []shadowsync.Write) (map[string]error, error) {
+	return ask(ctx, l, func(ctx context.Context, s shadowsync.CredentialStore) (map[string]error, error) {
+		return s.Write(ctx, writes)
 	})
-	return failed, err
 }
 
 // Watch follows the store for as long as this opening of it lasts; the channel
 // closes when the store is lost, and the caller watches anew. The bound is that
 // of the call: the watch itself lives until ctx ends.
-func (l *link) Watch(ctx context.Context) (news <-chan struct{}, err error) {
+func (l *link) Watch(ctx context.Context) (<-chan struct{}, error) {
 	life, end := context.WithCancel(ctx)
-	bound := time.AfterFunc(l.timeout, end)
-	defer bound.Stop()
-	err = l.use(life, func(_ context.Context, s shadowsync.CredentialStore) error {
-		news, err = s.Watch(life)
-		return err
+	news, err := ask(ctx, l, func(bound context.Context, s shadowsync.CredentialStore) (<-chan struct{}, error) {
+		defer context.AfterFunc(bound, end)()
+		return s.Watch(life)
 	})
-	if err != nil && life.Err() != nil && ctx.Err() == nil {
-		_ = l.Close() // it did not answer in time
-	}
 	if err != nil {
 		end()
 	}
 	return news, err
 }
 
+// Close closes the store, unless that hangs: then it is closed when the kernel lets go of it.
 func (l *link) Close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.drop()
+	_, _ = inTurn(context.Background(), l, func(context.Context) (struct{}, error) { // see drop
+		l.drop()
+		return struct{}{}, nil
+	})
 	return nil
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,15 +27,22 @@ func hangs(ctx context.Context) (<-chan struct{}, error) {
 	return nil, ctx.Err()
 }
 
+// opened is a link whose store is open, and how it would be opened anew.
+func opened(s shadowsync.CredentialStore, timeout time.Duration, open func(context.Context) (shadowsync.CredentialStore, error)) *link {
+	return &link{store: s, open: open, timeout: timeout, turn: make(chan struct{}, 1)}
+}
+
+// lives is a watch that sees nothing until ctx ends.
+func lives(ctx context.Context) (<-chan struct{}, error) {
+	news := make(chan struct{}, 1)
+	context.AfterFunc(ctx, func() { close(news) })
+	return news, nil
+}
+
 func TestWatchLeavesALostStore(t *testing.T) {
 	dead := &watched{watch: lost}
-	alive := &watched{watch: func(ctx context.Context) (<-chan struct{}, error) {
-		news := make(chan struct{}, 1)
-		context.AfterFunc(ctx, func() { close(news) })
-		return news, nil
-	}}
-	l := &link{store: dead, timeout: 50 * time.Millisecond}
-	l.open = func(context.Context) (shadowsync.CredentialStore, error) { return alive, nil }
+	alive := &watched{watch: lives}
+	l := opened(dead, 50*time.Millisecond, func(context.Context) (shadowsync.CredentialStore, error) { return alive, nil })
 	ctx, cancel := context.WithCancel(t.Context())
 	news, err := l.Watch(ctx)
 	if err != nil || !dead.closed {
@@ -53,12 +61,12 @@ func TestWatchLeavesALostStore(t *testing.T) {
 
 func TestWatchOfAHungStoreIsBounded(t *testing.T) {
 	hung := &watched{watch: hangs}
-	l := &link{store: hung, timeout: 20 * time.Millisecond}
-	l.open = func(context.Context) (shadowsync.CredentialStore, error) { return &watched{watch: hangs}, nil }
+	l := opened(hung, 20*time.Millisecond, func(context.Context) (shadowsync.CredentialStore, error) { return &watched{watch: hangs}, nil })
 	done := make(chan error)
 	go func() { _, err := l.Watch(t.Context()); done <- err }()
 	select {
 	case err := <-done:
+		l.turn <- struct{}{} // nobody waits for the end of what hangs
 		if err == nil || !hung.closed {
 			t.Errorf("watched %v, closed %v", err, hung.closed)
 		}
@@ -91,21 +99,60 @@ func TestOpenedAnewWhereThatMayHelp(t *testing.T) {
 		{"just opened and dead", 0, true, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			opened := 0
-			l := &link{store: &failing{dead: tt.dead}, opened: time.Now().Add(-tt.age), timeout: time.Minute}
-			l.open = func(context.Context) (shadowsync.CredentialStore, error) {
-				opened++
+			times := 0
+			l := opened(&failing{dead: tt.dead}, time.Minute, func(context.Context) (shadowsync.CredentialStore, error) {
+				times++
 				return &failing{}, nil
-			}
+			})
+			l.opened = time.Now().Add(-tt.age)
 			if _, err := l.Revision(t.Context()); !errors.Is(err, shadowsync.ErrUnavailable) {
 				t.Errorf("it says %v", err)
 			}
-			if opened != tt.want {
-				t.Errorf("opened anew %d times, want %d", opened, tt.want)
+			if times != tt.want {
+				t.Errorf("opened anew %d times, want %d", times, tt.want)
 			}
 			if l.store == nil {
 				t.Error("the next call has to open it again")
 			}
 		})
+	}
+}
+
+// TestAHangThatNoDeadlineEnds: a system call on a dead disk heeds no context. Each call is
+// answered in time all the same, one goroutine at most stays behind, and the store is asked
+// again once the hang ends.
+func TestAHangThatNoDeadlineEnds(t *testing.T) {
+	const timeout = 20 * time.Millisecond
+	heals, alive := make(chan struct{}), &watched{watch: lives}
+	var begun, ended atomic.Int64
+	l := opened(nil, timeout, func(context.Context) (shadowsync.CredentialStore, error) {
+		begun.Add(1)
+		<-heals
+		ended.Add(1)
+		return alive, nil
+	})
+	for range 5 {
+		begin := time.Now()
+		_, err := l.Read(t.Context(), nil)
+		if took := time.Since(begin); !errors.Is(err, shadowsync.ErrUnavailable) || took > timeout+time.Second {
+			t.Fatalf("after %v: %v", took, err)
+		}
+		l.rest = time.Time{} // as if that were over
+	}
+	begin := time.Now()
+	if err := l.Close(); err != nil || time.Since(begin) > timeout+time.Second {
+		t.Errorf("closed after %v: %v", time.Since(begin), err)
+	}
+	if n := begun.Load(); n != 1 {
+		t.Errorf("%d attempts hang, want one at a time", n)
+	}
+	close(heals)
+	l.turn <- struct{}{} // what was left behind has ended
+	<-l.turn
+	if !alive.closed {
+		t.Error("what nobody waited for was left open")
+	}
+	if _, err := l.Watch(t.Context()); err != nil || ended.Load() != 2 {
+		t.Errorf("opened %d times, watched: %v", ended.Load(), err)
 	}
 }

@@ -3,6 +3,7 @@ package scenes
 import (
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -120,6 +121,7 @@ func TestStoreOutages(t *testing.T) {
 		s.isFree()
 		s.opens("admin", "Hung-1-velvet-x", machine.OldPassword)
 	})
+	s.scene("its file system hung", hungFileSystem)
 	s.scene("its folder gone", func(s *stage) {
 		s.Must("mv", storeFolder, storeFolder+".away")
 		s.notPersisted("admin", "Gone-1-velvet-x", "no such file or directory")
@@ -146,6 +148,34 @@ func TestStoreOutages(t *testing.T) {
 		s.says(s.passwd("admin", "Taken-1-velvet-x"), "persisted in conductor's credential store")
 		s.settles("admin")
 	})
+}
+
+// hungFileSystem: its server takes no request, as a dead NFS server's does not, and no
+// deadline of ours reaches a system call there. That is so for the broker, which has to find
+// out who owns the store, for the hooks and for the tool.
+func hungFileSystem(s *stage) {
+	server := s.Start("sh", "-c", "test -e /dev/fuse || mknod /dev/fuse c 10 229; exec 5<>/dev/fuse && "+
+		"mount -i -t fuse -o fd=5,rootmode=40000,user_id=0,group_id=0,allow_other dead "+storeFolder+" && exec sleep 600")
+	s.eventually("the mount", 5*time.Second, func() bool { return strings.Contains(s.ReadFile("/proc/mounts"), "dead "+storeFolder+" fuse") })
+	s.notPersisted("admin", "Dead-1-velvet-x", "no answer in time")
+	s.notPersisted("user222", "Dead-2-velvet-x", "no answer in time")
+	s.isHeld("admin, user222")
+	for _, moment := range []string{"pre-start", "post-stop"} {
+		s.within(moment, 10*time.Second, func() { s.Run("shadowsync", "hook", moment, "--unit", machine.ApplianceUnit) })
+	}
+	s.within("status", 10*time.Second, func() {
+		if state := s.state("admin"); state.State != "pending" {
+			s.t.Errorf("status says %+v", state)
+		}
+	})
+	if err := server.Signal(syscall.SIGKILL); err != nil {
+		s.t.Fatal(err)
+	}
+	s.Must("umount", storeFolder)
+	s.settles("admin")
+	s.settles("user222")
+	s.isFree()
+	s.opens("admin", "Dead-1-velvet-x", "")
 }
 
 // isConflict: the store cannot be understood. It is said inside passwd, holds
