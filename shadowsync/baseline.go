@@ -34,15 +34,38 @@ const (
 // Record is what an account had before, newest first.
 type Record []Entry
 
-// Trim drops what is beyond the record's depth at the time now.
-func (r Record) Trim(now time.Time) Record {
+// Trim drops what is beyond the record's depth at the time now, but for what Passwords needs.
+func (r Record) Trim(now time.Time, passwords int) Record {
 	kept := make(Record, 0, RecordEntries)
-	for _, e := range r {
-		if len(kept) < RecordEntries && now.Sub(e.Replaced) <= RecordAge {
+	needed := r.Newest(passwords)
+	for i, e := range r {
+		if i < RecordEntries && now.Sub(e.Replaced) <= RecordAge || slices.Contains(needed, i) {
 			kept = append(kept, e)
 		}
 	}
 	return kept
+}
+
+// Passwords are the hashes of the latest n passwords that the account had, newest first.
+// A lock mark makes no other password of one, and what lost a conflict never was the account's.
+func (r Record) Passwords(n int) []string {
+	hashes := make([]string, 0, n)
+	for _, i := range r.Newest(n) {
+		hashes = append(hashes, r[i].OS.Hash)
+	}
+	return hashes
+}
+
+// Newest are the entries, by their place in the record, that Passwords takes the hashes from.
+func (r Record) Newest(n int) []int {
+	var found []int
+	for i, e := range r {
+		known := func(j int) bool { return r[j].OS.Hash == e.OS.Hash }
+		if len(found) < n && !e.Lost && e.OS.opens() && !slices.ContainsFunc(found, known) {
+			found = append(found, i)
+		}
+	}
+	return found
 }
 
 // holdsOS tells whether os is a whole older OS value.

@@ -64,6 +64,9 @@ func (c Credential) Password() string {
 	return c.Hash
 }
 
+// opens tells whether there is a password that the hash could be one of: "*" and "!" are none's.
+func (c Credential) opens() bool { return c.Hash != "" && !strings.ContainsAny(c.Hash[:1], "*!") }
+
 // Fields is a set of a credential's fields: what a store can hold, or what differs.
 type Fields uint16
 

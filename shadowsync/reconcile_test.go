@@ -470,7 +470,7 @@ func (s stateSide) Commit(ctx context.Context, application string, transitions [
 		if m.Open == nil || t.Seen != nil && t.Seen.Since.Equal(m.Open.Since) {
 			m.Open = t.Open
 		}
-		m.Record = slices.Concat(Record(t.Displaced), m.Record).Trim(epoch)
+		m.Record = slices.Concat(Record(t.Displaced), m.Record).Trim(epoch, 0)
 		if t.Origin != nil {
 			m.LastChange = t.Origin
 		}

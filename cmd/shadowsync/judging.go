@@ -55,7 +55,7 @@ func (r *errand) allowed(j *job, token []byte) error {
 	if r.verb.judge == nil {
 		return nil
 	}
-	if err := r.rules.Check(token, j.before.Credential, j.before.memory.Record); err != nil {
+	if err := r.rules.CheckAgain(token, j.before.Credential, j.before.memory.Record); err != nil {
 		return err
 	}
 	return r.verb.judge.Check(j.name, token)

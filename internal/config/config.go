@@ -82,7 +82,7 @@ type Password struct {
 	// Reject are texts that no password may contain, whatever their case: 8 KiB in
 	// all, for a dictionary is pam_pwquality's.
 	Reject []string `toml:"reject"`
-	// History is how many passwords, the present one first, may not come back: 0 to 6.
+	// History is how many different passwords, the present one first, may not come back: 0 to 6.
 	History int `toml:"history"`
 	// MinDays, MaxDays and WarnDays are the ageing that a password set by our tools
 	// gets (shadow(5), fields 4 to 6); 0: what the account has.

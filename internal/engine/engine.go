@@ -76,6 +76,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	db.KeepPasswords(o.Config.Password.History)
 	e := &Engine{
 		Config: o.Config, State: db, root: o.Root, options: o, lock: state.NewLocker(dir, o.Program),
 		Accounts:    shadowfile.Open(o.Root, shadowfile.ProtectGroups(o.Config.Protected.Groups...)),

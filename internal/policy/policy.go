@@ -41,7 +41,7 @@ type Rules struct {
 	MinLength  int      // characters
 	MinClasses int      // of upper case, lower case, digits, others
 	Reject     []string // texts that no password may contain, whatever their case
-	History    int      // passwords that may not come back, up to shadowsync.RecordEntries and the present one
+	History    int      // passwords that may not come back, the present one first
 }
 
 // RulesOf are the rules of a configuration.
@@ -51,10 +51,17 @@ func RulesOf(c config.Password) Rules {
 
 // Check judges a token for an account with this present credential and record.
 func (r Rules) Check(token []byte, present shadowsync.Credential, record shadowsync.Record) error {
-	return r.check(token, r.past(present, record))
+	return r.check(token, r.past(present, record), "")
 }
 
-func (r Rules) check(token []byte, past []string) error {
+// CheckAgain is Check for our own tool: there the present password may be set once more,
+// for a list that was interrupted is run again.
+func (r Rules) CheckAgain(token []byte, present shadowsync.Credential, record shadowsync.Record) error {
+	return r.check(token, r.past(present, record), present.Hash)
+}
+
+// check takes a password of the past that is that of the hash again.
+func (r Rules) check(token []byte, past []string, again string) error {
 	if n := utf8.RuneCount(token); n < r.MinLength {
 		return weak("it has %d characters, %d are required", n, r.MinLength)
 	}
@@ -70,7 +77,12 @@ func (r Rules) check(token []byte, past []string) error {
 	}
 	for _, hash := range past {
 		// A hash that cannot be verified here tells nothing.
-		if same, err := crypt.Verify(hash, token); err == nil && same {
+		same, err := crypt.Verify(hash, token)
+		switch {
+		case err != nil || !same:
+		case hash == again:
+			return nil // the record may know it by another salt, too
+		default:
 			return weak("it was used before")
 		}
 	}
@@ -79,13 +91,8 @@ func (r Rules) check(token []byte, past []string) error {
 
 // past are the hashes, the present one first, whose passwords may not come back.
 func (r Rules) past(present shadowsync.Credential, record shadowsync.Record) []string {
-	hashes := []string{present.Hash}
-	for _, e := range record {
-		if e.OS.Hash != hashes[len(hashes)-1] {
-			hashes = append(hashes, e.OS.Hash)
-		}
-	}
-	return hashes[:min(r.History, len(hashes))]
+	now := shadowsync.Entry{Baseline: shadowsync.Baseline{OS: present}}
+	return append(shadowsync.Record{now}, record...).Passwords(r.History)
 }
 
 func classes(token []byte) int {

@@ -21,10 +21,16 @@ func hash(t *testing.T, token string) string {
 
 func TestRules(t *testing.T) {
 	present := shadowsync.Credential{Hash: hash(t, "present")}
+	before := hash(t, "before")
 	record := shadowsync.Record{
 		{Baseline: shadowsync.Baseline{OS: present}}, // the lock mark moved, not the password
-		{Baseline: shadowsync.Baseline{OS: shadowsync.Credential{Hash: hash(t, "before")}}},
+		{Baseline: shadowsync.Baseline{OS: shadowsync.Credential{Hash: "*"}}},
+		{Baseline: shadowsync.Baseline{OS: shadowsync.Credential{Hash: hash(t, "lost")}}, Lost: true},
+		{Baseline: shadowsync.Baseline{OS: shadowsync.Credential{Hash: before, Locked: true}}},
+		{Baseline: shadowsync.Baseline{OS: present}},
+		{Baseline: shadowsync.Baseline{OS: shadowsync.Credential{Hash: before}}},
 		{Baseline: shadowsync.Baseline{OS: shadowsync.Credential{Hash: hash(t, "long ago")}}},
+		{Baseline: shadowsync.Baseline{OS: shadowsync.Credential{Hash: hash(t, "present")}}}, // with another salt
 	}
 	for name, tc := range map[string]struct {
 		rules Rules
@@ -40,6 +46,8 @@ func TestRules(t *testing.T) {
 		"present":              {Rules{History: 1}, "present", "used before"},
 		"before":               {Rules{History: 2}, "before", "used before"},
 		"beyond":               {Rules{History: 2}, "long ago", ""},
+		"the third":            {Rules{History: 3}, "long ago", "used before"},
+		"lost a conflict":      {Rules{History: 6}, "lost", ""},
 		"whole record":         {Rules{History: 6}, "long ago", "used before"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -48,6 +56,21 @@ func TestRules(t *testing.T) {
 				t.Errorf("got %v, want %q", err, tc.want)
 			}
 		})
+	}
+}
+
+// The tool may set what is set: a list that was interrupted is run again.
+func TestTheSamePasswordAgain(t *testing.T) {
+	present := shadowsync.Credential{Hash: hash(t, "present")}
+	record := shadowsync.Record{
+		{Baseline: shadowsync.Baseline{OS: shadowsync.Credential{Hash: hash(t, "present")}}},
+		{Baseline: shadowsync.Baseline{OS: shadowsync.Credential{Hash: hash(t, "before")}}},
+	}
+	rules := Rules{MinLength: 6, History: 6}
+	for token, refused := range map[string]bool{"present": false, "before": true, "short": true, "another": false} {
+		if err := rules.CheckAgain([]byte(token), present, record); errors.Is(err, ErrWeak) != refused || err != nil && !refused {
+			t.Errorf("%s: %v", token, err)
+		}
 	}
 }
 

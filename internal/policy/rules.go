@@ -35,7 +35,7 @@ func (r Rules) CheckFile(ctx context.Context, token *os.File, present shadowsync
 // RulesMain is the worker.
 func RulesMain(ctx context.Context, stdin *os.File) error {
 	return tokenworker.Serve(ctx, stdin, func(q question, secret []byte) (string, error) {
-		err := q.Rules.check(secret, q.Past)
+		err := q.Rules.check(secret, q.Past, "")
 		if weak := (*WeakError)(nil); errors.As(err, &weak) {
 			return weak.Reason, nil
 		}

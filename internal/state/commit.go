@@ -3,6 +3,7 @@ package state
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"strings"
 	"time"
 
@@ -190,10 +191,41 @@ func (t *tx) addEntry(application, account string, e shadowsync.Entry) error {
 
 // trimRecord is shadowsync.Record.Trim on the table.
 func (t *tx) trimRecord(application, account string, now time.Time) error {
-	_, err := t.exec(`DELETE FROM entry WHERE application = ?1 AND account = ?2 AND (replaced < ?3
-		OR seq <= (SELECT max(seq) FROM entry WHERE application = ?1 AND account = ?2) - ?4)`,
-		application, account, timeText(now.Add(-shadowsync.RecordAge)), shadowsync.RecordEntries)
+	needed, err := t.neededFor(application, account)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(`DELETE FROM entry WHERE application = ?1 AND account = ?2 AND (replaced < ?3
+		OR seq <= (SELECT max(seq) FROM entry WHERE application = ?1 AND account = ?2) - ?4)
+		AND seq NOT IN (SELECT value FROM json_each(?5))`,
+		application, account, timeText(now.Add(-shadowsync.RecordAge)), shadowsync.RecordEntries, needed)
 	return err
+}
+
+// neededFor lists the entries, in JSON, that tell which passwords may not come back.
+func (t *tx) neededFor(application, account string) (string, error) {
+	if t.db.passwords == 0 {
+		return "[]", nil
+	}
+	var seqs []int64
+	var record shadowsync.Record
+	var seq int64
+	var os string
+	err := t.each("SELECT seq, os FROM entry WHERE application = ? AND account = ? AND NOT lost ORDER BY seq DESC",
+		[]any{application, account}, []any{&seq, &os}, func() error {
+			c, err := parseCredential(os)
+			seqs, record = append(seqs, seq), append(record, shadowsync.Entry{Baseline: shadowsync.Baseline{OS: c}})
+			return err
+		})
+	if err != nil {
+		return "", err
+	}
+	needed := []int64{}
+	for _, i := range record.Newest(t.db.passwords) {
+		needed = append(needed, seqs[i])
+	}
+	text, err := json.Marshal(needed)
+	return string(text), err
 }
 
 func (t *tx) addPast(application, account string, more shadowsync.Past) error {

@@ -154,6 +154,41 @@ func TestRecordIsTrimmed(t *testing.T) {
 	}
 }
 
+// TestRecordKeepsPasswords: what the rule of password.history needs stays beyond the
+// record's depth and age, and lock marks and losers are not counted.
+func TestRecordKeepsPasswords(t *testing.T) {
+	db := openIn(t, t.TempDir())
+	db.KeepPasswords(6)
+	entry := func(password int, age time.Duration, change func(*shadowsync.Entry)) shadowsync.Entry {
+		e := shadowsync.Entry{Baseline: samplePair(password), Origin: sampleOrigin(password, shadowsync.SeenByTool), Replaced: time.Now().UTC().Add(-age)}
+		e.OS.Locked = false
+		change(&e)
+		return e
+	}
+	asItIs, locked, lost := func(*shadowsync.Entry) {}, func(e *shadowsync.Entry) { e.OS.Locked = true }, func(e *shadowsync.Entry) { e.Lost = true }
+	displaced := []shadowsync.Entry{entry(99, 2*shadowsync.RecordAge, lost)}
+	for i := range 8 {
+		age := shadowsync.RecordAge + time.Duration(10-i)*time.Hour
+		displaced = append(displaced, entry(i, age, asItIs), entry(i, age, locked), entry(20+i, age, lost))
+	}
+	for _, e := range displaced {
+		commit(t, db, shadowsync.Transition{Account: "admin", Displaced: []shadowsync.Entry{e}})
+	}
+	r := load(t, db, []string{"admin"}).Accounts["admin"].Record
+	if got := r.Passwords(6); len(got) != 6 || got[0] != sampleCredential(7).Hash || got[5] != sampleCredential(2).Hash {
+		t.Errorf("kept: %q", got)
+	}
+	if len(r) != 6 {
+		t.Errorf("%d entries", len(r))
+	}
+	db.KeepPasswords(0)
+	commit(t, db, shadowsync.Transition{Account: "admin"})
+	db.KeepPasswords(6)
+	if r := load(t, db, []string{"admin"}).Accounts["admin"].Record; len(r) != 0 {
+		t.Errorf("without the rule %d entries stay", len(r))
+	}
+}
+
 func TestEveryChangeTakesBackTheMark(t *testing.T) {
 	db := openIn(t, t.TempDir())
 	at := shadowsync.Revisions{OS: "1", Store: "2", Config: "3"}

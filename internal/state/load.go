@@ -163,6 +163,19 @@ func (l *loader) changes(filter string, args []any) error {
 // record reads the entries, newest first. Those past their age are deleted at
 // the account's next Commit, and do not count before that either.
 func (l *loader) record(filter string, args []any) error {
+	if err := l.entries(filter, args); err != nil {
+		return err
+	}
+	for name, m := range l.memory.Accounts {
+		if len(m.Record) > 0 {
+			m.Record = m.Record.Trim(l.now, l.tx.db.passwords)
+			l.memory.Accounts[name] = m
+		}
+	}
+	return nil
+}
+
+func (l *loader) entries(filter string, args []any) error {
 	var name, os, store, origin, replaced string
 	var lost bool
 	return l.tx.each("SELECT account, os, store, origin, replaced, lost FROM entry WHERE application = ?"+filter+" ORDER BY account, seq DESC",
@@ -177,11 +190,7 @@ func (l *loader) record(filter string, args []any) error {
 			if e.Origin, err = l.origin.parse(origin); err != nil {
 				return err
 			}
-			l.update(name, func(to *shadowsync.AccountMemory) {
-				if l.now.Sub(e.Replaced) <= shadowsync.RecordAge {
-					to.Record = append(to.Record, e)
-				}
-			})
+			l.update(name, func(to *shadowsync.AccountMemory) { to.Record = append(to.Record, e) })
 			return nil
 		})
 }

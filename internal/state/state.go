@@ -64,7 +64,12 @@ type DB struct {
 	conn       *sql.Conn
 	turn       chan struct{} // holds one token while the connection is in use
 	statements map[string]*sql.Stmt
+	passwords  int // of an account that its record keeps whatever their age
 }
+
+// KeepPasswords has records keep an account's latest n passwords beyond their depth and
+// age, for the rule that these may not come back. It is called before anything else.
+func (db *DB) KeepPasswords(n int) { db.passwords = n }
 
 // Open opens the state database in the folder dir, usually /var/lib/shadowsync/state,
 // and creates both where they are missing. The folder and the one it stands in must
