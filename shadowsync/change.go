@@ -80,6 +80,9 @@ type Change struct {
 	OS Credential
 	// Fields are those that Set takes from OS; zero: all of them. Not on record.
 	Fields Fields
+	// Over is the hash that Set replaces: where the OS holds another by then, somebody was
+	// faster, and nothing is set. Empty: whatever it holds. Not on record.
+	Over string
 	// StoreHash is what the store shall hold for OS.Hash where the store cannot
 	// take that hash: made from the proof by a worker. Empty: the hash itself.
 	StoreHash string
@@ -88,7 +91,8 @@ type Change struct {
 }
 
 // Guards tells whether this change holds back a restart of the application: only
-// root's own, and only while the store may still take it.
+// root's own, and only while the store may still take it. What root does as an operator
+// is taken back instead, as any operator's.
 func (c Change) Guards() bool {
-	return c.State == Pending && c.Origin.ByRoot()
+	return c.State == Pending && c.Origin.ByRoot() && c.Origin.SeenBy != SeenByPcli
 }

@@ -64,12 +64,16 @@ func (r *Reconciler) setOS(ctx context.Context, changes []Change) (map[string]er
 
 // wishes turns changes into writes against what the OS holds now: fields that a
 // change does not name stay as they are by now, whoever set them meanwhile.
-func (r *Reconciler) wishes(changes []Change, snapshot OSSnapshot) (known []Change, writes []Write, missing map[string]error) {
-	missing = map[string]error{}
+func (r *Reconciler) wishes(changes []Change, snapshot OSSnapshot) (known []Change, writes []Write, left map[string]error) {
+	left = map[string]error{}
 	for _, c := range changes {
 		account, ok := snapshot.Accounts[c.Account]
-		if !ok {
-			missing[c.Account] = ErrNoAccount
+		switch {
+		case !ok:
+			left[c.Account] = ErrNoAccount
+			continue
+		case c.Over != "" && c.Over != account.Hash:
+			left[c.Account] = ErrChanged
 			continue
 		}
 		if c.Fields != 0 {
@@ -79,7 +83,7 @@ func (r *Reconciler) wishes(changes []Change, snapshot OSSnapshot) (known []Chan
 		known = append(known, c)
 		writes = append(writes, Write{Name: c.Account, Expect: account.Credential, Want: c.OS})
 	}
-	return known, writes, missing
+	return known, writes, left
 }
 
 // withdraw takes changes off the record that were never made, and puts back what
