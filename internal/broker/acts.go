@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/operator"
 	"github.com/shadowsync/shadowsync/internal/sessions"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -15,6 +16,10 @@ import (
 // shut is the expiry of a locked account: past for every clock, and not 0, which
 // some programs take for "never" (shadow(5), field 8).
 const shut shadowsync.Day = 1
+
+// lockFields are what locking and unlocking changes. The rest is left as it is by then:
+// a password that somebody sets meanwhile stays.
+const lockFields = shadowsync.FieldLocked | shadowsync.FieldExpire
 
 func (o *operators) disconnect(ctx context.Context, c *call) error {
 	account, err := o.changeable(ctx, c)
@@ -61,9 +66,7 @@ func (o *operators) lock(ctx context.Context, c *call) error {
 	if err := o.mayRemove(c, account.Name); err != nil {
 		return err
 	}
-	wanted := account.Credential
-	wanted.Locked, wanted.Expire = true, shut
-	if err := o.change(ctx, c, account, wanted); err != nil {
+	if err := o.change(ctx, c, account, shutting(account), lockFields); err != nil {
 		return err
 	}
 	ended, survivors, err := o.dialogues.EndBut(ctx, account, sessions.Keep{})
@@ -72,6 +75,13 @@ func (o *operators) lock(ctx context.Context, c *call) error {
 		return err
 	}
 	return operator.SendResult(ctx, c.conn, operator.Result{Notes: survived(survivors)})
+}
+
+// shutting is the credential of an account that lets nobody in, by keys neither.
+func shutting(account shadowsync.Account) shadowsync.Credential {
+	wanted := account.Credential
+	wanted.Locked, wanted.Expire = true, shut
+	return wanted
 }
 
 // mayRemove keeps operators from locking themselves, or everybody, out.
@@ -105,7 +115,7 @@ func (o *operators) unlock(ctx context.Context, c *call) error {
 	if wanted.Expire, err = o.openExpiry(ctx, account); err != nil {
 		return err
 	}
-	if err := o.change(ctx, c, account, wanted); err != nil {
+	if err := o.change(ctx, c, account, wanted, lockFields); err != nil {
 		return err
 	}
 	o.wrong.forgive(account.Name)
@@ -144,23 +154,28 @@ func (o *operators) expirePassword(ctx context.Context, c *call) error {
 	}
 	wanted := account.Credential
 	wanted.LastChange, wanted.MustChange = shadowsync.NoDay, true
-	if err := o.change(ctx, c, account, wanted); err != nil {
+	if err := o.change(ctx, c, account, wanted, shadowsync.FieldLastChange|shadowsync.FieldMustChange); err != nil {
 		return err
 	}
 	return operator.SendResult(ctx, c.conn, operator.Result{})
 }
 
-// change sets an account's OS side to wanted and brings the store along. Either
-// both sides change, or the OS side is put back.
-func (o *operators) change(ctx context.Context, c *call, account shadowsync.Account, wanted shadowsync.Credential) error {
+// change sets fields of an account's OS side to what is wanted and brings the store along.
+// Either both sides change, or the OS side is put back.
+func (o *operators) change(ctx context.Context, c *call, account shadowsync.Account, wanted shadowsync.Credential, fields shadowsync.Fields) error {
 	application, _ := o.engine.Config.Managing(account.Name)
 	k := o.keepers[application.Name]
 	err := k.takes(ctx, account.Name)
 	if err == nil {
 		var outcome shadowsync.Outcome
-		outcome, err = k.set(ctx, shadowsync.Change{Account: account.Name, OS: wanted, Origin: c.origin})
-		if err == nil && outcome.State != shadowsync.InSync {
-			err = o.putBack(ctx, c, account, outcomeError(application, outcome))
+		change := shadowsync.Change{Account: account.Name, OS: wanted, Fields: fields, Origin: c.origin}
+		outcome, err = k.set(ctx, change)
+		if err == nil && !took(outcome, fields&o.engine.Reconciler(application.Name).Store.Capabilities().Fields) {
+			change.OS = account.Credential
+			if outcome.OS != nil {
+				change.Over = outcome.OS.Hash
+			}
+			err = o.putBack(ctx, c, change, outcomeError(application, outcome))
 		}
 	}
 	result := "done"
@@ -171,25 +186,50 @@ func (o *operators) change(ctx context.Context, c *call, account shadowsync.Acco
 	return err
 }
 
-// putBack gives the OS side the credential that it had, so that what the store could not
-// take, for the given reason, is on neither side. It returns what to tell the operator.
-func (o *operators) putBack(ctx context.Context, c *call, former shadowsync.Account, why error) error {
+// took tells whether the store holds fields as the OS does. Others may have to wait: a
+// password that needs a login is no reason to leave its account open.
+func took(outcome shadowsync.Outcome, fields shadowsync.Fields) bool {
+	if outcome.State == shadowsync.InSync {
+		return true
+	}
+	settled := outcome.State != shadowsync.Queued && outcome.OS != nil && outcome.Store != nil
+	return settled && shadowsync.Equal(*outcome.OS, *outcome.Store, fields)
+}
+
+// errOvertaken: somebody else's password is in force.
+var errOvertaken = operator.Errorf(operator.Conflict, "another password was set meanwhile, and holds")
+
+// putBack gives the OS side what it had, so that what the store could not take, for the
+// given reason, is on neither side. It returns what to tell the operator.
+func (o *operators) putBack(ctx context.Context, c *call, back shadowsync.Change, why error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answering)
 	defer cancel()
-	application, _ := o.engine.Config.Managing(former.Name)
-	_, err := o.keepers[application.Name].set(ctx, shadowsync.Change{Account: former.Name, OS: former.Credential, Origin: c.origin})
-	if err != nil {
-		o.log.Error("the OS side could not be put back", "account", former.Name, "error", err)
-		o.audit(ctx, c, former.Name, "not withdrawn: "+err.Error())
+	application, _ := o.engine.Config.Managing(back.Account)
+	_, err := o.keepers[application.Name].set(ctx, back)
+	switch {
+	case errors.Is(err, shadowsync.ErrChanged):
+		o.audit(ctx, c, back.Account, "not withdrawn: another password was set meanwhile")
+		return errOvertaken
+	case err != nil:
+		o.log.Error("the OS side could not be put back", "account", back.Account, "error", err)
+		o.audit(ctx, c, back.Account, "not withdrawn: "+err.Error())
 		return operator.Errorf(operator.Pending, "changed on the OS side alone: %v", why)
 	}
-	o.audit(ctx, c, former.Name, "withdrawn: the OS side has the former credential again")
+	o.audit(ctx, c, back.Account, "withdrawn: the OS side has the former credential again")
+	return undone(application, why)
+}
+
+// undone is what an operator is told of a change that was taken back.
+func undone(a config.Application, why error) error {
 	kind := operator.Unavailable
 	var refusal *operator.Error
 	if errors.As(why, &refusal) && refusal.Kind != operator.Pending {
 		kind = refusal.Kind
 	}
-	return operator.Errorf(kind, "%s's credential store did not take it; nothing was changed", application.Name)
+	if kind == operator.Policy { // they can choose another
+		return operator.Errorf(kind, "%s; nothing was changed", refusal.Text)
+	}
+	return operator.Errorf(kind, "%s's credential store did not take it; nothing was changed", a.Name)
 }
 
 func survived(list []shadowsync.Session) []string {

@@ -18,6 +18,7 @@
 //	setpassword.go  their own password, in a dialogue
 //	outcome.go      what became of that when the broker died
 //	dialogues.go    which shell ends last
+//	errands.go      what PAM workers set for operators
 //	tries.go        what slows guessing down
 //	explain.go      what they are told, and what is put on record
 //	message.go      what passwd prints
@@ -65,6 +66,7 @@ type Broker struct {
 	bus       *systemd.Bus
 	guard     *systemd.Guard
 	dialogues *dialogues
+	errands   errands
 	keepers   map[string]*keeper
 	writers   *writers
 	logins    logins

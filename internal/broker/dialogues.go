@@ -21,21 +21,16 @@ type dialogues struct {
 
 // dialogue is one of them.
 type dialogue struct {
-	process  origin.Process // the operator's shell
-	origin   shadowsync.Origin
+	process  origin.Process            // the operator's shell
 	ended    chan []shadowsync.Session // survivors, once the other sessions were ended
 	answered chan struct{}             // closed when the shell may end too
 
 	next  *pamworker.Worker // started ahead
 	doors <-chan []string   // ways in that stay open
-
-	mu      sync.Mutex
-	unit    string // of the PAM worker that changes the password now
-	outcome *shadowsync.Outcome
 }
 
 // begin opens a dialogue, unless the account has one.
-func (d *dialogues) begin(account string, process origin.Process, by shadowsync.Origin) (*dialogue, bool) {
+func (d *dialogues) begin(account string, process origin.Process) (*dialogue, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.open == nil {
@@ -44,7 +39,7 @@ func (d *dialogues) begin(account string, process origin.Process, by shadowsync.
 	if d.open[account] != nil {
 		return nil, false
 	}
-	one := &dialogue{process: process, origin: by, ended: make(chan []shadowsync.Session, 1), answered: make(chan struct{})}
+	one := &dialogue{process: process, ended: make(chan []shadowsync.Session, 1), answered: make(chan struct{})}
 	d.open[account] = one
 	return one, true
 }
@@ -84,29 +79,4 @@ func (d *dialogues) End(ctx context.Context, account shadowsync.Account, keep st
 	}
 	last, survivors, err := d.Sessions.End(context.WithoutCancel(ctx), account, keep)
 	return append(ended, last...), survivors, err
-}
-
-// works notes which worker is at it, and tells whether a unit is that one's.
-func (d *dialogue) works(unit string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.unit = unit
-}
-
-func (d *dialogue) worker(unit string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return unit != "" && unit == d.unit
-}
-
-func (d *dialogue) settle(o shadowsync.Outcome) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.outcome = &o
-}
-
-func (d *dialogue) settled() *shadowsync.Outcome {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.outcome
 }

@@ -28,22 +28,33 @@ func (o *operators) givePassword(ctx context.Context, c *call, account shadowsyn
 	if err := o.lawful(ctx, application, account.Name, c.files[0]); err != nil {
 		return err
 	}
-	answer, err := o.pam.Set(ctx, account.Name, c.files[0])
+	former, err := o.present(ctx, account.Name) // as late as can be: it may have to be put back
 	if err != nil {
 		return err
 	}
-	if answer.Verdict != pamworker.Done {
-		return operator.Errorf(operator.Policy, "%s", printable.Clip(answer.Reason, 300))
+	e, err := o.setAsRoot(ctx, c, account.Name)
+	if e == nil || err != nil && !o.done(ctx, former, c.files[0]) {
+		return err
 	}
-	outcome, err := o.announce(context.WithoutCancel(ctx), application, account.Name, c.origin, c.files)
-	if err == nil {
-		err = outcomeError(application, outcome)
-	}
-	if err != nil {
-		return o.putBack(ctx, c, account, err)
+	if err := o.persist(ctx, c, e, application, former, c.files[0]); err != nil {
+		return err
 	}
 	o.wrong.forgive(account.Name)
 	return nil
+}
+
+// setAsRoot has the stack set the password that came with the call. An error with an
+// errand says that it is not known whether it did.
+func (o *operators) setAsRoot(ctx context.Context, c *call, user string) (*errand, error) {
+	worker := o.pam.Start(ctx)
+	defer worker.Close()
+	e := o.errands.begin(worker.Unit(), c.origin)
+	defer o.errands.end(worker.Unit())
+	answer, err := worker.Set(ctx, user, c.files[0])
+	if err == nil && answer.Verdict != pamworker.Done {
+		return nil, operator.Errorf(operator.Policy, "%s", printable.Clip(answer.Reason, 300))
+	}
+	return e, err
 }
 
 // lawful holds a password that an administrator gives somebody to the configuration's

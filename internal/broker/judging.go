@@ -43,8 +43,8 @@ func (b *Broker) judge(ctx context.Context, peer socket.Peer, user string, exemp
 	ctx, cancel := context.WithTimeout(ctx, judgedWithin)
 	defer cancel()
 	by := b.who(peer)
-	if d := b.dialogues.of(user); d != nil && d.worker(by.Unit) {
-		by = d.origin
+	if e := b.errands.of(by.Unit); e != nil {
+		by = e.origin()
 	}
 	exempt = exempt && by.UID != nil && *by.UID == 0
 	if !exempt {

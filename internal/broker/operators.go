@@ -42,6 +42,7 @@ type operators struct {
 	guard     *systemd.Guard
 	keepers   map[string]*keeper
 	dialogues *dialogues
+	errands   *errands
 	pam       *pamworker.Workers
 	accounts  *accountworker.Workers
 	log       *slog.Logger

@@ -31,7 +31,7 @@ func (o *operators) outcome(ctx context.Context, c *call) error {
 	if !managed {
 		return errNotPermitted
 	}
-	d, ok := o.dialogues.begin(c.name, c.process, c.origin)
+	d, ok := o.dialogues.begin(c.name, c.process)
 	if !ok {
 		return operator.Errorf(operator.Unavailable, "your password is being changed from another session")
 	}

@@ -77,7 +77,7 @@ func (b *Broker) operators(ctx context.Context) *operators {
 		b.log.Error("no worker can be started for operators", "error", err)
 	}
 	return &operators{
-		engine: b.engine, rules: rules, guard: b.guard, keepers: b.keepers, dialogues: b.dialogues, log: b.log, life: ctx,
+		engine: b.engine, rules: rules, guard: b.guard, keepers: b.keepers, dialogues: b.dialogues, errands: &b.errands, log: b.log, life: ctx,
 		file: b.file, reload: b.askReload,
 		pam:      &pamworker.Workers{Bus: b.bus, Binary: binary},
 		accounts: &accountworker.Workers{Bus: b.bus, Binary: binary},
@@ -131,10 +131,9 @@ func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, 
 	k := b.keepers[a.Name]
 	defer k.announcing.begin()()
 	by := b.who(peer)
-	d := b.dialogues.of(user)
-	operators := d != nil && d.worker(by.Unit)
-	if operators {
-		by = d.origin
+	errand := b.errands.of(by.Unit)
+	if errand != nil {
+		by = errand.origin()
 	}
 	snapshot, err := b.engine.Accounts.Read(ctx, []string{user})
 	if err != nil {
@@ -148,6 +147,9 @@ func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, 
 	if b.overwritten(ctx, peer, account.Hash, token) {
 		return fmt.Sprintf("shadowsync: %s: NOT persisted (another program wrote over it at once); set it again", user)
 	}
+	if errand != nil {
+		errand.found(account.Hash)
+	}
 	change := shadowsync.Change{Account: user, OS: account.Credential, Origin: by}
 	formats := b.engine.Reconciler(a.Name).Store.Capabilities().Formats
 	change.StoreHash, err = translate(ctx, formats, account.Hash, token)
@@ -159,8 +161,8 @@ func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, 
 		change.Origin = shadowsync.Origin{At: by.At, SeenBy: shadowsync.SeenByWatch}
 	}
 	outcome := k.changed(ctx, change)
-	if operators {
-		d.settle(outcome)
+	if errand != nil {
+		errand.settle(outcome)
 		return ""
 	}
 	guard, err := b.guard.Status(a.Unit)

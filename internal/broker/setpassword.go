@@ -11,6 +11,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/operator"
 	"github.com/shadowsync/shadowsync/internal/pamworker"
 	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/internal/proof"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -34,7 +35,7 @@ func (o *operators) setPassword(ctx context.Context, c *call) error {
 	if wait := o.wrong.wait(c.name, time.Now()); wait > 0 {
 		return operator.Errorf(operator.NotAuthenticated, "too many failures; try again in %s", wait.Round(time.Second))
 	}
-	d, ok := o.dialogues.begin(c.name, c.process, c.origin)
+	d, ok := o.dialogues.begin(c.name, c.process)
 	if !ok {
 		return operator.Errorf(operator.Unavailable, "your password is being changed from another session")
 	}
@@ -165,19 +166,22 @@ func (o *operators) try(ctx context.Context, c *call, d *dialogue, a config.Appl
 	d.next = nil
 	defer worker.Close()
 	d.doors = o.doorsMeanwhile(ctx, c)
-	d.works(worker.Unit())
+	e := o.errands.begin(worker.Unit(), c.origin)
+	defer o.errands.end(worker.Unit())
 	answer, err := worker.Change(ctx, c.name, c.uid, current, fresh)
-	d.works("")
-	if err != nil {
-		return "", o.lost(ctx, c, d, a, former, err)
+	if err != nil && !o.done(ctx, former, fresh) {
+		return "", o.unproven(ctx, c, answer, err)
 	}
 	reason := printable.Clip(answer.Reason, 300)
-	switch answer.Verdict {
-	case pamworker.Done:
-		return "", o.persist(ctx, c, d, a, former, fresh)
-	case pamworker.Weak:
+	switch {
+	case err != nil, answer.Verdict == pamworker.Done:
+		if err = o.persist(ctx, c, e, a, former, fresh); err == nil {
+			o.audit(ctx, c, c.name, "done")
+		}
+		return "", err
+	case answer.Verdict == pamworker.Weak:
 		return reason, nil
-	case pamworker.Refused:
+	case answer.Verdict == pamworker.Refused:
 		o.audit(ctx, c, c.name, "refused: "+reason)
 		return "", operator.Errorf(operator.Policy, "%s", reason)
 	}
@@ -196,47 +200,58 @@ func (o *operators) present(ctx context.Context, name string) (shadowsync.Accoun
 	return account, nil
 }
 
-// lost deals with a worker that did not say what it did: the OS tells.
-func (o *operators) lost(ctx context.Context, c *call, d *dialogue, a config.Application, former shadowsync.Account, why error) error {
-	now, err := o.present(context.WithoutCancel(ctx), c.name)
-	if err != nil || now.Hash != former.Hash {
-		return errors.Join(err, o.persist(ctx, c, d, a, former, nil))
+// done tells whether a worker that did not say so has set the password: the OS knows, and
+// if it holds another than before, the password itself.
+func (o *operators) done(ctx context.Context, former shadowsync.Account, fresh *os.File) bool {
+	ctx = context.WithoutCancel(ctx)
+	now, err := o.present(ctx, former.Name)
+	if err != nil {
+		return true // persist tells
 	}
-	return o.unproven(ctx, c, pamworker.Answer{}, why)
+	return now.Hash != former.Hash && !errors.Is(proof.Check(ctx, fresh, now.Hash), proof.ErrNotProven)
 }
 
 // persist brings the store along, which the PAM module has mostly done already. If
 // it cannot, the OS side is put back.
-func (o *operators) persist(ctx context.Context, c *call, d *dialogue, a config.Application, former shadowsync.Account, fresh *os.File) error {
+func (o *operators) persist(ctx context.Context, c *call, e *errand, a config.Application, former shadowsync.Account, fresh *os.File) error {
 	ctx = context.WithoutCancel(ctx) // what was begun is finished, whoever hangs up
-	outcome := d.settled()
+	_, outcome := e.result()
 	if outcome == nil || outcome.State != shadowsync.InSync {
-		var token []*os.File
-		if fresh != nil {
-			token = append(token, fresh)
-		}
-		now, err := o.announce(ctx, a, c.name, c.origin, token)
+		now, err := o.announce(ctx, a, former.Name, e, fresh)
 		if err != nil {
 			now.State, now.Reason = shadowsync.Pending, err.Error()
 		}
 		outcome = &now
 	}
 	if err := outcomeError(a, *outcome); err != nil {
-		return o.putBack(ctx, c, former, err)
+		return o.putBack(ctx, c, e.undoing(former), err)
 	}
-	o.audit(ctx, c, c.name, "done")
 	return nil
 }
 
-// announce tells the keeper that somebody set the OS's present password.
-func (o *operators) announce(ctx context.Context, a config.Application, user string, by shadowsync.Origin, token []*os.File) (shadowsync.Outcome, error) {
+// undoing is the change that takes the errand's back: of a password that was set over it
+// since, nothing.
+func (e *errand) undoing(former shadowsync.Account) shadowsync.Change {
+	hash, _ := e.result()
+	back := shadowsync.Change{Account: former.Name, OS: former.Credential, Fields: shadowsync.FieldsPassword, Over: hash, Origin: e.origin()}
+	if former.Locked { // a new password has unlocked it; else, who locked it meanwhile was somebody else
+		back.Fields |= shadowsync.FieldLocked
+	}
+	return back
+}
+
+// announce tells the keeper that the errand's password is on the OS side.
+func (o *operators) announce(ctx context.Context, a config.Application, user string, e *errand, fresh *os.File) (shadowsync.Outcome, error) {
 	account, err := o.present(ctx, user)
 	if err != nil {
 		return shadowsync.Outcome{}, fmt.Errorf("a changed account cannot be read: %w", err)
 	}
-	change := shadowsync.Change{Account: user, OS: account.Credential, Origin: by}
+	if !e.found(account.Hash) {
+		return shadowsync.Outcome{}, errOvertaken
+	}
+	change := shadowsync.Change{Account: user, OS: account.Credential, Origin: e.origin()}
 	formats := o.engine.Reconciler(a.Name).Store.Capabilities().Formats
-	if change.StoreHash, err = translate(ctx, formats, account.Hash, token); err != nil {
+	if change.StoreHash, err = translate(ctx, formats, account.Hash, []*os.File{fresh}); err != nil {
 		return shadowsync.Outcome{}, err
 	}
 	return o.keepers[a.Name].changed(ctx, change), nil

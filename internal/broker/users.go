@@ -13,7 +13,6 @@ import (
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/operator"
-	"github.com/shadowsync/shadowsync/internal/pamworker"
 	"github.com/shadowsync/shadowsync/internal/printable"
 	"github.com/shadowsync/shadowsync/internal/sessions"
 	"github.com/shadowsync/shadowsync/internal/shadowfile"
@@ -137,12 +136,8 @@ func (o *operators) make(ctx context.Context, c *call, u operator.NewUser, a con
 			err = errors.Join(err, o.accounts.Run(undo, "userdel", "--remove", "--", u.Name), config.RemoveAccount("/", o.file, a.Name, u.Name))
 		}
 	}()
-	answer, err := o.pam.Set(ctx, u.Name, c.files[0])
-	if err != nil {
+	if _, err := o.setAsRoot(ctx, c, u.Name); err != nil {
 		return err
-	}
-	if answer.Verdict != pamworker.Done {
-		return operator.Errorf(operator.Policy, "%s", printable.Clip(answer.Reason, 300))
 	}
 	if !u.Enabled {
 		if err := o.accounts.Run(ctx, "usermod", "--lock", "--expiredate", "1", "--", u.Name); err != nil {
@@ -297,9 +292,7 @@ func (o *operators) remove(ctx context.Context, c *call, account shadowsync.Acco
 	if account.UID < firstUID {
 		return nil, operator.Errorf(operator.NotPermitted, "%s is an account of the system", account.Name)
 	}
-	wanted := account.Credential
-	wanted.Locked, wanted.Expire = true, shut
-	if err := o.change(ctx, c, account, wanted); err != nil {
+	if err := o.change(ctx, c, account, shutting(account), lockFields); err != nil {
 		return nil, err
 	}
 	_, survivors, err := o.dialogues.EndBut(ctx, account, sessions.Keep{})

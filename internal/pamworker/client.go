@@ -74,9 +74,7 @@ func (k *Worker) Change(ctx context.Context, user string, uid int, current, fres
 
 // Set sets a user's password as root, who needs no current one; what the stack
 // finds wrong with it is a refusal here, too.
-func (w *Workers) Set(ctx context.Context, user string, fresh *os.File) (Answer, error) {
-	k := w.Start(ctx)
-	defer k.Close()
+func (k *Worker) Set(ctx context.Context, user string, fresh *os.File) (Answer, error) {
 	return k.ask(ctx, question{User: user, New: true}, fresh)
 }
 

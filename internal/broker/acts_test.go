@@ -1,0 +1,375 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/operator"
+	"github.com/shadowsync/shadowsync/internal/socket"
+	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/internal/store"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// heldStore is a credential store in memory, with the fields of one that keeps crypt(3) hashes.
+type heldStore struct {
+	mu      sync.Mutex
+	records map[string]shadowsync.Credential
+	probed  func() // runs after it was asked whether it can be written
+	err     error  // of every write but those
+	refuses string // likewise
+}
+
+const heldFields = shadowsync.FieldHash | shadowsync.FieldLocked
+
+func (s *heldStore) Capabilities() shadowsync.Capabilities {
+	return shadowsync.Capabilities{Fields: heldFields}
+}
+
+func (s *heldStore) Revision(context.Context) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fmt.Sprint(s.records), nil
+}
+
+func (s *heldStore) Read(_ context.Context, names []string) (shadowsync.StoreSnapshot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	snapshot := shadowsync.StoreSnapshot{Revision: fmt.Sprint(s.records), Records: map[string]shadowsync.StoreRecord{}}
+	for _, name := range names {
+		if c, ok := s.records[name]; ok {
+			snapshot.Records[name] = shadowsync.StoreRecord{Credential: c}
+		}
+	}
+	return snapshot, nil
+}
+
+func (s *heldStore) Write(_ context.Context, writes []shadowsync.Write) (map[string]error, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	failed := map[string]error{}
+	for _, w := range writes {
+		switch {
+		case w.Probes():
+			if s.probed != nil {
+				s.probed()
+			}
+		case s.err != nil:
+			return nil, s.err
+		case s.refuses != "":
+			failed[w.Name] = &shadowsync.RefusedError{Reason: s.refuses}
+		default:
+			s.records[w.Name] = shadowsync.NoAgeing().With(w.Want, heldFields)
+		}
+	}
+	return failed, nil
+}
+
+func (s *heldStore) Watch(context.Context) (<-chan struct{}, error) { return nil, nil }
+func (s *heldStore) Close() error                                   { return nil }
+
+// guarded remembers for whose sake units were held back.
+type guarded struct {
+	mu    sync.Mutex
+	names []string
+}
+
+func (g *guarded) Set(_ context.Context, _ string, accounts []string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.names = append(g.names, accounts...)
+	return nil
+}
+
+// office is a broker for one account, "user", that is in sync, and an administrator at it.
+type office struct {
+	*Broker
+	t         *testing.T
+	root      string
+	held      *heldStore
+	guarded   *guarded
+	operators *operators
+	call      *call
+}
+
+const (
+	formerHash = "$6$former$hash"
+	otherHash  = "$6$other$hash"
+	rootsHash  = "$6$roots$hash"
+)
+
+func openOffice(t *testing.T) *office {
+	t.Helper()
+	f := &office{t: t, root: t.TempDir(), guarded: &guarded{}}
+	f.held = &heldStore{records: map[string]shadowsync.Credential{"user": shadowsync.NoAgeing().With(shadowsync.Credential{Hash: formerHash}, heldFields)}}
+	for name, text := range map[string]string{"passwd": "user:x:1000:1000::/:/bin/sh\n", "group": "user:x:1000:\n"} {
+		f.write(name, text)
+	}
+	f.sets(formerHash)
+	c, err := config.Parse([]byte("[[application]]\nname = \"app\"\nunit = \"a.service\"\naccounts = [\"user\"]\n" +
+		"[application.store]\ndriver = \"json\"\npath = \"/store.json\"\nusers = \"\"\nname = \"name\"\npassword = \"password\"\nformats = [\"sha512crypt\"]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.Open(t.Context(), engine.Options{
+		Root: f.root, Config: c, Program: "test", StoreTimeout: time.Second, Guard: f.guarded,
+		OpenStore: func(context.Context, config.Application, store.Options) (shadowsync.CredentialStore, error) {
+			return f.held, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	k := newKeeper(e, c.Applications[0], func() {}, log)
+	f.Broker = &Broker{engine: e, dialogues: &dialogues{}, log: log, writers: &writers{path: shadowPath(e)}, keepers: map[string]*keeper{"app": k}}
+	f.operators = &operators{engine: e, keepers: f.keepers, dialogues: f.dialogues, errands: &f.errands, log: log, life: t.Context()}
+	uid := 1001
+	ours, theirs, err := socket.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.call = &call{conn: ours, request: operator.Request{Op: operator.OpEditUser, User: "user"}, asker: asker{name: "admin", uid: uid, role: operator.RoleAdmin, origin: shadowsync.Origin{
+		At: time.Now().Add(-time.Minute), SeenBy: shadowsync.SeenByPcli, By: "admin", UID: &uid,
+	}}}
+	t.Cleanup(func() {
+		k.background.Wait()
+		_ = errors.Join(e.Close(), ours.Close(), theirs.Close())
+	})
+	f.reconcile()
+	return f
+}
+
+func (f *office) write(name, text string) {
+	f.t.Helper()
+	path := filepath.Join(f.root, "etc", name)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// sets sets the OS side's password past us.
+func (f *office) sets(hash string) {
+	f.t.Helper()
+	f.write("shadow", "user:"+hash+":20000::::::\n")
+}
+
+func (f *office) reconcile() {
+	f.t.Helper()
+	if _, err := f.engine.Reconcile(f.t.Context(), "app", shadowsync.Request{Force: true}); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *office) present() shadowsync.Account {
+	f.t.Helper()
+	account, err := f.operators.present(f.t.Context(), "user")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return account
+}
+
+func (f *office) onRecord() shadowsync.AccountMemory {
+	f.t.Helper()
+	memory, err := f.engine.State.Load(f.t.Context(), "app", []string{"user"})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return memory.Accounts["user"]
+}
+
+// holds asserts what both sides have.
+func (f *office) holds(os, store string) {
+	f.t.Helper()
+	f.held.mu.Lock()
+	defer f.held.mu.Unlock()
+	if got := f.held.records["user"]; got.Password() != store {
+		f.t.Errorf("the store holds %q, want %q", got.Password(), store)
+	}
+	if got := f.present(); got.Password() != os {
+		f.t.Errorf("the OS holds %q, want %q", got.Password(), os)
+	}
+}
+
+// audited tells whether a record of that action is in the trail, whose reason begins like that.
+func (f *office) audited(action, reason string) bool {
+	f.t.Helper()
+	for r, err := range f.engine.State.Audit(f.t.Context(), state.Query{}) {
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		if r.Event.Action == action && strings.HasPrefix(r.Event.Reason, reason) {
+			return true
+		}
+	}
+	return false
+}
+
+var errGone = fmt.Errorf("the store: %w", shadowsync.ErrUnavailable)
+
+// TestPasswordSetMeanwhile: what an administrator does to an account leaves alone the
+// password that root sets while they wait for the store.
+func TestPasswordSetMeanwhile(t *testing.T) {
+	for name, act := range map[string]func(*office) error{
+		"expire password": func(f *office) error { return f.operators.expirePassword(t.Context(), f.call) },
+		"lock, as delete user does": func(f *office) error {
+			return f.operators.change(t.Context(), f.call, f.present(), shutting(f.present()), lockFields)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := openOffice(t)
+			f.held.probed = func() { f.sets(rootsHash) }
+			if err := act(f); err != nil {
+				t.Fatal(err)
+			}
+			f.reconcile()
+			mark := ""
+			if f.present().Expire == shut {
+				mark = "!"
+			} else if !f.present().MustChange {
+				t.Error("nothing was done")
+			}
+			f.holds(mark+rootsHash, mark+rootsHash)
+		})
+	}
+}
+
+// TestStoreDoesNotTakeAnAct: the OS side gets back what the act changed, and no unit is
+// guarded for it, root's neither.
+func TestStoreDoesNotTakeAnAct(t *testing.T) {
+	for _, uid := range []int{1001, 0} {
+		t.Run(fmt.Sprint("uid ", uid), func(t *testing.T) {
+			f := openOffice(t)
+			f.call.origin.UID = &uid
+			f.held.err = errGone
+			account := f.present()
+			err := f.operators.change(t.Context(), f.call, account, shutting(account), lockFields)
+			if err == nil || !strings.Contains(err.Error(), "nothing was changed") || f.present().Credential != account.Credential {
+				t.Errorf("%v; the account is %+v", err, f.present())
+			}
+			if f.onRecord().Open != nil || len(f.guarded.names) > 0 {
+				t.Errorf("on record: %+v; guarded for %q", f.onRecord().Open, f.guarded.names)
+			}
+		})
+	}
+}
+
+// TestLockOfOneThatNeedsALogin: that the store waits for a password's own login keeps
+// nobody from locking the account, and unlocking it.
+func TestLockOfOneThatNeedsALogin(t *testing.T) {
+	const foreign = "$y$j9T$salt$hash"
+	f := openOffice(t)
+	f.sets(foreign)
+	f.reconcile()
+	if m := f.onRecord(); m.Open == nil || m.Open.State != shadowsync.NeedsLogin {
+		t.Fatalf("it does not need a login: %+v", m.Open)
+	}
+	change := func(wanted shadowsync.Credential) error {
+		return f.operators.change(t.Context(), f.call, f.present(), wanted, lockFields)
+	}
+	if err := change(shutting(f.present())); err != nil {
+		t.Errorf("lock: %v", err)
+	}
+	f.holds("!"+foreign, "!"+formerHash)
+	open := f.present().Credential
+	open.Locked, open.Expire = false, shadowsync.NoDay
+	if err := change(open); err != nil {
+		t.Errorf("unlock: %v", err)
+	}
+	f.holds(foreign, formerHash)
+	if m := f.onRecord(); m.Open == nil || m.Open.State != shadowsync.NeedsLogin {
+		t.Errorf("it does not need a login any longer: %+v", m.Open)
+	}
+	f.held.err = errGone
+	if err := change(shutting(f.present())); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
+		t.Errorf("a store that is gone: %v", err)
+	}
+	f.holds(foreign, formerHash)
+}
+
+// TestStoreDoesNotTakeAPassword: what a worker has set is taken back, and the operator told
+// why; but not what somebody set after that.
+func TestStoreDoesNotTakeAPassword(t *testing.T) {
+	for name, test := range map[string]struct {
+		prepare func(*office)
+		os      string // afterwards
+		kind    operator.Kind
+		says    string
+		audited string
+	}{
+		"it fails": {func(f *office) { f.held.err = errGone }, formerHash, operator.Unavailable, "did not take it; nothing was changed", "withdrawn"},
+		"it refuses the value": {
+			func(f *office) { f.held.refuses = "longer than 72 bytes" }, formerHash,
+			operator.Policy, "app refuses it: longer than 72 bytes; nothing was changed", "withdrawn",
+		},
+		"root was here after the announcement": {func(f *office) {
+			f.held.err = errGone
+			f.sets(rootsHash)
+		}, rootsHash, operator.Conflict, "another password was set meanwhile", "not withdrawn"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := openOffice(t)
+			former := f.present()
+			e := f.errands.begin("worker.service", f.call.origin)
+			f.sets(otherHash)
+			e.found(otherHash)
+			test.prepare(f)
+			err := f.operators.persist(t.Context(), f.call, e, f.engine.Config.Applications[0], former, nil)
+			var refusal *operator.Error
+			if !errors.As(err, &refusal) || refusal.Kind != test.kind || !strings.Contains(refusal.Text, test.says) {
+				t.Errorf("the operator is told %v", err)
+			}
+			f.holds(test.os, formerHash)
+			if !f.audited("edit user", test.audited) {
+				t.Error("it is not on record")
+			}
+			if guarded := len(f.guarded.names) > 0; guarded != (test.os == rootsHash) {
+				t.Errorf("guarded for %q", f.guarded.names)
+			}
+		})
+	}
+}
+
+// TestAnnouncedByAWorker: what the PAM module says of a worker's change is the operator's
+// who asked for it, now; not the worker's, whose real uid may be root's.
+func TestAnnouncedByAWorker(t *testing.T) {
+	f := openOffice(t)
+	peer := socket.Peer{PID: os.Getpid()}
+	unit := f.who(peer).Unit
+	given := time.Now()
+	e := f.errands.begin(unit, f.call.origin)
+	f.held.err = errGone
+	f.sets(otherHash)
+	if said := f.pamChanged(t.Context(), peer, "user", nil); said != "" {
+		t.Errorf("the worker is told %q", said)
+	}
+	open := f.onRecord().Open
+	if open == nil || open.Origin.By != "admin" || open.Origin.SeenBy != shadowsync.SeenByPcli || !open.Origin.At.After(given) {
+		t.Fatalf("on record: %+v", open)
+	}
+	if len(f.guarded.names) > 0 {
+		t.Errorf("guarded for %q", f.guarded.names)
+	}
+	if due, err := f.engine.State.Logouts(t.Context(), "app"); err != nil || len(due) > 0 {
+		t.Errorf("sessions are to end: %+v, %v", due, err)
+	}
+	if hash, outcome := e.result(); hash != otherHash || outcome == nil || outcome.State != shadowsync.Pending {
+		t.Errorf("the dialogue knows of %q, %+v", hash, outcome)
+	}
+	f.held.err = nil
+	f.reconcile()
+	if !stands(f.onRecord(), given) {
+		t.Errorf("the change does not stand: %+v", f.onRecord().LastChange)
+	}
+}
