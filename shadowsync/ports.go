@@ -130,6 +130,7 @@ type Memory struct {
 	Accounts map[string]AccountMemory
 	Synced   Revisions // zero unless everything was in sync at these
 	Settle   time.Time // until when the application settles after its last start
+	Whole    bool      // Record and Past are in it, where a survey may leave them out
 }
 
 // Transition is what one account's record becomes, all of it in one transaction.
@@ -179,7 +180,7 @@ type LoggedOut struct {
 type State interface {
 	// Load returns what is on record for the named accounts of an application; nil names: all.
 	Load(ctx context.Context, application string, names []string) (Memory, error)
-	// Survey returns the same without Record and Past: what tells which accounts moved.
+	// Survey may leave Record and Past out: the rest tells which accounts moved.
 	Survey(ctx context.Context, application string, names []string) (Memory, error)
 	// Journal puts changes on record before anything is written for them.
 	Journal(ctx context.Context, application string, changes []Change) error

@@ -170,6 +170,9 @@ func (r *Reconciler) look(ctx context.Context) (view, error) {
 // recall completes the memory of the accounts that moved: the past of all others
 // would be loaded for nothing, and there may be a hundred thousand.
 func (r *Reconciler) recall(ctx context.Context, v *view) error {
+	if v.memory.Whole {
+		return nil
+	}
 	var moved []string
 	for _, name := range r.Application.Accounts {
 		if in := r.input(*v, Request{}, name); in.moved() {

@@ -24,13 +24,10 @@ type rows func(l *loader, filter string, args ...any) error
 
 // collect makes a Memory of one consistent reading.
 func (db *DB) collect(ctx context.Context, application string, names []string, read rows) (shadowsync.Memory, error) {
-	l := &loader{application: application, now: time.Now(), memory: shadowsync.Memory{Accounts: make(map[string]shadowsync.AccountMemory)}}
+	l := newLoader(application)
 	err := db.read(ctx, "read", func(tx *tx) error {
 		l.tx = tx
-		if err := l.mark(); err != nil {
-			return err
-		}
-		return l.accounts(names, read)
+		return l.everything(names, read)
 	})
 	if err != nil {
 		return shadowsync.Memory{}, err
@@ -38,9 +35,13 @@ func (db *DB) collect(ctx context.Context, application string, names []string, r
 	return l.memory, nil
 }
 
-// Survey is Load without the accounts' records, which are most of what there is. What
-// is left tells whether anything changed: baselines, open changes and write-backs.
+// Survey is Load without the accounts' records, which are most of what there is, unless
+// they are few. What is left tells whether anything changed: baselines, open changes and
+// write-backs. What it points to is shared, and nobody's to write to.
 func (db *DB) Survey(ctx context.Context, application string, names []string) (shadowsync.Memory, error) {
+	if names != nil && len(names) <= rememberedWhole {
+		return db.recollect(ctx, application, names)
+	}
 	return db.collect(ctx, application, names, (*loader).survey)
 }
 
@@ -52,6 +53,17 @@ type loader struct {
 	memory      shadowsync.Memory
 	asked       map[string]bool // nil: all
 	origin      origins
+}
+
+func newLoader(application string) *loader {
+	return &loader{application: application, now: time.Now(), memory: shadowsync.Memory{Accounts: make(map[string]shadowsync.AccountMemory)}}
+}
+
+func (l *loader) everything(names []string, read rows) error {
+	if err := l.mark(); err != nil {
+		return err
+	}
+	return l.accounts(names, read)
 }
 
 func (l *loader) mark() error {

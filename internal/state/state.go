@@ -26,6 +26,7 @@
 //	tx.go       transactions, bounded waiting, errors
 //	text.go     how credentials, times and origins are written down
 //	load.go     Load
+//	recollection.go  what was read last, while nobody writes
 //	commit.go   Journal, Commit, Mark
 //	audit.go    the trail: append, read
 //	verify.go   the trail: check the chain
@@ -65,6 +66,9 @@ type DB struct {
 	turn       chan struct{} // holds one token while the connection is in use
 	statements map[string]*sql.Stmt
 	passwords  int // of an account that its record keeps whatever their age
+
+	writes        uint64 // transactions of ours that were begun
+	recollections map[string]recollection
 }
 
 // KeepPasswords has records keep an account's latest n passwords beyond their depth and
@@ -91,7 +95,7 @@ func open(ctx context.Context, dir string, list []string) (*DB, error) {
 		return nil, fmt.Errorf("cannot open state %s: %w", path, err)
 	}
 	pool.SetMaxOpenConns(1)
-	db := &DB{path: path, pool: pool, turn: make(chan struct{}, 1), statements: make(map[string]*sql.Stmt)}
+	db := &DB{path: path, pool: pool, turn: make(chan struct{}, 1), statements: make(map[string]*sql.Stmt), recollections: make(map[string]recollection)}
 	if err := db.start(ctx, list); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

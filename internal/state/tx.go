@@ -48,6 +48,9 @@ func (db *DB) transact(ctx context.Context, doing, begin string, do func(*tx) er
 		return db.fault(doing, ctx.Err())
 	}
 	t := &tx{ctx: ctx, db: db}
+	if begin == beginWrite {
+		db.writes++
+	}
 	err := db.patiently(ctx, func() error { return t.begin(begin) })
 	if err != nil {
 		return db.fault(doing, err)
