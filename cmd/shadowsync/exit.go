@@ -135,6 +135,9 @@ type (
 		choices   []shadowsync.Side // that settle all of them
 	}
 
+	// unseenError names accounts with a new password that nobody has seen.
+	unseenError struct{ accounts []string }
+
 	// guardPendingError: the guard is on for changes that wait, and was not forced.
 	guardPendingError struct {
 		unit     string
@@ -167,6 +170,8 @@ func (e *conflictError) Unwrap() error { return errConflict }
 func (e *guardPendingError) Error() string {
 	return fmt.Sprintf("%s is held back for changes that its store has not taken yet: %s", e.unit, listed(e.accounts))
 }
+
+func (e *unseenError) Error() string { return "cannot show new passwords: " + listed(e.accounts) }
 
 // listed names a few of many.
 func listed(names []string) string {

@@ -22,6 +22,7 @@ var hints = []func(err error, command string) string{
 	as(func(e *similarError, _ string) string { return e.command }),
 	as(func(e *usage, _ string) string { return e.command + " --help" }),
 	as(func(_ notRootError, command string) string { return "sudo " + command }),
+	as(func(e *unseenError, _ string) string { return unseenHint(e) }),
 	as(func(e *conflictError, _ string) string { return conflictHint(e) }),
 	as(func(e *guardPendingError, _ string) string { return "shadowsync guard release " + e.unit + " --force" }),
 	as(func(*noAccountError, string) string { return "shadowsync user list" }),
@@ -90,6 +91,14 @@ func notSettledHint(e *hook.NotSettledError) string {
 		return conflictHint(conflictOf(e.Outcome))
 	}
 	return "shadowsync sync " + e.Outcome.Account
+}
+
+// unseenHint: a password that nobody has seen is of use to nobody, and another is no loss.
+func unseenHint(e *unseenError) string {
+	if len(e.accounts) > 5 {
+		return "shadowsync user reset password --from FILE, with the accounts named above"
+	}
+	return "shadowsync user reset password " + strings.Join(e.accounts, " ")
 }
 
 func conflictHint(e *conflictError) string {

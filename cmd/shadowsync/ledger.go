@@ -48,26 +48,59 @@ type summary struct {
 // ledger prints what became of each account as soon as that is durable, so that
 // a command that is killed has told what it has done, and sums up.
 type ledger struct {
-	app   *app
-	verb  verb
-	bulk  bool // a list was given, or several names
-	total summary
-	outs  shadowsync.Report
-	errs  []error
+	app    *app
+	verb   verb
+	bulk   bool // a list was given, or several names
+	total  summary
+	outs   shadowsync.Report
+	errs   []error
+	begun  bool     // the JSON object is
+	broken error    // nothing more can be printed
+	full   bool     // nor will what was to come
+	unseen []string // accounts with a new password that could not be shown
 }
 
-func newLedger(a *app, v verb, bulk bool) *ledger {
-	l := &ledger{app: a, verb: v, bulk: bulk}
-	if a.json {
-		l.print(fmt.Sprintf("{\"verb\": %q, \"accounts\": [", v.name))
+func newLedger(a *app, v verb, bulk bool) *ledger { return &ledger{app: a, verb: v, bulk: bulk} }
+
+// print writes what was asked for, and tells whether it could. After a failure nothing
+// follows: it would run into a line that was cut off.
+func (l *ledger) print(text string) bool {
+	if l.broken == nil {
+		if _, err := io.WriteString(l.app.out, text); err != nil {
+			l.broken = err
+			l.note(fmt.Errorf("cannot print what was done: %w", err))
+		}
 	}
-	return l
+	return l.broken == nil
 }
 
-// print writes what must not be lost: a generated password is told only once.
-func (l *ledger) print(text string) {
-	_, err := io.WriteString(l.app.out, text)
-	l.note(err)
+// room tells why the new passwords of jobs could not be shown, before they are set.
+func (l *ledger) room(jobs []*job) error {
+	if !l.verb.generates || l.broken != nil {
+		return l.broken
+	}
+	n := 0
+	for _, j := range jobs {
+		n += len(l.verb.said(j.name, j.secret)) + 1
+		if l.app.json {
+			n += len(j.application) + jsonMore
+		}
+	}
+	err := l.app.room(n)
+	l.full = err != nil
+	return err
+}
+
+// stuck tells whether to stop: what is generated now nobody would see.
+func (l *ledger) stuck() bool { return l.verb.generates && (l.full || l.broken != nil) }
+
+// jsonMore is by how much an account's JSON is longer than its line for people, at most.
+const jsonMore = 100
+
+// hide has people hear that nobody has seen an account's new password.
+func (l *ledger) hide(name string) {
+	l.unseen = append(l.unseen, name)
+	fmt.Fprintf(l.app.err, "shadowsync: cannot show the new password of %s: %s\n", oneLine(name), oneLine(l.broken.Error()))
 }
 
 func (l *ledger) note(err error) {
@@ -118,7 +151,9 @@ func (l *ledger) tell(application config.Application, guarded bool, j *job) {
 	away := j.fate.outcome.State != shadowsync.InSync
 	switch {
 	case l.verb.generates:
-		l.print(said + "\n")
+		if !l.print(said + "\n") {
+			l.hide(j.name)
+		}
 		if away {
 			fmt.Fprintln(l.app.err, message)
 		}
@@ -148,15 +183,22 @@ func (l *ledger) addJSON(j *job) {
 	text, err := jsonText(r, "")
 	l.note(err)
 	separator := ",\n"
-	if l.total.Accounts == 1 {
-		separator = "\n"
+	if !l.begun {
+		separator = l.begin() + "\n"
 	}
-	l.print(separator + strings.TrimSpace(string(text)))
+	if !l.print(separator+strings.TrimSpace(string(text))) && r.Password != "" {
+		l.hide(j.name)
+	}
 }
 
-// notReached counts the jobs that an interruption left undone.
+// begin is the head of the JSON object: not printed before there is something to say.
+func (l *ledger) begin() string {
+	l.begun = true
+	return fmt.Sprintf("{\"verb\": %q, \"accounts\": [", l.verb.name)
+}
+
+// notReached counts the jobs that were left undone.
 func (l *ledger) notReached(jobs []*job) {
-	l.note(errInterrupted)
 	for _, j := range jobs {
 		l.total.Accounts++
 		l.total.NotReached++
@@ -171,9 +213,16 @@ func (l *ledger) close() error {
 	if l.app.json {
 		text, err := jsonText(l.total, "")
 		l.note(err)
-		l.print("\n], \"summary\": " + strings.TrimSpace(string(text)) + "}\n")
+		head := ""
+		if !l.begun {
+			head = l.begin()
+		}
+		l.print(head + "\n], \"summary\": " + strings.TrimSpace(string(text)) + "}\n")
 	} else if l.bulk && !l.app.quiet {
 		fmt.Fprintf(l.app.err, "shadowsync: %s: %s\n", l.verb.name, l.total)
+	}
+	if len(l.unseen) > 0 {
+		l.note(told(&unseenError{l.unseen}))
 	}
 	return errors.Join(append(l.errs, l.app.outcomeError(l.outs))...)
 }

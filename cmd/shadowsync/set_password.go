@@ -29,9 +29,9 @@ func newSetPassword(a *app) *cobra.Command {
 			"configuration's; --no-policy sets it all the same, which goes on record.\n" +
 			"Asks on the terminal unless --stdin or --fd says where to read it. NEW on the command\n" +
 			"line works too, but process lists and the shell's history show it.\n\n" +
-			"--from takes many accounts at once, in lines \"name:password\" as chpasswd does. They\n" +
-			"are set in batches; interrupted, each account has either its old or its new password,\n" +
-			"and is told of.",
+			"--from takes many accounts at once, in lines \"name:password\" as chpasswd does; where an\n" +
+			"account is named twice, the last line counts. They are set in batches; interrupted, each\n" +
+			"account has either its old or its new password, and is told of.",
 		Example:           "  shadowsync user set password admin\n  shadowsync user set password --from passwords.txt",
 		Args:              args(cobra.MaximumNArgs(2)),
 		ValidArgsFunction: a.completeAccounts(1),
@@ -111,10 +111,20 @@ func setPassword(c config.Password) verb {
 func (a *app) carryOut(ctx context.Context, e *engine.Engine, v verb, s targetSource) error {
 	targets, list, err := a.targets(ctx, s, v.takesTokens)
 	defer wipe(list)
+	r := a.newErrand(e, v, s.bulk() || len(s.names) > 1)
 	if err != nil {
-		return err
+		return errors.Join(err, r.unread(ctx, err))
 	}
-	return a.newErrand(e, v, s.bulk() || len(s.names) > 1).run(ctx, targets)
+	targets, again := lastOfEach(targets)
+	if again > 0 {
+		fmt.Fprintf(a.err, "shadowsync: warning: left out, for the same account is named again further on: %d\n", again)
+	}
+	return r.run(ctx, targets)
+}
+
+// unread puts a list that could not be read on record.
+func (r *errand) unread(ctx context.Context, err error) error {
+	return r.engine.Record(context.WithoutCancel(ctx), r.attempt(&job{}, err))
 }
 
 // unknown tells whether nothing can be set for an account, whatever its password.

@@ -15,12 +15,8 @@ import (
 // maxList bounds a list of accounts: a hundred thousand lines fit.
 const maxList = 64 << 20
 
-// What can be wrong with a line of --from. The line itself is never shown: it may
-// hold a password.
-var (
-	errNoColon = errors.New(`a line must be "name:password"`)
-	errTwice   = errors.New("the account was named before")
-)
+// errNoColon does not show the line: it may hold a password.
+var errNoColon = errors.New(`a line must be "name:password"`)
 
 // target is an account that a command is for.
 type target struct {
@@ -77,6 +73,21 @@ func (a *app) targets(ctx context.Context, s targetSource, tokens bool) ([]targe
 		return nil, nil, fmt.Errorf("cannot read the list of accounts: %w", err)
 	}
 	return append(list, parseList(text, tokens)...), text, nil
+}
+
+// lastOfEach drops the targets whose account is named again further on: as with
+// chpasswd(8), which sets them one after the other, the last one holds.
+func lastOfEach(targets []target) (last []target, dropped int) {
+	at := make(map[string]int, len(targets))
+	for i, t := range targets {
+		at[t.name] = i
+	}
+	for i, t := range targets {
+		if at[t.name] == i || t.fault != nil {
+			last = append(last, t)
+		}
+	}
+	return last, len(targets) - len(last)
 }
 
 // parseList reads lines "name", or "name:password" as chpasswd(8) takes them: the

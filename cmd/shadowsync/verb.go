@@ -95,23 +95,44 @@ func (a *app) newErrand(e *engine.Engine, v verb, bulk bool) *errand {
 // failure of one account never keeps another from being dealt with.
 func (r *errand) run(ctx context.Context, targets []target) error {
 	defer r.app.keepOutput()()
+	if r.verb.generates {
+		survivePipe()
+	}
 	jobs, refused, err := r.admit(ctx, targets)
 	if err != nil {
 		return err
 	}
 	r.meter = r.app.newMeter(r.verb.doing, len(jobs))
 	r.settled(ctx, refused)
-	reached := 0
-	for batch := range r.batches(ctx, jobs) {
-		r.settle(ctx, batch)
-		reached += len(batch)
-	}
+	reached := r.work(ctx, jobs)
 	r.meter.stop()
 	if rest := jobs[reached:]; len(rest) > 0 {
+		if ctx.Err() != nil {
+			r.ledger.note(errInterrupted)
+		}
 		r.ledger.notReached(rest)
 	}
 	err = r.endSessions(ctx, jobs)
 	return errors.Join(r.ledger.close(), err)
+}
+
+// work deals with the jobs batch by batch, and returns how many it came to: not all
+// where it is interrupted, or where new passwords can no longer be shown.
+func (r *errand) work(ctx context.Context, jobs []*job) (reached int) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	stuck := false
+	for batch := range r.batches(ctx, jobs) {
+		if stuck {
+			continue // what was prepared when it got stuck; then there is no more
+		}
+		r.settle(ctx, batch)
+		reached += len(batch)
+		if stuck = r.ledger.stuck(); stuck {
+			stop()
+		}
+	}
+	return reached
 }
 
 // admit tells the targets that can be worked on from those that cannot, before
@@ -130,7 +151,6 @@ func (r *errand) admit(ctx context.Context, targets []target) (jobs, refused []*
 	if err != nil {
 		return nil, nil, err
 	}
-	seen := make(map[string]bool, len(targets))
 	for _, t := range targets {
 		j := &job{target: t, application: r.managers[t.name].Name}
 		account, exists := r.admitted.Accounts[t.name]
@@ -144,14 +164,11 @@ func (r *errand) admit(ctx context.Context, targets []target) (jobs, refused []*
 			j.fate.err = &noAccountError{t.name}
 		case !exists:
 			j.fate.err = fmt.Errorf("the OS has no such account: %w", shadowsync.ErrNoAccount)
-		case seen[t.name]:
-			j.fate.err = mark(errTwice, errUsage)
 		}
 		if j.fate.err != nil {
 			refused = append(refused, j)
 			continue
 		}
-		seen[t.name] = true
 		jobs = append(jobs, j)
 	}
 	return jobs, refused, nil
@@ -165,6 +182,9 @@ var errNotManaged = fmt.Errorf("no application manages that account: %w", shadow
 func (r *errand) settle(ctx context.Context, jobs []*job) {
 	ctx, cancel := grace(ctx)
 	defer cancel()
+	if err := r.ledger.room(jobs); err != nil {
+		fail(jobs, fmt.Errorf("the new password could not be shown: %w", err))
+	}
 	parts := map[string][]*job{}
 	for _, j := range jobs {
 		if j.fate.err == nil {
@@ -174,6 +194,7 @@ func (r *errand) settle(ctx context.Context, jobs []*job) {
 	for _, application := range r.engine.Config.Applications {
 		if part := parts[application.Name]; len(part) > 0 {
 			r.settleOne(ctx, application.Name, part)
+			r.forgive(ctx, part)
 		}
 	}
 	r.settled(ctx, jobs)
@@ -224,9 +245,7 @@ func fail(jobs []*job, err error) {
 	}
 }
 
-// changes is what a verb wants of these accounts, by what they are now. What else
-// belongs to a recovery joins here, before the credential: the failure counter does,
-// a second factor will.
+// changes is what a verb wants of these accounts, by what they are now.
 func (r *errand) changes(ctx context.Context, application string, jobs []*job) ([]shadowsync.Change, error) {
 	names := make([]string, len(jobs))
 	for i, j := range jobs {
@@ -252,7 +271,7 @@ func (r *errand) changes(ctx context.Context, application string, jobs []*job) (
 		c := shadowsync.Change{Account: j.name, Origin: r.origin, StoreHash: j.storeHash}
 		w, err := r.verb.wish(person{account, memory.Accounts[j.name], j.hash})
 		if err == nil {
-			c.Origin.Verb, err = r.forgive(j.name)
+			c.Origin.Verb, err = r.recorded(j.name)
 		}
 		if err != nil {
 			j.fate.err = err
@@ -275,16 +294,39 @@ func (r *errand) look(ctx context.Context, names []string) (shadowsync.OSSnapsho
 	return r.engine.Accounts.Read(ctx, names)
 }
 
-// forgive clears the failure counter where the verb says so, and returns the verb as it is audited.
-func (r *errand) forgive(name string) (string, error) {
+// recorded is the verb as it is audited: with the refused passwords that forgive will
+// clear, so that one record tells the whole of a recovery.
+func (r *errand) recorded(name string) (string, error) {
 	if !r.verb.forgives {
 		return r.verb.name, nil
 	}
-	n, err := r.failures.Clear(name)
+	n, err := r.failures.Count(name)
 	if n == 0 || err != nil {
 		return r.verb.name, err
 	}
 	return fmt.Sprintf("%s (%d refused passwords forgotten)", r.verb.name, n), nil
+}
+
+// forgive clears the failure counters where the verb says so. What else belongs to a
+// recovery joins here, a second factor will: after the credential is set, for a change
+// that failed must leave everything as it was.
+func (r *errand) forgive(ctx context.Context, jobs []*job) {
+	if !r.verb.forgives {
+		return
+	}
+	var events []shadowsync.Event
+	for _, j := range jobs {
+		if !j.fate.done {
+			continue
+		}
+		if _, err := r.failures.Clear(j.name); err != nil {
+			r.ledger.note(fmt.Errorf("cannot let %s in: %w", j.name, err))
+			events = append(events, r.attempt(j, err))
+		}
+	}
+	if len(events) > 0 {
+		r.ledger.note(r.engine.Record(ctx, events...))
+	}
 }
 
 // settled tells what became of jobs, and puts the attempts on record that came to nothing.
@@ -292,7 +334,7 @@ func (r *errand) settled(ctx context.Context, jobs []*job) {
 	var events []shadowsync.Event
 	for _, j := range jobs {
 		if j.fate.err != nil {
-			events = append(events, r.attempt(j))
+			events = append(events, r.attempt(j, j.fate.err))
 		}
 	}
 	if len(events) > 0 {
@@ -305,12 +347,18 @@ func (r *errand) settled(ctx context.Context, jobs []*job) {
 	}
 }
 
-// attempt is the record of a job that came to nothing.
-func (r *errand) attempt(j *job) shadowsync.Event {
-	e := shadowsync.Event{At: time.Now(), Application: j.application, Action: "failed", Reason: j.fate.err.Error(), Origin: r.origin}
-	if status := exitStatus(j.fate.err); status == 5 || status == 6 || status == 2 {
-		e.Action = "refused"
+// attempted is the action that a record has of what came to nothing.
+func attempted(err error) string {
+	switch exitStatus(err) {
+	case 2, 5, 6:
+		return "refused"
 	}
+	return "failed"
+}
+
+// attempt is the record of a job that came to nothing.
+func (r *errand) attempt(j *job, err error) shadowsync.Event {
+	e := shadowsync.Event{At: time.Now(), Application: j.application, Action: attempted(err), Reason: err.Error(), Origin: r.origin}
 	if j.application != "" || j.line == 0 {
 		e.Account = printable.Clip(j.name, 256)
 	}
