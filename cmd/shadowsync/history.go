@@ -28,7 +28,7 @@ func newHistory(a *app) *cobra.Command {
 		Short: "List the credentials that an account had, or put one back",
 		Long: "Lists what an account had before, newest first, with the hash format and who had\n" +
 			"brought it. What lost a conflict is there too. restore puts an entry back on both\n" +
-			"sides: the password of then works again.",
+			"sides: the password of then works again, whatever the password policy says, which goes on record.",
 		Args:              exactly(1),
 		ValidArgsFunction: a.completeAccounts(1),
 		RunE:              func(c *cobra.Command, names []string) error { return runHistory(c.Context(), a, names[0]) },
@@ -120,7 +120,7 @@ func runHistoryRestore(ctx context.Context, a *app, name string, n int) error {
 // restoreCredential puts an entry of the record back: today, and for good.
 func restoreCredential(n int) verb {
 	return verb{
-		name: "restore credential", phrase: fmt.Sprintf("restore credential %d of", n), doing: "Restoring a credential", remembers: true,
+		name: "restore credential" + exemptByWish, phrase: fmt.Sprintf("restore credential %d of", n), doing: "Restoring a credential", remembers: true,
 		said: func(name string, _ []byte) string { return fmt.Sprintf("Credential %d of user `%s` restored", n, name) },
 		wish: func(p person) (wish, error) {
 			record := p.memory.Record

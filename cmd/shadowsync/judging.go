@@ -5,7 +5,6 @@ import (
 	"maps"
 	"sync"
 
-	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/policy"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -14,6 +13,8 @@ import (
 const (
 	exemptByWish    = ", without the password policy"
 	exemptByMounted = ", without the machine's own password rules"
+	exemptByAge     = ", within the minimum age"
+	exemptByExpiry  = ", beyond the maximum age"
 )
 
 // callJudge starts what judges new passwords by the machine's rules. It loads its
@@ -80,18 +81,4 @@ func (r *errand) memories(ctx context.Context, names []string) (map[string]shado
 		maps.Copy(all, memory.Accounts)
 	}
 	return all, nil
-}
-
-// aged gives a new password the ageing that the configuration asks for.
-func (w wish) aged(c config.Password) wish {
-	set := func(field shadowsync.Fields, to *shadowsync.Day, days int) {
-		if days > 0 {
-			*to = shadowsync.Day(days)
-			w.fields |= field
-		}
-	}
-	set(shadowsync.FieldMin, &w.Min, c.MinDays)
-	set(shadowsync.FieldMax, &w.Max, c.MaxDays)
-	set(shadowsync.FieldWarn, &w.Warn, c.WarnDays)
-	return w
 }

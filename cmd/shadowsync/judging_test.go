@@ -43,6 +43,50 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
+// TestAgeing: a new password ages by the rules, whichever command sets it; what root
+// is exempt from is on record.
+func TestAgeing(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	s.write("/etc/shadowsync/shadowsync.toml", 0o600, "[password]\nmin_days = 3\nmax_days = 90\nwarn_days = 14\n"+testConfig)
+	for i, tc := range []struct {
+		command []string
+		ageing  string
+		verb    string
+	}{
+		{[]string{"reset", "password"}, "3 90 14", "reset password"},
+		{[]string{"set", "password", "--stdin"}, "3 90 14", "set password, within the minimum age"},
+		{[]string{"reset", "password", "--expiry", "400"}, "3 400 14", "reset password, beyond the maximum age, within the minimum age"},
+		{[]string{"reset", "password"}, "3 90 14", "reset password, within the minimum age"},
+		{[]string{"reset", "password", "--expiry", "2"}, "2 2 14", "reset password, within the minimum age"},
+		{[]string{"reset", "password"}, "2 2 14", "reset password, within the minimum age"},
+	} {
+		before := len(s.trail("admin"))
+		r := s.run("Good-Enough-7\n", append(append([]string{"user"}, tc.command...), "admin")...)
+		if got := strings.Join([]string{s.osField("admin", 4), s.osField("admin", 5), s.osField("admin", 6)}, " "); r.status != 0 || got != tc.ageing {
+			t.Errorf("%d: status %d, ageing %s, want %s\n%s", i, r.status, got, tc.ageing, r.err)
+		}
+		verbs := ""
+		for _, e := range s.trail("admin")[before:] {
+			verbs += e.Origin.Verb + "\n"
+		}
+		if !strings.Contains(verbs, tc.verb+"\n") {
+			t.Errorf("%d: on record is %q, want %q", i, verbs, tc.verb)
+		}
+	}
+}
+
+// TestRestoreIsAnExemption: nobody can judge a hash.
+func TestRestoreIsAnExemption(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	s.must(0, "user", "set", "password", "admin", "First-One-1")
+	s.must(0, "history", "restore", "admin", "1")
+	if trail := s.must(0, "audit").out; !strings.Contains(trail, "restore credential, without the password policy") {
+		t.Errorf("the trail:\n%s", trail)
+	}
+}
+
 // TestListRunAgain: interrupted or not, a list is run again, also where no password may come back.
 func TestListRunAgain(t *testing.T) {
 	s := newSystem(t)

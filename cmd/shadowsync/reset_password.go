@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -43,7 +45,8 @@ func newResetPassword(a *app) *cobra.Command {
 		Short: "Set a generated password on both sides, and print it once",
 		Long: "Sets a password of 192 random bits and prints it, once, when it is durable; it is kept\n" +
 			"nowhere. It expires after --expiry days: without that, after the configuration's\n" +
-			"password.expiry_days (760 unless set), or the account's own maximum if that is shorter.\n" +
+			"password.expiry_days (760 unless set), password.max_days or the account's own maximum,\n" +
+			"whichever is shortest.\n" +
 			"Without --must-change the account's flag stays as it is. A locked account stays locked,\n" +
 			"unless --unlock brings it back whole: lock mark, expiry and failure counter go with the\n" +
 			"same change.",
@@ -83,28 +86,32 @@ func (o *resetPasswordOptions) read(c *cobra.Command, mustChange string) error {
 func runResetPassword(ctx context.Context, a *app, o resetPasswordOptions) error {
 	harden()
 	return a.with(ctx, func(e *engine.Engine) error {
-		return a.carryOut(ctx, e, resetPassword(o, e.Config.Password.ExpiryDays), o.targets)
+		return a.carryOut(ctx, e, resetPassword(o, e.Config.Password), o.targets)
 	})
 }
 
-func resetPassword(o resetPasswordOptions, expiry int) verb {
+func resetPassword(o resetPasswordOptions, c config.Password) verb {
 	v := verb{
 		name: "reset password", phrase: "reset the password of", doing: "Resetting passwords", generates: true,
 		said: func(name string, secret []byte) string {
 			return fmt.Sprintf("Password for user `%s` reset to `%s`", name, secret)
 		},
-		wish: func(p person) (wish, error) { return o.wish(p, shadowsync.Day(expiry)), nil },
+		wish: func(p person) (wish, error) { return o.wish(p, c), nil },
 	}
 	if o.unlock {
 		v.name, v.forgives, v.remembers = "reset password, unlock", true, true
 	}
+	if c.MaxDays > 0 && o.expiry > c.MaxDays {
+		v.name += exemptByExpiry
+	}
 	return v
 }
 
-// wish is the account with the new password. Its maximum age is the one asked for,
-// or the default where the account has no shorter one of its own.
-func (o resetPasswordOptions) wish(p person, expiry shadowsync.Day) wish {
-	w := wish{Credential: p.Credential, fields: shadowsync.FieldsPassword | shadowsync.FieldMax}
+// wish is the account with the new password, which ages as the configuration says. Its
+// maximum age is the one asked for, or the shortest of the default, the rule's and the account's own.
+func (o resetPasswordOptions) wish(p person, c config.Password) wish {
+	aged, fields := c.Aged(p.Credential)
+	w := wish{Credential: aged, fields: fields | shadowsync.FieldsPassword | shadowsync.FieldMax}
 	w.Hash = p.hash
 	if o.mustChange != nil {
 		w.MustChange = *o.mustChange
@@ -113,11 +120,15 @@ func (o resetPasswordOptions) wish(p person, expiry shadowsync.Day) wish {
 	if w.MustChange { // shadow(5) has one field for both
 		w.LastChange = shadowsync.NoDay
 	}
-	switch {
-	case o.expiry > 0:
-		w.Max = shadowsync.Day(o.expiry)
-	case w.Max == shadowsync.NoDay || w.Max > expiry:
-		w.Max = expiry
+	w.Max = shadowsync.Day(cmp.Or(o.expiry, c.ExpiryDays))
+	for _, shorter := range []shadowsync.Day{aged.Max, p.Max} {
+		if o.expiry == 0 && shorter != shadowsync.NoDay {
+			w.Max = min(w.Max, shorter)
+		}
+	}
+	if w.Min > w.Max { // or nobody could ever change it
+		w.Min = w.Max
+		w.fields |= shadowsync.FieldMin
 	}
 	if o.unlock {
 		w.Locked, w.Expire = false, openExpiry(p)

@@ -100,9 +100,10 @@ func setPassword(c config.Password) verb {
 		name: "set password", phrase: "set the password of", doing: "Setting passwords", takesTokens: true,
 		said: func(name string, _ []byte) string { return fmt.Sprintf("Password for user `%s` set", name) },
 		wish: func(p person) (wish, error) {
-			w := wish{Credential: p.Credential, fields: shadowsync.FieldsPassword | shadowsync.FieldLocked}
+			aged, fields := c.Aged(p.Credential)
+			w := wish{Credential: aged, fields: fields | shadowsync.FieldsPassword | shadowsync.FieldLocked}
 			w.Hash, w.Locked, w.LastChange, w.MustChange = p.hash, false, today(), false
-			return w.aged(c), nil
+			return w, nil
 		},
 	}
 }

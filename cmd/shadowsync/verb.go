@@ -277,6 +277,9 @@ func (r *errand) changes(ctx context.Context, application string, jobs []*job) (
 			j.fate.err = err
 			continue
 		}
+		if j.hash != "" && policy.TooSoon(account.Credential, today()) {
+			c.Origin.Verb += exemptByAge // as from passwd, root is not kept from it
+		}
 		c.OS, c.Fields, c.StoreHash = w.Credential, w.fields, cmp.Or(w.storeHash, c.StoreHash)
 		changes = append(changes, c)
 	}

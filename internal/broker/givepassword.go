@@ -57,6 +57,22 @@ func (o *operators) setAsRoot(ctx context.Context, c *call, user string) (*erran
 	return e, err
 }
 
+// age gives an account with a new password the ageing of the configuration. The password
+// stands without it, too.
+func (o *operators) age(ctx context.Context, c *call, a config.Application, user string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answering)
+	defer cancel()
+	account, err := o.present(ctx, user)
+	aged, fields := o.engine.Config.Password.Aged(account.Credential)
+	if err == nil && aged != account.Credential {
+		_, err = o.keepers[a.Name].set(ctx, shadowsync.Change{Account: user, OS: aged, Fields: fields, Origin: c.origin})
+	}
+	if err != nil {
+		o.log.Error("a new password does not age as configured", "account", user, "error", err)
+		o.audit(ctx, c, user, "the ageing was not set: "+err.Error())
+	}
+}
+
 // lawful holds a password that an administrator gives somebody to the configuration's
 // rules. The stack does not: it takes the worker that sets it for root.
 func (o *operators) lawful(ctx context.Context, a config.Application, user string, token *os.File) error {

@@ -226,6 +226,7 @@ func (o *operators) persist(ctx context.Context, c *call, e *errand, a config.Ap
 	if err := outcomeError(a, *outcome); err != nil {
 		return o.putBack(ctx, c, e.undoing(former), err)
 	}
+	o.age(ctx, c, a, former.Name)
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/operator"
+	"github.com/shadowsync/shadowsync/internal/policy"
 	"github.com/shadowsync/shadowsync/internal/printable"
 	"github.com/shadowsync/shadowsync/internal/sessions"
 	"github.com/shadowsync/shadowsync/internal/shadowfile"
@@ -124,6 +126,7 @@ func (o *operators) make(ctx context.Context, c *call, u operator.NewUser, a con
 		"useradd", "--create-home", "--home-dir", filepath.Join(o.engine.Config.Users.Home, u.Name),
 		"--shell", u.Shell, "--comment", u.FullName, "-K", "UID_MIN=1000",
 	}
+	args = append(args, ageingFlags(o.engine.Config.Password)...)
 	if group != "" {
 		args = append(args, "--groups", group)
 	}
@@ -148,6 +151,19 @@ func (o *operators) make(ctx context.Context, c *call, u operator.NewUser, a con
 		return err
 	}
 	return o.importNew(ctx, u.Name, a.Name)
+}
+
+// ageingFlags have useradd(8) give the account the ageing of the configuration.
+func ageingFlags(p config.Password) (flags []string) {
+	for _, field := range []struct {
+		key  string
+		days int
+	}{{"PASS_MIN_DAYS", p.MinDays}, {"PASS_MAX_DAYS", p.MaxDays}, {"PASS_WARN_AGE", p.WarnDays}} {
+		if field.days > 0 {
+			flags = append(flags, "-K", fmt.Sprintf("%s=%d", field.key, field.days))
+		}
+	}
+	return flags
 }
 
 // importNew takes the new account's baseline, as setup does, with the configuration
@@ -201,6 +217,9 @@ func (o *operators) editUser(ctx context.Context, c *call) error {
 		err = operator.Errorf(operator.Usage, "there is no such field")
 	}
 	result := string(e.Field) + ": done"
+	if e.Field == operator.FieldPassword && policy.TooSoon(account.Credential, shadowsync.DayOf(time.Now())) {
+		result += ", within the minimum age"
+	}
 	if err != nil {
 		result = printable.Clip(string(e.Field), 32) + ": failed: " + err.Error()
 	}

@@ -96,6 +96,22 @@ func (p Password) HasRules() bool {
 	return p.MinLength > 0 || p.MinClasses > 0 || len(p.Reject) > 0 || p.History > 0
 }
 
+// Aged gives a credential the ageing that a new password gets, and names the fields of it
+// that the configuration has a word on.
+func (p Password) Aged(c shadowsync.Credential) (shadowsync.Credential, shadowsync.Fields) {
+	var fields shadowsync.Fields
+	set := func(field shadowsync.Fields, to *shadowsync.Day, days int) {
+		if days > 0 {
+			*to = shadowsync.Day(days)
+			fields |= field
+		}
+	}
+	set(shadowsync.FieldMin, &c.Min, p.MinDays)
+	set(shadowsync.FieldMax, &c.Max, p.MaxDays)
+	set(shadowsync.FieldWarn, &c.Warn, p.WarnDays)
+	return c, fields
+}
+
 // Roles say what operators may do, by the groups of group(5) that they are in.
 type Roles struct {
 	// Admin are the groups of administrators; default none, so that only root is one.

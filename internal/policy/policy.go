@@ -95,6 +95,12 @@ func (r Rules) past(present shadowsync.Credential, record shadowsync.Record) []s
 	return append(shadowsync.Record{now}, record...).Passwords(r.History)
 }
 
+// TooSoon tells whether the minimum age (shadow(5), field 4) keeps everybody but root from
+// giving the account a new password on a day.
+func TooSoon(c shadowsync.Credential, day shadowsync.Day) bool {
+	return c.Min > 0 && c.LastChange != shadowsync.NoDay && day < c.LastChange+c.Min
+}
+
 func classes(token []byte) int {
 	var upper, lower, digit, other int
 	for _, c := range string(token) {

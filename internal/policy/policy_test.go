@@ -59,6 +59,20 @@ func TestRules(t *testing.T) {
 	}
 }
 
+func TestTooSoon(t *testing.T) {
+	for _, tc := range []struct {
+		min, last, today shadowsync.Day
+		want             bool
+	}{
+		{3, 100, 102, true}, {3, 100, 103, false}, {0, 100, 100, false}, {shadowsync.NoDay, 100, 100, false},
+		{3, shadowsync.NoDay, 100, false}, // it must change
+	} {
+		if got := TooSoon(shadowsync.Credential{Min: tc.min, LastChange: tc.last}, tc.today); got != tc.want {
+			t.Errorf("%+v: %v", tc, got)
+		}
+	}
+}
+
 // The tool may set what is set: a list that was interrupted is run again.
 func TestTheSamePasswordAgain(t *testing.T) {
 	present := shadowsync.Credential{Hash: hash(t, "present")}
