@@ -76,7 +76,7 @@ func runAuditTrim(ctx context.Context, a *app) error {
 		origin.Verb = "audit trim"
 		n, err := e.TrimAudit(ctx, origin)
 		if err != nil {
-			return fmt.Errorf("cannot trim the audit trail: %w", err)
+			return a.record(ctx, e, "audit trim", shadowsync.Event{}, fmt.Errorf("cannot trim the audit trail: %w", err))
 		}
 		if a.json {
 			return a.printJSON(map[string]int{"removed": n, "keep_days": e.Config.Audit.KeepDays})

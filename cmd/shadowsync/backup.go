@@ -107,7 +107,11 @@ func runBackup(ctx context.Context, a *app, o backupOptions) error {
 		if err == nil {
 			err = backup.Write(o.file, m, recipients...)
 		}
-		return errors.Join(a.recordBackup(ctx, e, "backed-up", "backup", "", err), a.showBackup(o.file, m, "sealed in", err))
+		noted := a.record(ctx, e, "backup", shadowsync.Event{Action: "backed-up"}, err)
+		if err != nil {
+			return noted
+		}
+		return errors.Join(noted, a.showBackup(o.file, m, "sealed in"))
 	})
 }
 
@@ -127,7 +131,11 @@ func runRestore(ctx context.Context, a *app, o backupOptions) error {
 			})
 		}
 		reason := fmt.Sprintf("the backup of %s; the trail before ended with %s", m.Created.Format(time.RFC3339), was)
-		return errors.Join(a.recordBackup(ctx, e, "restored", "restore", reason, err), a.showBackup(o.file, m, "restored from", err))
+		noted := a.record(ctx, e, "restore", shadowsync.Event{Action: "restored", Reason: reason}, err)
+		if err != nil {
+			return noted
+		}
+		return errors.Join(noted, a.showBackup(o.file, m, "restored from"))
 	})
 }
 
@@ -204,19 +212,7 @@ func (a *app) restoreAll(ctx context.Context, e *engine.Engine, m backup.Manifes
 	return was, nil
 }
 
-func (a *app) recordBackup(ctx context.Context, e *engine.Engine, action, verb, reason string, err error) error {
-	event := shadowsync.Event{Action: action, Reason: reason, Origin: ourselves(e)}
-	if err != nil {
-		event.Action, event.Reason = "failed", err.Error()
-	}
-	event.At, event.Origin.Verb = event.Origin.At, verb
-	return e.Record(context.WithoutCancel(ctx), event)
-}
-
-func (a *app) showBackup(file string, m backup.Manifest, done string, err error) error {
-	if err != nil {
-		return err
-	}
+func (a *app) showBackup(file string, m backup.Manifest, done string) error {
 	if a.json {
 		return a.printJSON(backupResult{File: file, Created: m.Created, Node: m.Node, Databases: m.Databases})
 	}

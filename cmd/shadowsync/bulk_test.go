@@ -79,6 +79,7 @@ func TestListsRefused(t *testing.T) {
 		s.must(2, append([]string{"user"}, line...)...)
 	}
 	s.must(1, "user", "lock", "--from", s.path("/nothing"))
+	s.last("failed", "lock", "cannot read the list of accounts")
 	s.write("/list", 0o644, "u0:x\n")
 	if r := s.must(0, "user", "set", "password", "--from", s.path("/list")); !strings.Contains(r.err, "others may read") {
 		t.Errorf("it says:\n%s", r.err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,13 +105,13 @@ func (a *app) showGuards(list []applicationStatus) error {
 }
 
 func runGuardHold(ctx context.Context, a *app, o guardOptions) error {
-	return a.changeGuard(ctx, o, "guard-held", func(ctx context.Context, g *systemd.Guard, unit string) error {
+	return a.changeGuard(ctx, o, "hold", "guard-held", func(ctx context.Context, g *systemd.Guard, unit string) error {
 		return g.Hold(ctx, unit)
 	})
 }
 
 func runGuardRelease(ctx context.Context, a *app, o guardOptions) error {
-	return a.changeGuard(ctx, o, "guard-released", func(ctx context.Context, g *systemd.Guard, unit string) error {
+	return a.changeGuard(ctx, o, "release", "guard-released", func(ctx context.Context, g *systemd.Guard, unit string) error {
 		s, err := g.Status(unit)
 		if err != nil {
 			return err
@@ -122,27 +123,26 @@ func runGuardRelease(ctx context.Context, a *app, o guardOptions) error {
 	})
 }
 
-// changeGuard runs one change of the guard and puts it on record.
-func (a *app) changeGuard(ctx context.Context, o guardOptions, action string, change func(context.Context, *systemd.Guard, string) error) error {
+// changeGuard runs one change of the guard and puts it on record, also in vain.
+func (a *app) changeGuard(ctx context.Context, o guardOptions, verb, action string, change func(context.Context, *systemd.Guard, string) error) error {
 	if a.mounted() {
 		return fmt.Errorf("cannot change the guard: %w", errMountedGuard)
 	}
 	return a.with(ctx, func(e *engine.Engine) error {
 		application, err := unitOf(e.Config, o.unit)
+		event := shadowsync.Event{Application: application.Name, Action: action}
+		if err == nil {
+			g := a.guard(e.Config)
+			var before systemd.GuardStatus
+			if before, err = g.Status(application.Unit); err == nil {
+				event.Reason = guardReason(application.Unit, before, o)
+				err = change(ctx, g, application.Unit)
+			}
+		}
 		if err != nil {
-			return err
+			err = fmt.Errorf("cannot %s the guard of %s: %w", verb, cmp.Or(application.Unit, "a unit"), err)
 		}
-		g := a.guard(e.Config)
-		before, err := g.Status(application.Unit)
-		if err != nil {
-			return err
-		}
-		if err := change(ctx, g, application.Unit); err != nil {
-			return fmt.Errorf("cannot change the guard of %s: %w", application.Unit, err)
-		}
-		event := shadowsync.Event{Application: application.Name, Action: action, Reason: guardReason(application.Unit, before, o), Origin: ourselves(e)}
-		event.At = event.Origin.At
-		if err := e.State.Record(ctx, event); err != nil {
+		if err := a.record(ctx, e, "guard "+verb, event, err); err != nil {
 			return err
 		}
 		return a.showGuards([]applicationStatus{a.outside(ctx, e.Config, application, applicationStatus{Name: application.Name, Unit: application.Unit})})

@@ -99,11 +99,12 @@ func runSetup(ctx context.Context, a *app, o setupOptions) error {
 		Root: a.root, Config: a.config, Unit: o.unit, Accounts: o.accounts, Store: o.store(), First: o.side(), DryRun: o.dryRun,
 	})
 	stop()
+	noted := a.recordWiring(ctx, "setup", result, err)
 	var apart *setup.FirstDifferenceError
 	if errors.As(err, &apart) {
-		return errors.Join(a.showDifferences(apart), told(mark(err, errConflict)))
+		return errors.Join(a.showDifferences(apart), told(mark(err, errConflict)), noted)
 	}
-	return errors.Join(a.showSteps(result), err, a.advise(err))
+	return errors.Join(a.showSteps(result), err, a.advise(err), noted)
 }
 
 // showSteps shows what setup and remove did, also when they did not come to their end.

@@ -48,6 +48,23 @@ func TestSetupStopsAtADifference(t *testing.T) {
 	if _, err := os.Stat(s.path("/etc/systemd/system/128T.service.d")); !os.IsNotExist(err) {
 		t.Errorf("hooks were installed: %v", err)
 	}
+	s.last("failed", "setup", "")
+	s.must(0, "setup", "--first", "os")
+	s.last("set-up", "setup", "drop-ins")
+	s.must(0, "remove")
+	s.last("removed", "remove", "drop-ins")
+	s.must(0, "remove") // which finds nothing to do
+	s.last("removed", "remove", "drop-ins")
+}
+
+// last holds what the newest record of the trail says.
+func (s *system) last(action, verb, reason string) {
+	s.t.Helper()
+	var trail struct{ Events []auditRecord }
+	s.must(0, "audit", "--json").object(s.t, &trail)
+	if e := trail.Events[len(trail.Events)-1]; e.Action != action || e.Origin.Verb != verb || !strings.Contains(e.Reason, reason) || e.Origin.By != "root" {
+		s.t.Errorf("the last on record is %+v", e)
+	}
 }
 
 func TestSetupWithoutAnything(t *testing.T) {

@@ -129,15 +129,14 @@ func recordPreference(ctx context.Context, e *engine.Engine, s selection, o sync
 	event := shadowsync.Event{Application: s.application.Name, Action: "preferred", Winner: o.prefer, Origin: ourselves(e)}
 	event.At = event.Origin.At
 	if s.all {
-		return e.State.Record(ctx, event)
+		return e.Record(ctx, event)
 	}
+	var events []shadowsync.Event
 	for _, name := range s.accounts {
 		event.Account = name
-		if err := e.State.Record(ctx, event); err != nil {
-			return err
-		}
+		events = append(events, event)
 	}
-	return nil
+	return e.Record(ctx, events...)
 }
 
 // outcomeError is what a report's outcomes mean for the exit status. They are

@@ -12,6 +12,7 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/origin"
+	"github.com/shadowsync/shadowsync/internal/printable"
 	"github.com/shadowsync/shadowsync/internal/sessions"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -54,7 +55,7 @@ type sessionsResult struct {
 }
 
 func runUserSessions(ctx context.Context, a *app, name string) error {
-	return a.withAccount(ctx, name, func(_ *engine.Engine, account shadowsync.Account) error {
+	return a.withAccount(ctx, "", name, func(_ *engine.Engine, account shadowsync.Account) error {
 		r := sessionsResult{Name: name, Sessions: []shadowsync.Session{}}
 		list, err := sessions.Sessions{}.List(ctx, account)
 		if err != nil {
@@ -79,11 +80,16 @@ func runUserSessions(ctx context.Context, a *app, name string) error {
 }
 
 func runUserLogout(ctx context.Context, a *app, name string) error {
-	return a.withAccount(ctx, name, func(e *engine.Engine, account shadowsync.Account) error {
+	return a.withAccount(ctx, "logout", name, func(e *engine.Engine, account shadowsync.Account) error {
 		stop := a.progress("Ending the sessions of " + name)
 		ended, left, err := sessions.Sessions{}.EndBut(ctx, account, sessions.Keep{Process: origin.FromPID(os.Getpid())})
 		stop()
-		err = errors.Join(err, recordLogout(ctx, e, account, ended, left, err))
+		application, _ := e.Config.Managing(name)
+		event := shadowsync.Event{
+			Application: application.Name, Account: name, Action: "logged-out",
+			Reason: fmt.Sprintf("%d sessions ended, %d survived", len(ended), len(left)),
+		}
+		err = a.record(ctx, e, "logout", event, err)
 		doors, doorsErr := a.doors(account)
 		r := sessionsResult{Name: name, Sessions: []shadowsync.Session{}, Ended: ended, Survivors: left, Doors: doors}
 		r.Sessions = append(r.Sessions, left...)
@@ -113,37 +119,28 @@ func (a *app) showLogout(r sessionsResult) error {
 	return err
 }
 
-func recordLogout(ctx context.Context, e *engine.Engine, account shadowsync.Account, ended, left []shadowsync.Session, why error) error {
-	application, _ := e.Config.Managing(account.Name)
-	event := shadowsync.Event{
-		Application: application.Name, Account: account.Name, Action: "logged-out",
-		Reason: fmt.Sprintf("%d sessions ended, %d survived", len(ended), len(left)), Origin: ourselves(e),
-	}
-	if why != nil {
-		event.Action, event.Reason = "failed", why.Error()
-	}
-	event.At, event.Origin.Verb = event.Origin.At, "logout"
-	return e.Record(context.WithoutCancel(ctx), event)
-}
-
-// withAccount opens the engine for one managed account of the running system.
-func (a *app) withAccount(ctx context.Context, name string, do func(*engine.Engine, shadowsync.Account) error) error {
+// withAccount opens the engine for one managed account of the running system. A name
+// that is none is put on record where it was for a verb, and not only looked for.
+func (a *app) withAccount(ctx context.Context, verb, name string, do func(*engine.Engine, shadowsync.Account) error) error {
 	if a.mounted() {
 		return fmt.Errorf("cannot look at sessions: %w", errMountedSessions)
 	}
 	return a.with(ctx, func(e *engine.Engine) error {
-		if _, ok := e.Config.Managing(name); !ok {
-			return &noAccountError{name}
-		}
 		account, err := presentOS(ctx, e, name)
-		if err != nil {
+		switch {
+		case err == nil:
+			return do(e, account)
+		case verb == "":
 			return err
 		}
-		return do(e, account)
+		return a.record(ctx, e, verb, shadowsync.Event{Account: printable.Clip(name, 256)}, err)
 	})
 }
 
 func presentOS(ctx context.Context, e *engine.Engine, name string) (shadowsync.Account, error) {
+	if _, ok := e.Config.Managing(name); !ok {
+		return shadowsync.Account{}, &noAccountError{name}
+	}
 	snapshot, err := e.Accounts.Read(ctx, []string{name})
 	if err != nil {
 		return shadowsync.Account{}, err

@@ -350,15 +350,6 @@ func (r *errand) settled(ctx context.Context, jobs []*job) {
 	}
 }
 
-// attempted is the action that a record has of what came to nothing.
-func attempted(err error) string {
-	switch exitStatus(err) {
-	case 2, 5, 6:
-		return "refused"
-	}
-	return "failed"
-}
-
 // attempt is the record of a job that came to nothing.
 func (r *errand) attempt(j *job, err error) shadowsync.Event {
 	e := shadowsync.Event{At: time.Now(), Application: j.application, Action: attempted(err), Reason: err.Error(), Origin: r.origin}

@@ -2,6 +2,9 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/journal"
@@ -50,6 +53,23 @@ func (e *Engine) Record(ctx context.Context, events ...shadowsync.Event) error {
 	for _, event := range events {
 		tell(event)
 	}
+	return nil
+}
+
+// RecordIn puts an event on record for who has no engine: in the trail of the system at
+// root, where there is one, and in the journal.
+func RecordIn(ctx context.Context, root string, event shadowsync.Event) error {
+	dir := filepath.Join(root, StateDir)
+	if _, err := os.Stat(filepath.Join(dir, state.FileName)); err == nil {
+		db, err := state.Open(ctx, dir)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(db.Record(ctx, event), db.Close()); err != nil {
+			return err
+		}
+	}
+	tell(event)
 	return nil
 }
 

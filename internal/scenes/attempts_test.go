@@ -53,6 +53,21 @@ func TestAttempts(t *testing.T) {
 				t.Errorf("an account that nobody manages: %s", r)
 			}
 		}},
+		{"root", "ghost", "refused", "logout", "no application manages", func() {
+			if r := s.Run("shadowsync", "user", "logout", "ghost"); r.Code != 5 {
+				t.Errorf("sessions of an account that nobody manages: %s", r)
+			}
+		}},
+		{"root", "", "refused", "guard hold", "no application has the unit", func() {
+			if r := s.Run("shadowsync", "guard", "hold", "ghost.service"); r.Code != 5 {
+				t.Errorf("a unit that nobody manages: %s", r)
+			}
+		}},
+		{"root", "", "failed", "lock", "cannot read the list of accounts", func() {
+			if r := s.Run("shadowsync", "user", "lock", "--from", "/nowhere"); r.Code != 1 {
+				t.Errorf("a list that is not there: %s", r)
+			}
+		}},
 		{"root", "admin", "refused", "set password", "shorter", func() {
 			if r := s.Run("shadowsync", "user", "set", "password", "admin", "abc"); r.Code != 6 {
 				t.Errorf("a weak password: %s", r)
@@ -73,6 +88,7 @@ func TestAttempts(t *testing.T) {
 			}
 		})
 	}
+	s.sub("the journal", (*stage).copiedToJournal)
 	s.sub("a flood", (*stage).floodOfAttempts)
 	if all := fmt.Sprint(s.trail()) + s.Journal(); strings.Contains(all, secret) {
 		t.Error("what was tried as a password is in the audit or the journal")

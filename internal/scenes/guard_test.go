@@ -104,11 +104,14 @@ func (s *stage) releaseOfPending() {
 		s.t.Errorf("release of a pending guard: %s", r)
 	}
 	s.isHeld("admin")
+	if all := s.trail(); all[len(all)-1].Action != "refused" || all[len(all)-1].Origin.Verb != "guard release" {
+		s.t.Errorf("the last on record is %+v", all[len(all)-1])
+	}
 	s.Must("shadowsync", "guard", "release", machine.ApplianceUnit, "--force")
 	if guard := s.status().Guard; guard != "off" {
 		s.t.Errorf("status says the guard is %s", guard)
 	}
-	s.says(s.Must("shadowsync", "audit"), "guard-released  by root (shadowsync, seen by tool) - 128T.service, pending: admin, forced")
+	s.says(s.Must("shadowsync", "audit"), "guard-released  guard release by root (shadowsync, seen by tool) - 128T.service, pending: admin, forced")
 }
 
 // TestGuardLimit: a guard ends at its limit with nothing of ours alive, and none

@@ -1,0 +1,83 @@
+package scenes
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+// auditMessage is the message id by which journalctl(1) finds our records.
+const auditMessage = "5d1c2f0f7f5e4b0c9c2b7d3a8e6f1a94"
+
+// copiedToJournal: each record of the trail is in the journal too, once and in the same
+// order, with its parts as fields.
+func (s *stage) copiedToJournal() {
+	s.t.Helper()
+	s.Must("shadowsync", "guard", "hold")
+	s.Must("shadowsync", "guard", "release")
+	s.Must("shadowsync", "sync", "user222", "--prefer", "os")
+	var trail struct {
+		Events []struct {
+			Account, Application, Action, Reason, Result string
+
+			Origin map[string]any
+		}
+	}
+	if err := json.Unmarshal([]byte(s.Must("shadowsync", "audit", "--json")), &trail); err != nil {
+		s.t.Fatal(err)
+	}
+	var want []string
+	seen := map[string]bool{}
+	for _, e := range trail.Events {
+		seen[e.Action] = true
+		parts := []any{e.Action, e.Account, e.Application, e.Result, e.Reason}
+		for _, name := range []string{"seen_by", "by", "login", "program", "terminal", "verb"} {
+			parts = append(parts, e.Origin[name])
+		}
+		want = append(want, fields(parts...))
+	}
+	for _, action := range []string{"guard-held", "guard-released", "preferred"} {
+		if !seen[action] {
+			s.t.Errorf("%s is not on record: the scene proves nothing", action)
+		}
+	}
+	var got []string
+	s.eventually("the journal has every record of the trail", machine.Patience, func() bool {
+		got = s.auditJournal()
+		return len(got) >= len(want)
+	})
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		s.t.Errorf("the journal has\n%s\nand the trail\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// auditJournal are the records that the journal has of the audit.
+func (s *stage) auditJournal() (records []string) {
+	s.t.Helper()
+	out := s.Must("journalctl", "--output=json", "--all", "MESSAGE_ID="+auditMessage, "SYSLOG_IDENTIFIER=shadowsync")
+	for line := range strings.Lines(out) {
+		var record map[string]any
+		if err := json.Unmarshal([]byte(line), &record); err != nil {
+			s.t.Fatalf("%v in %s", err, line)
+		}
+		var parts []any
+		for _, name := range []string{"ACTION", "ACCOUNT", "APPLICATION", "RESULT", "REASON", "SEEN_BY", "BY", "LOGIN", "PROGRAM", "TERMINAL", "VERB"} {
+			parts = append(parts, record["SHADOWSYNC_"+name])
+		}
+		records = append(records, fields(parts...))
+	}
+	return records
+}
+
+// fields are a record's parts on one line; one that is empty or not there is "".
+func fields(parts ...any) string {
+	texts := make([]string, len(parts))
+	for i, part := range parts {
+		if part != nil {
+			texts[i] = fmt.Sprint(part)
+		}
+	}
+	return strings.Join(texts, "|")
+}
