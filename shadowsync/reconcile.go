@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -155,16 +156,41 @@ type view struct {
 func (r *Reconciler) look(ctx context.Context) (view, error) {
 	var v view
 	var err error
-	if v.memory, err = r.State.Survey(ctx, r.Application.Name, r.Application.Accounts); err != nil {
-		return v, err
-	}
-	if v.os, err = r.Accounts.Read(ctx, r.Application.Accounts); err != nil {
-		return v, err
-	}
 	v.caps = r.Store.Capabilities()
-	v.store, err = r.Store.Read(ctx, r.Application.Accounts)
-	v.fault = faultOf(err)
+	store := r.askStore(ctx)
+	v.os, v.memory, err = r.lookHere(ctx)
+	v.store, v.fault = store()
+	if err != nil {
+		return v, err
+	}
 	return v, r.recall(ctx, &v)
+}
+
+// askStore reads the store while the caller goes on; the result waits for the answer.
+// A store's worker reads its file meanwhile.
+func (r *Reconciler) askStore(ctx context.Context) func() (StoreSnapshot, *StoreFault) {
+	type answer struct {
+		snapshot StoreSnapshot
+		err      error
+	}
+	given := make(chan answer, 1)
+	go func() {
+		snapshot, err := r.Store.Read(ctx, r.Application.Accounts)
+		given <- answer{snapshot, err}
+	}()
+	runtime.Gosched() // or the question is sent when the caller has nothing else left to do
+	return func() (StoreSnapshot, *StoreFault) {
+		a := <-given
+		return a.snapshot, faultOf(a.err)
+	}
+}
+
+// lookHere reads what is on this side of a store's worker.
+func (r *Reconciler) lookHere(ctx context.Context) (os OSSnapshot, memory Memory, err error) {
+	if memory, err = r.State.Survey(ctx, r.Application.Name, r.Application.Accounts); err == nil {
+		os, err = r.Accounts.Read(ctx, r.Application.Accounts)
+	}
+	return os, memory, err
 }
 
 // recall completes the memory of the accounts that moved: the past of all others
