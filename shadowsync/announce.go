@@ -107,7 +107,8 @@ const logoutPatience = 10 * time.Minute
 
 // EndSessions ends the sessions that are due, and returns the survivors by
 // account. It runs after the acknowledgement: nobody waits for a slow logout
-// with a password in doubt. What could not be tried stays due, and is an error.
+// with a password in doubt. What could not be tried stays due, and is an error; what
+// ends later stays due, and is none.
 func (r *Reconciler) EndSessions(ctx context.Context) (map[string][]Session, error) {
 	due, err := r.State.Logouts(ctx, r.Application.Name)
 	if err != nil || len(due) == 0 {
@@ -133,7 +134,10 @@ func (r *Reconciler) EndSessions(ctx context.Context) (map[string][]Session, err
 		if ok && uid != 0 {
 			var left []Session
 			reason, left, err = r.endOf(ctx, Account{Name: l.Account, UID: uid}, l)
-			if err != nil {
+			switch {
+			case errors.Is(err, ErrNotYet):
+				continue
+			case err != nil:
 				failed = append(failed, err)
 				continue
 			}
@@ -187,7 +191,7 @@ func (r *Reconciler) endOf(ctx context.Context, account Account, l Logout) (reas
 	if late {
 		return "given up: not possible in time", nil, nil
 	}
-	ended, left, err := r.Sessions.End(ctx, account, l.Keep)
+	ended, left, err := r.Sessions.End(ctx, account, l)
 	if err != nil {
 		return "", nil, fmt.Errorf("cannot end the sessions of %s: %w", account.Name, err)
 	}

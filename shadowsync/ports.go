@@ -41,6 +41,8 @@ var (
 	ErrChanged = errors.New("changed meanwhile")
 	// ErrNoAccount: no such account on this side.
 	ErrNoAccount = errors.New("no such account")
+	// ErrNotYet: the sessions but one have ended; the end is still due.
+	ErrNotYet = errors.New("not yet")
 	// ErrLockLost: the engine lock's deadline passed and another process took it over.
 	ErrLockLost = errors.New("the engine lock was taken over")
 )
@@ -225,6 +227,7 @@ type Session struct {
 
 // Sessions ends what an old password opened.
 type Sessions interface {
-	// End ends every session of the account but keep, lists again, and returns who survived.
-	End(ctx context.Context, account Account, keep string) (ended, survivors []Session, err error)
+	// End ends every session of the account but the one that l keeps, lists again, and
+	// returns who survived. ErrNotYet: there is one left that has to end later.
+	End(ctx context.Context, account Account, l Logout) (ended, survivors []Session, err error)
 }

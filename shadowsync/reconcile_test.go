@@ -515,7 +515,7 @@ func (g guardSide) Set(_ context.Context, _ string, accounts []string) error {
 	return nil
 }
 
-func (s sessionSide) End(_ context.Context, a Account, _ string) ([]Session, []Session, error) {
+func (s sessionSide) End(_ context.Context, a Account, _ Logout) ([]Session, []Session, error) {
 	s.ended = append(s.ended, a.Name)
 	return nil, nil, nil
 }

@@ -254,7 +254,7 @@ func TestPreferStoreWhileDown(t *testing.T) {
 // End fails
 type failingSessions struct{}
 
-func (failingSessions) End(context.Context, Account, string) ([]Session, []Session, error) {
+func (failingSessions) End(context.Context, Account, Logout) ([]Session, []Session, error) {
 	return nil, nil, errors.New("no bus")
 }
 
@@ -269,6 +269,26 @@ func TestLogoutForgottenWithoutBus(t *testing.T) {
 	_, err := r.EndSessions(t.Context())
 	if len(w.logouts) == 0 {
 		t.Errorf("the logout is settled although nothing was ended (err %v, %v)", err, w.actions())
+	}
+}
+
+// End leaves one session for later
+type lateSessions struct{}
+
+func (lateSessions) End(context.Context, Account, Logout) ([]Session, []Session, error) {
+	return nil, nil, ErrNotYet
+}
+
+func TestLogoutDueUntilTheLastSession(t *testing.T) {
+	w := newWorld().start(t)
+	w.passwd(t, "admin", hashNew)
+	r := w.reconciler()
+	r.Sessions = lateSessions{}
+	if _, err := r.Reconcile(t.Context(), Request{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.EndSessions(t.Context()); err != nil || len(w.logouts) == 0 {
+		t.Errorf("%d ends are due, %v", len(w.logouts), err)
 	}
 }
 

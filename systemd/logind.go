@@ -31,8 +31,6 @@ const (
 // else's session is not one.
 type Logind struct{}
 
-var _ shadowsync.Sessions = Logind{}
-
 // login is a session with what only this package needs to know.
 type login struct {
 	shadowsync.Session

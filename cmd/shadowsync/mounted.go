@@ -14,6 +14,6 @@ type (
 
 func (noGuard) Set(context.Context, string, []string) error { return nil }
 
-func (noSessions) End(context.Context, shadowsync.Account, string) (ended, survivors []shadowsync.Session, err error) {
+func (noSessions) End(context.Context, shadowsync.Account, shadowsync.Logout) (ended, survivors []shadowsync.Session, err error) {
 	return nil, nil, nil
 }

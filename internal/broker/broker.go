@@ -105,7 +105,7 @@ func Run(ctx context.Context, o Options) error {
 func live(ctx context.Context, o Options, listeners map[string]*socket.Listener) error {
 	bus := &systemd.Bus{}
 	guard := systemd.NewBrokerGuard(bus).WithLimit(time.Duration(o.Config.Guard.Limit))
-	talks := &dialogues{Sessions: sessions.Sessions{Bus: bus}}
+	talks := &dialogues{ender: sessions.Sessions{Bus: bus}}
 	e, err := engine.Open(ctx, engine.Options{
 		Config: o.Config, Program: "shadowsync daemon", StoreTimeout: storeTimeout, OpenStore: workers{bus}.open,
 		Guard: guard, Sessions: talks, Probe: o.Probe,
@@ -119,6 +119,7 @@ func live(ctx context.Context, o Options, listeners map[string]*socket.Listener)
 		e.Reconciler(a.Name).Witness = b.witness(a.Unit)
 		b.keepers[a.Name] = newKeeper(e, a, b.publish, o.Log)
 	}
+	talks.again = b.endAgain
 	return errors.Join(b.run(ctx, listeners), b.close())
 }
 
@@ -173,6 +174,13 @@ func (b *Broker) run(ctx context.Context, listeners map[string]*socket.Listener)
 	case err := <-failed:
 		cancel()
 		return err
+	}
+}
+
+// endAgain ends what is due of an account's sessions; it does not wait for it.
+func (b *Broker) endAgain(account string) {
+	if a, managed := b.engine.Config.Managing(account); managed {
+		b.keepers[a.Name].finish(context.Background())
 	}
 }
 

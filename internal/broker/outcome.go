@@ -31,11 +31,12 @@ func (o *operators) outcome(ctx context.Context, c *call) error {
 	if !managed {
 		return errNotPermitted
 	}
-	d, ok := o.dialogues.begin(c.name, c.process)
-	if !ok {
-		return operator.Errorf(operator.Unavailable, "your password is being changed from another session")
+	d := newDialogue(c.process)
+	d.orphan = true
+	if !o.dialogues.begin(c.name, d) {
+		return errElsewhere
 	}
-	defer o.dialogues.end(c.name)
+	defer o.dialogues.end(c.name, d)
 	d.doors = o.doorsMeanwhile(ctx, c)
 	for {
 		all, err := o.memory(ctx, []string{c.name})

@@ -24,6 +24,8 @@ const (
 	farewell = time.Second
 )
 
+var errElsewhere = operator.Errorf(operator.Unavailable, "your password is being changed from another session")
+
 // setPassword is the dialogue: the current password is proven first, the new one is
 // judged and set by the machine's own PAM stack, both sides have it or neither, and
 // then the sessions end. The broker hands the passwords on and reads none.
@@ -32,14 +34,11 @@ func (o *operators) setPassword(ctx context.Context, c *call) error {
 	if !managed {
 		return errNotPermitted
 	}
-	if wait := o.wrong.wait(c.name, time.Now()); wait > 0 {
-		return operator.Errorf(operator.NotAuthenticated, "too many failures; try again in %s", wait.Round(time.Second))
+	if err := o.patience(c.name); err != nil {
+		return err
 	}
-	d, ok := o.dialogues.begin(c.name, c.process)
-	if !ok {
-		return operator.Errorf(operator.Unavailable, "your password is being changed from another session")
-	}
-	defer o.dialogues.end(c.name)
+	d := newDialogue(c.process)
+	defer o.dialogues.end(c.name, d)
 	d.next = o.pam.Start(ctx)            // while the password is typed
 	defer func() { go d.next.Close() }() // nobody waits for the end of one that has done nothing
 	current, err := o.current(ctx, c, d)
@@ -92,10 +91,27 @@ func (o *operators) secret(ctx context.Context, c *call, t operator.Turn) (*os.F
 	return files[0], nil
 }
 
-// current asks for the password in force and has it proven.
+// patience refuses who failed too often.
+func (o *operators) patience(name string) error {
+	if wait := o.wrong.wait(name, time.Now()); wait > 0 {
+		return operator.Errorf(operator.NotAuthenticated, "too many failures; try again in %s", wait.Round(time.Second))
+	}
+	return nil
+}
+
+// current asks for the password in force and has it proven. A prompt that nobody
+// answers holds up no other dialogue of the account: this one begins with the answer.
 func (o *operators) current(ctx context.Context, c *call, d *dialogue) (*os.File, error) {
 	current, err := o.secret(ctx, c, operator.Turn{Ask: operator.AskCurrent})
 	if err != nil {
+		return nil, err
+	}
+	err = o.patience(c.name) // others may have failed meanwhile
+	if err == nil && !o.dialogues.begin(c.name, d) {
+		err = errElsewhere
+	}
+	if err != nil {
+		_ = current.Close()
 		return nil, err
 	}
 	worker := d.next

@@ -67,7 +67,7 @@ func (d *database) Close() error                                   { return nil 
 type off struct{}
 
 func (off) Set(context.Context, string, []string) error { return nil }
-func (off) End(context.Context, shadowsync.Account, string) (ended, left []shadowsync.Session, err error) {
+func (off) End(context.Context, shadowsync.Account, shadowsync.Logout) (ended, left []shadowsync.Session, err error) {
 	return nil, nil, nil
 }
 

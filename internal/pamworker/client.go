@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,8 @@ const (
 	deadline = 8 * time.Second
 	// waiting is how long a worker may wait for its question.
 	waiting = 3 * time.Minute
+
+	unitPrefix = "pam-"
 )
 
 // Workers starts workers.
@@ -39,7 +42,7 @@ type Worker struct {
 
 // Start has a worker started, and waits for nothing. It must be closed.
 func (w *Workers) Start(ctx context.Context) *Worker {
-	k := &Worker{workers: w, name: fmt.Sprintf("pam-%d-%d", os.Getpid(), w.made.Add(1)), started: make(chan struct{})}
+	k := &Worker{workers: w, name: fmt.Sprintf(unitPrefix+"%d-%d", os.Getpid(), w.made.Add(1)), started: make(chan struct{})}
 	conn, theirs, err := socket.Pair()
 	if err != nil {
 		k.fault = fmt.Errorf("cannot start a PAM worker: %w", err)
@@ -61,6 +64,11 @@ func (w *Workers) Start(ctx context.Context) *Worker {
 
 // Unit is the worker's unit, by which whoever the PAM module in it reports to can tell it.
 func (k *Worker) Unit() string { return systemd.HelperName(k.name) }
+
+// IsUnit tells whether a unit is a worker's, of this broker or of one before it.
+func IsUnit(unit string) bool {
+	return strings.HasPrefix(unit, strings.TrimSuffix(systemd.HelperName(unitPrefix), ".service"))
+}
 
 // Prove checks the current password of a user.
 func (k *Worker) Prove(ctx context.Context, user string, uid int, current *os.File) (Answer, error) {

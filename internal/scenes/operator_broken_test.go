@@ -3,6 +3,7 @@ package scenes
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shadowsync/shadowsync/internal/machine"
 )
@@ -49,6 +50,36 @@ func TestDialogueBreaksOff(t *testing.T) {
 	d.Expect("Password updated successfully", machine.Patience)
 	d.Ended(machine.Patience)
 	s.same("admin")
+	s.lets("admin", newPassword, oldPassword)
+	s.sub("a prompt shields nothing", promptShieldsNothing)
+}
+
+// promptShieldsNothing: who sits at the prompt for a password that they have not proven
+// ends with all others when somebody else changes it, and keeps nobody from changing it.
+func promptShieldsNothing(s *stage) {
+	intruder := s.SSH("admin", newPassword)
+	intruder.Answer("# ", "set password")
+	intruder.Expect("Enter your current password:", machine.Patience)
+	other := s.SSH("user222", oldPassword)
+	other.Answer("> ", "set password")
+	other.Expect("Enter your current password:", machine.Patience)
+	for account, d := range map[string]*machine.Dialogue{"admin": intruder, "user222": other} {
+		s.passwd(account, oldPassword)
+		start := time.Now()
+		d.Ended(machine.Patience)
+		if took := time.Since(start); took > 3*time.Second {
+			s.t.Errorf("%s's prompt outlived root's passwd by %v", account, took)
+		}
+	}
+	intruder = s.SSH("admin", oldPassword)
+	intruder.Answer("# ", "set password")
+	intruder.Expect("Enter your current password:", machine.Patience)
+	d := s.SSH("admin", oldPassword)
+	d.Expect("# ", machine.Patience)
+	setPassword(d, oldPassword, newPassword)
+	d.Expect("Password updated successfully", machine.Patience)
+	d.Ended(machine.Patience)
+	intruder.Ended(machine.Patience)
 	s.lets("admin", newPassword, oldPassword)
 }
 

@@ -141,7 +141,7 @@ func TestEndOnMachine(t *testing.T) {
 		t.Errorf("listed %+v, %v", list, err)
 	}
 	start := time.Now()
-	ended, survivors, err := Sessions{}.End(ctx, account, keep)
+	ended, survivors, err := Sessions{}.End(ctx, account, shadowsync.Logout{Keep: keep})
 	t.Logf("all but one in %v: %+v", time.Since(start), ended)
 	if err != nil || len(survivors) > 0 || time.Since(start) > 2*time.Second {
 		t.Errorf("survived %+v, %v, after %v", survivors, err, time.Since(start))
@@ -149,13 +149,13 @@ func TestEndOnMachine(t *testing.T) {
 	expectAlive(t, "1001", "1006", "1007", "1008", "1009")
 
 	start = time.Now()
-	ended, survivors, err = Sessions{}.End(ctx, account, "")
+	ended, survivors, err = Sessions{}.End(ctx, account, shadowsync.Logout{})
 	t.Logf("the rest in %v: %+v", time.Since(start), ended)
 	if err != nil || len(ended) != 1 || len(survivors) > 0 {
 		t.Errorf("ended %+v, survived %+v, %v", ended, survivors, err)
 	}
 	expectAlive(t, "1006", "1007", "1008", "1009")
-	if ended, survivors, err := (Sessions{}).End(ctx, shadowsync.Account{Name: "root"}, ""); err != nil || len(ended)+len(survivors) > 0 {
+	if ended, survivors, err := (Sessions{}).End(ctx, shadowsync.Account{Name: "root"}, shadowsync.Logout{}); err != nil || len(ended)+len(survivors) > 0 {
 		t.Errorf("root's: %+v, %+v, %v", ended, survivors, err)
 	}
 }

@@ -41,10 +41,10 @@ func (Sessions) List(ctx context.Context, account shadowsync.Account) ([]shadows
 	return s.list(), nil
 }
 
-// End ends every session of the account but one, looks again, and tells which
-// ended and which survived. It never touches uid 0.
-func (s Sessions) End(ctx context.Context, account shadowsync.Account, keep string) (ended, survivors []shadowsync.Session, err error) {
-	return s.EndBut(ctx, account, Keep{Session: keep})
+// End ends every session of the account but the one that l keeps, looks again, and
+// tells which ended and which survived. It never touches uid 0.
+func (s Sessions) End(ctx context.Context, account shadowsync.Account, l shadowsync.Logout) (ended, survivors []shadowsync.Session, err error) {
+	return s.EndBut(ctx, account, Keep{Session: l.Keep})
 }
 
 // EndBut is End with more to keep.

@@ -260,6 +260,6 @@ func (noGuard) Set(context.Context, string, []string) error { return nil }
 // noSessions: an import changes no password that anybody has logged in with.
 type noSessions struct{}
 
-func (noSessions) End(context.Context, shadowsync.Account, string) (ended, survivors []shadowsync.Session, err error) {
+func (noSessions) End(context.Context, shadowsync.Account, shadowsync.Logout) (ended, survivors []shadowsync.Session, err error) {
 	return nil, nil, errors.New("an import ends no session")
 }
