@@ -162,9 +162,13 @@ func (c Client) ask(ctx context.Context, q Request, files []*os.File, take func(
 	}
 }
 
-// receive takes a packet; the broker never sends descriptors.
+// receive takes a packet; the broker never sends descriptors. One that ends before it
+// has read all of ours resets the connection, which is told before the packet that waits.
 func receive(ctx context.Context, conn *socket.Conn, v any) error {
 	files, err := conn.Receive(ctx, v)
+	if errors.Is(err, unix.ECONNRESET) {
+		files, err = conn.Receive(ctx, v)
+	}
 	for _, f := range files {
 		_ = f.Close()
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -141,6 +142,59 @@ func TestSetPassword(t *testing.T) {
 		})
 	}
 }
+
+// TestBrokerHangsUp: what it said last is told, whenever it ended, and so is that nothing
+// was changed before it had the new password.
+func TestBrokerHangsUp(t *testing.T) {
+	restarting := Errorf(Unavailable, "shadowsync is restarting; nothing was changed")
+	for _, last := range []*Error{restarting, nil} {
+		for _, at := range []Secret{AskCurrent, AskNew} {
+			for _, when := range []string{"before the answer", "with the answer unread"} {
+				t.Run(fmt.Sprintf("%v, %s, %s", last != nil, at, when), func(t *testing.T) {
+					gone, given := make(chan struct{}), make(chan struct{})
+					c := serve(t, func(ctx context.Context, conn *socket.Conn, q Request) {
+						defer close(gone)
+						defer conn.Close()
+						_ = conn.Send(ctx, Turn{Ask: at})
+						if when != "before the answer" {
+							<-given
+						}
+						if last != nil {
+							_ = conn.Send(ctx, Turn{Error: last})
+						}
+					})
+					_, err := c.SetPassword(t.Context(), hesitant{func() {
+						if when == "before the answer" {
+							<-gone
+						} else {
+							time.AfterFunc(50*time.Millisecond, func() { close(given) })
+						}
+					}})
+					unknown := at == AskNew && when != "before the answer" && last == nil
+					if errors.Is(err, ErrUnknownOutcome) != unknown {
+						t.Errorf("unknown: %v", err)
+					}
+					if !unknown && (err == nil || !strings.HasSuffix(err.Error(), "; nothing was changed")) {
+						t.Errorf("the operator is told %q", err)
+					}
+					if last != nil && (err == nil || err.Error() != last.Text) {
+						t.Errorf("the operator is told %q, the broker said %q", err, last.Text)
+					}
+				})
+			}
+		}
+	}
+}
+
+// hesitant is an Asker that types when something has happened.
+type hesitant struct{ wait func() }
+
+func (h hesitant) Current(context.Context) (*os.File, error) {
+	h.wait()
+	return socket.SealedMemfd([]byte("old"))
+}
+
+func (h hesitant) New(ctx context.Context, _ string, _ int) (*os.File, error) { return h.Current(ctx) }
 
 func TestOutcome(t *testing.T) {
 	given := time.Now()

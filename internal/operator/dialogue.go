@@ -35,20 +35,18 @@ func (c Client) SetPassword(ctx context.Context, asker Asker) (notes []string, e
 	given := false
 	for {
 		var t Turn
-		if err := receive(ctx, conn, &t); err != nil {
-			if given {
-				return nil, errors.Join(ErrUnknownOutcome, err)
-			}
-			return nil, err
-		}
+		err := receive(ctx, conn, &t)
 		switch {
+		case err != nil && given:
+			return nil, errors.Join(ErrUnknownOutcome, err)
+		case err != nil:
+			return nil, unchanged(err)
 		case t.Error != nil:
 			return nil, t.Error
 		case t.Done:
 			return t.Notes, nil
 		}
-		given = t.Ask == AskNew
-		if err := answer(ctx, conn, t, asker); err != nil {
+		if given, err = answer(ctx, conn, t, asker); err != nil {
 			return nil, err
 		}
 	}
@@ -72,16 +70,31 @@ func (c Client) Outcome(ctx context.Context, given time.Time) (notes []string, e
 	return t.Notes, nil
 }
 
-func answer(ctx context.Context, conn *socket.Conn, t Turn, asker Asker) error {
+// answer gives the broker what it asks for, and tells whether that was the new password. One
+// that has hung up meanwhile has said why, and has changed nothing.
+func answer(ctx context.Context, conn *socket.Conn, t Turn, asker Asker) (given bool, err error) {
 	secret, err := ask(ctx, t, asker)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer secret.Close()
-	if err := conn.Send(ctx, Reply{Op: "secret"}, secret); err != nil {
-		return unreachable(err)
+	if err = conn.Send(ctx, Reply{Op: "secret"}, secret); err == nil {
+		return t.Ask == AskNew, nil
 	}
-	return nil
+	var last Turn
+	if receive(ctx, conn, &last) == nil && last.Error != nil {
+		return false, last.Error
+	}
+	return false, unchanged(unreachable(err))
+}
+
+// unchanged says what a connection that broke off means before a new password was given.
+func unchanged(err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		return Errorf(e.Kind, "%s; nothing was changed", e.Text)
+	}
+	return err
 }
 
 func ask(ctx context.Context, t Turn, asker Asker) (*os.File, error) {

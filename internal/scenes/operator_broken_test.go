@@ -26,16 +26,16 @@ func TestDialogueBreaksOff(t *testing.T) {
 		"hang-up":             func(d *machine.Dialogue) { _ = d.Close() },
 		"the shell is killed": func(*machine.Dialogue) { s.Must("pkill", "-KILL", "-U", "admin", "pcli") },
 		"the broker is killed": func(d *machine.Dialogue) {
-			s.Must("systemctl", "kill", "--signal=KILL", "shadowsync.service")
+			s.MustShell("pid=$(systemctl show --property=MainPID --value shadowsync.service); kill -KILL $pid; while kill -0 $pid; do sleep 0.01; done 2>/dev/null")
 			d.Send(newPassword + "\n")
 			d.Answer("Confirm:", newPassword)
-			d.Expect("% Error", machine.Patience)
+			d.Expect("% Error: shadowsync closed the connection; nothing was changed", machine.Patience)
 		},
 		"the broker is restarted": func(d *machine.Dialogue) {
 			s.Must("systemctl", "restart", "shadowsync.service")
 			d.Send(newPassword + "\n")
 			d.Answer("Confirm:", newPassword)
-			d.Expect("% Error", machine.Patience)
+			d.Expect("% Error: shadowsync is restarting; nothing was changed", machine.Patience)
 		},
 	} {
 		breakOff(toNew())
