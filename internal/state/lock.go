@@ -37,10 +37,12 @@ const giveBack = 10 * time.Millisecond
 // overlayfs know it). The lock is the file that has the name, so that the old
 // owner has lost it, and learns that from Extend.
 //
-// Two owners at once cannot be: an owner writes its new deadline and then looks
-// whether its file still has the name; a taker exchanges the files and then looks
-// whether the old one's record still is the expired one, else it gives back.
-// Whatever the order, at least one of the two sees the other.
+// Two owners do not go on beside each other: an owner writes its new deadline and then
+// looks whether its file still has the name; a taker exchanges the files and then looks
+// whether the old one's record still is the expired one, else it gives back. Whatever
+// the order, at least one of the two sees the other. A taker that is killed before it
+// gives back leaves the name to a third one, and the owner learns so from its next
+// Extend; until then what keeps the two apart is that each write compares first.
 type Locker struct {
 	dir     string
 	program string
