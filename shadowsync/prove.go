@@ -12,6 +12,24 @@ import (
 // Whose change it is, and that it was dealt with before, stay as they are: the login
 // that carried the clear text must not be ended as one of the old password's.
 func (r *Reconciler) Prove(ctx context.Context, account, osHash, storeHash string, login Origin) (bool, error) {
+	return r.answerWait(ctx, account, osHash, func(c *Change) Event {
+		c.StoreHash = storeHash
+		return Event{Action: "proven", Result: NeedsLogin, Reason: "a login gave what the store's format is made of", Origin: login}
+	})
+}
+
+// Unfit puts on record that the store can hold no hash of the password that a login proved:
+// no later login will do, and a person chooses another password. It tells whether the
+// account still awaited it; Reconcile does the rest.
+func (r *Reconciler) Unfit(ctx context.Context, account, osHash, reason string, login Origin) (bool, error) {
+	return r.answerWait(ctx, account, osHash, func(c *Change) Event {
+		c.Verdict, c.Reason = VerdictRefused, reason
+		return Event{Action: "proven", Result: NeedsLogin, Reason: "of what a login gave, the store takes no hash: " + reason, Origin: login}
+	})
+}
+
+// answerWait completes the change for which an account awaits a login.
+func (r *Reconciler) answerWait(ctx context.Context, account, osHash string, complete func(*Change) Event) (bool, error) {
 	lease, err := r.Lock.Acquire(ctx)
 	if err != nil {
 		return false, fmt.Errorf("cannot record the proof of %s: %w", account, err)
@@ -26,25 +44,25 @@ func (r *Reconciler) Prove(ctx context.Context, account, osHash, storeHash strin
 		return false, nil
 	}
 	proven := *open
-	proven.StoreHash = storeHash
+	event := complete(&proven)
+	event.At, event.Application, event.Account = r.Now(), r.Application.Name, account
 	if err := r.State.Journal(ctx, r.Application.Name, []Change{proven}); err != nil {
 		return false, err
 	}
 	r.probe(StepJournalled)
-	return true, r.State.Record(ctx, Event{
-		At: r.Now(), Application: r.Application.Name, Account: account, Action: "proven", Result: NeedsLogin,
-		Reason: "a login gave what the store's format is made of", Origin: login,
-	})
+	return true, r.State.Record(ctx, event)
 }
 
 // decidedForOS tells whether setup decided for the OS side of a first pair, or to make the
 // account in the store, which then lacked nothing but a value that the store takes.
-func decidedForOS(open *Change) bool { return open != nil && open.Verdict == VerdictNeedsLogin }
+func decidedForOS(open *Change) bool {
+	return open != nil && (open.Verdict == VerdictNeedsLogin || open.Verdict == VerdictRefused)
+}
 
 // keepFirst keeps that decision for changes that are made before there is a baseline.
 func keepFirst(changes []Change, memory Memory) {
 	for i, c := range changes {
-		if m := memory.Accounts[c.Account]; m.Baseline == nil && decidedForOS(m.Open) {
+		if m := memory.Accounts[c.Account]; m.Baseline == nil && decidedForOS(m.Open) && c.Verdict != VerdictRefused {
 			changes[i].Verdict = VerdictNeedsLogin
 		}
 	}

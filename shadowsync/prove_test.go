@@ -238,3 +238,53 @@ func TestAChangeOvertakesARenewal(t *testing.T) {
 	w.reconcile(t, Request{Origin: Origin{SeenBy: SeenByWatch}})
 	w.paired(t, "$6$set", "$6$set")
 }
+
+// No login gives what the store can hold: a person chooses another password, and no
+// restart is held back until then.
+func TestALoginThatIsNoUse(t *testing.T) {
+	w := awaiting(t)
+	if taken, err := w.reconciler().Unfit(t.Context(), "admin", "$y$new", "longer than 72 bytes", sshLogin); !taken || err != nil {
+		t.Fatalf("it was not taken: %v", err)
+	}
+	w.reconcile(t, Request{})
+	w.refused(t, "longer than 72 bytes")
+	w.passwd(t, "admin", "$6$set")
+	w.reconcile(t, Request{})
+	w.paired(t, "$6$set", "$6$set")
+}
+
+// A password that the store can hold no hash of is refused inside passwd, also where the
+// account has no baseline yet.
+func TestAPasswordThatTheStoreCannotHold(t *testing.T) {
+	for name, w := range map[string]*world{"before a baseline": newWorld(), "with one": newWorld().start(t)} {
+		t.Run(name, func(t *testing.T) {
+			w.formats = Formats{"$2b$"}
+			w.os["admin"] = cred("$y$os")
+			w.reconcile(t, Request{First: OSSide, Force: true})
+			w.os["admin"] = cred("$y$long")
+			change := Change{Account: "admin", OS: w.os["admin"], Verdict: VerdictRefused, Reason: "longer than 72 bytes", Origin: Origin{At: epoch, SeenBy: SeenByPAM}}
+			if _, err := w.reconciler().Announce(t.Context(), change); err != nil {
+				t.Fatal(err)
+			}
+			w.reconcile(t, Request{})
+			w.refused(t, "longer than 72 bytes")
+			w.reconcile(t, Request{Force: true})
+			w.refused(t, "longer than 72 bytes")
+			w.os["admin"] = cred("$2b$set")
+			w.reconcile(t, Request{Force: true})
+			w.paired(t, "$2b$set", "$2b$set")
+		})
+	}
+}
+
+// refused asserts a conflict of the store's making, which guards nothing.
+func (w *world) refused(t *testing.T, reason string) {
+	t.Helper()
+	open := w.memory["admin"].Open
+	if open == nil || open.State != Conflict || open.Verdict != VerdictRefused || open.Reason != reason {
+		t.Errorf("on record is %+v", open)
+	}
+	if len(w.guarded) > 0 {
+		t.Errorf("guarded for %v", w.guarded)
+	}
+}

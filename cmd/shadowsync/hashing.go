@@ -3,17 +3,14 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/crypt"
-	"github.com/shadowsync/shadowsync/internal/crypt/format"
-	"github.com/shadowsync/shadowsync/shadowsync"
+	"github.com/shadowsync/shadowsync/internal/proof"
 )
 
 // job is one target on its way.
@@ -98,20 +95,8 @@ func (j *job) prepare(r *errand, method crypt.Method) (err error) {
 	if formats.Accept(j.hash) {
 		return nil
 	}
-	if j.storeHash, err = storeHash(formats, token); err != nil {
+	if j.storeHash, err = proof.Hash(formats, token); err != nil {
 		return fmt.Errorf("%s's credential store cannot hold it: %w", j.application, err)
 	}
 	return nil
-}
-
-// storeHash makes the store's own hash, in the first of its formats that we can make.
-func storeHash(formats shadowsync.Formats, token []byte) (string, error) {
-	for _, prefix := range formats {
-		for _, f := range format.Formats() {
-			if f.CanGenerate() && f.Prefix() != "" && strings.HasPrefix(f.Prefix(), prefix) {
-				return crypt.Generate(f, token)
-			}
-		}
-	}
-	return "", errors.New("it takes no hash format that shadowsync makes")
 }

@@ -53,13 +53,18 @@ func (b *Broker) prove(ctx context.Context, a config.Application, user string, l
 	}
 	formats := b.engine.Reconciler(a.Name).Store.Capabilities().Formats
 	hash, err := translate(ctx, formats, open.OS.Hash, token)
-	if errors.Is(err, proof.ErrNotProven) {
+	var taken bool
+	refused := (*shadowsync.RefusedError)(nil)
+	switch {
+	case errors.Is(err, proof.ErrNotProven):
 		return nil // a directory's password, say: the OS's was not asked for
-	}
-	if err != nil || hash == "" {
+	case errors.As(err, &refused):
+		taken, err = b.engine.Reconciler(a.Name).Unfit(ctx, user, open.OS.Hash, refused.Reason, login)
+	case err != nil || hash == "":
 		return err
+	default:
+		taken, err = b.engine.Reconciler(a.Name).Prove(ctx, user, open.OS.Hash, hash, login)
 	}
-	taken, err := b.engine.Reconciler(a.Name).Prove(ctx, user, open.OS.Hash, hash, login)
 	if err != nil || !taken {
 		return err
 	}

@@ -151,8 +151,7 @@ func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, 
 		errand.found(account.Hash)
 	}
 	change := shadowsync.Change{Account: user, OS: account.Credential, Origin: by}
-	formats := b.engine.Reconciler(a.Name).Store.Capabilities().Formats
-	change.StoreHash, err = translate(ctx, formats, account.Hash, token)
+	err = pair(ctx, b.engine.Reconciler(a.Name).Store, &change, token)
 	if err != nil {
 		b.log.Warn("the store's hash could not be made", "account", user, "error", err)
 	}
@@ -194,13 +193,25 @@ func (b *Broker) who(peer socket.Peer) shadowsync.Origin {
 	return b.engine.OriginOf(p, shadowsync.SeenByPAM)
 }
 
+// pair completes a change with what the store shall hold for its hash where that is
+// another, or with why the store cannot hold that password at all.
+func pair(ctx context.Context, store shadowsync.CredentialStore, change *shadowsync.Change, token []*os.File) error {
+	hash, err := translate(ctx, store.Capabilities().Formats, change.OS.Hash, token)
+	if refused := (*shadowsync.RefusedError)(nil); errors.As(err, &refused) {
+		change.Verdict, change.Reason = shadowsync.VerdictRefused, refused.Reason
+		return nil
+	}
+	change.StoreHash = hash
+	return err
+}
+
 // translate makes the store's hash from the token where the application cannot
 // verify the OS's. Elsewhere the descriptor is closed unread.
 func translate(ctx context.Context, formats shadowsync.Formats, osHash string, token []*os.File) (string, error) {
 	if len(token) == 0 || formats.Accept(osHash) {
 		return "", nil
 	}
-	return proof.Make(ctx, token[0], osHash, formats[0])
+	return proof.Make(ctx, token[0], osHash, formats)
 }
 
 func closeAll(files []*os.File) {

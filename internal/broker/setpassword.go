@@ -267,8 +267,7 @@ func (o *operators) announce(ctx context.Context, a config.Application, user str
 		return shadowsync.Outcome{}, errOvertaken
 	}
 	change := shadowsync.Change{Account: user, OS: account.Credential, Origin: e.origin()}
-	formats := o.engine.Reconciler(a.Name).Store.Capabilities().Formats
-	if change.StoreHash, err = translate(ctx, formats, account.Hash, []*os.File{fresh}); err != nil {
+	if err := pair(ctx, o.engine.Reconciler(a.Name).Store, &change, []*os.File{fresh}); err != nil {
 		return shadowsync.Outcome{}, err
 	}
 	return o.keepers[a.Name].changed(ctx, change), nil

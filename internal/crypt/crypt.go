@@ -87,6 +87,14 @@ type Method struct {
 // bcryptCost is login.defs(5)'s default. That of libxcrypt, 5, takes 2 ms.
 const bcryptCost = 13
 
+// Longest is the length in bytes of the longest token that a new hash of the format is made of.
+func Longest(f format.Format) int {
+	if f == format.Bcrypt {
+		return maxBcryptToken
+	}
+	return MaxToken
+}
+
 // Generate returns a new hash of token at the default cost of the format.
 func Generate(f format.Format, token []byte) (string, error) {
 	return Method{Format: f}.Generate(token)
@@ -110,8 +118,8 @@ func (m Method) generate(token []byte) (string, error) {
 	if len(token) == 0 {
 		return "", ErrTokenEmpty
 	}
-	if m.Format == format.Bcrypt && len(token) > maxBcryptToken {
-		return "", fmt.Errorf("%w: %d bytes, bcrypt takes %d", ErrTokenTooLong, len(token), maxBcryptToken)
+	if longest := Longest(m.Format); len(token) > longest {
+		return "", fmt.Errorf("%w: %d bytes, %s takes %d", ErrTokenTooLong, len(token), m.Format, longest)
 	}
 	setting, err := m.setting()
 	if err != nil {

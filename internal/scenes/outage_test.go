@@ -42,8 +42,14 @@ func (s *stage) says(printed, text string) {
 }
 
 // notPersisted is root's passwd while the store cannot take the change. On a machine
-// that is busy with others, guarding may take longer than passwd waits: it is asked again.
+// that is busy with others, guarding may take longer than passwd waits.
 func (s *stage) notPersisted(account, password, reason string) {
+	s.t.Helper()
+	s.says(s.answered(account, password), "shadowsync: "+account+": NOT persisted (store: "+reason+"); restart of "+machine.ApplianceUnit+" is held until it is")
+}
+
+// answered is root's passwd, asked again while it has to go without an answer.
+func (s *stage) answered(account, password string) string {
 	s.t.Helper()
 	said := s.passwd(account, password)
 	for range 2 {
@@ -54,7 +60,7 @@ func (s *stage) notPersisted(account, password, reason string) {
 		s.askAgain()
 		said = s.passwd(account, password)
 	}
-	s.says(said, "shadowsync: "+account+": NOT persisted (store: "+reason+"); restart of "+machine.ApplianceUnit+" is held until it is")
+	return said
 }
 
 // heldFor is what systemctl status says of a unit that is held back.
@@ -148,6 +154,7 @@ func TestStoreOutages(t *testing.T) {
 		s.says(s.passwd("admin", "Taken-1-velvet-x"), "persisted in conductor's credential store")
 		s.settles("admin")
 	})
+	s.scene("a password that its format cannot hold", tooLongForBcrypt)
 }
 
 // hungFileSystem: its server takes no request, as a dead NFS server's does not, and no
@@ -158,6 +165,7 @@ func hungFileSystem(s *stage) {
 		"mount -i -t fuse -o fd=5,rootmode=40000,user_id=0,group_id=0,allow_other dead "+storeFolder+" && exec sleep 600")
 	s.eventually("the mount", 5*time.Second, func() bool { return strings.Contains(s.ReadFile("/proc/mounts"), "dead "+storeFolder+" fuse") })
 	s.notPersisted("admin", "Dead-1-velvet-x", "no answer in time")
+	time.Sleep(3 * time.Second) // the broker has asked who owns the store since
 	s.notPersisted("user222", "Dead-2-velvet-x", "no answer in time")
 	s.isHeld("admin, user222")
 	for _, moment := range []string{"pre-start", "post-stop"} {
@@ -176,6 +184,34 @@ func hungFileSystem(s *stage) {
 	s.settles("user222")
 	s.isFree()
 	s.opens("admin", "Dead-1-velvet-x", "")
+}
+
+// tooLongForBcrypt: it is said inside passwd and holds nothing back; so it is of a
+// password that came past PAM, when a login tells how long that is.
+func tooLongForBcrypt(s *stage) {
+	const file = "/etc/shadowsync/shadowsync.toml"
+	before := s.ReadFile(file)
+	configure := func(text string) {
+		s.WriteFile(file, text, 0o600)
+		s.Must("systemctl", "restart", "shadowsync.service")
+	}
+	configure(before + "formats = [\"bcrypt\"]\n")
+	defer configure(before)
+	long := strings.Repeat("Long-1-velvet", 7)
+	s.says(s.answered("admin", long), "shadowsync: admin: NOT persisted (conductor refuses it: longer than 72 bytes); choose another password")
+	s.isUnheld("longer than 72 bytes")
+	s.opens("admin", long, "")
+
+	s.says(s.answered("admin", "Short-1-velvet-x"), "persisted in conductor's credential store")
+	if hash := s.StoreHash("admin"); !strings.HasPrefix(hash, "$2b$") {
+		s.t.Errorf("the store holds %.4q", hash)
+	}
+	s.Must("usermod", "-p", s.hashed(long), "admin")
+	s.awaits("admin")
+	s.opens("admin", long, "")
+	s.eventually("the refusal is known", 5*time.Second, func() bool { return s.state("admin").State == "conflict" })
+	s.isUnheld("longer than 72 bytes")
+	s.says(s.answered("admin", "Short-2-velvet-x"), "persisted in conductor's credential store")
 }
 
 // isConflict: the store cannot be understood. It is said inside passwd, holds

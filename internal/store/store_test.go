@@ -70,8 +70,28 @@ func TestOptionsSurviveJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if formats := s.Capabilities().Formats; !slices.Equal(formats, shadowsync.Formats{"$2b$"}) {
+	if formats := s.Capabilities().Formats; !slices.Equal(formats, shadowsync.Formats{"$2b$", "$2y$", "$2a$"}) {
 		t.Errorf("formats are %v", formats)
+	}
+}
+
+// TestFormatsHaveAllTheirPrefixes: htpasswd(1) and PHP write bcrypt as $2y$, older libraries as $2a$.
+func TestFormatsHaveAllTheirPrefixes(t *testing.T) {
+	o, err := Parse(table(func(m map[string]any) { m["formats"] = []any{"bcrypt", "SunMD5"} }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted, err := o.Accepted()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for hash, want := range map[string]bool{
+		"$2b$13$x": true, "$2y$13$x": true, "$2a$13$x": true, "$md5$x": true, "$md5,rounds=9$x": true,
+		"$2x$13$x": false, "$6$x": false, "$y$x": false,
+	} {
+		if accepted.Accept(hash) != want {
+			t.Errorf("%s: accepted %v", hash, !want)
+		}
 	}
 }
 

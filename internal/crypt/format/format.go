@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -183,6 +184,11 @@ func (f Format) Prefix() string {
 		return p[0]
 	}
 	return ""
+}
+
+// Prefixes returns all that a hash of this format may begin with, as Prefix does.
+func (f Format) Prefixes() []string {
+	return slices.DeleteFunc(slices.Clone(f.traits().prefixes), func(prefix string) bool { return prefix == "" })
 }
 
 // CanVerify reports whether crypt.Verify can check a password against a hash

@@ -44,22 +44,24 @@ func Parse(table map[string]any) (Options, error) {
 	return o, err
 }
 
-// Accepted returns the formats as the domain compares them: by prefix.
+// Accepted returns the formats as the domain compares them: by prefix. An application
+// that verifies a format does so under each of its prefixes: $2a$ and $2y$ tell who made
+// a bcrypt hash, and change nothing about it.
 func (o Options) Accepted() (shadowsync.Formats, error) {
-	prefixes := make(map[string]string)
+	prefixes := make(map[string][]string)
 	for _, f := range format.Formats() {
-		if f.Prefix() != "" {
-			prefixes[f.String()] = f.Prefix()
+		if own := f.Prefixes(); len(own) > 0 {
+			prefixes[f.String()] = own
 		}
 	}
 	var accepted shadowsync.Formats
 	for _, name := range o.Formats {
-		prefix, ok := prefixes[name]
+		own, ok := prefixes[name]
 		if !ok {
 			known := slices.Sorted(maps.Keys(prefixes))
 			return nil, fmt.Errorf(`"formats" holds %q; known are %s`, name, strings.Join(known, ", "))
 		}
-		accepted = append(accepted, prefix)
+		accepted = append(accepted, own...)
 	}
 	return accepted, nil
 }
