@@ -98,9 +98,9 @@ func inTurn[T any](ctx context.Context, l *link, work func(context.Context) (T, 
 	case <-patience.C:
 		return r.answer, errLate
 	}
-	done, gone := make(chan result), make(chan struct{})
+	done, gone, ended := make(chan result), make(chan struct{}), make(chan struct{})
 	go func() {
-		defer func() { <-l.turn }()
+		defer func() { <-l.turn; close(ended) }()
 		var r result
 		r.answer, r.err = work(bound)
 		late := r.err != nil && bound.Err() != nil && ctx.Err() == nil
@@ -118,6 +118,9 @@ func inTurn[T any](ctx context.Context, l *link, work func(context.Context) (T, 
 	}()
 	select {
 	case r = <-done:
+		if !errors.Is(r.err, errNoAnswer) {
+			<-ended // at once: the turn is free when the answer is known
+		}
 	case <-patience.C:
 		close(gone)
 		r.err = errLate
@@ -212,8 +215,11 @@ func (l *link) Watch(ctx context.Context) (<-chan struct{}, error) {
 	return news, err
 }
 
-// Close closes the store, unless that hangs: then it is closed when the kernel lets go of it.
+// Close closes the store. One that hangs, or is being closed for that, is left to it.
 func (l *link) Close() error {
+	if len(l.turn) > 0 {
+		return nil
+	}
 	_, _ = inTurn(context.Background(), l, func(context.Context) (struct{}, error) { // see drop
 		l.drop()
 		return struct{}{}, nil
