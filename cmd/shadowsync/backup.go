@@ -21,8 +21,8 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// beforeRestore is where restore leaves the state that it replaced, beside the state.
-const beforeRestore = "before-restore.db"
+// beforeRestore is the folder where restore leaves what it replaced, beside the state.
+const beforeRestore = "before-restore"
 
 type backupOptions struct {
 	file       string
@@ -55,13 +55,15 @@ func newBackup(a *app) *cobra.Command {
 func newRestore(a *app) *cobra.Command {
 	o := backupOptions{passphrase: tokenSource{fd: -1}}
 	c := &cobra.Command{
-		Use:   "restore FILE",
+		Use:   "restore {FILE | FOLDER}",
 		Short: "Put a backup's state and embedded credential stores back",
 		Long: "Replaces the state and the embedded credential stores by those of a backup, each in one\n" +
 			"transaction; the daemon may run. The whole backup is read and checked before anything\n" +
-			"changes, and one of a newer shadowsync is refused. The state that was there stays in\n" +
-			engine.StateDir + "/" + beforeRestore + ", and the restored audit trail\n" +
-			"says how the one before it ended. Then shadowsync sync --dry-run tells what differs from the OS.",
+			"changes, and one of a newer shadowsync is refused. What was there stays, in a new folder\n" +
+			"in " + engine.StateDir + "/" + beforeRestore + " for each time, which\n" +
+			"can be given instead of a file to put that back; delete it when it is of no use any more.\n" +
+			"The restored audit trail says how the one before it ended, and where it is. Then\n" +
+			"shadowsync sync --dry-run tells what differs from the OS.",
 		Args: exactly(1),
 		RunE: func(c *cobra.Command, files []string) error {
 			o.file = files[0]
@@ -84,6 +86,7 @@ type backupResult struct {
 	Created   time.Time         `json:"created"`
 	Node      string            `json:"node"`
 	Databases []backup.Database `json:"databases"`
+	Replaced  string            `json:"replaced,omitempty"` // the folder with what restore replaced
 }
 
 func runBackup(ctx context.Context, a *app, o backupOptions) error {
@@ -111,31 +114,28 @@ func runBackup(ctx context.Context, a *app, o backupOptions) error {
 		if err != nil {
 			return noted
 		}
-		return errors.Join(noted, a.showBackup(o.file, m, "sealed in"))
+		return errors.Join(noted, a.showBackup(backupResult{File: o.file, Created: m.Created, Node: m.Node, Databases: m.Databases}, "sealed in"))
 	})
 }
 
 func runRestore(ctx context.Context, a *app, o backupOptions) error {
 	harden()
 	return a.with(ctx, func(e *engine.Engine) error {
-		identities, err := o.keys(ctx, a)
-		if err != nil {
-			return err
-		}
-		m, err := backup.Read(o.file, identities...)
-		was := ""
+		m, err := o.read(ctx, a)
+		var was, kept string
 		if err == nil {
 			err = locked(ctx, e, func() (err error) {
-				was, err = a.restoreAll(ctx, e, m)
+				was, kept, err = a.restoreAll(ctx, e, m)
 				return err
 			})
 		}
-		reason := fmt.Sprintf("the backup of %s; the trail before ended with %s", m.Created.Format(time.RFC3339), was)
+		reason := fmt.Sprintf("the backup of %s; the trail before ended with %s and is in %s", m.Created.Format(time.RFC3339), was, kept)
 		noted := a.record(ctx, e, "restore", shadowsync.Event{Action: "restored", Reason: reason}, err)
 		if err != nil {
 			return noted
 		}
-		return errors.Join(noted, a.showBackup(o.file, m, "restored from"))
+		r := backupResult{File: o.file, Created: m.Created, Node: m.Node, Databases: m.Databases, Replaced: kept}
+		return errors.Join(noted, a.showBackup(r, "restored from"))
 	})
 }
 
@@ -173,50 +173,62 @@ func (a *app) databases(e *engine.Engine) ([]backup.Database, error) {
 	return list, nil
 }
 
-// restoreAll checks everything, and then replaces everything. It returns how the
-// audit trail ended that is replaced.
-func (a *app) restoreAll(ctx context.Context, e *engine.Engine, m backup.Manifest) (string, error) {
+// restoreAll checks everything, keeps what is there, and then replaces everything. It
+// returns how the audit trail ended that is replaced, and the folder where that is kept.
+func (a *app) restoreAll(ctx context.Context, e *engine.Engine, m backup.Manifest) (was, kept string, err error) {
 	present, err := a.databases(e)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	paths := map[string]string{}
+	there := map[string]backup.Database{}
 	for _, d := range present {
-		paths[d.Application] = d.Path
+		there[d.Application] = d
 	}
+	before := backup.Manifest{Created: time.Now().UTC().Truncate(time.Second), Node: e.Config.Node.Name, By: version}
 	for _, d := range m.Databases {
-		path, ok := paths[d.Application]
+		ours, ok := there[d.Application]
 		if !ok {
-			return "", fmt.Errorf("the configuration has no embedded store of %q: %w", d.Application, errNoApplication)
+			return "", "", fmt.Errorf("the configuration has no embedded store of %q: %w", d.Application, errNoApplication)
 		}
-		if err := backup.Check(ctx, d.Image, path); err != nil {
-			return "", fmt.Errorf("%s of the backup: %w", d.Name, err)
+		if err := backup.Check(ctx, d.Image, ours.Path); err != nil {
+			return "", "", fmt.Errorf("%s of the backup: %w", d.Name, err)
 		}
+		before.Databases = append(before.Databases, ours)
 	}
-	was, err := e.State.TrailEnd(ctx)
-	if err != nil {
-		return "", err
+	if was, err = e.State.TrailEnd(ctx); err != nil {
+		return "", "", err
 	}
-	before := filepath.Join(a.root, engine.StateDir, beforeRestore)
-	if err := os.Remove(before); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", err
-	}
-	if err := backup.CopyTo(ctx, paths[""], before); err != nil {
-		return "", err
+	if kept, err = backup.Keep(ctx, filepath.Join(a.root, engine.StateDir, beforeRestore), before); err != nil {
+		return "", "", err
 	}
 	for _, d := range m.Databases {
-		if err := backup.Restore(ctx, d.Image, paths[d.Application]); err != nil {
-			return was, fmt.Errorf("%s of the backup: %w", d.Name, err)
+		if err := backup.Restore(ctx, d.Image, there[d.Application].Path); err != nil {
+			return was, kept, fmt.Errorf("%s of the backup (what was there is in %s): %w", d.Name, kept, err)
 		}
 	}
-	return was, nil
+	return was, kept, nil
 }
 
-func (a *app) showBackup(file string, m backup.Manifest, done string) error {
-	if a.json {
-		return a.printJSON(backupResult{File: file, Created: m.Created, Node: m.Node, Databases: m.Databases})
+// read opens a backup, or the folder with what an earlier restore replaced.
+func (o backupOptions) read(ctx context.Context, a *app) (backup.Manifest, error) {
+	if info, err := os.Stat(o.file); err == nil && info.IsDir() {
+		return backup.ReadFolder(o.file)
 	}
-	a.say("%d databases %s %s", len(m.Databases), done, file)
+	identities, err := o.keys(ctx, a)
+	if err != nil {
+		return backup.Manifest{}, err
+	}
+	return backup.Read(o.file, identities...)
+}
+
+func (a *app) showBackup(r backupResult, done string) error {
+	if a.json {
+		return a.printJSON(r)
+	}
+	a.say("%d databases %s %s", len(r.Databases), done, r.File)
+	if r.Replaced != "" {
+		a.say("what was there is kept; to put it back: shadowsync restore %s", r.Replaced)
+	}
 	return nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"filippo.io/age"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 func TestBackupAndRestore(t *testing.T) {
@@ -39,13 +41,55 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("the trail:\n%s", trail)
 	}
 	s.must(0, "audit", "--verify")
-	if _, err := os.Stat(s.path("/var/lib/shadowsync/state/" + beforeRestore)); err != nil {
-		t.Error(err)
-	}
 	s.must(0, "sync")
 	if s.osField("user222", 2)[0] != '!' || s.storePassword("user222") != s.osField("user222", 2) {
 		t.Errorf("the OS's lock is gone: %q", s.osField("user222", 2))
 	}
+}
+
+// TestRestoreKeepsWhatItReplaces: the wrong backup and then the right one, and all that
+// was there in between can be put back, the embedded store with it.
+func TestRestoreKeepsWhatItReplaces(t *testing.T) {
+	s := newSystem(t)
+	const sqlite = "[[application]]\nname = \"conductor\"\nunit = \"128T.service\"\naccounts = [\"admin\"]\n"
+	s.write("/etc/shadowsync/shadowsync.toml", 0o600, sqlite)
+	s.install()
+	s.must(0, "setup")
+	s.must(0, "user", "set", "password", "admin", "backed up", "--no-policy")
+	file := s.path("/backup")
+	seal := func(verb string) result {
+		r := s.run("secret phrase\n", verb, file, "--stdin", "--json")
+		if r.status != 0 {
+			t.Fatalf("%s: status %d\n%s", verb, r.status, r.err)
+		}
+		return r
+	}
+	seal("backup")
+	s.must(0, "user", "set", "password", "admin", "the real one", "--no-policy")
+	real := s.osField("admin", 2)
+	var first, second backupResult
+	seal("restore").object(t, &first)
+	seal("restore").object(t, &second)
+	if first.Replaced == second.Replaced || first.Replaced == "" {
+		t.Fatalf("the first replaced state is in %q, the second in %q", first.Replaced, second.Replaced)
+	}
+	for _, name := range []string{"", "/manifest.json", "/state.db", "/store-conductor.db"} {
+		if info, err := os.Stat(first.Replaced + name); err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	if strings.Contains(s.must(0, "audit").out, real) || s.account("admin").State == shadowsync.InSync {
+		t.Error("the backup was not restored: the test proves nothing")
+	}
+	s.must(0, "restore", first.Replaced)
+	s.must(0, "status", "--check")
+	s.must(0, "audit", "--verify")
+	if err := os.Truncate(second.Replaced+"/store-conductor.db", 5000); err != nil {
+		t.Fatal(err)
+	}
+	s.must(1, "restore", second.Replaced)
+	s.must(1, "restore", s.path("/etc"))
+	s.must(0, "status", "--check")
 }
 
 func TestBackupForARecipient(t *testing.T) {

@@ -29,17 +29,23 @@ func TestSetupArguments(t *testing.T) {
 	}
 }
 
-// TestSetupStopsAtADifference: nothing is wired before somebody decided.
-func TestSetupStopsAtADifference(t *testing.T) {
-	s := newSystem(t)
+// install puts on the system what make install does, as far as setup looks for it.
+func (s *system) install() {
+	s.t.Helper()
 	s.write("/etc/systemd/system/128T.service", 0o644, "[Service]\nExecStart=/bin/true\n")
 	s.write(systemd.DefaultBinary, 0o755, "")
 	for _, module := range []string{"pam_permit.so", "pam_shadowsync.so"} {
 		s.write("/usr/lib/security/"+module, 0o644, "")
 	}
 	if err := systemd.WriteUnits(s.path("/usr/lib/systemd/system"), systemd.DefaultBinary); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
+}
+
+// TestSetupStopsAtADifference: nothing is wired before somebody decided.
+func TestSetupStopsAtADifference(t *testing.T) {
+	s := newSystem(t)
+	s.install()
 	s.usermod("admin", s.hash("another"))
 	r := s.run("", "setup")
 	if r.status != 4 || !strings.Contains(r.out, "sha256crypt") || !strings.Contains(r.err, "hint: shadowsync setup --first os (or --first store)") {
@@ -62,6 +68,9 @@ func (s *system) last(action, verb, reason string) {
 	s.t.Helper()
 	var trail struct{ Events []auditRecord }
 	s.must(0, "audit", "--json").object(s.t, &trail)
+	if len(trail.Events) == 0 {
+		s.t.Fatal("nothing is on record")
+	}
 	if e := trail.Events[len(trail.Events)-1]; e.Action != action || e.Origin.Verb != verb || !strings.Contains(e.Reason, reason) || e.Origin.By != "root" {
 		s.t.Errorf("the last on record is %+v", e)
 	}

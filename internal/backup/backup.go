@@ -7,7 +7,10 @@
 // stopped: an image is one consistent reading, and a database that is put back
 // changes in one transaction, which processes that have it open see.
 //
+// What a restore replaces is kept in a folder with the same content, which is not sealed.
+//
 //	backup.go  Write and Read: the sealed archive
+//	folder.go  Keep and ReadFolder: what was replaced
 //	image.go   the databases
 package backup
 
@@ -103,7 +106,7 @@ func seal(w io.Writer, m Manifest, recipients []age.Recipient) error {
 		_, err := archive.Write(content)
 		return err
 	}
-	if err := add("manifest.json", text); err != nil {
+	if err := add(manifestName, text); err != nil {
 		return err
 	}
 	for _, d := range m.Databases {
@@ -134,15 +137,12 @@ func unseal(r io.Reader, identities []age.Identity) (m Manifest, err error) {
 		return m, err
 	}
 	archive := tar.NewReader(opened)
-	text, err := next(archive, "manifest.json", maxManifest)
+	text, err := next(archive, manifestName, maxManifest)
 	if err != nil {
 		return m, err
 	}
-	if err := json.Unmarshal(text, &m); err != nil || m.Version < 1 {
-		return m, ErrNotBackup
-	}
-	if m.Version > version {
-		return m, ErrNewer
+	if err := m.parse(text); err != nil {
+		return m, err
 	}
 	for i := range m.Databases {
 		d := &m.Databases[i]
@@ -152,6 +152,16 @@ func unseal(r io.Reader, identities []age.Identity) (m Manifest, err error) {
 	}
 	_, err = io.Copy(io.Discard, opened) // to the end, which age authenticates
 	return m, err
+}
+
+func (m *Manifest) parse(text []byte) error {
+	if err := json.Unmarshal(text, m); err != nil || m.Version < 1 {
+		return ErrNotBackup
+	}
+	if m.Version > version {
+		return ErrNewer
+	}
+	return nil
 }
 
 func next(archive *tar.Reader, name string, most int64) ([]byte, error) {

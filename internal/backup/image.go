@@ -27,7 +27,7 @@ func Image(ctx context.Context, path string) (image []byte, err error) {
 }
 
 // CopyTo writes one consistent reading of the database at path to a new file,
-// which only its owner can read.
+// which only its owner can read, and which a power loss does not take.
 func CopyTo(ctx context.Context, path, to string) error {
 	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // VACUUM INTO takes an empty file for none
 	if err == nil {
@@ -40,10 +40,22 @@ func CopyTo(ctx context.Context, path, to string) error {
 		_, err := conn.ExecContext(ctx, "VACUUM INTO ?", to)
 		return err
 	})
+	if err == nil {
+		err = flush(to) // which VACUUM INTO does not
+	}
 	if err != nil {
 		return fmt.Errorf("cannot copy %s: %w", path, err)
 	}
 	return nil
+}
+
+// flush makes a file or folder durable.
+func flush(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // Check tells whether an image is a whole database with the header numbers of the
