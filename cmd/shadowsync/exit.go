@@ -161,10 +161,14 @@ func (e *noUnitError) Error() string {
 }
 func (e *noUnitError) Unwrap() error { return errNoApplication }
 
-func (e *pendingError) Error() string { return "not in sync: " + listed(e.accounts) }
+func (e *pendingError) Error() string {
+	return "cannot bring OS and store together yet: " + listed(e.accounts)
+}
 func (e *pendingError) Unwrap() error { return errNotInSync }
 
-func (e *conflictError) Error() string { return "conflict: " + listed(e.accounts) }
+func (e *conflictError) Error() string {
+	return "cannot bring OS and store together: conflict: " + listed(e.accounts)
+}
 func (e *conflictError) Unwrap() error { return errConflict }
 
 func (e *guardPendingError) Error() string {

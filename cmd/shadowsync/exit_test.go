@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -126,11 +127,40 @@ func TestEveryHelpPagePrintsTheExitStatus(t *testing.T) {
 	}
 }
 
+// TestErrorsSayCannot: what fails says so in the contract's form, whoever found the fault.
+func TestErrorsSayCannot(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	for _, line := range []string{
+		"user show ghost", "user lock ghost", "user set password ghost x", "user set password admin", "user reset password admin ghost", "sync ghost", "history ghost",
+		"history restore admin 9", "guard status ghost.service", "guard hold", "user sessions admin", "user logout admin", "doctor", "setup",
+		"hook pre-start --unit ghost.service", "restore /nothing --identity /nothing", "backup /nothing/file --stdin", "audit --since never", "user lock --from /nothing", "stats",
+		"--config /nothing status", "--root /etc/passwd status", "--root /nothing status",
+	} {
+		t.Run(line, func(t *testing.T) {
+			r := s.run("", strings.Fields(line)...)
+			if r.status == 0 || r.err == "" {
+				t.Fatalf("status %d, it says %q", r.status, r.err)
+			}
+			for text := range strings.Lines(r.err) {
+				if !regexp.MustCompile("^(shadowsync: (cannot .*: .|warning: |reset password: 2 accounts)|hint: .)").MatchString(text) {
+					t.Errorf("it says %q", text)
+				}
+			}
+		})
+	}
+	s.usermod("admin", s.hash("root's"))
+	s.setStore("admin", s.hash("application's"))
+	if r := s.must(4, "--quiet", "sync"); !strings.HasPrefix(r.err, "shadowsync: cannot bring OS and store together: conflict: admin\nhint: ") {
+		t.Errorf("it says:\n%s", r.err)
+	}
+}
+
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	r := execute(t, ctx, "", "--root", "/nonexistent", "status")
-	if r.status != 130 || !strings.HasPrefix(r.err, "shadowsync: interrupted\nhint: ") {
+	if r.status != 130 || !strings.HasPrefix(r.err, "shadowsync: cannot finish: interrupted\nhint: ") {
 		t.Errorf("status %d, it says:\n%s", r.status, r.err)
 	}
 }

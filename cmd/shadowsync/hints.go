@@ -124,11 +124,19 @@ func conflictHint(e *conflictError) string {
 // complain prints an error and its hint.
 func (a *app) complain(command string, err error) {
 	for _, text := range untold(err) {
-		fmt.Fprintf(a.err, "shadowsync: %s\n", oneLine(text))
+		fmt.Fprintf(a.err, "shadowsync: %s\n", oneLine(cannot(command, text)))
 	}
 	if hint := hintFor(err, command); hint != "" {
 		fmt.Fprintf(a.err, "hint: %s\n", printable.Quote(hint))
 	}
+}
+
+// cannot makes a sentence of a reason that does not say what it keeps from being done.
+func cannot(command, text string) string {
+	if strings.HasPrefix(text, "cannot ") {
+		return text
+	}
+	return "cannot run " + command + ": " + text
 }
 
 // untold are the texts of what was not told yet.

@@ -19,13 +19,18 @@ func (a *app) endSessions(ctx context.Context, e *engine.Engine, application con
 	survivors, err := e.Reconciler(application.Name).EndSessions(ctx)
 	for _, name := range slices.Sorted(maps.Keys(survivors)) {
 		for _, s := range survivors[name] {
-			fmt.Fprintf(a.err, "shadowsync: %s\n", oneLine(fmt.Sprintf("%s: still logged in: %s", name, sessionText(s))))
+			fmt.Fprintf(a.err, "shadowsync: %s\n", oneLine(survivor(name, s)))
 		}
 	}
 	if err != nil {
 		return fmt.Errorf("cannot end the sessions of %s's accounts: %w", application.Name, err)
 	}
 	return nil
+}
+
+// survivor is what could not be ended.
+func survivor(name string, s shadowsync.Session) string {
+	return fmt.Sprintf("cannot end every session of %s: still logged in: %s", name, sessionText(s))
 }
 
 // sessionText is "session 3 (sshd, pts/0, from 192.0.2.1, since ...)".

@@ -159,7 +159,7 @@ func (a *app) finish(ctx context.Context, command *cobra.Command, err error) int
 		return 0
 	}
 	if ctx.Err() != nil {
-		err = mark(errors.New("interrupted"), errInterrupted)
+		err = mark(errors.New("cannot finish: interrupted"), errInterrupted)
 	}
 	a.complain(command.CommandPath(), err)
 	if errors.As(err, new(notRootError)) && !a.mounted() {

@@ -100,7 +100,7 @@ func runUserLogout(ctx context.Context, a *app, name string) error {
 func (a *app) showLogout(r sessionsResult) error {
 	if len(r.Survivors) > 0 && !a.json {
 		for _, s := range r.Survivors {
-			fmt.Fprintf(a.err, "shadowsync: %s\n", oneLine(r.Name+": still logged in: "+sessionText(s)))
+			fmt.Fprintf(a.err, "shadowsync: %s\n", oneLine(survivor(r.Name, s)))
 		}
 	}
 	var err error
