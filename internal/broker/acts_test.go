@@ -132,8 +132,9 @@ func openOffice(t *testing.T) *office {
 	}
 	log := slog.New(slog.DiscardHandler)
 	k := newKeeper(e, c.Applications[0], func() {}, log)
-	f.Broker = &Broker{engine: e, dialogues: &dialogues{}, log: log, writers: &writers{path: shadowPath(e)}, keepers: map[string]*keeper{"app": k}}
-	f.operators = &operators{engine: e, keepers: f.keepers, dialogues: f.dialogues, errands: &f.errands, log: log, life: t.Context()}
+	f.Broker = &Broker{dialogues: &dialogues{}, log: log, writers: &writers{path: shadowPath(e)}, keepers: map[string]*keeper{"app": k}}
+	f.engine.Store(e)
+	f.operators = &operators{engine: e, kept: &kept{}, keepers: f.keepers, dialogues: f.dialogues, errands: &f.errands, log: log, life: t.Context()}
 	uid := 1001
 	ours, theirs, err := socket.Pair()
 	if err != nil {
@@ -166,7 +167,7 @@ func (f *office) sets(hash string) {
 
 func (f *office) reconcile() {
 	f.t.Helper()
-	if _, err := f.engine.Reconcile(f.t.Context(), "app", shadowsync.Request{Force: true}); err != nil {
+	if _, err := f.engine.Load().Reconcile(f.t.Context(), "app", shadowsync.Request{Force: true}); err != nil {
 		f.t.Fatal(err)
 	}
 }
@@ -182,7 +183,7 @@ func (f *office) present() shadowsync.Account {
 
 func (f *office) onRecord() shadowsync.AccountMemory {
 	f.t.Helper()
-	memory, err := f.engine.State.Load(f.t.Context(), "app", []string{"user"})
+	memory, err := f.engine.Load().State.Load(f.t.Context(), "app", []string{"user"})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -205,7 +206,7 @@ func (f *office) holds(os, store string) {
 // audited tells whether a record of that action is in the trail, whose reason begins like that.
 func (f *office) audited(action, reason string) bool {
 	f.t.Helper()
-	for r, err := range f.engine.State.Audit(f.t.Context(), state.Query{}) {
+	for r, err := range f.engine.Load().State.Audit(f.t.Context(), state.Query{}) {
 		if err != nil {
 			f.t.Fatal(err)
 		}
@@ -325,7 +326,7 @@ func TestStoreDoesNotTakeAPassword(t *testing.T) {
 			f.sets(otherHash)
 			e.found(otherHash)
 			test.prepare(f)
-			err := f.operators.persist(t.Context(), f.call, e, f.engine.Config.Applications[0], former, nil)
+			err := f.operators.persist(t.Context(), f.call, e, f.engine.Load().Config.Applications[0], former, nil)
 			var refusal *operator.Error
 			if !errors.As(err, &refusal) || refusal.Kind != test.kind || !strings.Contains(refusal.Text, test.says) {
 				t.Errorf("the operator is told %v", err)
@@ -361,7 +362,7 @@ func TestAnnouncedByAWorker(t *testing.T) {
 	if len(f.guarded.names) > 0 {
 		t.Errorf("guarded for %q", f.guarded.names)
 	}
-	if due, err := f.engine.State.Logouts(t.Context(), "app"); err != nil || len(due) > 0 {
+	if due, err := f.engine.Load().State.Logouts(t.Context(), "app"); err != nil || len(due) > 0 {
 		t.Errorf("sessions are to end: %+v, %v", due, err)
 	}
 	if hash, outcome := e.result(); hash != otherHash || outcome == nil || outcome.State != shadowsync.Pending {

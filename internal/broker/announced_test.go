@@ -19,7 +19,7 @@ func TestAnnouncedAccountOfLDAP(t *testing.T) {
 	if got := b.pamChanged(t.Context(), peer, "nobody", nil); got != "" {
 		t.Errorf("of an account that is not listed it says %q", got)
 	}
-	memory, err := b.engine.State.Load(t.Context(), b.engine.Config.Applications[0].Name, nil)
+	memory, err := b.engine.Load().State.Load(t.Context(), b.engine.Load().Config.Applications[0].Name, nil)
 	if err != nil || len(memory.Accounts) != 0 {
 		t.Errorf("on record: %+v, %v", memory.Accounts, err)
 	}

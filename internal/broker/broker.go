@@ -35,6 +35,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/config"
@@ -62,7 +63,7 @@ type Options struct {
 
 // Broker is the running daemon.
 type Broker struct {
-	engine    *engine.Engine
+	engine    atomic.Pointer[engine.Engine] // another one when operators made or removed an account
 	bus       *systemd.Bus
 	guard     *systemd.Guard
 	dialogues *dialogues
@@ -74,34 +75,22 @@ type Broker struct {
 	turns     chan struct{} // of judgements
 	refused   tries         // by judgements
 	listing   sync.Mutex    // one writes the list of managed accounts, or an older would replace a newer
+	relisting sync.Mutex    // one takes over the operators' list, for the same reason
 	log       *slog.Logger
-	file      string        // the configuration
-	reload    chan struct{} // somebody changed it
+	file      string // the configuration
 }
 
-// errReload ends one life of the broker for the next one, with the present configuration.
-var errReload = errors.New("the configuration changed")
-
-// Run runs the broker until ctx ends. When an operator makes an account, it begins
-// anew on the same sockets: nothing is kept in memory that is not on record.
+// Run runs the broker until ctx ends.
 func Run(ctx context.Context, o Options) error {
 	listeners, err := listen()
 	if err != nil {
 		return err
 	}
-	for {
-		err := live(ctx, o, listeners)
-		if !errors.Is(err, errReload) {
-			return errors.Join(systemd.Stopping(), err)
-		}
-		if o.Config, err = config.Load("/", o.File); err != nil {
-			return err
-		}
-		o.Log.Info("the accounts changed; beginning anew")
-	}
+	err = live(ctx, o, listeners)
+	return errors.Join(systemd.Stopping(), err)
 }
 
-// live is one life of the broker.
+// live is the broker's life, from the opened sockets on.
 func live(ctx context.Context, o Options, listeners map[string]*socket.Listener) error {
 	bus := &systemd.Bus{}
 	guard := systemd.NewBrokerGuard(bus).WithLimit(time.Duration(o.Config.Guard.Limit))
@@ -113,7 +102,8 @@ func live(ctx context.Context, o Options, listeners map[string]*socket.Listener)
 	if err != nil {
 		return err
 	}
-	b := &Broker{engine: e, bus: bus, guard: guard, dialogues: talks, keepers: map[string]*keeper{}, log: o.Log, file: o.File, reload: make(chan struct{}, 1), turns: make(chan struct{}, mostJudged)}
+	b := &Broker{bus: bus, guard: guard, dialogues: talks, keepers: map[string]*keeper{}, log: o.Log, file: o.File, turns: make(chan struct{}, mostJudged)}
+	b.engine.Store(e)
 	b.writers = &writers{path: shadowPath(e)}
 	for _, a := range o.Config.Applications {
 		e.Reconciler(a.Name).Witness = b.witness(a.Unit)
@@ -126,7 +116,7 @@ func live(ctx context.Context, o Options, listeners map[string]*socket.Listener)
 func (b *Broker) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	return errors.Join(b.guard.Close(ctx), b.engine.Close())
+	return errors.Join(b.guard.Close(ctx), b.engine.Load().Close())
 }
 
 // run watches before it looks for the first time, so that no change falls in
@@ -163,14 +153,12 @@ func (b *Broker) run(ctx context.Context, listeners map[string]*socket.Listener)
 		return err
 	}
 	wg.Go(func() { b.keepAlive(ctx) })
-	if b.engine.Config.Audit.KeepDays > 0 {
+	if b.engine.Load().Config.Audit.KeepDays > 0 {
 		wg.Go(func() { b.trimAudit(ctx) })
 	}
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-b.reload:
-		return errReload
 	case err := <-failed:
 		cancel()
 		return err
@@ -179,17 +167,33 @@ func (b *Broker) run(ctx context.Context, listeners map[string]*socket.Listener)
 
 // endAgain ends what is due of an account's sessions; it does not wait for it.
 func (b *Broker) endAgain(account string) {
-	if a, managed := b.engine.Config.Managing(account); managed {
+	if a, managed := b.engine.Load().Config.Managing(account); managed {
 		b.keepers[a.Name].finish(context.Background())
 	}
 }
 
-// askReload has the broker begin anew; it does not wait for it.
-func (b *Broker) askReload() {
-	select {
-	case b.reload <- struct{}{}:
-	default:
+// relist takes over the list of an application's accounts as it is now. Nobody's dialogue
+// and no answer waits for that; what is under way goes on with the engine that it began
+// with, but no reconcile that would miss an account which is no longer ours.
+func (b *Broker) relist(application string) error {
+	b.relisting.Lock()
+	defer b.relisting.Unlock()
+	c, err := b.engine.Load().Config.Relist("/", b.file)
+	if err != nil {
+		return err
 	}
+	next := b.engine.Load().With(c)
+	changed := b.keepers[application]
+	done := changed.begin()
+	b.engine.Store(next)
+	for _, k := range b.keepers {
+		k.engine.Store(next)
+	}
+	done()
+	b.publish()
+	// Force: whoever imports an account looks at that one alone.
+	changed.tell(shadowsync.Request{Origin: noticed.Origin, Force: true})
+	return nil
 }
 
 // keepAlive tells the watchdog that we are well, for as long as no reconcile is stuck.
@@ -240,14 +244,14 @@ func (b *Broker) publish() {
 func (b *Broker) list(ctx context.Context) error {
 	b.listing.Lock()
 	defer b.listing.Unlock()
-	return engine.WriteManaged(ctx, b.engine.Root(), b.engine.Config, b.engine.State)
+	return engine.WriteManaged(ctx, b.engine.Load().Root(), b.engine.Load().Config, b.engine.Load().State)
 }
 
 // breakSilence takes away the mark by which the PAM module asks nothing for half a
 // minute after a broker did not answer: this one does. Should it hang again, that
 // costs one more passwd its two seconds.
 func (b *Broker) breakSilence() {
-	err := os.Remove(filepath.Join(b.engine.Root(), engine.RunDir, "pam-timeout"))
+	err := os.Remove(filepath.Join(b.engine.Load().Root(), engine.RunDir, "pam-timeout"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		b.log.Warn("the PAM module stays silent for a while", "error", err)
 	}
@@ -256,9 +260,9 @@ func (b *Broker) breakSilence() {
 // status is the line in `systemctl status shadowsync`.
 func (b *Broker) status(ctx context.Context) string {
 	accounts, open := 0, 0
-	for _, a := range b.engine.Config.Applications {
+	for _, a := range b.engine.Load().Config.Applications {
 		accounts += len(a.Accounts)
-		memory, err := b.engine.State.Survey(ctx, a.Name, a.Accounts)
+		memory, err := b.engine.Load().State.Survey(ctx, a.Name, a.Accounts)
 		if err != nil {
 			return "the state cannot be read: " + err.Error()
 		}

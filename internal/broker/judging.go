@@ -36,8 +36,8 @@ const mostJudged = 4
 // not enough, the kernel must know the process as root's own. An exemption
 // is on record, and so is a password that could not be judged in time.
 func (b *Broker) judge(ctx context.Context, peer socket.Peer, user string, exempt bool, token []*os.File) string {
-	a, managed := b.engine.Config.Managing(user)
-	if !managed || len(token) == 0 || !b.engine.Config.Password.HasRules() {
+	a, managed := b.engine.Load().Config.Managing(user)
+	if !managed || len(token) == 0 || !b.engine.Load().Config.Password.HasRules() {
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(ctx, judgedWithin)
@@ -53,7 +53,7 @@ func (b *Broker) judge(ctx context.Context, peer socket.Peer, user string, exemp
 		}
 		defer b.judged.end(user)
 	}
-	err := b.inTurn(ctx, func(ctx context.Context) error { return holdToRules(ctx, b.engine, a, user, token[0]) })
+	err := b.inTurn(ctx, func(ctx context.Context) error { return holdToRules(ctx, b.engine.Load(), a, user, token[0]) })
 	name := printable.Quote(user)
 	switch {
 	case err == nil:
@@ -112,7 +112,7 @@ func (b *Broker) auditJudgement(ctx context.Context, a config.Application, user 
 		defer close(recorded)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
 		defer cancel()
-		if err := b.engine.Record(ctx, event); err != nil {
+		if err := b.engine.Load().Record(ctx, event); err != nil {
 			b.log.Error("a judgement could not be put on record", "account", user, "error", err)
 		}
 	})

@@ -57,7 +57,7 @@ func TestJudgementWhileTheStateIsBusy(t *testing.T) {
 				k.background.Wait()
 			}
 			found := false
-			for r, err := range b.engine.State.Audit(t.Context(), state.Query{}) {
+			for r, err := range b.engine.Load().State.Audit(t.Context(), state.Query{}) {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -98,9 +98,11 @@ func brokerOf(t *testing.T, root, local, managed, settings string) *Broker {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = e.Close() })
-	return &Broker{engine: e, dialogues: &dialogues{}, log: log, turns: make(chan struct{}, mostJudged), keepers: map[string]*keeper{
+	b := &Broker{dialogues: &dialogues{}, log: log, turns: make(chan struct{}, mostJudged), keepers: map[string]*keeper{
 		c.Applications[0].Name: newKeeper(e, c.Applications[0], func() {}, log),
 	}}
+	b.engine.Store(e)
+	return b
 }
 
 // occupy has another holder of the state keep its lock; the result gives it back.
@@ -122,7 +124,7 @@ func occupy(t *testing.T, root, lock string) (release func()) {
 func TestAnnouncementThatTakesTooLong(t *testing.T) {
 	root := t.TempDir()
 	b := judging(t, root)
-	b.writers = &writers{path: shadowPath(b.engine)}
+	b.writers = &writers{path: shadowPath(b.engine.Load())}
 	b.guard = systemd.NewGuard(&systemd.Bus{})
 	lease, err := state.NewLocker(filepath.Join(root, engine.StateDir), "another").Acquire(t.Context())
 	if err != nil {

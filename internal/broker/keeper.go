@@ -29,7 +29,7 @@ const slowLook = 5 * time.Minute
 // keeper keeps one application in sync: it reconciles whenever somebody has
 // news, and again, with growing pauses, while something is left to do.
 type keeper struct {
-	engine      *engine.Engine
+	engine      atomic.Pointer[engine.Engine]
 	application config.Application
 	after       func() // called after each reconcile
 	log         *slog.Logger
@@ -49,7 +49,9 @@ type keeper struct {
 }
 
 func newKeeper(e *engine.Engine, a config.Application, after func(), log *slog.Logger) *keeper {
-	return &keeper{engine: e, application: a, after: after, log: log.With("application", a.Name), news: make(chan struct{}, 1)}
+	k := &keeper{application: a, after: after, log: log.With("application", a.Name), news: make(chan struct{}, 1)}
+	k.engine.Store(e)
+	return k
 }
 
 // noticed is a difference that nobody announced; storeNews is one of the store.
@@ -135,7 +137,7 @@ func unfinished(r shadowsync.Report) bool {
 
 func (k *keeper) reconcile(ctx context.Context, req shadowsync.Request) (shadowsync.Report, error) {
 	defer k.begin()()
-	report, err := k.engine.Reconcile(ctx, k.application.Name, req)
+	report, err := k.engine.Load().Reconcile(ctx, k.application.Name, req)
 	if err != nil {
 		k.log.Error("reconcile failed", "error", err)
 	}
@@ -187,14 +189,14 @@ func (k *keeper) settle(ctx context.Context, change shadowsync.Change) shadowsyn
 	defer k.begin()()
 	defer k.finish(ctx)
 	outcome := shadowsync.Outcome{Account: change.Account, State: shadowsync.Queued}
-	settled, err := k.engine.Reconciler(k.application.Name).Announce(ctx, change)
+	settled, err := k.engine.Load().Reconciler(k.application.Name).Announce(ctx, change)
 	if settled && err == nil {
 		outcome.State, outcome.Verdict = shadowsync.InSync, shadowsync.VerdictAdopt
 		return outcome
 	}
 	if err == nil {
 		var report shadowsync.Report
-		report, err = k.engine.Reconcile(ctx, k.application.Name, noticed)
+		report, err = k.engine.Load().Reconcile(ctx, k.application.Name, noticed)
 		if o, ok := report.For(change.Account); ok {
 			outcome = o
 		}
@@ -216,7 +218,7 @@ func (k *keeper) finish(ctx context.Context) {
 		defer k.ending.Unlock()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		survivors, err := k.engine.Reconciler(k.application.Name).EndSessions(ctx)
+		survivors, err := k.engine.Load().Reconciler(k.application.Name).EndSessions(ctx)
 		if err != nil {
 			k.log.Error("sessions could not be ended", "error", err)
 			time.AfterFunc(logoutRetry, func() { k.tell(noticed) })
@@ -235,7 +237,7 @@ func (k *keeper) finish(ctx context.Context) {
 func (k *keeper) follow(ctx context.Context) {
 	pause := firstRetry
 	for ctx.Err() == nil {
-		news, err := k.engine.Reconciler(k.application.Name).Store.Watch(ctx)
+		news, err := k.engine.Load().Reconciler(k.application.Name).Store.Watch(ctx)
 		if err == nil {
 			pause = firstRetry
 			k.tell(storeNews)
@@ -255,7 +257,7 @@ func (k *keeper) follow(ctx context.Context) {
 // writing what it holds over itself.
 func (k *keeper) takes(ctx context.Context, account string) error {
 	defer k.begin()()
-	store := k.engine.Reconciler(k.application.Name).Store
+	store := k.engine.Load().Reconciler(k.application.Name).Store
 	snapshot, err := store.Read(ctx, []string{account})
 	if err != nil {
 		return err
@@ -277,7 +279,7 @@ func (k *keeper) takes(ctx context.Context, account string) error {
 // forget removes the account's record from the store.
 func (k *keeper) forget(ctx context.Context, account string) error {
 	defer k.begin()()
-	store := k.engine.Reconciler(k.application.Name).Store
+	store := k.engine.Load().Reconciler(k.application.Name).Store
 	snapshot, err := store.Read(ctx, []string{account})
 	if err != nil {
 		return err
@@ -297,7 +299,7 @@ func (k *keeper) forget(ctx context.Context, account string) error {
 func (k *keeper) set(ctx context.Context, change shadowsync.Change) (shadowsync.Outcome, error) {
 	defer k.begin()()
 	defer k.finish(ctx)
-	report, failed, err := k.engine.Set(ctx, k.application.Name, []shadowsync.Change{change})
+	report, failed, err := k.engine.Load().Set(ctx, k.application.Name, []shadowsync.Change{change})
 	if err == nil {
 		err = failed[change.Account]
 	}

@@ -25,7 +25,7 @@ type logins struct {
 // authenticated takes what a login proved to a store that waits for it. The login
 // waits for nothing of that; it tells whether the token is still in use, and closed later.
 func (b *Broker) authenticated(ctx context.Context, peer socket.Peer, user string, token []*os.File) (inUse bool) {
-	a, managed := b.engine.Config.Managing(user)
+	a, managed := b.engine.Load().Config.Managing(user)
 	if !managed || len(token) == 0 || !b.logins.begin(user, mostLogins) {
 		return false
 	}
@@ -43,7 +43,7 @@ func (b *Broker) authenticated(ctx context.Context, peer socket.Peer, user strin
 }
 
 func (b *Broker) prove(ctx context.Context, a config.Application, user string, login shadowsync.Origin, token []*os.File) error {
-	memory, err := b.engine.State.Load(ctx, a.Name, []string{user})
+	memory, err := b.engine.Load().State.Load(ctx, a.Name, []string{user})
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (b *Broker) prove(ctx context.Context, a config.Application, user string, l
 	if open == nil || open.State != shadowsync.NeedsLogin {
 		return nil // the list was older than what is on record
 	}
-	formats := b.engine.Reconciler(a.Name).Store.Capabilities().Formats
+	formats := b.engine.Load().Reconciler(a.Name).Store.Capabilities().Formats
 	hash, err := translate(ctx, formats, open.OS.Hash, token)
 	var taken bool
 	refused := (*shadowsync.RefusedError)(nil)
@@ -59,11 +59,11 @@ func (b *Broker) prove(ctx context.Context, a config.Application, user string, l
 	case errors.Is(err, proof.ErrNotProven):
 		return nil // a directory's password, say: the OS's was not asked for
 	case errors.As(err, &refused):
-		taken, err = b.engine.Reconciler(a.Name).Unfit(ctx, user, open.OS.Hash, refused.Reason, login)
+		taken, err = b.engine.Load().Reconciler(a.Name).Unfit(ctx, user, open.OS.Hash, refused.Reason, login)
 	case err != nil || hash == "":
 		return err
 	default:
-		taken, err = b.engine.Reconciler(a.Name).Prove(ctx, user, open.OS.Hash, hash, login)
+		taken, err = b.engine.Load().Reconciler(a.Name).Prove(ctx, user, open.OS.Hash, hash, login)
 	}
 	if err != nil || !taken {
 		return err

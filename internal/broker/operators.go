@@ -37,7 +37,7 @@ const (
 // operators answers on the operators' socket. What somebody may ask is decided by
 // the kernel's word about the peer, the OS's groups and the table of rules.
 type operators struct {
-	engine    *engine.Engine
+	engine    *engine.Engine // as it was when the request came
 	rules     map[operator.Op]rule
 	guard     *systemd.Guard
 	keepers   map[string]*keeper
@@ -46,13 +46,24 @@ type operators struct {
 	pam       *pamworker.Workers
 	accounts  *accountworker.Workers
 	log       *slog.Logger
-	wrong     tries           // passwords
-	refused   tries           // attempts at what is not allowed
 	life      context.Context // ends when the broker is told to stop
-	people    people
-	making    sync.Mutex // one account is made or removed at a time
-	file      string     // the configuration
-	reload    func()     // has the configuration read again, once the answer was given
+	file      string          // the configuration
+	relist    func(application string) error
+	*kept
+}
+
+// kept is what outlives a request.
+type kept struct {
+	wrong   tries // passwords
+	refused tries // attempts at what is not allowed
+	people  people
+	making  sync.Mutex // one account is made or removed at a time
+}
+
+// with is the same under the present engine.
+func (o operators) with(e *engine.Engine) *operators {
+	o.engine = e
+	return &o
 }
 
 // asker is who asks.

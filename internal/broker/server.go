@@ -65,7 +65,11 @@ func listen() (map[string]*socket.Listener, error) {
 func (b *Broker) serve(ctx context.Context, name string, l *socket.Listener) error {
 	server := &socket.Server{Handler: b.answerRoot, PerUID: 256, Total: 256, Timeout: 3 * time.Second, Log: b.log}
 	if name == operatorSocket {
-		server = &socket.Server{Handler: b.operators(ctx).answer, Timeout: dialogueFor + firstPacket, Log: b.log}
+		o := b.operators(ctx)
+		server = &socket.Server{
+			Handler: func(ctx context.Context, r *socket.Request) { o.with(b.engine.Load()).answer(ctx, r) },
+			Timeout: dialogueFor + firstPacket, Log: b.log,
+		}
 	}
 	return server.Serve(ctx, l)
 }
@@ -77,8 +81,8 @@ func (b *Broker) operators(ctx context.Context) *operators {
 		b.log.Error("no worker can be started for operators", "error", err)
 	}
 	return &operators{
-		engine: b.engine, rules: rules, guard: b.guard, keepers: b.keepers, dialogues: b.dialogues, errands: &b.errands, log: b.log, life: ctx,
-		file: b.file, reload: b.askReload,
+		rules: rules, guard: b.guard, keepers: b.keepers, dialogues: b.dialogues, errands: &b.errands, log: b.log, life: ctx,
+		file: b.file, relist: b.relist, kept: &kept{},
 		pam:      &pamworker.Workers{Bus: b.bus, Binary: binary},
 		accounts: &accountworker.Workers{Bus: b.bus, Binary: binary},
 	}
@@ -124,7 +128,7 @@ func (b *Broker) answerRoot(connection context.Context, r *socket.Request) {
 // passwd, login, su or sshd, and says what passwd shall print. To a PAM worker of ours nothing: the
 // operator is told by the dialogue.
 func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, token []*os.File) string {
-	a, ok := b.engine.Config.Managing(user)
+	a, ok := b.engine.Load().Config.Managing(user)
 	if !ok {
 		return ""
 	}
@@ -135,7 +139,7 @@ func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, 
 	if errand != nil {
 		by = errand.origin()
 	}
-	snapshot, err := b.engine.Accounts.Read(ctx, []string{user})
+	snapshot, err := b.engine.Load().Accounts.Read(ctx, []string{user})
 	if err != nil {
 		b.log.Warn("a changed account cannot be read", "account", user, "error", err)
 		return queued(user, a.Unit)
@@ -151,7 +155,7 @@ func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, 
 		errand.found(account.Hash)
 	}
 	change := shadowsync.Change{Account: user, OS: account.Credential, Origin: by}
-	err = pair(ctx, b.engine.Reconciler(a.Name).Store, &change, token)
+	err = pair(ctx, b.engine.Load().Reconciler(a.Name).Store, &change, token)
 	if err != nil {
 		b.log.Warn("the store's hash could not be made", "account", user, "error", err)
 	}
@@ -190,7 +194,7 @@ func (b *Broker) who(peer socket.Peer) shadowsync.Origin {
 	if peer.Process != nil && !peer.Alive() {
 		p = origin.Process{PID: peer.PID}
 	}
-	return b.engine.OriginOf(p, shadowsync.SeenByPAM)
+	return b.engine.Load().OriginOf(p, shadowsync.SeenByPAM)
 }
 
 // pair completes a change with what the store shall hold for its hash where that is

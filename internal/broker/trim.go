@@ -17,8 +17,8 @@ func (b *Broker) trimAudit(ctx context.Context) {
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
 	for {
-		by := b.engine.OriginOf(origin.FromPID(os.Getpid()), shadowsync.SeenByWatch)
-		if _, err := b.engine.TrimAudit(ctx, by); err != nil && ctx.Err() == nil {
+		by := b.engine.Load().OriginOf(origin.FromPID(os.Getpid()), shadowsync.SeenByWatch)
+		if _, err := b.engine.Load().TrimAudit(ctx, by); err != nil && ctx.Err() == nil {
 			b.log.Error("the audit trail was not trimmed", "error", err)
 		}
 		select {

@@ -12,7 +12,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/shadowsync/shadowsync/internal/config"
-	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/operator"
 	"github.com/shadowsync/shadowsync/internal/policy"
 	"github.com/shadowsync/shadowsync/internal/printable"
@@ -44,7 +43,6 @@ func (o *operators) createUser(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	defer o.reload()
 	return operator.SendResult(ctx, c.conn, operator.Result{})
 }
 
@@ -150,7 +148,10 @@ func (o *operators) make(ctx context.Context, c *call, u operator.NewUser, a con
 	if err := config.AddAccount("/", o.file, a.Name, u.Name); err != nil {
 		return err
 	}
-	return o.importNew(ctx, u.Name, a.Name)
+	if err := o.importNew(ctx, u.Name, a.Name); err != nil {
+		return err
+	}
+	return o.relist(a.Name)
 }
 
 // ageingFlags have useradd(8) give the account the ageing of the configuration.
@@ -169,23 +170,17 @@ func ageingFlags(p config.Password) (flags []string) {
 // importNew takes the new account's baseline, as setup does, with the configuration
 // that has it. The store gets the account if it takes any from us.
 func (o *operators) importNew(ctx context.Context, name, application string) error {
-	c, err := config.Load("/", o.file)
+	c, err := o.engine.Config.Relist("/", o.file)
 	if err != nil {
 		return err
 	}
-	e, err := engine.Open(ctx, engine.Options{
-		Config: c, Program: "shadowsync daemon", StoreTimeout: storeTimeout, OpenStore: workers{o.pam.Bus}.open, Guard: o.guard, Sessions: o.dialogues,
-	})
-	if err != nil {
-		return err
-	}
+	e := o.engine.With(c)
 	// Of others that have no baseline yet, which side is right is a person's to say.
 	e.Reconciler(application).Application.Accounts = []string{name}
 	report, err := e.Reconcile(ctx, application, shadowsync.Request{
 		First: shadowsync.OSSide, Create: true, Force: true,
 		Origin: shadowsync.Origin{At: time.Now(), SeenBy: shadowsync.SeenByPcli},
 	})
-	err = errors.Join(err, e.Close())
 	outcome, _ := report.For(name)
 	switch {
 	case err != nil:
@@ -300,7 +295,6 @@ func (o *operators) deleteUser(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	defer o.reload()
 	return operator.SendResult(ctx, c.conn, operator.Result{Notes: notes})
 }
 
@@ -318,11 +312,12 @@ func (o *operators) remove(ctx context.Context, c *call, account shadowsync.Acco
 	if err != nil || len(survivors) > 0 {
 		return nil, errors.Join(operator.Errorf(operator.Failed, "%s is locked, but still has sessions open", account.Name), err)
 	}
-	if err := config.RemoveAccount("/", o.file, a.Name, account.Name); err != nil {
-		return nil, err
+	err = errors.Join(config.RemoveAccount("/", o.file, a.Name, account.Name), o.relist(a.Name))
+	if err == nil {
+		err = o.userdel(ctx, c.people[account.Name])
 	}
-	if err := o.userdel(ctx, c.people[account.Name]); err != nil {
-		return nil, errors.Join(err, config.AddAccount("/", o.file, a.Name, account.Name))
+	if err != nil {
+		return nil, errors.Join(err, config.AddAccount("/", o.file, a.Name, account.Name), o.relist(a.Name))
 	}
 	if err := o.keepers[a.Name].forget(ctx, account.Name); err != nil {
 		o.log.Warn("a record is left in the credential store", "account", account.Name, "error", err)

@@ -26,7 +26,7 @@ func usersOf(t *testing.T, text string) *operators {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &operators{engine: &engine.Engine{Config: c}}
+	return &operators{engine: &engine.Engine{Config: c}, kept: &kept{}}
 }
 
 func TestCheckNew(t *testing.T) {

@@ -147,8 +147,8 @@ func (b *Broker) witness(unit string) func() (shadowsync.Origin, shadowsync.Writ
 		case !known:
 			return shadowsync.Origin{}, shadowsync.WriterUnknown
 		case p.Unit == unit:
-			return b.engine.OriginOf(p, shadowsync.SeenByWatch), shadowsync.WriterApplication
+			return b.engine.Load().OriginOf(p, shadowsync.SeenByWatch), shadowsync.WriterApplication
 		}
-		return b.engine.OriginOf(p, shadowsync.SeenByWatch), shadowsync.WriterOther
+		return b.engine.Load().OriginOf(p, shadowsync.SeenByWatch), shadowsync.WriterOther
 	}
 }

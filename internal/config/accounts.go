@@ -2,6 +2,8 @@ package config
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -54,6 +56,32 @@ func RemoveLists(root, path string) error {
 	err = os.Remove(filepath.Join(root, listFolder(path)))
 	if err != nil && !errors.Is(err, unix.ENOTEMPTY) {
 		return fmt.Errorf("cannot remove the folder of lists: %w", err)
+	}
+	return nil
+}
+
+// Relist returns the configuration with the lists of accounts beside the file at path as
+// they are now. The file itself is not read again: it may be half-written by a person.
+func (c *Config) Relist(root, path string) (*Config, error) {
+	next := *c
+	next.Applications = slices.Clone(c.Applications)
+	for i := range next.Applications {
+		a := &next.Applications[i]
+		a.Accounts, a.Listed = slices.Clip(a.Accounts[:len(a.Accounts)-len(a.Listed)]), nil
+	}
+	return &next, next.takeLists(root, path)
+}
+
+// takeLists completes a configuration that was read from the file at path.
+func (c *Config) takeLists(root, path string) error {
+	digest := sha256.New()
+	digest.Write(c.text)
+	if err := c.readLists(root, path, func(list []byte) { digest.Write(list) }); err != nil {
+		return err
+	}
+	c.Revision = hex.EncodeToString(digest.Sum(nil))
+	if err := c.validate(); err != nil {
+		return fmt.Errorf("cannot read %s: %w", path, err)
 	}
 	return nil
 }

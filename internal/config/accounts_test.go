@@ -34,8 +34,30 @@ func TestListedAccounts(t *testing.T) {
 	if with.Revision == before.Revision {
 		t.Error("the revision did not move")
 	}
+	// Whoever has the configuration may read the lists alone, whatever became of the text.
+	if err := os.WriteFile(filepath.Join(root, path), []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, had := range map[string]*Config{"before it was listed": before, "with it": with} {
+		again, err := had.Relist(root, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, ok := again.Managing("new"); !ok || !slices.Equal(a.Accounts, []string{"admin", "new"}) || again.Revision != with.Revision {
+			t.Errorf("%s: accounts %q, revision like the file's: %v", name, a.Accounts, again.Revision == with.Revision)
+		}
+	}
+	if _, ok := before.Managing("new"); ok {
+		t.Error("the older configuration changed under its holder")
+	}
+	if err := os.WriteFile(filepath.Join(root, path), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := RemoveAccount(root, path, "app", "new"); err != nil {
 		t.Fatal(err)
+	}
+	if again, err := with.Relist(root, path); err != nil || len(again.Applications[0].Accounts) != 1 || again.Revision != load().Revision {
+		t.Errorf("taken off the list: %+v, %v", again, err)
 	}
 	if _, ok := load().Managing("new"); ok {
 		t.Error("it is still managed")

@@ -44,8 +44,10 @@ type Config struct {
 	Notify       Notify        `toml:"notify"`
 	Applications []Application `toml:"application"`
 
-	// Revision identifies the file's content.
+	// Revision identifies the content of the file and of the lists of accounts.
 	Revision string `toml:"-"`
+
+	text []byte // a digest of the file
 }
 
 // Node names this machine as an appliance's prompt does: user@name.asset.
@@ -219,16 +221,9 @@ func Load(root, path string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", path, err)
 	}
-	digest := sha256.New()
-	digest.Write(data)
-	if err := c.readLists(root, path, func(list []byte) { digest.Write(list) }); err != nil {
-		return nil, err
-	}
-	c.Revision = hex.EncodeToString(digest.Sum(nil))
-	if err := c.validate(); err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", path, err)
-	}
-	return c, nil
+	sum := sha256.Sum256(data)
+	c.text = sum[:]
+	return c, c.takeLists(root, path)
 }
 
 func read(path string) ([]byte, error) {

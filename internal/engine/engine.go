@@ -62,7 +62,7 @@ type Engine struct {
 	options     Options
 	lock        shadowsync.Locker
 	news        *notifier
-	looked      boots
+	looked      *boots
 	reconcilers map[string]*shadowsync.Reconciler
 }
 
@@ -81,6 +81,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		Config: o.Config, State: db, root: o.Root, options: o, lock: state.NewLocker(dir, o.Program),
 		Accounts:    shadowfile.Open(o.Root, shadowfile.ProtectGroups(o.Config.Protected.Groups...)),
 		news:        newNotifier(o.Root, o.Config),
+		looked:      &boots{},
 		reconcilers: make(map[string]*shadowsync.Reconciler, len(o.Config.Applications)),
 	}
 	for _, a := range o.Config.Applications {
@@ -102,11 +103,31 @@ func (e *Engine) newReconciler(a config.Application) (*shadowsync.Reconciler, er
 	if err != nil {
 		return nil, err
 	}
+	return e.reconcilerOf(a, l), nil
+}
+
+func (e *Engine) reconcilerOf(a config.Application, s shadowsync.CredentialStore) *shadowsync.Reconciler {
 	return &shadowsync.Reconciler{
-		Application: e.Config.Domain(a), Accounts: e.Accounts, Store: l, State: journalled{e.State, e.news}, Lock: e.lock,
+		Application: e.Config.Domain(a), Accounts: e.Accounts, Store: s, State: journalled{e.State, e.news}, Lock: e.lock,
 		Guard: e.options.Guard, Sessions: e.options.Sessions, CheckHash: format.CheckForeign, Now: time.Now, Probe: e.options.Probe,
 		Occupied: e.occupied,
-	}, nil
+	}
+}
+
+// With is the engine under a configuration that differs in the applications' accounts
+// alone (config.Config.Relist). The two share everything else, the open stores and the
+// state too: one of them is to be closed.
+func (e *Engine) With(c *config.Config) *Engine {
+	next := &Engine{
+		Config: c, State: e.State, Accounts: e.Accounts, root: e.root, options: e.options, lock: e.lock, news: e.news, looked: e.looked,
+		reconcilers: make(map[string]*shadowsync.Reconciler, len(c.Applications)),
+	}
+	for _, a := range c.Applications {
+		r := next.reconcilerOf(a, e.reconcilers[a.Name].Store)
+		r.Witness = e.reconcilers[a.Name].Witness
+		next.reconcilers[a.Name] = r
+	}
+	return next
 }
 
 // occupied lists the uids that have a process; nobody's has on a mounted system.

@@ -24,6 +24,7 @@ func administered(t *testing.T) (*stage, *machine.Dialogue) {
 func TestAdministratorsUsers(t *testing.T) {
 	t.Parallel()
 	s, d := administered(t)
+	waits := s.asksMeanwhile()
 	create(d, "jdeveloper", "abc")
 	d.Expect("BAD PASSWORD", machine.Patience)
 	if s.Run("id", "jdeveloper").Code == 0 {
@@ -66,6 +67,22 @@ func TestAdministratorsUsers(t *testing.T) {
 	}
 	d.Send("show user all\n")
 	d.Expect("user222", machine.Patience)
+	waits.Send(newPassword + "\n")
+	waits.Answer("Confirm:", newPassword)
+	waits.Expect("Password updated successfully", machine.Patience)
+	s.becomes("user222", newPassword)
+}
+
+// asksMeanwhile has user222 at the question for a new password: others' accounts come and
+// go without breaking off a dialogue.
+func (s *stage) asksMeanwhile() *machine.Dialogue {
+	s.t.Helper()
+	s.passwd("user222", oldPassword)
+	d := s.Terminal("su", "user222", "-c", "pcli")
+	d.Answer("> ", "set password")
+	d.Answer("Enter your current password:", oldPassword)
+	d.Expect("Enter a new password:", machine.Patience)
+	return d
 }
 
 // edits changes an account in edit user's menu, each line of which applies at once.
