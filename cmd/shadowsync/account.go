@@ -80,3 +80,8 @@ func (a *app) completeUnits(*cobra.Command, []string, string) ([]string, cobra.S
 	}
 	return units, cobra.ShellCompDirectiveNoFileComp
 }
+
+// completeFixed offers the values of a flag, which must exist, and no files.
+func completeFixed(c *cobra.Command, flag string, values ...string) {
+	_ = c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+}

@@ -39,6 +39,7 @@ func newHook(a *app) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&o.unit, "unit", "", "the application's `unit`")
+	_ = c.RegisterFlagCompletionFunc("unit", a.completeUnits) // the flag exists
 	return c
 }
 

@@ -125,14 +125,3 @@ func TestAccountOf(t *testing.T) {
 		})
 	}
 }
-
-func TestCompletion(t *testing.T) {
-	s := newSystem(t)
-	r := s.must(0, "__complete", "--root", s.root, "user", "show", "")
-	if !strings.HasPrefix(r.out, "admin\nuser222\n") {
-		t.Errorf("got %q", r.out)
-	}
-	if r := s.must(0, "completion", "bash"); !strings.Contains(r.out, "shadowsync") {
-		t.Errorf("got %q", r.out)
-	}
-}

@@ -64,7 +64,7 @@ func newResetPassword(a *app) *cobra.Command {
 	c.Flags().StringVar(&mustChange, "must-change", "", "`true or false`: whether the next login must set a new one")
 	c.Flags().BoolVar(&o.unlock, "unlock", false, "also unlock the account, lift its expiry and clear its failure counter")
 	o.targets.addFlag(c, "names, one a line,")
-	_ = c.RegisterFlagCompletionFunc("must-change", cobra.FixedCompletions([]string{"true", "false"}, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+	completeFixed(c, "must-change", "true", "false")
 	return c
 }
 

@@ -51,6 +51,8 @@ func newSetup(a *app) *cobra.Command {
 	f.StringVar(&o.driver, "store", "", "the `driver` of its credential store: "+strings.Join(store.Names(), ", "))
 	f.StringVar(&o.first, "first", "", "the `side` that is right where they differ already: os or store")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be done, and do nothing")
+	completeFixed(c, "store", store.Names()...)
+	completeFixed(c, "first", "os", "store")
 	return c
 }
 

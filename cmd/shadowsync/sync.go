@@ -38,7 +38,7 @@ func newSync(a *app) *cobra.Command {
 	}
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "print what would be done, and do nothing")
 	c.Flags().StringVar(&o.prefer, "prefer", "", "the `side` that wins a conflict: os or store")
-	_ = c.RegisterFlagCompletionFunc("prefer", cobra.FixedCompletions([]string{"os", "store"}, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+	completeFixed(c, "prefer", "os", "store")
 	return c
 }
 
