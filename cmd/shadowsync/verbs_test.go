@@ -8,7 +8,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -325,19 +328,59 @@ func TestFailuresAreShown(t *testing.T) {
 	}
 }
 
+// TestAuditTrim: what is older than the configuration keeps goes, and nothing else.
 func TestAuditTrim(t *testing.T) {
 	s := newSystem(t)
+	s.recordDaysAgo(9, 3, 2)
 	s.must(0, "sync")
 	s.must(0, "user", "lock", "admin")
 	if r := s.must(0, "audit", "trim"); !strings.Contains(r.out, "Everything is kept") {
 		t.Errorf("it says %q", r.out)
 	}
+	before := s.verified()
 	s.write("/etc/shadowsync/shadowsync.toml", 0o600, "[audit]\nkeep_days = 1\n"+testConfig)
-	var got struct{ Removed *int }
-	if s.must(0, "audit", "trim", "--json").object(t, &got); got.Removed == nil || *got.Removed != 0 {
-		t.Errorf("removed %v of today's records", got.Removed)
+	for _, want := range []int{3, 0} {
+		var object map[string]int
+		if s.must(0, "audit", "trim", "--json").object(t, &object); object["removed"] != want || object["keep_days"] != 1 {
+			t.Errorf("it says %v, want %d removed", object, want)
+		}
+		if after := s.verified(); after != before-3+1 { // the record of the cut
+			t.Errorf("%d records are good, of %d before", after, before)
+		}
 	}
-	s.must(0, "audit", "--verify")
+	if trail := s.must(0, "audit").out; strings.Contains(trail, "long-ago") || !strings.Contains(trail, "audit-trimmed") || !strings.Contains(trail, "lock") {
+		t.Errorf("the trail:\n%s", trail)
+	}
+}
+
+// recordDaysAgo begins the trail with records of so many days ago.
+func (s *system) recordDaysAgo(days ...int) {
+	s.t.Helper()
+	db, err := state.Open(s.t.Context(), s.path(engine.StateDir))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer db.Close()
+	for _, n := range days {
+		if err := db.Record(s.t.Context(), shadowsync.Event{At: time.Now().AddDate(0, 0, -n), Account: "admin", Action: "long-ago"}); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// verified counts the records that the trail's chain vouches for, which must be all.
+func (s *system) verified() int {
+	s.t.Helper()
+	var got struct {
+		Good   int
+		Bad    *int
+		Reason *string
+	}
+	s.must(0, "audit", "--verify", "--json").object(s.t, &got)
+	if got.Bad != nil || got.Reason != nil || got.Good == 0 {
+		s.t.Errorf("the trail: %+v", got)
+	}
+	return got.Good
 }
 
 func TestListHashes(t *testing.T) {
