@@ -58,7 +58,7 @@ func runVerb(ctx context.Context, a *app, v verb, s targetSource) error {
 
 func lockAccount(o lockOptions) verb {
 	v := verb{
-		name: "lock", phrase: "lock", doing: "Locking accounts",
+		name: "lock", phrase: "lock", doing: "Locking accounts", catchesUp: true,
 		said: func(name string, _ []byte) string { return fmt.Sprintf("Locked user account `%s`", name) },
 		wish: func(p person) (wish, error) {
 			w := wish{Credential: p.Credential, fields: shadowsync.FieldLocked}

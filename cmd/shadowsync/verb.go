@@ -34,6 +34,8 @@ type verb struct {
 	judge *policy.Judge
 	// remembers: the wish needs what is on record of an account.
 	remembers bool
+	// catchesUp: what nobody noticed yet is put on record first, for somebody will want it back.
+	catchesUp bool
 	// forgives: the failure counter is cleared too.
 	forgives bool
 }
@@ -250,6 +252,11 @@ func (r *errand) changes(ctx context.Context, application string, jobs []*job) (
 	names := make([]string, len(jobs))
 	for i, j := range jobs {
 		names[i] = j.name
+	}
+	if r.verb.catchesUp {
+		if _, err := r.engine.Reconcile(ctx, application, shadowsync.Request{Origin: noticed()}); err != nil {
+			return nil, err
+		}
 	}
 	os, err := r.look(ctx, names)
 	if err != nil {
