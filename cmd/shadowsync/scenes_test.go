@@ -333,6 +333,29 @@ func TestAuditTampered(t *testing.T) {
 	}
 }
 
+// TestUserListTellsAgeing: until when a password holds, and since when a change waits.
+func TestUserListTellsAgeing(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	s.chage("admin", 5, "30")
+	s.chage("admin", 8, "47482")
+	s.must(0, "sync")
+	holds := func(line string) {
+		t.Helper()
+		if r := s.must(0, "user", "list"); !regexp.MustCompile("(?m)^" + line + "$").MatchString(r.out) {
+			t.Errorf("%q is not in:\n%s", line, r.out)
+		}
+	}
+	holds("NAME +APPLICATION +STATE +OS +STORE +CHANGED +VALID UNTIL +SESSIONS +NOTES")
+	holds("admin +conductor +in-sync +sha256crypt +sha256crypt +2022-01-08 +2022-02-07 +[?] +account expires 2100-01-01")
+	holds("user222 +conductor +in-sync +sha256crypt +sha256crypt +2022-01-08 +[?]")
+	if err := os.Rename(s.path("/srv/appliance"), s.path("/srv/away")); err != nil {
+		t.Fatal(err)
+	}
+	s.must(3, "user", "set", "password", "user222", "Waiting-4711", "--no-policy")
+	holds("user222 +conductor +pending +sha256crypt +- +[0-9-]{10} +[?] +since [0-9-]{10} [0-9:]{8}")
+}
+
 func TestUserListAndShow(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")

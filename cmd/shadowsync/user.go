@@ -66,7 +66,7 @@ type userStatus struct {
 	OS          *sideStatus          `json:"os"`       // null: not there
 	Store       *sideStatus          `json:"store"`    // null: not there, or not readable
 	Failures    int                  `json:"failures"` // refused passwords that pam_faillock counts
-	Sessions    []shadowsync.Session `json:"sessions,omitempty"`
+	Sessions    []shadowsync.Session `json:"sessions"` // null: not known
 }
 
 // sideStatus is what one side holds; a field that a store cannot hold is not there.
@@ -80,13 +80,18 @@ type sideStatus struct {
 	Warn       *int   `json:"warn_days,omitempty"`
 	Inactive   *int   `json:"inactive_days,omitempty"`
 	Expire     string `json:"expire_day,omitempty"`
+
+	until shadowsync.Day // the day after which the password must be changed; NoDay: never
 }
 
 func sideOf(c shadowsync.Credential, fields shadowsync.Fields) *sideStatus {
 	c = shadowsync.NoAgeing().With(c, fields)
 	s := &sideStatus{
 		Format: formatOf(c.Hash), LastChange: date(c.LastChange), Expire: date(c.Expire),
-		Min: days(c.Min), Max: days(c.Max), Warn: days(c.Warn), Inactive: days(c.Inactive),
+		Min: days(c.Min), Max: days(c.Max), Warn: days(c.Warn), Inactive: days(c.Inactive), until: shadowsync.NoDay,
+	}
+	if c.LastChange != shadowsync.NoDay && c.Max != shadowsync.NoDay && c.Max < maxExpiry {
+		s.until = c.LastChange + c.Max
 	}
 	if fields&shadowsync.FieldLocked != 0 {
 		s.Locked = &c.Locked
@@ -155,22 +160,57 @@ func runUserList(ctx context.Context, a *app) error {
 			}
 			list = append(list, users...)
 		}
+		a.addSessions(ctx, list)
 		if a.json {
-			return a.printJSON(map[string][]userStatus{"users": list})
+			return a.printJSON(userList{list})
 		}
 		return a.showUsers(list)
 	})
 }
 
+// userList is the object that `user list --json` prints.
+type userList struct {
+	Users []userStatus `json:"users"`
+}
+
+// addSessions looks for everybody's sessions at once. Without an answer they are not
+// known, which is said, and is not the same as none.
+func (a *app) addSessions(ctx context.Context, users []userStatus) {
+	if a.mounted() {
+		return
+	}
+	var uids []int
+	for _, u := range users {
+		if u.UID != nil {
+			uids = append(uids, *u.UID)
+		}
+	}
+	short, cancel := context.WithTimeout(ctx, busTimeout)
+	defer cancel()
+	all, err := sessions.ListAll(short, uids)
+	if err != nil {
+		fmt.Fprintf(a.err, "shadowsync: warning: sessions are not known: %s\n", oneLine(err.Error()))
+		return
+	}
+	for i := range users {
+		if u := &users[i]; u.UID != nil {
+			u.Sessions = append([]shadowsync.Session{}, all[*u.UID]...)
+		}
+	}
+}
+
 func (a *app) showUsers(list []userStatus) error {
-	rows := [][]string{{"NAME", "APPLICATION", "STATE", "OS", "STORE", "CHANGED", "NOTES"}}
+	rows := [][]string{{"NAME", "APPLICATION", "STATE", "OS", "STORE", "CHANGED", "VALID UNTIL", "SESSIONS", "NOTES"}}
 	for _, u := range list {
-		row := []string{u.Name, u.Application, string(u.State), "-", "-", "", u.notes()}
+		row := []string{u.Name, u.Application, string(u.State), "-", "-", "", "", "?", u.notes()}
 		if u.OS != nil {
-			row[3], row[5] = u.OS.Format, u.OS.LastChange
+			row[3], row[5], row[6] = u.OS.Format, u.OS.LastChange, date(u.OS.until)
 		}
 		if u.Store != nil {
 			row[4] = u.Store.Format
+		}
+		if u.Sessions != nil {
+			row[7] = strconv.Itoa(len(u.Sessions))
 		}
 		rows = append(rows, row)
 	}
@@ -179,11 +219,17 @@ func (a *app) showUsers(list []userStatus) error {
 
 func (u userStatus) notes() string {
 	var notes []string
+	if u.PendingSince != nil {
+		notes = append(notes, "since "+clock(*u.PendingSince))
+	}
 	if u.OS != nil && *u.OS.Locked {
 		notes = append(notes, "locked")
 	}
 	if u.OS != nil && *u.OS.MustChange {
 		notes = append(notes, "must change")
+	}
+	if u.OS != nil && u.OS.Expire != "" {
+		notes = append(notes, "account expires "+u.OS.Expire)
 	}
 	if u.Failures > 0 {
 		notes = append(notes, fmt.Sprintf("%d refused passwords", u.Failures))
@@ -204,17 +250,11 @@ func runUserShow(ctx context.Context, a *app, name string) error {
 		if err != nil {
 			return err
 		}
-		u := users[0]
-		if u.UID != nil && !a.mounted() {
-			short, cancel := context.WithTimeout(ctx, busTimeout)
-			defer cancel()
-			account := shadowsync.Account{Name: name, UID: *u.UID}
-			u.Sessions, _ = sessions.Sessions{}.List(short, account) // without logind nothing is known of sessions
-		}
+		a.addSessions(ctx, users)
 		if a.json {
-			return a.printJSON(u)
+			return a.printJSON(users[0])
 		}
-		return a.showUser(u)
+		return a.showUser(users[0])
 	})
 }
 
@@ -242,6 +282,9 @@ func (a *app) showUser(u userStatus) error {
 	rows = append(rows, []string{"OS", u.OS.text()}, []string{"Store", u.Store.text()})
 	for _, s := range u.Sessions {
 		rows = append(rows, []string{"Session", sessionText(s)})
+	}
+	if u.Sessions == nil {
+		rows = append(rows, []string{"Sessions", "not known"})
 	}
 	if err := a.table("", rows); err != nil {
 		return err

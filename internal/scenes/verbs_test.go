@@ -100,6 +100,7 @@ func (s *stage) logsOut() {
 	if out := s.Must("shadowsync", "user", "sessions", "user222"); !strings.Contains(out, "session "+open.Sessions[0].ID+" (sshd, ") {
 		s.t.Errorf("for people it lists:\n%s", out)
 	}
+	s.listsSessions()
 	s.object(&after, "user", "logout", "user222")
 	d.Ended(10 * time.Second)
 	if len(after.Ended) != 1 || after.Ended[0].ID != open.Sessions[0].ID || len(after.Sessions)+len(after.Survivors) != 0 {
