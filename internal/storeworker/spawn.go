@@ -45,8 +45,9 @@ func Open(ctx context.Context, options store.Options) (shadowsync.CredentialStor
 }
 
 // Spawn starts a worker as a child with the uid and gid of the store file's
-// owner, no other groups, no environment and no descriptor but its connection, and opens
-// the store in it. The child ends with Close, and with this process.
+// owner, no other groups, no environment and no descriptor but its connection and the
+// root of a mounted system, and opens the store in it. The child ends with Close, and
+// with this process.
 func Spawn(ctx context.Context, options store.Options) (*Client, error) {
 	owner, err := Owner(options)
 	if err != nil {
@@ -56,8 +57,14 @@ func Spawn(ctx context.Context, options store.Options) (*Client, error) {
 	if err != nil {
 		return nil, driver.Unavailable(err)
 	}
-	defer theirs.Close()
-	stop, err := start(command(owner, theirs))
+	cmd := command(owner, theirs)
+	root, err := handOver(cmd, &options)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close(), theirs.Close())
+	}
+	stop, err := start(cmd)
+	// Or the end of a worker that cannot open the store would not be seen here.
+	_, _ = theirs.Close(), root.Close()
 	if err != nil {
 		_ = conn.Close()
 		return nil, driver.Unavailable(fmt.Errorf("cannot start a store worker: %w", err))
@@ -78,6 +85,23 @@ func command(owner safefile.Identity, stdin *os.File) *exec.Cmd {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: owner.UID, Gid: owner.GID}
 	}
 	return cmd
+}
+
+// childRoot is the path of the first descriptor after the standard ones.
+const childRoot = "/proc/self/fd/3"
+
+// handOver opens the root of a mounted system for the child. It may be mounted where
+// the store's owner has no access: below /root, or in a folder of mktemp(1).
+func handOver(cmd *exec.Cmd, options *store.Options) (root *os.File, err error) {
+	if options.Root == "" || options.Root == "/" {
+		return nil, nil
+	}
+	root, err = os.OpenFile(options.Root, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, driver.Unavailable(err)
+	}
+	cmd.ExtraFiles, options.Root = []*os.File{root}, childRoot
+	return root, nil
 }
 
 // start starts the child and returns what kills and reaps it.

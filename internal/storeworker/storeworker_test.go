@@ -309,3 +309,62 @@ func TestOpenWhereTheDriverBelongs(t *testing.T) {
 		t.Errorf("missing folder: %v, %v", s, err)
 	}
 }
+
+// outOfReach makes a store of a user in a folder that this user may not go to.
+func outOfReach(t *testing.T) (root string, names []string) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	closed := filepath.Join(t.TempDir(), "closed")
+	root = filepath.Join(closed, "mnt")
+	folder := filepath.Join(root, "app")
+	if err := errors.Join(os.MkdirAll(folder, 0o755), os.Chmod(closed, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	path, names := crowd(t, folder, 3)
+	if err := errors.Join(os.Chown(folder, 4711, 4711), os.Chown(path, 4711, 4711)); err != nil {
+		t.Fatal(err)
+	}
+	return root, names
+}
+
+// TestRootOutOfReach: a system is mounted for rescue where the store's owner may not go.
+func TestRootOutOfReach(t *testing.T) {
+	root, names := outOfReach(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	o := options("/app/user.json")
+	o.Root = root
+	c, err := Spawn(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	before, err := c.Read(ctx, names)
+	if err != nil || len(before.Records) != len(names) {
+		t.Fatalf("read %d accounts: %v", len(before.Records), err)
+	}
+	w := shadowsync.Write{Name: names[1], Expect: before.Records[names[1]].Credential, Want: shadowsync.Credential{Hash: "$6$new$"}}
+	if left, err := c.Write(ctx, []shadowsync.Write{w}); err != nil || len(left) > 0 {
+		t.Fatalf("left %v: %v", left, err)
+	}
+	if text, err := os.ReadFile(filepath.Join(root, "app/user.json")); err != nil || !bytes.Contains(text, []byte("$6$new$")) {
+		t.Errorf("the file was not written: %v", err)
+	}
+}
+
+// TestWorkerThatCannotStart: its end is seen at once, and not only when the time is up.
+func TestWorkerThatCannotStart(t *testing.T) {
+	root, _ := outOfReach(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	c, err := Spawn(ctx, options(filepath.Join(root, "app/user.json")))
+	if err == nil {
+		_ = c.Close()
+		t.Fatal("the worker opened what its uid cannot reach")
+	}
+	if ctx.Err() != nil || !errors.Is(err, shadowsync.ErrUnavailable) {
+		t.Errorf("Spawn says %v, %v", err, ctx.Err())
+	}
+}
