@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/config"
@@ -63,9 +62,11 @@ func (o *operators) lock(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := o.mayRemove(c, account.Name); err != nil {
+	done, err := o.mayRemove(ctx, c, account.Name)
+	if err != nil {
 		return err
 	}
+	defer done()
 	if err := o.change(ctx, c, account, shutting(account), lockFields); err != nil {
 		return err
 	}
@@ -82,24 +83,6 @@ func shutting(account shadowsync.Account) shadowsync.Credential {
 	wanted := account.Credential
 	wanted.Locked, wanted.Expire = true, shut
 	return wanted
-}
-
-// mayRemove keeps operators from locking themselves, or everybody, out.
-func (o *operators) mayRemove(c *call, name string) error {
-	if c.root() {
-		return nil
-	}
-	if name == c.name {
-		return operator.Errorf(operator.NotPermitted, "only root may do that to your own account")
-	}
-	isAdmin := func(other string) bool {
-		return roleOf(o.engine.Config, c.people[other], c.people[other].UID) == operator.RoleAdmin
-	}
-	others := slices.ContainsFunc(o.visible(c.asker), func(other string) bool { return other != name && isAdmin(other) })
-	if isAdmin(name) && !others {
-		return operator.Errorf(operator.NotPermitted, "only root may do that to the last administrator")
-	}
-	return nil
 }
 
 func (o *operators) unlock(ctx context.Context, c *call) error {

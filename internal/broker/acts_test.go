@@ -134,7 +134,7 @@ func openOffice(t *testing.T) *office {
 	k := newKeeper(e, c.Applications[0], func() {}, log)
 	f.Broker = &Broker{dialogues: &dialogues{}, log: log, writers: &writers{path: shadowPath(e)}, keepers: map[string]*keeper{"app": k}}
 	f.engine.Store(e)
-	f.operators = &operators{engine: e, kept: &kept{}, keepers: f.keepers, dialogues: f.dialogues, errands: &f.errands, log: log, life: t.Context()}
+	f.operators = &operators{engine: e, kept: newKept(), keepers: f.keepers, dialogues: f.dialogues, errands: &f.errands, log: log, life: t.Context()}
 	uid := 1001
 	ours, theirs, err := socket.Pair()
 	if err != nil {

@@ -13,6 +13,7 @@
 //	people.go       who there is
 //	queries.go      what they are shown
 //	acts.go         what they change
+//	roster.go       who may lock or remove whom
 //	users.go        accounts that they make, edit and remove
 //	givepassword.go passwords that they give to others
 //	setpassword.go  their own password, in a dialogue

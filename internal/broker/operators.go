@@ -10,7 +10,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/accountworker"
@@ -57,8 +56,10 @@ type kept struct {
 	wrong   tries // passwords
 	refused tries // attempts at what is not allowed
 	people  people
-	making  sync.Mutex // one account is made or removed at a time
+	roster  chan struct{} // has an element while one decides who there is and who may do what
 }
+
+func newKept() *kept { return &kept{roster: make(chan struct{}, 1)} }
 
 // with is the same under the present engine.
 func (o operators) with(e *engine.Engine) *operators {

@@ -77,7 +77,7 @@ func TestChosen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &operators{engine: &engine.Engine{Config: c}, kept: &kept{}}
+	o := &operators{engine: &engine.Engine{Config: c}, kept: newKept()}
 	ask := func(a asker, name string) ([]string, string) {
 		names, err := o.chosen(&call{asker: a, request: operator.Request{User: name}})
 		if err != nil {

@@ -103,7 +103,7 @@ func (o *operators) user(c *call, account shadowsync.Account, m shadowsync.Accou
 	person := c.people[account.Name]
 	u := operator.User{
 		Name: account.Name, FullName: person.FullName, Shell: person.Shell, Role: roleOf(o.engine.Config, person, account.UID),
-		Enabled:     !account.Locked && (account.Expire == shadowsync.NoDay || account.Expire > today),
+		Enabled:     opens(account.Credential, today),
 		Application: application.Name, LastChange: date(account.LastChange), MustChange: account.MustChange,
 		Locked: account.Locked, Protected: account.Protected, State: shadowsync.InSync,
 	}

@@ -82,7 +82,7 @@ func (b *Broker) operators(ctx context.Context) *operators {
 	}
 	return &operators{
 		rules: rules, guard: b.guard, keepers: b.keepers, dialogues: b.dialogues, errands: &b.errands, log: b.log, life: ctx,
-		file: b.file, relist: b.relist, kept: &kept{},
+		file: b.file, relist: b.relist, kept: newKept(),
 		pam:      &pamworker.Workers{Bus: b.bus, Binary: binary},
 		accounts: &accountworker.Workers{Bus: b.bus, Binary: binary},
 	}

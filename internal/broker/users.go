@@ -29,8 +29,11 @@ func (o *operators) createUser(ctx context.Context, c *call) error {
 	if err := json.Unmarshal(c.request.Args, &u); err != nil || u.Name != c.request.User {
 		return operator.Errorf(operator.Usage, "create user: not understood")
 	}
-	o.making.Lock()
-	defer o.making.Unlock()
+	done, err := o.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	application, err := o.checkNew(c, &u)
 	if err == nil {
 		err = o.make(ctx, c, u, application)
@@ -256,9 +259,11 @@ func (o *operators) editRole(ctx context.Context, c *call, name string, role ope
 		return err
 	}
 	if role != operator.RoleAdmin {
-		if err := o.mayRemove(c, name); err != nil {
+		done, err := o.mayRemove(ctx, c, name)
+		if err != nil {
 			return err
 		}
+		defer done()
 		for _, admin := range o.engine.Config.Roles.Admin {
 			if slices.Contains(c.people[name].Groups, admin) {
 				if err := o.accounts.Run(ctx, "gpasswd", "--delete", name, admin); err != nil {
@@ -280,11 +285,11 @@ func (o *operators) deleteUser(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := o.mayRemove(c, account.Name); err != nil {
+	done, err := o.mayRemove(ctx, c, account.Name)
+	if err != nil {
 		return err
 	}
-	o.making.Lock()
-	defer o.making.Unlock()
+	defer done()
 	application, _ := o.engine.Config.Managing(account.Name)
 	notes, err := o.remove(ctx, c, account, application)
 	result := "done"

@@ -26,7 +26,7 @@ func usersOf(t *testing.T, text string) *operators {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &operators{engine: &engine.Engine{Config: c}, kept: &kept{}}
+	return &operators{engine: &engine.Engine{Config: c}, kept: newKept()}
 }
 
 func TestCheckNew(t *testing.T) {
@@ -74,38 +74,6 @@ func TestCheckNew(t *testing.T) {
 			}
 			if err == nil && tt.user.Shell != "/usr/bin/pcli" {
 				t.Errorf("its shell is %q", tt.user.Shell)
-			}
-		})
-	}
-}
-
-// Nobody locks themselves or everybody out, but root.
-func TestMayRemove(t *testing.T) {
-	people := map[string]shadowfile.Person{
-		"admin": {Name: "admin", UID: 1001, Groups: []string{"operators"}}, "user": {Name: "user", UID: 1002},
-	}
-	two := map[string]shadowfile.Person{"admin": people["admin"], "user": {Name: "user", UID: 1002, Groups: []string{"operators"}}}
-	outsider := asker{name: "boss", uid: 1003, role: operator.RoleAdmin}
-	admin := asker{name: "admin", uid: 1001, role: operator.RoleAdmin}
-	root := asker{name: "root", role: operator.RoleAdmin}
-	tests := []struct {
-		name   string
-		by     asker
-		people map[string]shadowfile.Person
-		whom   string
-		may    bool
-	}{
-		{"a user", admin, people, "user", true},
-		{"oneself", admin, two, "admin", false},
-		{"the last administrator", outsider, people, "admin", false},
-		{"one of two", outsider, two, "admin", true},
-		{"root, the last one", root, people, "admin", true},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			err := usersOf(t, userConfiguration).mayRemove(&call{asker: tt.by, people: tt.people}, tt.whom)
-			if (err == nil) != tt.may {
-				t.Errorf("got %v", err)
 			}
 		})
 	}
