@@ -95,7 +95,7 @@ func (r *Reconciler) attribute(ctx context.Context, change Change) error {
 			Action: "attributed", Result: InSync, Origin: change.Origin, Winner: "os:" + HashPrefix(change.OS.Hash),
 		}},
 	}
-	if ending := r.Application.Ending; ending.on(change.Origin.SeenBy) {
+	if ending := r.Application.Ending; ending.Ends(change.Origin.SeenBy) {
 		t.Logout = &Logout{Account: change.Account, Keep: ending.keeps(change.Origin), Origin: change.Origin}
 	}
 	return r.State.Commit(ctx, r.Application.Name, []Transition{t})

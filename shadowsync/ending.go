@@ -13,8 +13,8 @@ type Ending struct {
 	Own bool
 }
 
-// on tells whether a change that was seen like that ends sessions.
-func (e Ending) on(seen SeenBy) bool {
+// Ends tells whether a change that was seen like that ends sessions.
+func (e Ending) Ends(seen SeenBy) bool {
 	switch {
 	case e.On == nil:
 		return seen.Proven()

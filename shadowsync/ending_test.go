@@ -17,7 +17,7 @@ func TestEnding(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, seen := range all {
-				if got := tt.ending.on(seen); got != tt.ends[seen] {
+				if got := tt.ending.Ends(seen); got != tt.ends[seen] {
 					t.Errorf("%s ends sessions: %v", seen, got)
 				}
 			}

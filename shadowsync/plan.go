@@ -182,7 +182,7 @@ func (it *item) past() Past {
 // taken back otherwise, and nothing was changed.
 func (it *item) endsSessions(ending Ending) bool {
 	in, d := it.in, it.decision
-	if in.Baseline == nil || d.OS == nil || !ending.on(it.origin.SeenBy) || d.Verdict == VerdictMissing {
+	if in.Baseline == nil || d.OS == nil || !ending.Ends(it.origin.SeenBy) || d.Verdict == VerdictMissing {
 		return false
 	}
 	first := in.Open == nil || in.Open.State == Queued

@@ -18,6 +18,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/socket"
 	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/internal/store"
+	"github.com/shadowsync/shadowsync/internal/watch"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -92,6 +93,7 @@ func (g *guarded) Set(_ context.Context, _ string, accounts []string) error {
 }
 
 // office is a broker for one account, "user", that is in sync, and an administrator at it.
+// What else its configuration says is settings.
 type office struct {
 	*Broker
 	t         *testing.T
@@ -100,6 +102,7 @@ type office struct {
 	guarded   *guarded
 	operators *operators
 	call      *call
+	shell     *socket.Conn // the administrator's end of the call
 }
 
 const (
@@ -108,7 +111,7 @@ const (
 	rootsHash  = "$6$roots$hash"
 )
 
-func openOffice(t *testing.T) *office {
+func openOffice(t *testing.T, settings string) *office {
 	t.Helper()
 	f := &office{t: t, root: t.TempDir(), guarded: &guarded{}}
 	f.held = &heldStore{records: map[string]shadowsync.Credential{"user": shadowsync.NoAgeing().With(shadowsync.Credential{Hash: formerHash}, heldFields)}}
@@ -116,7 +119,7 @@ func openOffice(t *testing.T) *office {
 		f.write(name, text)
 	}
 	f.sets(formerHash)
-	c, err := config.Parse([]byte("[[application]]\nname = \"app\"\nunit = \"a.service\"\naccounts = [\"user\"]\n" +
+	c, err := config.Parse([]byte(settings + "[[application]]\nname = \"app\"\nunit = \"a.service\"\naccounts = [\"user\"]\n" +
 		"[application.store]\ndriver = \"json\"\npath = \"/store.json\"\nusers = \"\"\nname = \"name\"\npassword = \"password\"\nformats = [\"sha512crypt\"]\n"))
 	if err != nil {
 		t.Fatal(err)
@@ -140,12 +143,16 @@ func openOffice(t *testing.T) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.shell, err = socket.FromFile(theirs)
+	if err = errors.Join(err, theirs.Close()); err != nil {
+		t.Fatal(err)
+	}
 	f.call = &call{conn: ours, request: operator.Request{Op: operator.OpEditUser, User: "user"}, asker: asker{name: "admin", uid: uid, role: operator.RoleAdmin, origin: shadowsync.Origin{
 		At: time.Now().Add(-time.Minute), SeenBy: shadowsync.SeenByPcli, By: "admin", UID: &uid,
 	}}}
 	t.Cleanup(func() {
 		k.background.Wait()
-		_ = errors.Join(e.Close(), ours.Close(), theirs.Close())
+		_ = errors.Join(e.Close(), ours.Close(), f.shell.Close())
 	})
 	f.reconcile()
 	return f
@@ -163,6 +170,18 @@ func (f *office) write(name, text string) {
 func (f *office) sets(hash string) {
 	f.t.Helper()
 	f.write("shadow", "user:"+hash+":20000::::::\n")
+}
+
+// written is who the watch takes for the writer of what this process has written.
+func (f *office) written() shadowsync.Origin {
+	f.t.Helper()
+	file, err := watch.FileAt(f.writers.path)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.writers.saw(watch.Write{PID: os.Getpid(), File: file})
+	by, _ := f.witness("a.service")()
+	return by
 }
 
 func (f *office) reconcile() {
@@ -229,7 +248,7 @@ func TestPasswordSetMeanwhile(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := openOffice(t)
+			f := openOffice(t, "")
 			f.held.probed = func() { f.sets(rootsHash) }
 			if err := act(f); err != nil {
 				t.Fatal(err)
@@ -251,7 +270,7 @@ func TestPasswordSetMeanwhile(t *testing.T) {
 func TestStoreDoesNotTakeAnAct(t *testing.T) {
 	for _, uid := range []int{1001, 0} {
 		t.Run(fmt.Sprint("uid ", uid), func(t *testing.T) {
-			f := openOffice(t)
+			f := openOffice(t, "")
 			f.call.origin.UID = &uid
 			f.held.err = errGone
 			account := f.present()
@@ -270,7 +289,7 @@ func TestStoreDoesNotTakeAnAct(t *testing.T) {
 // nobody from locking the account, and unlocking it.
 func TestLockOfOneThatNeedsALogin(t *testing.T) {
 	const foreign = "$y$j9T$salt$hash"
-	f := openOffice(t)
+	f := openOffice(t, "")
 	f.sets(foreign)
 	f.reconcile()
 	if m := f.onRecord(); m.Open == nil || m.Open.State != shadowsync.NeedsLogin {
@@ -320,7 +339,7 @@ func TestStoreDoesNotTakeAPassword(t *testing.T) {
 		}, rootsHash, operator.Conflict, "another password was set meanwhile", "not withdrawn"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := openOffice(t)
+			f := openOffice(t, "")
 			former := f.present()
 			e := f.errands.begin("worker.service", f.call.origin)
 			f.sets(otherHash)
@@ -345,13 +364,16 @@ func TestStoreDoesNotTakeAPassword(t *testing.T) {
 // TestAnnouncedByAWorker: what the PAM module says of a worker's change is the operator's
 // who asked for it, now; not the worker's, whose real uid may be root's.
 func TestAnnouncedByAWorker(t *testing.T) {
-	f := openOffice(t)
+	f := openOffice(t, "")
 	peer := socket.Peer{PID: os.Getpid()}
 	unit := f.who(peer).Unit
 	given := time.Now()
 	e := f.errands.begin(unit, f.call.origin)
 	f.held.err = errGone
 	f.sets(otherHash)
+	if by := f.written(); by.By != "admin" || by.SeenBy != shadowsync.SeenByWatch {
+		t.Errorf("the watch takes it for the change of %+v", by)
+	}
 	if said := f.pamChanged(t.Context(), peer, "user", nil); said != "" {
 		t.Errorf("the worker is told %q", said)
 	}

@@ -15,6 +15,10 @@ import (
 // sessions, however slow the answer is that it waits for.
 const spareFor = 5 * time.Second
 
+// askWithin is how long the shell has whose broker died in the middle of its change to ask
+// the next one what came of it. It asks as soon as there is one.
+const askWithin = time.Second
+
 // dialogues are the password changes of operators under way, one an account. They
 // stand before the end of sessions: the shell that made the change ends last, after
 // it was answered. Nobody else's end waits for that, and no other change spares it.
@@ -83,6 +87,9 @@ func (d *dialogues) end(account string, one *dialogue) {
 // answered: the end is due until then, so that a broker that dies in between finds it.
 func (d *dialogues) End(ctx context.Context, account shadowsync.Account, l shadowsync.Logout) (ended, survivors []shadowsync.Session, err error) {
 	one := d.sparing(account.Name, l)
+	if one == nil && d.orphaned(account.Name, l) {
+		return nil, nil, shadowsync.ErrNotYet
+	}
 	if one == nil {
 		ended, survivors, err = d.ender.End(ctx, account, l)
 		return d.all(l, ended, err), survivors, err
@@ -120,15 +127,36 @@ func (d *dialogue) made(by shadowsync.Origin) bool {
 	return by.SeenBy == shadowsync.SeenByPcli && by.PID == d.process.PID
 }
 
+// orphaned tells whether an earlier broker led the dialogue of a change, and the shell may
+// yet ask what came of it: once, for a moment.
+func (d *dialogues) orphaned(account string, l shadowsync.Logout) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	asked := newDialogue(origin.Process{PID: l.Origin.PID})
+	asked.orphan = true
+	_, known := d.parted[l.ID]
+	if known || d.open[account] != nil || l.Origin.By != account || !asked.made(l.Origin) {
+		return false
+	}
+	d.remember(l, nil)
+	time.AfterFunc(askWithin, func() { d.again(account) })
+	return true
+}
+
+// remember notes what ended for a logout that is still due.
+func (d *dialogues) remember(l shadowsync.Logout, ended []shadowsync.Session) {
+	if d.parted == nil {
+		d.parted = map[int64][]shadowsync.Session{}
+	}
+	d.parted[l.ID] = append(d.parted[l.ID], ended...)
+}
+
 // part notes what ended before the dialogue's shell, and sees to it that this ends too:
 // with the dialogue, or when its time is up.
 func (d *dialogues) part(account string, one *dialogue, l shadowsync.Logout, ended []shadowsync.Session) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.parted == nil {
-		d.parted = map[int64][]shadowsync.Session{}
-	}
-	d.parted[l.ID] = append(d.parted[l.ID], ended...)
+	d.remember(l, ended)
 	switch {
 	case d.open[account] != one:
 		d.again(account) // answered while the others ended

@@ -161,3 +161,55 @@ func TestOneDialogueAnAccount(t *testing.T) {
 		t.Error("who asks what came of a change is in the way of the next one")
 	}
 }
+
+// TestShellMayAskTheNextBroker: the shell whose broker died in the middle of its change has
+// a moment to ask what came of it, and ends last then; what others changed waits for nobody.
+func TestShellMayAskTheNextBroker(t *testing.T) {
+	mine, worker, given := own(), own(), own()
+	mine.Origin.By, given.Origin.By = "admin", "boss"
+	worker.Origin = shadowsync.Origin{SeenBy: shadowsync.SeenByPAM, PID: 1, By: "admin", Unit: orphansUnit}
+	for name, test := range map[string]struct {
+		due         shadowsync.Logout
+		waits, asks bool
+	}{
+		"it asks":                        {mine, true, true},
+		"it asks, the worker goes on":    {worker, true, true},
+		"it is gone":                     {mine, true, false},
+		"an administrator gave this one": {given, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, town, tried := openTown()
+			_, _, err := d.End(t.Context(), admin, test.due)
+			if errors.Is(err, shadowsync.ErrNotYet) != test.waits || (len(town.open) == 3) != test.waits {
+				t.Fatalf("at once: %q are open, %v", town.open, err)
+			}
+			if !test.waits {
+				return
+			}
+			if test.asks {
+				one := newDialogue(origin.Process{PID: shell})
+				one.orphan = true
+				d.begin("admin", one)
+				_, _, err = d.End(t.Context(), admin, test.due)
+				if !errors.Is(err, shadowsync.ErrNotYet) || !slices.Equal(town.open, []string{"shell"}) {
+					t.Errorf("asked: %q are open, %v", town.open, err)
+				}
+				d.end("admin", one)
+			} else {
+				tries := func() bool {
+					d.mu.Lock()
+					defer d.mu.Unlock()
+					return *tried > 0
+				}
+				for end := time.Now().Add(5 * askWithin); !tries() && time.Now().Before(end); time.Sleep(time.Millisecond) {
+				}
+				if !tries() {
+					t.Error("the end is not tried again")
+				}
+			}
+			if _, _, err := d.End(t.Context(), admin, test.due); err != nil || len(town.open) != 0 || len(d.parted) != 0 {
+				t.Errorf("at last: %q are open, %d remembered, %v", town.open, len(d.parted), err)
+			}
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"time"
 
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/operator"
@@ -62,10 +63,12 @@ func (o *operators) setAsRoot(ctx context.Context, c *call, user string) (*erran
 func (o *operators) age(ctx context.Context, c *call, a config.Application, user string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answering)
 	defer cancel()
+	by := c.origin
+	by.At = time.Now() // not before what it completes
 	account, err := o.present(ctx, user)
 	aged, fields := o.engine.Config.Password.Aged(account.Credential)
 	if err == nil && aged != account.Credential {
-		_, err = o.keepers[a.Name].set(ctx, shadowsync.Change{Account: user, OS: aged, Fields: fields, Origin: c.origin})
+		_, err = o.keepers[a.Name].set(ctx, shadowsync.Change{Account: user, OS: aged, Fields: fields, Origin: by})
 	}
 	if err != nil {
 		o.log.Error("a new password does not age as configured", "account", user, "error", err)

@@ -3,9 +3,13 @@ package broker
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/operator"
+	"github.com/shadowsync/shadowsync/internal/sessions"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -45,8 +49,7 @@ func (o *operators) outcome(ctx context.Context, c *call) error {
 		}
 		switch m := all[c.name]; {
 		case stands(m, given.At):
-			o.farewell(ctx, c, d)
-			return nil
+			return o.stood(ctx, c, d, application, m.LastChange.SeenBy)
 		case time.Since(given.At) < workerOutlives:
 		case m.Open != nil:
 			return outcomeError(application, shadowsync.Outcome{Account: c.name, State: m.Open.State, Verdict: m.Open.Verdict, Reason: m.Open.Reason})
@@ -59,6 +62,28 @@ func (o *operators) outcome(ctx context.Context, c *call) error {
 		case <-time.After(outcomePause):
 		}
 	}
+}
+
+// stood tells that the change stands. What ended with its broker before the PAM module could
+// announce it was merely noticed by this one: the operator's word ends what the old password opened.
+func (o *operators) stood(ctx context.Context, c *call, d *dialogue, a config.Application, seen shadowsync.SeenBy) error {
+	if seen.Proven() || !o.ends(a, shadowsync.SeenByPcli) {
+		o.dialogues.again(c.name) // that waited for us
+		o.farewell(ctx, c, d, o.ends(a, seen))
+		return nil
+	}
+	account := shadowsync.Account{Name: c.name, UID: c.uid}
+	ended, survivors, err := o.dialogues.EndBut(ctx, account, sessions.Keep{Process: c.process})
+	o.audit(ctx, c, c.name, fmt.Sprintf("not announced: %d sessions ended, %d survived", len(ended), len(survivors)))
+	if err == nil {
+		select {
+		case d.ended <- survivors:
+		default: // another end was told of
+		}
+	}
+	o.farewell(ctx, c, d, true)
+	_, _, last := o.dialogues.EndBut(context.WithoutCancel(ctx), account, sessions.Keep{})
+	return errors.Join(err, last)
 }
 
 // stands tells whether both sides have a password that was set after that time.

@@ -14,7 +14,7 @@ import (
 // An account that operators made is managed from one moment to the next: by whoever asks
 // from then on, and by the PAM module's list. Who asked before sees what there was.
 func TestRelist(t *testing.T) {
-	f := openOffice(t)
+	f := openOffice(t, "")
 	f.file = filepath.Join(t.TempDir(), "shadowsync.toml")
 	before := f.engine.Load()
 	managed := func() (broker, keeper, module bool) {
@@ -49,7 +49,7 @@ func TestRelist(t *testing.T) {
 // A reconcile that is under way would take an account that is being removed for one
 // that got lost.
 func TestRelistWaitsForTheReconcile(t *testing.T) {
-	f := openOffice(t)
+	f := openOffice(t, "")
 	f.file = filepath.Join(t.TempDir(), "shadowsync.toml")
 	before := f.engine.Load()
 	done := f.keepers["app"].begin()
@@ -71,7 +71,7 @@ func TestRelistWaitsForTheReconcile(t *testing.T) {
 
 // A list that cannot be read leaves everything as it is.
 func TestRelistFails(t *testing.T) {
-	f := openOffice(t)
+	f := openOffice(t, "")
 	f.file = filepath.Join(t.TempDir(), "shadowsync.toml")
 	if err := config.AddAccount("/", f.file, "app", "user"); err != nil { // it is in the configuration already
 		t.Fatal(err)

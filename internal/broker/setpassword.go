@@ -50,14 +50,19 @@ func (o *operators) setPassword(ctx context.Context, c *call) error {
 		return err
 	}
 	o.wrong.forgive(c.name)
-	o.farewell(ctx, c, d)
+	o.farewell(ctx, c, d, o.ends(application, shadowsync.SeenByPcli))
 	return nil
 }
 
-// farewell tells that the change stands, once the other sessions have ended, and waits
-// until the shell has printed it: then it is ended, too.
-func (o *operators) farewell(ctx context.Context, c *call, d *dialogue) {
-	notes := o.farewellNotes(d)
+// ends tells whether a change that was seen like that ends sessions.
+func (o *operators) ends(a config.Application, seen shadowsync.SeenBy) bool {
+	return o.engine.Reconciler(a.Name).Application.Ending.Ends(seen)
+}
+
+// farewell tells that the change stands, once the other sessions have ended where it ends
+// any, and waits until the shell has printed it: then it is ended, too.
+func (o *operators) farewell(ctx context.Context, c *call, d *dialogue, ends bool) {
+	notes := o.farewellNotes(d, ends)
 	if err := c.conn.Send(ctx, operator.Turn{Done: true, Notes: notes}); err != nil {
 		return // nobody is there to be told
 	}
@@ -281,7 +286,10 @@ func (o *operators) doorsMeanwhile(ctx context.Context, c *call) <-chan []string
 }
 
 // farewellNotes waits for the other sessions' end and tells who survived, and which doors stay open.
-func (o *operators) farewellNotes(d *dialogue) []string {
+func (o *operators) farewellNotes(d *dialogue, ends bool) []string {
+	if !ends {
+		return append([]string{"other sessions stay open, as the configuration says"}, <-d.doors...)
+	}
 	var notes []string
 	select {
 	case survivors := <-d.ended:

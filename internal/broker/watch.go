@@ -149,6 +149,11 @@ func (b *Broker) witness(unit string) func() (shadowsync.Origin, shadowsync.Writ
 		case p.Unit == unit:
 			return b.engine.Load().OriginOf(p, shadowsync.SeenByWatch), shadowsync.WriterApplication
 		}
-		return b.engine.Load().OriginOf(p, shadowsync.SeenByWatch), shadowsync.WriterOther
+		by := b.engine.Load().OriginOf(p, shadowsync.SeenByWatch)
+		if errand := b.errands.of(p.Unit); errand != nil {
+			by = errand.origin()
+			by.SeenBy = shadowsync.SeenByWatch // the announcement follows
+		}
+		return by, shadowsync.WriterOther
 	}
 }

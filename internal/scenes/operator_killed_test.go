@@ -41,6 +41,26 @@ func TestBrokerDiesDuringTheChange(t *testing.T) {
 	d.Expect("Password updated successfully", 20*time.Second)
 	s.same("admin")
 	s.lets("admin", newPassword, oldPassword)
+	s.sub("after it knew of the change", diesAfterTheAnnouncement)
+}
+
+// diesAfterTheAnnouncement: the broker dies when both sides are changed and the operator is
+// not told yet: the next one tells, and ends what the old password opened, that shell last.
+func diesAfterTheAnnouncement(s *stage) {
+	s.MustShell("echo 'password optional pam_exec.so quiet /usr/bin/sleep 2' >> /etc/pam.d/common-password")
+	before := s.StoreHash("user222")
+	d, other := s.SSH("user222", oldPassword), s.SSH("user222", oldPassword)
+	d.Expect("> ", machine.Patience)
+	other.Expect("> ", machine.Patience)
+	setPassword(d, oldPassword, newPassword)
+	s.WaitFor("the store's part", machine.Patience, func() bool { return s.StoreHash("user222") != before })
+	s.Must("systemctl", "kill", "--signal=KILL", "shadowsync.service")
+	d.Expect("asking what came of it", machine.Patience)
+	d.Expect("Password updated successfully", machine.Patience)
+	d.Ended(machine.Patience)
+	other.Ended(machine.Patience)
+	s.same("user222")
+	s.lets("user222", newPassword, oldPassword)
 }
 
 // slowStack has the PAM stack take its time before it stores, so that something can
@@ -69,6 +89,9 @@ func TestStoreFailsDuringTheChange(t *testing.T) {
 	s.transacts()
 	s.Must("mount", "--bind", "-o", "ro", "/var/lib/128technology", "/var/lib/128technology")
 	d.Expect("did not take it; nothing was changed", 20*time.Second)
+	if guard := s.status().Guard; guard != "off" {
+		t.Errorf("an operator's change guards the unit: %s", guard)
+	}
 	if after := s.ShadowHash("user222") + s.StoreHash("user222"); after != before {
 		t.Error("something was changed")
 	}
@@ -79,4 +102,36 @@ func TestStoreFailsDuringTheChange(t *testing.T) {
 		t.Errorf("the audit does not tell that it was taken back:\n%s", audit)
 	}
 	s.lets("user222", oldPassword, newPassword)
+	s.sub("a password given by an administrator", func(s *stage) { s.givesInVain(d) })
+}
+
+// givesInVain: nor does anybody notice of a password that an administrator gave somebody, who
+// goes on working; and it is the administrator's on record, not root's.
+func (s *stage) givesInVain(d *machine.Dialogue) {
+	before, known := s.ShadowHash("user222")+s.StoreHash("user222"), len(s.audit("user222"))
+	boss := s.SSH("admin", oldPassword)
+	boss.Answer("# ", "edit user user222")
+	boss.Answer("# ", "password")
+	boss.Answer("Password: ", newPassword)
+	boss.Answer("Confirm: ", newPassword)
+	s.transacts()
+	s.Must("mount", "--bind", "-o", "ro", "/var/lib/128technology", "/var/lib/128technology")
+	boss.Expect("did not take it; nothing was changed", 20*time.Second)
+	if after := s.ShadowHash("user222") + s.StoreHash("user222"); after != before {
+		s.t.Error("something was changed")
+	}
+	s.Must("umount", "/var/lib/128technology")
+	s.eventually("in sync", machine.Patience, func() bool { return s.state("user222").State == "in-sync" })
+	time.Sleep(time.Second) // what ends sessions takes half of that
+	d.Send("show user\n")
+	d.Expect("Information for user222", machine.Patience)
+	events := s.audit("user222")[known:]
+	for _, e := range events {
+		if e.Origin.By != "admin" || e.Action == "logged-out" {
+			s.t.Errorf("on record: %+v", e)
+		}
+	}
+	if len(events) == 0 || s.status().Guard != "off" {
+		s.t.Errorf("%d records; guard %s", len(events), s.status().Guard)
+	}
 }

@@ -1,0 +1,77 @@
+package broker
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/operator"
+	"github.com/shadowsync/shadowsync/internal/origin"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// TestStood: a change that stands ends the other sessions before the shell that asks, also
+// if nobody could announce it. Where the configuration has it end none, nobody waits for
+// an end, and the operator is told.
+func TestStood(t *testing.T) {
+	for name, test := range map[string]struct {
+		settings string
+		seen     shadowsync.SeenBy
+		told     string // of the sessions; empty: nothing
+		left     int    // sessions, when all is said
+	}{
+		"merely noticed":          {"", shadowsync.SeenByStart, "", 0},
+		"a change that ends none": {"[sessions]\nend_on = [\"pam\"]\n", shadowsync.SeenByPcli, "other sessions stay open", 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := openOffice(t, test.settings)
+			dialogues, town, _ := openTown()
+			f.operators.dialogues = dialogues
+			f.call.process = origin.Process{PID: shell}
+			d := newDialogue(f.call.process)
+			doors := make(chan []string, 1)
+			doors <- []string{"a door"}
+			d.doors = doors
+			start := time.Now()
+			told := make(chan operator.Turn, 1)
+			go func() {
+				var turn operator.Turn
+				_, _ = f.shell.Receive(t.Context(), &turn)
+				if len(town.open) == 0 {
+					t.Error("the shell ended before it was answered")
+				}
+				told <- turn
+				_ = f.shell.Close()
+			}()
+			if err := f.operators.stood(t.Context(), f.call, d, f.operators.engine.Config.Applications[0], test.seen); err != nil {
+				t.Error(err)
+			}
+			notes := strings.Join((<-told).Notes, "; ")
+			if !strings.HasPrefix(notes, test.told) || !strings.HasSuffix(notes, "a door") || test.told == "" && notes != "a door" {
+				t.Errorf("the operator is told %q", notes)
+			}
+			if len(town.open) != test.left || time.Since(start) > endsWithin {
+				t.Errorf("%q are open after %s", town.open, time.Since(start))
+			}
+		})
+	}
+}
+
+// TestStands: what was on record before the password was given is no answer.
+func TestStands(t *testing.T) {
+	given := time.Now()
+	at := func(d time.Duration) *shadowsync.Origin { return &shadowsync.Origin{At: given.Add(d)} }
+	for name, test := range map[string]struct {
+		memory shadowsync.AccountMemory
+		want   bool
+	}{
+		"nothing yet":      {shadowsync.AccountMemory{}, false},
+		"an earlier one":   {shadowsync.AccountMemory{LastChange: at(-time.Second)}, false},
+		"this one":         {shadowsync.AccountMemory{LastChange: at(time.Second)}, true},
+		"not in the store": {shadowsync.AccountMemory{LastChange: at(time.Second), Open: &shadowsync.Change{}}, false},
+	} {
+		if got := stands(test.memory, given); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
