@@ -96,3 +96,23 @@ type Change struct {
 func (c Change) Guards() bool {
 	return c.State == Pending && c.Origin.ByRoot() && c.Origin.SeenBy != SeenByPcli
 }
+
+// AtStake tells whether the account has a change that a start of the application could
+// undo, or that only we would still bring to the store.
+func (m AccountMemory) AtStake() bool {
+	return m.Open != nil && atStake(m.Open.State, m.Open.OS, m.Baseline)
+}
+
+// atStake tells whether a start of the application could bring a lost password back: the
+// OS side has what the store does not know, or who is right is not decided yet. What is
+// gone on one side has no other value there that could come back, and what both sides
+// hold loses nothing while it waits for a login to be made anew.
+func atStake(state ChangeState, os Credential, base *Baseline) bool {
+	switch state {
+	case Queued, Conflict:
+		return true
+	case Pending, NeedsLogin:
+		return base == nil || !Equal(os, base.OS, AllFields)
+	}
+	return false
+}

@@ -10,6 +10,8 @@ type Outcome struct {
 	Reason  string
 	Origin  Origin
 	Since   time.Time
+	// AtStake: a start of the application could bring a lost password back.
+	AtStake bool
 	// Malformed: the store, or this account's record there, cannot be understood.
 	Malformed bool
 	// Choices are the sides that a person can settle this conflict for; none: neither would do.
@@ -60,6 +62,9 @@ func (v view) report(items []*item) Report {
 		}
 		if it.dropped {
 			o.State = Queued
+		}
+		if o.OS != nil {
+			o.AtStake = atStake(o.State, *o.OS, it.decision.Baseline)
 		}
 		report.Outcomes = append(report.Outcomes, o)
 	}

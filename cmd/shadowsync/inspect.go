@@ -55,6 +55,7 @@ type accountStatus struct {
 	PendingSince *time.Time             `json:"pending_since"`
 	LastChange   *shadowsync.Origin     `json:"last_change"`
 
+	agrees    bool // both sides hold the same, and only the application cannot verify it
 	goneOS    bool
 	malformed bool // so is the store, or the account's record there
 	choices   []shadowsync.Side
@@ -170,7 +171,7 @@ func storeOf(application config.Application, fault *shadowsync.StoreFault) store
 func accountOf(o shadowsync.Outcome, m shadowsync.AccountMemory) accountStatus {
 	s := accountStatus{
 		Name: o.Account, State: o.State, LastChange: m.LastChange,
-		goneOS: o.OS == nil, malformed: o.Malformed, choices: o.Choices,
+		agrees: agree(o), goneOS: o.OS == nil, malformed: o.Malformed, choices: o.Choices,
 	}
 	reason := o.Reason
 	if m.Open != nil && m.Open.Origin.SeenBy != "" {
@@ -190,6 +191,10 @@ func accountOf(o shadowsync.Outcome, m shadowsync.AccountMemory) accountStatus {
 	}
 	return s
 }
+
+// agree tells whether what waits is in step all the same: both sides hold one password, in a
+// format that the application cannot verify.
+func agree(o shadowsync.Outcome) bool { return o.State == shadowsync.NeedsLogin && !o.AtStake }
 
 // openState is the state of an account for which nothing is in the way now. A
 // change that was pending still is until somebody has worked on it.

@@ -20,7 +20,9 @@ func newStatus(a *app) *cobra.Command {
 		Long: "Shows each application with its accounts: in-sync, queued (a difference that nobody\n" +
 			"has worked on yet), pending (the store could not take it yet), conflict, needs-login\n" +
 			"(the store takes another hash format, which the account's next login or password change\n" +
-			"gives it), missing (gone on one side). Changes nothing.",
+			"gives it), missing (gone on one side). Changes nothing.\n\n" +
+			"--check passes over needs-login where both sides hold the same password and the\n" +
+			"application alone cannot verify it.",
 		Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error { return runStatus(c.Context(), a, o) },
 	}
@@ -53,7 +55,7 @@ func (s systemStatus) check() error {
 			apart = append(apart, application.Name+"'s store")
 		}
 		for _, account := range application.Accounts {
-			if account.wrong() {
+			if account.wrong() && !account.agrees {
 				apart = append(apart, account.Name)
 			}
 		}

@@ -149,9 +149,9 @@ func (a *app) outcomeError(report shadowsync.Report) error {
 	var conflicts []shadowsync.Outcome
 	var waiting []string
 	for _, o := range report.Outcomes {
-		switch o.State {
-		case shadowsync.InSync:
-		case shadowsync.Conflict:
+		switch {
+		case o.State == shadowsync.InSync, agree(o):
+		case o.State == shadowsync.Conflict:
 			conflicts = append(conflicts, o)
 		default:
 			waiting = append(waiting, o.Account)

@@ -397,4 +397,9 @@ func TestListHashes(t *testing.T) {
 	if r := s.must(0, "user", "list", "--hashes"); !strings.Contains(r.out, "cannot verify what its store holds, until the next login or password change: admin, user222\n") || strings.Contains(r.out, "$") {
 		t.Errorf("it says:\n%s", r.out)
 	}
+	s.must(0, "sync") // both sides hold the same
+	s.must(0, "status", "--check")
+	s.usermod("user222", "$1$saltsalt$DFBxhTLWCAPlIjVuaBTnC0")
+	s.must(3, "sync")
+	s.must(3, "status", "--check")
 }

@@ -58,7 +58,7 @@ func (b *Broker) prove(ctx context.Context, a config.Application, user string, l
 	switch {
 	case errors.Is(err, proof.ErrNotProven):
 		return nil // a directory's password, say: the OS's was not asked for
-	case errors.As(err, &refused):
+	case errors.As(err, &refused) && memory.Accounts[user].AtStake():
 		taken, err = b.engine.Load().Reconciler(a.Name).Unfit(ctx, user, open.OS.Hash, refused.Reason, login)
 	case err != nil || hash == "":
 		return err

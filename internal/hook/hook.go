@@ -33,7 +33,7 @@ const (
 var Kinds = []Kind{PreStart, PostStart, PreStop, PostStop}
 
 // NotSettledError: the application is about to start while a change is not in
-// its store, and its policy is to refuse that.
+// its store that this could undo, and its policy is to refuse that.
 type NotSettledError struct {
 	Unit    string
 	Outcome shadowsync.Outcome
@@ -78,7 +78,7 @@ func settle(ctx context.Context, e *engine.Engine, a config.Application) error {
 
 func refuse(a config.Application, report shadowsync.Report) error {
 	for _, o := range report.Outcomes {
-		if o.State != shadowsync.InSync {
+		if o.AtStake {
 			return &NotSettledError{Unit: a.Unit, Outcome: o}
 		}
 	}

@@ -28,6 +28,8 @@ type database struct {
 	hash  string
 	gone  bool
 	hangs bool
+	lacks bool // it does not hold the account
+	only  shadowsync.Formats
 }
 
 func (d *database) enter(ctx context.Context) error {
@@ -44,12 +46,15 @@ func (d *database) enter(ctx context.Context) error {
 }
 
 func (d *database) Capabilities() shadowsync.Capabilities {
-	return shadowsync.Capabilities{Fields: shadowsync.FieldHash}
+	return shadowsync.Capabilities{Fields: shadowsync.FieldHash, Formats: d.only}
 }
 func (d *database) Revision(ctx context.Context) (string, error) { return d.hash, d.enter(ctx) }
 
 func (d *database) Read(ctx context.Context, _ []string) (shadowsync.StoreSnapshot, error) {
 	err := d.enter(ctx)
+	if d.lacks {
+		return shadowsync.StoreSnapshot{Revision: "lacks"}, err
+	}
 	record := shadowsync.StoreRecord{Credential: shadowsync.Credential{Hash: d.hash}}
 	return shadowsync.StoreSnapshot{Revision: d.hash, Records: map[string]shadowsync.StoreRecord{"admin": record}}, err
 }
@@ -77,6 +82,13 @@ type system struct {
 	root   string
 	engine *engine.Engine
 	store  *database
+}
+
+// limit says which formats the application verifies.
+func (s *system) limit(prefix string) {
+	s.store.only = shadowsync.Formats{prefix}
+	r := s.engine.Reconciler("conductor")
+	r.Store, r.Application.Revision = s.store, prefix // a new configuration
 }
 
 func newSystem(t *testing.T, policy config.StartPolicy) *system {
@@ -225,6 +237,37 @@ func TestStoreThatIsAway(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestWhatIsRefused: what the start could undo, and nothing else.
+func TestWhatIsRefused(t *testing.T) {
+	const foreign = "$y$j9T$abcdefgh$VdlqHNmVsAzQyLuyPYLSFGzJrkpcj0MyW4Pd9bGsYTT"
+	for name, tc := range map[string]struct {
+		befalls func(*system)
+		refused shadowsync.ChangeState // empty: it starts
+	}{
+		"nothing":                       {func(*system) {}, ""},
+		"both sides changed":            {func(s *system) { s.shadow(newHash); s.store.hash = newHash + "x" }, shadowsync.Conflict},
+		"a password for the next login": {func(s *system) { s.shadow(foreign) }, shadowsync.NeedsLogin},
+		"gone from the OS":              {func(s *system) { s.write("etc/shadow", "root:*:20000:0:99999:7:::\n") }, ""},
+		"gone from the store":           {func(s *system) { s.store.lacks = true }, ""},
+		"what both hold, for a login":   {func(s *system) { s.limit("$5$") }, ""},
+		"that, and the store away":      {func(s *system) { s.limit("$5$"); s.store.gone = true }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSystem(t, config.StartRefuse)
+			s.limit("$6$")
+			tc.befalls(s)
+			err := s.run(PreStart)
+			var notSettled *NotSettledError
+			if errors.As(err, &notSettled) != (tc.refused != "") || notSettled == nil && err != nil {
+				t.Fatalf("it says %v", err)
+			}
+			if notSettled != nil && notSettled.Outcome.State != tc.refused {
+				t.Errorf("it says %v", err)
+			}
+		})
 	}
 }
 

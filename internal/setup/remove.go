@@ -117,7 +117,7 @@ func (r *removal) waiting(ctx context.Context, c *config.Config) error {
 		}
 		for name, m := range memory.Accounts {
 			// Without a baseline it is an import that was cut short: nobody's change.
-			if m.Baseline != nil && m.Open != nil && waits(m.Open.State) {
+			if m.Baseline != nil && m.AtStake() && m.Open.State != shadowsync.Conflict { // which waits for a person, with us or without
 				accounts = append(accounts, name)
 			}
 		}
@@ -127,10 +127,6 @@ func (r *removal) waiting(ctx context.Context, c *config.Config) error {
 	}
 	slices.Sort(accounts)
 	return &WaitingError{Accounts: accounts}
-}
-
-func waits(s shadowsync.ChangeState) bool {
-	return s == shadowsync.Pending || s == shadowsync.Queued || s == shadowsync.NeedsLogin
 }
 
 // steps are in an order in which each leaves a machine that works: first nobody
