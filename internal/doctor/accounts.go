@@ -39,9 +39,9 @@ func judgeMissing(ctx context.Context, e *exam, name string) verdict {
 	}
 	if err := exec.CommandContext(ctx, "getent", "passwd", name).Run(); err == nil {
 		return fail("%s is not a local account but comes from a directory (see %s); those are left alone", name, nsswitchPath).
-			by("editor "+e.Config, nil)
+			person("take it off the list of accounts", "editor "+e.Config)
 	}
-	return fail("there is no account %s", name).by("useradd "+name, nil)
+	return fail("there is no account %s", name).person("bring it back, or take it off the list of accounts", "editor "+e.Config)
 }
 
 // checkShells: an account whose login shell is not in shells(5) is no user to pam_shells and chsh.
@@ -82,7 +82,7 @@ func checkStore(ctx context.Context, e *exam) verdict {
 	defer engine.Close()
 	return e.each("each answers and holds its accounts", func(a config.Application) verdict {
 		snapshot, err := engine.Reconciler(a.Name).Store.Read(ctx, a.Accounts)
-		return judgeStore(a, snapshot, err)
+		return judgeStore(e.Config, a, snapshot, err)
 	})
 }
 
@@ -90,16 +90,17 @@ func openEngine(ctx context.Context, e *exam) (*engine.Engine, error) {
 	return engine.Open(ctx, engine.Options{Config: e.config, Program: "shadowsync doctor", StoreTimeout: storeTimeout})
 }
 
-func judgeStore(a config.Application, snapshot shadowsync.StoreSnapshot, err error) verdict {
+func judgeStore(configuration string, a config.Application, snapshot shadowsync.StoreSnapshot, err error) verdict {
 	switch {
 	case errors.Is(err, shadowsync.ErrMalformed):
-		return fail("%s's credential store is malformed: %v", a.Name, err)
+		return fail("%s's credential store is malformed: %v", a.Name, err).person("make it whole", mendStore(a))
 	case err != nil:
-		return fail("%s's credential store cannot be read: %v", a.Name, err).by("systemctl status "+a.Unit, nil)
+		return fail("%s's credential store cannot be read: %v", a.Name, err).person("bring it back", mendStore(a))
 	}
 	if len(snapshot.Malformed) > 0 {
 		names := slices.Sorted(maps.Keys(snapshot.Malformed))
-		return fail("%s's credential store cannot be understood about %s: %s", a.Name, strings.Join(names, ", "), snapshot.Malformed[names[0]])
+		return fail("%s's credential store cannot be understood about %s: %s", a.Name, strings.Join(names, ", "), snapshot.Malformed[names[0]]).
+			person("mend their records", mendStore(a))
 	}
 	var missing []string
 	for _, name := range a.Accounts {
@@ -108,9 +109,19 @@ func judgeStore(a config.Application, snapshot shadowsync.StoreSnapshot, err err
 		}
 	}
 	if len(missing) > 0 {
-		return fail("%s's credential store does not hold %s", a.Name, strings.Join(missing, ", ")).by("shadowsync status", nil)
+		return fail("%s's credential store does not hold %s", a.Name, strings.Join(missing, ", ")).
+			person("create them in the application, or take them off the list of accounts", "editor "+configuration)
 	}
 	return pass("")
+}
+
+// mendStore begins where a store's content is: the file of an application is its
+// vendor's, and the embedded one has backups.
+func mendStore(a config.Application) string {
+	if a.Store["driver"] == "sqlite" {
+		return "shadowsync restore BACKUP"
+	}
+	return "systemctl status " + a.Unit
 }
 
 func checkBaseline(ctx context.Context, e *exam) verdict {

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/operator"
 	"github.com/shadowsync/shadowsync/internal/setup"
 	"github.com/shadowsync/shadowsync/systemd"
 )
@@ -68,8 +70,16 @@ func checkBroker(ctx context.Context, _ *exam) verdict {
 	if err := setup.AskBroker(ctx); err != nil {
 		return fail("%v", err).by(afresh, startAfresh)
 	}
-	return pass("answers as root on %s/root.sock", engine.RunDir)
+	ctx, cancel := context.WithTimeout(ctx, helloTime)
+	defer cancel()
+	if _, err := (operator.Client{}).Hello(ctx); err != nil {
+		return fail("operators get no answer from the broker: %v", err).by(afresh, startAfresh)
+	}
+	return pass("answers as root on %s/root.sock, and operators on %s", engine.RunDir, operator.Path)
 }
+
+// helloTime bounds the wait for an answer on the operators' socket.
+const helloTime = 5 * time.Second
 
 // checkManaged: the PAM module stays silent about accounts that the list does not
 // name, and believes no list of anybody but root.

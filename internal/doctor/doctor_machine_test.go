@@ -77,36 +77,46 @@ type fault struct {
 	breaking, check, says string
 	// state is Fail unless it says otherwise.
 	state doctor.State
-	// byHand: no command can mend it without deciding for the administrator.
-	byHand bool
-	// unasked: what somebody did on purpose has a command, and --fix leaves it.
+	// unasked: the command gives up what somebody may have done on purpose, or
+	// installs what this program does not carry, and --fix leaves it.
 	unasked bool
+	// person is the script of what only a person can decide: the check says so,
+	// and its command is where to begin. It implies unasked.
+	person string
 }
+
+// reinstall stands for make install, which needs the source.
+const reinstall = "make install"
 
 var faults = []fault{
 	{name: "line deleted", breaking: "sed -i /pam_shadowsync/d /etc/pam.d/common-password", check: "pam-line", says: "missing in /etc/pam.d/common-password"},
 	{name: "line deleted, seen by a change", breaking: "sed -i /pam_shadowsync/d /etc/pam.d/common-password", check: "pam-change", says: "not announced"},
 	{name: "line required", breaking: "sed -i 's/optional.*pam_shadowsync/required pam_shadowsync/' /etc/pam.d/common-password", check: "pam-line", says: "its control must be optional"},
 	{name: "line first", breaking: "sed -i '/pam_shadowsync/d; 1i password optional pam_shadowsync.so' /etc/pam.d/common-password", check: "pam-line", says: "before the module that stores"},
-	{name: "stack without the jump", breaking: "sed -i 's/^password.*pam_deny.so/password optional pam_permit.so/' /etc/pam.d/common-password", check: "pam-line", says: "reached after a failed change", byHand: true},
-	{name: "module gone", breaking: "rm /usr/lib/*/security/pam_shadowsync.so", check: "pam-module", says: "no such file", byHand: true},
-	{name: "module gone, seen by a change", breaking: "rm /usr/lib/*/security/pam_shadowsync.so", check: "pam-change", says: "not announced", byHand: true},
-	{name: "module garbled", breaking: "for f in /usr/lib/*/security/pam_shadowsync.so; do echo hello > $f; done", check: "pam-module", says: "cannot be loaded", byHand: true},
-	{name: "profile gone", breaking: "rm /usr/share/pam-configs/shadowsync", check: "pam-profile", says: "no such file", byHand: true},
+	{name: "stack without the jump", breaking: "sed -i 's/^password.*pam_deny.so/password optional pam_permit.so/' /etc/pam.d/common-password", check: "pam-line", says: "reached after a failed change", unasked: true},
+	{name: "module gone", breaking: "rm /usr/lib/*/security/pam_shadowsync.so", check: "pam-module", says: "no such file", unasked: true},
+	{name: "module gone, seen by a change", breaking: "rm /usr/lib/*/security/pam_shadowsync.so", check: "pam-change", says: "not announced", unasked: true},
+	{name: "module garbled", breaking: "for f in /usr/lib/*/security/pam_shadowsync.so; do echo hello > $f; done", check: "pam-module", says: "cannot be loaded", unasked: true},
+	{name: "profile gone", breaking: "rm /usr/share/pam-configs/shadowsync", check: "pam-profile", says: "no such file", unasked: true},
 	{name: "drop-in gone", breaking: "rm /etc/systemd/system/128T.service.d/50-shadowsync.conf; systemctl daemon-reload", check: "drop-ins", says: "is missing"},
 	{name: "drop-in edited", breaking: "sed -i /Post/d /etc/systemd/system/128T.service.d/50-shadowsync.conf; systemctl daemon-reload", check: "drop-ins", says: "not as setup wrote it"},
 	{name: "drop-in not loaded", breaking: "cd /etc/systemd/system/128T.service.d && mv 50-shadowsync.conf x && systemctl daemon-reload && mv x 50-shadowsync.conf", check: "loaded", says: "not read the present drop-in"},
-	{name: "hook taken away", breaking: "printf '[Service]\\nExecStopPost=\\n' > /etc/systemd/system/128T.service.d/90-mine.conf; systemctl daemon-reload", check: "loaded", says: "takes away our ExecStopPost=", byHand: true},
+	{name: "hook taken away", breaking: "printf '[Service]\\nExecStopPost=\\n' > /etc/systemd/system/128T.service.d/90-mine.conf; systemctl daemon-reload", check: "loaded", says: "takes away our ExecStopPost=", person: "rm /etc/systemd/system/128T.service.d/90-mine.conf; systemctl daemon-reload"},
 	{name: "unit gone", breaking: "rm /usr/lib/systemd/system/shadowsync-start@.service; systemctl daemon-reload", check: "units", says: "shadowsync-start@.service is missing"},
 	{name: "unit edited", breaking: "echo '# mine' >> /usr/lib/systemd/system/shadowsync.service; systemctl daemon-reload", check: "units", says: "not the unit that belongs to this version"},
 	{name: "unit masked", breaking: "systemctl mask shadowsync-start@.service", check: "units", says: "is masked"},
 	{name: "socket disabled", breaking: "systemctl disable shadowsync.socket", check: "enabled", says: "shadowsync.socket"},
 	{name: "all stopped", breaking: "systemctl stop shadowsync.socket shadowsync-operator.socket shadowsync.service", check: "running", says: "shadowsync.service (inactive)"},
 	{name: "socket unlinked", breaking: "rm /run/shadowsync/root.sock", check: "broker", says: "cannot get an answer"},
+	{name: "operators' socket unlinked", breaking: "rm /run/shadowsync/operator.sock", check: "broker", says: "operators get no answer"},
+	{name: "program open to all", breaking: "chmod 777 /usr/sbin/shadowsync", check: "program", says: "others may write it"},
+	{name: "disk full", breaking: ownDisk + "dd if=/dev/zero of=/var/lib/shadowsync/filler bs=64k status=none || true", check: "disk", says: "is full", person: "rm /var/lib/shadowsync/filler"},
+	{name: "state of a newer version", breaking: `systemctl stop shadowsync.service; sqlite3 /var/lib/shadowsync/state/state.db "PRAGMA user_version = 999"`, check: "state", says: "newer", person: `sqlite3 /var/lib/shadowsync/state/state.db "PRAGMA user_version = $(cat /root/version)"; systemctl start shadowsync.service`},
+	{name: "state gone", breaking: "systemctl stop shadowsync.service; mkdir -p /root/gone; mv /var/lib/shadowsync/state/* /root/gone/", check: "state", says: "there is no", unasked: true},
 	{name: "configuration newer", breaking: "sleep 0.1; touch /etc/shadowsync/shadowsync.toml", check: "running", says: "older configuration", state: doctor.Warn},
 	{name: "configuration writable", breaking: "chmod 666 /etc/shadowsync/shadowsync.toml", check: "configuration", says: "may write it"},
 	{name: "configuration readable", breaking: "chmod 644 /etc/shadowsync/shadowsync.toml", check: "configuration", says: "may read it", state: doctor.Warn},
-	{name: "configuration invalid", breaking: "echo nonsense >> /etc/shadowsync/shadowsync.toml", check: "configuration", says: "line 16", byHand: true},
+	{name: "configuration invalid", breaking: "echo nonsense >> /etc/shadowsync/shadowsync.toml", check: "configuration", says: "line 16", person: "sed -i '/^nonsense/d' /etc/shadowsync/shadowsync.toml; systemctl restart shadowsync.service"},
 	{name: "list gone", breaking: "rm /run/shadowsync/managed", check: "managed", says: "no such file"},
 	{name: "list wrong", breaking: "echo 'root\tx.service' > /run/shadowsync/managed", check: "managed", says: "does not name the accounts"},
 	{name: "list of somebody", breaking: "chown 1000 /run/shadowsync/managed", check: "managed", says: "not a file of root's alone"},
@@ -114,13 +124,13 @@ var faults = []fault{
 	{name: "shadow open to all", breaking: "chmod 644 /etc/shadow", check: "shadow-file", says: "others may read"},
 	{name: "stale lock", breaking: "sleep 0 & pid=$!; wait; printf '%s\\0' $pid > /etc/shadow.lock", check: "locks", says: "/etc/shadow.lock", state: doctor.Warn},
 	{name: "accounts from nowhere", breaking: "sed -i 's/^shadow:.*/shadow: sss/' /etc/nsswitch.conf", check: "nsswitch", says: "shadow from files"},
-	{name: "account gone", breaking: "userdel user222", check: "accounts", says: "no account user222", byHand: true},
+	{name: "account gone", breaking: "mkdir -p /root/users && cp -p /etc/passwd /etc/shadow /etc/group /etc/gshadow /root/users && userdel user222", check: "accounts", says: "no account user222", person: putBack},
 	{name: "shell not listed", breaking: "usermod -s /usr/bin/pcli admin; sed -i /pcli/d /etc/shells", check: "shells", says: "not in /etc/shells"},
-	{name: "account not in the store", breaking: "sed -i 's/\"user222\"/\"other\"/' " + machine.StorePath, check: "store", says: "does not hold user222", byHand: true},
-	{name: "store malformed", breaking: "echo '{' > " + machine.StorePath, check: "store", says: "malformed", byHand: true},
-	{name: "store gone", breaking: "mv " + machine.StorePath + " /root", check: "store", says: "cannot be read", byHand: true},
-	{name: "new account", breaking: "useradd third; usermod -p '*' third; sed -i 's/\"user222\"/\"user222\", \"third\"/' /etc/shadowsync/shadowsync.toml", check: "baseline", says: "no baseline was taken of third", byHand: true},
-	{name: "audit altered", breaking: `cd /var/lib/shadowsync/state && sqlite3 state.db "SELECT 'DROP TRIGGER ' || name || ';' FROM sqlite_master WHERE type = 'trigger'" | sqlite3 state.db && sqlite3 state.db "UPDATE audit SET event = replace(event, 'baseline', 'nothing!')"`, check: "audit", says: "audit trail", byHand: true},
+	{name: "account not in the store", breaking: "sed -i 's/\"user222\"/\"other\"/' " + machine.StorePath, check: "store", says: "does not hold user222", person: "sed -i 's/\"other\"/\"user222\"/' " + machine.StorePath + "; shadowsync sync"},
+	{name: "store malformed", breaking: "cp -p " + machine.StorePath + " /root/store.json; echo '{' > " + machine.StorePath, check: "store", says: "malformed", person: "mv /root/store.json " + machine.StorePath + "; shadowsync sync"},
+	{name: "store gone", breaking: "mv " + machine.StorePath + " /root", check: "store", says: "cannot be read", person: "mv /root/user-running.json " + machine.StorePath + "; shadowsync sync"},
+	{name: "new account", breaking: "useradd third; usermod -p '*' third; sed -i 's/\"user222\"/\"user222\", \"third\"/' /etc/shadowsync/shadowsync.toml", check: "baseline", says: "no baseline was taken of third", person: "sed -i 's/, \"third\"//' /etc/shadowsync/shadowsync.toml; userdel third; systemctl restart shadowsync.service"},
+	{name: "audit altered", breaking: `systemctl stop shadowsync.service; cp -a /var/lib/shadowsync/state /root/; systemctl start shadowsync.service; cd /var/lib/shadowsync/state && sqlite3 state.db "SELECT 'DROP TRIGGER ' || name || ';' FROM sqlite_master WHERE type = 'trigger'" | sqlite3 state.db && sqlite3 state.db "UPDATE audit SET event = replace(event, 'baseline', 'nothing!')"`, check: "audit", says: "audit trail", person: "systemctl stop shadowsync.service; rm /var/lib/shadowsync/state/*; cp -p /root/state/* /var/lib/shadowsync/state/; systemctl start shadowsync.service"},
 	{name: "line for logins deleted", breaking: "sed -i /pam_shadowsync/d /etc/pam.d/common-auth", check: "pam-login", says: "missing in /etc/pam.d/common-auth"},
 	{name: "line for logins decides", breaking: "sed -i 's/optional.*pam_shadowsync/required pam_shadowsync/' /etc/pam.d/common-auth", check: "pam-login", says: "its control must be optional"},
 	{name: "line for logins jumped over", breaking: "sed -i 's/success=1/success=9/' /etc/pam.d/common-auth", check: "pam-login", says: "never reached"},
@@ -137,23 +147,29 @@ var faults = []fault{
 // ruled gives the configuration a rule, once, and wires it.
 const ruled = "grep -q min_length /etc/shadowsync/shadowsync.toml || { printf '\\n[password]\\nmin_length = 9\\n' >> /etc/shadowsync/shadowsync.toml && shadowsync setup; }; "
 
+// ownDisk gives the state a small file system of its own, once.
+const ownDisk = "mountpoint -q /var/lib/shadowsync || { systemctl stop shadowsync.service && cp -a /var/lib/shadowsync /root/home && " +
+	"mount -t tmpfs -o size=32m,mode=700 tmpfs /var/lib/shadowsync && cp -a /root/home/. /var/lib/shadowsync/ && systemctl start shadowsync.service; }; "
+
+// putBack is what a person does about an account that was deleted.
+const putBack = "cd /root/users && for f in *; do cp -p $f /etc/$f.back && mv /etc/$f.back /etc/$f; done; shadowsync sync"
+
 // Every fault is named by its check; the command that doctor prints mends it; and
-// so does --fix. Each leaves the machine well, so that one machine serves all.
+// so does --fix, unless a person has to decide: then it leaves the fault alone and the
+// check says so. Each leaves the machine well, so that one machine serves all.
 func TestFaultsAreNamedAndMended(t *testing.T) {
 	t.Parallel()
 	m := wired(t, machine.Bookworm)
+	m.MustShell(`sqlite3 /var/lib/shadowsync/state/state.db "PRAGMA user_version" > /root/version`)
 	for _, f := range faults {
-		if f.byHand {
-			continue
-		}
 		well := t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {
 			m.MustShell(f.breaking)
-			command := f.named(t, examine(t, m)).Fix
-			if said := m.Shell(command); said.Code != 0 {
-				t.Fatalf("%s: %s", command, said)
+			if f.unasked || f.person != "" {
+				f.named(t, examine(t, m, "--fix"))
 			}
+			f.mended(t, m, f.named(t, examine(t, m)).Fix)
 			wantHealthy(t, examine(t, m))
-			if f.unasked {
+			if f.unasked || f.person != "" {
 				return
 			}
 			m.MustShell(f.breaking)
@@ -168,20 +184,18 @@ func TestFaultsAreNamedAndMended(t *testing.T) {
 	}
 }
 
-// What only a person can decide is named all the same, and --fix leaves it alone.
-func TestFaultsForAPerson(t *testing.T) {
-	t.Parallel()
-	machine.Need(t)
-	for _, f := range faults {
-		if !f.byHand {
-			continue
-		}
-		t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {
-			t.Parallel()
-			m := wired(t, machine.Bookworm)
-			m.MustShell(f.breaking)
-			f.named(t, examine(t, m, "--fix"))
-		})
+// mended does what doctor says, or, where only a person can, what that one would do.
+func (f fault) mended(t *testing.T, m *machine.T, command string) {
+	t.Helper()
+	if command == reinstall {
+		m.InstallShadowsync()
+		return
+	}
+	if f.person != "" {
+		command = f.person
+	}
+	if said := m.Shell(command); said.Code != 0 {
+		t.Fatalf("%s: %s", command, said)
 	}
 }
 
@@ -195,8 +209,11 @@ func (f fault) named(t *testing.T, found map[string]doctor.Finding) doctor.Findi
 	if named.State != state || !strings.Contains(named.Detail, f.says) {
 		t.Errorf("%s is %s: %q; want %s with %q", f.check, named.State, named.Detail, state, f.says)
 	}
-	if !f.byHand && named.Fix == "" {
+	if named.Fix == "" {
 		t.Errorf("%s names no command", f.check)
+	}
+	if decides := strings.Contains(named.Detail, "a person has to"); decides != (f.person != "") {
+		t.Errorf("%s: %q; a person has to decide: %t", f.check, named.Detail, f.person != "")
 	}
 	return named
 }

@@ -208,13 +208,23 @@ func TestJudgeStore(t *testing.T) {
 	a := config.Application{Name: "conductor", Accounts: []string{"admin", "user222"}}
 	one := shadowsync.StoreSnapshot{Records: map[string]shadowsync.StoreRecord{"admin": {}}}
 	for says, v := range map[string]verdict{
-		"does not hold user222": judgeStore(a, one, nil),
-		"is malformed: depth":   judgeStore(a, one, driver.Malformed("depth")),
-		"cannot be read: gone":  judgeStore(a, one, driver.Unavailable(errors.New("gone"))),
+		"does not hold user222": judgeStore("/c", a, one, nil),
+		"is malformed: depth":   judgeStore("/c", a, one, driver.Malformed("depth")),
+		"cannot be read: gone":  judgeStore("/c", a, one, driver.Unavailable(errors.New("gone"))),
 	} {
-		if v.state != Fail || !strings.Contains(v.detail, says) {
+		if v.state != Fail || !strings.Contains(v.detail, says) || !strings.Contains(v.detail, "a person has to") || v.command == "" {
 			t.Errorf("%s: %+v", says, v)
 		}
+	}
+}
+
+// Only drop-ins that systemd reads after ours can take a hook away.
+func TestLaterDropIns(t *testing.T) {
+	t.Parallel()
+	paths := "/etc/systemd/system/a.service.d/10-vendor.conf /etc/systemd/system/a.service.d/50-shadowsync.conf /run/systemd/system/a.service.d/60-b.conf /usr/lib/systemd/system/service.d/90-c.conf"
+	want := []string{"/run/systemd/system/a.service.d/60-b.conf", "/usr/lib/systemd/system/service.d/90-c.conf"}
+	if got := laterDropIns("a.service", paths); !slices.Equal(got, want) {
+		t.Errorf("later than ours: %q, want %q", got, want)
 	}
 }
 

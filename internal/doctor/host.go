@@ -58,9 +58,9 @@ func judgeRoom(path string, st unix.Statfs_t) verdict {
 	case st.Flags&unix.ST_RDONLY != 0:
 		return fail("%s is mounted read-only", path).by("mount -o remount,rw "+path, nil)
 	case room < roomFail, st.Files > 0 && st.Ffree == 0:
-		return fail("%s is full", path).by("df -h "+path, nil)
+		return fail("%s is full", path).person("make room", "df -h "+path)
 	case room < roomWarn:
-		return warn("%s has %d KiB left", path, room>>10).by("df -h "+path, nil)
+		return warn("%s has %d KiB left", path, room>>10).person("make room", "df -h "+path)
 	}
 	return pass("")
 }

@@ -168,8 +168,9 @@ func storingFile(lines []pamstack.Line) string {
 
 // mendLine: pam-auth-update puts back a line that is missing, and leaves one alone
 // that was edited; so ours goes first where it is wrong. It will not touch the
-// lines of others without --force, which gives up every local edit: that is the
-// administrator's to decide.
+// lines of others without --force, and the fallback that ends the block of the storing
+// modules not even then: the file is put back as it was delivered, which gives up
+// every local edit. That is the administrator's to decide.
 func (e *exam) mendLine(d duty, v verdict, service string, fault error, lines []pamstack.Line) verdict {
 	if !setup.HasPAMAuthUpdate("/") {
 		return v.by("shadowsync setup", nil) // it says what to add, and where
@@ -182,7 +183,8 @@ func (e *exam) mendLine(d duty, v verdict, service string, fault error, lines []
 	case !there:
 		return v.by(enable, e.repair(setup.StepPAM))
 	case errors.Is(fault, pamstack.ErrAfterFailure), errors.Is(fault, pamstack.ErrAfterDenial), errors.Is(fault, pamstack.ErrUnreached) && ours.File == storingFile(lines):
-		return v.by("pam-auth-update --force --enable "+d.profile, nil)
+		file := storingFile(lines)
+		return v.by(fmt.Sprintf("cp /usr/share/pam/%s %s && pam-auth-update --force --enable %s", filepath.Base(file), file, d.profile), nil)
 	}
 	return v.by(fmt.Sprintf(`sed -i '/pam_shadowsync\.so/d' %s && %s`, ours.File, enable), func(ctx context.Context) error {
 		if err := edit(ours.File, withoutOurs); err != nil {

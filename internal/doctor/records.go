@@ -25,17 +25,17 @@ func checkConfiguration(_ context.Context, e *exam) verdict {
 	case errors.Is(e.configErr, config.ErrNotFound):
 		return fail("there is no %s", e.Config).by("shadowsync setup --unit UNIT --account NAME", nil)
 	case e.configErr != nil:
-		return fail("%v", e.configErr).by("editor "+e.Config, nil)
+		return fail("%v", e.configErr).person("mend it", "editor "+e.Config)
 	}
 	accounts := 0
 	for _, a := range e.config.Applications {
 		accounts += len(a.Accounts)
 		if _, err := store.Parse(a.Store); err != nil {
-			return fail("the store of %s: %v", a.Name, err).by("editor "+e.Config, nil)
+			return fail("the store of %s: %v", a.Name, err).person("mend the configuration", "editor "+e.Config)
 		}
 	}
 	if accounts == 0 {
-		return warn("%s manages no account", e.Config).by("editor "+e.Config, nil)
+		return warn("%s manages no account", e.Config).person("name some", "editor "+e.Config)
 	}
 	return pass("%s (applications: %d, accounts: %d)", e.Config, len(e.config.Applications), accounts)
 }
@@ -77,11 +77,11 @@ func checkState(_ context.Context, e *exam) verdict {
 	var newer *state.NewerError
 	switch {
 	case errors.As(e.stateErr, &newer):
-		return fail("%v", newer).by("install the shadowsync that wrote it, or a newer one", nil)
+		return fail("%v", newer).person("install the shadowsync that wrote it, or a newer one", "shadowsync --version")
 	case errors.Is(e.stateErr, fs.ErrNotExist):
 		return fail("there is no %s", statePath).by("shadowsync setup", nil)
 	case e.stateErr != nil:
-		return fail("%v", e.stateErr)
+		return fail("%v", e.stateErr).person("put a backup in its place", "shadowsync restore BACKUP")
 	}
 	return pass("%s opens", statePath)
 }
@@ -92,7 +92,7 @@ func checkAudit(ctx context.Context, e *exam) verdict {
 	}
 	n, err := e.state.Verify(ctx)
 	if err != nil {
-		return fail("the audit trail: %v", err).by("journalctl SYSLOG_IDENTIFIER=shadowsync", nil)
+		return fail("the audit trail: %v", err).person("find out who wrote to it; the journal has the records too", "journalctl SYSLOG_IDENTIFIER=shadowsync")
 	}
 	return pass("the chain of %d records is whole", n)
 }

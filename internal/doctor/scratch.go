@@ -46,7 +46,7 @@ type trial struct {
 	heard     bool
 }
 
-func checkChange(ctx context.Context, _ *exam) verdict {
+func checkChange(ctx context.Context, e *exam) verdict {
 	ctx, cancel := context.WithTimeout(ctx, scratchTime)
 	defer cancel()
 	t := trial{token: rand.Text() + "+" + strings.ToLower(rand.Text())}
@@ -56,7 +56,11 @@ func checkChange(ctx context.Context, _ *exam) verdict {
 		}
 		return fail("a change could not be tried: %v", err)
 	}
-	return t.judge()
+	v := t.judge()
+	if module := checkModule(ctx, e); !t.heard && module.state == Fail {
+		return v.by(module.command, module.mend) // setup does not bring it
+	}
+	return v
 }
 
 func (t *trial) judge() verdict {

@@ -153,15 +153,23 @@ func judgeApplication(ctx context.Context, a config.Application) verdict {
 		return fail("%v", err)
 	}
 	if p["LoadState"] == "not-found" {
-		return fail("there is no unit %s", a.Unit)
+		return fail("there is no unit %s", a.Unit).person("install the application, or name its unit in the configuration", "systemctl status "+a.Unit)
 	}
 	if p["NeedDaemonReload"] == "yes" || !holds(p["DropInPaths"], systemd.DropInPath("/etc", a.Unit)) {
 		return fail("systemd has not read the present drop-in of %s", a.Unit).by("systemctl daemon-reload", systemctl("daemon-reload"))
 	}
 	if lost := lostHooks(a, p); len(lost) > 0 {
-		return fail("another drop-in of %s takes away our %s", a.Unit, strings.Join(lost, ", ")).by("systemctl cat "+a.Unit, nil)
+		return fail("another drop-in of %s takes away our %s", a.Unit, strings.Join(lost, ", ")).
+			person("take that out of it", "editor "+strings.Join(laterDropIns(a.Unit, p["DropInPaths"]), " "))
 	}
 	return pass("")
+}
+
+// laterDropIns are those that can take away what ours says: systemd reads drop-ins
+// in the order of their names, whatever their folder, see systemd.unit(5).
+func laterDropIns(unit, paths string) []string {
+	ours := filepath.Base(systemd.DropInPath("/etc", unit))
+	return slices.DeleteFunc(strings.Fields(paths), func(path string) bool { return filepath.Base(path) <= ours })
 }
 
 // lostHooks names what of our drop-in is not in effect.

@@ -54,6 +54,13 @@ func (v verdict) by(command string, mend func(context.Context) error) verdict {
 	return v
 }
 
+// person says what no command can do, for it would decide something for the
+// administrator, and names the command to begin with.
+func (v verdict) person(what, command string) verdict {
+	v.detail += "; a person has to " + what
+	return v.by(command, nil)
+}
+
 // notChecked is for what cannot be looked at while something else is broken.
 func notChecked(why string) verdict { return warn("not checked: %s", why) }
 
