@@ -1,6 +1,9 @@
 package shadowsync
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+)
 
 // Ending says which changes of a password end the sessions that the old one opened. The
 // zero value: those that PAM or our own tools vouch for, and all sessions but the one
@@ -26,10 +29,19 @@ func (e Ending) Ends(seen SeenBy) bool {
 	return slices.Contains(e.On, seen)
 }
 
-// keeps is the session that stays open. The operator shell's ends in any case, last.
+// keeps is the session that stays open. The operator shell's ends in any case, last. A
+// program that asks for a new password at the login, as login(1) does, is in none yet: what
+// it opens next is the session of who just typed that password.
 func (e Ending) keeps(o Origin) string {
-	if e.Own || o.SeenBy == SeenByPcli {
+	switch {
+	case e.Own, o.SeenBy == SeenByPcli:
 		return ""
+	case o.Session == "" && o.PID > 0:
+		return ProcessSession(o.PID)
 	}
 	return o.Session
 }
+
+// ProcessSession is the id of a session that logind does not know: a process, and what it
+// started.
+func ProcessSession(pid int) string { return "p" + strconv.Itoa(pid) }

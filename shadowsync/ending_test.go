@@ -25,11 +25,18 @@ func TestEnding(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		ending Ending
-		seen   SeenBy
+		origin Origin
 		keeps  string
-	}{{Ending{}, SeenByPAM, "7"}, {Ending{Own: true}, SeenByPAM, ""}, {Ending{}, SeenByPcli, ""}} {
-		if got := tt.ending.keeps(Origin{SeenBy: tt.seen, Session: "7"}); got != tt.keeps {
-			t.Errorf("%+v keeps %q of a change by %s, want %q", tt.ending, got, tt.seen, tt.keeps)
+	}{
+		{Ending{}, Origin{SeenBy: SeenByPAM, PID: 9, Session: "7"}, "7"},
+		{Ending{}, Origin{SeenBy: SeenByPAM, PID: 9}, "p9"}, // login(1), before it opens one
+		{Ending{}, Origin{SeenBy: SeenByWatch}, ""},
+		{Ending{Own: true}, Origin{SeenBy: SeenByPAM, PID: 9, Session: "7"}, ""},
+		{Ending{Own: true}, Origin{SeenBy: SeenByPAM, PID: 9}, ""},
+		{Ending{}, Origin{SeenBy: SeenByPcli, PID: 9, Session: "7"}, ""},
+	} {
+		if got := tt.ending.keeps(tt.origin); got != tt.keeps {
+			t.Errorf("%+v keeps %q of a change by %+v, want %q", tt.ending, got, tt.origin, tt.keeps)
 		}
 	}
 }

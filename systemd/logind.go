@@ -102,11 +102,11 @@ func (Logind) SessionOf(ctx context.Context, pid int) (string, error) {
 // gone, kills what is left, and tells which ended and which survived two seconds of
 // that. It never touches uid 0.
 func (l Logind) End(ctx context.Context, account shadowsync.Account, keep string) (ended, survivors []shadowsync.Session, err error) {
-	return l.EndBut(ctx, account, []string{keep})
+	return l.EndBut(ctx, account, func(id string) bool { return id == keep })
 }
 
-// EndBut is End with several sessions to keep.
-func (Logind) EndBut(ctx context.Context, account shadowsync.Account, keep []string) (ended, survivors []shadowsync.Session, err error) {
+// EndBut is End with more to keep.
+func (Logind) EndBut(ctx context.Context, account shadowsync.Account, keep func(id string) bool) (ended, survivors []shadowsync.Session, err error) {
 	if account.UID == 0 {
 		return nil, nil, nil
 	}
@@ -224,9 +224,9 @@ func loginOf(answer *dbus.Call) (login, error) {
 	}, nil
 }
 
-func (c *loginConn) others(ctx context.Context, uid int, keep []string) ([]shadowsync.Session, error) {
+func (c *loginConn) others(ctx context.Context, uid int, keep func(id string) bool) ([]shadowsync.Session, error) {
 	sessions, err := c.logins(ctx, uid)
-	return slices.DeleteFunc(sessions, func(s shadowsync.Session) bool { return slices.Contains(keep, s.ID) }), err
+	return slices.DeleteFunc(sessions, func(s shadowsync.Session) bool { return keep(s.ID) }), err
 }
 
 // ending is what was already asked of logind, by session.
@@ -236,7 +236,7 @@ type ending struct {
 
 // end terminates sessions, and whatever opens while they end: the old password
 // may still be being typed. It returns what is left, with logind's refusals.
-func (c *loginConn) end(ctx context.Context, uid int, left []shadowsync.Session, keep []string) ([]shadowsync.Session, error) {
+func (c *loginConn) end(ctx context.Context, uid int, left []shadowsync.Session, keep func(id string) bool) ([]shadowsync.Session, error) {
 	start := time.Now()
 	done := ending{map[string]bool{}, map[string]bool{}}
 	var refused []error

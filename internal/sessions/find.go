@@ -3,7 +3,6 @@ package sessions
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -192,7 +191,7 @@ func (s *scene) stray(top origin.Process) shadowsync.Session {
 		kind = parent.Comm
 	}
 	return shadowsync.Session{
-		ID: fmt.Sprintf("p%d", top.PID), Kind: kind, Terminal: top.Terminal,
+		ID: shadowsync.ProcessSession(top.PID), Kind: kind, Terminal: top.Terminal,
 		Remote: s.logins[top.Session].Remote, Since: startOf(top),
 	}
 }

@@ -1,8 +1,10 @@
 package sessions
 
 import (
+	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/shadowsync/shadowsync/internal/origin"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -131,5 +133,29 @@ func TestLingering(t *testing.T) {
 	list := newScene(admin, nil, all, Keep{}).list()
 	if len(list) != 1 || list[0].ID != userManager(admin) || list[0].Kind != "manager" {
 		t.Errorf("told as %+v", list)
+	}
+}
+
+// TestKept: a process that made a change before it was in any session, and no other that
+// has its pid by now.
+func TestKept(t *testing.T) {
+	self, now := os.Getpid(), time.Now()
+	made := func(keep string, pid int, at time.Time) shadowsync.Logout {
+		return shadowsync.Logout{Keep: keep, Origin: shadowsync.Origin{PID: pid, At: at}}
+	}
+	for _, tt := range []struct {
+		name   string
+		logout shadowsync.Logout
+		want   Keep
+	}{
+		{"a session", made("7", self, now), Keep{Session: "7"}},
+		{"nothing", made("", self, now), Keep{}},
+		{"a process", made(shadowsync.ProcessSession(self), self, now), Keep{Process: origin.FromPID(self)}},
+		{"a younger one", made(shadowsync.ProcessSession(self), self, now.Add(-24*time.Hour)), Keep{}},
+		{"one that is gone", made(shadowsync.ProcessSession(1<<22+1), 1<<22+1, now), Keep{}},
+	} {
+		if got := kept(tt.logout); got.Session != tt.want.Session || got.Process.PID != tt.want.Process.PID || got.Process.StartTicks != tt.want.Process.StartTicks {
+			t.Errorf("%s: kept %+v, want %+v", tt.name, got, tt.want)
+		}
 	}
 }

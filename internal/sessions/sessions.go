@@ -44,7 +44,20 @@ func (Sessions) List(ctx context.Context, account shadowsync.Account) ([]shadows
 // End ends every session of the account but the one that l keeps, looks again, and
 // tells which ended and which survived. It never touches uid 0.
 func (s Sessions) End(ctx context.Context, account shadowsync.Account, l shadowsync.Logout) (ended, survivors []shadowsync.Session, err error) {
-	return s.EndBut(ctx, account, Keep{Session: l.Keep})
+	return s.EndBut(ctx, account, kept(l))
+}
+
+// kept is what an end leaves alone. A process that has the pid of the one that made the
+// change, but is younger than the change, is another.
+func kept(l shadowsync.Logout) Keep {
+	if l.Keep != shadowsync.ProcessSession(l.Origin.PID) {
+		return Keep{Session: l.Keep}
+	}
+	p := origin.FromPID(l.Origin.PID)
+	if p.StartTicks == 0 || startOf(p).After(l.Origin.At) {
+		return Keep{}
+	}
+	return Keep{Process: p}
 }
 
 // EndBut is End with more to keep.
@@ -61,7 +74,12 @@ func (s Sessions) EndBut(ctx context.Context, account shadowsync.Account, keep K
 	var work sync.WaitGroup
 	var refused [2]error
 	asking, enough := context.WithCancel(ctx)
-	work.Go(func() { _, _, refused[0] = systemd.Logind{}.EndBut(asking, account, before.keep) })
+	stays := func(id string) bool {
+		_, seen := before.logins[id]
+		// One that came since may be the kept process's, as the next look tells.
+		return slices.Contains(before.keep, id) || keep.Process.PID != 0 && !seen
+	}
+	work.Go(func() { _, _, refused[0] = systemd.Logind{}.EndBut(asking, account, stays) })
 	if before.hasManager() {
 		work.Go(func() { refused[1] = s.stopManager(asking, account.UID) })
 	}
