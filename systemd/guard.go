@@ -26,6 +26,9 @@ const (
 
 	runtimeUnits = "/run/systemd/system"
 	lockRetry    = 10 * time.Millisecond
+	// lockTime bounds the wait for other processes, of which each reloads systemd: one
+	// that was stopped in the middle of that would stop all others with it.
+	lockTime = 15 * time.Second
 )
 
 // GuardMode is what holds a unit back; the texts are those of `status --json`.
@@ -55,6 +58,7 @@ type Guard struct {
 	folder    string
 	limit     time.Duration
 	settle    time.Duration
+	wait      time.Duration // for other processes at most
 	inhibitor *Inhibitor
 
 	mu      sync.Mutex
@@ -67,7 +71,7 @@ var _ shadowsync.Guard = (*Guard)(nil)
 // NewGuard returns a guard that acts at once, as a process that ends soon needs.
 func NewGuard(bus *Bus) *Guard {
 	return &Guard{
-		bus: bus, folder: runtimeUnits, limit: GuardLimit,
+		bus: bus, folder: runtimeUnits, limit: GuardLimit, wait: lockTime,
 		lifting: map[string]*lifting{}, pending: map[string]bool{},
 	}
 }

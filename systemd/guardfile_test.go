@@ -1,12 +1,18 @@
 package systemd
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 func account(name string, left time.Duration) pendingAccount {
@@ -184,5 +190,37 @@ func TestGuardFolder(t *testing.T) {
 	folder.clean()
 	if left := files(t, folder); !reflect.DeepEqual(left, []string{"10-other.conf"}) {
 		t.Errorf("with somebody else's drop-in, left: %q", left)
+	}
+}
+
+// TestGuardThatAnotherProcessChanges: one that was stopped in the middle holds nobody up for
+// good, and is named.
+func TestGuardThatAnotherProcessChanges(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	other, err := os.Open(folder)
+	if err == nil {
+		err = unix.Flock(int(other.Fd()), unix.LOCK_EX)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := NewGuard(new(Bus))
+	g.folder, g.wait = folder, 50*time.Millisecond
+	done := make(chan error)
+	go func() { done <- g.Release(t.Context(), "app.service", true) }()
+	select {
+	case err = <-done:
+	case <-time.After(5 * time.Second):
+		t.Fatal("it waits for ever")
+	}
+	if holder := fmt.Sprintf("process %d has it: systemd.test", os.Getpid()); !errors.Is(err, shadowsync.ErrUnavailable) || !strings.Contains(err.Error(), holder) {
+		t.Errorf("it says %v, want %q", err, holder)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Release(t.Context(), "app.service", true); err != nil {
+		t.Errorf("once it is free: %v", err)
 	}
 }

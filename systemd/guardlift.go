@@ -11,6 +11,9 @@ import (
 
 	"github.com/coreos/go-systemd/v22/unit"
 	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 // liftTime bounds a lifting that nobody waits for.
@@ -125,6 +128,8 @@ func (g *Guard) lock(ctx context.Context) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot lock the guard: %w", err)
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, g.wait, fmt.Errorf("%w in %s", shadowsync.ErrUnavailable, g.wait))
+	defer cancel()
 	for {
 		err = unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
@@ -134,16 +139,37 @@ func (g *Guard) lock(ctx context.Context) (unlock func(), err error) {
 			err = sleep(ctx, lockRetry)
 		}
 		if err != nil {
+			err = fmt.Errorf("cannot lock the guard: %w (%s)", err, lockHolder(dir))
 			_ = dir.Close()
-			return nil, fmt.Errorf("cannot lock the guard: %w", err)
+			return nil, err
 		}
 	}
+}
+
+// lockHolder names the process that has the lock on an open file, by proc_locks(5).
+func lockHolder(file *os.File) string {
+	var stat unix.Stat_t
+	locks, err := os.ReadFile("/proc/locks")
+	if err != nil || unix.Fstat(int(file.Fd()), &stat) != nil {
+		return "another process has it"
+	}
+	place := fmt.Sprintf("%02x:%02x:%d", unix.Major(stat.Dev), unix.Minor(stat.Dev), stat.Ino)
+	for line := range strings.Lines(string(locks)) {
+		// 1: FLOCK ADVISORY WRITE 4711 00:19:42 0 EOF
+		f := strings.Fields(line)
+		if len(f) < 6 || f[1] != "FLOCK" || f[5] != place {
+			continue
+		}
+		name, _ := os.ReadFile("/proc/" + f[4] + "/comm")
+		return fmt.Sprintf("process %s has it: %s", f[4], printable.Quote(strings.TrimSpace(string(name))))
+	}
+	return "nobody has it by now"
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	case <-time.After(d):
 		return nil
 	}
