@@ -21,6 +21,8 @@ type Application struct {
 	Policies map[string]Policy
 	// TrustStore lets the store change protected accounts too.
 	TrustStore bool
+	// Judged: there are rules for new passwords, and one that was not held to them goes on record.
+	Judged bool
 	// Ending says what ends sessions.
 	Ending Ending
 	// Revision of the configuration that says all this.
@@ -71,6 +73,9 @@ type Reconciler struct {
 	Now       func() time.Time
 	// Witness tells who wrote the OS side's present content; nil: nobody watched.
 	Witness func() (Origin, Writer)
+	// Vouched tells whether somebody has just held an account's new password to the rules,
+	// and its announcement is on the way; nil: nobody has.
+	Vouched func(account string) bool
 	// Occupied lists the uids that have anything running, so that the ends of
 	// thousands of accounts' sessions cost little where nobody is logged in. Nil: all may have.
 	Occupied func() (map[int]bool, error)

@@ -172,7 +172,11 @@ func (r *Reconciler) commit(ctx context.Context, work []*item, memory Memory) er
 		if it.dropped {
 			continue
 		}
-		transitions = append(transitions, it.transition(r.Application, memory.Accounts[it.name], now))
+		t := it.transition(r.Application, memory.Accounts[it.name], now)
+		if r.unjudged(it) {
+			t.Events = append(t.Events, it.exemption(r.Application.Name, now))
+		}
+		transitions = append(transitions, t)
 	}
 	if len(transitions) == 0 {
 		return nil

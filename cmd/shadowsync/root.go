@@ -71,7 +71,7 @@ func newRoot(a *app) *cobra.Command {
 	inGroup(root, groupDaily, newStatus(a), newSync(a), newUser(a), newHistory(a), newAudit(a), newGuard(a))
 	inGroup(root, groupWiring, newSetup(a), newDoctor(a), newRemove(a), newBackup(a), newRestore(a))
 	inGroup(root, groupUnits, newHook(a), newDaemon(a))
-	root.AddCommand(newStoreWorker(), newProofWorker(), newPolicyWorker(), newRulesWorker(), newPAMWorker(), newAccountWorker())
+	root.AddCommand(newStoreWorker(), newProofWorker(), newPolicyWorker(), newRulesWorker(), newReviewWorker(), newPAMWorker(), newAccountWorker())
 	for _, c := range buildCommands {
 		root.AddCommand(c())
 	}

@@ -52,6 +52,14 @@ func newPolicyWorker() *cobra.Command {
 	}
 }
 
+// newReviewWorker is the process that judges a password that root has set already.
+func newReviewWorker() *cobra.Command {
+	return &cobra.Command{
+		Use: policy.ReviewArgument, Short: "Judge a password that is set, for the daemon", Hidden: true, Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error { return policy.ReviewMain(c.Context(), os.Stdin) },
+	}
+}
+
 // newRulesWorker is the process that holds a new password against the configuration's rules.
 func newRulesWorker() *cobra.Command {
 	return &cobra.Command{

@@ -374,7 +374,7 @@ func TestAnnouncedByAWorker(t *testing.T) {
 	if by := f.written(); by.By != "admin" || by.SeenBy != shadowsync.SeenByWatch {
 		t.Errorf("the watch takes it for the change of %+v", by)
 	}
-	if said := f.pamChanged(t.Context(), peer, "user", nil); said != "" {
+	if said, _ := f.pamChanged(t.Context(), peer, "user", nil); said != "" {
 		t.Errorf("the worker is told %q", said)
 	}
 	open := f.onRecord().Open

@@ -13,10 +13,10 @@ import (
 func TestAnnouncedAccountOfLDAP(t *testing.T) {
 	b := brokerOf(t, t.TempDir(), "somebody", "ldapuser", "")
 	peer := socket.Peer{PID: os.Getpid()}
-	if got := b.pamChanged(t.Context(), peer, "ldapuser", nil); !strings.Contains(got, "NOT persisted (its password is not in /etc/shadow)") {
+	if got, _ := b.pamChanged(t.Context(), peer, "ldapuser", nil); !strings.Contains(got, "NOT persisted (its password is not in /etc/shadow)") {
 		t.Errorf("it says %q", got)
 	}
-	if got := b.pamChanged(t.Context(), peer, "nobody", nil); got != "" {
+	if got, _ := b.pamChanged(t.Context(), peer, "nobody", nil); got != "" {
 		t.Errorf("of an account that is not listed it says %q", got)
 	}
 	memory, err := b.engine.Load().State.Load(t.Context(), b.engine.Load().Config.Applications[0].Name, nil)

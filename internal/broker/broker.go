@@ -7,6 +7,8 @@
 //	watch.go        what is noticed on the OS side, and who did it
 //	server.go       the two sockets; what the PAM module announces
 //	judging.go      new passwords, by the configuration's rules
+//	vouchers.go     which changes a judgement came before
+//	review.go       and the others, once they are made
 //	busy.go         one thing at a time for an account
 //	logins.go       what a login proves to a store that waits for it
 //	operators.go    what operators may ask, and who they are
@@ -74,9 +76,11 @@ type Broker struct {
 	logins    logins
 	judged    busy          // accounts whose new password is
 	turns     chan struct{} // of judgements
-	refused   tries         // by judgements
-	listing   sync.Mutex    // one writes the list of managed accounts, or an older would replace a newer
-	relisting sync.Mutex    // one takes over the operators' list, for the same reason
+	vouchers  vouchers
+	reviews   reviews
+	refused   tries      // by judgements
+	listing   sync.Mutex // one writes the list of managed accounts, or an older would replace a newer
+	relisting sync.Mutex // one takes over the operators' list, for the same reason
 	log       *slog.Logger
 	file      string // the configuration
 }
@@ -105,9 +109,10 @@ func live(ctx context.Context, o Options, listeners map[string]*socket.Listener)
 	}
 	b := &Broker{bus: bus, guard: guard, dialogues: talks, keepers: map[string]*keeper{}, log: o.Log, file: o.File, turns: make(chan struct{}, mostJudged)}
 	b.engine.Store(e)
+	b.reviews.queue = make(chan review, mostReviews)
 	b.writers = &writers{path: shadowPath(e)}
 	for _, a := range o.Config.Applications {
-		e.Reconciler(a.Name).Witness = b.witness(a.Unit)
+		e.Reconciler(a.Name).Witness, e.Reconciler(a.Name).Vouched = b.witness(a.Unit), b.vouchers.holds
 		b.keepers[a.Name] = newKeeper(e, a, b.publish, o.Log)
 	}
 	talks.again = b.endAgain
@@ -132,6 +137,7 @@ func (b *Broker) run(ctx context.Context, listeners map[string]*socket.Listener)
 			k.background.Wait()
 		}
 		b.logins.all.Wait()
+		b.dropReviews()
 	}()
 	if err := b.list(ctx); err != nil {
 		return err
@@ -154,6 +160,7 @@ func (b *Broker) run(ctx context.Context, listeners map[string]*socket.Listener)
 		return err
 	}
 	wg.Go(func() { b.keepAlive(ctx) })
+	wg.Go(func() { b.reviewAll(ctx) })
 	if b.engine.Load().Config.Audit.KeepDays > 0 {
 		wg.Go(func() { b.trimAudit(ctx) })
 	}

@@ -76,15 +76,20 @@ func (o *operators) age(ctx context.Context, c *call, a config.Application, user
 	}
 }
 
-// lawful holds a password that an administrator gives somebody to the configuration's
-// rules. The stack does not: it takes the worker that sets it for root.
+// lawful holds a new password to the configuration's rules. The stack need not: it takes
+// the worker that sets another's for root, and whether it asks at all is not ours to say.
 func (o *operators) lawful(ctx context.Context, a config.Application, user string, token *os.File) error {
 	if !o.engine.Config.Password.HasRules() {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, answering)
+	defer cancel()
 	err := holdToRules(ctx, o.engine, a, user, token)
 	if errors.Is(err, policy.ErrWeak) {
 		return operator.Errorf(operator.Policy, "BAD PASSWORD: %v", err)
+	}
+	if err == nil {
+		o.vouchers.give(user, 0)
 	}
 	return err
 }

@@ -29,6 +29,8 @@ const judgedWithin = 900 * time.Millisecond
 // mostJudged: else a user with many a passwd could leave the others' unjudged.
 const mostJudged = 4
 
+const notJudged = "not judged: it took too long or failed; the journal tells why"
+
 // judge holds a new password against the configuration's rules before it is
 // stored, and says what passwd shall print: a refusal begins with "BAD PASSWORD".
 //
@@ -43,8 +45,8 @@ func (b *Broker) judge(ctx context.Context, peer socket.Peer, user string, exemp
 	ctx, cancel := context.WithTimeout(ctx, judgedWithin)
 	defer cancel()
 	by := b.who(peer)
-	if e := b.errands.of(by.Unit); e != nil {
-		by = e.origin()
+	if b.errands.of(by.Unit) != nil {
+		return "" // it was judged before the stack was asked
 	}
 	exempt = exempt && by.UID != nil && *by.UID == 0
 	if !exempt {
@@ -57,12 +59,14 @@ func (b *Broker) judge(ctx context.Context, peer socket.Peer, user string, exemp
 	name := printable.Quote(user)
 	switch {
 	case err == nil:
+		b.vouchers.give(user, peer.PID)
 		return ""
 	case !errors.Is(err, policy.ErrWeak):
 		b.log.Warn("a new password could not be judged", "account", user, "error", err)
-		b.auditJudgement(ctx, a, user, by, "not judged: it took too long or failed; the journal tells why")
+		b.auditJudgement(ctx, a, user, by, notJudged)
 		return ""
 	case exempt:
+		b.vouchers.give(user, peer.PID)
 		b.auditJudgement(ctx, a, user, by, "exempted: the configuration's rules refuse it, and root is not held to them")
 		return fmt.Sprintf("shadowsync: %s: the password rules refuse it (%v); root's word counts, and that is on record", name, err)
 	}

@@ -21,8 +21,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == policy.RulesArgument {
-		if err := policy.RulesMain(context.Background(), os.Stdin); err != nil {
+	workers := map[string]func(context.Context, *os.File) error{policy.RulesArgument: policy.RulesMain, policy.ReviewArgument: policy.ReviewMain}
+	if work := workers[os.Args[len(os.Args)-1]]; work != nil {
+		if err := work(context.Background(), os.Stdin); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -42,6 +42,7 @@ type operators struct {
 	keepers   map[string]*keeper
 	dialogues *dialogues
 	errands   *errands
+	vouchers  *vouchers
 	pam       *pamworker.Workers
 	accounts  *accountworker.Workers
 	log       *slog.Logger

@@ -81,7 +81,7 @@ func (b *Broker) operators(ctx context.Context) *operators {
 		b.log.Error("no worker can be started for operators", "error", err)
 	}
 	return &operators{
-		rules: rules, guard: b.guard, keepers: b.keepers, dialogues: b.dialogues, errands: &b.errands, log: b.log, life: ctx,
+		rules: rules, guard: b.guard, keepers: b.keepers, dialogues: b.dialogues, errands: &b.errands, vouchers: &b.vouchers, log: b.log, life: ctx,
 		file: b.file, relist: b.relist, kept: newKept(),
 		pam:      &pamworker.Workers{Bus: b.bus, Binary: binary},
 		accounts: &accountworker.Workers{Bus: b.bus, Binary: binary},
@@ -105,7 +105,13 @@ func (b *Broker) answerRoot(connection context.Context, r *socket.Request) {
 	switch {
 	case r.Peer.UID != 0:
 	case q.Op == "pam-changed":
-		reply = answer{Message: b.pamChanged(ctx, r.Peer, q.User, files)}
+		message, by := b.pamChanged(ctx, r.Peer, q.User, files)
+		reply = answer{Message: message}
+		defer func() { // once passwd was answered
+			if b.reviewLater(r.Peer, by, q.User, files) {
+				files = nil
+			}
+		}()
 	case q.Op == "judge", q.Op == "judge-exempt":
 		reply = answer{Message: b.judge(ctx, r.Peer, q.User, q.Op == "judge-exempt", files)}
 	case q.Op == "pam-authenticated":
@@ -125,16 +131,16 @@ func (b *Broker) answerRoot(connection context.Context, r *socket.Request) {
 }
 
 // pamChanged deals with a change that the PAM module announced from inside
-// passwd, login, su or sshd, and says what passwd shall print. To a PAM worker of ours nothing: the
-// operator is told by the dialogue.
-func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, token []*os.File) string {
+// passwd, login, su or sshd, and says what passwd shall print, and who made it if it is
+// in force. To a PAM worker of ours nothing: the operator is told by the dialogue.
+func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, token []*os.File) (message string, by shadowsync.Origin) {
 	a, ok := b.engine.Load().Config.Managing(user)
 	if !ok {
-		return ""
+		return "", by
 	}
 	k := b.keepers[a.Name]
 	defer k.announcing.begin()()
-	by := b.who(peer)
+	by = b.who(peer)
 	errand := b.errands.of(by.Unit)
 	if errand != nil {
 		by = errand.origin()
@@ -142,14 +148,14 @@ func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, 
 	snapshot, err := b.engine.Load().Accounts.Read(ctx, []string{user})
 	if err != nil {
 		b.log.Warn("a changed account cannot be read", "account", user, "error", err)
-		return queued(user, a.Unit)
+		return queued(user, a.Unit), by
 	}
 	account, there := snapshot.Accounts[user]
 	if !there { // of LDAP or sssd: what was changed is not the password that is kept in step
-		return elsewhere(user)
+		return elsewhere(user), shadowsync.Origin{}
 	}
 	if b.overwritten(ctx, peer, account.Hash, token) {
-		return fmt.Sprintf("shadowsync: %s: NOT persisted (another program wrote over it at once); set it again", user)
+		return fmt.Sprintf("shadowsync: %s: NOT persisted (another program wrote over it at once); set it again", user), shadowsync.Origin{}
 	}
 	if errand != nil {
 		errand.found(account.Hash)
@@ -166,13 +172,13 @@ func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, 
 	outcome := k.changed(ctx, change)
 	if errand != nil {
 		errand.settle(outcome)
-		return ""
+		return "", by
 	}
 	guard, err := b.guard.Status(a.Unit)
 	if err != nil {
 		b.log.Warn("the guard cannot be read", "unit", a.Unit, "error", err)
 	}
-	return Message(a, outcome, slices.Contains(guard.Accounts, user))
+	return Message(a, outcome, slices.Contains(guard.Accounts, user)), by
 }
 
 // overwritten tells whether the OS already holds another password than the one

@@ -179,6 +179,9 @@ func (o *operators) try(ctx context.Context, c *call, d *dialogue, a config.Appl
 		refusal := o.explain(c, err)
 		return "", operator.Errorf(refusal.Kind, "%s; nothing was changed", refusal.Text)
 	}
+	if weak, err := o.held(ctx, c, a, fresh); err != nil || weak != "" {
+		return weak, err
+	}
 	former, err := o.present(ctx, c.name)
 	if err != nil {
 		return "", err
@@ -207,6 +210,20 @@ func (o *operators) try(ctx context.Context, c *call, d *dialogue, a config.Appl
 		return "", operator.Errorf(operator.Policy, "%s", reason)
 	}
 	return "", o.unproven(ctx, c, answer, nil)
+}
+
+// held holds a new password of one's own to the configuration's rules; a weak one gives the reason.
+func (o *operators) held(ctx context.Context, c *call, a config.Application, fresh *os.File) (weak string, err error) {
+	var refusal *operator.Error
+	switch err := o.lawful(ctx, a, c.name, fresh); {
+	case errors.As(err, &refusal):
+		return refusal.Text, nil
+	case err != nil:
+		o.audit(ctx, c, c.name, "failed: the password could not be judged")
+		o.log.Error("a new password could not be judged", "account", c.name, "error", err)
+		return "", operator.Errorf(operator.Unavailable, "the password could not be judged; nothing was changed")
+	}
+	return "", nil
 }
 
 func (o *operators) present(ctx context.Context, name string) (shadowsync.Account, error) {

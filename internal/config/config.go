@@ -312,7 +312,7 @@ func (a Application) Driver() string {
 func (c *Config) Domain(a Application) shadowsync.Application {
 	policy := shadowsync.Policy{Conflict: a.Conflict, Rollback: a.Rollback}
 	d := shadowsync.Application{
-		Name: a.Name, Unit: a.Unit, Accounts: a.Accounts, Policy: policy, TrustStore: a.TrustStore, Ending: c.Sessions.ending(), Revision: c.Revision,
+		Name: a.Name, Unit: a.Unit, Accounts: a.Accounts, Policy: policy, TrustStore: a.TrustStore, Ending: c.Sessions.ending(), Judged: c.Password.HasRules(), Revision: c.Revision,
 	}
 	if len(a.Rules) > 0 {
 		d.Policies = make(map[string]shadowsync.Policy, len(a.Rules))

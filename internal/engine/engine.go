@@ -124,7 +124,7 @@ func (e *Engine) With(c *config.Config) *Engine {
 	}
 	for _, a := range c.Applications {
 		r := next.reconcilerOf(a, e.reconcilers[a.Name].Store)
-		r.Witness = e.reconcilers[a.Name].Witness
+		r.Witness, r.Vouched = e.reconcilers[a.Name].Witness, e.reconcilers[a.Name].Vouched
 		next.reconcilers[a.Name] = r
 	}
 	return next

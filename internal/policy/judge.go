@@ -34,7 +34,7 @@ func NewJudge(root string) (*Judge, error) {
 	if err != nil || line == "" || root != "/" {
 		return &Judge{Skipped: line != ""}, err
 	}
-	dir, err := writeStack(line)
+	dir, err := writeStack("/run", line)
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask the machine's password rules: %w", err)
 	}

@@ -8,6 +8,7 @@
 //
 //	policy.go  Rules: what the configuration adds
 //	rules.go   the same for the broker, which reads no token
+//	review.go  both, for a password that is set already
 //	stack.go   the machine's own line, in a stack of its own
 //	judge.go   the children and what is asked of them
 //	worker.go  the child that asks the stack
@@ -47,6 +48,10 @@ type Rules struct {
 // RulesOf are the rules of a configuration.
 func RulesOf(c config.Password) Rules {
 	return Rules{MinLength: c.MinLength, MinClasses: c.MinClasses, Reject: c.Reject, History: c.History}
+}
+
+func (r Rules) none() bool {
+	return r.MinLength == 0 && r.MinClasses == 0 && len(r.Reject) == 0 && r.History == 0
 }
 
 // Check judges a token for an account with this present credential and record.

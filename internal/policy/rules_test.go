@@ -13,10 +13,12 @@ import (
 
 // TestMain lets the test binary be the worker that the rules start.
 func TestMain(m *testing.M) {
-	if len(os.Args) != 2 || os.Args[1] != RulesArgument {
+	workers := map[string]func(context.Context, *os.File) error{RulesArgument: RulesMain, ReviewArgument: ReviewMain}
+	work := workers[os.Args[len(os.Args)-1]]
+	if work == nil {
 		os.Exit(m.Run())
 	}
-	if err := RulesMain(context.Background(), os.Stdin); err != nil {
+	if err := work(context.Background(), os.Stdin); err != nil {
 		os.Exit(1)
 	}
 }

@@ -82,9 +82,9 @@ func split(line string) (words []string) {
 // service is the name of the private stack.
 const service = "shadowsync-policy"
 
-// writeStack makes a folder with a stack that judges and stores nothing.
-func writeStack(line string) (string, error) {
-	dir, err := os.MkdirTemp("/run", "shadowsync-policy-") // 0700
+// writeStack makes a folder, in another one, with a stack that judges and stores nothing.
+func writeStack(within, line string) (string, error) {
+	dir, err := os.MkdirTemp(within, "shadowsync-policy-") // 0700
 	if err != nil {
 		return "", err
 	}

@@ -99,6 +99,10 @@ func TestAdministration(t *testing.T) {
 		s.opens("admin", "Chosen-4711-reef", "")
 		s.Must("shadowsync", "user", "set", "password", "admin", "short", "--no-policy")
 		s.opens("admin", "short", "")
+		before := len(s.audit("admin"))
+		s.passwd("admin", "password1")
+		s.recorded(before, machines) // root is warned, and not refused
+		s.Must("shadowsync", "user", "set", "password", "admin", "short", "--no-policy")
 		last := s.audit("admin")
 		if verbs := fmt.Sprint(last[len(last)-2:]); !strings.Contains(verbs, "without the password policy") {
 			t.Errorf("the exemption is not in the audit: %s", verbs)

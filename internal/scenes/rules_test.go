@@ -17,12 +17,24 @@ const (
 	historyText = "it was used before"
 	// exemption tells nothing of a password that is in force.
 	exemption = "exempted: the configuration's rules refuse it, and root is not held to them"
+	machines  = "exempted: the machine's rules refuse it, and root is not held to them"
+	unasked   = "exempted: the configuration's rules refuse it, and they were not asked before it was set"
+	tooSoon   = "exempted: it was set within the minimum age, and root is not held to that"
+	asHash    = "not judged: it came as a hash, past PAM and shadowsync's own commands"
 )
+
+// weak are passwords that pam_pwquality takes and the rules of these scenes do not.
+var weak = map[string]string{
+	tooShort:                 ruleText,
+	"marzipan-orbit-reef":    "it has 2 classes of characters, 3 are required",
+	"Marzipan-aCMe-orbit-55": "it contains a text of the reject list",
+}
 
 // ruled sets a stage whose configuration has rules of its own, with admin as operator.
 func ruled(t *testing.T, release machine.Release, edits ...string) *stage {
 	t.Helper()
-	rules := "[roles]\nadmin = [\"operators\"]\n\n[password]\nmin_length = 14\nhistory = 2\n\n[[application]]"
+	rules := "[roles]\nadmin = [\"operators\"]\n\n[password]\nmin_length = 14\nmin_classes = 3\nreject = [\"Acme\"]\nhistory = 2\n" +
+		"max_days = 90\nwarn_days = 9\n\n[[application]]"
 	s := set(t, release, machine.Appliance{}, append(edits, "[[application]]", rules)...)
 	s.MustShell("groupadd operators && usermod -aG operators admin")
 	s.passwd("admin", oldPassword)
@@ -49,7 +61,7 @@ var refusing = []door{
 		setPassword(d, old, fresh)
 		s.eventually("pcli answers", machine.Patience, func() bool {
 			said := d.Transcript()
-			return strings.Contains(said, "updated successfully") || strings.Contains(said, "BAD PASSWORD")
+			return strings.Contains(said, "updated successfully") || strings.Contains(said, "BAD PASSWORD") || strings.Contains(said, "% Error")
 		})
 		said := d.Transcript()
 		d.Send("\x03exit\n")
@@ -90,6 +102,9 @@ func TestRulesAtEveryDoor(t *testing.T) {
 			}
 			s.sub("an administrator gives one", givesNone)
 			s.sub("root is exempt", rootIsExempt)
+			s.sub("past PAM", pastPAM)
+			s.sub("nobody is asked", nobodyIsAsked)
+			s.sub("ageing", ageing)
 			s.sub("many at once", manyAtOnce)
 			s.sub("nobody judges", nobodyJudges)
 			s.sub("others' passwords", othersAreNotJudged)
@@ -102,7 +117,9 @@ func TestRulesAtEveryDoor(t *testing.T) {
 func (d door) holds(s *stage) {
 	const good = "Marzipan-orbit-55-x"
 	former := s.ShadowHash("admin")
-	d.refuses(s, oldPassword, tooShort, ruleText)
+	for password, reason := range weak {
+		d.refuses(s, oldPassword, password, reason)
+	}
 	if said, done := d.tries(s, oldPassword, good); !done {
 		s.t.Errorf("a good one: %q", said)
 	}
@@ -173,9 +190,99 @@ func rootIsExempt(s *stage) {
 		s.opens("admin", tooShort, oldPassword)
 		s.passwd("admin", oldPassword)
 	}
+	before := len(s.audit("admin"))
+	s.passwd("admin", "short")
+	s.recorded(before, machines)
+	s.passwd("admin", oldPassword)
 	if trail := s.Must("shadowsync", "audit", "--json"); strings.Contains(trail, tooShort) {
 		s.t.Error("the audit tells the password")
 	}
+}
+
+// recorded waits for a judgement of one of admin's passwords, and returns how many there are.
+func (s *stage) recorded(after int, reason string) (n int) {
+	s.t.Helper()
+	s.eventually("on record: "+reason, 10*time.Second, func() bool {
+		n = 0
+		for _, e := range s.audit("admin")[after:] {
+			if e.Action == "judged" && e.Reason == reason {
+				n++
+			}
+		}
+		return n > 0
+	})
+	return n
+}
+
+// pastPAM: what comes as a hash cannot be judged, which is on record once.
+func pastPAM(s *stage) {
+	former, before := s.ShadowHash("admin"), len(s.audit("admin"))
+	s.Must("usermod", "-p", s.ShadowHash("user222"), "admin")
+	if n := s.recorded(before, asHash); n != 1 {
+		s.t.Errorf("%d times on record", n)
+	}
+	s.Must("usermod", "-p", former, "admin")
+	s.settles("admin")
+	s.clearRecord()
+}
+
+// nobodyIsAsked: without our line in the stack passwd asks for no rule, which is on record
+// afterwards; pcli holds its passwords to the rules by itself.
+func nobodyIsAsked(s *stage) {
+	const stack = "/etc/pam.d/common-password"
+	s.MustShell("cp -p " + stack + " /root/stack && sed -i '/pam_shadowsync.so judge/d' " + stack)
+	if r := s.Run("shadowsync", "doctor"); r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, "shadowsync-judge") {
+		s.t.Errorf("doctor misses the line: %s", r)
+	}
+	for _, d := range refusing[1:2] {
+		d.refuses(s, oldPassword, tooShort, ruleText)
+	}
+	before := len(s.audit("admin"))
+	if said, done := refusing[0].tries(s, oldPassword, tooShort); !done {
+		s.t.Errorf("passwd: %q", said)
+	}
+	s.recorded(before, unasked)
+	s.Must("cp", "-p", "/root/stack", stack)
+	s.passwd("admin", oldPassword)
+	s.clearRecord()
+}
+
+// ageing: a new password ages as configured wherever our tools set it, and the minimum age
+// holds for everybody but root, whose exemption is on record.
+func ageing(s *stage) {
+	aged := func(account, door string) {
+		if got := s.field(account, 5) + " " + s.field(account, 6); got != "90 9" {
+			s.t.Errorf("%s: ageing %s", door, got)
+		}
+		s.Must("chage", "-M", "99999", "-W", "7", account)
+		s.settles(account)
+	}
+	for i, d := range []door{refusing[1], refusing[2], refusing[3]} {
+		fresh := []string{"Marzipan-orbit-61-x", "Tangerine-kelp-62-x", "Peppermint-reef-63-x"}[i]
+		if said, done := d.tries(s, oldPassword, fresh); !done {
+			s.t.Errorf("%s: %q", d.name, said)
+		}
+		aged("admin", d.name)
+		s.passwd("admin", oldPassword)
+		s.clearRecord()
+	}
+	s.reset()
+	aged("user222", "reset password")
+
+	s.Must("chage", "-m", "5", "admin")
+	s.settles("admin")
+	for _, d := range refusing[:2] {
+		hash := s.ShadowHash("admin")
+		if said, done := d.tries(s, oldPassword, "Marzipan-orbit-64-x"); done || s.ShadowHash("admin") != hash {
+			s.t.Errorf("%s within the minimum age: %q", d.name, said)
+		}
+	}
+	before := len(s.audit("admin"))
+	s.passwd("admin", "Marzipan-orbit-65-x")
+	s.recorded(before, tooSoon)
+	s.Must("chage", "-m", "0", "admin")
+	s.passwd("admin", oldPassword)
+	s.clearRecord()
 }
 
 // manyAtOnce: a rule is not got round by asking so often that nobody has time to judge.
@@ -216,8 +323,10 @@ func nobodyJudges(s *stage) {
 	if r := change("Other-4711-x", tooShort); r.Code != 0 {
 		s.t.Errorf("without a broker: %s", r)
 	}
+	before := len(s.audit("admin"))
 	s.MustShell("systemctl start shadowsync.socket shadowsync-operator.socket shadowsync.service")
 	s.settles("admin")
+	s.recorded(before, asHash)
 	if r := change(tooShort, "Other-4711-x"); r.Code == 0 {
 		s.t.Errorf("it judges again, at once: %s", r)
 	}

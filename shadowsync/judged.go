@@ -1,0 +1,28 @@
+package shadowsync
+
+import "time"
+
+// unjudged tells whether an account has a new password that nobody could hold to the rules
+// there are: it came as a hash, past PAM and our own tools. One that is in the store too
+// was set in the application, by its rules.
+func (r *Reconciler) unjudged(it *item) bool {
+	in, d := it.in, it.decision
+	if !r.Application.Judged || in.Baseline == nil || in.OS == nil || d.OS == nil {
+		return false
+	}
+	if seen := it.origin.SeenBy; seen != SeenByWatch && seen != SeenByStart {
+		return false
+	}
+	first := in.Open == nil || in.Open.State == Queued || in.Open.OS.Hash != in.OS.Hash
+	stands := in.OS.opens() && in.OS.Hash != in.Baseline.OS.Hash && in.OS.Hash == d.OS.Hash
+	stores := in.Open == nil && in.Store != nil && in.Fault == nil && in.Store.Hash != in.Baseline.Store.Hash
+	return first && stands && !stores && (r.Vouched == nil || !r.Vouched(it.name))
+}
+
+// exemption puts on record that an item's password was not judged.
+func (it *item) exemption(application string, now time.Time) Event {
+	return Event{
+		At: now, Application: application, Account: it.name, Action: "judged", Origin: it.origin,
+		Reason: "not judged: it came as a hash, past PAM and shadowsync's own commands",
+	}
+}
