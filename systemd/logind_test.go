@@ -62,7 +62,7 @@ func TestLogindOnMachine(t *testing.T) {
 	first := logIn(t, "admin", "first", "user", idle)
 	second := logIn(t, "admin", "second", "user", stubborn)
 	keep := logIn(t, "admin", "keep", "user", idle)
-	cron := logIn(t, "admin", "cron", "background", idle)
+	cron := logIn(t, "admin", "cronjob", "background", idle)
 	other := logIn(t, "somebody", "other", "user", idle)
 	root := logIn(t, "root", "root", "user", idle)
 	must(t, "systemd-run", "--quiet", "--unit=service", "-p", "User=admin", "sleep", "1000")
@@ -88,7 +88,7 @@ func TestLogindOnMachine(t *testing.T) {
 		t.Errorf("it took %v", took)
 	}
 	expectLogins(t, adminUID, keep)
-	for unit, runs := range map[string]bool{"first": false, "second": false, "keep": true, "cron": true, "other": true, "root": true, "service": true} {
+	for unit, runs := range map[string]bool{"first": false, "second": false, "keep": true, "cronjob": true, "other": true, "root": true, "service": true} {
 		state, _ := run(t, "systemctl", "is-active", unit)
 		if alive := strings.TrimSpace(state) == "active"; alive != runs {
 			t.Errorf("%s runs: %v (sessions: cron %s, other %s)", unit, alive, cron, other)

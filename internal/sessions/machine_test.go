@@ -108,7 +108,7 @@ func populate(t *testing.T) {
 	unit(t, "login2", "admin", "user", "trap '' TERM HUP; sleep 1002; sleep 1002")
 	// root in somebody's session, as after sudo: su(1) opens no session of its own there.
 	unit(t, "login3", "root", "user", "setsid setpriv --reuid=2001 --clear-groups sh -c 'trap \"\" TERM; sleep 1003'")
-	unit(t, "cron", "admin", "background", "sleep 1006")
+	unit(t, "cronjob", "admin", "background", "sleep 1006")
 	unit(t, "service", "admin", "", "sleep 1007")
 	unit(t, "login4", "somebody", "user", "sleep 1008")
 	expectAlive(t, "1001", "1002", "1003", "1005", "1006", "1007", "1008", "1009")
