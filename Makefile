@@ -10,7 +10,9 @@ MANDIR     := $(PREFIX)/share/man
 VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GO         ?= go
 GOFLAGS    ?= -trimpath
-LDFLAGS_GO := -s -w -X main.version=$(VERSION)
+# Where the programs are going to be, for what setup writes.
+LDFLAGS_GO := -s -w -X main.version=$(VERSION) -X main.installedAt=$(SBINDIR)/shadowsync \
+              -X github.com/shadowsync/shadowsync/internal/config.shell=$(BINDIR)/pcli
 FUZZTIME   ?= 20s
 
 GOLANGCI   := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0

@@ -38,7 +38,7 @@ func runDoctor(ctx context.Context, a *app, fix bool) error {
 		return fmt.Errorf("cannot look at the wiring of %s: %w", a.root, errMountedDoctor)
 	}
 	stop := a.progress("Checking the wiring")
-	result, err := doctor.Run(ctx, doctor.Options{Config: a.config, Fix: fix})
+	result, err := doctor.Run(ctx, doctor.Options{Config: a.config, Binary: installedAt, Fix: fix})
 	stop()
 	if a.json {
 		err = errors.Join(err, a.printJSON(result))

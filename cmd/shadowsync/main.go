@@ -19,10 +19,17 @@ import (
 	"os/signal"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/systemd"
 )
 
-// version is set by the linker: -X main.version=1.2.3.
-var version = "devel"
+// The linker sets these, as in -X main.version=1.2.3.
+var (
+	version = "devel"
+	// installedAt is where make install puts the program: what is wired runs that one,
+	// whichever one did the wiring.
+	installedAt = systemd.DefaultBinary
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)

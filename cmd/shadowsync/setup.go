@@ -98,7 +98,7 @@ func runSetup(ctx context.Context, a *app, o setupOptions) error {
 	}
 	stop := a.progress("Setting up")
 	result, err := setup.Run(ctx, setup.Options{
-		Root: a.root, Config: a.config, Unit: o.unit, Accounts: o.accounts, Store: o.store(), First: o.side(), DryRun: o.dryRun,
+		Root: a.root, Config: a.config, Binary: installedAt, Unit: o.unit, Accounts: o.accounts, Store: o.store(), First: o.side(), DryRun: o.dryRun,
 	})
 	stop()
 	noted := a.recordWiring(ctx, "setup", result, err)

@@ -152,7 +152,7 @@ type Audit struct {
 
 // Users bound the accounts that administrators create. Their groups are the first of each role's.
 type Users struct {
-	Shells []string `toml:"shells"` // that they may have, the first by default; default /usr/bin/pcli
+	Shells []string `toml:"shells"` // that they may have, the first by default; default where make install puts pcli
 	Home   string   `toml:"home"`   // the folder of their homes; default /home
 }
 
@@ -247,6 +247,9 @@ func read(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxSize))
 }
 
+// shell is where make install puts the operators' shell. The linker sets it.
+var shell = "/usr/bin/pcli"
+
 // Parse reads a configuration from its text, without the accounts that operators created.
 func Parse(data []byte) (*Config, error) {
 	c, err := decode(data)
@@ -266,7 +269,7 @@ func decode(data []byte) (*Config, error) {
 		Protected: Protected{Groups: []string{"sudo", "wheel"}},
 		Sessions:  Sessions{EndOn: []shadowsync.SeenBy{shadowsync.SeenByPAM, shadowsync.SeenByTool, shadowsync.SeenByPcli}, KeepOwn: true},
 		Pcli:      Pcli{IdleTimeout: Duration(15 * time.Minute)},
-		Users:     Users{Shells: []string{"/usr/bin/pcli"}, Home: "/home"},
+		Users:     Users{Shells: []string{shell}, Home: "/home"},
 		Password:  Password{ExpiryDays: 760},
 		Notify:    Notify{User: "nobody"},
 	}

@@ -211,6 +211,7 @@ func TestChecksComeFirst(t *testing.T) {
 	if after := m.Etc(); after != before {
 		t.Errorf("something was done:\n%s", difference(before, after))
 	}
+	worksElsewhere(t, m)
 }
 
 // pam-auth-update prints that it leaves an edited file alone, and exits 0. A stack
