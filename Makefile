@@ -46,7 +46,7 @@ install: build install-pam
 	    sed 's|/usr/sbin/shadowsync|$(SBINDIR)/shadowsync|g' $$unit > $(DESTDIR)$(UNITDIR)/$$(basename $$unit) && \
 	    chmod 0644 $(DESTDIR)$(UNITDIR)/$$(basename $$unit) || exit 1; \
 	done
-	$(GO) run -tags docs ./cmd/shadowsync docs man $(DESTDIR)$(MANDIR)/man8
+	$(GO) run -tags docs ./cmd/shadowsync docs man $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(MANDIR)/man7
 	bin/pcli --man > $(DESTDIR)$(MANDIR)/man1/pcli.1
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions
 	bin/shadowsync completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/shadowsync

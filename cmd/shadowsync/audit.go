@@ -70,6 +70,19 @@ func newAuditTrim(a *app) *cobra.Command {
 	}
 }
 
+// trimmed is the object that `audit trim --json` prints.
+type trimmed struct {
+	Removed  int `json:"removed"`
+	KeepDays int `json:"keep_days"`
+}
+
+// verified is the object that `audit --verify --json` prints.
+type verified struct {
+	Good   int     `json:"good"`
+	Bad    *int64  `json:"bad"` // the first record that is not as it was written
+	Reason *string `json:"reason"`
+}
+
 func runAuditTrim(ctx context.Context, a *app) error {
 	return a.with(ctx, func(e *engine.Engine) error {
 		origin := ourselves(e)
@@ -79,7 +92,7 @@ func runAuditTrim(ctx context.Context, a *app) error {
 			return a.record(ctx, e, "audit trim", shadowsync.Event{}, fmt.Errorf("cannot trim the audit trail: %w", err))
 		}
 		if a.json {
-			return a.printJSON(map[string]int{"removed": n, "keep_days": e.Config.Audit.KeepDays})
+			return a.printJSON(trimmed{Removed: n, KeepDays: e.Config.Audit.KeepDays})
 		}
 		if e.Config.Audit.KeepDays == 0 {
 			a.say("Everything is kept: audit.keep_days is not set")
@@ -116,9 +129,9 @@ func (a *app) verifyAudit(ctx context.Context, db *state.DB) error {
 		return err
 	}
 	if a.json {
-		object := map[string]any{"good": n, "bad": nil, "reason": nil}
+		object := verified{Good: n}
 		if broken != nil {
-			object["bad"], object["reason"] = broken.Seq, broken.Reason
+			object.Bad, object.Reason = &broken.Seq, &broken.Reason
 		}
 		return errors.Join(a.printJSON(object), err)
 	}
@@ -136,27 +149,32 @@ type auditRecord struct {
 }
 
 // auditJSON prints one object, a record a line, as the records come: the trail may
-// be longer than what fits into memory.
+// be longer than what fits into memory. An error on the way ends the object whole.
 func (a *app) auditJSON(ctx context.Context, db *state.DB, query state.Query) error {
-	if _, err := io.WriteString(a.out, `{"events": [`); err != nil {
-		return err
-	}
-	separator := "\n"
+	next, end := "{\"events\": [\n", "]}\n"
+	var failed error
 	for record, err := range db.Audit(ctx, query) {
-		if err != nil {
-			return err
+		var text []byte
+		if err == nil {
+			text, err = jsonText(auditRecord{record.Seq, record.Event}, "")
 		}
-		text, err := jsonText(auditRecord{record.Seq, record.Event}, "")
-		if err != nil {
-			return err
+		if failed = err; failed != nil {
+			break
 		}
-		if _, err := io.WriteString(a.out, separator+strings.TrimSpace(string(text))); err != nil {
-			return err
+		if _, err := io.WriteString(a.out, next+strings.TrimSpace(string(text))); err != nil {
+			return fmt.Errorf("cannot print the audit trail: %w", err)
 		}
-		separator = ",\n"
+		next, end = ",\n", "\n]}\n"
 	}
-	_, err := io.WriteString(a.out, "\n]}\n")
-	return err
+	begun := next == ",\n"
+	switch {
+	case failed != nil && !begun:
+		return failed
+	case !begun:
+		end = next + end
+	}
+	_, err := io.WriteString(a.out, end)
+	return errors.Join(failed, err)
 }
 
 // auditLine is a record for people. The columns are of fixed width, for the trail is

@@ -3,9 +3,12 @@
 package main
 
 import (
+	_ "embed"
 	"fmt"
 	"os"
+	"path/filepath"
 
+	"github.com/cpuguy83/go-md2man/v2/md2man"
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 )
@@ -18,10 +21,35 @@ func init() { buildCommands = append(buildCommands, newDocs) }
 func newDocs() *cobra.Command {
 	c := &cobra.Command{Use: "docs", Short: "Write documentation", Hidden: true}
 	c.AddCommand(&cobra.Command{
-		Use: "man DIR", Short: "Write the man pages into a folder", Args: exactly(1),
-		RunE: func(c *cobra.Command, given []string) error { return writeManPages(c.Root(), given[0]) },
+		Use: "man DIR8 DIR7", Short: "Write the man pages into the folders of sections 8 and 7", Args: exactly(2),
+		RunE: func(c *cobra.Command, given []string) error {
+			if err := writeManPages(c.Root(), given[0]); err != nil {
+				return err
+			}
+			return writeJSONPage(given[1])
+		},
 	})
 	return c
+}
+
+//go:embed json.md
+var jsonDocument []byte
+
+const jsonHead = `% "SHADOWSYNC-JSON" "7" "" "shadowsync" "Miscellaneous"
+# NAME
+shadowsync-json - what the commands of shadowsync(8) print with --json
+
+`
+
+func writeJSONPage(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("cannot write man pages: %w", err)
+	}
+	page := md2man.Render(append([]byte(jsonHead), jsonDocument...))
+	if err := os.WriteFile(filepath.Join(dir, "shadowsync-json.7"), page, 0o644); err != nil {
+		return fmt.Errorf("cannot write man pages: %w", err)
+	}
+	return nil
 }
 
 // writeManPages writes one page a command, with the exit status on each.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -79,27 +80,32 @@ func runGuardStatus(ctx context.Context, a *app, o guardOptions) error {
 
 // guardStatus is a unit as `guard status --json` prints it.
 type guardStatus struct {
-	Unit          string   `json:"unit"`
-	UnitState     string   `json:"unit_state"`
-	Guard         string   `json:"guard"`
-	GuardAccounts []string `json:"guard_accounts,omitempty"`
-	GuardUntil    any      `json:"guard_until,omitempty"`
+	Unit          string     `json:"unit"`
+	UnitState     string     `json:"unit_state"`
+	Guard         string     `json:"guard"`
+	GuardAccounts []string   `json:"guard_accounts,omitempty"`
+	GuardUntil    *time.Time `json:"guard_until,omitempty"`
+}
+
+// guardList is the object that the verbs of guard print with --json.
+type guardList struct {
+	Guards []guardStatus `json:"guards"`
 }
 
 func (a *app) showGuards(list []applicationStatus) error {
 	guards := make([]guardStatus, 0, len(list))
 	rows := [][]string{{"UNIT", "STATE", "GUARD", "FOR", "UNTIL"}}
 	for _, s := range list {
-		g := guardStatus{Unit: s.Unit, UnitState: s.UnitState, Guard: s.Guard, GuardAccounts: s.GuardAccounts}
+		g := guardStatus{Unit: s.Unit, UnitState: s.UnitState, Guard: s.Guard, GuardAccounts: s.GuardAccounts, GuardUntil: s.GuardUntil}
 		until := ""
 		if s.GuardUntil != nil {
-			g.GuardUntil, until = s.GuardUntil, clock(*s.GuardUntil)
+			until = clock(*s.GuardUntil)
 		}
 		guards = append(guards, g)
 		rows = append(rows, []string{s.Unit, s.UnitState, s.Guard, strings.Join(s.GuardAccounts, ", "), until})
 	}
 	if a.json {
-		return a.printJSON(map[string][]guardStatus{"guards": guards})
+		return a.printJSON(guardList{guards})
 	}
 	return a.table("", rows)
 }

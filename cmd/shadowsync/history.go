@@ -65,6 +65,12 @@ type historyEntry struct {
 	Origin      shadowsync.Origin `json:"origin"`
 }
 
+// historyList is the object that `history --json` prints.
+type historyList struct {
+	Name    string         `json:"name"`
+	History []historyEntry `json:"history"`
+}
+
 func record(ctx context.Context, e *engine.Engine, name string) (shadowsync.Record, error) {
 	application, ok := e.Config.Managing(name)
 	if !ok {
@@ -88,7 +94,7 @@ func runHistory(ctx context.Context, a *app, name string) error {
 			})
 		}
 		if a.json {
-			return a.printJSON(map[string]any{"name": name, "history": history})
+			return a.printJSON(historyList{name, history})
 		}
 		return a.showHistory(name, history)
 	})

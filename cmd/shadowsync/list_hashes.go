@@ -26,6 +26,11 @@ type hashReport struct {
 	Old []string `json:"old"`
 }
 
+// hashReports is that object.
+type hashReports struct {
+	Applications []hashReport `json:"applications"`
+}
+
 func runListHashes(ctx context.Context, a *app) error {
 	return a.with(ctx, func(e *engine.Engine) error {
 		reports := []hashReport{}
@@ -37,7 +42,7 @@ func runListHashes(ctx context.Context, a *app) error {
 			reports = append(reports, r)
 		}
 		if a.json {
-			return a.printJSON(map[string][]hashReport{"applications": reports})
+			return a.printJSON(hashReports{reports})
 		}
 		for _, r := range reports {
 			if err := a.showHashes(r); err != nil {

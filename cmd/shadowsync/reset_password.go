@@ -46,7 +46,8 @@ func newResetPassword(a *app) *cobra.Command {
 		Long: "Sets a password of 192 random bits and prints it, once, when it is durable; it is kept\n" +
 			"nowhere. It expires after --expiry days: without that, after the configuration's\n" +
 			"password.expiry_days (760 unless set), password.max_days or the account's own maximum,\n" +
-			"whichever is shortest.\n" +
+			"whichever is shortest. That becomes the account's maximum, for later passwords too, until\n" +
+			"another --expiry, or chage --maxdays DAYS NAME, sets another one.\n" +
 			"Without --must-change the account's flag stays as it is. A locked account stays locked,\n" +
 			"unless --unlock brings it back whole: lock mark, expiry and failure counter go with the\n" +
 			"same change.",

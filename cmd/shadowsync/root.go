@@ -95,7 +95,7 @@ func (a *app) addFlags(root *cobra.Command) {
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.config, "config", a.config, "configuration `file`, beneath --root")
 	flags.StringVar(&a.root, "root", a.root, "work on the system mounted at `dir`, for rescue")
-	flags.BoolVar(&a.json, "json", false, "print JSON")
+	flags.BoolVar(&a.json, "json", false, "print JSON, as shadowsync-json(7) says")
 	flags.BoolVar(&a.quiet, "quiet", false, "print nothing but errors")
 	flags.BoolP("help", "h", false, "show the help of a command")
 }

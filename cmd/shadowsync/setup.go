@@ -144,9 +144,14 @@ func (a *app) advise(err error) error {
 	})
 }
 
+// differences is the object that `setup --json` prints where a person must decide.
+type differences struct {
+	Differences []setup.Difference `json:"differences"`
+}
+
 func (a *app) showDifferences(e *setup.FirstDifferenceError) error {
 	if a.json {
-		return a.printJSON(map[string]any{"differences": e.Differences})
+		return a.printJSON(differences{e.Differences})
 	}
 	rows := [][]string{{"ACCOUNT", "OS", "CHANGED", "STORE", "CHANGED", "REASON"}}
 	for _, d := range e.Differences {

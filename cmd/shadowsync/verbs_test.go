@@ -80,6 +80,16 @@ func TestResetExpiry(t *testing.T) {
 			t.Errorf("%+v: maximum %s", tc, got)
 		}
 	}
+	// The help says that it stays, and what changes it.
+	s.write("/etc/shadowsync/shadowsync.toml", 0o600, testConfig)
+	s.must(0, "user", "reset", "password", "admin", "--expiry", "2")
+	for _, later := range []struct{ line, want string }{
+		{"user reset password admin", "2"}, {"user set password admin Later-4711 --no-policy", "2"}, {"user reset password admin --expiry 760", "760"},
+	} {
+		if s.must(0, strings.Fields(later.line)...); s.osField("admin", 5) != later.want {
+			t.Errorf("%s: maximum %s", later.line, s.osField("admin", 5))
+		}
+	}
 	for _, days := range []string{"0", "-1", "100000", "soon"} {
 		s.must(2, "user", "reset", "password", "admin", "--expiry", days)
 	}

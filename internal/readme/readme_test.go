@@ -66,12 +66,15 @@ var groups = []string{
 // has the exit statuses.
 func TestCommands(t *testing.T) {
 	folder := t.TempDir()
-	if out, err := exec.CommandContext(t.Context(), program(t), "docs", "man", folder).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), program(t), "docs", "man", folder, folder).CombinedOutput(); err != nil {
 		t.Fatalf("docs man: %v\n%s", err, out)
 	}
 	pages, err := filepath.Glob(filepath.Join(folder, "*.8"))
 	if err != nil || len(pages) == 0 {
 		t.Fatalf("no man pages: %v", err)
+	}
+	if text, err := os.ReadFile(filepath.Join(folder, "shadowsync-json.7")); err != nil || !strings.Contains(string(text), "last_change_day") {
+		t.Errorf("the page of --json: %v", err)
 	}
 	var want []string
 	for _, page := range pages {
@@ -135,7 +138,7 @@ func keysOf(of reflect.Type, prefix string) []string {
 			inner = inner.Elem()
 		}
 		switch {
-		case name == "-" || prefix == "application." && name == "store": // its keys are the drivers'
+		case name == "-" || !of.Field(i).IsExported() || prefix == "application." && name == "store": // its keys are the drivers'
 		case inner.Kind() == reflect.Struct:
 			keys = append(keys, keysOf(inner, prefix+name+".")...)
 		default:
