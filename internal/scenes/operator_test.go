@@ -171,28 +171,3 @@ func TestGuessing(t *testing.T) {
 	d.Expect("too many failures; try again in", machine.Patience)
 	s.Must("shadowsync", "user", "unlock", "user222")
 }
-
-// TestStoppedWorker: whoever stops the worker that acts for them holds nobody up
-// for longer than its deadline, and changes nothing.
-func TestStoppedWorker(t *testing.T) {
-	t.Parallel()
-	s := manned(t, machine.Bookworm)
-	before := s.ShadowHash("user222") + s.StoreHash("user222")
-	stopper := s.As("user222").Start("sh", "-c", "while :; do pkill -STOP -U user222 -f worker-pa[m]; done")
-	defer func() { _ = stopper.Stop() }()
-	d := s.SSH("user222", oldPassword)
-	d.Answer("> ", "set password")
-	d.Answer("Enter your current password:", oldPassword)
-	d.Expect("nothing was changed", 20*time.Second)
-	if after := s.ShadowHash("user222") + s.StoreHash("user222"); after != before {
-		t.Error("something was changed")
-	}
-	start := time.Now()
-	s.passwd("admin", newPassword)
-	if took := time.Since(start); took > 3*time.Second {
-		t.Errorf("root's passwd took %v", took)
-	}
-	if left := s.Run("pgrep", "-f", "shadowsync worker-pa[m]"); left.Code == 0 {
-		t.Errorf("workers are left: %s", left)
-	}
-}
