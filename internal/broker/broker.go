@@ -16,7 +16,8 @@
 //	queries.go      what they are shown
 //	acts.go         what they change
 //	roster.go       who may lock or remove whom
-//	users.go        accounts that they make, edit and remove
+//	users.go        accounts that they make and edit
+//	deleteuser.go   and those that they remove
 //	givepassword.go passwords that they give to others
 //	setpassword.go  their own password, in a dialogue
 //	outcome.go      what became of that when the broker died

@@ -15,8 +15,6 @@ import (
 	"github.com/shadowsync/shadowsync/internal/operator"
 	"github.com/shadowsync/shadowsync/internal/policy"
 	"github.com/shadowsync/shadowsync/internal/printable"
-	"github.com/shadowsync/shadowsync/internal/sessions"
-	"github.com/shadowsync/shadowsync/internal/shadowfile"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -91,7 +89,8 @@ func fullName(name string) bool {
 }
 
 // powerful are groups whose members may become root by themselves, sudo or not.
-var powerful = []string{"root", "shadow", "disk", "docker", "lxd"}
+// They are named whatever sudo says: it may come later than the account.
+var powerful = []string{"root", "sudo", "wheel", "shadow", "disk", "docker", "lxd"}
 
 // groupOf is the group that gives a role; none is needed for a user unless the
 // configuration says so. One that protects its members is never given away.
@@ -140,6 +139,9 @@ func (o *operators) make(ctx context.Context, c *call, u operator.NewUser, a con
 			err = errors.Join(err, o.accounts.Run(undo, "userdel", "--remove", "--", u.Name), config.RemoveAccount("/", o.file, a.Name, u.Name))
 		}
 	}()
+	if err := o.powerless(ctx, u.Name, group, ""); err != nil {
+		return err
+	}
 	if _, err := o.setAsRoot(ctx, c, u.Name); err != nil {
 		return err
 	}
@@ -275,67 +277,28 @@ func (o *operators) editRole(ctx context.Context, c *call, name string, role ope
 	if group == "" || slices.Contains(c.people[name].Groups, group) {
 		return nil
 	}
-	return o.accounts.Run(ctx, "gpasswd", "--add", name, group)
-}
-
-// deleteUser removes an account that operators made: the OS's, from what is managed,
-// and from the store. One that does not let us remove a record keeps a locked one.
-func (o *operators) deleteUser(ctx context.Context, c *call) error {
-	account, err := o.changeable(ctx, c)
-	if err != nil {
-		return err
-	}
-	done, err := o.mayRemove(ctx, c, account.Name)
-	if err != nil {
-		return err
-	}
-	defer done()
-	application, _ := o.engine.Config.Managing(account.Name)
-	notes, err := o.remove(ctx, c, account, application)
-	result := "done"
-	if err != nil {
-		result = "failed: " + err.Error()
-	}
-	o.audit(ctx, c, account.Name, result)
-	if err != nil {
-		return err
-	}
-	return operator.SendResult(ctx, c.conn, operator.Result{Notes: notes})
-}
-
-func (o *operators) remove(ctx context.Context, c *call, account shadowsync.Account, a config.Application) ([]string, error) {
-	if !slices.Contains(a.Listed, account.Name) {
-		return nil, operator.Errorf(operator.NotPermitted, "%s is named in the configuration: only root may remove it", account.Name)
-	}
-	if account.UID < firstUID {
-		return nil, operator.Errorf(operator.NotPermitted, "%s is an account of the system", account.Name)
-	}
-	if err := o.change(ctx, c, account, shutting(account), lockFields); err != nil {
-		return nil, err
-	}
-	_, survivors, err := o.dialogues.EndBut(ctx, account, sessions.Keep{})
-	if err != nil || len(survivors) > 0 {
-		return nil, errors.Join(operator.Errorf(operator.Failed, "%s is locked, but still has sessions open", account.Name), err)
-	}
-	err = errors.Join(config.RemoveAccount("/", o.file, a.Name, account.Name), o.relist(a.Name))
+	before, err := o.accounts.SudoRules(ctx, name)
 	if err == nil {
-		err = o.userdel(ctx, c.people[account.Name])
+		err = o.accounts.Run(ctx, "gpasswd", "--add", name, group)
 	}
 	if err != nil {
-		return nil, errors.Join(err, config.AddAccount("/", o.file, a.Name, account.Name), o.relist(a.Name))
+		return err
 	}
-	if err := o.keepers[a.Name].forget(ctx, account.Name); err != nil {
-		o.log.Warn("a record is left in the credential store", "account", account.Name, "error", err)
-		return []string{a.Name + "'s credential store keeps a locked record of " + account.Name}, nil
+	if err := o.powerless(ctx, name, group, before); err != nil {
+		return errors.Join(err, o.accounts.Run(context.WithoutCancel(ctx), "gpasswd", "--delete", name, group))
 	}
-	return nil, nil
+	return nil
 }
 
-// userdel removes the home only where operators' accounts have theirs.
-func (o *operators) userdel(ctx context.Context, p shadowfile.Person) error {
-	args := []string{"userdel"}
-	if p.Home == filepath.Join(o.engine.Config.Users.Home, p.Name) {
-		args = append(args, "--remove")
+// powerless refuses an account, in a group or none, that sudo lets run something now
+// and did not before.
+func (o *operators) powerless(ctx context.Context, name, group, before string) error {
+	rules, err := o.accounts.SudoRules(ctx, name)
+	if err != nil || rules == "" || rules == before {
+		return err
 	}
-	return o.accounts.Run(ctx, append(args, "--", p.Name)...)
+	if group == "" {
+		return operator.Errorf(operator.NotPermitted, "the rules of sudo let %s run commands: only root may create it", name)
+	}
+	return operator.Errorf(operator.NotPermitted, "the rules of sudo let %s, in the group %s, run commands: only root may do that", name, group)
 }

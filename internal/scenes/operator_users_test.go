@@ -39,6 +39,7 @@ func TestAdministratorsUsers(t *testing.T) {
 		t.Errorf("a plain user is %s", id)
 	}
 
+	s.noSudo(d)
 	s.edits(d)
 	d.Send("lock user jdeveloper\n")
 	d.Expect("successfully locked", machine.Patience)
@@ -53,8 +54,11 @@ func TestAdministratorsUsers(t *testing.T) {
 	s.restart()
 	s.lets("jdeveloper", newPassword, oldPassword)
 
+	s.leavesTraces("jdeveloper", "user222")
+	uid := strings.TrimSpace(s.Must("id", "-u", "jdeveloper"))
 	d.Send("delete user force jdeveloper\n")
 	d.Expect("successfully deleted", machine.Patience)
+	s.leftTraces("jdeveloper", uid, "user222")
 	if left := s.Must("sqlite3", "/var/lib/shadowsync/credentials.db", "SELECT name FROM credential"); strings.Contains(left, "jdeveloper") {
 		t.Errorf("the store still has it:\n%s", left)
 	}
@@ -117,11 +121,13 @@ func (s *stage) edits(d *machine.Dialogue) {
 	s.lets("jdeveloper", newPassword, oldPassword)
 }
 
-func create(d *machine.Dialogue, name, password string) {
+func create(d *machine.Dialogue, name, password string) { createAs(d, name, password, "") }
+
+func createAs(d *machine.Dialogue, name, password, role string) {
 	d.Send("create user " + name + "\n")
 	d.Answer("Full Name: ", "Joe Developer")
 	d.Answer("Password: ", password)
 	d.Answer("Confirm: ", password)
-	d.Answer("Role", "")
+	d.Answer("Role", role)
 	d.Answer("Enabled", "")
 }

@@ -16,5 +16,5 @@
 //	place.go     which processes are sessions
 //	find.go      the present ones
 //	signal.go    pidfd
-//	doors.go     ways in that need no password
+//	doors.go     ways in that need no password, and their end
 package sessions

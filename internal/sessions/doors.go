@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Door is a way in that a changed password does not close.
@@ -16,6 +18,15 @@ type Door struct {
 	Path string `json:"path"`
 	Text string `json:"text"` // for people
 }
+
+// Where the ways in are that are kept by name, and by uid.
+var (
+	crontabs = []string{"/var/spool/cron/crontabs", "/var/spool/cron", "/var/spool/cron/tabs"}
+	atJobs   = []string{"/var/spool/cron/atjobs", "/var/spool/at"}
+)
+
+// Lingering holds a file for each user whose own systemd runs without a login.
+const Lingering = "/var/lib/systemd/linger"
 
 // Doors lists the ways in that stay open for an account with this home, beneath
 // root. It opens nothing: the home is the user's, and what lies there may be anything.
@@ -31,7 +42,7 @@ func Doors(root, name string, uid int, home string) ([]Door, error) {
 			doors = append(doors, Door{"authorized_keys", path, "ssh keys in " + path + " still let in"})
 		}
 	}
-	for _, folder := range []string{"/var/spool/cron/crontabs", "/var/spool/cron", "/var/spool/cron/tabs"} {
+	for _, folder := range crontabs {
 		path := filepath.Join(folder, name)
 		there, err := filled(filepath.Join(root, path))
 		errs = append(errs, err)
@@ -39,14 +50,14 @@ func Doors(root, name string, uid int, home string) ([]Door, error) {
 			doors = append(doors, Door{"crontab", path, "the crontab " + path + " still runs"})
 		}
 	}
-	for _, folder := range []string{"/var/spool/cron/atjobs", "/var/spool/at"} {
-		n, err := owned(filepath.Join(root, folder), uid)
+	for _, folder := range atJobs {
+		jobs, err := owned(filepath.Join(root, folder), uid)
 		errs = append(errs, err)
-		if n > 0 {
+		if n := len(jobs); n > 0 {
 			doors = append(doors, Door{"at", folder, fmt.Sprintf("%d at jobs in %s still run", n, folder)})
 		}
 	}
-	linger := filepath.Join("/var/lib/systemd/linger", name)
+	linger := filepath.Join(Lingering, name)
 	if _, err := os.Lstat(filepath.Join(root, linger)); err == nil {
 		doors = append(doors, Door{"linger", linger, "lingering is on: services of the user start at boot"})
 	}
@@ -66,24 +77,53 @@ func filled(path string) (bool, error) {
 	return !info.IsDir() && (info.Size() > 0 || !info.Mode().IsRegular()), nil
 }
 
-// owned counts the at jobs of a uid: files named after their queue and time.
-func owned(folder string, uid int) (int, error) {
+// owned lists the at jobs of a uid: files named after their queue and time.
+func owned(folder string, uid int) (jobs []string, err error) {
 	entries, err := os.ReadDir(folder)
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+		return nil, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("cannot look for ways in: %w", err)
+		return nil, fmt.Errorf("cannot look for ways in: %w", err)
 	}
-	n := 0
 	for _, e := range entries {
 		info, err := e.Info()
 		if err != nil || !info.Mode().IsRegular() || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
 		if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) == uid {
-			n++
+			jobs = append(jobs, filepath.Join(folder, e.Name()))
 		}
 	}
-	return n, nil
+	return jobs, nil
+}
+
+// Close removes the crontab, the at jobs and the lingering of an account that is gone,
+// which the next one of its name or uid would inherit. A negative uid has no jobs. The
+// folders are root's and the daemons'; a link in one is removed, and never followed.
+func Close(root, name string, uid int) error {
+	var errs []error
+	for _, folder := range append([]string{Lingering}, crontabs...) {
+		errs = append(errs, removeFile(filepath.Join(root, folder, name)))
+	}
+	for _, folder := range atJobs {
+		if uid < 0 {
+			break
+		}
+		jobs, err := owned(filepath.Join(root, folder), uid)
+		errs = append(errs, err)
+		for _, job := range jobs {
+			errs = append(errs, removeFile(job))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// removeFile removes what is not a folder: one may have an account's name ("crontabs").
+func removeFile(path string) error {
+	err := unix.Unlink(path)
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.EISDIR) || errors.Is(err, unix.ENOTDIR) {
+		return nil
+	}
+	return fmt.Errorf("cannot remove %s: %w", path, err)
 }

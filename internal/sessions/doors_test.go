@@ -1,6 +1,7 @@
 package sessions
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -44,5 +45,54 @@ func TestDoors(t *testing.T) {
 	// A home that is a file is nobody's door, and no error.
 	if doors, err := Doors(root, "x", 1, "/var/spool/cron/crontabs/root"); err != nil || len(doors) != 0 {
 		t.Errorf("got %+v, %v", doors, err)
+	}
+}
+
+// Whoever gets the name or the uid next inherits nothing, and nobody else loses anything.
+func TestClose(t *testing.T) {
+	root := t.TempDir()
+	put := func(path string) {
+		t.Helper()
+		full := filepath.Join(root, path)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(full), 0o755), os.WriteFile(full, []byte("* * * * * true"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func(path string) bool {
+		_, err := os.Lstat(filepath.Join(root, path))
+		return err == nil
+	}
+	own := []string{"/var/spool/cron/crontabs/admin", "/var/spool/cron/tabs/admin", "/var/spool/cron/atjobs/a00001", "/var/spool/at/a00002", "/var/lib/systemd/linger/admin"}
+	others := []string{"/var/spool/cron/crontabs/root", "/var/spool/cron/atjobs/.SEQ", "/var/lib/systemd/linger/root", "/secret"}
+	for _, path := range append(own, others...) {
+		put(path)
+	}
+	// A link leads nowhere, whatever it is put in the place of.
+	if err := os.Symlink(filepath.Join(root, "secret"), filepath.Join(root, "/var/spool/cron/admin")); err != nil {
+		t.Fatal(err)
+	}
+	jobs := own[2:4]
+	if err := Close(root, "admin", -1); err != nil || !left(jobs[0]) || !left(jobs[1]) {
+		t.Errorf("the jobs of a uid that others have too: %v", err)
+	}
+	for range 2 {
+		if err := Close(root, "admin", os.Getuid()); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, path := range append(own, "/var/spool/cron/admin") {
+		if left(path) {
+			t.Errorf("%s is left", path)
+		}
+	}
+	for _, path := range others {
+		if !left(path) {
+			t.Errorf("%s is gone", path)
+		}
+	}
+	for _, name := range []string{"crontabs", "atjobs"} {
+		if err := Close(root, name, -1); err != nil || !left("/var/spool/cron/"+name) {
+			t.Errorf("an account that is named %s: %v", name, err)
+		}
 	}
 }

@@ -1,0 +1,65 @@
+package scenes
+
+import (
+	"strings"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+// noSudo: no account that an administrator makes may become root, whatever sudo's rules
+// name: the role's group, behind an alias, or an account that is still to come.
+func (s *stage) noSudo(d *machine.Dialogue) {
+	s.t.Helper()
+	before := s.ReadFile("/etc/group")
+	s.WriteFile("/etc/sudoers.d/operators", "User_Alias CREW = %operators\nCREW ALL=(ALL) ALL\nheir ALL=(ALL) /usr/bin/true\n", 0o440)
+	createAs(d, "mighty", newPassword, "admin")
+	d.Expect("the rules of sudo let mighty, in the group operators, run commands", machine.Patience)
+	createAs(d, "heir", newPassword, "user")
+	d.Expect("the rules of sudo let heir run commands", machine.Patience)
+	d.Answer("# ", "edit user jdeveloper")
+	d.Answer("(user[name=jdeveloper])# ", "role admin")
+	d.Expect("the rules of sudo let jdeveloper, in the group operators, run commands", machine.Patience)
+	d.Answer("# ", "exit")
+	for _, name := range []string{"mighty", "heir"} {
+		if s.Run("id", name).Code == 0 {
+			s.t.Errorf("the account %s is left", name)
+		}
+	}
+	if after := s.ReadFile("/etc/group"); after != before {
+		s.t.Errorf("the groups are not as they were:\n%s", after)
+	}
+	if s.Run("sudo", "-l", "-U", "admin").Code != 0 || !strings.Contains(s.Must("sudo", "-l", "-U", "admin"), "(ALL) ALL") {
+		s.t.Error("sudo does not read the rules, and nothing was proven")
+	}
+	s.Must("rm", "/etc/sudoers.d/operators")
+}
+
+// leavesTraces has an account leave what runs without a login, and another one as well.
+func (s *stage) leavesTraces(account, other string) {
+	s.t.Helper()
+	for _, name := range []string{account, other} {
+		s.MustShell("echo '* * * * * true' | crontab -u " + name + " - && loginctl enable-linger " + name +
+			" && su -s /bin/sh " + name + " -c 'cd / && echo true | at now + 1 day'")
+	}
+}
+
+const traces = "cd / && ls /var/spool/cron/crontabs /var/lib/systemd/linger && ls -n /var/spool/cron/atjobs"
+
+// leftTraces asserts that the account's are gone, and the other's are not.
+func (s *stage) leftTraces(account, uid, other string) {
+	s.t.Helper()
+	left := s.MustShell(traces)
+	if strings.Contains(left, account) || strings.Contains(left, uid) {
+		s.t.Errorf("%s, uid %s, left something that another would inherit:\n%s", account, uid, left)
+	}
+	s.eventually("logind has forgotten "+account, 10*time.Second, func() bool {
+		users := s.Run("loginctl", "list-users", "--no-legend") // fails while one is going
+		return users.Code == 0 && !strings.Contains(users.Stdout, account) && s.Run("test", "-e", "/run/user/"+uid).Code != 0
+	})
+	id := strings.TrimSpace(s.Must("id", "-u", other))
+	if strings.Count(left, other) < 2 || !strings.Contains(left, " "+id+" ") {
+		s.t.Errorf("%s, uid %s, lost something:\n%s", other, id, left)
+	}
+	s.MustShell("crontab -r -u " + other + " && loginctl disable-linger " + other)
+}
