@@ -1,10 +1,16 @@
 package scenes
 
 import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shadowsync/shadowsync/internal/machine"
+	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 const (
@@ -21,7 +27,7 @@ func TestBackup(t *testing.T) {
 	s := set(t, machine.Bookworm, machine.Appliance{Embedded: embeddedPath}, embedded()...)
 	s.passwd("admin", atBackup)
 	hash := s.ShadowHash("admin")
-	s.Input(backupPhrase).Must("shadowsync", "backup", backupFile, "--stdin")
+	s.sealed("backup")
 	if sealed := s.ReadFile(backupFile); strings.Contains(sealed, hash) || strings.Contains(sealed, "admin") || strings.Contains(sealed, "SQLite") {
 		t.Error("the backup is not sealed")
 	}
@@ -31,6 +37,25 @@ func TestBackup(t *testing.T) {
 	s.sub("what is refused", (*stage).refusesBackups)
 	s.sub("a machine whose accounts moved on", (*stage).restoresOverLaterChanges)
 	s.sub("a fresh machine", func(s *stage) { s.restoresAfresh(hash) })
+	s.sub("a trail that goes back too far", (*stage).trims)
+}
+
+// sealed runs backup or restore, which print what is in the file.
+func (s *stage) sealed(verb string) {
+	s.t.Helper()
+	var r struct {
+		File, Created, Node string
+		Databases           []struct{ Name, Application string }
+	}
+	out := s.Input(backupPhrase).Must("shadowsync", verb, backupFile, "--stdin", "--json")
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		s.t.Fatalf("%s --json: %v\n%s", verb, err, out)
+	}
+	made, err := time.Parse(time.RFC3339, r.Created)
+	if err != nil || time.Since(made) > time.Hour || r.File != backupFile || r.Node != "node1" || len(r.Databases) != 2 ||
+		r.Databases[0].Name != "state.db" || r.Databases[1].Name != "store-conductor.db" || r.Databases[1].Application != "conductor" {
+		s.t.Errorf("%s says %s", verb, out)
+	}
 }
 
 // refusesBackups: another phrase, and a file that is cut off or altered. Each attempt is on record.
@@ -60,7 +85,7 @@ func (s *stage) refusesBackups() {
 // restoresOverLaterChanges: what root set since the backup was made is not undone by it,
 // and the backup's own value can be put back.
 func (s *stage) restoresOverLaterChanges() {
-	s.Input(backupPhrase).Must("shadowsync", "restore", backupFile, "--stdin")
+	s.sealed("restore")
 	s.becomes("admin", afterBackup)
 	s.restart()
 	s.opens("admin", afterBackup, atBackup)
@@ -84,7 +109,7 @@ func (s *stage) restoresAfresh(hash string) {
 	if n := len(s.audit("admin")); n != 1 {
 		s.t.Errorf("the fresh trail has %d records of admin", n)
 	}
-	s.Input(backupPhrase).Must("shadowsync", "restore", backupFile, "--stdin")
+	s.sealed("restore")
 	s.Must("systemctl", "start", machine.ApplianceUnit)
 	s.becomes("admin", atBackup)
 	s.opens("admin", atBackup, machine.OldPassword)
@@ -112,4 +137,66 @@ func (s *stage) restored(text string) {
 		}
 	}
 	s.t.Errorf("the trail does not tell of the restore: %+v", s.trail())
+}
+
+// trims: the daemon removes by itself what is older than the configuration keeps, and
+// nothing else. What it leaves verifies, and names the cut, in the journal too.
+func (s *stage) trims() {
+	s.MustShell("shadowsync remove --purge && install -d -m 700 /var/lib/shadowsync /var/lib/shadowsync/state")
+	s.CopyIn(oldTrail(s.t), "/var/lib/shadowsync/state/"+state.FileName, 0o600)
+	if n := s.verified(); n != 40 {
+		s.t.Fatalf("the trail begins with %d records", n)
+	}
+	s.Configure(embedded("[node]", "[audit]\nkeep_days = 30\n\n[node]")...)
+	s.Must("shadowsync", "setup", "--first", "os")
+	var trail []event
+	s.eventually("the daemon trims the trail", machine.Patience, func() bool {
+		trail = s.trail()
+		return trail[0].Reason != "40 days ago"
+	})
+	days := 0
+	for _, e := range trail {
+		if e.Action == "long-ago" {
+			days++
+		}
+	}
+	if days < 29 || days > 30 { // the last of them is of a moment ago, or just gone
+		s.t.Errorf("the records of %d days are left", days)
+	}
+	cut := trail[len(trail)-1]
+	for _, e := range trail {
+		if e.Action == "audit-trimmed" {
+			cut = e
+		}
+	}
+	if !strings.HasPrefix(cut.Reason, "all up to record 1") || cut.Origin.By != "root" || cut.Origin.Program != "shadowsync" {
+		s.t.Errorf("on record is %+v", cut)
+	}
+	if !strings.Contains(s.Journal("-t", "shadowsync"), cut.Reason) {
+		s.t.Error("the journal does not tell of the cut")
+	}
+	if n := s.verified(); n != len(trail) {
+		s.t.Errorf("%d records of %d are good", n, len(trail))
+	}
+	s.Must("shadowsync", "status", "--check")
+}
+
+// oldTrail is a state with a record for each of the last forty days.
+func oldTrail(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	db, err := state.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 40; n > 0; n-- {
+		e := shadowsync.Event{At: time.Now().AddDate(0, 0, -n), Account: "admin", Action: "long-ago", Reason: fmt.Sprintf("%d days ago", n)}
+		if err := db.Record(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, state.FileName)
 }
