@@ -87,6 +87,8 @@ func TestEmbeddedStore(t *testing.T) {
 		s.exits(0, "shadowsync", "status", "--check")
 	})
 
+	s.sub("the tool's flags", (*stage).toolsFlags)
+
 	s.sub("the application's own change", func(s *stage) {
 		s.AskAppliance("set", "admin", s.hashed("Clicked-in-the-app-3"))
 		s.becomes("admin", "Clicked-in-the-app-3")
@@ -129,4 +131,52 @@ func TestEmbeddedStore(t *testing.T) {
 		s.AskAppliance("set", "boss", s.hashed("Trusted-6"))
 		s.becomes("boss", "Trusted-6")
 	})
+}
+
+// toolsFlags: expiry and must-change of the tool are in the store's own fields, which the
+// application carries to the OS at each start.
+func (s *stage) toolsFlags() {
+	holds := func(what, wants string, verb ...string) {
+		s.t.Helper()
+		s.Must(append([]string{"shadowsync", "user"}, verb...)...)
+		for _, when := range []string{"at once", "after a restart"} {
+			row := s.Must("sqlite3", "file:"+embeddedPath+"?mode=ro", "SELECT must_change, max_days, coalesce(expire_day, '-') FROM credential WHERE name = 'user222'")
+			must := "0"
+			if s.field("user222", 3) == "0" {
+				must = "1"
+			}
+			expire := s.field("user222", 8)
+			if expire == "" {
+				expire = "-"
+			}
+			if os := must + "|" + s.field("user222", 5) + "|" + expire; strings.TrimSpace(row) != wants || os != wants {
+				s.t.Errorf("%s, %s: the store holds %q, the OS %q, want %q", what, when, row, os, wants)
+			}
+			s.restart()
+		}
+	}
+	s.MustShell("chage -E -1 user222")
+	s.Must("shadowsync", "sync")
+	reset := []string{"reset", "password", "user222"}
+	holds("expiry", "0|2|-", append(reset, "--expiry", "2")...)
+	holds("must-change", "1|2|-", append(reset, "--must-change", "true")...)
+	holds("neither", "1|2|-", reset...)
+	holds("must-change false", "0|2|-", append(reset, "--must-change", "false")...)
+	holds("both", "1|365|-", append(reset, "--expiry", "365", "--must-change", "true")...)
+	holds("a new password", "0|365|-", append(reset, "--must-change", "false")...)
+	holds("expire", "1|365|-", "expire", "password", "user222")
+	holds("lock", "1|365|1", "lock", "user222")
+	holds("unlock", "1|365|-", "unlock", "user222")
+	password := s.reset("--must-change", "false")
+	s.Must("shadowsync", "user", "expire", "password", "user222")
+	s.restart()
+	d := s.SSH("user222", password)
+	d.Answer("urrent", password)
+	d.Answer("ew password", "Chosen-embedded-7")
+	d.Answer("etype", "Chosen-embedded-7")
+	d.Ended(20 * time.Second)
+	s.becomes("user222", "Chosen-embedded-7")
+	holds("the change at login, and a lock of the password", "0|365|-", "lock", "user222", "--password-only")
+	s.Must("shadowsync", "user", "unlock", "user222")
+	s.opens("user222", "Chosen-embedded-7", password)
 }
