@@ -5,8 +5,11 @@ package main
 import (
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -15,7 +18,8 @@ import (
 
 // faultProbe strikes this process at the step that SHADOWSYNC_FAULT names: by
 // SIGKILL, as a power loss would, or with "stop:" before the step by SIGSTOP, the
-// first time it gets there. Only builds for the tests have it.
+// first time it gets there; with "@2" after the step, once two reconciles of this
+// process were committed before. Only builds for the tests have it.
 func faultProbe() func(shadowsync.Step) {
 	at, stops := strings.CutPrefix(os.Getenv("SHADOWSYNC_FAULT"), "stop:")
 	if at == "" {
@@ -25,11 +29,26 @@ func faultProbe() func(shadowsync.Step) {
 	if stops {
 		strike = sync.OnceFunc(stop)
 	}
+	at, after, _ := strings.Cut(at, "@")
+	commits, _ := strconv.Atoi(after) // none: at once
+	var committed atomic.Int64
 	return func(s shadowsync.Step) {
-		if s == shadowsync.Step(at) {
+		if s == shadowsync.Step(at) && int(committed.Load()) >= commits {
 			strike()
 		}
+		if s == shadowsync.StepCommitted {
+			committed.Add(1)
+		}
 	}
+}
+
+// defaultBatchTime is what SHADOWSYNC_BATCH says, so that a crowd that is quickly
+// hashed makes several batches.
+func defaultBatchTime() time.Duration {
+	if d, err := time.ParseDuration(os.Getenv("SHADOWSYNC_BATCH")); err == nil {
+		return d
+	}
+	return 10 * time.Second
 }
 
 func kill() {

@@ -35,7 +35,7 @@ type app struct {
 }
 
 func newApp(in *os.File, out, err io.Writer) *app {
-	return &app{config: config.DefaultPath, root: "/", in: in, out: out, err: err, tty: "/dev/tty", uid: os.Geteuid(), operators: operator.Path, batchTime: 10 * time.Second}
+	return &app{config: config.DefaultPath, root: "/", in: in, out: out, err: err, tty: "/dev/tty", uid: os.Geteuid(), operators: operator.Path, batchTime: defaultBatchTime()}
 }
 
 // mounted tells whether the work is on a system that is not the running one.
