@@ -94,8 +94,8 @@ func (l *ledger) room(jobs []*job) error {
 // stuck tells whether to stop: what is generated now nobody would see.
 func (l *ledger) stuck() bool { return l.verb.generates && (l.full || l.broken != nil) }
 
-// jsonMore is by how much an account's JSON is longer than its line for people, at most.
-const jsonMore = 100
+// jsonMore is by how much an account's JSON is longer than its line for people, more or less.
+const jsonMore = 200
 
 // hide has people hear that nobody has seen an account's new password.
 func (l *ledger) hide(name string) {

@@ -33,14 +33,14 @@ func (a *app) room(n int) error {
 func reserve(out *os.File, n int) error {
 	info, err := out.Stat()
 	if err != nil || !info.Mode().IsRegular() {
-		return nil
+		return err
 	}
 	at, err := out.Seek(0, io.SeekCurrent)
-	if flags, flagErr := unix.FcntlInt(out.Fd(), unix.F_GETFL, 0); flagErr == nil && flags&unix.O_APPEND != 0 {
-		at = info.Size()
-	}
 	if err != nil {
-		return nil
+		return err
+	}
+	if flags, err := unix.FcntlInt(out.Fd(), unix.F_GETFL, 0); err == nil && flags&unix.O_APPEND != 0 {
+		at = info.Size()
 	}
 	err = unix.Fallocate(int(out.Fd()), unix.FALLOC_FL_KEEP_SIZE, at, int64(n))
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINTR) {
