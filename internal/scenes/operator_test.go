@@ -147,6 +147,35 @@ func TestOperatorIsRefused(t *testing.T) {
 		}
 	}
 	s.lets("user222", oldPassword, newPassword)
+	s.judgedByStack()
+}
+
+// judgedByStack: the machine's own minimum age and history of passwords hold in pcli, and
+// their reason is shown.
+func (s *stage) judgedByStack() {
+	s.t.Helper()
+	s.Must("chage", "-m", "5", "user222")
+	d := s.SSH("user222", oldPassword)
+	d.Expect("> ", machine.Patience)
+	setPassword(d, oldPassword, newPassword)
+	d.Expect("✖ Modifying password...\r\n% Error: You must wait longer to change your password", machine.Patience)
+	s.Must("chage", "-m", "0", "user222")
+
+	s.MustShell("sed -i '/^password.*pam_unix/i password requisite pam_pwhistory.so remember=5 use_authtok' /etc/pam.d/common-password")
+	setPassword(d, oldPassword, newPassword)
+	d.Expect("Password updated successfully", machine.Patience)
+	d.Ended(machine.Patience)
+	d = s.SSH("user222", newPassword)
+	d.Expect("> ", machine.Patience)
+	setPassword(d, newPassword, oldPassword)
+	for range 2 {
+		d.Expect("% Error: Password has been already used", machine.Patience)
+		d.Answer("Enter a new password:", oldPassword)
+		d.Answer("Confirm:", oldPassword)
+	}
+	d.Expect("✖ Modifying password...\r\n% Error: Password has been already used", machine.Patience)
+	s.same("user222")
+	s.lets("user222", newPassword, oldPassword)
 }
 
 // TestGuessing: wrong passwords count where the machine counts them, and after five
