@@ -58,7 +58,7 @@ func (b *Broker) reviewLater(peer socket.Peer, by shadowsync.Origin, user string
 		return false
 	}
 	r := review{application: a, user: user, by: by, vouched: vouched, token: token}
-	r.root = by.UID != nil && *by.UID == 0
+	r.root = by.UID == nil || *by.UID == 0 // it may have been root, who is gone
 	if !r.root && (vouched || !b.engine.Load().Config.Password.HasRules()) {
 		return false
 	}

@@ -65,6 +65,7 @@ func TestReview(t *testing.T) {
 		"no rules":                 {"", "short", "", by(&user, shadowsync.SeenByPAM), 0, ""},
 		"root within minimum age":  {"", "short", "9:99999:7:::", by(&root, shadowsync.SeenByPAM), 0, exemptFromAge},
 		"root after minimum age":   {"", "short", "0:99999:7:::", by(&root, shadowsync.SeenByPAM), 0, ""},
+		"somebody's who is gone":   {"", "short", "9:99999:7:::", by(nil, shadowsync.SeenByPAM), 0, exemptFromAge},
 		"announced without itself": {settings, "", "", by(&user, shadowsync.SeenByPAM), 0, notJudged},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 // admin logged in to pcli.
 func administered(t *testing.T) (*stage, *machine.Dialogue) {
 	t.Helper()
-	edits := embedded("[[application]]", "[roles]\nadmin = [\"operators\"]\n\n[[application]]")
+	edits := embedded("[[application]]", "[roles]\nadmin = [\"operators\"]\n\n[password]\nmax_days = 90\n\n[[application]]")
 	s := set(t, machine.Bookworm, machine.Appliance{Embedded: embeddedPath}, edits...)
 	s.MustShell("groupadd operators && usermod -aG operators -s /usr/bin/pcli admin && echo /usr/bin/pcli >> /etc/shells")
 	s.passwd("admin", oldPassword)
@@ -35,6 +35,9 @@ func TestAdministratorsUsers(t *testing.T) {
 	d.Expect("successfully created", machine.Patience)
 	s.becomes("jdeveloper", newPassword)
 	s.lets("jdeveloper", newPassword, oldPassword)
+	if max := s.field("jdeveloper", 5); max != "90" {
+		t.Errorf("its password is good for %s days", max)
+	}
 	if id := s.Must("id", "jdeveloper"); strings.Contains(id, "operators") || strings.Contains(id, "sudo") {
 		t.Errorf("a plain user is %s", id)
 	}

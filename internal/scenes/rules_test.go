@@ -167,6 +167,11 @@ func givesNone(s *stage) {
 	d.Expect("updated successfully", machine.Patience)
 	s.inStore("user222")
 	s.opens("user222", "Marzipan-orbit-55-x", oldPassword)
+	if got := s.field("user222", 5) + " " + s.field("user222", 6); got != "90 9" {
+		s.t.Errorf("ageing %s", got)
+	}
+	create(d, "devel", tooShort)
+	d.Expect("BAD PASSWORD: "+ruleText, machine.Patience)
 }
 
 // rootIsExempt: recovery must work; it says so, and is audited.
