@@ -143,6 +143,9 @@ type Decision struct {
 	OS       *Credential
 	Store    *Credential
 	Baseline *Baseline
+	// Awaits: something else was decided, and what both sides hold still waits for a login
+	// to be made anew.
+	Awaits bool
 	// WroteBack: the application wrote its old memory over one of the sides.
 	WroteBack bool
 }

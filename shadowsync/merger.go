@@ -12,6 +12,7 @@ type merger struct {
 	verdict   Verdict
 	reason    string
 	wroteBack bool
+	awaits    bool
 }
 
 func newMerger(in Input) *merger {
@@ -47,10 +48,10 @@ func (m *merger) decide() Decision {
 	for _, unit := range units {
 		m.decideUnit(unit)
 	}
-	if m.verdict == VerdictNothing {
+	if m.verdict.State() == InSync && m.base.OS.Hash == m.old.OS.Hash {
 		m.renew()
 	}
-	d := Decision{Verdict: m.verdict, Reason: m.reason, Baseline: &m.base, WroteBack: m.wroteBack}
+	d := Decision{Verdict: m.verdict, Reason: m.reason, Baseline: &m.base, Awaits: m.awaits, WroteBack: m.wroteBack}
 	os := m.base.OS.With(m.os, m.held)
 	store := m.base.Store.With(*m.in.Store, m.held)
 	d.OS, d.Store = &os, &store
@@ -108,19 +109,22 @@ func (m *merger) decideUnit(unit Fields) {
 	}
 }
 
-// renew is for a pair that nobody moved, of which the store's application cannot verify
-// its part: that waits for a login, or becomes what one gave.
+// renew is for a pair of hashes that nobody moved, of which the store's application cannot
+// verify its part: that waits for a login, or becomes what one gave.
 func (m *merger) renew() {
 	if m.in.Fields&FieldHash == 0 || m.in.Formats.Accept(m.base.Store.Hash) {
 		return
 	}
-	hash, ok := m.storeHash(m.os.Hash)
-	if !ok || !m.in.Formats.Accept(hash) || m.in.Fault != nil {
+	hash, ok := m.storeHash(m.base.OS.Hash)
+	switch {
+	case ok && m.in.Formats.Accept(hash) && m.in.Fault == nil:
+		m.base.Store.Hash = hash
+		m.name(VerdictRenew, "")
+	case m.verdict == VerdictNothing:
 		m.name(VerdictNeedsLogin, reasonForeign)
-		return
+	default:
+		m.awaits = true
 	}
-	m.base.Store.Hash = hash
-	m.name(VerdictRenew, "")
 }
 
 // agree tells whether both sides hold the same value, possibly as a known pair of formats.

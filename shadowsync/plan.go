@@ -127,6 +127,7 @@ func (it *item) transition(a Application, memory AccountMemory, now time.Time) T
 		if d.Verdict != VerdictRenew && !d.WroteBack || memory.LastChange == nil || it.movesHash() {
 			t.Origin = &it.origin
 		}
+		t.Open = it.awaited()
 	} else {
 		c := it.change(now)
 		t.Open = &c
@@ -141,6 +142,18 @@ func (it *item) transition(a Application, memory AccountMemory, now time.Time) T
 		t.Logout = &Logout{Account: it.name, Keep: a.Ending.keeps(it.origin), Origin: it.origin}
 	}
 	return t
+}
+
+// awaited is the wait for a login that goes on while something else is settled, with what
+// a login has given already.
+func (it *item) awaited() *Change {
+	o, d := it.in.Open, it.decision
+	if !d.Awaits || o == nil || o.State != NeedsLogin || o.OS.Hash != d.OS.Hash {
+		return nil
+	}
+	still := *o
+	still.OS = *d.OS
+	return &still
 }
 
 // newsworthy keeps a retry that changed nothing out of the audit trail.

@@ -288,3 +288,49 @@ func (w *world) refused(t *testing.T, reason string) {
 		t.Errorf("guarded for %v", w.guarded)
 	}
 }
+
+// Something else that is changed meanwhile neither ends the wait nor loses what a login
+// gave, and is not taken for the store's doing.
+func TestAChangeBesideARenewal(t *testing.T) {
+	for name, change := range map[string]func(*Credential){
+		"what the store does not hold": func(c *Credential) { c.Max = 90 },
+		"the lock mark":                func(c *Credential) { c.Locked = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			changed := func(w *world) {
+				c := w.os["admin"]
+				change(&c)
+				w.os["admin"], w.events = c, nil
+				w.reconcile(t, Request{Origin: Origin{SeenBy: SeenByWatch}})
+				if store := w.store["admin"]; store.Locked != c.Locked {
+					t.Errorf("the store holds %+v", store)
+				}
+				if len(w.events) != 1 || w.events[0].Origin.SeenBy != SeenByWatch {
+					t.Errorf("the audit shows %+v", w.events)
+				}
+			}
+			w := foreign(t)
+			w.prove(t, hashBase, hashMade)
+			changed(w)
+			w.paired(t, hashBase, hashMade)
+
+			w = foreign(t)
+			changed(w)
+			if !w.prove(t, hashBase, hashMade) {
+				t.Fatalf("no login is awaited any longer: %+v", w.memory["admin"].Open)
+			}
+			w.reconcile(t, Request{})
+			w.paired(t, hashBase, hashMade)
+
+			w = foreign(t)
+			w.prove(t, hashBase, hashMade)
+			c := w.os["admin"]
+			change(&c)
+			w.os["admin"], w.storeErr = c, ErrUnavailable
+			w.reconcile(t, Request{})
+			w.storeErr = nil
+			w.reconcile(t, Request{})
+			w.paired(t, hashBase, hashMade)
+		})
+	}
+}

@@ -301,7 +301,7 @@ func (r *Reconciler) refusal(account Account, store Credential) string {
 // What the request says of its maker is about the news that brought it, not about
 // every difference that is found on the way.
 func (r *Reconciler) originOf(it *item, req Request) Origin {
-	if o := it.in.Open; o != nil && it.decision.OS != nil && o.OS.Hash == it.decision.OS.Hash && o.Origin.SeenBy != "" {
+	if o := it.in.Open; o != nil && it.decision.OS != nil && o.OS.Hash == it.decision.OS.Hash && o.Origin.SeenBy != "" && !it.besideWait() {
 		return o.Origin
 	}
 	origin := req.Origin
@@ -315,6 +315,13 @@ func (r *Reconciler) originOf(it *item, req Request) Origin {
 		origin.At = r.Now()
 	}
 	return origin
+}
+
+// besideWait tells whether the OS side moved while what both sides hold waits for a login:
+// whoever did that has nothing to do with the wait.
+func (it *item) besideWait() bool {
+	o := it.in.Open
+	return o.State == NeedsLogin && o.Reason == reasonForeign && it.movedOS()
 }
 
 // round runs one plan. It asks for another round when a side moved meanwhile.
