@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,13 +17,24 @@ import (
 const shell = 4711 // the operator's
 
 // town ends sessions: everything but what is kept of the three that are open.
-type town struct{ open []string }
+type town struct {
+	mu   sync.Mutex
+	open []string
+}
+
+func (t *town) left() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.open
+}
 
 func (t *town) End(ctx context.Context, account shadowsync.Account, l shadowsync.Logout) (ended, survivors []shadowsync.Session, err error) {
 	return t.EndBut(ctx, account, sessions.Keep{Session: l.Keep})
 }
 
 func (t *town) EndBut(_ context.Context, _ shadowsync.Account, keep sessions.Keep) (ended, survivors []shadowsync.Session, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	var left []string
 	for _, id := range t.open {
 		if id == "shell" && keep.Process.PID == shell {
@@ -34,9 +47,9 @@ func (t *town) EndBut(_ context.Context, _ shadowsync.Account, keep sessions.Kee
 	return ended, nil, nil
 }
 
-func openTown() (*dialogues, *town, *int) {
-	t, tried := &town{open: []string{"shell", "ssh", "su"}}, new(int)
-	return &dialogues{ender: t, again: func(string) { *tried++ }}, t, tried
+func openTown() (*dialogues, *town, *atomic.Int32) {
+	t, tried := &town{open: []string{"shell", "ssh", "su"}}, new(atomic.Int32)
+	return &dialogues{ender: t, again: func(string) { tried.Add(1) }}, t, tried
 }
 
 var admin = shadowsync.Account{Name: "admin", UID: 1000}
@@ -66,8 +79,8 @@ func TestOthersChangeSparesNoShell(t *testing.T) {
 				t.Fatal("the dialogue did not begin")
 			}
 			ended, _, err := d.End(t.Context(), admin, shadowsync.Logout{Account: "admin", Origin: by})
-			if err != nil || len(ended) != 3 || len(town.open) != 0 {
-				t.Errorf("%d ended, %q are open, %v", len(ended), town.open, err)
+			if err != nil || len(ended) != 3 || len(town.left()) != 0 {
+				t.Errorf("%d ended, %q are open, %v", len(ended), town.left(), err)
 			}
 		})
 	}
@@ -83,19 +96,19 @@ func TestOwnChangeEndsTheShellLast(t *testing.T) {
 			t.Fatalf("got %v", err)
 		}
 	}
-	if survivors := <-one.ended; len(survivors) != 0 || !slices.Equal(town.open, []string{"shell"}) {
-		t.Errorf("survived %+v, open %q", survivors, town.open)
+	if survivors := <-one.ended; len(survivors) != 0 || !slices.Equal(town.left(), []string{"shell"}) {
+		t.Errorf("survived %+v, open %q", survivors, town.left())
 	}
-	if *tried != 0 {
+	if tried.Load() != 0 {
 		t.Error("the last end came before the answer")
 	}
 	d.end("admin", one)
-	if *tried != 1 {
-		t.Errorf("the last end was tried %d times after the answer", *tried)
+	if tried.Load() != 1 {
+		t.Errorf("the last end was tried %d times after the answer", tried.Load())
 	}
 	ended, _, err := d.End(t.Context(), admin, own())
-	if err != nil || len(ended) != 3 || len(town.open) != 0 || len(d.parted) != 0 {
-		t.Errorf("%d ended in all, %q are open, %d remembered, %v", len(ended), town.open, len(d.parted), err)
+	if err != nil || len(ended) != 3 || len(town.left()) != 0 || len(d.parted) != 0 {
+		t.Errorf("%d ended in all, %q are open, %d remembered, %v", len(ended), town.left(), len(d.parted), err)
 	}
 }
 
@@ -108,8 +121,8 @@ func TestOrphansShellEndsLast(t *testing.T) {
 		one.orphan = true
 		d.begin("admin", one)
 		_, _, err := d.End(t.Context(), admin, shadowsync.Logout{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByPAM, PID: 1, Unit: unit}})
-		if errors.Is(err, shadowsync.ErrNotYet) != last || (len(town.open) == 1) != last {
-			t.Errorf("a change from %q: %q are open, %v", unit, town.open, err)
+		if errors.Is(err, shadowsync.ErrNotYet) != last || (len(town.left()) == 1) != last {
+			t.Errorf("a change from %q: %q are open, %v", unit, town.left(), err)
 		}
 		d.end("admin", one)
 	}
@@ -127,16 +140,16 @@ func TestSparedShellLapses(t *testing.T) {
 	lapsed := func() bool {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		return one.lapsed && *tried == 1
+		return one.lapsed && tried.Load() == 1
 	}
 	for end := time.Now().Add(5 * time.Second); !lapsed() && time.Now().Before(end); time.Sleep(time.Millisecond) {
 	}
-	if ended, _, err := d.End(t.Context(), admin, own()); err != nil || len(ended) != 3 || len(town.open) != 0 {
-		t.Errorf("%d ended, %q are open, %v", len(ended), town.open, err)
+	if ended, _, err := d.End(t.Context(), admin, own()); err != nil || len(ended) != 3 || len(town.left()) != 0 {
+		t.Errorf("%d ended, %q are open, %v", len(ended), town.left(), err)
 	}
 	d.end("admin", one)
-	if *tried != 1 {
-		t.Errorf("tried %d times", *tried)
+	if tried.Load() != 1 {
+		t.Errorf("tried %d times", tried.Load())
 	}
 }
 
@@ -180,8 +193,8 @@ func TestShellMayAskTheNextBroker(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d, town, tried := openTown()
 			_, _, err := d.End(t.Context(), admin, test.due)
-			if errors.Is(err, shadowsync.ErrNotYet) != test.waits || (len(town.open) == 3) != test.waits {
-				t.Fatalf("at once: %q are open, %v", town.open, err)
+			if errors.Is(err, shadowsync.ErrNotYet) != test.waits || (len(town.left()) == 3) != test.waits {
+				t.Fatalf("at once: %q are open, %v", town.left(), err)
 			}
 			if !test.waits {
 				return
@@ -191,15 +204,15 @@ func TestShellMayAskTheNextBroker(t *testing.T) {
 				one.orphan = true
 				d.begin("admin", one)
 				_, _, err = d.End(t.Context(), admin, test.due)
-				if !errors.Is(err, shadowsync.ErrNotYet) || !slices.Equal(town.open, []string{"shell"}) {
-					t.Errorf("asked: %q are open, %v", town.open, err)
+				if !errors.Is(err, shadowsync.ErrNotYet) || !slices.Equal(town.left(), []string{"shell"}) {
+					t.Errorf("asked: %q are open, %v", town.left(), err)
 				}
 				d.end("admin", one)
 			} else {
 				tries := func() bool {
 					d.mu.Lock()
 					defer d.mu.Unlock()
-					return *tried > 0
+					return tried.Load() > 0
 				}
 				for end := time.Now().Add(5 * askWithin); !tries() && time.Now().Before(end); time.Sleep(time.Millisecond) {
 				}
@@ -207,8 +220,8 @@ func TestShellMayAskTheNextBroker(t *testing.T) {
 					t.Error("the end is not tried again")
 				}
 			}
-			if _, _, err := d.End(t.Context(), admin, test.due); err != nil || len(town.open) != 0 || len(d.parted) != 0 {
-				t.Errorf("at last: %q are open, %d remembered, %v", town.open, len(d.parted), err)
+			if _, _, err := d.End(t.Context(), admin, test.due); err != nil || len(town.left()) != 0 || len(d.parted) != 0 {
+				t.Errorf("at last: %q are open, %d remembered, %v", town.left(), len(d.parted), err)
 			}
 		})
 	}

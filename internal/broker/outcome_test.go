@@ -37,7 +37,7 @@ func TestStood(t *testing.T) {
 			go func() {
 				var turn operator.Turn
 				_, _ = f.shell.Receive(t.Context(), &turn)
-				if len(town.open) == 0 {
+				if len(town.left()) == 0 {
 					t.Error("the shell ended before it was answered")
 				}
 				told <- turn
@@ -50,8 +50,8 @@ func TestStood(t *testing.T) {
 			if !strings.HasPrefix(notes, test.told) || !strings.HasSuffix(notes, "a door") || test.told == "" && notes != "a door" {
 				t.Errorf("the operator is told %q", notes)
 			}
-			if len(town.open) != test.left || time.Since(start) > endsWithin {
-				t.Errorf("%q are open after %s", town.open, time.Since(start))
+			if len(town.left()) != test.left || time.Since(start) > endsWithin {
+				t.Errorf("%q are open after %s", town.left(), time.Since(start))
 			}
 		})
 	}
