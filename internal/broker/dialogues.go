@@ -118,13 +118,10 @@ func (d *dialogues) sparing(account string, l shadowsync.Logout) *dialogue {
 	return one
 }
 
-// made tells whether a change is the dialogue's own. To a new broker the worker of an
-// earlier one is any program that PAM speaks for, but for its unit.
+// made tells whether a change is the dialogue's own: its shell's, or, where that is led on
+// by a new broker, announced from a worker of an earlier one.
 func (d *dialogue) made(by shadowsync.Origin) bool {
-	if by.SeenBy == shadowsync.SeenByPAM {
-		return d.orphan && pamworker.IsUnit(by.Unit)
-	}
-	return by.SeenBy == shadowsync.SeenByPcli && by.PID == d.process.PID
+	return by.SeenBy == shadowsync.SeenByPcli && (by.PID == d.process.PID || d.orphan && pamworker.IsUnit(by.Unit))
 }
 
 // orphaned tells whether an earlier broker led the dialogue of a change, and the shell may

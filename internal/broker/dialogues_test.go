@@ -69,7 +69,7 @@ func TestOthersChangeSparesNoShell(t *testing.T) {
 		"another shell of theirs":    {SeenBy: shadowsync.SeenByPcli, PID: shell + 1},
 		"a process of the same pid":  {SeenBy: shadowsync.SeenByPAM, PID: shell},
 		"a change without a process": {SeenBy: shadowsync.SeenByWatch},
-		"a worker of another broker": {SeenBy: shadowsync.SeenByPAM, PID: 1, Unit: orphansUnit},
+		"a worker of another broker": {SeenBy: shadowsync.SeenByPcli, PID: 1, Unit: orphansUnit},
 	}
 	for name, by := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -120,7 +120,7 @@ func TestOrphansShellEndsLast(t *testing.T) {
 		one := newDialogue(origin.Process{PID: shell})
 		one.orphan = true
 		d.begin("admin", one)
-		_, _, err := d.End(t.Context(), admin, shadowsync.Logout{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByPAM, PID: 1, Unit: unit}})
+		_, _, err := d.End(t.Context(), admin, shadowsync.Logout{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByPcli, PID: 1, Unit: unit}})
 		if errors.Is(err, shadowsync.ErrNotYet) != last || (len(town.left()) == 1) != last {
 			t.Errorf("a change from %q: %q are open, %v", unit, town.left(), err)
 		}
@@ -180,7 +180,7 @@ func TestOneDialogueAnAccount(t *testing.T) {
 func TestShellMayAskTheNextBroker(t *testing.T) {
 	mine, worker, given := own(), own(), own()
 	mine.Origin.By, given.Origin.By = "admin", "boss"
-	worker.Origin = shadowsync.Origin{SeenBy: shadowsync.SeenByPAM, PID: 1, By: "admin", Unit: orphansUnit}
+	worker.Origin = shadowsync.Origin{SeenBy: shadowsync.SeenByPcli, PID: 1, By: "admin", Unit: orphansUnit}
 	for name, test := range map[string]struct {
 		due         shadowsync.Logout
 		waits, asks bool

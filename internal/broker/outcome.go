@@ -47,14 +47,8 @@ func (o *operators) outcome(ctx context.Context, c *call) error {
 		if err != nil {
 			return err
 		}
-		switch m := all[c.name]; {
-		case stands(m, given.At):
-			return o.stood(ctx, c, d, application, m.LastChange.SeenBy)
-		case time.Since(given.At) < workerOutlives:
-		case m.Open != nil:
-			return outcomeError(application, shadowsync.Outcome{Account: c.name, State: m.Open.State, Verdict: m.Open.Verdict, Reason: m.Open.Reason})
-		default:
-			return operator.Errorf(operator.Failed, "nothing was changed")
+		if known, err := o.came(ctx, c, d, application, all[c.name], given.At); known {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -62,6 +56,43 @@ func (o *operators) outcome(ctx context.Context, c *call) error {
 		case <-time.After(outcomePause):
 		}
 	}
+}
+
+// came tells what is on record of the change, as soon as that is the last word. What the
+// store could not take is taken back here, too.
+func (o *operators) came(ctx context.Context, c *call, d *dialogue, a config.Application, m shadowsync.AccountMemory, given time.Time) (known bool, err error) {
+	switch {
+	case stands(m, given):
+		return true, o.stood(ctx, c, d, a, m.LastChange.SeenBy)
+	case failed(m, c.name, given):
+		back := shadowsync.Change{
+			Account: c.name, OS: m.Baseline.OS, Fields: shadowsync.FieldsPassword, Over: m.Open.OS.Hash, Origin: c.origin,
+		}
+		err := o.putBack(ctx, c, back, outcomeError(a, openOutcome(m.Open)))
+		var refusal *operator.Error
+		if errors.As(err, &refusal) && refusal.Kind == operator.Unavailable {
+			err = operator.Errorf(operator.Failed, "%s", refusal.Text) // the outcome is known: pcli takes the kind for ours
+		}
+		return true, err
+	case time.Since(given) < workerOutlives:
+		return false, nil
+	case m.Open != nil:
+		return true, outcomeError(a, openOutcome(m.Open))
+	}
+	return true, operator.Errorf(operator.Failed, "nothing was changed")
+}
+
+// failed tells whether the account's own change, given at that time, did not reach the store.
+func failed(m shadowsync.AccountMemory, account string, given time.Time) bool {
+	if m.Open == nil || m.Baseline == nil || m.Open.State == shadowsync.Queued {
+		return false
+	}
+	by := m.Open.Origin
+	return by.SeenBy == shadowsync.SeenByPcli && by.By == account && by.At.After(given)
+}
+
+func openOutcome(open *shadowsync.Change) shadowsync.Outcome {
+	return shadowsync.Outcome{Account: open.Account, State: open.State, Verdict: open.Verdict, Reason: open.Reason}
 }
 
 // stood tells that the change stands. What ended with its broker before the PAM module could

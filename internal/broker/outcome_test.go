@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -73,5 +74,50 @@ func TestStands(t *testing.T) {
 		if got := stands(test.memory, given); got != test.want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// TestCame: what the store could not take after the broker died is taken back by the next
+// one; what is not known yet is waited for, and what others wait for is left alone.
+func TestCame(t *testing.T) {
+	mine := shadowsync.Origin{SeenBy: shadowsync.SeenByPcli, By: "user"}
+	for name, test := range map[string]struct {
+		by    *shadowsync.Origin // of what the store does not take; nil: there is nothing
+		given time.Duration      // ago
+		says  string             // empty: not known yet
+		os    string
+	}{
+		"the store fails":             {&mine, time.Second, "did not take it; nothing was changed", formerHash},
+		"it failed before":            {&mine, -time.Second, "", otherHash},
+		"root's waits for the store":  {&shadowsync.Origin{SeenBy: shadowsync.SeenByPAM, By: "root"}, time.Second, "", otherHash},
+		"root's still waits":          {&shadowsync.Origin{SeenBy: shadowsync.SeenByPAM, By: "root"}, workerOutlives, "done on the OS side", otherHash},
+		"nothing yet":                 {nil, time.Second, "", formerHash},
+		"nothing, and never any more": {nil, workerOutlives, "nothing was changed", formerHash},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := openOffice(t, "")
+			f.call.name = "user"
+			a := f.operators.engine.Config.Applications[0]
+			given := time.Now().Add(-test.given)
+			if test.by != nil {
+				f.held.err = errGone
+				f.sets(otherHash)
+				e := f.errands.begin("worker.service", *test.by)
+				if _, err := f.operators.announce(t.Context(), a, "user", e, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			memory := f.onRecord()
+			memory.LastChange = nil // of the baseline, which is as new
+			known, err := f.operators.came(t.Context(), f.call, nil, a, memory, given)
+			if known != (test.says != "") || known && (err == nil || !strings.Contains(err.Error(), test.says)) {
+				t.Errorf("known %v: %v", known, err)
+			}
+			var refusal *operator.Error
+			if errors.As(err, &refusal) && refusal.Kind == operator.Unavailable {
+				t.Error("pcli takes that for an outcome that nobody knows")
+			}
+			f.holds(test.os, formerHash)
+		})
 	}
 }

@@ -142,8 +142,11 @@ func (b *Broker) pamChanged(ctx context.Context, peer socket.Peer, user string, 
 	defer k.announcing.begin()()
 	by = b.who(peer)
 	errand := b.errands.of(by.Unit)
-	if errand != nil {
+	switch {
+	case errand != nil:
 		by = errand.origin()
+	case pamworker.IsUnit(by.Unit): // of a broker before this one
+		by.SeenBy = shadowsync.SeenByPcli
 	}
 	snapshot, err := b.engine.Load().Accounts.Read(ctx, []string{user})
 	if err != nil {

@@ -41,7 +41,27 @@ func TestBrokerDiesDuringTheChange(t *testing.T) {
 	d.Expect("Password updated successfully", 20*time.Second)
 	s.same("admin")
 	s.lets("admin", newPassword, oldPassword)
+	s.sub("and the store fails", func(s *stage) { s.diesWithTheStore(kill) })
 	s.sub("after it knew of the change", diesAfterTheAnnouncement)
+}
+
+// diesWithTheStore: the worker finishes what it began, and the next broker takes it back.
+func (s *stage) diesWithTheStore(kill func(with string)) {
+	before := s.ShadowHash("user222") + s.StoreHash("user222")
+	d := s.SSH("user222", oldPassword)
+	d.Expect("> ", machine.Patience)
+	setPassword(d, oldPassword, newPassword)
+	kill("mount --bind -o ro /var/lib/128technology /var/lib/128technology; ")
+	d.Expect("asking what came of it", machine.Patience)
+	d.Expect("did not take it; nothing was changed", 20*time.Second)
+	if after := s.ShadowHash("user222") + s.StoreHash("user222"); after != before {
+		s.t.Error("something was changed")
+	}
+	s.Must("umount", "/var/lib/128technology")
+	d.Send("show user\n")
+	d.Expect("Information for user222", machine.Patience)
+	d.Send("exit\n")
+	d.Ended(machine.Patience)
 }
 
 // diesAfterTheAnnouncement: the broker dies when both sides are changed and the operator is
