@@ -86,6 +86,7 @@ func (s *stage) logsOut() {
 		Name                       string
 		Sessions, Ended, Survivors []session
 	}
+	s.Must("shadowsync", "user", "logout", "admin") // what earlier logins left
 	d := s.SSH("user222", s.reset("--must-change", "false"))
 	d.Expect("$ ", 20*time.Second) // the shell's prompt
 	var open, after list
