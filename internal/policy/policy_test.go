@@ -64,7 +64,10 @@ func TestTooSoon(t *testing.T) {
 		min, last, today shadowsync.Day
 		want             bool
 	}{
-		{3, 100, 102, true}, {3, 100, 103, false}, {0, 100, 100, false}, {shadowsync.NoDay, 100, 100, false},
+		{3, 100, 102, true},
+		{3, 100, 103, false},
+		{0, 100, 100, false},
+		{shadowsync.NoDay, 100, 100, false},
 		{3, shadowsync.NoDay, 100, false}, // it must change
 	} {
 		if got := TooSoon(shadowsync.Credential{Min: tc.min, LastChange: tc.last}, tc.today); got != tc.want {
