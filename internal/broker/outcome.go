@@ -53,6 +53,8 @@ func (o *operators) outcome(ctx context.Context, c *call) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-o.life.Done(): // nobody is served while this waits
+			return operator.Errorf(operator.Unavailable, "shadowsync is restarting")
 		case <-time.After(outcomePause):
 		}
 	}

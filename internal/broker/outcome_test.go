@@ -1,11 +1,14 @@
 package broker
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/accountworker"
 	"github.com/shadowsync/shadowsync/internal/operator"
 	"github.com/shadowsync/shadowsync/internal/origin"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -119,5 +122,25 @@ func TestCame(t *testing.T) {
 			}
 			f.holds(test.os, formerHash)
 		})
+	}
+}
+
+// A broker that is told to stop does not wait for a change that may still come.
+func TestOutcomeEndsWithTheBroker(t *testing.T) {
+	f := openOffice(t, "")
+	life, stop := context.WithCancel(t.Context())
+	f.operators.life, f.operators.accounts = life, &accountworker.Workers{}
+	f.call.name = "user"
+	given, err := json.Marshal(operator.Given{At: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.call.request.Args = given
+	time.AfterFunc(3*outcomePause, stop)
+	start := time.Now()
+	err = f.operators.outcome(t.Context(), f.call)
+	var refusal *operator.Error
+	if !errors.As(err, &refusal) || refusal.Kind != operator.Unavailable || time.Since(start) > workerOutlives/2 {
+		t.Errorf("after %s: %v", time.Since(start), err)
 	}
 }
