@@ -53,9 +53,10 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// bashCompletion is what Debian's package bash-completion brings, as far as our script
-// needs it; then the script completes one line.
-const bashCompletion = `_get_comp_words_by_ref() {
+// What a shell brings for completion, as far as our script needs it; then the script
+// completes one line and what it offers is printed.
+const (
+	bashCompletion = `_get_comp_words_by_ref() {
 	words=("${COMP_WORDS[@]}") cword=$COMP_CWORD cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
 }
 compopt() { :; }
@@ -65,20 +66,34 @@ COMP_POINT=${#COMP_LINE}
 __start_shadowsync
 printf '%s\n' "${COMPREPLY[@]}"
 `
+	zshCompletion = `compdef() { :; }
+_describe() { local offer; for offer in $completions; do [[ $offer != $lastParam* ]] || print -r -- ${offer%%:*}; done; }
+source /dev/stdin
+words=("$@") CURRENT=$#
+_shadowsync
+`
+)
 
-// TestCompletionInBash loads the script into its shell, and has it complete.
-func TestCompletionInBash(t *testing.T) {
+// TestCompletionInTheShells loads each script into its shell, and has it complete.
+func TestCompletionInTheShells(t *testing.T) {
 	s := newSystem(t)
-	script := s.must(0, "completion", "bash").out
-	for line, want := range map[string]string{
-		"user show a": "admin", "user reset password admin --must-change t": "true", "user exp": "expire", "sync --prefer ": "os\nstore",
-	} {
-		words := strings.Split(line, " ")
-		c := exec.CommandContext(t.Context(), "bash", append([]string{"-c", bashCompletion, "bash", os.Args[0], "--root", s.root}, words...)...)
-		c.Env, c.Stdin = append(os.Environ(), asTool+"=1"), strings.NewReader(script)
-		out, err := c.CombinedOutput()
-		if got := strings.TrimSpace(string(out)); err != nil || got != want {
-			t.Errorf("%q: %v, %q, want %q", line, err, got, want)
-		}
+	for shell, harness := range map[string][]string{"bash": {"-c", bashCompletion}, "zsh": {"-f", "-c", zshCompletion}} {
+		t.Run(shell, func(t *testing.T) {
+			if _, err := exec.LookPath(shell); err != nil {
+				t.Skipf("%s is not installed", shell)
+			}
+			script := s.must(0, "completion", shell).out
+			for line, want := range map[string]string{
+				"user show a": "admin", "user reset password admin --must-change t": "true", "user exp": "expire", "sync --prefer ": "os\nstore",
+			} {
+				words := append([]string{shell, os.Args[0], "--root", s.root}, strings.Split(line, " ")...)
+				c := exec.CommandContext(t.Context(), shell, append(harness[:len(harness):len(harness)], words...)...)
+				c.Env, c.Stdin = append(os.Environ(), asTool+"=1"), strings.NewReader(script)
+				out, err := c.CombinedOutput()
+				if got := strings.TrimSpace(string(out)); err != nil || got != want {
+					t.Errorf("%q: %v, %q, want %q", line, err, got, want)
+				}
+			}
+		})
 	}
 }
