@@ -157,12 +157,27 @@ func TestStoreOutages(t *testing.T) {
 	s.scene("a password that its format cannot hold", tooLongForBcrypt)
 }
 
-// hungFileSystem: its server takes no request, as a dead NFS server's does not, and no
-// deadline of ours reaches a system call there. That is so for the broker, which has to find
-// out who owns the store, for the hooks and for the tool.
+// deadServer is a FUSE server that takes every request and answers none but the first. Who
+// waits for one cannot be killed before the server is (fuse.rst of the kernel's documentation).
+const deadServer = `
+import os, stat, struct, sys
+if not os.path.exists("/dev/fuse"):
+    os.mknod("/dev/fuse", 0o600 | stat.S_IFCHR, os.makedev(10, 229))
+fd = os.open("/dev/fuse", os.O_RDWR)
+os.set_inheritable(fd, True)
+options = "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other" % fd
+os.spawnlp(os.P_WAIT, "mount", "mount", "-i", "-t", "fuse", "-o", options, "dead", sys.argv[1])
+unique, = struct.unpack_from("<Q", os.read(fd, 1 << 17), 8)
+init = struct.pack("<IIIIHHIIHHI28x", 7, 31, 0, 0, 0, 0, 4096, 1, 0, 0, 0)
+os.write(fd, struct.pack("<IiQ", 16 + len(init), 0, unique) + init)
+while True:
+    os.read(fd, 1 << 17)
+`
+
+// hungFileSystem: no deadline of ours reaches a system call there. That is so for the
+// broker, which has to find out who owns the store, for the hooks and for the tool.
 func hungFileSystem(s *stage) {
-	server := s.Start("sh", "-c", "test -e /dev/fuse || mknod /dev/fuse c 10 229; exec 5<>/dev/fuse && "+
-		"mount -i -t fuse -o fd=5,rootmode=40000,user_id=0,group_id=0,allow_other dead "+storeFolder+" && exec sleep 600")
+	server := s.Start("python3", "-c", deadServer, storeFolder)
 	s.eventually("the mount", 5*time.Second, func() bool { return strings.Contains(s.ReadFile("/proc/mounts"), "dead "+storeFolder+" fuse") })
 	s.notPersisted("admin", "Dead-1-velvet-x", "no answer in time")
 	time.Sleep(3 * time.Second) // the broker has asked who owns the store since
@@ -179,7 +194,7 @@ func hungFileSystem(s *stage) {
 	if err := server.Signal(syscall.SIGKILL); err != nil {
 		s.t.Fatal(err)
 	}
-	s.Must("umount", storeFolder)
+	s.Must("umount", "-l", storeFolder)
 	s.settles("admin")
 	s.settles("user222")
 	s.isFree()

@@ -35,11 +35,11 @@ var _ shadowsync.CredentialStore = (*Client)(nil)
 // Connect opens the store in the worker at the other end of conn. The client
 // owns conn from here on, also if this fails.
 func Connect(ctx context.Context, conn *socket.Conn, options store.Options) (*Client, error) {
-	return connect(ctx, conn, options, func() error { return nil })
+	return connect(ctx, conn, request{Options: &options}, func() error { return nil })
 }
 
-func connect(ctx context.Context, conn *socket.Conn, options store.Options, release func() error) (*Client, error) {
-	d, err := store.Find(options.Driver)
+func connect(ctx context.Context, conn *socket.Conn, first request, release func() error) (*Client, error) {
+	d, err := store.Find(first.Options.Driver)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close(), release())
 	}
@@ -48,7 +48,8 @@ func connect(ctx context.Context, conn *socket.Conn, options store.Options, rele
 		if err := conn.SetLimits(socket.MaxPacket, 0); err != nil { // a worker has no descriptor to give
 			return err
 		}
-		if err := conn.Send(ctx, request{Op: opOpen, Within: within(ctx), Options: &options}); err != nil {
+		first.Op, first.Within = opOpen, within(ctx)
+		if err := conn.Send(ctx, first); err != nil {
 			return err
 		}
 		a, err := c.receive(ctx)

@@ -3,8 +3,10 @@ package storeworker
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 	"golang.org/x/sys/unix"
@@ -20,6 +22,29 @@ func confine() error {
 	return errors.Join(
 		unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0),
 		unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}),
+	)
+}
+
+// becomeOwner takes the uid and gid of the store file's owner, and no other groups, for
+// good: with uid 0 all capabilities go.
+func becomeOwner(o store.Options) error {
+	owner, err := Owner(o)
+	if err != nil {
+		return err
+	}
+	uid, gid := int(owner.UID), int(owner.GID)
+	if uid == os.Geteuid() && uid != 0 {
+		return nil
+	}
+	err = errors.Join(syscall.Setgroups([]int{}), syscall.Setresgid(gid, gid, gid), syscall.Setresuid(uid, uid, uid))
+	if err != nil {
+		return fmt.Errorf("cannot become the owner of the store: %w", err)
+	}
+	// The kernel has forgotten both of this thread, which must live as long as we do.
+	runtime.LockOSThread()
+	return errors.Join(
+		unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0),
+		unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0),
 	)
 }
 

@@ -44,20 +44,16 @@ func Open(ctx context.Context, options store.Options) (shadowsync.CredentialStor
 	return c, nil
 }
 
-// Spawn starts a worker as a child with the uid and gid of the store file's
-// owner, no other groups, no environment and no descriptor but its connection and the
-// root of a mounted system, and opens the store in it. The child ends with Close, and
-// with this process.
+// Spawn starts a worker as a child with no environment and no descriptor but its
+// connection and the root of a mounted system, and opens the store in it. The child finds
+// the store file's owner and becomes that: where this hangs in the kernel, no process
+// could end before the hang does, and this one must. It ends with Close, and with this process.
 func Spawn(ctx context.Context, options store.Options) (*Client, error) {
-	owner, err := Owner(options)
-	if err != nil {
-		return nil, err
-	}
 	conn, theirs, err := socket.Pair()
 	if err != nil {
 		return nil, driver.Unavailable(err)
 	}
-	cmd := command(owner, theirs)
+	cmd := command(theirs)
 	root, err := handOver(cmd, &options)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close(), theirs.Close())
@@ -69,10 +65,10 @@ func Spawn(ctx context.Context, options store.Options) (*Client, error) {
 		_ = conn.Close()
 		return nil, driver.Unavailable(fmt.Errorf("cannot start a store worker: %w", err))
 	}
-	return connect(ctx, conn, options, stop)
+	return connect(ctx, conn, request{Options: &options, Become: true}, stop)
 }
 
-func command(owner safefile.Identity, stdin *os.File) *exec.Cmd {
+func command(stdin *os.File) *exec.Cmd {
 	// Not by its path: the owner may have no access there, and after an upgrade
 	// another version would answer.
 	cmd := exec.Command("/proc/self/exe", Command)
@@ -81,9 +77,6 @@ func command(owner safefile.Identity, stdin *os.File) *exec.Cmd {
 	cmd.Dir = "/"
 	cmd.Stdin = stdin
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if os.Geteuid() == 0 || int(owner.UID) != os.Geteuid() {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: owner.UID, Gid: owner.GID}
-	}
 	return cmd
 }
 

@@ -39,6 +39,7 @@ type request struct {
 	Op      string         `json:"op"`
 	Within  int64          `json:"within,omitempty"` // milliseconds until nobody waits any more; 0: no end
 	Options *store.Options `json:"options,omitempty"`
+	Become  bool           `json:"become,omitempty"` // the store's owner, first of all; else the worker is that
 	Names   []string       `json:"names,omitempty"`
 	Writes  []write        `json:"writes,omitempty"`
 	More    bool           `json:"more,omitempty"`

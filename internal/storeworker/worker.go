@@ -36,6 +36,11 @@ func Main(ctx context.Context, stdin *os.File) error {
 	if err != nil {
 		return err
 	}
+	if r.Become {
+		if err := becomeOwner(*r.Options); err != nil {
+			return errors.Join(err, conn.Send(ctx, answer{Fault: packError(err)}))
+		}
+	}
 	if err := confineTo(*r.Options); err != nil {
 		return err
 	}
