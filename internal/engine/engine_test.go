@@ -158,6 +158,20 @@ func TestAStoreThatIsGoneIsPendingAndDrains(t *testing.T) {
 	}
 }
 
+// TestAnotherConfigurationsWitnesses: who watches and who judges is the broker, whatever
+// list of accounts it takes over.
+func TestAnotherConfigurationsWitnesses(t *testing.T) {
+	s := mount(t, 1)
+	name := s.engine.Config.Applications[0].Name
+	r := s.engine.Reconciler(name)
+	r.Witness = func() (shadowsync.Origin, shadowsync.Writer) { return shadowsync.Origin{}, shadowsync.WriterOther }
+	r.Vouched = func(account string) bool { return account == "admin" }
+	next := s.engine.With(s.engine.Config).Reconciler(name)
+	if _, writer := next.Witness(); writer != shadowsync.WriterOther || !next.Vouched("admin") || next.Vouched("other") {
+		t.Error("they are not asked any longer")
+	}
+}
+
 func TestRollbackOfTheImage(t *testing.T) {
 	s := mount(t, 2)
 	old := s.text(t, "etc/shadow")
