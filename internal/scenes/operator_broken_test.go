@@ -96,6 +96,14 @@ func TestProtectedAccount(t *testing.T) {
 		d.Send(command + "\n")
 		d.Expect("is protected", machine.Patience)
 	}
+	for _, attribute := range []string{"full-name Eve", "role admin", "shell /usr/bin/pcli", "enabled false"} {
+		d.Send("edit user user222 " + attribute + "\n")
+		d.Expect("is protected", machine.Patience)
+	}
+	d.Send("edit user user222 password\n")
+	d.Answer("Password: ", newPassword)
+	d.Answer("Confirm: ", newPassword)
+	d.Expect("is protected", machine.Patience)
 	for _, name := range []string{"root", "nobody", "ghost"} {
 		d.Send("lock user " + name + "\n")
 		d.Expect("no such account: "+name, machine.Patience)

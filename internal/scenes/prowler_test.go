@@ -228,12 +228,16 @@ func TestForeignNames(t *testing.T) {
 	})
 }
 
+// asAdmin runs one command of the operators' shell.
+const asAdmin = "setpriv --reuid=admin --regid=admin --init-groups pcli -c "
+
 // tidy asserts that nothing which people read shows what is not printable.
 func (s *stage) tidy() {
 	s.t.Helper()
 	for _, command := range []string{
 		"shadowsync status", "shadowsync status --json", "shadowsync audit", "shadowsync audit --json", "shadowsync history admin", "shadowsync user list",
 		"shadowsync user show admin", "shadowsync sync --dry-run", "shadowsync sync", "shadowsync guard status", "shadowsync doctor",
+		asAdmin + "'show user'", asAdmin + "'show user sessions'", asAdmin + "'show user activity'", asAdmin + "'show sync'",
 		"systemctl show --property=StatusText shadowsync.service", "systemctl status --no-pager --lines=0 shadowsync.service " + machine.ApplianceUnit,
 	} {
 		r := s.Shell(command)

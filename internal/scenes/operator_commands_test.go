@@ -1,0 +1,87 @@
+package scenes
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/shadowsync/shadowsync/internal/machine"
+)
+
+// TestOperatorCommands: an administrator looks at a user's sessions, ends them, and looks
+// at what happened; what cannot be ended is named, and so are the ways in that stay.
+func TestOperatorCommands(t *testing.T) {
+	t.Parallel()
+	s := manned(t, machine.Bookworm)
+	admin := s.SSH("admin", oldPassword)
+	admin.Expect("# ", machine.Patience)
+	first, second := s.SSH("user222", oldPassword), s.SSH("user222", oldPassword)
+	first.Expect("> ", machine.Patience)
+	second.Expect("> ", machine.Patience)
+
+	if shown := asked(admin, "show user sessions user222"); strings.Count(shown, " user222 ") != 2 || strings.Count(shown, " 127.0.0.1 ") != 2 {
+		t.Errorf("two sessions are shown as\n%s", shown)
+	}
+	if shown := asked(admin, "show user sessions"); strings.Count(shown, " (this one) ") != 1 || strings.Contains(shown, "user222") {
+		t.Errorf("one's own session is shown as\n%s", shown)
+	}
+	admin.Send("disconnect user user222\n")
+	admin.Answer("Disconnect all sessions of 'user222'? [y/N]: ", "n")
+	admin.Expect("\r\nOperation canceled\r\n", machine.Patience)
+	if shown := asked(first, "show user sessions"); strings.Count(shown, " 127.0.0.1 ") != 2 {
+		t.Errorf("after a no:\n%s", shown)
+	}
+	s.As("user222").Input("true\n").Must("at", "now + 1 hour")
+	admin.Send("disconnect user user222\n")
+	admin.Answer("Disconnect all sessions of 'user222'? [y/N]: ", "y")
+	admin.Expect("\r\n2 sessions of 'user222' ended\r\n1 at jobs in /var/spool/cron/atjobs still run\r\n", machine.Patience)
+	first.Ended(machine.Patience)
+	second.Ended(machine.Patience)
+	if shown := asked(admin, "show user activity from 1h rows 1 user222"); strings.Count(shown, " user222 ") != 1 ||
+		!strings.Contains(shown, " disconnect ") || !strings.Contains(shown, "2 sessions ended") {
+		t.Errorf("the latest deed on user222 is shown as\n%s", shown)
+	}
+	s.survives(admin)
+}
+
+// asked returns what a command shows, up to the prompt.
+func asked(d *machine.Dialogue, command string) string {
+	d.Send(command + "\n")
+	d.Expect(command+"\r\n", machine.Patience)
+	shown := len(d.Transcript())
+	d.Expect("@node1.conductor", machine.Patience)
+	return d.Transcript()[shown:]
+}
+
+// survives: what cannot be ended is named to who tries.
+func (s *stage) survives(admin *machine.Dialogue) {
+	s.t.Helper()
+	s.AddUser("guest", oldPassword)
+	s.WriteFile("/etc/sudoers.d/guest", "guest ALL=(ALL) NOPASSWD: ALL\n", 0o440)
+	s.WriteFile("/usr/local/bin/undying", undying, 0o755)
+	guest := s.logIn("guest", oldPassword)
+	guest.Send("sudo undying\n")
+	s.WaitFor("what cannot be ended", machine.Patience, func() bool { return s.Run("pgrep", "-f", "sleep 4716").Code == 0 })
+
+	admin.Send("disconnect user force user222\n")
+	admin.Expect("\r\n0 sessions of 'user222' ended\r\n", machine.Patience)
+	admin.Expect(" unshare ", machine.Patience)
+	admin.Expect("% Error: 1 session of 'user222' did not end\r\n", machine.Patience)
+
+	d := s.SSH("user222", oldPassword)
+	d.Expect("> ", machine.Patience)
+	setPassword(d, oldPassword, newPassword)
+	d.Expect("Password updated successfully\r\nstill open: session p", machine.Patience)
+	d.Expect(" (unshare)\r\n", machine.Patience)
+	d.Ended(machine.Patience)
+	s.same("user222")
+	s.Must("pkill", "-KILL", "-f", "sleep 4717")
+}
+
+// undying makes a process of user222's that no signal ends: it is the first of a PID
+// namespace, and waits in its exit for another there, whose parent, outside, does not care
+// (pid_namespaces(7)).
+const undying = `#!/bin/sh
+unshare --pid --fork setpriv --reuid=user222 --clear-groups sleep 4715 &
+until first=$(pgrep -U user222 -f 'sleep 4715'); do :; done
+exec nsenter --target "$first" --pid --no-fork sh -c 'sleep 4716 & exec sleep 4717'
+`
