@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -269,10 +270,10 @@ func (o *operators) persist(ctx context.Context, c *call, e *errand, a config.Ap
 }
 
 // undoing is the change that takes the errand's back: of a password that was set over it
-// since, nothing.
+// since, nothing, nor of any that nobody could read.
 func (e *errand) undoing(former shadowsync.Account) shadowsync.Change {
 	hash, _ := e.result()
-	back := shadowsync.Change{Account: former.Name, OS: former.Credential, Fields: shadowsync.FieldsPassword, Over: hash, Origin: e.origin()}
+	back := shadowsync.Change{Account: former.Name, OS: former.Credential, Fields: shadowsync.FieldsPassword, Over: cmp.Or(hash, former.Hash), Origin: e.origin()}
 	if former.Locked { // a new password has unlocked it; else, who locked it meanwhile was somebody else
 		back.Fields |= shadowsync.FieldLocked
 	}
