@@ -88,8 +88,22 @@ func TestStoreMissingAtBoot(t *testing.T) {
 	s.Must("mv", storeFolder, away)
 	s.Reboot()
 	s.notPersisted("admin", "Absent-1-velvet-x", "no such file or directory")
+	for _, verb := range []string{"restart", "stop"} { // the appliance has failed, and is held all the same
+		if r := s.Run("systemctl", verb, machine.ApplianceUnit); r.Code != 4 || !strings.Contains(r.Stderr, "refused") {
+			t.Errorf("systemctl %s is not refused: %s", verb, r)
+		}
+	}
+	s.says(s.Run("systemctl", "status", machine.ApplianceUnit).Stdout, heldFor("admin"))
+	wanted := s.ShadowHash("admin")
+	s.delayedReboot()
+	if s.ShadowHash("admin") != wanted {
+		t.Error("the reboot undid root's password")
+	}
 	s.Must("mv", away, storeFolder)
 	s.settles("admin")
+	if s.StoreHash("admin") != wanted {
+		t.Error("the store does not hold root's password")
+	}
 	s.Must("systemctl", "start", machine.ApplianceUnit)
 	s.isFree()
 	s.opens("admin", "Absent-1-velvet-x", machine.OldPassword)

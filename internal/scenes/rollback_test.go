@@ -22,6 +22,27 @@ func (s *stage) putBack(older, account string) {
 	s.WriteFile("/etc/shadow", text.String(), 0o640)
 }
 
+// rolledBack puts back the whole older image under another rule, and counts the
+// records of admin before that.
+func (s *stage) rolledBack(rule, backup string) (before int) {
+	s.t.Helper()
+	s.rule(rule)
+	s.Input("clerk:Clerk-" + rule + "-77\n").Must("chpasswd")
+	s.passwd("admin", "Current-new-35")
+	s.eventually("the newer state is on record", 5*time.Second, func() bool { return s.state("admin").State == "in-sync" })
+	before = len(s.audit("admin"))
+	s.PowerOff()
+	s.putBack(backup, "")
+	s.PowerOn()
+	return before
+}
+
+// rule makes it the application's rule for a rollback.
+func (s *stage) rule(rollback string) {
+	s.t.Helper()
+	s.MustShell("sed -i '/^rollback/d; s/^unit .*/&\\nrollback = \"" + rollback + "\"/' /etc/shadowsync/shadowsync.toml && systemctl restart shadowsync.service")
+}
+
 func lineOf(shadow, account string) string {
 	for line := range strings.Lines(shadow) {
 		if strings.HasPrefix(line, account+":") {
@@ -124,6 +145,16 @@ func TestRollback(t *testing.T) {
 		s.restart()
 		if s.ShadowHash("admin") != managed || s.StoreHash("admin") != managed {
 			s.t.Error("the restart undid what configuration management had set")
+		}
+	})
+
+	s.sub("the whole image, rule os", func(s *stage) {
+		before := s.rolledBack("os", backup)
+		s.eventually("the older password holds", 10*time.Second, func() bool {
+			return s.opensHash(s.ShadowHash("admin"), "Backup-old-31") && s.opensHash(s.StoreHash("admin"), "Backup-old-31")
+		})
+		if got := s.since(before); len(got) == 0 || got[0] != "rolled-back" {
+			s.t.Errorf("the audit says %q", got)
 		}
 	})
 }

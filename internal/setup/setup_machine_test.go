@@ -154,7 +154,8 @@ func TestFirstDifferenceWiresNothing(t *testing.T) {
 		t.Errorf("setup over a difference: %s", stopped)
 	}
 	said := stopped.Stdout + stopped.Stderr
-	for _, text := range []string{"admin", "yescrypt", "shadowsync setup --first os"} {
+	today := strings.TrimSpace(m.Must("date", "+%F"))
+	for _, text := range []string{"admin", "yescrypt  " + today + "  sha512crypt  unknown", "shadowsync setup --first os"} {
 		if !strings.Contains(said, text) {
 			t.Errorf("setup does not say %q:\n%s", text, said)
 		}
