@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 func TestPeople(t *testing.T) {
@@ -51,5 +53,22 @@ func TestPeople(t *testing.T) {
 	}
 	if _, err := p.read(t.Context(), root); err == nil {
 		t.Error("told of people out of a file that is gone")
+	}
+}
+
+func TestExpires(t *testing.T) {
+	for _, tt := range []struct {
+		changed, most shadowsync.Day
+		want          string
+	}{
+		{20000, 90, "2025-01-02"},
+		{20000, 99998, "2298-07-18"},
+		{20000, forever, ""}, // and not the year 2298
+		{20000, shadowsync.NoDay, ""},
+		{shadowsync.NoDay, 90, ""},
+	} {
+		if got := date(expires(shadowsync.Credential{LastChange: tt.changed, Max: tt.most})); got != tt.want {
+			t.Errorf("a password of day %d that holds %d days expires on %q, want %q", tt.changed, tt.most, got, tt.want)
+		}
 	}
 }

@@ -110,13 +110,23 @@ func (o *operators) user(c *call, account shadowsync.Account, m shadowsync.Accou
 	if f := format.Identify(account.Hash); f != format.Unknown {
 		u.Format = f.String()
 	}
-	if account.Max != shadowsync.NoDay && account.LastChange != shadowsync.NoDay {
-		u.Expires = date(account.LastChange + account.Max)
-	}
+	u.Expires = date(expires(account.Credential))
 	if m.Open != nil {
 		u.State, u.Reason = m.Open.State, m.Open.Reason
 	}
 	return u
+}
+
+// forever is the maximum age, in days, with which useradd(8) makes accounts whose passwords
+// do not expire (login.defs(5), PASS_MAX_DAYS).
+const forever = 99999
+
+// expires is the last day of a password.
+func expires(c shadowsync.Credential) shadowsync.Day {
+	if c.Max == shadowsync.NoDay || c.Max >= forever || c.LastChange == shadowsync.NoDay {
+		return shadowsync.NoDay
+	}
+	return c.LastChange + c.Max
 }
 
 func date(d shadowsync.Day) string {
