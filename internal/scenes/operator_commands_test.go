@@ -3,6 +3,7 @@ package scenes
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shadowsync/shadowsync/internal/machine"
 )
@@ -40,7 +41,35 @@ func TestOperatorCommands(t *testing.T) {
 		!strings.Contains(shown, " disconnect ") || !strings.Contains(shown, "2 sessions ended") {
 		t.Errorf("the latest deed on user222 is shown as\n%s", shown)
 	}
+	s.resizes()
 	s.survives(admin)
+}
+
+// resizes: a line that is being typed stays whole in a window that becomes narrower and wider,
+// as a terminal shows it that is none of ours.
+func (s *stage) resizes() {
+	s.t.Helper()
+	tmux := func(args ...string) string {
+		return s.As("user222").Must(append([]string{"tmux", "-L", "resized"}, args...)...)
+	}
+	shows := func(want string) {
+		s.t.Helper()
+		s.eventually("the window ends with "+want, 10*time.Second, func() bool { return strings.HasSuffix("\n"+strings.TrimSpace(tmux("capture-pane", "-p")), want) })
+	}
+	const prompt, line = "user222@node1.conductor> ", "show user activity from 1h rows 5 user222"
+	tmux("new-session", "-d", "-x", "80", "-y", "10", "env", "pcli")
+	shows(strings.TrimSpace(prompt))
+	tmux("send-keys", "-l", line)
+	shows("\n" + prompt + line)
+	tmux("resize-window", "-x", "40", "-y", "10")
+	folded := "\n" + (prompt + line)[:40] + "\n" + (prompt + line)[40:]
+	shows(folded)
+	tmux("send-keys", "-l", " ")
+	tmux("send-keys", "BSpace")
+	shows(folded)
+	tmux("resize-window", "-x", "100", "-y", "10")
+	shows("\n" + prompt + line)
+	tmux("kill-server")
 }
 
 // asked returns what a command shows, up to the prompt.
