@@ -78,7 +78,7 @@ type Change struct {
 	// OS is the OS side's value as it was set. It outlives an application that
 	// writes its old memory over it while the store cannot take it.
 	OS Credential
-	// Fields are those that Set takes from OS; zero: all of them. Not on record.
+	// Fields are those that the change is of, and Set takes from OS; zero: all of them.
 	Fields Fields
 	// Over is the hash that Set replaces: where the OS holds another by then, somebody was
 	// faster, and nothing is set. Empty: whatever it holds. Not on record.
@@ -95,6 +95,12 @@ type Change struct {
 // is taken back instead, as any operator's.
 func (c Change) Guards() bool {
 	return c.State == Pending && c.Origin.ByRoot() && c.Origin.SeenBy != SeenByPcli
+}
+
+// vouches tells whether PAM or one of our own tools stands for the password: who only
+// locked the account, say, decided nothing about whose password holds.
+func (c Change) vouches() bool {
+	return c.Origin.SeenBy.Proven() && (c.Fields == 0 || c.Fields&FieldHash != 0)
 }
 
 // AtStake tells whether the account has a change that a start of the application could

@@ -120,5 +120,5 @@ func (m *merger) announced() bool {
 // proven is announced, also for a change that could not be settled at once.
 func (m *merger) proven() bool {
 	o := m.in.Open
-	return o != nil && o.Origin.SeenBy.Proven() && o.OS.Hash == m.os.Hash
+	return o != nil && o.vouches() && o.OS.Hash == m.os.Hash
 }

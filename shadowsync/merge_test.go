@@ -75,6 +75,7 @@ func overMemory(in Input, check func(Input)) {
 	}
 	opens = append(opens,
 		&Change{State: Conflict, Verdict: VerdictRefused, Reason: "too long", OS: cred(hashNew, today), Origin: origins[0]},
+		&Change{State: Queued, Verdict: VerdictAdopt, OS: cred(hashNew, today, locked), Fields: FieldLocked, Origin: origins[0]},
 		&Change{State: Missing, Verdict: VerdictMissing, Origin: origins[1]},
 		&Change{State: NeedsLogin, Verdict: VerdictNeedsLogin, OS: cred(hashBase), StoreHash: hashMade, Origin: Origin{SeenBy: SeenByStore}},
 		&Change{State: Queued, Verdict: VerdictApply, OS: cred(hashApp), Origin: Origin{SeenBy: SeenByStore}})
@@ -267,7 +268,7 @@ func nothingWritesNothing(in Input, d Decision) string {
 // unless a person or the account's own rule says so.
 func keepsProven(in Input, d Decision) string {
 	o, e := in.Open, in.Evidence
-	if in.OS == nil || in.Baseline == nil || o == nil || o.State != Queued || !o.Origin.SeenBy.Proven() || in.OS.Hash != o.OS.Hash {
+	if in.OS == nil || in.Baseline == nil || o == nil || o.State != Queued || !o.vouches() || in.OS.Hash != o.OS.Hash {
 		return ""
 	}
 	rule := in.Policy.Conflict

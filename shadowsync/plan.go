@@ -74,7 +74,7 @@ func (it *item) change(now time.Time) Change {
 	}
 	c.StoreHash = it.pair
 	if o := it.in.Open; o != nil && o.OS.Hash == c.OS.Hash && !o.Since.IsZero() {
-		c.Since = o.Since
+		c.Since, c.Fields = o.Since, o.Fields
 	}
 	return c
 }

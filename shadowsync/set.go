@@ -45,6 +45,9 @@ func (r *Reconciler) setOS(ctx context.Context, changes []Change) (map[string]er
 	if len(known) == 0 {
 		return failed, nil
 	}
+	for i := range known {
+		known[i].stand(memory.Accounts[known[i].Account].Open)
+	}
 	if err := r.journalOver(ctx, known, memory); err != nil {
 		return nil, err
 	}
@@ -84,6 +87,13 @@ func (r *Reconciler) wishes(changes []Change, snapshot OSSnapshot) (known []Chan
 		writes = append(writes, Write{Name: c.Account, Expect: account.Credential, Want: c.OS})
 	}
 	return known, writes, left
+}
+
+// stand keeps that somebody stood for the password that a change of other fields leaves.
+func (c *Change) stand(before *Change) {
+	if before != nil && before.vouches() && before.OS.Hash == c.OS.Hash {
+		c.Fields = 0
+	}
 }
 
 // withdraw takes changes off the record that were never made, and puts back what

@@ -66,7 +66,7 @@ func (t *tx) putChange(application string, c shadowsync.Change) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec("REPLACE INTO change (application, "+changeColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values...)
+	_, err = t.exec("REPLACE INTO change (application, "+changeColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values...)
 	return err
 }
 
@@ -76,10 +76,10 @@ func (t *tx) replaceChange(application string, c shadowsync.Change, seen any) er
 	if err != nil {
 		return err
 	}
-	_, err = t.exec("INSERT INTO change (application, "+changeColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+	_, err = t.exec("INSERT INTO change (application, "+changeColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET
 			state = excluded.state, reason = excluded.reason, verdict = excluded.verdict, os = excluded.os,
-			store_hash = excluded.store_hash, origin = excluded.origin, since = excluded.since
+			store_hash = excluded.store_hash, origin = excluded.origin, since = excluded.since, fields = excluded.fields
 		WHERE since = ?`, append(values, seen)...)
 	return err
 }
@@ -87,7 +87,7 @@ func (t *tx) replaceChange(application string, c shadowsync.Change, seen any) er
 func changeValues(application string, c shadowsync.Change) ([]any, error) {
 	origin, err := originText(c.Origin)
 	return []any{
-		application, c.Account, string(c.State), c.Reason, string(c.Verdict), credentialText(c.OS), c.StoreHash, origin, timeText(c.Since),
+		application, c.Account, string(c.State), c.Reason, string(c.Verdict), credentialText(c.OS), c.StoreHash, origin, timeText(c.Since), c.Fields,
 	}, err
 }
 

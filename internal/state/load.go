@@ -158,7 +158,7 @@ func (l *loader) baselines(filter string, args []any) error {
 		})
 }
 
-const changeColumns = "account, state, reason, verdict, os, store_hash, origin, since"
+const changeColumns = "account, state, reason, verdict, os, store_hash, origin, since, fields"
 
 func (l *loader) changes(filter string, args []any) error {
 	var row changeRow
@@ -210,16 +210,18 @@ func (l *loader) entries(filter string, args []any) error {
 // changeRow is a row of the table change.
 type changeRow struct {
 	account, state, reason, verdict, os, storeHash, origin, since string
+
+	fields shadowsync.Fields
 }
 
 func (r *changeRow) dest() []any {
-	return []any{&r.account, &r.state, &r.reason, &r.verdict, &r.os, &r.storeHash, &r.origin, &r.since}
+	return []any{&r.account, &r.state, &r.reason, &r.verdict, &r.os, &r.storeHash, &r.origin, &r.since, &r.fields}
 }
 
 func (r *changeRow) change() (c shadowsync.Change, err error) {
 	c = shadowsync.Change{
 		Account: r.account, State: shadowsync.ChangeState(r.state), Reason: r.reason,
-		Verdict: shadowsync.Verdict(r.verdict), StoreHash: r.storeHash,
+		Verdict: shadowsync.Verdict(r.verdict), StoreHash: r.storeHash, Fields: r.fields,
 	}
 	if c.OS, err = parseCredential(r.os); err != nil {
 		return c, err

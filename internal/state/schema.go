@@ -46,6 +46,7 @@ var migrations = []string{
 		store_hash  TEXT NOT NULL,
 		origin      TEXT NOT NULL,
 		since       TEXT NOT NULL,
+		fields      INTEGER NOT NULL, -- that it is of, a bit each; 0: all
 		PRIMARY KEY (application, account)
 	) STRICT, WITHOUT ROWID;
 

@@ -99,7 +99,7 @@ func sampleOrigin(i int, by shadowsync.SeenBy) shadowsync.Origin {
 
 func sampleChange(account string, i int) shadowsync.Change {
 	return shadowsync.Change{
-		Account: account, State: shadowsync.Queued, Verdict: shadowsync.VerdictAdopt, OS: sampleCredential(i),
+		Account: account, State: shadowsync.Queued, Verdict: shadowsync.VerdictAdopt, OS: sampleCredential(i), Fields: shadowsync.FieldLocked,
 		Origin: sampleOrigin(i, shadowsync.SeenByPAM), Since: sampleTime(i),
 	}
 }

@@ -1,0 +1,49 @@
+package shadowsync
+
+import "testing"
+
+// TestALockDecidesNoConflict: who locks an account does not say whose password holds, now
+// or at any later look; who sets it does.
+func TestALockDecidesNoConflict(t *testing.T) {
+	w := newWorld().start(t)
+	w.os["admin"] = cred(hashNew)
+	w.store["admin"] = held(cred(hashApp), w.fields)
+	w.reconcile(t, Request{Origin: Origin{SeenBy: SeenByWatch}})
+	tool := Origin{At: epoch, SeenBy: SeenByTool, UID: new(int), Verb: "lock"}
+	set := func(c Credential, fields Fields) {
+		t.Helper()
+		change := Change{Account: "admin", OS: c, Fields: fields, Origin: tool}
+		if _, failed, err := w.reconciler().Set(t.Context(), []Change{change}, Request{}); err != nil || len(failed) > 0 {
+			t.Fatal(failed, err)
+		}
+	}
+	set(cred(hashNew, locked), FieldLocked)
+	for range 2 {
+		if os, store := w.os["admin"], w.store["admin"]; os.Hash != hashNew || store.Hash != hashApp || !os.Locked || !store.Locked {
+			t.Fatalf("the OS holds %+v, the store %+v", os, store)
+		}
+		if open := w.memory["admin"].Open; open == nil || open.State != Conflict {
+			t.Fatalf("no conflict is open: %+v", open)
+		}
+		w.reconcile(t, Request{Force: true})
+	}
+	set(cred(hashNew), FieldsPassword)
+	w.both(t, "admin", hashNew)
+}
+
+// TestALockKeepsWhoStoodForThePassword: a change that PAM vouched for still wins over what
+// the application wrote meanwhile, also after somebody locked the account.
+func TestALockKeepsWhoStoodForThePassword(t *testing.T) {
+	w := newWorld().start(t)
+	w.passwd(t, "admin", hashNew)
+	w.storeErr = ErrUnavailable
+	w.reconcile(t, Request{})
+	lock := Change{Account: "admin", OS: cred(hashNew, locked), Fields: FieldLocked, Origin: Origin{At: epoch, SeenBy: SeenByTool}}
+	if _, failed, err := w.reconciler().Set(t.Context(), []Change{lock}, Request{}); err != nil || len(failed) > 0 {
+		t.Fatal(failed, err)
+	}
+	w.storeErr = nil
+	w.store["admin"] = held(cred(hashApp), w.fields)
+	w.reconcile(t, Request{Force: true})
+	w.both(t, "admin", hashNew)
+}
