@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,24 +32,15 @@ func TestClearTextNeverRests(t *testing.T) {
 	m := s.insides()
 	s.seesWhatIsPlanted(m)
 
-	caught := make(chan inFlight, 1)
-	go func() { caught <- m.catch("worker-proof", 20*time.Second) }()
-	said := s.passwd("admin", canary)
-	flight := <-caught
-	if !flight.inWorker {
-		t.Error("the clear text was not found in the worker: the search is blind")
-	}
-	if flight.inDaemon {
-		t.Error("the clear text was in the daemon's memory")
-	}
+	var said string
+	m.flies("worker-proof", []string{"passwd admin"}, func() { said = s.passwd("admin", canary) })
 	if want := "shadowsync: admin: persisted in conductor's credential store"; !strings.Contains(said, want) {
 		t.Errorf("passwd said %q", said)
 	}
 	s.Input(canary+"\n").Must("shadowsync", "user", "set", "password", "user222", "--stdin")
-	time.Sleep(time.Second)
-	for _, place := range m.find() {
-		t.Errorf("the clear text is in %s", place)
-	}
+	m.isNowhere()
+	s.sub("set password of pcli", func(s *stage) { s.clearTextOfPcli(m) })
+	s.sub("cores", func(s *stage) { s.noCores(m) })
 
 	os, store := s.ShadowHash("admin"), s.StoreHash("admin")
 	for side, hash := range map[string]string{"$y$": os, "$6$": store} {
@@ -58,6 +51,52 @@ func TestClearTextNeverRests(t *testing.T) {
 	s.restart()
 	s.opens("admin", canary, machine.OldPassword)
 	s.needsLogin()
+}
+
+// clearTextOfPcli: it goes from the operator's shell to the PAM worker, and to nobody else.
+func (s *stage) clearTextOfPcli(m *insides) {
+	const before = "Before-pcli-velvet"
+	s.Input(before+"\n").Must("shadowsync", "user", "set", "password", "user222", "--stdin")
+	d := s.As("user222").Terminal("pcli")
+	d.Answer("> ", "set password")
+	d.Answer("Enter your current password:", before)
+	d.Answer("Enter a new password:", canary)
+	d.Expect("Confirm:", machine.Patience)
+	m.flies("worker-pam", []string{"pcli"}, func() {
+		d.Send(canary + "\n")
+		d.Expect("Password updated successfully", machine.Patience)
+	})
+	d.Ended(machine.Patience)
+	m.isNowhere()
+}
+
+// noCores: what is aborted in the middle of it leaves nothing, though the broker is
+// told to leave a core where it may write.
+func (s *stage) noCores(m *insides) {
+	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
+	if err != nil || bytes.ContainsAny(pattern[:1], "|/") {
+		s.t.Skipf("the kernel, which is the host's, writes cores elsewhere: %q", pattern)
+	}
+	s.MustShell("cd /var/lib/shadowsync && (ulimit -c unlimited; PLANTED=" + canary + " sleep 60 & sleep 0.2; kill -ABRT $!; wait $!) || true")
+	if found := strings.Join(m.find(), " "); !strings.Contains(found, "/var/lib/shadowsync/core") {
+		s.t.Fatalf("the core of a planted process is not found, only %q", found)
+	}
+	s.MustShell("rm /var/lib/shadowsync/core*")
+	s.WriteFile("/run/systemd/system/shadowsync.service.d/50-core.conf", "[Service]\nEnvironment=GOTRACEBACK=crash\nWorkingDirectory=/var/lib/shadowsync\n", 0o644)
+	s.MustShell("systemctl daemon-reload && systemctl restart shadowsync.service")
+	m.abort = true
+	defer func() { m.abort = false }()
+	m.flies("worker-proof", []string{"passwd admin"}, func() { s.passwd("admin", canary) })
+	m.isNowhere()
+	s.eventually("the broker was aborted", 5*time.Second, func() bool {
+		return strings.Contains(s.Journal("--unit", "shadowsync.service"), "status=6/ABRT")
+	})
+	if left := s.MustShell("cd /var/lib/shadowsync && ls -d core* 2>/dev/null || true"); left != "" {
+		s.t.Errorf("a core was written: %s", left)
+	}
+	s.MustShell("rm /run/systemd/system/shadowsync.service.d/50-core.conf && systemctl daemon-reload && systemctl restart shadowsync.service")
+	s.disarm()
+	s.passwd("admin", canary)
 }
 
 // seesWhatIsPlanted proves that the search is not blind.
@@ -105,6 +144,7 @@ func (s *stage) needsLogin() {
 // insides is a machine seen from outside, as the host's root sees it.
 type insides struct {
 	t         *testing.T
+	abort     bool   // what is caught, and the broker
 	namespace string // of its processes
 	root      string
 }
@@ -127,43 +167,87 @@ func (m *insides) processes() map[string]string {
 	return found
 }
 
-// inFlight is where the clear text was while it was needed.
-type inFlight struct{ inWorker, inDaemon bool }
+// flies runs an act and catches the worker in the middle of it: the clear text is in
+// its memory and, but for the programs that it was typed into, in no other.
+func (m *insides) flies(worker string, typedInto []string, act func()) {
+	m.t.Helper()
+	caught := make(chan []string, 1)
+	go func() { caught <- m.catch(worker, 20*time.Second) }()
+	act()
+	holders := <-caught
+	if len(holders) == 0 {
+		m.t.Errorf("the clear text was not found in %s: the search is blind", worker)
+	}
+	for _, line := range holders {
+		if !slices.ContainsFunc(append(typedInto, worker), func(known string) bool { return strings.Contains(line, known) }) {
+			m.t.Errorf("the clear text was in the memory of %s", line)
+		}
+	}
+}
 
-// catch stops the worker in the middle of its work and searches it and the daemon.
-func (m *insides) catch(command string, patience time.Duration) (seen inFlight) {
+// isNowhere searches the machine a second later.
+func (m *insides) isNowhere() {
+	m.t.Helper()
+	time.Sleep(time.Second)
+	for _, place := range m.find() {
+		m.t.Errorf("the clear text is in %s", place)
+	}
+}
+
+// catch stops the worker in the middle of its work, with the clear text in it, and
+// names every process that holds that too.
+func (m *insides) catch(worker string, patience time.Duration) (holders []string) {
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		for pid, line := range m.processes() {
-			if strings.Contains(line, command) {
-				seen = m.freeze(pid)
+			if strings.Contains(line, worker) {
+				holders = m.freeze(pid)
 			}
 		}
-		if seen.inWorker {
-			return seen
+		if len(holders) > 0 {
+			return holders
 		}
 	}
-	return seen
+	return nil
 }
 
-func (m *insides) freeze(pid string) (seen inFlight) {
-	var number int
-	if _, err := fmt.Sscan(pid, &number); err != nil {
-		return seen
+func (m *insides) freeze(worker string) (holders []string) {
+	if signal(worker, syscall.SIGSTOP) != nil {
+		return nil
 	}
-	if syscall.Kill(number, syscall.SIGSTOP) != nil {
-		return seen
+	defer func() { _ = signal(worker, syscall.SIGCONT) }()
+	if !inMemory(worker) {
+		return nil
 	}
-	defer func() { _ = syscall.Kill(number, syscall.SIGCONT) }()
-	seen.inWorker = inMemory(pid)
-	for other, line := range m.processes() {
+	broker := ""
+	for pid, line := range m.processes() {
+		if inMemory(pid) {
+			holders = append(holders, line)
+		}
 		if strings.Contains(line, "shadowsync daemon") {
-			seen.inDaemon = seen.inDaemon || inMemory(other)
+			broker = pid
 		}
 	}
-	return seen
+	if m.abort {
+		_, _ = signal(worker, syscall.SIGABRT), signal(worker, syscall.SIGCONT)
+		time.Sleep(50 * time.Millisecond) // with the broker it would be killed
+		_ = signal(broker, syscall.SIGABRT)
+	}
+	return holders
 }
 
-// inMemory searches all that a process can write to.
+// signal sends to one process; what is no pid would mean several to kill(2).
+func signal(pid string, s syscall.Signal) error {
+	n, err := strconv.Atoi(pid)
+	if err == nil && n <= 1 {
+		err = syscall.ESRCH
+	}
+	if err != nil {
+		return err
+	}
+	return syscall.Kill(n, s)
+}
+
+// inMemory searches all that a process could have written to, or shares with others.
 func inMemory(pid string) bool {
 	maps, err := os.ReadFile("/proc/" + pid + "/maps")
 	if err != nil {
@@ -177,13 +261,19 @@ func inMemory(pid string) bool {
 	for line := range strings.Lines(string(maps)) {
 		var from, to int64
 		var rights string
-		if n, _ := fmt.Sscanf(line, "%x-%x %s", &from, &to, &rights); n == 3 && strings.HasPrefix(rights, "rw") {
-			if holdsCanary(io.NewSectionReader(memory, from, to-from)) {
-				return true
-			}
+		if n, _ := fmt.Sscanf(line, "%x-%x %s", &from, &to, &rights); n != 3 || rights[0] != 'r' || isPage(line, rights) {
+			continue
+		}
+		if holdsCanary(io.NewSectionReader(memory, from, to-from)) {
+			return true
 		}
 	}
 	return false
+}
+
+// isPage tells a private and read-only mapping of a file, whose content is the file's.
+func isPage(line, rights string) bool {
+	return rights[1] != 'w' && rights[3] == 'p' && strings.Contains(line, " /")
 }
 
 func holdsCanary(r io.Reader) bool {
@@ -224,6 +314,10 @@ func (m *insides) find() (places []string) {
 		m.t.Fatal("the machine's first process is not among its processes")
 	}
 	top := "/proc/" + first + "/root"
+	cores, _ := filepath.Glob(top + "/core*") // of a process that works in /
+	for _, core := range cores {
+		places = append(places, inFiles(core)...)
+	}
 	for _, folder := range []string{"/etc", "/run", "/tmp", "/var", "/root", "/home", "/dev/shm"} {
 		places = append(places, inFiles(top+folder)...)
 	}
