@@ -107,6 +107,34 @@ var deeds = []deed{
 		skips: []shadowsync.Step{shadowsync.StepOSWritten},
 	},
 	{
+		name: "passwd by root with no store there, the daemon dies",
+		do: func(s *stage, step shadowsync.Step, password string) bool {
+			pid := s.brokerPID()
+			s.Must("mv", storeFolder, storeFolder+".away")
+			defer s.Must("mv", storeFolder+".away", storeFolder)
+			s.passwd("admin", password)
+			s.eventually("the broker dies", 5*time.Second, func() bool { return s.brokerDied(pid) })
+			if step == shadowsync.StepGuarded {
+				// Each new broker dies there again, the first perhaps before it knew of the change.
+				s.eventually("the unit is held", 10*time.Second, func() bool {
+					return s.Must("systemctl", "show", "-P", "RefuseManualStop", machine.ApplianceUnit) == "yes\n"
+				})
+				s.isHeld("admin")
+			}
+			return true
+		},
+		// What waits for its store is put on record as a whole.
+		skips: []shadowsync.Step{shadowsync.StepJournalled, shadowsync.StepOSWritten, shadowsync.StepPersisted, shadowsync.StepVerified},
+	},
+	{
+		name: "usermod -p by root, the daemon that saw it dies",
+		do: func(s *stage, _ shadowsync.Step, password string) bool {
+			s.Must("usermod", "-p", sha512crypt(s.t, password), "admin")
+			return true
+		},
+		skips: []shadowsync.Step{shadowsync.StepOSWritten, shadowsync.StepLoggedOut},
+	},
+	{
 		name: "user set password, the tool dies",
 		tool: true,
 		do: func(s *stage, step shadowsync.Step, password string) bool {
@@ -209,6 +237,9 @@ func (s *stage) killed(d deed, step shadowsync.Step, password string) {
 		s.eventually("both sides hold the new password", 5*time.Second, func() bool { return s.bothOpen("admin", password) })
 	}
 	s.eventually("all is in sync", 5*time.Second, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
+	s.eventually("nothing is held", 5*time.Second, func() bool {
+		return s.Must("systemctl", "show", "-P", "RefuseManualStop", machine.ApplianceUnit) == "no\n"
+	})
 	s.inStore("admin")
 }
 
