@@ -2,6 +2,7 @@ package scenes
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,22 +15,23 @@ import (
 
 // changer is a program that sets a password of an account.
 type changer struct {
-	name string
-	call func(account, password string) machine.Command
+	name    string
+	program string // on record
+	call    func(account, password string) machine.Command
 }
 
 var changers = []changer{
-	{"passwd", func(account, password string) machine.Command {
+	{"passwd", "passwd", func(account, password string) machine.Command {
 		return machine.Command{Args: []string{"passwd", account}, Input: password + "\n" + password + "\n"}
 	}},
-	{"usermod -p", func(account, password string) machine.Command {
+	{"usermod -p", "usermod", func(account, password string) machine.Command {
 		hash, _ := crypt.Generate(format.SHA512, []byte(password)) // an empty one shows in the end
 		return machine.Command{Args: []string{"usermod", "-p", hash, account}}
 	}},
-	{"user set password", func(account, password string) machine.Command {
+	{"user set password", "shadowsync", func(account, password string) machine.Command {
 		return machine.Command{Args: []string{"shadowsync", "user", "set", "password", account, "--stdin"}, Input: password + "\n"}
 	}},
-	{"chpasswd", func(account, password string) machine.Command {
+	{"chpasswd", "chpasswd", func(account, password string) machine.Command {
 		return machine.Command{Args: []string{"chpasswd"}, Input: account + ":" + password + "\n"}
 	}},
 }
@@ -80,8 +82,48 @@ func TestConcurrentChanges(t *testing.T) {
 	if s.unmanaged(accounts) != others {
 		t.Error("lines of other accounts changed")
 	}
+	for round := range 8 {
+		s.sub(fmt.Sprintf("all at one account, %d", round), func(s *stage) { s.race(accounts[0], round) })
+	}
 	if r := s.Run("shadowsync", "audit", "--verify"); r.Code != 0 {
 		t.Errorf("audit --verify: %s", r)
+	}
+}
+
+// race has every program set one account at once, each to a password of its own: the
+// OS keeps the one that came last, and so do the store and the record.
+func (s *stage) race(account string, round int) {
+	before := len(s.audit(account))
+	c := &crowd{s: s, acknowledged: map[string]string{}, refused: map[string]int{}}
+	password := func(by changer) string {
+		return fmt.Sprintf("Race-%d-%s-velvet", round, strings.ReplaceAll(by.name, " ", ""))
+	}
+	var wg sync.WaitGroup
+	for _, by := range changers {
+		wg.Go(func() { c.change(by, account, password(by)) })
+	}
+	wg.Wait()
+	for _, failure := range c.failures {
+		s.t.Error(failure)
+	}
+	s.eventually("both sides hold the same", 10*time.Second, func() bool {
+		return s.state(account).State == "in-sync" && s.ShadowHash(account) == s.StoreHash(account)
+	})
+	winner := slices.IndexFunc(changers, func(by changer) bool { return s.opensHash(s.ShadowHash(account), password(by)) })
+	if winner < 0 {
+		s.t.Fatal("the password is none of those that were set")
+	}
+	last := ""
+	for _, e := range s.audit(account)[before:] {
+		if e.Action == "conflict" {
+			s.t.Errorf("two programs on one side are no conflict: %+v", e)
+		}
+		if e.Result == "in-sync" && e.Origin.Program != "" {
+			last = e.Origin.Program
+		}
+	}
+	if last != changers[winner].program {
+		s.t.Errorf("%s's password holds, and the last on record is %s's: %+v", changers[winner].name, last, s.audit(account)[before:])
 	}
 }
 
