@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,6 +30,13 @@ func TestMain(m *testing.M) {
 	case "writer":
 		fmt.Println(writeForEver(os.Getenv(helperFile)))
 		os.Exit(1)
+	case "once":
+		runtime.LockOSThread() // strace counts by thread
+		if err := writeOnce(os.Getenv(helperFile)); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	case "read-only":
 		fmt.Print(mountAndWrite(os.Getenv(helperFile), pointer, bindSelf, makeReadOnly))
 		os.Exit(0)
@@ -107,6 +115,88 @@ func TestKilledWriter(t *testing.T) {
 	if err != nil || len(entries) != 1 {
 		t.Errorf("what the killed ones left was not swept: %v, %v", entries, err)
 	}
+}
+
+// writeOnce sets one account's password and tells what it was.
+func writeOnce(path string) error {
+	ctx := context.Background()
+	s, err := Driver.Open(ctx, options(path, "/u"))
+	if err != nil {
+		return err
+	}
+	before, err := s.Read(ctx, []string{"user000003"})
+	if err != nil {
+		return err
+	}
+	left, err := s.Write(ctx, []shadowsync.Write{{Name: "user000003", Expect: before.Records["user000003"].Credential, Want: value("$6$once")}})
+	return errors.Join(err, left["user000003"])
+}
+
+// TestKillAtEveryStep: the writer is killed at every system call of a write, one
+// after the other.
+func TestKillAtEveryStep(t *testing.T) {
+	if _, err := exec.LookPath("strace"); err != nil {
+		t.Skip("needs strace")
+	}
+	text, _ := crowd(5)
+	written := file(t, text)
+	if err := writeOnce(written); err != nil {
+		t.Fatal(err)
+	}
+	steps, after := 0, read(t, written)
+	for _, call := range []string{"openat2", "flock", "fchown", "fchmod", "flistxattr", "fsync", "renameat2", "unlinkat"} {
+		for when := 1; ; when++ {
+			path := file(t, text)
+			killed, said := killedAt(t, path, call, when)
+			now := read(t, path)
+			if now != text && now != after {
+				t.Fatalf("killed at %s %d, the file is\n%s", call, when, now)
+			}
+			if !killed {
+				if now != after {
+					t.Fatalf("not killed at %s %d, and not written: %s", call, when, said)
+				}
+				break
+			}
+			steps++
+			s := open(t, path, "/u")
+			present, err := s.Read(t.Context(), []string{"user000003"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := shadowsync.Write{Name: "user000003", Expect: present.Records["user000003"].Credential, Want: value("$6$later")}
+			if left, err := s.Write(t.Context(), []shadowsync.Write{w}); err != nil || len(left) != 0 {
+				t.Fatal(left, err)
+			}
+			if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
+				t.Errorf("killed at %s %d, what was left was not swept: %v, %v", call, when, entries, err)
+			}
+		}
+	}
+	t.Logf("killed at %d steps", steps)
+	if steps < 8 {
+		t.Errorf("only %d steps were hit", steps)
+	}
+}
+
+// killedAt lets strace kill one write at a system call, counted from 1.
+func killedAt(t *testing.T, path, call string, when int) (killed bool, said string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(ctx, "strace", "-f", "-o", filepath.Join(t.TempDir(), "trace"),
+		"-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", call, when), self)
+	cmd.Env = append(os.Environ(), helper+"=once", helperFile+"="+path)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("strace: %v", err)
+	}
+	return exit != nil && exit.ExitCode() != 1, string(out)
 }
 
 // TestManyWriters: of several that change the same file, none undoes another's account.
