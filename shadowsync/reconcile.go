@@ -156,6 +156,7 @@ type view struct {
 	store  StoreSnapshot
 	fault  *StoreFault
 	caps   Capabilities
+	wrote  witness
 }
 
 func (r *Reconciler) look(ctx context.Context) (view, error) {
@@ -163,7 +164,7 @@ func (r *Reconciler) look(ctx context.Context) (view, error) {
 	var err error
 	v.caps = r.Store.Capabilities()
 	store := r.askStore(ctx)
-	v.os, v.memory, err = r.lookHere(ctx)
+	err = r.lookHere(ctx, &v)
 	v.store, v.fault = store()
 	if err != nil {
 		return v, err
@@ -191,11 +192,14 @@ func (r *Reconciler) askStore(ctx context.Context) func() (StoreSnapshot, *Store
 }
 
 // lookHere reads what is on this side of a store's worker.
-func (r *Reconciler) lookHere(ctx context.Context) (os OSSnapshot, memory Memory, err error) {
-	if memory, err = r.State.Survey(ctx, r.Application.Name, r.Application.Accounts); err == nil {
-		os, err = r.Accounts.Read(ctx, r.Application.Accounts)
+func (r *Reconciler) lookHere(ctx context.Context, v *view) (err error) {
+	if v.memory, err = r.State.Survey(ctx, r.Application.Name, r.Application.Accounts); err != nil {
+		return err
 	}
-	return os, memory, err
+	if v.os, err = r.Accounts.Read(ctx, r.Application.Accounts); err == nil && r.Witness != nil {
+		v.wrote.origin, v.wrote.writer = r.Witness()
+	}
+	return err
 }
 
 // recall completes the memory of the accounts that moved: the past of all others
@@ -330,7 +334,7 @@ func (r *Reconciler) round(ctx context.Context, lease Lease, req Request) (Repor
 	if err != nil {
 		return Report{}, false, err
 	}
-	items := r.mergeAll(v, r.witnessed(req))
+	items := r.mergeAll(v, v.wrote.complete(req))
 	work := unsettled(items)
 	soft, err := r.run(ctx, lease, work, v)
 	if err != nil {
@@ -346,18 +350,23 @@ func (r *Reconciler) round(ctx context.Context, lease Lease, req Request) (Repor
 	return v.report(items), again, errors.Join(soft, err)
 }
 
-// witnessed asks who wrote what has just been read. What was noticed before may
+// witness is who wrote what has just been read. What was noticed before may
 // have been an older content, and its writer another: that decides whether an
 // old value is somebody's wish. A change after the reading fails the writes' compare-and-swap.
-func (r *Reconciler) witnessed(req Request) Request {
-	if r.Witness == nil {
+type witness struct {
+	origin Origin
+	writer Writer
+}
+
+// complete adds that to what a request says.
+func (w witness) complete(req Request) Request {
+	if w.writer == WriterUnknown {
 		return req
 	}
-	origin, writer := r.Witness()
-	req.Evidence.Writer = writer
-	if writer != WriterUnknown && req.Origin.SeenBy == SeenByWatch {
-		origin.At = req.Origin.At
-		req.Origin = origin
+	req.Evidence.Writer = w.writer
+	if req.Origin.SeenBy == SeenByWatch {
+		w.origin.At = req.Origin.At
+		req.Origin = w.origin
 	}
 	return req
 }
