@@ -18,6 +18,9 @@ func OriginOf(root string, p origin.Process, seenBy shadowsync.SeenBy) shadowsyn
 		At: time.Now(), SeenBy: seenBy, Program: p.Program(), PID: p.PID, Terminal: p.Terminal,
 		Unit: p.Unit, Session: p.Session, Remote: origin.RemoteOf(p.Session), UID: p.UID, LoginUID: p.LoginUID,
 	}
+	if seenBy == shadowsync.SeenByPAM && p.Session == "" {
+		o.PID = p.Opener()
+	}
 	if p.UID != nil {
 		o.By = origin.UserName(root, *p.UID)
 	}

@@ -86,6 +86,19 @@ func (p Process) Invoker() *int {
 	return nil
 }
 
+// Opener is the pid of who opens the session of a login whose dialogue this process has:
+// sshd(8) leads PAM's in a child that is gone by then. The listener, on top, opens none.
+func (p Process) Opener() int {
+	pid := p.PID
+	for i, a := range p.Ancestors {
+		if a.Program != p.Program() || i+1 == len(p.Ancestors) {
+			break
+		}
+		pid = a.PID
+	}
+	return pid
+}
+
 // FromPID reads the facts about a process. For one that is gone, only PID is set.
 func FromPID(pid int) Process { return read("/proc", pid) }
 

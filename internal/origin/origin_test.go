@@ -232,3 +232,28 @@ func BenchmarkFromPID(b *testing.B) {
 		FromPID(os.Getpid())
 	}
 }
+
+func TestOpener(t *testing.T) {
+	chain := func(program string, above ...string) Process {
+		p := Process{PID: 100, Comm: program}
+		for i, name := range above {
+			p.Ancestors = append(p.Ancestors, Ancestor{PID: 99 - i, Program: name})
+		}
+		return p
+	}
+	for _, tt := range []struct {
+		name string
+		of   Process
+		want int
+	}{
+		{"login on a console", chain("login"), 100},
+		{"su in a shell", chain("su", "bash", "sshd", "sshd"), 100},
+		{"sshd's dialogue, Debian 12", chain("sshd", "sshd", "sshd"), 99},
+		{"sshd's dialogue, Debian 13", chain("sshd-session", "sshd-session", "sshd"), 99},
+		{"sshd below its listener", chain("sshd", "sshd"), 100},
+	} {
+		if got := tt.of.Opener(); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}

@@ -21,6 +21,7 @@ func TestForcedChange(t *testing.T) {
 		change        func(s *stage, current, fresh string)
 	}{
 		{"ssh", "passwd", forcedBySSH},
+		{"ssh, as one dialogue", "sshd", forcedInDialogue},
 		{"login", "login", forcedByLogin},
 		{"su", "su", forcedBySu},
 		{"pcli", "pcli", forcedByPcli},
@@ -53,6 +54,16 @@ func forcedBySSH(s *stage, current, fresh string) {
 	if strings.Contains(d.Transcript(), "conductor>") {
 		s.t.Errorf("pcli came before the new password was tried:\n%s", d)
 	}
+}
+
+// forcedInDialogue: sshd asks by itself where PAM leads the dialogue, and goes on to pcli.
+func forcedInDialogue(s *stage, current, fresh string) {
+	s.t.Helper()
+	s.MustShell("sed -i 's/^KbdInteractiveAuthentication.*/KbdInteractiveAuthentication yes/' /etc/ssh/sshd_config && systemctl restart ssh")
+	d := s.Terminal("ssh", "-tt", "-F", "none", "-l", "user222", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+		"-o", "LogLevel=ERROR", "-o", "PreferredAuthentications=keyboard-interactive", "127.0.0.1")
+	d.Answer("Password: ", current)
+	s.renewed(d, current, fresh)
 }
 
 // forcedByLogin: login(1) asks by itself and goes on to pcli.

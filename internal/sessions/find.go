@@ -114,6 +114,23 @@ func (s *scene) spare(keep Keep) map[int]bool {
 	return tree
 }
 
+// stays tells whether logind has to leave a session of the account's alone. One that nothing
+// stood in yet may be the kept process's, which opens it just then.
+func (s *scene) stays(id string, keep Keep) bool {
+	if slices.Contains(s.keep, id) {
+		return true
+	}
+	if keep.Process.PID == 0 {
+		return false
+	}
+	for _, p := range s.processes {
+		if p.Session == id {
+			return s.processes[keep.Process.PID].Session == id
+		}
+	}
+	return true
+}
+
 // below returns the pids of everything that a process started.
 func (s *scene) below(top int) []int {
 	children := map[int][]int{}

@@ -159,3 +159,28 @@ func TestKept(t *testing.T) {
 		}
 	}
 }
+
+// TestStays: a session that the kept process opens during the look, whether logind or the
+// process table shows it first, stays; those that somebody is in do not.
+func TestStays(t *testing.T) {
+	all := town()
+	all.inSession(98, 70, 0, "login", "8") // logind does not know it yet
+	s := newScene(admin, logins, all, Keep{})
+	held := func(pid int) Keep { return Keep{Process: origin.Process{PID: pid, StartTicks: uint64(pid)}} }
+	for _, tt := range []struct {
+		name string
+		id   string
+		keep Keep
+		want bool
+	}{
+		{"nothing is kept", "1", Keep{}, false},
+		{"nothing is kept, and it is empty", "5", Keep{}, false},
+		{"another's", "1", held(70), false},
+		{"empty", "5", held(70), true},
+		{"the process's own", "8", held(98), true},
+	} {
+		if got := s.stays(tt.id, tt.keep); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}

@@ -74,11 +74,7 @@ func (s Sessions) EndBut(ctx context.Context, account shadowsync.Account, keep K
 	var work sync.WaitGroup
 	var refused [2]error
 	asking, enough := context.WithCancel(ctx)
-	stays := func(id string) bool {
-		_, seen := before.logins[id]
-		// One that came since may be the kept process's, as the next look tells.
-		return slices.Contains(before.keep, id) || keep.Process.PID != 0 && !seen
-	}
+	stays := func(id string) bool { return before.stays(id, keep) }
 	work.Go(func() { _, _, refused[0] = systemd.Logind{}.EndBut(asking, account, stays) })
 	if before.hasManager() {
 		work.Go(func() { refused[1] = s.stopManager(asking, account.UID) })
