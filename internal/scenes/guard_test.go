@@ -64,6 +64,15 @@ func TestGuard(t *testing.T) {
 	if r := s.Run("shadowsync", "audit", "--verify"); r.Code != 0 {
 		t.Errorf("audit --verify: %s", r)
 	}
+	s.scene("remove while held by hand", func(s *stage) {
+		s.Must("shadowsync", "guard", "hold")
+		s.isHeld("by hand")
+		s.Must("shadowsync", "remove")
+		s.isFree()
+		if left := s.MustShell("ls -A /run/systemd/system/128T.service.d 2>/dev/null; systemctl list-units --all --plain --no-legend 'shadowsync-guard*'"); left != "" {
+			s.t.Errorf("left behind: %s", left)
+		}
+	})
 }
 
 // liftedOnRecordAlone: between the lifting and systemd's reload the unit is still held,
