@@ -79,6 +79,20 @@ func TestDaemonHangs(t *testing.T) {
 		s.MustShell("systemctl start shadowsync.socket shadowsync-operator.socket shadowsync.service")
 		s.settles("user222")
 	})
+	s.scene("the watchdog ends it", func(s *stage) {
+		// The unit's own two minutes, and ten seconds to end, are too long for a test.
+		s.WriteFile("/run/systemd/system/shadowsync.service.d/50-fast.conf", "[Service]\nWatchdogSec=2s\nTimeoutStopSec=1s\n", 0o644)
+		s.MustShell("systemctl daemon-reload && systemctl restart shadowsync.service")
+		stuck := s.brokerPID()
+		s.signalBroker("STOP")
+		s.eventually("another broker serves", 15*time.Second, func() bool {
+			pid := s.brokerPID()
+			return pid != stuck && pid != "0" && s.Run("systemctl", "is-active", "shadowsync.service").Code == 0
+		})
+		s.says(s.Must("systemctl", "show", "-P", "NRestarts", "shadowsync.service"), "1")
+		s.askAgain()
+		s.says(s.passwd("admin", "Hang-6-velvet-x"), "persisted in")
+	})
 }
 
 // cheap makes hashing cheap, or it would hide what is measured.
