@@ -4,7 +4,7 @@ package shadowsync
 // memory and not somebody's wish: a rollback, an application that wrote its
 // memory over the OS, and one that wrote it over its store.
 func (m *merger) judgeWhole() {
-	if m.rolledBack() {
+	if m.rolledBack() || m.heldBack() {
 		m.settleRollback()
 		return
 	}
@@ -39,6 +39,14 @@ func (m *merger) rolledBack() bool {
 		return false
 	}
 	return !m.storeMoved(m.in.Fields) || m.in.Record.holdsStore(m.store, m.in.Fields)
+}
+
+// heldBack tells whether the OS still holds the older value that a rollback brought, and
+// that a person is to decide about: only the first look after the boot sees the rollback itself.
+func (m *merger) heldBack() bool { return m.in.Open.heldBack() && m.os.Hash == m.in.Open.OS.Hash }
+
+func (c *Change) heldBack() bool {
+	return c != nil && c.State == Conflict && c.Reason == reasonRollback
 }
 
 func (m *merger) settleRollback() {

@@ -76,6 +76,7 @@ func overMemory(in Input, check func(Input)) {
 	opens = append(opens,
 		&Change{State: Conflict, Verdict: VerdictRefused, Reason: "too long", OS: cred(hashNew, today), Origin: origins[0]},
 		&Change{State: Queued, Verdict: VerdictAdopt, OS: cred(hashNew, today, locked), Fields: FieldLocked, Origin: origins[0]},
+		&Change{State: Conflict, Verdict: VerdictConflict, Reason: reasonRollback, OS: cred(hashOld), Origin: origins[1]},
 		&Change{State: Missing, Verdict: VerdictMissing, Origin: origins[1]},
 		&Change{State: NeedsLogin, Verdict: VerdictNeedsLogin, OS: cred(hashBase), StoreHash: hashMade, Origin: Origin{SeenBy: SeenByStore}},
 		&Change{State: Queued, Verdict: VerdictApply, OS: cred(hashApp), Origin: Origin{SeenBy: SeenByStore}})
@@ -155,7 +156,7 @@ func checkInvariants(t *testing.T, fields Fields) {
 		verdicts[d.Verdict]++
 		for _, broken := range []string{
 			inventsNothing(in, d), leavesGoneAlone(in, d), keepsStoreOut(in, d), carriesNoDeletion(in, d),
-			nothingWritesNothing(in, d), keepsProven(in, d), keepsPending(in, d), losesNothing(in, d), converges(in, d), soundDays(d), needsNoPast(in, d),
+			nothingWritesNothing(in, d), keepsProven(in, d), keepsPending(in, d), holdsRollback(in, d), losesNothing(in, d), converges(in, d), soundDays(d), needsNoPast(in, d),
 		} {
 			if broken != "" {
 				t.Fatalf("%s\ninput %s\ndecision %s", broken, show(in), showDecision(d))
@@ -294,6 +295,21 @@ func keepsPending(in Input, d Decision) string {
 	storeMoved := in.Fault == nil && !Equal(*in.Store, in.Baseline.Store, in.Fields)
 	if !storeMoved && d.OS.Hash != o.OS.Hash {
 		return "the application undid a pending change"
+	}
+	return ""
+}
+
+// holdsRollback: what a rollback brought waits for a person, at every look, and nobody
+// but a person brings it to the store.
+func holdsRollback(in Input, d Decision) string {
+	if !in.Open.heldBack() || in.Policy.Rollback != RuleHold || in.Baseline == nil || in.OS == nil || in.Evidence.Prefer != Neither {
+		return ""
+	}
+	if in.OS.Hash == in.Open.OS.Hash && d.Verdict.State() == InSync {
+		return "a held rollback is settled by itself"
+	}
+	if d.Store != nil && d.Store.Hash == in.Open.OS.Hash && (in.Store == nil || in.Store.Hash != d.Store.Hash) && in.OS.Hash != d.Store.Hash {
+		return "what a rollback brought reaches the store"
 	}
 	return ""
 }

@@ -72,9 +72,9 @@ func (m *merger) hold(unit Fields, v Verdict, reason string) {
 }
 
 // wanted is the OS value last known to be wanted: a change that the store has
-// not taken yet counts before the baseline.
+// not taken yet counts before the baseline. Nobody wanted what a rollback brought.
 func (m *merger) wanted() Credential {
-	if o := m.in.Open; o != nil && o.Verdict != VerdictApply && o.OS.Hash != "" {
+	if o := m.in.Open; o != nil && o.Verdict != VerdictApply && o.OS.Hash != "" && !o.heldBack() {
 		return o.OS
 	}
 	return m.old.OS

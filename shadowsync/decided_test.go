@@ -47,3 +47,42 @@ func TestALockKeepsWhoStoodForThePassword(t *testing.T) {
 	w.reconcile(t, Request{Force: true})
 	w.both(t, "admin", hashNew)
 }
+
+// TestAHeldRollbackStaysHeld: a person decides, whatever looks come before; what the
+// application writes meanwhile is no decision for the older value.
+func TestAHeldRollbackStaysHeld(t *testing.T) {
+	rolledBack := func() (*world, *Reconciler) {
+		w := newWorld().start(t)
+		w.passwd(t, "admin", hashNew)
+		w.reconcile(t, Request{})
+		w.os["admin"] = cred(hashBase)
+		r := w.reconciler()
+		r.Application.Policy.Rollback = RuleHold
+		return w, r
+	}
+	look := func(r *Reconciler, e Evidence) {
+		t.Helper()
+		if _, err := r.Reconcile(t.Context(), Request{Force: true, Evidence: e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w, r := rolledBack()
+	look(r, Evidence{AtBoot: true, WentBack: true})
+	for range 2 {
+		look(r, Evidence{})
+		if open := w.memory["admin"].Open; !open.heldBack() || w.os["admin"].Hash != hashBase || w.store["admin"].Hash != hashNew {
+			t.Fatalf("the OS holds %q, the store %q, open is %+v", w.os["admin"].Hash, w.store["admin"].Hash, open)
+		}
+	}
+	look(r, Evidence{Prefer: OSSide})
+	w.both(t, "admin", hashBase)
+
+	w, r = rolledBack()
+	look(r, Evidence{AtBoot: true, WentBack: true})
+	w.os["admin"] = cred(hashNew) // the application starts, and writes what its store holds
+	look(r, Evidence{Writer: WriterApplication})
+	w.both(t, "admin", hashNew)
+	if open := w.memory["admin"].Open; open != nil {
+		t.Errorf("still open: %+v", open)
+	}
+}
