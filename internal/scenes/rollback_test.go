@@ -157,4 +157,21 @@ func TestRollback(t *testing.T) {
 			s.t.Errorf("the audit says %q", got)
 		}
 	})
+
+	s.sub("the whole image, rule hold", func(s *stage) {
+		s.MustShell("systemctl disable " + machine.ApplianceUnit)
+		before := s.rolledBack("hold", backup)
+		s.eventually("it is a conflict", 10*time.Second, func() bool { return s.state("admin").State == "conflict" })
+		s.MustShell("touch /etc/shadow; chage -W 9 user222") // later looks
+		s.eventually("the later looks are over", 5*time.Second, func() bool { return s.state("user222").State == "in-sync" })
+		if s.state("admin").State != "conflict" || !s.opensHash(s.ShadowHash("admin"), "Backup-old-31") || !s.opensHash(s.StoreHash("admin"), "Current-new-35") {
+			s.t.Error("nobody decided, and it is settled")
+		}
+		s.MustShell("systemctl enable --now " + machine.ApplianceUnit)
+		s.eventually("what the application brought from its store holds", 10*time.Second, func() bool { return s.state("admin").State == "in-sync" })
+		s.opens("admin", "Current-new-35", "Backup-old-31")
+		if got := s.since(before); len(got) == 0 || got[0] != "conflict" {
+			s.t.Errorf("the audit says %q", got)
+		}
+	})
 }
