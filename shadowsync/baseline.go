@@ -99,8 +99,9 @@ func (r Record) holdsStore(store Credential, fields Fields) bool {
 	return false
 }
 
-// PastEntries bounds how much of an account's past is remembered.
-const PastEntries = 256
+// PastEntries bounds how much of an account's past is remembered: two entries a change,
+// which is a change an hour for three months without a start of the application.
+const PastEntries = 4096
 
 // Past tells what an application may still remember of an account: digests of the
 // password fields and store records that it had, newest first. It is longer than
@@ -119,7 +120,7 @@ func storeDigest(c Credential, fields Fields) string {
 
 func digest(kind, text string) string {
 	sum := sha256.Sum256([]byte(kind + ":" + text))
-	return hex.EncodeToString(sum[:12])
+	return hex.EncodeToString(sum[:8]) // of thousands, not of all there are
 }
 
 func (p Past) holdsPassword(c Credential) bool {
@@ -133,10 +134,15 @@ func (p Past) holdsStore(c Credential, fields Fields) bool {
 // Add returns the past with more digests at its front, each once, within its bound.
 func (p Past) Add(more Past) Past {
 	kept := make(Past, 0, len(p)+len(more))
-	for _, d := range slices.Concat(more, p) {
-		if !slices.Contains(kept, d) && len(kept) < PastEntries {
+	for _, d := range more {
+		if !slices.Contains(kept, d) {
 			kept = append(kept, d)
 		}
 	}
-	return kept
+	for _, d := range p {
+		if !slices.Contains(more, d) {
+			kept = append(kept, d)
+		}
+	}
+	return kept[:min(len(kept), PastEntries)]
 }

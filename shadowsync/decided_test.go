@@ -1,6 +1,9 @@
 package shadowsync
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 // TestALockDecidesNoConflict: who locks an account does not say whose password holds, now
 // or at any later look; who sets it does.
@@ -85,4 +88,17 @@ func TestAHeldRollbackStaysHeld(t *testing.T) {
 	if open := w.memory["admin"].Open; open != nil {
 		t.Errorf("still open: %+v", open)
 	}
+}
+
+// TestALongMemory: what the application has read at its start is its old memory after two
+// thousand changes still.
+func TestALongMemory(t *testing.T) {
+	w := newWorld().start(t)
+	for i := range 2000 {
+		w.passwd(t, "admin", fmt.Sprintf("$y$%d", i))
+		w.reconcile(t, Request{})
+	}
+	w.store["admin"] = held(cred(hashBase), w.fields)
+	w.reconcile(t, Request{})
+	w.both(t, "admin", "$y$1999")
 }
