@@ -272,7 +272,9 @@ func TestKilledStoreWorker(t *testing.T) {
 	}
 	s.eventually("the last password drains into the store", 10*time.Second, func() bool { return s.bothOpen("admin", "Worker-19-velvet") })
 	s.eventually("all is in sync", 10*time.Second, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
-	s.Must("systemctl", "kill", "-s", "KILL", storeWorkerUnit)
+	s.eventually("the next worker is there, and killed", 5*time.Second, func() bool {
+		return s.Run("systemctl", "kill", "-s", "KILL", storeWorkerUnit).Code == 0
+	})
 	hash := sha512crypt(t, "Worker-idle-velvet")
 	s.AskAppliance("set", "admin", hash)
 	s.eventually("a change by the application is seen after the idle worker died", 5*time.Second, func() bool { return s.ShadowHash("admin") == hash })
