@@ -137,21 +137,25 @@ func unseal(r io.Reader, identities []age.Identity) (m Manifest, err error) {
 		return m, err
 	}
 	archive := tar.NewReader(opened)
-	text, err := next(archive, manifestName, maxManifest)
+	err = m.load(func(name string, most int64) ([]byte, error) { return next(archive, name, most) })
 	if err != nil {
 		return m, err
 	}
-	if err := m.parse(text); err != nil {
-		return m, err
-	}
-	for i := range m.Databases {
-		d := &m.Databases[i]
-		if d.Image, err = next(archive, d.Name, maxImage); err != nil {
-			return m, err
-		}
-	}
 	_, err = io.Copy(io.Discard, opened) // to the end, which age authenticates
 	return m, err
+}
+
+// load reads the manifest, and then the images that it names.
+func (m *Manifest) load(part func(name string, most int64) ([]byte, error)) error {
+	text, err := part(manifestName, maxManifest)
+	if err == nil {
+		err = m.parse(text)
+	}
+	for i := 0; err == nil && i < len(m.Databases); i++ {
+		d := &m.Databases[i]
+		d.Image, err = part(d.Name, maxImage)
+	}
+	return err
 }
 
 func (m *Manifest) parse(text []byte) error {

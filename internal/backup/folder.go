@@ -72,20 +72,8 @@ func readFolder(path string) (m Manifest, err error) {
 		return m, err
 	}
 	defer root.Close()
-	text, err := readFrom(root, manifestName, maxManifest)
-	if err != nil {
-		return m, err
-	}
-	if err := m.parse(text); err != nil {
-		return m, err
-	}
-	for i := range m.Databases {
-		d := &m.Databases[i]
-		if d.Image, err = readFrom(root, d.Name, maxImage); err != nil {
-			return m, err
-		}
-	}
-	return m, nil
+	err = m.load(func(name string, most int64) ([]byte, error) { return readFrom(root, name, most) })
+	return m, err
 }
 
 func readFrom(root *os.Root, name string, most int64) ([]byte, error) {
