@@ -58,11 +58,7 @@ func (o *operators) doors(ctx context.Context, c *call, account shadowsync.Accou
 }
 
 func (o *operators) lock(ctx context.Context, c *call) error {
-	account, err := o.changeable(ctx, c)
-	if err != nil {
-		return err
-	}
-	done, err := o.mayRemove(ctx, c, account.Name)
+	account, done, err := o.removable(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -19,11 +19,7 @@ import (
 // deleteUser removes an account that operators made: the OS's, from what is managed,
 // and from the store. One that does not let us remove a record keeps a locked one.
 func (o *operators) deleteUser(ctx context.Context, c *call) error {
-	account, err := o.changeable(ctx, c)
-	if err != nil {
-		return err
-	}
-	done, err := o.mayRemove(ctx, c, account.Name)
+	account, done, err := o.removable(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,15 @@ func (o *operators) mayRemove(ctx context.Context, c *call, name string) (done f
 	return done, nil
 }
 
+// removable is the account that a call is for, where it may be shut or removed; it is the
+// caller's turn until done.
+func (o *operators) removable(ctx context.Context, c *call) (account shadowsync.Account, done func(), err error) {
+	if account, err = o.changeable(ctx, c); err == nil {
+		done, err = o.mayRemove(ctx, c, account.Name)
+	}
+	return account, done, err
+}
+
 // dispensable tells whether administrators are left without an account.
 func (o *operators) dispensable(ctx context.Context, c *call, name string) error {
 	if name == c.name {
