@@ -22,6 +22,8 @@ const (
 	// mostReviews may wait: each keeps a token in memory. What chpasswd(8) sets faster
 	// than it can be reviewed is counted.
 	mostReviews = 16
+	// mayWait is for how long: a password in clear text is kept for no long queue.
+	mayWait = time.Second
 )
 
 // reviews judge, one at a time and after passwd was answered, what nobody was refused
@@ -39,6 +41,7 @@ type review struct {
 	root        bool // who is held to no rule of the machine's
 	vouched     bool // the configuration's rules were asked before
 	token       []*os.File
+	since       time.Time
 }
 
 // Why a password is in force that a rule refuses. It does not say which: that would tell
@@ -57,7 +60,7 @@ func (b *Broker) reviewLater(peer socket.Peer, by shadowsync.Origin, user string
 	if !managed || by.SeenBy != shadowsync.SeenByPAM { // an operator's was judged before
 		return false
 	}
-	r := review{application: a, user: user, by: by, vouched: vouched, token: token}
+	r := review{application: a, user: user, by: by, vouched: vouched, token: token, since: time.Now()}
 	r.root = by.UID == nil || *by.UID == 0 // it may have been root, who is gone
 	if !r.root && (vouched || !b.engine.Load().Config.Password.HasRules()) {
 		return false
@@ -76,7 +79,11 @@ func (b *Broker) reviewAll(ctx context.Context) {
 	for {
 		select {
 		case r := <-b.reviews.queue:
-			b.review(ctx, r)
+			if time.Since(r.since) < mayWait {
+				b.review(ctx, r)
+			} else {
+				b.reviews.missed.Add(1)
+			}
 			closeAll(r.token)
 		case <-ctx.Done():
 			return

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -137,5 +138,27 @@ func TestMoreThanCanBeReviewed(t *testing.T) {
 	const want = ": not judged: 9 new passwords, set faster than they could be held to the rules"
 	if got := b.reviewed(t); len(taken) != 2 || len(got) != 1 || got[0] != want {
 		t.Errorf("%d were taken; on record %q", len(taken), got)
+	}
+}
+
+// TestATokenDoesNotWait: behind a judge that is slow, a password in clear text is given up.
+func TestATokenDoesNotWait(t *testing.T) {
+	b := brokerOf(t, t.TempDir(), "admin", "admin", "[password]\nmin_length = 12\n")
+	b.reviews.queue = make(chan review, 1)
+	token := sealed(t, "short")
+	b.reviews.queue <- review{user: "admin", token: token, since: time.Now().Add(-mayWait)}
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { b.reviewAll(ctx); close(ended) }()
+	for deadline := time.Now().Add(5 * time.Second); len(b.reviews.queue) > 0 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	end()
+	<-ended
+	if token[0].Close() == nil {
+		t.Error("the token was left open")
+	}
+	if got := b.reviewed(t); len(got) != 1 || !strings.HasPrefix(got[0], ": not judged: 1 ") {
+		t.Errorf("on record %q", got)
 	}
 }
