@@ -10,9 +10,11 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/operator"
+	"github.com/shadowsync/shadowsync/internal/origin"
 	"github.com/shadowsync/shadowsync/internal/pamworker"
 	"github.com/shadowsync/shadowsync/internal/printable"
 	"github.com/shadowsync/shadowsync/internal/proof"
+	"github.com/shadowsync/shadowsync/internal/sessions"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -23,6 +25,8 @@ const (
 	endsWithin = 2500 * time.Millisecond
 	// farewell is how long the shell has to print the answer before it is ended.
 	farewell = time.Second
+	// parting is how long who serves the shell's terminal then has to end by itself.
+	parting = 500 * time.Millisecond
 )
 
 var errElsewhere = operator.Errorf(operator.Unavailable, "your password is being changed from another session")
@@ -61,15 +65,28 @@ func (o *operators) ends(a config.Application, seen shadowsync.SeenBy) bool {
 }
 
 // farewell tells that the change stands, once the other sessions have ended where it ends
-// any, and waits until the shell has printed it: then it is ended, too.
+// any, and waits until the shell has printed it and is gone: then what is left of its
+// session is ended, too.
 func (o *operators) farewell(ctx context.Context, c *call, d *dialogue, ends bool) {
 	notes := o.farewellNotes(d, ends)
+	host, hosted := hostOf(c.process)
 	if err := c.conn.Send(ctx, operator.Turn{Done: true, Notes: notes}); err != nil {
 		return // nobody is there to be told
 	}
 	bye, cancel := context.WithTimeout(ctx, farewell)
 	defer cancel()
 	_, _ = c.conn.Receive(bye, &operator.Reply{}) // until it hangs up
+	if ends && hosted {
+		sessions.AwaitEnd(host, parting)
+	}
+}
+
+// hostOf is who started a shell and ends with it: sshd(8) has yet to send the last lines
+// and the exit status, and an end meanwhile would look like a broken connection. Who is on
+// the shell's own terminal, another shell, goes on and does not count.
+func hostOf(shell origin.Process) (host origin.Process, hosted bool) {
+	host = origin.FromPID(shell.Parent)
+	return host, host.StartTicks != 0 && (shell.Terminal == "" || host.Terminal != shell.Terminal)
 }
 
 // secret asks for a password. It ends with the broker, too.

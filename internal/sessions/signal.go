@@ -39,13 +39,24 @@ func gone(err error) error {
 func awaitEnds(processes []origin.Process, most time.Duration) {
 	until := time.Now().Add(most)
 	for _, p := range processes {
-		fd, err := unix.PidfdOpen(p.PID, 0)
-		if err != nil {
-			continue // gone
+		AwaitEnd(p, time.Until(until))
+	}
+}
+
+// AwaitEnd waits until a process has ended, at most for the given time. One that has
+// the pid by then makes the wait no longer than that.
+func AwaitEnd(p origin.Process, most time.Duration) {
+	fd, err := unix.PidfdOpen(p.PID, 0)
+	if err != nil {
+		return // gone
+	}
+	defer unix.Close(fd)
+	until := time.Now().Add(most)
+	for {
+		// Readable once the process has ended, waited for or not.
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, max(0, int(time.Until(until).Milliseconds())))
+		if !errors.Is(err, unix.EINTR) { // by a signal of Go's own
+			return
 		}
-		// Readable once the process has ended, waited for or not. A signal of Go's own
-		// ends the wait early, which costs no more than an early look.
-		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, max(0, int(time.Until(until).Milliseconds())))
-		_ = unix.Close(fd)
 	}
 }
