@@ -71,7 +71,7 @@ func BenchmarkLoad(b *testing.B) {
 			}
 		}
 		fill(b, db, 100_000, more)
-		for _, n := range []int{0, 10, 999, 10_000, 100_000} {
+		for _, n := range []int{0, 10, 1000, 10_000, 100_000} {
 			names := make([]string, n)
 			for i := range names {
 				names[i] = accountName(i * (100_000 / n))

@@ -200,6 +200,7 @@ func TestLoadSelects(t *testing.T) {
 		{"one", []string{accountName(5)}, 1},
 		{"one that was only announced", []string{"only-announced"}, 1},
 		{"an unknown one", []string{"nobody"}, 0},
+		{"few of many", many[:scanFrom], scanFrom},
 		{"many", many, len(many)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
