@@ -28,6 +28,9 @@ type job struct {
 // hashed while the last one is set. Once ctx ends, what is not set yet keeps what it has.
 func (r *errand) batches(ctx context.Context, jobs []*job) <-chan []*job {
 	ready := make(chan []*job)
+	if len(jobs) > 1 {
+		hardenCrowd()
+	}
 	go func() {
 		defer close(ready)
 		defer r.verb.dismissJudge()

@@ -222,11 +222,20 @@ func (c multitude) interrupted() {
 	c.holds(passwords)
 }
 
+// outOfLock lists the memory of the tool, while it holds many passwords, that is neither
+// locked nor droppable (the C library's random numbers), and may go to swap.
+const outOfLock = `awk '/^[0-9a-f]+-/ { range = $1; inode = $5; name = $6 } /^Rss:/ { resident = $2 }
+/^VmFlags:/ && inode == 0 && resident > 0 && name !~ /^\[v/ && !/ (lo|dp)( |$)/ { print range, name, resident, "kB" }' \
+"/proc/$(pgrep -xf '[^ ]*shadowsync[^ ]* user .*')/smaps"`
+
 // cut types Ctrl-C at a command once it has said something, and returns all that it said.
 func (c multitude) cut(at string, command ...string) string {
 	c.t.Helper()
 	d := c.Terminal(command...)
 	d.Expect(at, 2*machine.Patience)
+	if out := c.MustShell(outOfLock); out != "" {
+		c.t.Errorf("%q has memory that may be swapped:\n%s", command, out)
+	}
 	d.Send("\x03")
 	if code := d.Ended(machine.Patience); code != 130 {
 		c.t.Errorf("%q ended with status %d", command, code)
