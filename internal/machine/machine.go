@@ -60,6 +60,7 @@ var Releases = []Release{Bookworm, Trixie}
 // Options say how a machine differs from the usual one. The zero value is the usual one.
 type Options struct {
 	Hostname string    // "node1" if empty
+	Packages []string  // Debian's, beyond those that all machines have; their tree is built at first use
 	Progress io.Writer // told of the building of a base tree; os.Stderr if nil
 }
 
@@ -89,7 +90,7 @@ func New(ctx context.Context, release Release, options Options) (*Machine, error
 	if err := sweep(); err != nil {
 		return nil, err
 	}
-	tree, err := base.Open(ctx, release, options.Progress)
+	tree, err := base.Open(ctx, base.Kind{Release: release, Packages: options.Packages}, options.Progress)
 	if err != nil {
 		return nil, err
 	}

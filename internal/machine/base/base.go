@@ -45,19 +45,31 @@ type Tree struct {
 // Close lets go of the tree.
 func (t *Tree) Close() error { return t.lock.Close() }
 
-// Open returns the tree of release, building it first where there is none:
+// A Kind is what is installed in a tree: a release and, beyond what all machines have,
+// packages that few need.
+type Kind struct {
+	Release  Release
+	Packages []string
+}
+
+// name is what the trees of a kind are called, before the key of their contents.
+func (k Kind) name() string {
+	return strings.Join(append([]string{string(k.Release)}, k.Packages...), "+")
+}
+
+// Open returns the tree of a kind, building it first where there is none:
 // about half a minute and 300 MB, told on progress. It needs root.
-func Open(ctx context.Context, release Release, progress io.Writer) (*Tree, error) {
+func Open(ctx context.Context, kind Kind, progress io.Writer) (*Tree, error) {
 	cache := Cache()
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return nil, fmt.Errorf("cannot make the machine cache: %w", err)
 	}
-	path := filepath.Join(cache, key(release))
+	path := filepath.Join(cache, key(kind))
 	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the lock of a base tree: %w", err)
 	}
-	if err := openLocked(ctx, lock, path, release, progress); err != nil {
+	if err := openLocked(ctx, lock, path, kind, progress); err != nil {
 		_ = lock.Close()
 		return nil, err
 	}
@@ -67,7 +79,7 @@ func Open(ctx context.Context, release Release, progress io.Writer) (*Tree, erro
 // openLocked returns with a shared lock held on an existing tree. Converting
 // an exclusive flock(2) into a shared one is not atomic, so that after a build
 // it looks again instead of trusting that nobody pruned the tree meanwhile.
-func openLocked(ctx context.Context, lock *os.File, path string, release Release, progress io.Writer) error {
+func openLocked(ctx context.Context, lock *os.File, path string, kind Kind, progress io.Writer) error {
 	for {
 		if err := flock(ctx, lock, unix.LOCK_SH, progress); err != nil {
 			return err
@@ -81,10 +93,10 @@ func openLocked(ctx context.Context, lock *os.File, path string, release Release
 		if exists(path) {
 			continue
 		}
-		if err := build(ctx, path, release, progress); err != nil {
+		if err := build(ctx, path, kind, progress); err != nil {
 			return err
 		}
-		prune(filepath.Dir(path), release)
+		prune(filepath.Dir(path), kind)
 	}
 }
 
@@ -117,13 +129,13 @@ func flock(ctx context.Context, file *os.File, how int, progress io.Writer) erro
 	}
 }
 
-// prune removes the trees of release that an older package list gave, unless
+// prune removes the trees of a kind that an older package list gave, unless
 // a machine runs from them. Lock files stay: removing one would let two
 // processes hold "the" lock on two different files.
-func prune(cache string, release Release) {
-	trees, _ := filepath.Glob(filepath.Join(cache, string(release)+"-*"))
+func prune(cache string, kind Kind) {
+	trees, _ := filepath.Glob(filepath.Join(cache, kind.name()+"-*"))
 	for _, tree := range trees {
-		if filepath.Base(tree) == key(release) || strings.Contains(filepath.Base(tree), ".") {
+		if filepath.Base(tree) == key(kind) || strings.Contains(filepath.Base(tree), ".") {
 			continue
 		}
 		pruneOne(tree)

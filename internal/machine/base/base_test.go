@@ -45,7 +45,7 @@ func TestPickMirror(t *testing.T) {
 // lock is waited for no longer than the context allows.
 func TestOpenWaitsForTheBuilder(t *testing.T) {
 	t.Setenv("SHADOWSYNC_MACHINE_CACHE", t.TempDir())
-	path := filepath.Join(Cache(), key(Bookworm))
+	path := filepath.Join(Cache(), key(Kind{Release: Bookworm}))
 	mkdir(t, path)
 	builder, err := os.Create(path + ".lock")
 	if err != nil {
@@ -57,14 +57,14 @@ func TestOpenWaitsForTheBuilder(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	var progress bytes.Buffer
-	if _, err := Open(ctx, Bookworm, &progress); err == nil {
+	if _, err := Open(ctx, Kind{Release: Bookworm}, &progress); err == nil {
 		t.Fatal("opened a tree while its builder held the lock")
 	}
 	if strings.Count(progress.String(), "another process builds") != 1 {
 		t.Errorf("progress = %q, want the wait told once", progress.String())
 	}
 	_ = builder.Close()
-	tree, err := Open(t.Context(), Bookworm, &progress)
+	tree, err := Open(t.Context(), Kind{Release: Bookworm}, &progress)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,8 +77,8 @@ func TestOpenWaitsForTheBuilder(t *testing.T) {
 func TestPruneKeepsWhatIsInUse(t *testing.T) {
 	cache := t.TempDir()
 	t.Setenv("SHADOWSYNC_MACHINE_CACHE", cache)
-	current, used, old, other := key(Bookworm), "bookworm-used", "bookworm-old", "trixie-old"
-	for _, name := range []string{current, used, old, other} {
+	current, used, old, other, more := key(Kind{Release: Bookworm}), "bookworm-used", "bookworm-old", "trixie-old", "bookworm+frr-old"
+	for _, name := range []string{current, used, old, other, more} {
 		mkdir(t, filepath.Join(cache, name))
 	}
 	user, err := os.Create(filepath.Join(cache, used+".lock"))
@@ -89,8 +89,8 @@ func TestPruneKeepsWhatIsInUse(t *testing.T) {
 	if err := unix.Flock(int(user.Fd()), unix.LOCK_SH); err != nil {
 		t.Fatal(err)
 	}
-	prune(cache, Bookworm)
-	for name, kept := range map[string]bool{current: true, used: true, old: false, other: true} {
+	prune(cache, Kind{Release: Bookworm})
+	for name, kept := range map[string]bool{current: true, used: true, old: false, other: true, more: true} {
 		if exists(filepath.Join(cache, name)) != kept {
 			t.Errorf("%s kept = %v, want %v", name, !kept, kept)
 		}
@@ -98,8 +98,8 @@ func TestPruneKeepsWhatIsInUse(t *testing.T) {
 }
 
 func TestKeyTellsReleasesApart(t *testing.T) {
-	if key(Bookworm) == key(Trixie) || !strings.HasPrefix(key(Trixie), "trixie-") {
-		t.Errorf("keys %s and %s", key(Bookworm), key(Trixie))
+	if key(Kind{Release: Bookworm}) == key(Kind{Release: Trixie}) || !strings.HasPrefix(key(Kind{Release: Trixie}), "trixie-") {
+		t.Errorf("keys %s and %s", key(Kind{Release: Bookworm}), key(Kind{Release: Trixie}))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -66,14 +67,14 @@ rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/*
 `
 
 // key names the tree that these packages and this preparation give.
-func key(release Release) string {
+func key(kind Kind) string {
 	sum := sha256.Sum256([]byte(strings.Join(packages, ",") + "\n" + prepareScript))
-	return fmt.Sprintf("%s-%x", release, sum[:6])
+	return fmt.Sprintf("%s-%x", kind.name(), sum[:6])
 }
 
 // build makes the tree beside its place and renames it there when it is whole.
 // The caller holds the tree's lock exclusively, so that a leftover is nobody's.
-func build(ctx context.Context, path string, release Release, progress io.Writer) error {
+func build(ctx context.Context, path string, kind Kind, progress io.Writer) error {
 	started := time.Now()
 	address, err := mirror(ctx)
 	if err != nil {
@@ -83,20 +84,20 @@ func build(ctx context.Context, path string, release Release, progress io.Writer
 	if err := os.RemoveAll(unfinished); err != nil {
 		return fmt.Errorf("cannot clear an unfinished base tree: %w", err)
 	}
-	fmt.Fprintf(progress, "machine: building the base tree of Debian %s, once, about half a minute\n", release)
-	if err := debootstrap(ctx, unfinished, release, address, progress); err != nil {
-		return errors.Join(fmt.Errorf("cannot build the base tree of %s: %w", release, err), os.RemoveAll(unfinished))
+	fmt.Fprintf(progress, "machine: building the base tree of Debian %s, once, about half a minute\n", kind.name())
+	if err := debootstrap(ctx, unfinished, kind, address, progress); err != nil {
+		return errors.Join(fmt.Errorf("cannot build the base tree of %s: %w", kind.name(), err), os.RemoveAll(unfinished))
 	}
 	if err := os.Rename(unfinished, path); err != nil {
 		return fmt.Errorf("cannot put the base tree in place: %w", err)
 	}
-	fmt.Fprintf(progress, "machine: base tree of Debian %s is ready after %.0f s\n", release, time.Since(started).Seconds())
+	fmt.Fprintf(progress, "machine: base tree of Debian %s is ready after %.0f s\n", kind.name(), time.Since(started).Seconds())
 	return nil
 }
 
-func debootstrap(ctx context.Context, into string, release Release, address string, progress io.Writer) error {
+func debootstrap(ctx context.Context, into string, kind Kind, address string, progress io.Writer) error {
 	install := privately(ctx, "debootstrap", "--variant=minbase", "--keyring="+keyring,
-		"--include="+strings.Join(packages, ","), string(release), into, address)
+		"--include="+strings.Join(slices.Concat(packages, kind.Packages), ","), string(kind.Release), into, address)
 	install.Env = proxyEnvironment(ctx)
 	if err := follow(install, progress); err != nil {
 		return err

@@ -44,8 +44,8 @@ func bulk(ctx context.Context) error {
 }
 
 // crowded is a machine with ten thousand accounts that the appliance manages too.
-func crowded(ctx context.Context) (*bench, error) {
-	b, err := stage(ctx, jsonStore)
+func crowded(ctx context.Context, packages ...string) (*bench, error) {
+	b, err := stage(ctx, jsonStore, packages...)
 	if err != nil {
 		return nil, err
 	}

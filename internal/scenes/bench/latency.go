@@ -94,11 +94,6 @@ func (b *bench) preparePeers(ctx context.Context) error {
 	if _, err := b.sh(ctx, "systemctl stop shadowsync.service shadowsync.socket shadowsync-operator.socket; "+peerDatabase); err != nil {
 		return err
 	}
-	for _, host := range []string{"/usr/bin/inotifywait", "/usr/lib/x86_64-linux-gnu/libinotifytools.so.0"} {
-		if err := b.CopyIn(ctx, host, host, 0o755); err != nil {
-			return fmt.Errorf("the peer needs inotify-tools: %w", err)
-		}
-	}
 	for path, text := range map[string]string{
 		"/usr/local/bin/peer": peerScript, "/etc/systemd/system/peer.path": pathUnit,
 		"/etc/systemd/system/peer.service": pathService, "/etc/systemd/system/peerloop.service": loopService,

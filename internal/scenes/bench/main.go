@@ -72,9 +72,10 @@ func buildProgram(ctx context.Context, name string) (string, error) {
 // bench is a machine with the commands that a measurement needs.
 type bench struct{ *machine.Machine }
 
-// stage boots a machine with an application whose store is as the configuration says.
-func stage(ctx context.Context, store string) (*bench, error) {
-	m, err := machine.New(ctx, machine.Bookworm, machine.Options{})
+// stage boots a machine with an application whose store is as the configuration says,
+// and with packages that the usual one lacks.
+func stage(ctx context.Context, store string, packages ...string) (*bench, error) {
+	m, err := machine.New(ctx, machine.Bookworm, machine.Options{Packages: packages})
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func operatorShell(ctx context.Context) error {
 
 // prompts measures the shell against others in turn, and its completion.
 func prompts(ctx context.Context, program string) error {
-	b, err := crowded(ctx)
+	b, err := crowded(ctx, "frr")
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func prompts(ctx context.Context, program string) error {
 		for _, s := range starts {
 			some, err := b.terminal(ctx, 10, s.command)
 			if err != nil {
-				continue // not installed
+				return err
 			}
 			times[s.name] = append(times[s.name], some...)
 		}
@@ -85,10 +85,6 @@ func (b *bench) terminal(ctx context.Context, n int, command string) ([]int64, e
 }
 
 func show(name string, micros []int64) {
-	if len(micros) == 0 {
-		fmt.Printf("%-40s not installed\n", name)
-		return
-	}
 	fmt.Printf("%-40s p50 %6.1f ms  p90 %6.1f ms\n", name, float64(quantile(micros, 0.5))/1000, float64(quantile(micros, 0.9))/1000)
 }
 
