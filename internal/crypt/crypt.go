@@ -5,7 +5,7 @@
 // mismatch and never replaced; a clear text is never held in a Go string,
 // which could not be wiped. The caller wipes its own copy of the token.
 //
-// The MD5 and SHA formats are computed by github.com/GehirnInc/crypt, which does
+// apr1 and the SHA formats are computed by github.com/GehirnInc/crypt, which does
 // not wipe the buffers of its hash functions: call this package where the process
 // ends soon after. The others are libxcrypt's, through cgo, which leaves nothing.
 //

@@ -2,7 +2,6 @@ package crypt
 
 import (
 	"github.com/GehirnInc/crypt/apr1_crypt"
-	"github.com/GehirnInc/crypt/md5_crypt"
 	"github.com/GehirnInc/crypt/sha256_crypt"
 	"github.com/GehirnInc/crypt/sha512_crypt"
 
@@ -17,7 +16,8 @@ type hasher interface {
 
 // hashers is the closed table of what can be verified. GehirnInc's own registry
 // is not asked: its NewFromHash panics on a prefix that it does not know. Its
-// crypters keep no state and are safe to share.
+// crypters keep no state and are safe to share. Its SHA formats use the processor's own
+// instructions; its MD5 is a tenth slower than libxcrypt's.
 var hashers = map[format.Format]hasher{
 	format.Yescrypt:     libxcrypt{},
 	format.GostYescrypt: libxcrypt{},
@@ -25,7 +25,7 @@ var hashers = map[format.Format]hasher{
 	format.Bcrypt:       libxcrypt{},
 	format.SHA512:       sha512_crypt.New(),
 	format.SHA256:       sha256_crypt.New(),
-	format.MD5:          md5_crypt.New(),
+	format.MD5:          libxcrypt{},
 	format.APR1:         apr1_crypt.New(),
 	format.DES:          libxcrypt{},
 }
