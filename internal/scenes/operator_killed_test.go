@@ -57,7 +57,7 @@ func (s *stage) diesWithTheStore(kill func(with string)) {
 	if after := s.ShadowHash("user222") + s.StoreHash("user222"); after != before {
 		s.t.Error("something was changed")
 	}
-	s.Must("umount", "/var/lib/128technology")
+	s.Must("umount", "--lazy", "/var/lib/128technology")
 	d.Send("show user\n")
 	d.Expect("Information for user222", machine.Patience)
 	d.Send("exit\n")
@@ -117,7 +117,7 @@ func TestStoreFailsDuringTheChange(t *testing.T) {
 	}
 	d.Send("show user\n")
 	d.Expect("Information for user222", machine.Patience)
-	s.Must("umount", "/var/lib/128technology")
+	s.Must("umount", "--lazy", "/var/lib/128technology")
 	if audit := s.Must("shadowsync", "audit", "--user", "user222"); !strings.Contains(audit, "withdrawn") {
 		t.Errorf("the audit does not tell that it was taken back:\n%s", audit)
 	}
@@ -140,7 +140,7 @@ func (s *stage) givesInVain(d *machine.Dialogue) {
 	if after := s.ShadowHash("user222") + s.StoreHash("user222"); after != before {
 		s.t.Error("something was changed")
 	}
-	s.Must("umount", "/var/lib/128technology")
+	s.Must("umount", "--lazy", "/var/lib/128technology")
 	s.eventually("in sync", machine.Patience, func() bool { return s.state("user222").State == "in-sync" })
 	time.Sleep(time.Second) // what ends sessions takes half of that
 	d.Send("show user\n")

@@ -11,8 +11,9 @@ import (
 // questions are those of set password, in order.
 var questions = []string{"Enter your current password:", "Enter a new password:", "Confirm:"}
 
-// TestLostOperator: at each question, Ctrl-C, a signal, a hang-up or a lost terminal
-// changes nothing, leaves no worker, and gives a terminal back that shows what is typed.
+// TestLostOperator: at each question, Ctrl-C, a signal, a hang-up, a lost terminal or a
+// broker that is gone changes nothing, leaves no worker, and gives a terminal back that
+// shows what is typed.
 func TestLostOperator(t *testing.T) {
 	t.Parallel()
 	s := manned(t, machine.Bookworm)
@@ -21,7 +22,7 @@ func TestLostOperator(t *testing.T) {
 		for _, way := range []struct {
 			name string
 			lose func(s *stage, asked int)
-		}{{"Ctrl-C", (*stage).cancels}, {"SIGTERM", ended("TERM")}, {"SIGHUP", ended("HUP")}, {"hang-up", (*stage).hangsUp}, {"the connection dies", (*stage).loses}} {
+		}{{"Ctrl-C", (*stage).cancels}, {"SIGTERM", ended("TERM")}, {"SIGHUP", ended("HUP")}, {"hang-up", (*stage).hangsUp}, {"the connection dies", (*stage).loses}, {"the broker is killed", (*stage).losesBroker}} {
 			s.sub(question+" "+way.name, func(s *stage) {
 				way.lose(s, asked)
 				s.eventually("no worker and no shell is left", 5*time.Second, func() bool {
@@ -93,6 +94,19 @@ func (s *stage) loses(asked int) {
 	s.t.Helper()
 	atQuestion(s.SSH("user222", oldPassword), asked)
 	s.Must("pkill", "-KILL", "-U", "user222", "sshd")
+}
+
+func (s *stage) losesBroker(asked int) {
+	s.t.Helper()
+	s.watched(asked, func(d *machine.Dialogue) {
+		s.Must("systemctl", "kill", "--signal=KILL", "shadowsync.service")
+		d.Send("\x15" + newPassword + "\n") // Ctrl-U takes back what is there
+		if questions[asked] == "Enter a new password:" {
+			d.Answer("Confirm:", newPassword)
+		}
+		d.Expect("% Error: shadowsync closed the connection; nothing was changed", machine.Patience)
+		d.Answer("user222@node1.conductor> ", "exit")
+	})
 }
 
 // afterConfirm: what was confirmed is done on both sides or on neither, the audit tells

@@ -139,7 +139,7 @@ func TestOperatorIsRefused(t *testing.T) {
 	if status := s.Must("shadowsync", "status"); !strings.Contains(status, "guard off") {
 		t.Errorf("an operator's change guards the unit:\n%s", status)
 	}
-	s.Must("umount", "/var/lib/128technology")
+	s.Must("umount", "--lazy", "/var/lib/128technology")
 	audit := s.Must("shadowsync", "audit", "--user", "user222")
 	for _, want := range []string{"current password not proven", "BAD PASSWORD", "cannot take it"} {
 		if !strings.Contains(audit, want) {
