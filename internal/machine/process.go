@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -43,12 +44,12 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 // Code is the exit status of a process that has ended, as in Result.
 func (p *Process) Code() int { return exitCode(p.command) }
 
-// Signal sends a signal to the process and its group.
+// Signal sends a signal to the process and its group, if they are still there.
 func (p *Process) Signal(signal syscall.Signal) error {
 	if isClosed(p.done) {
 		return nil
 	}
-	if err := syscall.Kill(-p.command.Process.Pid, signal); err != nil {
+	if err := syscall.Kill(-p.command.Process.Pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("cannot signal %q: %w", p.command.Args, err)
 	}
 	return nil

@@ -76,9 +76,9 @@ func (s *stage) resizes() {
 func asked(d *machine.Dialogue, command string) string {
 	d.Send(command + "\n")
 	d.Expect(command+"\r\n", machine.Patience)
-	shown := len(d.Transcript())
 	d.Expect("@node1.conductor", machine.Patience)
-	return d.Transcript()[shown:]
+	shown := d.Transcript()
+	return shown[strings.LastIndex(shown, command+"\r\n")+len(command+"\r\n"):]
 }
 
 // survives: what cannot be ended is named to who tries.
