@@ -85,7 +85,7 @@ var refusing = []door{
 		d.Answer("ew password", fresh)
 		d.Answer("etype", fresh)
 		d.Ended(20 * time.Second)
-		s.Must("chage", "-d", "2026-11-20", "admin")
+		s.MustShell("chage -d $(date -d yesterday +%F) admin")
 		return d.Transcript(), !strings.Contains(d.Transcript(), "BAD PASSWORD")
 	}},
 }
