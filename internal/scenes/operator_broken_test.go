@@ -26,7 +26,7 @@ func TestDialogueBreaksOff(t *testing.T) {
 		"hang-up":             func(d *machine.Dialogue) { _ = d.Close() },
 		"the shell is killed": func(*machine.Dialogue) { s.Must("pkill", "-KILL", "-U", "admin", "pcli") },
 		"the broker is killed": func(d *machine.Dialogue) {
-			s.MustShell("pid=$(systemctl show --property=MainPID --value shadowsync.service); kill -KILL $pid; while kill -0 $pid; do sleep 0.01; done 2>/dev/null")
+			s.killBroker()
 			d.Send(newPassword + "\n")
 			d.Answer("Confirm:", newPassword)
 			d.Expect("% Error: shadowsync closed the connection; nothing was changed", machine.Patience)
@@ -52,6 +52,13 @@ func TestDialogueBreaksOff(t *testing.T) {
 	s.same("admin")
 	s.lets("admin", newPassword, oldPassword)
 	s.sub("a prompt shields nothing", promptShieldsNothing)
+}
+
+// killBroker returns when the broker has closed what it held, which is some time after
+// the signal was sent.
+func (s *stage) killBroker() {
+	s.t.Helper()
+	s.MustShell("pid=$(systemctl show --property=MainPID --value shadowsync.service); kill -KILL $pid; while kill -0 $pid; do sleep 0.01; done 2>/dev/null")
 }
 
 // promptShieldsNothing: who sits at the prompt for a password that they have not proven

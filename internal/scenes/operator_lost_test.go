@@ -99,7 +99,7 @@ func (s *stage) loses(asked int) {
 func (s *stage) losesBroker(asked int) {
 	s.t.Helper()
 	s.watched(asked, func(d *machine.Dialogue) {
-		s.Must("systemctl", "kill", "--signal=KILL", "shadowsync.service")
+		s.killBroker()
 		d.Send("\x15" + newPassword + "\n") // Ctrl-U takes back what is there
 		if questions[asked] == "Enter a new password:" {
 			d.Answer("Confirm:", newPassword)
