@@ -61,6 +61,7 @@ type Engine struct {
 	root        string
 	options     Options
 	lock        shadowsync.Locker
+	teller      *teller
 	news        *notifier
 	looked      *boots
 	reconcilers map[string]*shadowsync.Reconciler
@@ -80,10 +81,11 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	e := &Engine{
 		Config: o.Config, State: db, root: o.Root, options: o, lock: state.NewLocker(dir, o.Program),
 		Accounts:    shadowfile.Open(o.Root, shadowfile.ProtectGroups(o.Config.Protected.Groups...)),
-		news:        newNotifier(o.Root, o.Config),
+		teller:      newTeller(),
 		looked:      &boots{},
 		reconcilers: make(map[string]*shadowsync.Reconciler, len(o.Config.Applications)),
 	}
+	e.news = newNotifier(o.Root, o.Config, e.teller)
 	for _, a := range o.Config.Applications {
 		r, err := e.newReconciler(a)
 		if err != nil {
@@ -108,7 +110,7 @@ func (e *Engine) newReconciler(a config.Application) (*shadowsync.Reconciler, er
 
 func (e *Engine) reconcilerOf(a config.Application, s shadowsync.CredentialStore) *shadowsync.Reconciler {
 	return &shadowsync.Reconciler{
-		Application: e.Config.Domain(a), Accounts: e.Accounts, Store: s, State: journalled{e.State, e.news}, Lock: e.lock,
+		Application: e.Config.Domain(a), Accounts: e.Accounts, Store: s, State: journalled{e.State, e.teller, e.news}, Lock: e.lock,
 		Guard: e.options.Guard, Sessions: e.options.Sessions, CheckHash: format.CheckForeign, Now: time.Now, Probe: e.options.Probe,
 		Occupied: e.occupied,
 	}
@@ -119,7 +121,8 @@ func (e *Engine) reconcilerOf(a config.Application, s shadowsync.CredentialStore
 // state too: one of them is to be closed.
 func (e *Engine) With(c *config.Config) *Engine {
 	next := &Engine{
-		Config: c, State: e.State, Accounts: e.Accounts, root: e.root, options: e.options, lock: e.lock, news: e.news, looked: e.looked,
+		Config: c, State: e.State, Accounts: e.Accounts, root: e.root, options: e.options, lock: e.lock,
+		teller: e.teller, news: e.news, looked: e.looked,
 		reconcilers: make(map[string]*shadowsync.Reconciler, len(c.Applications)),
 	}
 	for _, a := range c.Applications {
@@ -141,6 +144,7 @@ func (e *Engine) occupied() (map[int]bool, error) {
 // Close closes the stores and the state.
 func (e *Engine) Close() error {
 	e.news.wait()
+	e.teller.wait()
 	var errs []error
 	for _, r := range e.reconcilers {
 		errs = append(errs, r.Store.Close())

@@ -34,17 +34,18 @@ type notice struct {
 // notifier tells the administrator's program of what needs a person.
 type notifier struct {
 	config *config.Config
+	teller *teller // of what could not be started
 	start  func(context.Context, systemd.NoticeUnit) error
 	runs   atomic.Int64
 	open   sync.WaitGroup
 }
 
 // newNotifier is nil where nobody is to be told: none is configured, or the system is a mounted one.
-func newNotifier(root string, c *config.Config) *notifier {
+func newNotifier(root string, c *config.Config, t *teller) *notifier {
 	if c.Notify.Command == "" || root != "/" {
 		return nil
 	}
-	return &notifier{config: c, start: (&systemd.Bus{}).StartNotice}
+	return &notifier{config: c, teller: t, start: (&systemd.Bus{}).StartNotice}
 }
 
 // newsworthy tells what a person should hear of: a change that waits, one that
@@ -69,7 +70,7 @@ func (n *notifier) tell(events []shadowsync.Event) {
 	}
 	n.open.Go(func() {
 		if err := n.run(news); err != nil {
-			tell(shadowsync.Event{At: time.Now(), Action: "not-notified", Result: shadowsync.Pending, Reason: err.Error()})
+			n.teller.tell(shadowsync.Event{At: time.Now(), Action: "not-notified", Result: shadowsync.Pending, Reason: err.Error()})
 		}
 	})
 }

@@ -42,7 +42,7 @@ func TestNotice(t *testing.T) {
 }
 
 func TestNobodyToNotify(t *testing.T) {
-	if newNotifier("/", &config.Config{}) != nil || newNotifier("/mnt", &config.Config{Notify: config.Notify{Command: "/x"}}) != nil {
+	if newNotifier("/", &config.Config{}, nil) != nil || newNotifier("/mnt", &config.Config{Notify: config.Notify{Command: "/x"}}, nil) != nil {
 		t.Error("somebody is told")
 	}
 	var n *notifier
