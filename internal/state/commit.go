@@ -39,7 +39,7 @@ func (t *tx) keepProven(application string, c shadowsync.Change) (shadowsync.Cha
 	if !found || err != nil {
 		return c, err
 	}
-	old, err := row.change()
+	old, err := row.change(origins{})
 	if err != nil {
 		return c, err
 	}
@@ -178,13 +178,15 @@ func (t *tx) settleChange(application string, tr shadowsync.Transition) error {
 	return err
 }
 
+// addEntry makes one the newest. Both here and in trimRecord, +?1 stands for ?1: where a maximum is
+// asked for, SQLite may plan by a plain parameter's value, and so prepares the statement anew each time.
 func (t *tx) addEntry(application, account string, e shadowsync.Entry) error {
 	origin, err := originText(e.Origin)
 	if err != nil {
 		return err
 	}
 	_, err = t.exec(`INSERT INTO entry (application, account, seq, os, store, origin, replaced, lost)
-		VALUES (?1, ?2, (SELECT coalesce(max(seq), 0) + 1 FROM entry WHERE application = ?1 AND account = ?2), ?3, ?4, ?5, ?6, ?7)`,
+		VALUES (?1, ?2, (SELECT coalesce(max(seq), 0) + 1 FROM entry WHERE application = +?1 AND account = +?2), ?3, ?4, ?5, ?6, ?7)`,
 		application, account, credentialText(e.OS), credentialText(e.Store), origin, timeText(e.Replaced), e.Lost)
 	return err
 }
@@ -196,7 +198,7 @@ func (t *tx) trimRecord(application, account string, now time.Time) error {
 		return err
 	}
 	_, err = t.exec(`DELETE FROM entry WHERE application = ?1 AND account = ?2 AND (replaced < ?3
-		OR seq <= (SELECT max(seq) FROM entry WHERE application = ?1 AND account = ?2) - ?4)
+		OR seq <= (SELECT max(seq) FROM entry WHERE application = +?1 AND account = +?2) - ?4)
 		AND seq NOT IN (SELECT value FROM json_each(?5))`,
 		application, account, timeText(now.Add(-shadowsync.RecordAge)), shadowsync.RecordEntries, needed)
 	return err

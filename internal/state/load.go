@@ -56,7 +56,10 @@ type loader struct {
 }
 
 func newLoader(application string) *loader {
-	return &loader{application: application, now: time.Now(), memory: shadowsync.Memory{Accounts: make(map[string]shadowsync.AccountMemory)}}
+	return &loader{
+		application: application, now: time.Now(), origin: origins{},
+		memory: shadowsync.Memory{Accounts: make(map[string]shadowsync.AccountMemory)},
+	}
 }
 
 func (l *loader) everything(names []string, read rows) error {
@@ -175,7 +178,7 @@ const changeColumns = "account, state, reason, verdict, os, store_hash, origin, 
 func (l *loader) changes(filter string, args []any) error {
 	var row changeRow
 	return l.tx.each("SELECT "+changeColumns+" FROM change WHERE application = ?"+filter, args, row.dest(), func() error {
-		c, err := row.change()
+		c, err := row.change(l.origin)
 		if err != nil {
 			return err
 		}
@@ -230,7 +233,7 @@ func (r *changeRow) dest() []any {
 	return []any{&r.account, &r.state, &r.reason, &r.verdict, &r.os, &r.storeHash, &r.origin, &r.since, &r.fields}
 }
 
-func (r *changeRow) change() (c shadowsync.Change, err error) {
+func (r *changeRow) change(known origins) (c shadowsync.Change, err error) {
 	c = shadowsync.Change{
 		Account: r.account, State: shadowsync.ChangeState(r.state), Reason: r.reason,
 		Verdict: shadowsync.Verdict(r.verdict), StoreHash: r.storeHash, Fields: r.fields,
@@ -241,24 +244,28 @@ func (r *changeRow) change() (c shadowsync.Change, err error) {
 	if c.Since, err = parseTime(r.since); err != nil {
 		return c, err
 	}
-	err = parseJSON(r.origin, &c.Origin)
+	c.Origin, err = known.parse(r.origin)
 	return c, err
 }
 
-// origins parses origins. One bulk change gives the same origin to thousands of
-// accounts in a row, so the last one is remembered.
-type origins struct {
-	text   string
-	origin shadowsync.Origin
-}
+// origins parses origins. One bulk change gives the same one to thousands of accounts, and
+// an account's entries come from several, so that some are remembered.
+type origins map[string]shadowsync.Origin
 
-func (o *origins) parse(text string) (shadowsync.Origin, error) {
-	if text == "" || text != o.text {
-		var origin shadowsync.Origin
-		if err := parseJSON(text, &origin); err != nil {
-			return origin, err
-		}
-		o.text, o.origin = text, origin
+// rememberedOrigins is how many.
+const rememberedOrigins = 64
+
+func (o origins) parse(text string) (shadowsync.Origin, error) {
+	origin, ok := o[text]
+	if ok {
+		return origin, nil
 	}
-	return o.origin, nil
+	if err := parseJSON(text, &origin); err != nil {
+		return origin, err
+	}
+	if len(o) == rememberedOrigins {
+		clear(o)
+	}
+	o[text] = origin
+	return origin, nil
 }

@@ -22,10 +22,10 @@ func (db *DB) Logouts(ctx context.Context, application string) ([]shadowsync.Log
 	err := db.read(ctx, "read the logouts of", func(tx *tx) error {
 		var l shadowsync.Logout
 		var origin string
+		known := origins{}
 		return tx.each("SELECT id, account, keep, origin FROM logout WHERE application = ? ORDER BY id", []any{application},
-			[]any{&l.ID, &l.Account, &l.Keep, &origin}, func() error {
-				l.Origin = shadowsync.Origin{}
-				if err := parseJSON(origin, &l.Origin); err != nil {
+			[]any{&l.ID, &l.Account, &l.Keep, &origin}, func() (err error) {
+				if l.Origin, err = known.parse(origin); err != nil {
 					return err
 				}
 				due = append(due, l)
