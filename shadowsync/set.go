@@ -37,7 +37,7 @@ func (r *Reconciler) setOS(ctx context.Context, changes []Change) (map[string]er
 	if err != nil {
 		return nil, err
 	}
-	memory, err := r.State.Load(ctx, r.Application.Name, names)
+	memory, err := r.State.Survey(ctx, r.Application.Name, names)
 	if err != nil {
 		return nil, err
 	}
