@@ -178,8 +178,6 @@ func (t *tx) settleChange(application string, tr shadowsync.Transition) error {
 	return err
 }
 
-// addEntry makes one the newest. Both here and in trimRecord, +?1 stands for ?1: where a maximum is
-// asked for, SQLite may plan by a plain parameter's value, and so prepares the statement anew each time.
 func (t *tx) addEntry(application, account string, e shadowsync.Entry) error {
 	origin, err := originText(e.Origin)
 	if err != nil {
@@ -213,7 +211,7 @@ func (t *tx) neededFor(application, account string) (string, error) {
 	var record shadowsync.Record
 	var seq int64
 	var os string
-	err := t.each("SELECT seq, os FROM entry WHERE application = ? AND account = ? AND NOT lost ORDER BY seq DESC",
+	err := t.each("SELECT seq, os FROM entry WHERE application = +? AND account = +? AND NOT lost ORDER BY seq DESC",
 		[]any{application, account}, []any{&seq, &os}, func() error {
 			c, err := parseCredential(os)
 			seqs, record = append(seqs, seq), append(record, shadowsync.Entry{Baseline: shadowsync.Baseline{OS: c}})

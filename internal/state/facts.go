@@ -84,19 +84,19 @@ func (db *DB) NoteDigest(ctx context.Context, application, value string, at time
 	}
 	return db.write(ctx, "write to", func(tx *tx) error {
 		if _, err := tx.exec(`INSERT INTO digest (application, value, first_seen, last_seen, turn)
-			VALUES (?1, ?2, ?3, ?3, (SELECT coalesce(max(turn), 0) + 1 FROM digest WHERE application = ?1))
+			VALUES (?1, ?2, ?3, ?3, (SELECT coalesce(max(turn), 0) + 1 FROM digest WHERE application = +?1))
 			ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen, turn = excluded.turn`, application, value, timeText(at)); err != nil {
 			return err
 		}
 		_, err := tx.exec(`DELETE FROM digest WHERE application = ?1 AND turn NOT IN
-			(SELECT turn FROM digest WHERE application = ?1 ORDER BY turn DESC LIMIT ?2)`, application, digestsKept)
+			(SELECT turn FROM digest WHERE application = +?1 ORDER BY turn DESC LIMIT ?2)`, application, digestsKept)
 		return err
 	})
 }
 
 func (t *tx) digests(application string) (seen []Digest, err error) {
 	var value, first, last string
-	err = t.each("SELECT value, first_seen, last_seen FROM digest WHERE application = ? ORDER BY turn DESC", []any{application}, []any{&value, &first, &last}, func() (err error) {
+	err = t.each("SELECT value, first_seen, last_seen FROM digest WHERE application = +? ORDER BY turn DESC", []any{application}, []any{&value, &first, &last}, func() (err error) {
 		d := Digest{Value: value}
 		if d.First, err = parseTime(first); err != nil {
 			return err

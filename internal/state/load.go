@@ -205,7 +205,7 @@ func (l *loader) record(filter string, args []any) error {
 func (l *loader) entries(filter string, args []any) error {
 	var name, os, store, origin, replaced string
 	var lost bool
-	return l.tx.each("SELECT account, os, store, origin, replaced, lost FROM entry WHERE application = ?"+filter+" ORDER BY account, seq DESC",
+	return l.tx.each("SELECT account, os, store, origin, replaced, lost FROM entry WHERE application = +?"+filter+" ORDER BY account, seq DESC",
 		args, []any{&name, &os, &store, &origin, &replaced, &lost}, func() (err error) {
 			e := shadowsync.Entry{Lost: lost}
 			if e.Baseline, err = pair(os, store); err != nil {

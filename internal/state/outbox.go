@@ -23,7 +23,7 @@ func (db *DB) Logouts(ctx context.Context, application string) ([]shadowsync.Log
 		var l shadowsync.Logout
 		var origin string
 		known := origins{}
-		return tx.each("SELECT id, account, keep, origin FROM logout WHERE application = ? ORDER BY id", []any{application},
+		return tx.each("SELECT id, account, keep, origin FROM logout WHERE application = +? ORDER BY id", []any{application},
 			[]any{&l.ID, &l.Account, &l.Keep, &origin}, func() (err error) {
 				if l.Origin, err = known.parse(origin); err != nil {
 					return err

@@ -149,6 +149,9 @@ func (t *tx) run(query string) error {
 	return err
 }
 
+// prepare prepares a statement once. Where one orders by a column, as a maximum does too, and
+// compares others with parameters, +? stands for ?: by the value of a plain one SQLite may plan,
+// and so it would prepare the statement anew each time.
 func (t *tx) prepare(query string) (*sql.Stmt, error) {
 	if s := t.db.statements[query]; s != nil {
 		return s, nil
