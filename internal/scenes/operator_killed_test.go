@@ -13,20 +13,26 @@ import (
 func TestBrokerDiesDuringTheChange(t *testing.T) {
 	t.Parallel()
 	s := manned(t, machine.Bookworm)
-	s.slowStack()
+	s.holdable("password")
 	before := s.ShadowHash("admin") + s.StoreHash("admin")
-	kill := func(with string) {
+	kill := func(d *machine.Dialogue, with string) {
 		t.Helper()
+		s.hold()
+		setPassword(d, oldPassword, newPassword)
 		s.transacts()
+		killed := s.brokerPID()
 		// Stopped first, or it may tell of the worker's end before its own.
 		s.MustShell("systemctl kill --signal=STOP shadowsync.service; " + with + "systemctl kill --signal=KILL shadowsync.service")
+		s.WaitFor("the next broker", machine.Patience, func() bool {
+			return s.brokerPID() != killed && s.Run("systemctl", "is-active", "shadowsync.service").Code == 0
+		})
+		s.release()
 	}
 
 	// With its worker, so that nothing comes of it.
 	d := s.SSH("admin", oldPassword)
 	d.Expect("# ", machine.Patience)
-	setPassword(d, oldPassword, newPassword)
-	kill("systemctl kill --signal=KILL 'shadowsync-helper-pam-*'; ")
+	kill(d, "systemctl kill --signal=KILL 'shadowsync-helper-pam-*'; ")
 	d.Expect("asking what came of it", machine.Patience)
 	d.Expect("% Error: nothing was changed", 20*time.Second)
 	if after := s.ShadowHash("admin") + s.StoreHash("admin"); after != before {
@@ -35,8 +41,7 @@ func TestBrokerDiesDuringTheChange(t *testing.T) {
 
 	// Alone: the worker finishes what it began.
 	d.Expect("# ", machine.Patience)
-	setPassword(d, oldPassword, newPassword)
-	kill("")
+	kill(d, "")
 	d.Expect("asking what came of it", machine.Patience)
 	d.Expect("Password updated successfully", 20*time.Second)
 	s.same("admin")
@@ -46,12 +51,12 @@ func TestBrokerDiesDuringTheChange(t *testing.T) {
 }
 
 // diesWithTheStore: the worker finishes what it began, and the next broker takes it back.
-func (s *stage) diesWithTheStore(kill func(with string)) {
+func (s *stage) diesWithTheStore(kill func(d *machine.Dialogue, with string)) {
+	s.askAgain()
 	before := s.ShadowHash("user222") + s.StoreHash("user222")
 	d := s.SSH("user222", oldPassword)
 	d.Expect("> ", machine.Patience)
-	setPassword(d, oldPassword, newPassword)
-	kill("mount --bind -o ro /var/lib/128technology /var/lib/128technology; ")
+	kill(d, "mount --bind -o ro /var/lib/128technology /var/lib/128technology; ")
 	d.Expect("asking what came of it", machine.Patience)
 	d.Expect("did not take it; nothing was changed", 20*time.Second)
 	if after := s.ShadowHash("user222") + s.StoreHash("user222"); after != before {
@@ -67,14 +72,17 @@ func (s *stage) diesWithTheStore(kill func(with string)) {
 // diesAfterTheAnnouncement: the broker dies when both sides are changed and the operator is
 // not told yet: the next one tells, and ends what the old password opened, that shell last.
 func diesAfterTheAnnouncement(s *stage) {
-	s.MustShell("echo 'password optional pam_exec.so quiet /usr/bin/sleep 2' >> /etc/pam.d/common-password")
+	s.askAgain()
+	s.MustShell("cd /etc/pam.d && sed -i '/hold/d' common-password && echo 'password" + holding + "' >> common-password")
 	before := s.StoreHash("user222")
 	d, other := s.SSH("user222", oldPassword), s.SSH("user222", oldPassword)
 	d.Expect("> ", machine.Patience)
 	other.Expect("> ", machine.Patience)
+	s.hold()
 	setPassword(d, oldPassword, newPassword)
 	s.WaitFor("the store's part", machine.Patience, func() bool { return s.StoreHash("user222") != before })
 	s.Must("systemctl", "kill", "--signal=KILL", "shadowsync.service")
+	s.release()
 	d.Expect("asking what came of it", machine.Patience)
 	d.Expect("Password updated successfully", machine.Patience)
 	d.Ended(machine.Patience)
@@ -83,31 +91,49 @@ func diesAfterTheAnnouncement(s *stage) {
 	s.lets("user222", newPassword, oldPassword)
 }
 
-// slowStack has the PAM stack take its time before it stores, so that something can
-// happen in the middle.
-func (s *stage) slowStack() {
+// holds keeps who is to be held waiting until the release, and not for ever: a PAM worker
+// has eight seconds.
+const holds = `#!/bin/sh
+mv /run/hold /run/held && timeout 6 sh -c 'while test -e /run/held; do sleep 0.05; done'
+`
+
+// holding has a PAM stack run that as root alone, or sh(1) would go by the worker's real uid.
+const holding = " optional pam_exec.so quiet seteuid /usr/local/sbin/hold"
+
+// holdable has the PAM stack wait, where a test asks for that, before it stores or proves
+// anything, so that something can happen in the middle.
+func (s *stage) holdable(kind string) {
 	s.t.Helper()
-	s.MustShell("sed -i '0,/^password/s//password optional pam_exec.so quiet \\/usr\\/bin\\/sleep 1\\n&/' /etc/pam.d/common-password")
+	s.WriteFile("/usr/local/sbin/hold", holds, 0o755)
+	s.MustShell("sed -i '0,/^" + kind + "/s||" + kind + holding + "\\n&|' /etc/pam.d/common-" + kind)
 }
 
-// transacts waits until a transaction is at that point.
+// hold has the next transaction wait.
+func (s *stage) hold() { s.t.Helper(); s.Must("touch", "/run/hold") }
+
+// transacts waits until a transaction waits.
 func (s *stage) transacts() {
 	s.t.Helper()
-	s.WaitFor("the transaction", machine.Patience, func() bool { return s.Run("pgrep", "-x", "sleep").Code == 0 })
+	s.WaitFor("the transaction", machine.Patience, func() bool { return s.Run("test", "-e", "/run/held").Code == 0 })
 }
+
+// release lets it go on, or never wait.
+func (s *stage) release() { s.t.Helper(); s.Must("rm", "-f", "/run/hold", "/run/held") }
 
 // TestStoreFailsDuringTheChange: a store that could take it when it was asked, and cannot
 // when it must, leaves the old password on both sides, and the sessions open.
 func TestStoreFailsDuringTheChange(t *testing.T) {
 	t.Parallel()
 	s := manned(t, machine.Bookworm)
-	s.slowStack()
+	s.holdable("password")
 	before := s.ShadowHash("user222") + s.StoreHash("user222")
 	d := s.SSH("user222", oldPassword)
 	d.Expect("> ", machine.Patience)
+	s.hold()
 	setPassword(d, oldPassword, newPassword)
 	s.transacts()
 	s.Must("mount", "--bind", "-o", "ro", "/var/lib/128technology", "/var/lib/128technology")
+	s.release()
 	d.Expect("did not take it; nothing was changed", 20*time.Second)
 	if guard := s.status().Guard; guard != "off" {
 		t.Errorf("an operator's change guards the unit: %s", guard)
@@ -133,9 +159,11 @@ func (s *stage) givesInVain(d *machine.Dialogue) {
 	boss.Answer("# ", "edit user user222")
 	boss.Answer("# ", "password")
 	boss.Answer("Password: ", newPassword)
+	s.hold()
 	boss.Answer("Confirm: ", newPassword)
 	s.transacts()
 	s.Must("mount", "--bind", "-o", "ro", "/var/lib/128technology", "/var/lib/128technology")
+	s.release()
 	boss.Expect("did not take it; nothing was changed", 20*time.Second)
 	if after := s.ShadowHash("user222") + s.StoreHash("user222"); after != before {
 		s.t.Error("something was changed")

@@ -112,7 +112,11 @@ func (s *stage) losesBroker(asked int) {
 // afterConfirm: what was confirmed is done on both sides or on neither, the audit tells
 // which, and so does the terminal, if it is there. Ctrl-C comes too late.
 func (s *stage) afterConfirm() {
-	s.slowStack()
+	s.holdable("password")
+	lost := func() {
+		s.WaitFor("the shell's end", machine.Patience, func() bool { return s.Run("pgrep", "-U", "user222", "-x", "pcli").Code != 0 })
+		s.release()
+	}
 	current, fresh := oldPassword, newPassword
 	for _, way := range []struct {
 		name string
@@ -120,16 +124,19 @@ func (s *stage) afterConfirm() {
 	}{
 		{"Ctrl-C", func(d *machine.Dialogue) {
 			d.Send("\x03")
+			time.Sleep(time.Second / 2) // nothing shows that the key has come
+			s.release()
 			d.Expect("✔ Modifying password...\r\nPassword updated successfully\r\n", machine.Patience)
 		}},
-		{"hang-up", func(d *machine.Dialogue) { _ = d.Close() }},
-		{"the connection dies", func(*machine.Dialogue) { s.Must("pkill", "-KILL", "-U", "user222", "sshd") }},
-		{"the shell is killed", func(*machine.Dialogue) { s.Must("pkill", "-KILL", "-U", "user222", "-x", "pcli") }},
+		{"hang-up", func(d *machine.Dialogue) { _ = d.Close(); lost() }},
+		{"the connection dies", func(*machine.Dialogue) { s.Must("pkill", "-KILL", "-U", "user222", "sshd"); lost() }},
+		{"the shell is killed", func(*machine.Dialogue) { s.Must("pkill", "-KILL", "-U", "user222", "-x", "pcli"); lost() }},
 	} {
 		s.sub("after Confirm: "+way.name, func(s *stage) {
 			told := len(s.setPasswords("user222"))
 			d := s.SSH("user222", current)
 			d.Expect("> ", machine.Patience)
+			s.hold()
 			setPassword(d, current, fresh)
 			s.transacts()
 			way.lose(d)
