@@ -18,11 +18,14 @@ func TestStoppedWorker(t *testing.T) {
 	s := manned(t, machine.Bookworm)
 	before := s.ShadowHash("user222") + s.StoreHash("user222")
 	s.sub("the worker that proves", func(s *stage) {
-		stopper := s.As("user222").Start("sh", "-c", "while :; do pkill -STOP -U user222 -f worker-pa[m]; done")
-		defer func() { _ = stopper.Stop() }()
+		s.holdable("auth")
 		d := s.SSH("user222", oldPassword)
 		d.Answer("> ", "set password")
+		s.hold()
 		d.Answer("Enter your current password:", oldPassword)
+		s.transacts()
+		s.As("user222").Must("pkill", "-STOP", "-U", "user222", "-f", "worker-pa[m]")
+		s.release()
 		d.Expect("nothing was changed", 20*time.Second)
 		if took := s.timed(func() { s.passwd("admin", newPassword) }); took > 3*time.Second {
 			s.t.Errorf("root's passwd took %v", took)
