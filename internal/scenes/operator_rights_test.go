@@ -53,7 +53,8 @@ func (s *stage) leftTraces(account, uid, other string) {
 	if strings.Contains(left, account) || strings.Contains(left, uid) {
 		s.t.Errorf("%s, uid %s, left something that another would inherit:\n%s", account, uid, left)
 	}
-	s.eventually("logind has forgotten "+account, 10*time.Second, func() bool {
+	// logind keeps a user for ten seconds after the last session (logind.conf(5), UserStopDelaySec=).
+	s.eventually("logind has forgotten "+account, 30*time.Second, func() bool {
 		users := s.Run("loginctl", "list-users", "--no-legend") // fails while one is going
 		return users.Code == 0 && !strings.Contains(users.Stdout, account) && s.Run("test", "-e", "/run/user/"+uid).Code != 0
 	})
