@@ -89,7 +89,7 @@ func (s *stage) survives(admin *machine.Dialogue) {
 	s.WriteFile("/usr/local/bin/undying", undying, 0o755)
 	guest := s.logIn("guest", oldPassword)
 	guest.Send("sudo undying\n")
-	s.WaitFor("what cannot be ended", machine.Patience, func() bool { return s.Run("pgrep", "-f", "sleep 4716").Code == 0 })
+	s.WaitFor("what cannot be ended", machine.Patience, func() bool { return s.Run("pgrep", "-xf", "sleep 4716").Code == 0 })
 
 	admin.Send("disconnect user force user222\n")
 	admin.Expect("\r\n0 sessions of 'user222' ended\r\n", machine.Patience)
@@ -103,7 +103,7 @@ func (s *stage) survives(admin *machine.Dialogue) {
 	d.Expect(" (unshare)\r\n", machine.Patience)
 	d.Ended(machine.Patience)
 	s.same("user222")
-	s.Must("pkill", "-KILL", "-f", "sleep 4717")
+	s.Must("pkill", "-KILL", "-xf", "sleep 4717")
 }
 
 // undying makes a process of user222's that no signal ends: it is the first of a PID
