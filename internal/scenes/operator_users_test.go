@@ -24,7 +24,6 @@ func administered(t *testing.T) (*stage, *machine.Dialogue) {
 func TestAdministratorsUsers(t *testing.T) {
 	t.Parallel()
 	s, d := administered(t)
-	waits := s.asksMeanwhile()
 	create(d, "jdeveloper", "abc")
 	d.Expect("BAD PASSWORD", machine.Patience)
 	if s.Run("id", "jdeveloper").Code == 0 {
@@ -57,10 +56,18 @@ func TestAdministratorsUsers(t *testing.T) {
 	s.restart()
 	s.lets("jdeveloper", newPassword, oldPassword)
 
+	s.passwd("user222", oldPassword) // while it has nothing that this would end
 	s.leavesTraces("jdeveloper", "user222")
 	uid := strings.TrimSpace(s.Must("id", "-u", "jdeveloper"))
+	waits := s.asksMeanwhile()
+	create(d, "newcomer", newPassword)
+	d.Expect("successfully created", machine.Patience)
 	d.Send("delete user force jdeveloper\n")
 	d.Expect("successfully deleted", machine.Patience)
+	waits.Send(newPassword + "\n")
+	waits.Answer("Confirm:", newPassword)
+	waits.Expect("Password updated successfully", machine.Patience)
+	s.becomes("user222", newPassword)
 	s.leftTraces("jdeveloper", uid, "user222")
 	if left := s.Must("sqlite3", "/var/lib/shadowsync/credentials.db", "SELECT name FROM credential"); strings.Contains(left, "jdeveloper") {
 		t.Errorf("the store still has it:\n%s", left)
@@ -74,17 +81,12 @@ func TestAdministratorsUsers(t *testing.T) {
 	}
 	d.Send("show user all\n")
 	d.Expect("user222", machine.Patience)
-	waits.Send(newPassword + "\n")
-	waits.Answer("Confirm:", newPassword)
-	waits.Expect("Password updated successfully", machine.Patience)
-	s.becomes("user222", newPassword)
 }
 
 // asksMeanwhile has user222 at the question for a new password: others' accounts come and
 // go without breaking off a dialogue.
 func (s *stage) asksMeanwhile() *machine.Dialogue {
 	s.t.Helper()
-	s.passwd("user222", oldPassword)
 	d := s.Terminal("su", "user222", "-c", "pcli")
 	d.Answer("> ", "set password")
 	d.Answer("Enter your current password:", oldPassword)
