@@ -57,15 +57,21 @@ func (s *stage) answered(account, password string) string {
 	if !strings.Contains(said, queued) {
 		return said
 	}
-	if _, again := waived.LoadOrStore(s.T, true); again {
-		s.t.Error("passwd had to go without an answer for the second time")
-	}
-	s.t.Log("passwd had to go without an answer")
-	s.askAgain()
+	s.waive("passwd had to go without an answer")
 	return s.passwd(account, password)
 }
 
-// waived are the machines on which passwd once had to go without an answer.
+// waive lets pass what a machine that is busy with others may do once.
+func (s *stage) waive(what string) {
+	s.t.Helper()
+	if _, again := waived.LoadOrStore(s.T, true); again {
+		s.t.Error(what + ", and it was not the first time")
+	}
+	s.t.Log(what)
+	s.askAgain()
+}
+
+// waived are the machines that had something waived.
 var waived sync.Map
 
 // heldFor is what systemctl status says of a unit that is held back.
