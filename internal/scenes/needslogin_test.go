@@ -151,7 +151,10 @@ func provesNothing(s *stage) {
 
 // holdsUpNobody: a login waits two seconds at most, once, and the next one gives it.
 func holdsUpNobody(s *stage) {
-	healthy := s.within("a login", time.Minute, func() { s.opens("admin", "Beyond-PAM-3-velvet", "") })
+	var healthy time.Duration
+	for range 3 {
+		healthy = max(healthy, s.within("a login", time.Minute, func() { s.opens("admin", "Beyond-PAM-3-velvet", "") }))
+	}
 	s.beyondPAM("admin", "Beyond-PAM-4-velvet")
 	s.signalBroker("STOP")
 	s.within("a login", healthy+2*time.Second+slack, func() { s.opens("admin", "Beyond-PAM-4-velvet", "") })
