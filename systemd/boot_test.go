@@ -44,7 +44,11 @@ func TestBootOnMachine(t *testing.T) {
 			}
 			m.Must("systemctl", "enable", RootSocketUnit, OperatorSocketUnit)
 			m.Reboot()
-			log := m.ReadFile(hookLog)
+			var log string
+			m.WaitFor("both units", machine.Patience, func() bool {
+				log = m.ReadFile(hookLog)
+				return strings.Contains("\n"+log, "\nlate\n") && strings.Contains("\n"+log, "\nearly\n")
+			})
 			for _, name := range []string{"late", "early"} {
 				hook, start := strings.Index(log, "pre-start --unit "+name), strings.Index("\n"+log, "\n"+name+"\n")
 				if hook < 0 || start < 0 || start < hook {

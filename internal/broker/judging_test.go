@@ -50,7 +50,8 @@ func TestJudgementWhileTheStateIsBusy(t *testing.T) {
 			release := occupy(t, root, test.lock)
 			start := time.Now()
 			got := b.judge(t.Context(), socket.Peer{PID: os.Getpid()}, "admin", false, []*os.File{token})
-			if took := time.Since(start); took >= time.Second || !strings.HasPrefix(got, test.says) || test.says == "" && got != "" {
+			took, late := time.Since(start), judgedWithin+600*time.Millisecond // for what a busy machine adds
+			if took >= late || !strings.HasPrefix(got, test.says) || test.says == "" && got != "" {
 				t.Errorf("after %s it says %q, want %q", took, got, test.says)
 			}
 			release()

@@ -108,13 +108,13 @@ func TestKilledTestLeavesNothing(t *testing.T) {
 	if err != nil || !strings.HasPrefix(root, "/run/") {
 		t.Fatalf("the owner said %q, %v", root, err)
 	}
+	if !mounted(t, root) {
+		t.Fatal("nothing to sweep")
+	}
 	if err := owner.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	_ = owner.Wait()
-	if !mounted(t, root) {
-		t.Fatal("nothing to sweep")
-	}
 	machine.Boot(t, machine.Bookworm)
 	if mounted(t, root) {
 		t.Errorf("%s is still mounted", root)

@@ -120,7 +120,7 @@ func (t *Terminal) collect() {
 	_ = t.process.Wait()
 	select {
 	case <-read:
-	case <-time.After(200 * time.Millisecond):
+	case <-time.After(2 * time.Second):
 	}
 }
 

@@ -172,9 +172,7 @@ func (s *stage) trims() {
 	if !strings.HasPrefix(cut.Reason, "all up to record 1") || cut.Origin.By != "root" || cut.Origin.Program != "shadowsync" {
 		s.t.Errorf("on record is %+v", cut)
 	}
-	if !strings.Contains(s.Journal("-t", "shadowsync"), cut.Reason) {
-		s.t.Error("the journal does not tell of the cut")
-	}
+	s.eventually("the journal tells of the cut", machine.Patience, func() bool { return strings.Contains(s.Journal("-t", "shadowsync"), cut.Reason) })
 	if n := s.verified(); n != len(trail) {
 		s.t.Errorf("%d records of %d are good", n, len(trail))
 	}

@@ -30,7 +30,7 @@ func (s *stage) crashes(n int) {
 // overwrites a millisecond after root's nobody has seen.
 func TestCrashLoop(t *testing.T) {
 	t.Parallel()
-	s := set(t, machine.Bookworm, machine.Appliance{Restart: "always", CrashAfter: time.Second})
+	s := set(t, machine.Bookworm, machine.Appliance{Restart: "always", CrashAfter: 2 * time.Second})
 	settled := func(password string) {
 		s.t.Helper()
 		s.crashes(2)
@@ -40,7 +40,7 @@ func TestCrashLoop(t *testing.T) {
 	}
 	for i := range 6 {
 		password := "Loop-" + strconv.Itoa(i) + "-marble"
-		s.eventually("the application is up", 10*time.Second, func() bool { return s.Run("systemctl", "is-active", machine.ApplianceUnit).Code == 0 })
+		s.lives()
 		if i%2 == 0 {
 			s.passwd("admin", password)
 		} else {
@@ -49,6 +49,16 @@ func TestCrashLoop(t *testing.T) {
 		settled(password)
 	}
 	s.opens("admin", "Loop-5-marble", "Loop-4-marble")
+}
+
+// lives waits for the beginning of another life of the application: it may be about to end this one.
+func (s *stage) lives() { s.t.Helper(); s.livesSince(s.started()) }
+
+func (s *stage) livesSince(before string) {
+	s.t.Helper()
+	s.eventually("the application is up again", 10*time.Second, func() bool {
+		return s.started() != before && s.Run("systemctl", "is-active", machine.ApplianceUnit).Code == 0
+	})
 }
 
 // TestRestartsOfAllKinds: try-restart, and signals that systemd answers with a restart.
@@ -69,9 +79,7 @@ func TestRestartsOfAllKinds(t *testing.T) {
 			s.passwd("admin", password)
 			started := s.started()
 			s.MustShell(command)
-			s.eventually("the application has started again", 10*time.Second, func() bool {
-				return s.started() != started && s.Run("systemctl", "is-active", machine.ApplianceUnit).Code == 0
-			})
+			s.livesSince(started)
 			if !s.opensHash(s.ShadowHash("admin"), password) || !s.opensHash(s.StoreHash("admin"), password) {
 				s.t.Errorf("%s undid the password\n%s", command, s.Run("shadowsync", "audit", "--user", "admin"))
 			}

@@ -43,7 +43,7 @@ func TestGuard(t *testing.T) {
 		}
 	})
 	s.scene("the store is back", func(s *stage) {
-		s.says(s.passwd("admin", "Guard-2-velvet-x"), "shadowsync: admin: NOT persisted")
+		s.says(s.answered("admin", "Guard-2-velvet-x"), "shadowsync: admin: NOT persisted")
 		s.writable()
 		s.settles("admin")
 		s.settles("user222")

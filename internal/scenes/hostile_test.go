@@ -200,8 +200,8 @@ func (h *hostile) passwdWorks() {
 	h.t.Helper()
 	password := "Siege-" + strings.ReplaceAll(filepath.Base(h.t.Name()), "_", "-")
 	began := time.Now()
-	said := h.passwd("admin", password)
-	if took := time.Since(began); took > 3*time.Second {
+	said := h.answered("admin", password)
+	if took := time.Since(began); took > 6*time.Second { // if it was asked twice
 		h.t.Errorf("passwd took %v", took)
 	}
 	if !strings.Contains(said, "shadowsync: admin: NOT persisted") {

@@ -54,6 +54,9 @@ func (s *stage) tells(account, action, result string) {
 		return strings.Contains(s.Run("cat", "/var/lib/told/it").Stdout, `"action":"`+action+`"`)
 	})
 	time.Sleep(500 * time.Millisecond) // for what should not come
+	s.eventually("the program has read it", 10*time.Second, func() bool {
+		return s.Must("systemctl", "list-units", "--no-legend", "shadowsync-notify-*") == ""
+	})
 	said := s.ReadFile("/var/lib/told/it")
 	if strings.Contains(said, "4711") || hashLike.MatchString(said) {
 		s.t.Errorf("a secret is in what it was told:\n%s", said)

@@ -125,7 +125,7 @@ func TestRollback(t *testing.T) {
 	s.sub("configuration management", func(s *stage) {
 		managed := s.hashed("Managed-44-hash")
 		s.Must("usermod", "-p", managed, "admin")
-		s.eventually("the store has the managed password", 5*time.Second, func() bool { return s.StoreHash("admin") == managed })
+		s.managed(managed)
 		before := len(s.audit("admin"))
 		for range 10 {
 			s.Must("usermod", "-p", managed, "admin")
@@ -138,7 +138,7 @@ func TestRollback(t *testing.T) {
 		s.passwd("admin", "Current-new-34")
 		before = len(s.audit("admin"))
 		s.Must("usermod", "-p", managed, "admin") // within the settle time of the restart
-		s.eventually("the store has the managed password again", 5*time.Second, func() bool { return s.StoreHash("admin") == managed })
+		s.managed(managed)
 		if got := s.since(before); len(got) == 0 || got[0] != "adopted" {
 			s.t.Errorf("the audit says %q", got)
 		}
@@ -151,7 +151,7 @@ func TestRollback(t *testing.T) {
 	s.sub("the whole image, rule os", func(s *stage) {
 		before := s.rolledBack("os", backup)
 		s.eventually("the older password holds", 10*time.Second, func() bool {
-			return s.opensHash(s.ShadowHash("admin"), "Backup-old-31") && s.opensHash(s.StoreHash("admin"), "Backup-old-31")
+			return s.opensHash(s.ShadowHash("admin"), "Backup-old-31") && s.opensHash(s.StoreHash("admin"), "Backup-old-31") && s.state("admin").State == "in-sync"
 		})
 		if got := s.since(before); len(got) == 0 || got[0] != "rolled-back" {
 			s.t.Errorf("the audit says %q", got)
@@ -174,5 +174,13 @@ func TestRollback(t *testing.T) {
 		if got := s.since(before); len(got) == 0 || got[0] != "conflict" {
 			s.t.Errorf("the audit says %q", got)
 		}
+	})
+}
+
+// managed waits until what configuration management set is on record.
+func (s *stage) managed(hash string) {
+	s.t.Helper()
+	s.eventually("the store has the managed password", 5*time.Second, func() bool {
+		return s.StoreHash("admin") == hash && s.state("admin").State == "in-sync"
 	})
 }

@@ -2,6 +2,7 @@ package scenes
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,7 +35,7 @@ install -d -o user222 -g user222 -m 700 ~user222/.ssh && install -o user222 -g u
 // locksAndUnlocks: a lock keeps out who has the password or a key, the password's alone
 // the former, over restarts of the appliance. Unlocked, the account is as it was.
 func (s *stage) locksAndUnlocks() {
-	const until = "22280" // 2031-01-01
+	until := strconv.FormatInt(time.Now().AddDate(4, 0, 0).Unix()/86400, 10)
 	password, opens := s.reset("--must-change", "false"), s.withKey()
 	s.Must("chage", "-E", until, "user222")
 	if !opens() {

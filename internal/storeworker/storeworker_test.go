@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -259,9 +260,7 @@ func TestHungWorker(t *testing.T) {
 	path, names := crowd(t, t.TempDir(), 1)
 	c := spawn(t, path)
 	pid := workerOf(t, c)
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	stop(t, pid)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	start := time.Now()
@@ -274,6 +273,27 @@ func TestHungWorker(t *testing.T) {
 	}
 	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
 		t.Errorf("the worker was not reaped: %v", err)
+	}
+}
+
+// stop returns when every thread has stopped: one of them takes the signal, and the others
+// go on until it has.
+func stop(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		states, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if !slices.ContainsFunc(states, func(file string) bool {
+			text, _ := os.ReadFile(file)
+			return !strings.Contains(string(text), ") T ")
+		}) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("the worker does not stop")
+		}
 	}
 }
 

@@ -154,6 +154,7 @@ func TestChangesAreAnnounced(t *testing.T) {
 func TestOthersDoNotWake(t *testing.T) {
 	s := watchIn(t, t.TempDir())
 	s.write("shadow", "x")
+	s.untilContent("x")
 	s.settle()
 	for i := range 100 {
 		s.write(fmt.Sprintf("shadow.%d", i), "y")
