@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"testing"
+	"time"
 
 	"github.com/shadowsync/shadowsync/internal/machine"
 )
@@ -83,4 +85,40 @@ func fields(parts ...any) string {
 		}
 	}
 	return strings.Join(texts, "|")
+}
+
+// fullQueue leaves no room for another record in front of journald. Each sender has a
+// limit of its own, which is reached first.
+const fullQueue = `
+import socket
+senders, sent = [], True
+while sent:
+    senders.append(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    sent = False
+    try:
+        while True:
+            senders[-1].sendto(b"MESSAGE=full\n", socket.MSG_DONTWAIT, "/run/systemd/journal/socket")
+            sent = True
+    except BlockingIOError:
+        pass
+`
+
+// TestJournalHangs: nobody waits for a journald that takes nothing, and it has the
+// daemon's records when it goes on.
+func TestJournalHangs(t *testing.T) {
+	s := set(t, machine.Bookworm, machine.Appliance{})
+	s.Must("systemctl", "kill", "-s", "STOP", "systemd-journald.service")
+	s.Input(fullQueue).Must("python3", "-")
+	s.within("passwd", 2*time.Second+slack, func() { s.says(s.passwd("admin", "Silent-1-velvet-x"), "persisted in") })
+	s.within("user set password", 6*time.Second+slack, func() {
+		s.Input("Silent-2-velvet-x\n").Must("shadowsync", "user", "set", "password", "user222", "--stdin")
+	})
+	s.passwd("admin", "Silent-3-velvet-x")
+	s.Must("systemctl", "kill", "-s", "CONT", "systemd-journald.service")
+	s.eventually("the journal is told what it missed", machine.Patience, func() bool {
+		journal := strings.Join(s.auditJournal(), "\n")
+		return strings.Contains(journal, "adopted|admin|") && strings.Contains(journal, "the audit has them")
+	})
+	s.sides("admin", "Silent-3-velvet-x", "Silent-3-velvet-x")
+	s.sides("user222", "Silent-2-velvet-x", "Silent-2-velvet-x")
 }
