@@ -19,6 +19,7 @@ type Keep struct {
 	// Session is a logind session, whole, whoever's it is.
 	Session string
 	// Process is one with all above and below it, and its session if that is the account's own.
+	// Of one that is gone, that session and what was above it stay.
 	Process origin.Process
 }
 
@@ -98,18 +99,24 @@ func (s *scene) spare(keep Keep) map[int]bool {
 		s.keep = append(s.keep, keep.Session)
 	}
 	tree := map[int]bool{}
-	held, there := s.processes[keep.Process.PID]
-	if keep.Process.PID == 0 || !there || held.StartTicks != keep.Process.StartTicks {
+	if keep.Process.PID == 0 {
 		return tree
+	}
+	held, there := s.processes[keep.Process.PID]
+	if there = there && held.StartTicks == keep.Process.StartTicks; !there {
+		held = keep.Process // who serves its terminal may have its last lines to send yet
 	}
 	if s.own(held) {
 		s.keep = append(s.keep, held.Session)
 	}
-	for p := held; p.PID > 1 && !tree[p.PID]; p = s.processes[p.Parent] {
+	for p := s.processes[held.Parent]; p.PID > 1 && !tree[p.PID] && p.StartTicks <= held.StartTicks; p = s.processes[p.Parent] {
 		tree[p.PID] = true
 	}
-	for _, pid := range s.below(held.PID) {
-		tree[pid] = true
+	if there {
+		tree[held.PID] = true
+		for _, pid := range s.below(held.PID) {
+			tree[pid] = true
+		}
 	}
 	return tree
 }

@@ -87,6 +87,9 @@ func TestFind(t *testing.T) {
 		{"process in own session kept", Keep{Process: at(81)}, []int{21, 22, 33, 34, 52, 71, 90, 95}, []string{"1", "p33", "p71", "p90", "p95"}, false},
 		{"process in another's session kept", Keep{Process: at(33)}, []int{21, 22, 50, 51, 52, 71, 81, 90, 95}, []string{"1", "4", "p71", "p90", "p95"}, true},
 		{"pid of another meanwhile", Keep{Process: origin.Process{PID: 33, StartTicks: 7}}, []int{21, 22, 33, 34, 50, 51, 52, 71, 81, 90, 95}, []string{"1", "4", "p33", "p71", "p90", "p95"}, true},
+		{"process in own session, gone", Keep{Process: origin.Process{PID: 82, Parent: 80, StartTicks: 82, Session: "4"}}, []int{21, 22, 33, 34, 52, 71, 90, 95}, []string{"1", "p33", "p71", "p90", "p95"}, false},
+		{"process in another's session, gone", Keep{Process: origin.Process{PID: 35, Parent: 33, StartTicks: 35, Session: "2"}}, []int{21, 22, 50, 51, 52, 71, 81, 90, 95}, []string{"1", "4", "p71", "p90", "p95"}, true},
+		{"process gone, and its parent's pid another's", Keep{Process: origin.Process{PID: 35, Parent: 95, StartTicks: 35}}, []int{21, 22, 33, 34, 50, 51, 52, 71, 81, 90, 95}, []string{"1", "4", "p33", "p71", "p90", "p95"}, true},
 		{"both", Keep{Session: "1", Process: at(81)}, []int{33, 34, 52, 71, 90, 95}, []string{"p33", "p71", "p90", "p95", userManager(admin)}, false},
 	}
 	for _, tt := range tests {
