@@ -3,6 +3,7 @@ package pcli
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -235,9 +236,46 @@ func TestSetPasswordPasted(t *testing.T) {
 	if status != 0 || f.kept() != "new secret" || shown != transcript {
 		t.Errorf("status %d, password %q, shown %q", status, f.kept(), shown)
 	}
-	if left, err := unix.IoctlGetInt(int(p.slave.Fd()), unix.TIOCINQ); err != nil || left != len("echo left behind\r") {
-		t.Errorf("%d bytes are left for the next program, %v", left, err)
+	if left := p.unread(); left != len("echo left behind\r") {
+		t.Errorf("%d bytes are left for the next program", left)
 	}
+}
+
+// What was typed of a password when the shell is ended is not the next program's to read, and to show.
+func TestHalfAPasswordIsThrownAway(t *testing.T) {
+	p := play(t, begin(t, newFake()), "xterm")
+	p.expect(prompt)
+	p.send("set password\r")
+	p.expect("current password:")
+	pid := p.command.Process.Pid
+	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unix.Wait4(pid, nil, unix.WUNTRACED, nil); err != nil {
+		t.Fatal(err)
+	}
+	p.send(strings.Repeat("half a password ", 200)) // more than it reads before the signal comes
+	for end := time.Now().Add(10 * time.Second); p.unread() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the terminal does not take it")
+		}
+	}
+	if err := errors.Join(unix.Kill(pid, unix.SIGTERM), unix.Kill(pid, unix.SIGCONT)); err != nil {
+		t.Fatal(err)
+	}
+	if _, shown := p.wait(); p.unread() > 0 || !p.echoes() || strings.Contains(shown, "half") {
+		t.Errorf("%d bytes are left for the next program, echo %v, shown %q", p.unread(), p.echoes(), shown)
+	}
+}
+
+// unread is how many bytes were typed that nobody has read.
+func (p *player) unread() int {
+	p.t.Helper()
+	n, err := unix.IoctlGetInt(int(p.slave.Fd()), unix.TIOCINQ)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return n
 }
 
 func TestSetPasswordFails(t *testing.T) {

@@ -45,6 +45,7 @@ func atQuestion(d *machine.Dialogue, asked int) {
 	}
 	d.Expect(questions[asked], machine.Patience)
 	d.Send("half a passw")
+	time.Sleep(200 * time.Millisecond) // nothing shows that the terminal has it
 }
 
 // watched runs pcli between two looks at its terminal, which has to be the same in both.

@@ -41,8 +41,8 @@ func size(f *os.File) (width, height int) {
 }
 
 // withoutEcho runs f while the terminal shows nothing of what is typed, lines and
-// signals as before.
-func withoutEcho(tty *os.File, f func() error) error {
+// signals as before. If it fails, what was typed and not read yet is thrown away.
+func withoutEcho(tty *os.File, f func() error) (err error) {
 	fd := int(tty.Fd())
 	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
@@ -53,7 +53,13 @@ func withoutEcho(tty *os.File, f func() error) error {
 	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &silent); err != nil {
 		return ErrNoTerminal
 	}
-	defer func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, before) }()
+	defer func() {
+		how := uint(unix.TCSETS)
+		if err != nil {
+			how = unix.TCSETSF
+		}
+		_ = unix.IoctlSetTermios(fd, how, before)
+	}()
 	return f()
 }
 

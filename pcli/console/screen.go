@@ -61,6 +61,14 @@ func (s *screen) Close() error {
 	return term.Restore(int(s.in.Fd()), s.before)
 }
 
+// discard throws away what was typed and not read yet: who reads the terminal after us would
+// take, and show, the rest of a password.
+func (s *screen) discard() {
+	if s.in != nil {
+		_ = unix.IoctlSetInt(int(s.in.Fd()), unix.TCFLSH, unix.TCIFLUSH)
+	}
+}
+
 // Write ends lines as a raw terminal wants it.
 func (s *screen) Write(text []byte) (int, error) {
 	if _, err := s.out.Write(bytes.ReplaceAll(text, []byte("\n"), []byte("\r\n"))); err != nil {

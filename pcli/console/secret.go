@@ -68,6 +68,7 @@ func (s *screen) ReadSecret(prompt string, limit int) ([]byte, error) {
 	for {
 		b, err := s.source.next()
 		if err != nil {
+			s.discard()
 			return secret.result(err)
 		}
 		newline := b == '\n' && s.keys.afterReturn
