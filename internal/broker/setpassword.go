@@ -25,8 +25,9 @@ const (
 	endsWithin = 2500 * time.Millisecond
 	// farewell is how long the shell has to print the answer before it is ended.
 	farewell = time.Second
-	// parting is how long who serves the shell's terminal then has to end by itself.
-	parting = 500 * time.Millisecond
+	// parting is how long who serves the shell's terminal then has to end by itself: a round
+	// trip to the operator, who may be beyond a satellite.
+	parting = time.Second
 )
 
 var errElsewhere = operator.Errorf(operator.Unavailable, "your password is being changed from another session")

@@ -8,6 +8,8 @@
 //	open.go      which process a store's driver runs in
 //	evidence.go  what is known about the circumstances of a difference
 //	origin.go    who made a change
+//	journal.go   the audit trail, and its copy in the journal
+//	teller.go    how that is sent, beside the work
 //	notify.go    the administrator's program
 //	managed.go   the list of managed accounts that the PAM module reads
 package engine
