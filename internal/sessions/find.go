@@ -30,6 +30,7 @@ type scene struct {
 	mine      []origin.Process       // the account's, and what they started, oldest first; none kept
 	guests    []origin.Process       // others' in the account's own sessions, which logind ends
 	keep      []string               // logind sessions that stay
+	manager   []int                  // the pids of the user's own systemd itself
 }
 
 // look finds what an account has open.
@@ -70,6 +71,7 @@ func newScene(uid int, logins map[string]systemd.Login, all []origin.Process, ke
 	slices.SortFunc(all, func(a, b origin.Process) int {
 		return cmp.Or(cmp.Compare(a.StartTicks, b.StartTicks), cmp.Compare(a.PID, b.PID))
 	})
+	s.manager = managerOf(uid, all)
 	taken := map[int]bool{}
 	for _, p := range all {
 		if !s.holds(p) || p.PID == os.Getpid() || tree[p.PID] || p.Session != "" && slices.Contains(s.keep, p.Session) || s.needed(p) {
@@ -151,14 +153,25 @@ func (s *scene) below(top int) []int {
 	return all
 }
 
+// managerOf finds a user's own systemd and its (sd-pam) among all processes, oldest first. They
+// are the first of their unit; what else of it has process 1 for a parent was left behind there.
+func managerOf(uid int, all []origin.Process) []int {
+	var found []int
+	for _, p := range all {
+		if p.Unit != userManager(uid) {
+			continue
+		}
+		if len(found) == 0 && p.Parent == 1 || len(found) == 1 && p.Parent == found[0] && p.Comm == "(sd-pam)" {
+			found = append(found, p.PID)
+		}
+	}
+	return found
+}
+
 // needed tells whether a process is the user's own systemd while one of the
 // user's sessions is kept, which stands on it.
 func (s *scene) needed(p origin.Process) bool {
-	if !isUserManager(p.Unit) || p.Unit != userManager(s.uid) || !s.keepsOwn() {
-		return false
-	}
-	parent := s.processes[p.Parent]
-	return p.Parent == 1 || parent.Parent == 1 && p.Comm == "(sd-pam)"
+	return slices.Contains(s.manager, p.PID) && s.keepsOwn()
 }
 
 func (s *scene) keepsOwn() bool {

@@ -62,6 +62,8 @@ func town() table {
 	t.inManager(50, 1, admin, "systemd")
 	t.inManager(51, 50, admin, "(sd-pam)")
 	t.inManager(52, 50, admin, "tmux")
+	t.inManager(53, 1, admin, "tmux")      // started in a session, put there by systemd-run, and left alone
+	t.inManager(54, 50, admin, "(sd-pam)") // or so it says
 	t.inManager(60, 1, other, "systemd")
 	t.inUnit(70, 1, 0, "sshd", "ssh.service")
 	t.inUnit(71, 70, admin, "bash", "ssh.service")
@@ -81,16 +83,16 @@ func TestFind(t *testing.T) {
 		sessions []string
 		manager  bool
 	}{
-		{"nothing kept", Keep{}, []int{21, 22, 33, 34, 50, 51, 52, 71, 81, 90, 95}, []string{"1", "4", "p33", "p71", "p90", "p95"}, true},
-		{"own session kept", Keep{Session: "1"}, []int{33, 34, 52, 71, 81, 90, 95}, []string{"4", "p33", "p71", "p90", "p95"}, false},
-		{"another's session kept", Keep{Session: "2"}, []int{21, 22, 50, 51, 52, 71, 81, 90, 95}, []string{"1", "4", "p71", "p90", "p95"}, true},
-		{"process in own session kept", Keep{Process: at(81)}, []int{21, 22, 33, 34, 52, 71, 90, 95}, []string{"1", "p33", "p71", "p90", "p95"}, false},
-		{"process in another's session kept", Keep{Process: at(33)}, []int{21, 22, 50, 51, 52, 71, 81, 90, 95}, []string{"1", "4", "p71", "p90", "p95"}, true},
-		{"pid of another meanwhile", Keep{Process: origin.Process{PID: 33, StartTicks: 7}}, []int{21, 22, 33, 34, 50, 51, 52, 71, 81, 90, 95}, []string{"1", "4", "p33", "p71", "p90", "p95"}, true},
-		{"process in own session, gone", Keep{Process: origin.Process{PID: 82, Parent: 80, StartTicks: 82, Session: "4"}}, []int{21, 22, 33, 34, 52, 71, 90, 95}, []string{"1", "p33", "p71", "p90", "p95"}, false},
-		{"process in another's session, gone", Keep{Process: origin.Process{PID: 35, Parent: 33, StartTicks: 35, Session: "2"}}, []int{21, 22, 50, 51, 52, 71, 81, 90, 95}, []string{"1", "4", "p71", "p90", "p95"}, true},
-		{"process gone, and its parent's pid another's", Keep{Process: origin.Process{PID: 35, Parent: 95, StartTicks: 35}}, []int{21, 22, 33, 34, 50, 51, 52, 71, 81, 90, 95}, []string{"1", "4", "p33", "p71", "p90", "p95"}, true},
-		{"both", Keep{Session: "1", Process: at(81)}, []int{33, 34, 52, 71, 90, 95}, []string{"p33", "p71", "p90", "p95", userManager(admin)}, false},
+		{"nothing kept", Keep{}, []int{21, 22, 33, 34, 50, 51, 52, 53, 54, 71, 81, 90, 95}, []string{"1", "4", "p33", "p71", "p90", "p95"}, true},
+		{"own session kept", Keep{Session: "1"}, []int{33, 34, 52, 53, 54, 71, 81, 90, 95}, []string{"4", "p33", "p71", "p90", "p95"}, false},
+		{"another's session kept", Keep{Session: "2"}, []int{21, 22, 50, 51, 52, 53, 54, 71, 81, 90, 95}, []string{"1", "4", "p71", "p90", "p95"}, true},
+		{"process in own session kept", Keep{Process: at(81)}, []int{21, 22, 33, 34, 52, 53, 54, 71, 90, 95}, []string{"1", "p33", "p71", "p90", "p95"}, false},
+		{"process in another's session kept", Keep{Process: at(33)}, []int{21, 22, 50, 51, 52, 53, 54, 71, 81, 90, 95}, []string{"1", "4", "p71", "p90", "p95"}, true},
+		{"pid of another meanwhile", Keep{Process: origin.Process{PID: 33, StartTicks: 7}}, []int{21, 22, 33, 34, 50, 51, 52, 53, 54, 71, 81, 90, 95}, []string{"1", "4", "p33", "p71", "p90", "p95"}, true},
+		{"process in own session, gone", Keep{Process: origin.Process{PID: 82, Parent: 80, StartTicks: 82, Session: "4"}}, []int{21, 22, 33, 34, 52, 53, 54, 71, 90, 95}, []string{"1", "p33", "p71", "p90", "p95"}, false},
+		{"process in another's session, gone", Keep{Process: origin.Process{PID: 35, Parent: 33, StartTicks: 35, Session: "2"}}, []int{21, 22, 50, 51, 52, 53, 54, 71, 81, 90, 95}, []string{"1", "4", "p71", "p90", "p95"}, true},
+		{"process gone, and its parent's pid another's", Keep{Process: origin.Process{PID: 35, Parent: 95, StartTicks: 35}}, []int{21, 22, 33, 34, 50, 51, 52, 53, 54, 71, 81, 90, 95}, []string{"1", "4", "p33", "p71", "p90", "p95"}, true},
+		{"both", Keep{Session: "1", Process: at(81)}, []int{33, 34, 52, 53, 54, 71, 90, 95}, []string{"p33", "p71", "p90", "p95", userManager(admin)}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
