@@ -79,7 +79,7 @@ func TestBothSidesChanged(t *testing.T) {
 	s := set(t, machine.Bookworm, machine.Appliance{Accounts: names}, edits...)
 	s.apart(names...)
 	held := []string{"rulehold", "rulenewest", "admin", "user222"}
-	s.eventually("the rules are followed", 5*time.Second, func() bool {
+	s.eventually("the rules are followed", 10*time.Second, func() bool {
 		return s.state("rulestore").State == "in-sync" && s.state("user222").State == "conflict"
 	})
 
@@ -103,7 +103,7 @@ func TestBothSidesChanged(t *testing.T) {
 
 	s.sub("a restart decides nothing", func(s *stage) {
 		s.restart()
-		s.eventually("the OS holds root's value again", 5*time.Second, func() bool { return s.opensHash(s.ShadowHash("admin"), inOS("admin")) })
+		s.eventually("the OS holds root's value again", 10*time.Second, func() bool { return s.opensHash(s.ShadowHash("admin"), inOS("admin")) })
 		for _, name := range held {
 			s.sides(name, inOS(name), inAppliance(name))
 		}
@@ -158,7 +158,7 @@ func TestProvenConflict(t *testing.T) {
 	if said := s.passwd("admin", inOS("admin")); !strings.Contains(said, "shadowsync: admin: persisted") && !strings.Contains(said, queued) { // the start may take longer than passwd waits
 		t.Errorf("passwd said %q", said)
 	}
-	s.eventually("the change is settled", 5*time.Second, func() bool { return s.state("admin").State == "in-sync" })
+	s.eventually("the change is settled", 10*time.Second, func() bool { return s.state("admin").State == "in-sync" })
 	s.sides("admin", inOS("admin"), inOS("admin"))
 	s.exits(0, "shadowsync", "history", "restore", "admin", s.lost("admin"))
 	s.sides("admin", inAppliance("admin"), inAppliance("admin"))

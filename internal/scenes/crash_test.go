@@ -113,7 +113,7 @@ var deeds = []deed{
 			s.Must("mv", storeFolder, storeFolder+".away")
 			defer s.Must("mv", storeFolder+".away", storeFolder)
 			s.passwd("admin", password)
-			s.eventually("the broker dies", 5*time.Second, func() bool { return s.brokerDied(pid) })
+			s.eventually("the broker dies", 10*time.Second, func() bool { return s.brokerDied(pid) })
 			if step == shadowsync.StepGuarded {
 				// Each new broker dies there again, the first perhaps before it knew of the change.
 				s.eventually("the unit is held", 10*time.Second, func() bool {
@@ -230,14 +230,14 @@ func (s *stage) killed(d deed, step shadowsync.Step, password string) {
 	}
 	acknowledged := d.do(s, step, password)
 	if !d.tool {
-		s.eventually("the broker dies at its step", 5*time.Second, func() bool { return s.brokerDied(pid) })
+		s.eventually("the broker dies at its step", 10*time.Second, func() bool { return s.brokerDied(pid) })
 		s.disarm()
 	}
 	if acknowledged {
-		s.eventually("both sides hold the new password", 5*time.Second, func() bool { return s.bothOpen("admin", password) })
+		s.eventually("both sides hold the new password", 10*time.Second, func() bool { return s.bothOpen("admin", password) })
 	}
-	s.eventually("all is in sync", 5*time.Second, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
-	s.eventually("nothing is held", 5*time.Second, func() bool {
+	s.eventually("all is in sync", 10*time.Second, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
+	s.eventually("nothing is held", 10*time.Second, func() bool {
 		return s.Must("systemctl", "show", "-P", "RefuseManualStop", machine.ApplianceUnit) == "no\n"
 	})
 	s.inStore("admin")
@@ -272,12 +272,12 @@ func TestKilledStoreWorker(t *testing.T) {
 	}
 	s.eventually("the last password drains into the store", 10*time.Second, func() bool { return s.bothOpen("admin", "Worker-19-velvet") })
 	s.eventually("all is in sync", 10*time.Second, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
-	s.eventually("the next worker is there, and killed", 5*time.Second, func() bool {
+	s.eventually("the next worker is there, and killed", 10*time.Second, func() bool {
 		return s.Run("systemctl", "kill", "-s", "KILL", storeWorkerUnit).Code == 0
 	})
 	hash := sha512crypt(t, "Worker-idle-velvet")
 	s.AskAppliance("set", "admin", hash)
-	s.eventually("a change by the application is seen after the idle worker died", 5*time.Second, func() bool { return s.ShadowHash("admin") == hash })
+	s.eventually("a change by the application is seen after the idle worker died", 10*time.Second, func() bool { return s.ShadowHash("admin") == hash })
 	if s.bystanders("admin") != others {
 		t.Error("other lines of the shadow file changed")
 	}

@@ -31,7 +31,7 @@ func (s *stage) known(account string) string {
 // becomes asserts that both sides come to hold the hash of a password.
 func (s *stage) becomes(account, password string) {
 	s.t.Helper()
-	s.eventually("both sides hold "+password, 5*time.Second, func() bool {
+	s.eventually("both sides hold "+password, 10*time.Second, func() bool {
 		return s.opensHash(s.ShadowHash(account), password) && s.known(account) == s.ShadowHash(account)
 	})
 }
@@ -60,7 +60,7 @@ func TestEmbeddedStore(t *testing.T) {
 	s.sub("must-change and ageing", func(s *stage) {
 		s.MustShell("passwd -e admin; chage -m 2 -M 90 -W 10 -I 5 -E 2031-01-01 user222; passwd -l boss")
 		query := "SELECT name, must_change, min_days, max_days, warn_days, inactive_days, expire_day FROM credential WHERE name = 'user222'"
-		s.eventually("the store holds the ageing", 5*time.Second, func() bool {
+		s.eventually("the store holds the ageing", 10*time.Second, func() bool {
 			return strings.TrimSpace(s.Must("sqlite3", "file:"+embeddedPath+"?mode=ro", query)) == "user222|0|2|90|10|5|22280"
 		})
 		for range 2 {
@@ -110,7 +110,7 @@ func TestEmbeddedStore(t *testing.T) {
 		s.Must("usermod", "-aG", "sudo", "boss")
 		before := s.ShadowHash("boss")
 		s.AskAppliance("set", "boss", s.hashed("Smuggled-in-5"))
-		s.eventually("the change is refused", 5*time.Second, func() bool { return s.state("boss").State == "conflict" })
+		s.eventually("the change is refused", 10*time.Second, func() bool { return s.state("boss").State == "conflict" })
 		if a := s.state("boss"); a.Reason == nil || !strings.Contains(*a.Reason, "member of sudo") {
 			s.t.Errorf("status says %+v", a)
 		}
@@ -118,7 +118,7 @@ func TestEmbeddedStore(t *testing.T) {
 			s.t.Errorf("status offers what is refused:\n%s", said)
 		}
 		s.restart() // which carries its value to the OS itself
-		s.eventually("the OS side is put back", 5*time.Second, func() bool { return s.ShadowHash("boss") == before })
+		s.eventually("the OS side is put back", 10*time.Second, func() bool { return s.ShadowHash("boss") == before })
 		s.exits(4, "shadowsync", "sync", "boss", "--prefer", "store")
 		s.exits(0, "shadowsync", "sync", "boss", "--prefer", "os")
 		if s.ShadowHash("boss") != before || s.known("boss") != before {

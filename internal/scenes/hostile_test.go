@@ -66,7 +66,7 @@ func jsonString(s string) string {
 func (h *hostile) repels(shadow, says string) {
 	h.t.Helper()
 	said := ""
-	h.eventually("status says "+says, 5*time.Second, func() bool {
+	h.eventually("status says "+says, 10*time.Second, func() bool {
 		said = h.Run("shadowsync", "status").Stdout
 		return strings.Contains(said, says)
 	})
@@ -217,7 +217,7 @@ func (h *hostile) besideIt(i int) {
 	h.t.Helper()
 	hash := sha512crypt(h.t, fmt.Sprintf("Beside-%d-velvet", i))
 	h.swapStore(h.StoreHash("user222"), hash)
-	h.eventually("the other account's password is applied", 5*time.Second, func() bool { return h.ShadowHash("user222") == hash })
+	h.eventually("the other account's password is applied", 10*time.Second, func() bool { return h.ShadowHash("user222") == hash })
 }
 
 // restore: the application comes to its senses.

@@ -91,7 +91,7 @@ func (s *stage) inStraits(word string) map[string]end {
 			}
 			old = password
 			if word == "with" {
-				s.eventually("the store holds it too: "+program.name+" with "+strait.name, 3*time.Second, func() bool { return s.bothOpen("admin", password) })
+				s.eventually("the store holds it too: "+program.name+" with "+strait.name, 10*time.Second, func() bool { return s.bothOpen("admin", password) })
 			}
 		}
 	}

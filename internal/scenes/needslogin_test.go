@@ -30,7 +30,7 @@ func (s *stage) beyondPAM(account, password string) {
 // awaits asserts that the next login is, and that the PAM module knows it.
 func (s *stage) awaits(account string) {
 	s.t.Helper()
-	s.eventually("a login of "+account+" is awaited", 5*time.Second, func() bool {
+	s.eventually("a login of "+account+" is awaited", 10*time.Second, func() bool {
 		return s.state(account).State == "needs-login" && strings.Contains(s.ReadFile("/run/shadowsync/managed"), account+"\t"+machine.ApplianceUnit+"\tlogin\n")
 	})
 }
@@ -43,7 +43,7 @@ func (s *stage) migrated(account, password string) {
 	if !strings.HasPrefix(os, "$y$") || !strings.HasPrefix(store, "$6$") || !s.opensHash(store, password) {
 		s.t.Errorf("the OS holds %.4q, the store %.4q", os, store)
 	}
-	s.eventually("no login of "+account+" is awaited", 5*time.Second, func() bool {
+	s.eventually("no login of "+account+" is awaited", 10*time.Second, func() bool {
 		return strings.Contains(s.ReadFile("/run/shadowsync/managed"), account+"\t"+machine.ApplianceUnit+"\n")
 	})
 }
@@ -198,7 +198,7 @@ func renewedAtLogin(s *stage) {
 	}
 	configure(strings.Replace(limited, formats, "", 1))
 	s.Must("usermod", "-p", s.yescrypted("Beyond-PAM-9-velvet"), "user222")
-	s.eventually("both sides hold it", 5*time.Second, func() bool { return s.StoreHash("user222") == s.ShadowHash("user222") })
+	s.eventually("both sides hold it", 10*time.Second, func() bool { return s.StoreHash("user222") == s.ShadowHash("user222") })
 	configure(limited)
 	s.awaits("user222")
 	if said := s.Must("shadowsync", "user", "list", "--hashes"); !strings.Contains(said, "until the next login or password change: user222\n") {

@@ -44,7 +44,8 @@ func (s *stage) leavesTraces(account, other string) {
 	}
 }
 
-const traces = "cd / && ls /var/spool/cron/crontabs /var/lib/systemd/linger && ls -n /var/spool/cron/atjobs"
+// traces names who has any; an at job's own name may look like an id.
+const traces = "cd / && ls /var/spool/cron/crontabs /var/lib/systemd/linger && stat --format=' %u %g ' /var/spool/cron/atjobs /var/spool/cron/atjobs/*"
 
 // leftTraces asserts that the account's are gone, and the other's are not.
 func (s *stage) leftTraces(account, uid, other string) {

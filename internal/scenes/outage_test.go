@@ -160,7 +160,7 @@ func TestStoreOutages(t *testing.T) {
 	})
 	s.scene("a value that it refuses", func(s *stage) {
 		s.Must("usermod", "-p", "$6$salt$"+strings.Repeat("x", 5000), "admin")
-		s.eventually("the refusal is known", 5*time.Second, func() bool { return s.state("admin").State == "conflict" })
+		s.eventually("the refusal is known", 10*time.Second, func() bool { return s.state("admin").State == "conflict" })
 		s.isUnheld("too long")
 		s.says(s.passwd("admin", "Taken-1-velvet-x"), "persisted in conductor's credential store")
 		s.settles("admin")
@@ -189,7 +189,7 @@ while True:
 // broker, which has to find out who owns the store, for the hooks and for the tool.
 func hungFileSystem(s *stage) {
 	server := s.Start("python3", "-c", deadServer, storeFolder)
-	s.eventually("the mount", 5*time.Second, func() bool { return strings.Contains(s.ReadFile("/proc/mounts"), "dead "+storeFolder+" fuse") })
+	s.eventually("the mount", 10*time.Second, func() bool { return strings.Contains(s.ReadFile("/proc/mounts"), "dead "+storeFolder+" fuse") })
 	s.notPersisted("admin", "Dead-1-velvet-x", "no answer in time")
 	s.within("a hook", 10*time.Second, func() { s.Run("shadowsync", "hook", "pre-start", "--unit", machine.ApplianceUnit) })
 	s.within("status", 10*time.Second, func() {
@@ -233,7 +233,7 @@ func tooLongForBcrypt(s *stage) {
 	s.Must("usermod", "-p", s.hashed(long), "admin")
 	s.awaits("admin")
 	s.opens("admin", long, "")
-	s.eventually("the refusal is known", 5*time.Second, func() bool { return s.state("admin").State == "conflict" })
+	s.eventually("the refusal is known", 10*time.Second, func() bool { return s.state("admin").State == "conflict" })
 	s.isUnheld("longer than 72 bytes")
 	s.says(s.answered("admin", "Short-2-velvet-x"), "persisted in conductor's credential store")
 }

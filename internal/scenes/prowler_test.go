@@ -191,7 +191,7 @@ func TestForeignNames(t *testing.T) {
 		s.Must("cp", "/usr/sbin/usermod", "/root/"+strings.ReplaceAll(evil, "/", ""))
 		hash := sha512crypt(t, "Foreign-1-velvet")
 		s.Must("/root/"+evil, "-p", hash, "admin")
-		s.eventually("it is adopted", 5*time.Second, func() bool { return s.StoreHash("admin") == hash && s.state("admin").State == "in-sync" })
+		s.eventually("it is adopted", 10*time.Second, func() bool { return s.StoreHash("admin") == hash && s.state("admin").State == "in-sync" })
 		if audit := s.Must("shadowsync", "audit"); !strings.Contains(audit, `ev\nil-line\x1b`) {
 			t.Errorf("the audit does not name the program:\n%s", audit)
 		}

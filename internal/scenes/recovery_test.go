@@ -189,8 +189,8 @@ func (s *stage) changes(w way, old, password string) {
 	s.t.Helper()
 	before := len(s.audit("admin"))
 	w.change(s, old, password)
-	s.eventually("the store holds the new password", 5*time.Second, func() bool { return s.opensHash(s.StoreHash("admin"), password) })
-	s.eventually(fmt.Sprintf("it is on record as by %s, seen by %s", w.programs, w.seenBy), 5*time.Second, func() bool {
+	s.eventually("the store holds the new password", 10*time.Second, func() bool { return s.opensHash(s.StoreHash("admin"), password) })
+	s.eventually(fmt.Sprintf("it is on record as by %s, seen by %s", w.programs, w.seenBy), 10*time.Second, func() bool {
 		return slices.ContainsFunc(s.audit("admin")[before:], w.names)
 	})
 }
@@ -201,7 +201,7 @@ func (s *stage) holds(password string) {
 	if !s.opensHash(s.ShadowHash("admin"), password) {
 		s.t.Errorf("the OS does not hold the last password set (%q)", password)
 	}
-	s.eventually("both sides hold the last password set", 5*time.Second, func() bool { return s.bothOpen("admin", password) })
+	s.eventually("both sides hold the last password set", 10*time.Second, func() bool { return s.bothOpen("admin", password) })
 }
 
 // usuallyNamed: of the changes past PAM, more than half have the program that made
@@ -284,7 +284,7 @@ func (s *stage) flagsSurvive() {
 			before := len(s.audit("admin"))
 			s.MustShell(c.command + " admin")
 			s.restart() // at once: the watch and the hooks may deal with it
-			s.eventually(c.command+" survives the restart, on both sides", 5*time.Second, func() bool {
+			s.eventually(c.command+" survives the restart, on both sides", 10*time.Second, func() bool {
 				return c.want(s.field("admin", c.field)) && s.StoreHash("admin") == s.ShadowHash("admin")
 			})
 			program, _, _ := strings.Cut(c.command, " ")

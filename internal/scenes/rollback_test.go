@@ -29,7 +29,7 @@ func (s *stage) rolledBack(rule, backup string) (before int) {
 	s.rule(rule)
 	s.Input("clerk:Clerk-" + rule + "-77\n").Must("chpasswd")
 	s.passwd("admin", "Current-new-35")
-	s.eventually("the newer state is on record", 5*time.Second, func() bool { return s.state("admin").State == "in-sync" })
+	s.eventually("the newer state is on record", 10*time.Second, func() bool { return s.state("admin").State == "in-sync" })
 	before = len(s.audit("admin"))
 	s.PowerOff()
 	s.putBack(backup, "")
@@ -73,7 +73,7 @@ func TestRollback(t *testing.T) {
 	s.AddUser("clerk", "Clerk-first-77")
 	s.passwd("admin", "Backup-old-31")
 	backup := s.ReadFile("/etc/shadow")
-	s.eventually("the state of the backup is on record", 5*time.Second, func() bool { return s.state("admin").State == "in-sync" })
+	s.eventually("the state of the backup is on record", 10*time.Second, func() bool { return s.state("admin").State == "in-sync" })
 	s.Input("clerk:Clerk-second-77\n").Must("chpasswd")
 	s.passwd("admin", "Current-new-32")
 
@@ -114,7 +114,7 @@ func TestRollback(t *testing.T) {
 		before := len(s.audit("admin"))
 		s.WriteFile("/root/line", lineOf(backup, "admin"), 0o600)
 		s.MustShell("cp -p /etc/shadow /etc/shadow.new && sed -i -e '/^admin:/{r /root/line' -e 'd}' /etc/shadow.new && mv /etc/shadow.new /etc/shadow")
-		s.eventually("the store has the restored password", 5*time.Second, func() bool { return s.opensHash(s.StoreHash("admin"), "Backup-old-31") })
+		s.eventually("the store has the restored password", 10*time.Second, func() bool { return s.opensHash(s.StoreHash("admin"), "Backup-old-31") })
 		s.restart()
 		s.inStore("admin")
 		if got := s.since(before); len(got) == 0 || got[0] != "adopted" || !s.opensHash(s.ShadowHash("admin"), "Backup-old-31") {
@@ -164,7 +164,7 @@ func TestRollback(t *testing.T) {
 		s.eventually("it is a conflict", 10*time.Second, func() bool { return s.state("admin").State == "conflict" })
 		known := len(s.audit("user222"))
 		s.Must("chage", "-W", "9", "user222")
-		s.eventually("there was a later look", 5*time.Second, func() bool { return len(s.audit("user222")) > known })
+		s.eventually("there was a later look", 10*time.Second, func() bool { return len(s.audit("user222")) > known })
 		if s.state("admin").State != "conflict" || !s.opensHash(s.ShadowHash("admin"), "Backup-old-31") || !s.opensHash(s.StoreHash("admin"), "Current-new-35") {
 			s.t.Error("nobody decided, and it is settled")
 		}
@@ -180,7 +180,7 @@ func TestRollback(t *testing.T) {
 // managed waits until what configuration management set is on record.
 func (s *stage) managed(hash string) {
 	s.t.Helper()
-	s.eventually("the store has the managed password", 5*time.Second, func() bool {
+	s.eventually("the store has the managed password", 10*time.Second, func() bool {
 		return s.StoreHash("admin") == hash && s.state("admin").State == "in-sync"
 	})
 }

@@ -125,7 +125,7 @@ func (d door) holds(s *stage) {
 	if said, done := d.tries(s, oldPassword, good); !done {
 		s.t.Errorf("a good one: %q", said)
 	}
-	s.eventually("the good one is on both sides", 5*time.Second, func() bool {
+	s.eventually("the good one is on both sides", 10*time.Second, func() bool {
 		return s.ShadowHash("admin") != former && s.StoreHash("admin") == s.ShadowHash("admin")
 	})
 	d.refuses(s, good, oldPassword, historyText)
