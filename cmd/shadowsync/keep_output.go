@@ -6,10 +6,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// keptModes are the modes of a terminal that keepOutput changes (termios(3)).
+const keptModes = unix.NOFLSH | unix.ECHO
+
 // keepOutput has a terminal print what was written to it before a Ctrl-C. By itself it
-// throws away what still waits (NOFLSH in termios(3)), and that may be a password
-// which is told only once. The result puts the setting back.
-func (a *app) keepOutput() (restore func()) {
+// throws away what still waits, and that may be a password which is told only once. Where
+// passwords are told, the key is not echoed either: ^C would stand in the midst of one.
+// The result puts the modes back.
+func (a *app) keepOutput(tells bool) (restore func()) {
 	none := func() {}
 	out, ok := a.out.(*os.File)
 	if !ok {
@@ -17,13 +21,18 @@ func (a *app) keepOutput() (restore func()) {
 	}
 	fd := int(out.Fd())
 	modes, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-	if err != nil || modes.Lflag&unix.NOFLSH != 0 || !inForeground(fd) {
+	if err != nil || !inForeground(fd) {
 		return none
 	}
-	setNoFlush(fd, true)
+	before := modes.Lflag & keptModes
+	wanted := before | unix.NOFLSH
+	if tells {
+		wanted &^= unix.ECHO
+	}
+	setModes(fd, wanted)
 	return func() {
 		if inForeground(fd) {
-			setNoFlush(fd, false)
+			setModes(fd, before)
 		}
 	}
 }
@@ -34,15 +43,12 @@ func inForeground(fd int) bool {
 	return err == nil && group == unix.Getpgrp()
 }
 
-// setNoFlush changes this one mode; a password that is asked for changes others.
-func setNoFlush(fd int, on bool) {
+// setModes changes these modes alone.
+func setModes(fd int, wanted uint32) {
 	modes, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
 		return
 	}
-	modes.Lflag &^= unix.NOFLSH
-	if on {
-		modes.Lflag |= unix.NOFLSH
-	}
+	modes.Lflag = modes.Lflag&^keptModes | wanted
 	_ = unix.IoctlSetTermios(fd, unix.TCSETS, modes) // a terminal that hung up: nobody reads it
 }

@@ -96,7 +96,7 @@ func (a *app) newErrand(e *engine.Engine, v verb, bulk bool) *errand {
 // run does everything for all targets, and returns what went wrong with any. A
 // failure of one account never keeps another from being dealt with.
 func (r *errand) run(ctx context.Context, targets []target) error {
-	defer r.app.keepOutput()()
+	defer r.app.keepOutput(r.verb.generates)()
 	if r.verb.generates {
 		survivePipe()
 	}

@@ -62,6 +62,9 @@ type resets struct {
 func (c resets) interrupted() {
 	before := c.hashes()
 	said := c.cut("Password for user `u0` reset", "env", "SHADOWSYNC_BATCH=1s", dying, "user", "reset", "password", "--from", "/root/names")
+	if strings.Contains(said, "^C") {
+		c.t.Error("the key is shown, and may be in the midst of a password")
+	}
 	c.learn(said)
 	c.oldOrNew(said, before, c.told)
 	c.holds(c.told)

@@ -108,6 +108,9 @@ while sent:
 func TestJournalHangs(t *testing.T) {
 	s := set(t, machine.Bookworm, machine.Appliance{})
 	s.Must("systemctl", "kill", "-s", "STOP", "systemd-journald.service")
+	s.eventually("journald has stopped", machine.Patience, func() bool {
+		return strings.HasPrefix(s.Must("ps", "-o", "state=", "-C", "systemd-journal"), "T")
+	})
 	s.Input(fullQueue).Must("python3", "-")
 	s.within("passwd", 2*time.Second+slack, func() { s.says(s.passwd("admin", "Silent-1-velvet-x"), "persisted in") })
 	s.within("user set password", 6*time.Second+slack, func() {
