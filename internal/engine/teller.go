@@ -68,11 +68,16 @@ func (t *teller) next() (e shadowsync.Event, ok bool) {
 	return e, true
 }
 
-// wait waits until all is sent, while the journal takes any.
+// drainPatience bounds the wait for a journal that takes one record after the other, slowly,
+// in multiples of the patience with one.
+const drainPatience = 6
+
+// wait waits until all is sent, while the journal takes any, and not for ever. What is left
+// then stands in the trail alone.
 func (t *teller) wait() {
-	for {
+	for until := time.Now().Add(drainPatience * t.patience); ; {
 		t.mu.Lock()
-		done, left := t.done, t.patience-time.Since(t.begun)
+		done, left := t.done, min(t.patience-time.Since(t.begun), time.Until(until))
 		t.mu.Unlock()
 		if done == nil || left <= 0 {
 			return

@@ -28,6 +28,24 @@ func TestTeller(t *testing.T) {
 	}
 }
 
+// TestJournalDrips: one that takes a record now and then is not waited for until it has all.
+func TestJournalDrips(t *testing.T) {
+	goOn := make(chan struct{})
+	defer close(goOn)
+	teller := &teller{patience: 50 * time.Millisecond, send: func(shadowsync.Event) {
+		select {
+		case <-goOn:
+		case <-time.After(5 * time.Millisecond):
+		}
+	}}
+	teller.tell(make([]shadowsync.Event, 10_000)...)
+	begun := time.Now()
+	teller.wait()
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("waited %v", took)
+	}
+}
+
 // TestJournalHangs: a journal that takes nothing holds up nobody, and is told how much it
 // missed when it goes on.
 func TestJournalHangs(t *testing.T) {
