@@ -191,9 +191,7 @@ func guardWithoutTimer(t *testing.T, m *machine.T) {
 	folder := filepath.Dir(machine.StorePath)
 	m.MustShell("mv " + folder + " /root/away && rm -f /run/shadowsync/pam-timeout")
 	m.Input("Guarded-velvet-1\nGuarded-velvet-1\n").Must("passwd", "admin")
-	m.WaitFor("the guard", machine.Patience, func() bool {
-		return m.Must("systemctl", "show", "-P", "RefuseManualStop", machine.ApplianceUnit) == "yes\n"
-	})
+	m.WaitFor("the guard", machine.Patience, m.Guarded)
 	f := fault{check: "guard", says: "has no timer that ends it"}
 	for _, mend := range []string{"shadowsync sync", ""} {
 		// The daemon would mend it by itself with its next try.

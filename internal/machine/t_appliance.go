@@ -36,6 +36,12 @@ func (m *T) Etc() string {
 	return m.MustShell(`cd /etc && find . -printf '%p %y %m %u:%g %l\n' | sort; find . -type f ! -name shadow ! -name shadow- -print0 | sort -z | xargs -0 sha256sum`)
 }
 
+// Guarded tells whether systemd holds the appliance's unit back.
+func (m *T) Guarded() bool {
+	m.tb.Helper()
+	return m.Must("systemctl", "show", "-P", "RefuseManualStop", ApplianceUnit) == "yes\n"
+}
+
 // ShadowHash returns field 2 of the account's line in shadow(5).
 func (m *T) ShadowHash(account string) string {
 	m.tb.Helper()

@@ -117,7 +117,7 @@ var deeds = []deed{
 			if step == shadowsync.StepGuarded {
 				// Each new broker dies there again, the first perhaps before it knew of the change.
 				s.eventually("the unit is held", 10*time.Second, func() bool {
-					return s.Must("systemctl", "show", "-P", "RefuseManualStop", machine.ApplianceUnit) == "yes\n"
+					return s.Guarded()
 				})
 				s.isHeld("admin")
 			}
@@ -238,7 +238,7 @@ func (s *stage) killed(d deed, step shadowsync.Step, password string) {
 	}
 	s.eventually("all is in sync", 10*time.Second, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
 	s.eventually("nothing is held", 10*time.Second, func() bool {
-		return s.Must("systemctl", "show", "-P", "RefuseManualStop", machine.ApplianceUnit) == "no\n"
+		return !s.Guarded()
 	})
 	s.inStore("admin")
 }

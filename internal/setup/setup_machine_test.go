@@ -85,9 +85,7 @@ func TestRemoveWithAGuardOn(t *testing.T) {
 	folder := machine.StorePath[:strings.LastIndex(machine.StorePath, "/")]
 	m.Must("mv", folder, folder+".away")
 	m.Input("Trubador-Gneis-81\nTrubador-Gneis-81\n").Must("passwd", "admin")
-	m.WaitFor("the guard", machine.Patience, func() bool {
-		return m.Must("systemctl", "show", "-P", "RefuseManualStop", machine.ApplianceUnit) == "yes\n"
-	})
+	m.WaitFor("the guard", machine.Patience, m.Guarded)
 	if held := m.Run("systemctl", "restart", machine.ApplianceUnit); held.Code == 0 {
 		t.Errorf("the appliance was restarted under a guard: %s", held)
 	}
