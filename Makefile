@@ -10,6 +10,8 @@ MANDIR     := $(PREFIX)/share/man
 VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GO         ?= go
 GOFLAGS    ?= -trimpath
+# One way to compile for the program, its tests, vet and lint: SQLite alone takes a minute of C.
+COMPILE    := $(GOFLAGS) -buildmode=pie
 # Where the programs are going to be, for what setup writes.
 LDFLAGS_GO := -s -w -X main.version=$(VERSION) -X main.installedAt=$(SBINDIR)/shadowsync \
               -X github.com/shadowsync/shadowsync/internal/config.shell=$(BINDIR)/pcli
@@ -25,57 +27,123 @@ include cmd/pam_shadowsync/module.mk
 BUILD_PACKAGES := gcc libc6-dev libpam0g-dev libcrypt-dev pkg-config
 TEST_PACKAGES  := clang binutils util-linux debootstrap systemd-container dbus libpam-modules sqlite3 strace
 
-.PHONY: build install test unit run bench lint format fuzz clean build-deps test-deps FORCE
+.PHONY: build install uninstall test trees unit run bench tidy lint format docs fuzz clean build-deps test-deps FORCE
 
 build: bin/shadowsync bin/pcli bin/pam_shadowsync.so
 
+# It runs as root and reads what others write: at a random address, and with nothing left
+# to bind, and so to overwrite, once it runs. That costs a fifth of its start.
 bin/shadowsync: FORCE | build-deps
-	CGO_ENABLED=1 $(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS_GO)' -o $@ ./cmd/shadowsync
+	CGO_ENABLED=1 $(GO) build $(COMPILE) -ldflags '$(LDFLAGS_GO) -extldflags "-Wl,-z,relro,-z,now"' -o $@ ./cmd/shadowsync
 
-# The shell has no C in it, so that it starts in milliseconds.
+# The shell has no C in it and is static, so that it starts in milliseconds. It runs with the
+# operator's own rights and believes nothing that the broker has not checked.
 bin/pcli: FORCE
 	CGO_ENABLED=0 $(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS_GO)' -o $@ ./cmd/pcli
 
 bin/pam_shadowsync.so: | build-deps
 
+# Whatever the umask, everybody may read what is installed, but for the program: of one that a
+# user may not read, execve(2) makes a process that this user may not trace (prctl(2),
+# PR_SET_DUMPABLE). A store's worker runs it with the uid of the store's owner.
 install: build install-pam
-	install -D -m 0755 bin/shadowsync $(DESTDIR)$(SBINDIR)/shadowsync
+	install -D -m 0711 bin/shadowsync $(DESTDIR)$(SBINDIR)/shadowsync
 	install -D -m 0755 bin/pcli $(DESTDIR)$(BINDIR)/pcli
-	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man8
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(MANDIR)/man1
 	for unit in systemd/units/*; do \
 	    sed 's|/usr/sbin/shadowsync|$(SBINDIR)/shadowsync|g' $$unit > $(DESTDIR)$(UNITDIR)/$$(basename $$unit) && \
 	    chmod 0644 $(DESTDIR)$(UNITDIR)/$$(basename $$unit) || exit 1; \
 	done
-	$(GO) run -tags docs ./cmd/shadowsync docs man $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(MANDIR)/man7
-	bin/pcli --man > $(DESTDIR)$(MANDIR)/man1/pcli.1
+	umask 022 && $(GO) run $(COMPILE) -tags docs ./cmd/shadowsync docs man $(DESTDIR)$(MANDIR)
+	umask 022 && bin/pcli --man > $(DESTDIR)$(MANDIR)/man1/pcli.1
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions
-	bin/shadowsync completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/shadowsync
-	bin/shadowsync completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_shadowsync
+	umask 022 && bin/shadowsync completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/shadowsync
+	umask 022 && bin/shadowsync completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_shadowsync
 
-# Everything, the machine tests included. What is left out, without root most of
-# all, is named at the end: go test would say "ok" of it. One package at a time:
-# machines of several would keep each other from answering within their bounds.
-test: build test-deps
-	$(GO) vet -tags docs ./...
-	$(GO) test -count=1 -p 1 -json -timeout 20m ./... | $(GO) run ./internal/testreport
+# What install put in place. The PAM stacks and the applications' drop-ins are setup's: while
+# they are there, a removed module or hook would fail every password change and every start.
+uninstall:
+	@if grep -qs '^[^#]*pam_shadowsync' $(DESTDIR)/etc/pam.d/* || ls $(DESTDIR)/etc/systemd/system/*.d/50-shadowsync.conf >/dev/null 2>&1; then \
+	    echo "cannot uninstall: PAM or a unit still uses shadowsync: run shadowsync remove first" >&2; exit 1; \
+	fi
+	rm -f $(DESTDIR)$(SBINDIR)/shadowsync $(DESTDIR)$(BINDIR)/pcli
+	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(wildcard systemd/units/*)))
+	rm -f $(DESTDIR)$(PAM_MODULE_DIR)/pam_shadowsync.so $(addprefix $(DESTDIR)$(PAM_CONFIG_DIR)/,$(notdir $(wildcard $(PAM_SOURCE_DIR)/pam-configs/*)))
+	rm -f $(DESTDIR)$(MANDIR)/man1/pcli.1 $(DESTDIR)$(MANDIR)/man5/shadowsync.toml.5
+	rm -f $(DESTDIR)$(MANDIR)/man7/shadowsync-*.7 $(DESTDIR)$(MANDIR)/man8/shadowsync.8 $(DESTDIR)$(MANDIR)/man8/shadowsync-*.8
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/shadowsync $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_shadowsync
+	test -z "$(DESTDIR)" || ! cd "$(DESTDIR)" || for folder in $(SBINDIR) $(BINDIR) $(UNITDIR) $(PAM_MODULE_DIR) $(PAM_CONFIG_DIR) \
+	    $(addprefix $(MANDIR)/man,1 5 7 8) $(PREFIX)/share/bash-completion/completions $(PREFIX)/share/zsh/vendor-completions; do \
+	    test ! -d .$$folder || rmdir -p --ignore-fail-on-non-empty .$$folder 2>/dev/null || true; \
+	done
+	@echo "Left as they are: the configuration in $(DESTDIR)/etc/shadowsync, the state in $(DESTDIR)/var/lib/shadowsync"
+
+# Everything, the machine tests included. Lint and the race detector, which boot no machine, take
+# what the scenes leave of the processors. The machines of two packages at a time would keep each
+# other from answering within their bounds. What is left out, without root most of all, is named at
+# the end: go test would say "ok" of it.
+.PHONY: part-scenes part-packages part-lint part-race part-idle
+
+test: test-deps
+	@$(MAKE) --no-print-directory --jobs=2 build trees
+	@status=0; \
+	$(MAKE) --no-print-directory --keep-going --jobs=2 part-scenes part-idle || status=2; \
+	$(MAKE) --no-print-directory part-packages || status=2; \
+	exit $$status
+
+part-scenes:
+	$(call timed,$(call tested,./internal/test/scenes/...))
+
+part-packages:
+	$(call timed,$(call tested,$$($(GO) list ./... | grep -v /internal/test/scenes)))
+
+part-lint:
+	$(call timed,nice -n 19 $(MAKE) --no-print-directory tidy lint)
+
+part-idle:
+	@status=0; for part in part-lint part-race; do $(MAKE) --no-print-directory $$part || status=2; done; exit $$status
+
+# The tests of the C module have nothing in them for the race detector.
+part-race:
+	$(call timed,nice -n 19 $(GO) test -count=1 -race -short $$($(GO) list ./... | grep -v /moduletest))
+
+# What the test machines boot from, built once on a machine: a compiler leaves time for that.
+trees: test-deps
+	$(GO) run $(COMPILE) ./internal/test/machine/trees $(RELEASES)
+
+tested = $(GO) test $(COMPILE) -count=1 -p 1 -json -timeout 45m $(1) | $(GO) run $(COMPILE) ./internal/test/testreport
+
+define timed
+@begin=$$(date +%s); $(1); status=$$?; echo "make test: $@ took $$(( $$(date +%s) - begin )) s"; exit $$status
+endef
 
 unit: build-deps
-	$(GO) test -count=1 -short ./...
+	$(GO) test $(COMPILE) -count=1 -short ./...
 
 # The main job on a throwaway machine; on a terminal it ends in a shell there.
-run: build test-deps
-	$(GO) run ./internal/scenes/demo
+run: test-deps
+	@$(MAKE) --no-print-directory --jobs=2 build trees RELEASES=bookworm
+	$(GO) run $(COMPILE) ./internal/test/scenes/demo
 
 bench: build test-deps
-	$(GO) run ./internal/scenes/bench
+	$(GO) run $(COMPILE) ./internal/test/scenes/bench
+
+# go.mod and go.sum list what the code imports, no more and no less.
+tidy:
+	$(GO) mod tidy -diff
 
 # Formatting included; `make format` mends that.
 lint:
-	$(GO) run $(GOLANGCI) run ./...
+	$(GO) vet $(COMPILE) -tags docs ./...
+	GOFLAGS="$(COMPILE)" $(GO) run $(GOLANGCI) run ./...
 	$(MAKE) analyze-pam
 
 format:
-	$(GO) run $(GOLANGCI) fmt ./...
+	GOFLAGS="$(COMPILE)" $(GO) run $(GOLANGCI) fmt ./...
+
+# The part of docs/configuration.md that describes the keys.
+docs: build-deps
+	$(GO) run -tags docs ./cmd/shadowsync docs keys docs/configuration.md
 
 fuzz: build-deps
 	for target in $$(git grep -ho 'func Fuzz[A-Za-z0-9_]*' -- '*_test.go' | awk '{print $$2}' | sort -u); do \

@@ -1,17 +1,17 @@
 package pcli
 
 import (
-	"github.com/shadowsync/shadowsync/internal/operator"
+	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/pcli/grammar"
 )
 
-// command is a line of the table: how it is written, and what it does.
+// command is one line of the table: how to type it, and what it does.
 type command struct {
 	grammar.Command
 	run func(*Shell, grammar.Call) error
 }
 
-// The parameters that several commands have.
+// Parameters that several commands share.
 var (
 	someone  = grammar.Param{Name: "NAME", Kind: grammar.Account, Required: true, Help: "the account"}
 	anyone   = grammar.Param{Name: "NAME", Kind: grammar.Account, Group: "who", Help: "the account; your own if left out"}
@@ -24,7 +24,7 @@ var (
 	shell    = grammar.Param{Name: "VALUE", Kind: grammar.Text, Required: true, Help: "the login shell, one that the configuration allows"}
 )
 
-// attribute makes an optional keyword parameter of a menu line's value.
+// attribute turns the value of a menu line into an optional keyword parameter.
 func attribute(word, name string, p grammar.Param) grammar.Param {
 	p.Word, p.Name, p.Required = word, name, false
 	if p.Kind == grammar.Rest {
@@ -33,10 +33,11 @@ func attribute(word, name string, p grammar.Param) grammar.Param {
 	return p
 }
 
-// commands is the table of the shell. Help, completion, the man page and what a role sees follow from it.
+// commands is the table of the shell. Help, completion, the man page and the commands of each role
+// come from it.
 var commands []command
 
-// menuCommands is the table of edit user's menu.
+// menuCommands is the table for the menu of edit user.
 var menuCommands []command
 
 var (
@@ -49,13 +50,14 @@ var (
 		"edit":       "Change an account",
 		"expire":     "Expire the password of an account",
 		"lock":       "Lock an account",
+		"logout":     "End the sessions of an account",
 		"set":        "Change your own password",
-		"show":       "Show accounts, sessions, activity and state",
+		"show":       "Show information; 'show ?' lists what there is",
 		"unlock":     "Unlock an account",
 	}
 )
 
-// The tables refer to functions that refer to them, which an initialiser may not.
+// The tables and their functions refer to each other, which a variable initialiser must not do.
 func init() {
 	commands = append(append(changes(), shows()...), locals()...)
 	menuCommands = menuTable()
@@ -79,8 +81,14 @@ func changes() []command {
 		}, (*Shell).setPassword},
 		{grammar.Command{
 			Words: "create user", Needs: string(operator.OpCreateUser), Help: "Create an account; asks for its name, password and role",
-			Params: []grammar.Param{{Name: "NAME", Kind: grammar.Text, Help: "the name of the new account; asked for if left out"}},
-			See:    []string{"edit user", "delete user"},
+			More: "It is refused if a home of that name exists. With take-home, the home of a former user becomes the folder home-before in the new " +
+				"home, so that no key in it opens the account.",
+			Params: []grammar.Param{
+				{Name: "NAME", Kind: grammar.Text, Help: "the name of the new account; asked for if left out"},
+				{Word: "application", Name: "APPLICATION", Kind: grammar.Text, Help: "the application that will manage it; your own if left out"},
+				{Word: "take-home", Help: "keep the home that a former user of that name left"},
+			},
+			See: []string{"edit user", "delete user"},
 		}, (*Shell).createUser},
 		{grammar.Command{
 			Words: "edit user", Needs: string(operator.OpEditUser), Help: "Change attributes of an account",
@@ -94,8 +102,9 @@ func changes() []command {
 			See: []string{"lock user", "set password", "show user"},
 		}, (*Shell).editUser},
 		{grammar.Command{
-			Words: "delete user", Needs: string(operator.OpDeleteUser), Help: "Delete an account",
-			Params: []grammar.Param{force, someone}, See: []string{"lock user"},
+			Words: "delete user", Needs: string(operator.OpDeleteUser), Help: "Delete an account; its home stays",
+			More:   "It says what goes and asks. The home and the mail stay, unless remove-home is given; no other account gets the uid while the home is there.",
+			Params: []grammar.Param{force, someone, {Word: "remove-home", Help: "delete the home and the mail, too"}}, See: []string{"lock user"},
 		}, (*Shell).deleteUser},
 		{grammar.Command{
 			Words: "lock user", Needs: string(operator.OpLock), Help: "Lock an account: no password and no key opens it",
@@ -113,6 +122,10 @@ func changes() []command {
 			Words: "disconnect user", Needs: string(operator.OpDisconnect), Help: "End all login sessions of an account",
 			Params: []grammar.Param{force, someone}, See: []string{"show user sessions", "lock user"},
 		}, (*Shell).disconnectUser},
+		{grammar.Command{
+			Words: "logout user", Needs: string(operator.OpDisconnect), Help: "The same as disconnect user",
+			Params: []grammar.Param{force, someone}, See: []string{"disconnect user"},
+		}, (*Shell).disconnectUser},
 	}
 }
 
@@ -128,7 +141,7 @@ func shows() []command {
 		}, (*Shell).showSessions},
 		{grammar.Command{
 			Words: "show user activity", Needs: string(operator.OpActivity), Help: "Show what was changed, by whom and how, newest first",
-			More: "A time is 2026-11-21, 2026-11-21T10:00:00Z, \"2026-11-21 10:00\", or how long ago: 45m, 1d, 1mo.",
+			More: "A time is 2026-11-21, \"2026-11-21 10:00\", 10:00, yesterday, or how long ago: 45m, 1d, \"2 hours ago\".",
 			Params: []grammar.Param{
 				{Word: "from", Name: "T", Kind: grammar.Text, Help: "not before this time"},
 				{Word: "to", Name: "T", Kind: grammar.Text, Help: "not after this time"},

@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/shadowsync/shadowsync/internal/operator"
+	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/pcli/console"
 	"github.com/shadowsync/shadowsync/pcli/grammar"
 )
 
-// contract is the commands that operators rely on, in its words.
+// contract is the list of commands that operators rely on, with its wording.
 var contract = []string{
 	"set password", "create user [NAME]", "edit user [NAME]", "delete user [force] NAME",
 	"show user [NAME|all]", "show user sessions [NAME", "show user activity [from T] [to T] [rows N] [NAME]",
@@ -28,7 +28,8 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// The table is whole: every word has help, every reference leads somewhere, and all of it is in the man page.
+// The table is complete: every word has help, every reference exists, and the man page contains
+// everything.
 func TestTableIsWhole(t *testing.T) {
 	page := strings.ReplaceAll(Man("1.2.3"), `\-`, "-")
 	for _, table := range [][]command{commands, menuCommands} {
@@ -57,12 +58,12 @@ func TestTableIsWhole(t *testing.T) {
 	}
 }
 
-// Whoever may do nothing sees only what the shell does by itself.
+// A user without permissions sees only the shell's own commands.
 func TestNoRole(t *testing.T) {
 	s := &Shell{}
 	s.know(operator.Hello{})
 	help, _ := s.top.Help("", nil)
-	want := "  show   Show accounts, sessions, activity and state\n  clear  Clear the history of this shell\n" +
+	want := "  show   Show information; 'show ?' lists what there is\n  clear  Clear the history of this shell\n" +
 		"  help   Show the commands, or how to use one\n  exit   Leave the shell\n  quit   Leave the shell\n"
 	if help != want {
 		t.Errorf("shown\n%s", help)
@@ -146,5 +147,15 @@ func TestActivityOf(t *testing.T) {
 	want := operator.Activity{From: now.AddDate(0, 0, -1), To: now.Add(-45 * time.Minute), Rows: 7, User: "admin"}
 	if err != nil || got != want {
 		t.Errorf("%+v, %v; want %+v", got, err, want)
+	}
+}
+
+// The prompt is the appliance's, and without an asset it has no dot.
+func TestPrompt(t *testing.T) {
+	for asset, want := range map[string]string{"conductor": "joe@vm.conductor> ", "": "joe@vm> "} {
+		s := &Shell{hello: operator.Hello{User: "joe", Node: "vm", Asset: asset}}
+		if got := s.prompt(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

@@ -4,18 +4,18 @@ import (
 	"context"
 	"os"
 
-	"github.com/shadowsync/shadowsync/internal/operator"
-	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
+	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/pcli/grammar"
 )
 
-// menu is where edit user without an attribute leads: each line applies at once.
+// menu is the menu of edit user without an attribute. Each line in it takes effect at once.
 type menu struct {
 	name string
 	set  *grammar.Set
 }
 
-// editUser changes the attributes on its line; without any it opens the menu.
+// editUser changes the given attributes; without any it opens the menu.
 func (s *Shell) editUser(c grammar.Call) error {
 	name := c.Get("NAME")
 	if name == "" {
@@ -33,7 +33,7 @@ func (s *Shell) editUser(c grammar.Call) error {
 	return nil
 }
 
-// openMenu asks first whether there is such an account.
+// openMenu first checks that the account exists.
 func (s *Shell) openMenu(name string) error {
 	if _, err := s.users(name); err != nil {
 		return err
@@ -42,7 +42,7 @@ func (s *Shell) openMenu(name string) error {
 	return nil
 }
 
-// fields are the attributes, in the order in which one line applies them.
+// fields are the attributes in the order in which one command applies them.
 var fields = []operator.Field{
 	operator.FieldFullName, operator.FieldRole, operator.FieldShell, operator.FieldPassword, operator.FieldEnabled,
 }
@@ -57,7 +57,7 @@ func editsOf(c grammar.Call) []operator.Edit {
 	return edits
 }
 
-// editField is a line of the menu.
+// editField runs a line of the menu.
 func editField(field operator.Field) func(*Shell, grammar.Call) error {
 	return func(s *Shell, c grammar.Call) error {
 		return s.edit(s.menu.name, operator.Edit{Field: field, Value: c.Get("VALUE")})
@@ -93,5 +93,5 @@ func (s *Shell) leaveMenu(grammar.Call) error {
 	return nil
 }
 
-// shown is foreign text of a few words, for a question.
+// shown is foreign text, shortened for a question.
 func shown(text string) string { return printable.Clip(text, 64) }

@@ -12,30 +12,31 @@ import (
 	"testing"
 	"time"
 
-	"github.com/shadowsync/shadowsync/internal/operator"
-	"github.com/shadowsync/shadowsync/internal/socket"
+	"github.com/shadowsync/shadowsync/internal/wire/operator"
+	"github.com/shadowsync/shadowsync/internal/wire/socket"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// fake is a broker that changes nothing but itself.
+// fake is a broker that changes only its own data.
 type fake struct {
 	mutex    sync.Mutex
 	hello    operator.Hello
 	users    []operator.User
-	password string            // of the operator
-	secrets  map[string]string // of others
+	password string            // the operator's
+	secrets  map[string]string // the other users'
 	rude     string            // a word that makes new passwords weak
 	before   func(op operator.Op) *operator.Error
 	asked    []operator.Op
-	dropNew  bool         // hang up after the new password came
-	arrived  atomic.Int32 // requests
+	removed  []operator.Deletion
+	dropNew  bool         // hang up after receiving the new password
+	arrived  atomic.Int32 // number of requests
 }
 
 func newFake() *fake {
 	admin := operator.User{Name: "admin", FullName: "", Role: operator.RoleAdmin, Enabled: true, Application: "conductor", State: shadowsync.InSync}
 	joe := operator.User{
 		Name: "jdeveloper", FullName: "Joe Developer", Role: operator.RoleAdmin, Enabled: true,
-		Application: "conductor", Format: "yescrypt", LastChange: "2026-11-20", State: shadowsync.InSync, Sessions: 2,
+		Application: "conductor", Home: "/home/jdeveloper", Format: "yescrypt", LastChange: "2026-11-20", State: shadowsync.InSync, Sessions: 2,
 	}
 	return &fake{
 		hello: operator.Hello{
@@ -54,7 +55,7 @@ var adminOps = []operator.Op{
 
 var userOps = []operator.Op{operator.OpSetPassword, operator.OpShowUser, operator.OpSessions, operator.OpActivity, operator.OpNames}
 
-// awaits waits until so many requests have arrived.
+// awaits waits until this many requests have arrived.
 func (f *fake) awaits(t *testing.T, n int32) {
 	t.Helper()
 	for end := time.Now().Add(5 * time.Second); f.arrived.Load() < n; time.Sleep(time.Millisecond) {
@@ -64,7 +65,7 @@ func (f *fake) awaits(t *testing.T, n int32) {
 	}
 }
 
-// kept is the operator's password now.
+// kept is the operator's current password.
 func (f *fake) kept() string {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
@@ -77,7 +78,7 @@ func (f *fake) serve(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	server := socket.Server{Handler: f.handle, Timeout: time.Minute, PerUID: 64}
+	server := socket.Server{Handler: f.handle, Timeout: time.Minute, PerPlace: 64}
 	return server.Serve(ctx, l)
 }
 
@@ -160,6 +161,11 @@ func (f *fake) change(ctx context.Context, c *socket.Conn, q operator.Request, i
 	case operator.OpExpirePassword:
 		f.users[i].MustChange = true
 	case operator.OpDeleteUser:
+		var d operator.Deletion
+		if err := json.Unmarshal(q.Args, &d); err != nil {
+			return err
+		}
+		f.removed = append(f.removed, d)
 		f.users = slices.Delete(f.users, i, i+1)
 	case operator.OpEditUser:
 		var e operator.Edit
@@ -184,6 +190,12 @@ func (f *fake) create(ctx context.Context, c *socket.Conn, q operator.Request, s
 	var u operator.NewUser
 	if err := json.Unmarshal(q.Args, &u); err != nil {
 		return err
+	}
+	if slices.ContainsFunc(f.users, func(other operator.User) bool { return other.Name == u.Name }) {
+		return operator.Errorf(operator.Usage, "there is an account of that name already")
+	}
+	if u.Check {
+		return operator.SendResult(ctx, c, operator.Result{})
 	}
 	if strings.Contains(secret, f.rude) {
 		return operator.Errorf(operator.Policy, "BAD PASSWORD: it is too weak")
@@ -228,7 +240,7 @@ func (f *fake) sync() []operator.SyncState {
 	}
 }
 
-// dialogue is set password as the broker leads it.
+// dialogue asks for set password as the broker does.
 func (f *fake) dialogue(ctx context.Context, c *socket.Conn) {
 	if current, ok := f.question(ctx, c, operator.Turn{Ask: operator.AskCurrent}); !ok {
 		return
@@ -269,7 +281,7 @@ func (f *fake) question(ctx context.Context, c *socket.Conn, turn operator.Turn)
 	return string(secret), err == nil
 }
 
-// refuse makes a refusal of one operation.
+// refuse returns a refusal of one operation.
 func refuse(op operator.Op, kind operator.Kind) func(operator.Op) *operator.Error {
 	return func(asked operator.Op) *operator.Error {
 		if asked != op {

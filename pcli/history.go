@@ -7,24 +7,24 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
 )
 
-// keptLines is how many lines the history holds.
+// keptLines is the number of lines that the history keeps.
 const keptLines = 500
 
 var errNoEvent = errors.New("there is no such line in the history")
 
-// history is the lines typed at the prompt, in the memory of this shell alone. Lines are numbered from 1.
+// history is the lines typed at the prompt, kept only in this shell's memory and numbered from 1.
 type history struct {
 	lines   []string
-	dropped int // lines before the first that is kept
+	dropped int // number of lines removed from the start
 }
 
-// Len and At are for the arrow keys: the newest is at 0.
+// Len and At serve the arrow keys: the newest line is at 0.
 func (h *history) Len() int { return len(h.lines) }
 
-// At gives the line typed i lines ago.
+// At returns the line typed i lines before the newest.
 func (h *history) At(i int) string { return h.lines[len(h.lines)-1-i] }
 
 func (h *history) add(line string) {
@@ -43,8 +43,8 @@ func (h *history) clear() {
 	*h = history{}
 }
 
-// recall puts the line that !!, !n, !-n or !text names in the place of that; what
-// follows it stays. Other lines come back as they are.
+// recall replaces !!, !n, !-n or !text with the line that it names, and keeps the text after it. It
+// returns other lines unchanged.
 func (h *history) recall(line string) (string, error) {
 	trimmed := strings.TrimSpace(line)
 	event, ok := strings.CutPrefix(trimmed, "!")
@@ -77,7 +77,7 @@ func (h *history) find(event string) int {
 	return -1
 }
 
-// String is what show history prints.
+// String is the output of show history.
 func (h *history) String() string {
 	var b strings.Builder
 	for i, line := range h.lines {

@@ -23,7 +23,7 @@ func (s *Shell) helpCommand(c grammar.Call) error {
 	if err != nil {
 		return err
 	}
-	if !c.Has("COMMAND") { // the words alone do not tell how to type them
+	if !c.Has("COMMAND") { // after the list of commands, which does not explain the keys
 		text += keysHelp
 	}
 	return s.console.Page(text)

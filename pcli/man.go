@@ -2,7 +2,7 @@ package pcli
 
 import "strings"
 
-// Man is pcli(1), for man(7).
+// Man is the page pcli(1) in man(7) macros.
 func Man(version string) string {
 	head := `.TH PCLI 1 "" "shadowsync ` + strings.ReplaceAll(version, `"`, "") + `" "User Commands"` + "\n"
 	return head + manAbove + commandSet.Man() + manMenu + menuSet.Man() + manBelow

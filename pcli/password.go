@@ -7,17 +7,17 @@ import (
 	"os"
 	"time"
 
-	"github.com/shadowsync/shadowsync/internal/operator"
-	"github.com/shadowsync/shadowsync/internal/socket"
+	"github.com/shadowsync/shadowsync/internal/wire/operator"
+	"github.com/shadowsync/shadowsync/internal/wire/socket"
 	"github.com/shadowsync/shadowsync/pcli/console"
 	"github.com/shadowsync/shadowsync/pcli/grammar"
 )
 
-// tries is how often a new password may be refused, or confirmed wrongly, in all.
+// tries limits how often a new password may be refused or confirmed wrongly, taken together.
 const tries = 3
 
-// setPassword changes the operator's own password. Afterwards the shell ends: its session was
-// opened with the old one.
+// setPassword changes the operator's own password. Then the shell ends, because the old password
+// opened its session.
 func (s *Shell) setPassword(grammar.Call) error {
 	s.say("Changing the current password will log this user out of all active sessions. " +
 		"Subsequent logins will require the new password to authenticate.")
@@ -37,8 +37,8 @@ func (s *Shell) setPassword(grammar.Call) error {
 	return nil
 }
 
-// outcome asks the next broker what became of a change of which this one did not say.
-// Where nobody tells that either, it stays unknown.
+// outcome asks the restarted broker for the result of a change whose result the previous one did
+// not report. If it does not answer either, the result stays unknown.
 func (s *Shell) outcome(given time.Time, unknown error) ([]string, error) {
 	s.say("shadowsync was interrupted; asking what came of it...")
 	notes, err := change(s, func(ctx context.Context) ([]string, error) { return s.client.Outcome(ctx, given) })
@@ -49,7 +49,7 @@ func (s *Shell) outcome(given time.Time, unknown error) ([]string, error) {
 	return notes, err
 }
 
-// notModified marks a failure, but not a decision of the operator's, nor an end of the shell.
+// notModified prints a failure, unless the operator cancelled or the shell is ending.
 func (s *Shell) notModified(err error) error {
 	given := errors.Is(err, console.ErrInterrupted) || errors.Is(err, console.ErrIdle) || errors.Is(err, console.ErrNoTerminal)
 	if !given && s.ctx.Err() == nil {
@@ -58,29 +58,29 @@ func (s *Shell) notModified(err error) error {
 	return err
 }
 
-// expired is all that an operator can do whose password has expired.
+// expired is the only action for an operator whose password has expired: to change it.
 func (s *Shell) expired() error {
 	s.say("WARNING: Your password has expired.")
 	s.say("You must change your password now and login again!")
 	return s.finish(s.setPassword(grammar.Call{}))
 }
 
-// notes shows what the broker has to say about a change.
+// notes prints the broker's notes about a change.
 func (s *Shell) notes(notes []string) {
 	for _, note := range notes {
 		s.say("%s", note)
 	}
 }
 
-// dialogue answers the broker's questions. While the broker thinks, its context is bounded;
-// while the operator does, the idle time is the bound.
+// dialogue answers the broker's questions. Its time limit runs while the broker works; while the
+// operator types, only the idle time limits the wait.
 type dialogue struct {
 	shell  *Shell
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	bound  *time.Timer
-	failed int       // tries
-	given  time.Time // the new password, at last
+	failed int       // number of failed tries
+	given  time.Time // when the new password was entered
 }
 
 func newDialogue(s *Shell) *dialogue {
@@ -95,7 +95,7 @@ func (d *dialogue) end() {
 	d.cancel(nil)
 }
 
-// Current asks for the password in force.
+// Current asks for the current password.
 func (d *dialogue) Current(context.Context) (*os.File, error) {
 	d.bound.Stop()
 	defer d.bound.Reset(changeTime)
@@ -116,8 +116,7 @@ func (d *dialogue) New(_ context.Context, weak string, _ int) (*os.File, error) 
 	return password, err
 }
 
-// newPassword asks for a new password twice, until both are the same or all tries
-// have failed.
+// newPassword asks for a new password twice, until both answers match or no tries are left.
 func (s *Shell) newPassword(prompt, confirm string, failed *int) (*os.File, error) {
 	for {
 		password, err := s.readTwice(prompt, confirm)
@@ -148,7 +147,7 @@ func (s *Shell) readTwice(prompt, confirm string) ([]byte, error) {
 	return password, nil
 }
 
-// sealed moves a password from our memory into a memfd.
+// sealed moves a password from this process's memory into a memfd.
 func sealed(password []byte, err error) (*os.File, error) {
 	if err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
-	"github.com/shadowsync/shadowsync/internal/operator"
+	"github.com/shadowsync/shadowsync/internal/wire/operator"
 )
 
 // TestMain lets the test binary play the shell, so that it runs as a process on a
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// begin serves f for the test and tells where.
+// begin serves f for the test and returns its path.
 func begin(t testing.TB, f *fake) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "operator.sock")
@@ -58,11 +58,11 @@ func begin(t testing.TB, f *fake) string {
 	}
 }
 
-// player is a person at a terminal.
+// player plays a person at a terminal.
 type player struct {
 	t       *testing.T
-	tty     *os.File // our side
-	slave   *os.File // the shell's side, kept to look at its modes
+	tty     *os.File // the test's side
+	slave   *os.File // the shell's side, kept for reading its modes
 	command *exec.Cmd
 	seen    bytes.Buffer
 	output  chan []byte
@@ -75,13 +75,13 @@ func shellCommand(t *testing.T, path, terminal string, env ...string) *exec.Cmd 
 	return command
 }
 
-// play starts the shell on a terminal of its own.
+// play starts the shell on its own terminal.
 func play(t *testing.T, path, terminal string) *player {
 	t.Helper()
 	return playFrom(t, nil, path, terminal)
 }
 
-// playFrom is play with another standard input than the terminal, if it is given.
+// playFrom is play with a standard input other than the terminal, if one is given.
 func playFrom(t *testing.T, in *os.File, path, terminal string) *player {
 	t.Helper()
 	tty, slave, err := pty.Open()
@@ -118,8 +118,8 @@ func playFrom(t *testing.T, in *os.File, path, terminal string) *player {
 	return p
 }
 
-// closable gives a terminal that ends when it is closed, even while it is read: package pty takes
-// the descriptor from under Go's poller.
+// closable returns a terminal whose reader ends when it is closed: package pty takes the descriptor
+// out of Go's poller.
 func closable(t *testing.T, tty *os.File) *os.File {
 	t.Helper()
 	defer tty.Close()
@@ -133,7 +133,7 @@ func closable(t *testing.T, tty *os.File) *os.File {
 	return os.NewFile(uintptr(fd), tty.Name())
 }
 
-// expect waits until the terminal showed text, and forgets what came until then.
+// expect waits until the terminal shows text, and drops the output before it.
 func (p *player) expect(text string) string {
 	p.t.Helper()
 	timeout := time.After(10 * time.Second)
@@ -155,7 +155,7 @@ func (p *player) expect(text string) string {
 	}
 }
 
-// send types.
+// send types text.
 func (p *player) send(text string) {
 	p.t.Helper()
 	if _, err := p.tty.WriteString(text); err != nil {
@@ -163,7 +163,7 @@ func (p *player) send(text string) {
 	}
 }
 
-// wait gives the exit status and the rest of what was shown.
+// wait returns the exit status and the remaining output.
 func (p *player) wait() (int, string) {
 	p.t.Helper()
 	timer := time.AfterFunc(10*time.Second, func() { _ = p.command.Process.Kill() })
@@ -174,13 +174,13 @@ func (p *player) wait() (int, string) {
 		case some := <-p.output:
 			p.seen.Write(some)
 			continue
-		case <-time.After(20 * time.Millisecond): // what the kernel still holds comes at once
+		case <-time.After(20 * time.Millisecond): // the kernel delivers the rest at once
 		}
 		return p.command.ProcessState.ExitCode(), p.seen.String()
 	}
 }
 
-// echoes reports whether the terminal is as a shell leaves it: lines, echo, signals.
+// echoes reports whether the terminal is in a shell's mode: lines, echo, signals.
 func (p *player) echoes() bool {
 	p.t.Helper()
 	modes, err := unix.IoctlGetTermios(int(p.slave.Fd()), unix.TCGETS)
@@ -193,7 +193,7 @@ func (p *player) echoes() bool {
 
 const prompt = "user222@node1.conductor# "
 
-// transcript is that of the contract.
+// transcript is the contract's transcript.
 const transcript = "set password\r\n" +
 	"Changing the current password will log this user out of all active sessions. Subsequent logins will require the new password to authenticate.\r\n" +
 	"Enter your current password:\r\n" +
@@ -226,7 +226,7 @@ func TestSetPassword(t *testing.T) {
 	}
 }
 
-// What is pasted at once, passwords and all, is taken as if it was typed.
+// Pasted input, passwords included, works like typed input.
 func TestSetPasswordPasted(t *testing.T) {
 	f := newFake()
 	p := play(t, begin(t, f), "xterm")
@@ -241,7 +241,7 @@ func TestSetPasswordPasted(t *testing.T) {
 	}
 }
 
-// What was typed of a password when the shell is ended is not the next program's to read, and to show.
+// If the shell is killed during a password, the next program must not read and show the typed part.
 func TestHalfAPasswordIsThrownAway(t *testing.T) {
 	p := play(t, begin(t, newFake()), "xterm")
 	p.expect(prompt)
@@ -254,7 +254,7 @@ func TestHalfAPasswordIsThrownAway(t *testing.T) {
 	if _, err := unix.Wait4(pid, nil, unix.WUNTRACED, nil); err != nil {
 		t.Fatal(err)
 	}
-	p.send(strings.Repeat("half a password ", 200)) // more than it reads before the signal comes
+	p.send(strings.Repeat("half a password ", 200)) // more than the shell reads before the signal arrives
 	for end := time.Now().Add(10 * time.Second); p.unread() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the terminal does not take it")
@@ -268,7 +268,7 @@ func TestHalfAPasswordIsThrownAway(t *testing.T) {
 	}
 }
 
-// unread is how many bytes were typed that nobody has read.
+// unread is the number of typed bytes that no program has read.
 func (p *player) unread() int {
 	p.t.Helper()
 	n, err := unix.IoctlGetInt(int(p.slave.Fd()), unix.TIOCINQ)
@@ -282,7 +282,7 @@ func TestSetPasswordFails(t *testing.T) {
 	tests := []struct {
 		name   string
 		typed  []string // after each password prompt
-		shown  string   // after the last
+		shown  string   // after the last prompt
 		status int
 		change func(*fake)
 	}{

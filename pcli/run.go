@@ -11,32 +11,32 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/shadowsync/shadowsync/internal/operator"
+	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/pcli/console"
 )
 
-// askTime bounds a question to the broker, changeTime a change: it may wait for
-// locks, for useradd, and for sessions to end.
+// askTime limits a question to the broker, and changeTime a change, which may wait for locks, for
+// useradd, and for sessions to end.
 const (
 	askTime    = 15 * time.Second
 	changeTime = 60 * time.Second
 
-	// completeTime is how long a Tab waits for names.
+	// completeTime is how long Tab waits for names.
 	completeTime = 2 * time.Second
 )
 
-// Options are how a shell was started.
+// Options describe how the shell was started.
 type Options struct {
 	In, Out, Err *os.File
 	Terminal     string // the value of TERM
-	Socket       string // of the broker; empty: where it always is
-	Command      string // to run in the place of a shell; several lines are several commands
+	Socket       string // of the broker; empty: the default
+	Command      string // run instead of an interactive shell; several lines are several commands
 	OneCommand   bool   // Command was given, even if it is empty
-	Answers      bool   // questions, for passwords too, are answered from In
+	Answers      bool   // answers, passwords too, are read from In
 }
 
-// Run is a whole shell, from its first question to the broker to the exit status: that of
-// the last command, 128 and the number of a signal that ended it.
+// Run runs a whole shell. It returns the exit status: that of the last command, or 128 plus the
+// number of the signal that ended the shell.
 func Run(ctx context.Context, o Options) int {
 	ctx, stop := ends(ctx)
 	defer stop()
@@ -65,13 +65,13 @@ func (s *Shell) consoleOptions(o Options) console.Options {
 	return co
 }
 
-// begin asks who we are.
+// begin asks the broker who the operator is.
 func (s *Shell) begin() error {
 	ctx, cancel := context.WithTimeout(s.ctx, askTime)
 	defer cancel()
 	hello, err := s.client.Hello(ctx)
 	var refusal *operator.Error
-	if errors.As(err, &refusal) && refusal.Kind == operator.NotPermitted {
+	if errors.As(err, &refusal) && refusal.Kind == operator.NotPermitted && refusal.Text == "not permitted" {
 		return operator.Errorf(refusal.Kind, "no application manages this account, so there is nothing to do here")
 	}
 	if err != nil {
@@ -81,7 +81,7 @@ func (s *Shell) begin() error {
 	return nil
 }
 
-// live runs commands until there is an end of them.
+// live runs commands until the shell ends.
 func (s *Shell) live() int {
 	var end error
 	if s.hello.Expired {
@@ -92,12 +92,12 @@ func (s *Shell) live() int {
 	return s.ended(end)
 }
 
-// ended words an end of the shell that its operator did not ask for.
+// ended explains why the shell ends if the operator did not ask for that.
 func (s *Shell) ended(end error) int {
 	var signal signalError
 	switch {
 	case errors.As(end, &signal):
-		return 128 + int(signal.Signal) // quietly: nobody may be there
+		return 128 + int(signal.Signal) // silently: the terminal may be gone
 	case errors.Is(end, console.ErrIdle):
 		idle := (time.Duration(s.hello.IdleTimeout) * time.Second).String()
 		s.say("Nobody pressed a key for %s: leaving", strings.Replace(idle, "m0s", "m", 1))
@@ -107,13 +107,13 @@ func (s *Shell) ended(end error) int {
 	return s.status
 }
 
-// signalError is a signal that ends the shell.
+// signalError means that a signal ended the shell.
 type signalError struct{ unix.Signal }
 
 func (e signalError) Error() string { return e.Signal.String() }
 
-// ends gives a context that ends with the signals that end a shell, and keeps away
-// those that would leave the terminal as the shell set it up.
+// ends returns a context that ends with SIGHUP or SIGTERM. It ignores the signals that would leave
+// the terminal in the shell's mode.
 func ends(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 1)

@@ -8,13 +8,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/shadowsync/shadowsync/internal/operator"
-	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
+	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/pcli/console"
 	"github.com/shadowsync/shadowsync/pcli/grammar"
 )
 
-// Shell is one operator at one prompt.
+// Shell is one operator's session at the prompt.
 type Shell struct {
 	ctx     context.Context
 	client  operator.Client
@@ -23,31 +23,34 @@ type Shell struct {
 	hello   operator.Hello
 	history history
 	top     *grammar.Set // the commands of this role
-	menu    *menu        // of edit user, or nil
+	menu    *menu        // the menu of edit user, or nil
 	status  int          // of the last command
-	over    bool         // the operator leaves
+	over    bool         // the operator has asked to leave
 }
 
-// know takes in who the operator is.
+// know stores who the operator is and which commands they may run.
 func (s *Shell) know(hello operator.Hello) {
 	s.hello = hello
 	s.top = commandSet.For(func(need string) bool { return slices.Contains(hello.Ops, operator.Op(need)) })
 }
 
-// prompt is that of the appliance.
+// prompt is the appliance's prompt.
 func (s *Shell) prompt() string {
 	mark := "> "
 	if s.hello.Role == operator.RoleAdmin {
 		mark = "# "
 	}
 	place := ""
-	if s.menu != nil {
-		place = " (user[name=" + s.menu.name + "])"
+	if s.hello.Asset != "" {
+		place = "." + s.hello.Asset
 	}
-	return printable.Quote(s.hello.User+"@"+s.hello.Node+"."+s.hello.Asset+place) + mark
+	if s.menu != nil {
+		place += " (user[name=" + s.menu.name + "])"
+	}
+	return printable.Quote(s.hello.User+"@"+s.hello.Node+place) + mark
 }
 
-// set is the commands that may be typed now.
+// set returns the commands that are available now.
 func (s *Shell) set() *grammar.Set {
 	if s.menu != nil {
 		return s.menu.set
@@ -55,8 +58,8 @@ func (s *Shell) set() *grammar.Set {
 	return s.top
 }
 
-// loop reads and runs lines. It gives the reason for an end that the operator did
-// not ask for.
+// loop reads and runs lines. It returns why the shell must end if the operator did not ask for
+// that.
 func (s *Shell) loop() error {
 	for !s.over {
 		line, err := s.console.ReadLine(s.prompt())
@@ -84,7 +87,7 @@ func (s *Shell) loop() error {
 	return nil
 }
 
-// run runs a line. It gives an error only where the shell must end.
+// run runs a line. It returns an error only if the shell must end.
 func (s *Shell) run(line string) error {
 	if s.console.Interactive() {
 		again, err := s.history.recall(line)
@@ -117,8 +120,8 @@ func (s *Shell) run(line string) error {
 	return s.finish(commands[call.Command].run(s, call))
 }
 
-// asksForHelp serves a ? at the end of a line from a terminal that is too dumb for
-// the key, or from a script.
+// asksForHelp handles ? at the end of a line from a dumb terminal or a script, where ? is not a key
+// of its own.
 func (s *Shell) asksForHelp(line string) bool {
 	before, found := strings.CutSuffix(strings.TrimSpace(line), "?")
 	if !found {
@@ -132,12 +135,12 @@ func (s *Shell) asksForHelp(line string) bool {
 	return ok
 }
 
-// finish tells how a command ended.
+// finish sets the status of a finished command. It returns an error only if the shell must end.
 func (s *Shell) finish(err error) error {
 	switch {
 	case err == nil:
 		s.status = 0
-	case s.ctx.Err() != nil: // whatever the command made of that
+	case s.ctx.Err() != nil: // whatever error the command returned
 		return context.Cause(s.ctx)
 	case errors.Is(err, console.ErrIdle):
 		return err
@@ -149,15 +152,15 @@ func (s *Shell) finish(err error) error {
 	return nil
 }
 
-// help is the ? key.
+// help handles the ? key.
 func (s *Shell) help(line string) (string, bool) { return s.set().Help(line, s.names) }
 
-// complete is the Tab key.
+// complete handles the Tab key.
 func (s *Shell) complete(line string, pos int) (string, int, []string) {
 	return s.set().Complete(line, pos, s.names)
 }
 
-// names asks for the accounts, for completion: no answer is no completion.
+// names returns the accounts for completion, or none without an answer.
 func (s *Shell) names() []string {
 	ctx, cancel := context.WithTimeout(s.ctx, completeTime)
 	defer cancel()
@@ -168,12 +171,12 @@ func (s *Shell) names() []string {
 	return names
 }
 
-// say writes a line. Foreign text may be in it.
+// say writes a line, which may contain foreign text.
 func (s *Shell) say(format string, args ...any) {
 	_, _ = io.WriteString(s.console, printable.Quote(fmt.Sprintf(format, args...))+"\n")
 }
 
-// ask runs a question to the broker, which Ctrl-C gives up.
+// ask sends a question to the broker. Ctrl-C cancels it.
 func ask[T any](s *Shell, f func(context.Context) (T, error)) (answer T, err error) {
 	err = s.console.Busy(func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, askTime)
@@ -187,8 +190,8 @@ func ask[T any](s *Shell, f func(context.Context) (T, error)) (answer T, err err
 	return answer, err
 }
 
-// change runs a change, which goes on to its end once it began: nobody could tell
-// what a change that was given up had done.
+// change runs a change to its end. Ctrl-C cannot cancel it, because the result would then be
+// unknown.
 func change[T any](s *Shell, f func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, changeTime)
 	defer cancel()

@@ -11,10 +11,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/shadowsync/shadowsync/internal/operator"
+	"github.com/shadowsync/shadowsync/internal/wire/operator"
 )
 
-// A terminal: each step types, and waits for what must be shown.
+// On a terminal, each step types text and waits for output.
 func TestOnATerminal(t *testing.T) {
 	type step struct{ typed, shown string }
 	tests := []struct {
@@ -43,7 +43,8 @@ func TestOnATerminal(t *testing.T) {
 			{"exit\r", ""},
 		}, 0},
 		{"a delete that is confirmed", []step{
-			{"delete user jdeveloper\r", "Delete account 'jdeveloper'? [y/N]: "},
+			{"delete user jdeveloper\r", "2 sessions will end.\r\nThe home /home/jdeveloper stays ("},
+			{"", "Delete account 'jdeveloper'? [y/N]: "},
 			{"y\r", "Account 'jdeveloper' successfully deleted\r\n" + prompt},
 			{"show user jdeveloper\r", "% Error: there is no account 'jdeveloper'\r\n"},
 			{"exit\r", ""},
@@ -59,6 +60,27 @@ func TestOnATerminal(t *testing.T) {
 			{"exit\r", ""},
 		}, 0},
 		{"a delete by force", []step{{"delete user force jdeveloper\r", "force jdeveloper\r\nAccount 'jdeveloper' successfully deleted\r\n"}, {"exit\r", ""}}, 0},
+		{"a delete with the home", []step{
+			{"delete user jdeveloper remove-home\r", "The home /home/jdeveloper with everything in it"},
+			{"n\r", "Operation canceled\r\n" + prompt},
+			{"delete user nobody\r", "% Error: there is no account 'nobody'\r\n" + prompt},
+			{"exit\r", ""},
+		}, 5},
+		{"create user refuses before it asks", []step{
+			{"create user admin\r", "create user admin\r\n% Error: there is an account of that name already\r\n" + prompt},
+			{"create user\r", "Username: "},
+			{"admin\r", "admin\r\n% Error: there is an account of that name already\r\n" + prompt},
+			{"exit\r", ""},
+		}, 2},
+		{"did you mean", []step{
+			{"show sessions\r", "Command 'show sessions' not found (use '?' for help); did you mean 'show user sessions'?\r\n" + prompt},
+			{"exit\r", ""},
+		}, 2},
+		{"logout user", []step{
+			{"logout user admin\r", "Disconnect all sessions of 'admin'? [y/N]: "},
+			{"y\r", "2 sessions of 'admin' ended\r\n"},
+			{"exit\r", ""},
+		}, 0},
 		{"create user", []step{
 			{"create user\r", "Username: "},
 			{"jd\r", "Creating account 'jd'...\r\nFull Name: "},
@@ -159,7 +181,7 @@ func TestTables(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.command, func(t *testing.T) {
 			status, out, errOut := script(t, path, "", "PCLI_TEST_COMMAND="+tt.command)
-			if tt.command == "show user activity rows 1 admin" { // the fake gives three
+			if tt.command == "show user activity rows 1 admin" { // the fake returns three
 				out = strings.Join(strings.SplitAfter(out, "\n")[:4], "")
 			}
 			if status != 0 || out != tt.want || errOut != "" {
@@ -239,7 +261,7 @@ func TestScripts(t *testing.T) {
 			"Changing the current password will log this user out of all active sessions. Subsequent logins will require the new password to authenticate.\n",
 			"Enter your current password:Enter a new password:Operation canceled\n",
 		},
-		{"a bad time", "", []string{command + "show user activity from noon"}, 2, "", "% Error: cannot understand the time: \"noon\" is no time: write 2026-11-21, 2026-11-21T10:00:00Z or how long ago: 45m, 1d, 1mo\n"},
+		{"a bad time", "", []string{command + "show user activity from noon"}, 2, "", "% Error: cannot understand the time: \"noon\" is no time: write 2026-11-21, \"2026-11-21 10:00\", yesterday, 10:00, 45m or \"2 hours ago\"\n"},
 		{"edit in a script", "edit user admin\nfull-name A D\nexit\nshow history\n", nil, 0, "Account 'admin' updated successfully\n", ""},
 	}
 	for _, tt := range tests {
@@ -260,11 +282,21 @@ func TestNobodyThere(t *testing.T) {
 }
 
 func TestNotManaged(t *testing.T) {
-	f := newFake()
-	f.before = refuse(operator.OpHello, operator.NotPermitted)
-	status, _, errOut := script(t, begin(t, f), "")
-	if status != 8 || errOut != "% Error: no application manages this account, so there is nothing to do here\n" {
-		t.Errorf("%d %q", status, errOut)
+	const shared = "not permitted: admin and second have the same uid"
+	for said, want := range map[string]string{
+		"not permitted": "no application manages this account, so there is nothing to do here", shared: shared,
+	} {
+		f := newFake()
+		f.before = func(op operator.Op) *operator.Error {
+			if op != operator.OpHello {
+				return nil
+			}
+			return operator.Errorf(operator.NotPermitted, "%s", said)
+		}
+		status, _, errOut := script(t, begin(t, f), "")
+		if status != 8 || errOut != "% Error: "+want+"\n" {
+			t.Errorf("%d %q", status, errOut)
+		}
 	}
 }
 
@@ -308,7 +340,7 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-// Names of others are foreign text, and so is all that the broker says.
+// Other users' names are foreign text, and so is everything that the broker says.
 func TestHostileText(t *testing.T) {
 	const evil = "x\x1b]0;owned\x07\n\u202e\xff"
 	f := newFake()
@@ -349,7 +381,7 @@ func TestHangUp(t *testing.T) {
 	}
 }
 
-// A hang-up ends a wait for the broker as quietly.
+// A hang-up also ends a wait for the broker without output.
 func TestHangUpWhileWaiting(t *testing.T) {
 	for _, command := range []string{"show sync", "lock user admin", "set password"} {
 		t.Run(command, func(t *testing.T) {
@@ -369,7 +401,7 @@ func TestHangUpWhileWaiting(t *testing.T) {
 	}
 }
 
-// A terminal that goes away ends the shell, whether or not a signal tells.
+// A lost terminal ends the shell, with or without a signal.
 func TestLostTerminal(t *testing.T) {
 	p := play(t, begin(t, newFake()), "xterm")
 	p.expect(prompt)
@@ -397,7 +429,7 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-// Ctrl-C gives up a wait, on every kind of console.
+// Ctrl-C cancels a wait on every kind of console.
 func TestInterruptedWait(t *testing.T) {
 	for _, terminal := range []string{"xterm", "dumb"} {
 		t.Run(terminal, func(t *testing.T) {
@@ -407,7 +439,7 @@ func TestInterruptedWait(t *testing.T) {
 			f.mutex.Lock()
 			p.send("show sync\r")
 			p.expect("show sync\r\n")
-			f.awaits(t, 2) // before that, Ctrl-C gives up the line
+			f.awaits(t, 2) // earlier, Ctrl-C would cancel the line
 			p.send("\x03")
 			p.expect("Operation canceled\r\n" + prompt)
 			f.mutex.Unlock()
@@ -415,7 +447,7 @@ func TestInterruptedWait(t *testing.T) {
 	}
 }
 
-// A signal from outside is no reason to leave the terminal raw.
+// A signal from another process must not leave the terminal raw.
 func TestSignals(t *testing.T) {
 	p := play(t, begin(t, newFake()), "xterm")
 	p.expect(prompt)
@@ -431,7 +463,7 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// The dumb terminal: no escape sequence, ? with Enter, Ctrl-C, Ctrl-D.
+// A dumb terminal: no escape sequences, ? with Enter, Ctrl-C, Ctrl-D.
 func TestDumb(t *testing.T) {
 	for _, terminal := range []string{"dumb", ""} {
 		p := play(t, begin(t, newFake()), terminal)
@@ -460,7 +492,7 @@ func TestDumb(t *testing.T) {
 	}
 }
 
-// What standard input does not have, the terminal is asked for, if there is one.
+// If standard input does not contain the answer, the terminal is asked, if there is one.
 func TestPasswordComesFromTheTerminal(t *testing.T) {
 	f := newFake()
 	p := playScript(t, begin(t, f), "set password\nnot a password\n")

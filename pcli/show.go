@@ -8,15 +8,16 @@ import (
 	"strings"
 	"time"
 
-	"github.com/shadowsync/shadowsync/internal/operator"
-	"github.com/shadowsync/shadowsync/internal/since"
+	"github.com/shadowsync/shadowsync/internal/term/since"
+	"github.com/shadowsync/shadowsync/internal/term/table"
+	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/pcli/grammar"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 var errTime = errors.New("cannot understand the time")
 
-// who is the account that a show command means: empty for one's own.
+// who is the account that a show command asks for; empty means one's own.
 func who(c grammar.Call) string {
 	if c.Has("all") {
 		return operator.All
@@ -32,7 +33,7 @@ func (s *Shell) showUser(c grammar.Call) error {
 	if err != nil {
 		return err
 	}
-	return s.console.Page(userTable(users))
+	return s.page(userColumns, userRows(users))
 }
 
 func (s *Shell) users(name string) ([]operator.User, error) {
@@ -46,29 +47,36 @@ func (s *Shell) showAccount(name string) error {
 	}
 	text := ""
 	for _, u := range users {
-		text += userRecord(u)
+		text += userRecord(s.console.Width(), u)
 	}
 	return s.console.Page(text)
 }
 
-func userTable(users []operator.User) string {
-	head := []string{"Username", "Full Name", "Roles", "Enabled", "Sessions", "State"}
-	var rows [][]string
+var userColumns = []table.Column{
+	{Head: "Username"},
+	{Head: "Full Name", Wrap: true, Rank: 3},
+	{Head: "Roles", Rank: 2},
+	{Head: "Enabled", Rank: 1},
+	{Head: "Sessions", Rank: 4},
+	{Head: "State"},
+}
+
+func userRows(users []operator.User) (rows [][]string) {
 	for _, u := range users {
 		rows = append(rows, []string{
 			u.Name, u.FullName, string(u.Role), strconv.FormatBool(u.Enabled), strconv.Itoa(u.Sessions), string(u.State),
 		})
 	}
-	return table(head, rows)
+	return rows
 }
 
-// userRecord begins with the appliance's lines; ours follow.
-func userRecord(u operator.User) string {
+// userRecord shows the appliance's fields first, then ours.
+func userRecord(width int, u operator.User) string {
 	state := string(u.State)
 	if u.Reason != "" {
 		state += " (" + u.Reason + ")"
 	}
-	return record("Information for "+u.Name+":", [][2]string{
+	return record(width, "Information for "+u.Name+":", [][2]string{
 		{"Enabled", strconv.FormatBool(u.Enabled)},
 		{"Full Name", u.FullName},
 		{"Role", string(u.Role)},
@@ -102,11 +110,14 @@ func (s *Shell) showSessions(c grammar.Call) error {
 		s.say("No sessions")
 		return nil
 	}
-	return s.console.Page(sessionTable(sessions))
+	return s.page(sessionColumns, sessionRows(sessions))
 }
 
-func sessionTable(sessions []operator.Session) string {
-	var rows [][]string
+var sessionColumns = []table.Column{
+	{Head: "Username"}, {Head: "Session", Wrap: true}, {Head: "Type", Rank: 2}, {Head: "Terminal", Rank: 1}, {Head: "From", Wrap: true}, {Head: "Since", Wrap: true},
+}
+
+func sessionRows(sessions []operator.Session) (rows [][]string) {
 	for _, one := range sessions {
 		id := one.ID
 		if one.Own {
@@ -114,7 +125,7 @@ func sessionTable(sessions []operator.Session) string {
 		}
 		rows = append(rows, []string{one.User, id, one.Kind, one.Terminal, one.Remote, clock(one.Since)})
 	}
-	return table([]string{"Username", "Session", "Type", "Terminal", "From", "Since"}, rows)
+	return rows
 }
 
 func (s *Shell) showActivity(c grammar.Call) error {
@@ -130,12 +141,12 @@ func (s *Shell) showActivity(c grammar.Call) error {
 		s.say("No activity")
 		return nil
 	}
-	return s.console.Page(activityTable(events))
+	return s.page(activityColumns, activityRows(events))
 }
 
 func activityOf(c grammar.Call, now time.Time) (operator.Activity, error) {
 	a := operator.Activity{User: c.Get("NAME")}
-	a.Rows, _ = strconv.Atoi(c.Get("rows")) // the grammar saw to it that it is one
+	a.Rows, _ = strconv.Atoi(c.Get("rows")) // the grammar has checked that it is a number
 	for _, bound := range []struct {
 		word string
 		time *time.Time
@@ -152,8 +163,11 @@ func activityOf(c grammar.Call, now time.Time) (operator.Activity, error) {
 	return a, nil
 }
 
-func activityTable(events []shadowsync.Event) string {
-	var rows [][]string
+var activityColumns = []table.Column{
+	{Head: "Time"}, {Head: "Username"}, {Head: "Action"}, {Head: "By", Wrap: true}, {Head: "Result", Wrap: true},
+}
+
+func activityRows(events []shadowsync.Event) (rows [][]string) {
 	for _, e := range events {
 		result := string(e.Result)
 		if e.Reason != "" {
@@ -161,10 +175,10 @@ func activityTable(events []shadowsync.Event) string {
 		}
 		rows = append(rows, []string{clock(e.At), e.Account, e.Action, by(e.Origin), result})
 	}
-	return table([]string{"Time", "Username", "Action", "By", "Result"}, rows)
+	return rows
 }
 
-// by names the person, and the uid in whose name they acted if that is another.
+// by names the person and, if different, the account in whose name they acted.
 func by(o shadowsync.Origin) string {
 	text := o.By
 	if o.Login != "" && o.Login != o.By {
@@ -173,7 +187,14 @@ func by(o shadowsync.Origin) string {
 	if o.Program != "" {
 		text += " (" + o.Program + ")"
 	}
+	if o.SettledBy != "" {
+		text += ", conflict settled by " + o.SettledBy
+	}
 	return strings.TrimSpace(text)
+}
+
+var syncColumns = []table.Column{
+	{Head: "Username"}, {Head: "Application", Rank: 1}, {Head: "State"}, {Head: "Guard", Rank: 2}, {Head: "Last Change", Rank: 3}, {Head: "Reason", Wrap: true},
 }
 
 func (s *Shell) showSync(grammar.Call) error {
@@ -193,7 +214,7 @@ func (s *Shell) showSync(grammar.Call) error {
 		}
 		rows = append(rows, []string{one.Account, one.Application, string(one.State), one.Guard, last, why(one)})
 	}
-	return s.console.Page(table([]string{"Username", "Application", "State", "Guard", "Last Change", "Reason"}, rows))
+	return s.page(syncColumns, rows)
 }
 
 func why(one operator.SyncState) string {
@@ -203,7 +224,7 @@ func why(one operator.SyncState) string {
 	return strings.TrimSpace(one.Reason + " since " + clock(one.PendingSince))
 }
 
-// clock is a time in the machine's own zone.
+// clock formats a time in the machine's time zone.
 func clock(t time.Time) string {
 	if t.IsZero() {
 		return ""

@@ -13,13 +13,14 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
-	"github.com/shadowsync/shadowsync/internal/operator"
+	"github.com/shadowsync/shadowsync/internal/test/race"
+	"github.com/shadowsync/shadowsync/internal/wire/operator"
 )
 
-// startBar is how long an operator may wait for the prompt.
-const startBar = 8 * time.Millisecond
+// startBar limits how long an operator waits for the prompt.
+const startBar = 10 * 8 * time.Millisecond // ten times the bench's figure, as below
 
-// build makes the program as `make build` does.
+// build builds the program as `make build` does.
 func build(t testing.TB) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "pcli")
@@ -31,7 +32,7 @@ func build(t testing.TB) string {
 	return program
 }
 
-// toPrompt starts the program on a terminal and stops the clock at its prompt.
+// toPrompt starts the program on a terminal and measures the time to its prompt.
 func toPrompt(t testing.TB, program, path string) time.Duration {
 	t.Helper()
 	tty, slave, err := pty.Open()
@@ -61,7 +62,7 @@ func toPrompt(t testing.TB, program, path string) time.Duration {
 	return time.Since(began)
 }
 
-// The quickest of many is what the program costs; the others tell of the machine.
+// The fastest of many starts shows the program's cost; the others depend on the machine.
 func TestStartsQuickly(t *testing.T) {
 	program, path := build(t), begin(t, newFake())
 	var took []time.Duration
@@ -75,10 +76,14 @@ func TestStartsQuickly(t *testing.T) {
 	}
 }
 
-// completeBar is how long Tab may take with as many accounts as anybody has.
-const completeBar = 20 * time.Millisecond
+// completeBar is ten times the limit for Tab with 10,000 accounts. On a busy machine this test only
+// detects a wrong order of magnitude; the bench measures the figure.
+const completeBar = 200 * time.Millisecond
 
 func TestCompletesQuickly(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector takes longer than what is measured")
+	}
 	f := newFake()
 	for i := range 10_000 {
 		f.users = append(f.users, operator.User{Name: fmt.Sprintf("operator%05d", i)})

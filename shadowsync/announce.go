@@ -8,44 +8,86 @@ import (
 	"time"
 )
 
-// attributionWindow is how long after the watch saw a change its maker may still
-// come forward: PAM's word follows the rename within milliseconds, or within the
+// attributionWindow is how long after the watch noticed a change an announcement can still name its
+// origin. The PAM module's announcement follows the rename within milliseconds, or within the
 // module's two seconds if the machine is slow.
 const attributionWindow = 10 * time.Second
 
-// Announce puts on record who set the present OS value of an account, before
-// Reconcile deals with it. Where the watch was faster and the value is settled
-// already, the announcement completes that record: who it was, and the sessions
-// that a proven change ends. It tells whether that was all: nothing is left to
-// reconcile.
+// Announce records the origin of an account's present OS value before Reconcile deals with it. If
+// the watch was faster and the value is settled already, Announce completes that record: it adds
+// the origin, and schedules the end of sessions if the change requires it. It reports whether
+// nothing is left to reconcile.
 func (r *Reconciler) Announce(ctx context.Context, change Change) (settled bool, err error) {
-	lease, err := r.Lock.Acquire(ctx)
-	if err != nil {
-		return false, fmt.Errorf("cannot record the change of %s: %w", change.Account, err)
-	}
-	defer lease.Release()
-	memory, err := r.State.Load(ctx, r.Application.Name, []string{change.Account})
-	if err != nil {
-		return false, fmt.Errorf("cannot record the change of %s: %w", change.Account, err)
-	}
-	m := memory.Accounts[change.Account]
-	change.State, change.Since = Queued, change.Origin.At
-	if change.Verdict == "" {
-		change.Verdict = VerdictAdopt
-	}
-	switch {
-	case m.settledAs(change):
-		return true, r.attribute(ctx, change)
-	case m.stale(change):
-		return false, nil
-	case m.Open != nil && m.Open.OS.Hash == change.OS.Hash && m.Open.StoreHash != "":
-		change.StoreHash = m.Open.StoreHash
-	}
-	return false, r.journalOver(ctx, []Change{change}, memory)
+	left, err := r.AnnounceAll(ctx, []Change{change})
+	return err == nil && !left[change.Account], err
 }
 
-// journalOver puts changes on record, and those that they replace before any
-// store has taken them on the accounts' record, so that they can be put back.
+// AnnounceAll announces the changes of several accounts at once, at most one per account, and
+// returns the accounts that may still need a reconcile.
+func (r *Reconciler) AnnounceAll(ctx context.Context, changes []Change) (left map[string]bool, err error) {
+	names := make([]string, len(changes))
+	for i, c := range changes {
+		names[i] = c.Account
+	}
+	if left, err = r.announceAll(ctx, changes, names); err != nil {
+		return left, fmt.Errorf("cannot record the change of %s: %w", listed(names), err)
+	}
+	return left, nil
+}
+
+func (r *Reconciler) announceAll(ctx context.Context, changes []Change, names []string) (map[string]bool, error) {
+	lease, err := r.Lock.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer lease.Release()
+	memory, err := r.State.Load(ctx, r.Application.Name, names)
+	if err != nil {
+		return nil, err
+	}
+	left := make(map[string]bool, len(changes))
+	var open []Change
+	var settled []Transition
+	for _, change := range changes {
+		m := memory.Accounts[change.Account]
+		change.State, change.Since = Queued, change.Origin.At
+		if change.Verdict == "" {
+			change.Verdict = VerdictAdopt
+		}
+		switch {
+		case m.settledAs(change):
+			settled = append(settled, r.attribution(change))
+			continue
+		case m.stale(change):
+		case m.Open != nil && m.Open.OS.Hash == change.OS.Hash && m.Open.StoreHash != "":
+			change.StoreHash = m.Open.StoreHash
+			fallthrough
+		default:
+			open = append(open, change)
+		}
+		left[change.Account] = true
+	}
+	if len(settled) > 0 {
+		if err := r.State.Commit(ctx, r.Application.Name, settled); err != nil {
+			return nil, err
+		}
+	}
+	if len(open) == 0 {
+		return left, nil
+	}
+	return left, r.journalOver(ctx, open, memory)
+}
+
+// listed names the first of several accounts and counts the others.
+func listed(names []string) string {
+	if len(names) == 1 {
+		return names[0]
+	}
+	return fmt.Sprintf("%s and %d more", names[0], len(names)-1)
+}
+
+// journalOver journals changes. If a change replaces one that no store has taken yet, the replaced
+// value goes to the account's history, so that it can be put back.
 func (r *Reconciler) journalOver(ctx context.Context, changes []Change, memory Memory) error {
 	keepFirst(changes, memory)
 	if err := r.State.Journal(ctx, r.Application.Name, changes); err != nil {
@@ -55,10 +97,11 @@ func (r *Reconciler) journalOver(ctx context.Context, changes []Change, memory M
 	for _, c := range changes {
 		m := memory.Accounts[c.Account]
 		o := m.Open
-		if o == nil || m.Baseline == nil || !o.Verdict.toStore() || o.OS.Hash == "" || o.OS.Hash == c.OS.Hash || o.OS.Hash == m.Baseline.OS.Hash {
+		if o == nil || !o.Verdict.toStore() || o.OS.Hash == "" || o.OS.Hash == c.OS.Hash || m.Baseline != nil && o.OS.Hash == m.Baseline.OS.Hash {
 			continue
 		}
-		lost := Baseline{OS: o.OS, Store: m.Baseline.Store.With(o.OS, r.Store.Capabilities().Fields)}
+		before := (&item{in: Input{Baseline: m.Baseline}}).before()
+		lost := Baseline{OS: o.OS, Store: before.Store.With(o.OS, r.Store.Capabilities().Fields)}
 		lost.Store.Hash = cmp.Or(o.StoreHash, o.OS.Hash)
 		entry := Entry{Baseline: lost, Origin: o.Origin, Replaced: r.Now(), Lost: true}
 		replaced = append(replaced, Transition{Account: c.Account, Open: &c, Seen: &c, Displaced: []Entry{entry}})
@@ -69,16 +112,17 @@ func (r *Reconciler) journalOver(ctx context.Context, changes []Change, memory M
 	return r.State.Commit(ctx, r.Application.Name, replaced)
 }
 
-// settledAs: both sides hold the announced value already, and it was merely noticed.
+// settledAs reports whether both sides hold the announced value already and its change was only
+// noticed, not announced.
 func (m AccountMemory) settledAs(change Change) bool {
 	if m.Baseline == nil || m.Open != nil || m.Baseline.OS.Hash != change.OS.Hash || m.LastChange == nil {
 		return false
 	}
-	return !m.LastChange.SeenBy.Proven() && change.Origin.At.Sub(m.LastChange.At) < attributionWindow
+	return !m.LastChange.SeenBy.Announced() && change.Origin.At.Sub(m.LastChange.At) < attributionWindow
 }
 
-// stale: a change waits for the store, and the OS holds an older value again. What
-// announced that one came late, or was the application itself: it is no newer wish.
+// stale reports whether a change is pending and the announced value is an older one. The
+// announcement came late, or the application itself caused it: it is not a newer wish.
 func (m AccountMemory) stale(change Change) bool {
 	if m.Baseline == nil || m.Open == nil || m.Open.State != Pending {
 		return false
@@ -86,7 +130,8 @@ func (m AccountMemory) stale(change Change) bool {
 	return change.OS.Hash == m.Baseline.OS.Hash || m.Past.holdsPassword(change.OS) || m.Record.holdsPassword(change.OS)
 }
 
-func (r *Reconciler) attribute(ctx context.Context, change Change) error {
+// attribution adds the origin to a settled change that was only noticed.
+func (r *Reconciler) attribution(change Change) Transition {
 	t := Transition{
 		Account: change.Account,
 		Origin:  &change.Origin,
@@ -98,17 +143,17 @@ func (r *Reconciler) attribute(ctx context.Context, change Change) error {
 	if ending := r.Application.Ending; ending.Ends(change.Origin.SeenBy) {
 		t.Logout = &Logout{Account: change.Account, Keep: ending.keeps(change.Origin), Origin: change.Origin}
 	}
-	return r.State.Commit(ctx, r.Application.Name, []Transition{t})
+	return t
 }
 
-// logoutPatience is how long an end of sessions is tried again. Later ones would
-// meet the sessions of another boot, or those that the new password opened.
+// logoutPatience is how long we retry to end sessions. Later we might end sessions of another boot,
+// or sessions that the new password opened.
 const logoutPatience = 10 * time.Minute
 
-// EndSessions ends the sessions that are due, and returns the survivors by
-// account. It runs after the acknowledgement: nobody waits for a slow logout
-// with a password in doubt. What could not be tried stays due, and is an error; what
-// ends later stays due, and is none.
+// EndSessions ends the sessions that are due to end, and returns the survivors by account. It runs
+// after the acknowledgement, so that nobody waits for a slow logout without knowing whether the
+// password holds. If ending fails, it stays due and EndSessions returns an error. If a session must
+// end later (ErrNotYet), it stays due without an error.
 func (r *Reconciler) EndSessions(ctx context.Context) (map[string][]Session, error) {
 	due, err := r.State.Logouts(ctx, r.Application.Name)
 	if err != nil || len(due) == 0 {
@@ -157,7 +202,8 @@ func (r *Reconciler) loggedOut(l Logout, reason string) LoggedOut {
 	}}
 }
 
-// settleIdle settles the ends that have nothing to end, all at once, and returns the others.
+// settleIdle settles all due logouts of accounts that run nothing in one transaction, and returns
+// the others.
 func (r *Reconciler) settleIdle(ctx context.Context, due []Logout, uids map[string]int) ([]Logout, error) {
 	if r.Occupied == nil {
 		return due, nil
@@ -170,7 +216,7 @@ func (r *Reconciler) settleIdle(ctx context.Context, due []Logout, uids map[stri
 	rest := make([]Logout, 0, len(due))
 	for _, l := range due {
 		if uid, ok := uids[l.Account]; ok && !occupied[uid] {
-			idle = append(idle, r.loggedOut(l, logoutReason(0, 0)))
+			idle = append(idle, r.loggedOut(l, LogoutReason(0, 0)))
 			continue
 		}
 		rest = append(rest, l)
@@ -185,7 +231,7 @@ func (r *Reconciler) settleIdle(ctx context.Context, due []Logout, uids map[stri
 	return rest, nil
 }
 
-// endOf ends one account's sessions. After its patience it gives up and says so.
+// endOf ends one account's sessions. After logoutPatience it gives up and says so.
 func (r *Reconciler) endOf(ctx context.Context, account Account, l Logout) (reason string, left []Session, err error) {
 	late := r.Now().Sub(l.Origin.At) > logoutPatience
 	if late {
@@ -195,9 +241,14 @@ func (r *Reconciler) endOf(ctx context.Context, account Account, l Logout) (reas
 	if err != nil {
 		return "", nil, fmt.Errorf("cannot end the sessions of %s: %w", account.Name, err)
 	}
-	return logoutReason(len(ended), len(left)), left, nil
+	return LogoutReason(len(ended), len(left)), left, nil
 }
 
-func logoutReason(ended, left int) string {
-	return fmt.Sprintf("%d sessions ended, %d survived", ended, left)
+// LogoutReason says how many sessions ended, for the audit.
+func LogoutReason(ended, left int) string {
+	sessions := "sessions"
+	if ended == 1 {
+		sessions = "session"
+	}
+	return fmt.Sprintf("%d %s ended, %d survived", ended, sessions, left)
 }

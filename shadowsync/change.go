@@ -2,7 +2,7 @@ package shadowsync
 
 import "time"
 
-// SeenBy tells how a change came to our notice.
+// SeenBy says how we noticed a change.
 type SeenBy string
 
 // The ways a change is seen; the texts are those of `status --json`.
@@ -13,21 +13,20 @@ const (
 	SeenByStore SeenBy = "store" // the application changed its own store
 	SeenByPcli  SeenBy = "pcli"  // the operator shell made it
 	SeenByTool  SeenBy = "tool"  // the root tool made it
-	SeenByWeb   SeenBy = "web"   // a web page made it
 )
 
-// Proven tells whether PAM or one of our own tools vouches for the change, as
-// against a difference that was merely noticed.
-func (s SeenBy) Proven() bool {
+// Announced reports whether PAM or one of our own tools announced the change. Otherwise we only
+// noticed a difference.
+func (s SeenBy) Announced() bool {
 	switch s {
-	case SeenByPAM, SeenByPcli, SeenByTool, SeenByWeb:
+	case SeenByPAM, SeenByPcli, SeenByTool:
 		return true
 	}
 	return false
 }
 
-// Origin is who made a change and how it was seen. What the kernel no longer
-// tells stays empty; nothing is guessed.
+// Origin says who made a change and how we noticed it. Fields that the kernel can no longer tell
+// stay empty; nothing is guessed.
 type Origin struct {
 	At       time.Time `json:"at"`
 	SeenBy   SeenBy    `json:"seen_by"`
@@ -35,6 +34,7 @@ type Origin struct {
 	UID      *int      `json:"uid,omitempty"`       // real uid
 	Login    string    `json:"login,omitempty"`     // name of the login uid: the person behind sudo
 	LoginUID *int      `json:"login_uid,omitempty"` // /proc/PID/loginuid
+	Unproven string    `json:"unproven,omitempty"`  // what the process could have forged: "login", "program and login"
 	Sudo     string    `json:"sudo,omitempty"`      // name of the nearest parent's user that is not root: the person behind sudo or su
 	Program  string    `json:"program,omitempty"`
 	PID      int       `json:"pid,omitempty"`
@@ -42,19 +42,23 @@ type Origin struct {
 	Unit     string    `json:"unit,omitempty"`    // systemd unit of the process
 	Session  string    `json:"session,omitempty"` // logind session of the process
 	Remote   string    `json:"remote,omitempty"`  // host that this session came from
-	Verb     string    `json:"verb,omitempty"`    // what our own tool was asked for: "reset password, unlock"
+	// SettledBy is who chose this value in a conflict; the other members say who made it.
+	SettledBy string `json:"settled_by,omitempty"`
+	Verb      string `json:"verb,omitempty"` // what our own tool was asked for: "reset password, unlock"
 }
 
-// ByRoot tells whether root made the change. Past PAM nobody else can write
-// shadow(5), so a merely noticed change is root's.
+// ByRoot reports whether root made the change. If the process ended before we could ask the kernel,
+// the user is unknown and not root: it may have been a user's own passwd(1), which the user can
+// kill at any moment. A change found at a start counts as root's: it was made while nothing
+// watched, on a machine that was off or mounted elsewhere.
 func (o Origin) ByRoot() bool {
 	if o.UID != nil {
 		return *o.UID == 0
 	}
-	return o.SeenBy == SeenByWatch || o.SeenBy == SeenByStart
+	return o.SeenBy == SeenByStart
 }
 
-// ChangeState is where an open change stands.
+// ChangeState is the state of an open change.
 type ChangeState string
 
 // The states of an account; the texts are those of `status --json`.
@@ -62,57 +66,78 @@ const (
 	InSync     ChangeState = "in-sync"     // no open change
 	Queued     ChangeState = "queued"      // seen or announced, not worked on yet
 	Pending    ChangeState = "pending"     // the store was unavailable
-	Conflict   ChangeState = "conflict"    // a person decides
-	NeedsLogin ChangeState = "needs-login" // the store needs a proof that only the next login gives
-	Missing    ChangeState = "missing"     // gone on one side
+	Conflict   ChangeState = "conflict"    // an administrator must decide
+	NeedsLogin ChangeState = "needs-login" // the store needs clear text, which only the next login gives
+	Missing    ChangeState = "missing"     // the account does not exist on one side
 )
 
-// Change is a difference from the baseline that is on record and not settled
-// yet. It is journalled before the first write, so that a crash between any two
-// steps leaves what was wanted, by whom and why.
+// Change is a recorded difference from the baseline that is not settled yet. It is journalled
+// before the first write, so that after a crash between any two steps we know what was wanted, by
+// whom and why.
 type Change struct {
 	Account string
 	State   ChangeState
 	Reason  string // for people; empty while queued
 	Verdict Verdict
-	// OS is the OS side's value as it was set. It outlives an application that
-	// writes its old memory over it while the store cannot take it.
+	// OS is the OS value as it was set. It is kept even if the application overwrites the OS side
+	// with an old value while the store cannot take the new one.
 	OS Credential
-	// Fields are those that the change is of, and Set takes from OS; zero: all of them.
+	// Fields are the fields that the change sets, and that Set takes from OS; zero: all.
 	Fields Fields
-	// Over is the hash that Set replaces: where the OS holds another by then, somebody was
-	// faster, and nothing is set. Empty: whatever it holds. Not on record.
+	// Over is the hash that Set replaces. If the OS holds another hash by then, Set changes nothing
+	// (ErrChanged). Empty: any hash. It is not saved.
 	Over string
-	// StoreHash is what the store shall hold for OS.Hash where the store cannot
-	// take that hash: made from the proof by a worker. Empty: the hash itself.
+	// StoreHash is what the store must hold if it cannot take OS.Hash. A worker made it from the
+	// clear text of a login or change. Empty: OS.Hash itself.
 	StoreHash string
 	Origin    Origin
 	Since     time.Time
 }
 
-// Guards tells whether this change holds back a restart of the application: only
-// root's own, and only while the store may still take it. What root does as an operator
-// is taken back instead, as any operator's.
-func (c Change) Guards() bool {
-	return c.State == Pending && c.Origin.ByRoot() && c.Origin.SeenBy != SeenByPcli
+// Guards reports whether the account's open change holds back a restart of the application. Only
+// root's own change does, and only while the store may still take it. A change in the operator
+// shell never does, root's included: if the store cannot take it, it is taken back. If a first pair
+// differs and no side was chosen, a restart would choose; the guard prevents that, unless a user
+// other than root is known to have made the change. Without a baseline and without an announced
+// change, an unreadable store is no reason to guard.
+func (m AccountMemory) Guards() bool {
+	o := m.Open
+	switch {
+	case o == nil || o.Origin.SeenBy == SeenByPcli:
+		return false
+	case m.Baseline == nil && o.undecided():
+		return o.Origin.UID == nil || *o.Origin.UID == 0
+	case m.Baseline == nil && !o.vouches():
+		return false
+	}
+	return o.State == Pending && o.Origin.ByRoot()
 }
 
-// vouches tells whether PAM or one of our own tools stands for the password: who only
-// locked the account, say, decided nothing about whose password holds.
+// renews reports whether c differs from the change recorded before (nil: none): either it was
+// announced since, or it has another password.
+func (c Change) renews(before *Change) bool {
+	return before == nil || before.State == Queued || before.OS.Hash != c.OS.Hash
+}
+
+// undecided reports whether the sides of a first pair differ and nothing says which one is right.
+func (c Change) undecided() bool { return c.State == Conflict && c.Reason == reasonNoBaseline }
+
+// vouches reports whether PAM or one of our own tools set the password itself. A change that only
+// locked the account, for example, says nothing about which password is right.
 func (c Change) vouches() bool {
-	return c.Origin.SeenBy.Proven() && (c.Fields == 0 || c.Fields&FieldHash != 0)
+	return c.Origin.SeenBy.Announced() && (c.Fields == 0 || c.Fields&FieldHash != 0)
 }
 
-// AtStake tells whether the account has a change that a start of the application could
-// undo, or that only we would still bring to the store.
+// AtStake reports whether the account has a change that a start of the application could undo, or
+// that reaches the store only through us.
 func (m AccountMemory) AtStake() bool {
 	return m.Open != nil && atStake(m.Open.State, m.Open.OS, m.Baseline)
 }
 
-// atStake tells whether a start of the application could bring a lost password back: the
-// OS side has what the store does not know, or who is right is not decided yet. What is
-// gone on one side has no other value there that could come back, and what both sides
-// hold loses nothing while it waits for a login to be made anew.
+// atStake reports whether a start of the application could bring a lost password back: the OS side
+// has a value that the store does not know, or a conflict is undecided. An account that is missing
+// on one side has no other value there that could come back. A value that both sides hold is safe
+// while it waits for a login.
 func atStake(state ChangeState, os Credential, base *Baseline) bool {
 	switch state {
 	case Queued, Conflict:

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestChoices: a person is offered the sides that settle a conflict, and each does.
+// TestChoices: the offered sides are those that settle a conflict, and each of them does.
 func TestChoices(t *testing.T) {
 	both := []Side{OSSide, StoreSide}
 	for name, c := range map[string]struct {
@@ -56,8 +56,8 @@ func TestChoices(t *testing.T) {
 	}
 }
 
-// TestOneMalformedRecord: it is that account's conflict, also where nothing changed, and
-// keeps no other account's change from the store.
+// TestOneMalformedRecord: a malformed record is a conflict of that account, even if nothing
+// changed. It does not keep another account's change from the store.
 func TestOneMalformedRecord(t *testing.T) {
 	w := newWorld().start(t)
 	w.malformed = map[string]string{"admin": "the password field is too long"}

@@ -1,9 +1,6 @@
 package shadowsync
 
-import (
-	"strings"
-	"time"
-)
+import "time"
 
 // Day counts days since 1970-01-01 UTC, as the numeric fields of shadow(5) do.
 type Day int
@@ -27,10 +24,10 @@ func (d Day) Time() time.Time {
 
 // Credential is what one side holds for an account. It never holds clear text.
 type Credential struct {
-	// Hash is a crypt(5) string without the lock mark: "$y$...", or a marker
-	// that no password matches ("*"), or empty: no password is needed.
+	// Hash is a crypt(5) string without lock marks: "$y$...", or a marker that no
+	// password matches ("*"), or empty. Kind says what it means together with Locked.
 	Hash string
-	// Locked is the single leading "!" that passwd -l puts before the hash.
+	// Locked: at least one "!" stands before the hash, as passwd -l puts it there.
 	Locked bool
 	// LastChange is the day of the last change (shadow(5), field 3). It is
 	// NoDay while MustChange is set, because shadow(5) has one field for both.
@@ -49,23 +46,6 @@ type Credential struct {
 func NoAgeing() Credential {
 	return Credential{LastChange: NoDay, Min: NoDay, Max: NoDay, Warn: NoDay, Inactive: NoDay, Expire: NoDay}
 }
-
-// ParsePassword splits a password field as shadow(5) writes it into hash and lock mark.
-func ParsePassword(field string) (hash string, locked bool) {
-	hash, locked = strings.CutPrefix(field, "!")
-	return hash, locked
-}
-
-// Password is the inverse of ParsePassword.
-func (c Credential) Password() string {
-	if c.Locked {
-		return "!" + c.Hash
-	}
-	return c.Hash
-}
-
-// opens tells whether there is a password that the hash could be one of: "*" and "!" are none's.
-func (c Credential) opens() bool { return c.Hash != "" && !strings.ContainsAny(c.Hash[:1], "*!") }
 
 // Fields is a set of a credential's fields: what a store can hold, or what differs.
 type Fields uint16
@@ -88,7 +68,7 @@ const (
 	FieldsPassword = FieldHash | FieldLastChange | FieldMustChange
 )
 
-// units are the field sets that merge independently of each other.
+// units are the sets of fields that merge independently of each other.
 var units = [...]Fields{FieldsPassword, FieldLocked, FieldMin, FieldMax, FieldWarn, FieldInactive, FieldExpire}
 
 // Diff returns the fields among in that differ between a and b.
@@ -111,7 +91,7 @@ func Diff(a, b Credential, in Fields) Fields {
 	return d & in
 }
 
-// Equal tells whether a and b agree in the given fields.
+// Equal reports whether a and b agree in the given fields.
 func Equal(a, b Credential, in Fields) bool { return Diff(a, b, in) == 0 }
 
 // With returns c with the given fields taken from src.

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestALockDecidesNoConflict: who locks an account does not say whose password holds, now
-// or at any later look; who sets it does.
+// TestALockDecidesNoConflict: locking an account does not say which password is right, neither now
+// nor at a later look; setting the password does.
 func TestALockDecidesNoConflict(t *testing.T) {
 	w := newWorld().start(t)
 	w.os["admin"] = cred(hashNew)
@@ -16,8 +16,8 @@ func TestALockDecidesNoConflict(t *testing.T) {
 	set := func(c Credential, fields Fields) {
 		t.Helper()
 		change := Change{Account: "admin", OS: c, Fields: fields, Origin: tool}
-		if _, failed, err := w.reconciler().Set(t.Context(), []Change{change}, Request{}); err != nil || len(failed) > 0 {
-			t.Fatal(failed, err)
+		if set, err := w.reconciler().Set(t.Context(), []Change{change}, Request{}); err != nil || len(set.Unwritten) > 0 {
+			t.Fatal(set.Unwritten, err)
 		}
 	}
 	set(cred(hashNew, locked), FieldLocked)
@@ -34,16 +34,16 @@ func TestALockDecidesNoConflict(t *testing.T) {
 	w.both(t, "admin", hashNew)
 }
 
-// TestALockKeepsWhoStoodForThePassword: a change that PAM vouched for still wins over what
-// the application wrote meanwhile, also after somebody locked the account.
+// TestALockKeepsWhoStoodForThePassword: a change that PAM announced still wins over what the
+// application wrote meanwhile, even after the account was locked.
 func TestALockKeepsWhoStoodForThePassword(t *testing.T) {
 	w := newWorld().start(t)
 	w.passwd(t, "admin", hashNew)
 	w.storeErr = ErrUnavailable
 	w.reconcile(t, Request{})
 	lock := Change{Account: "admin", OS: cred(hashNew, locked), Fields: FieldLocked, Origin: Origin{At: epoch, SeenBy: SeenByTool}}
-	if _, failed, err := w.reconciler().Set(t.Context(), []Change{lock}, Request{}); err != nil || len(failed) > 0 {
-		t.Fatal(failed, err)
+	if set, err := w.reconciler().Set(t.Context(), []Change{lock}, Request{}); err != nil || len(set.Unwritten) > 0 {
+		t.Fatal(set.Unwritten, err)
 	}
 	w.storeErr = nil
 	w.store["admin"] = held(cred(hashApp), w.fields)
@@ -51,8 +51,8 @@ func TestALockKeepsWhoStoodForThePassword(t *testing.T) {
 	w.both(t, "admin", hashNew)
 }
 
-// TestAHeldRollbackStaysHeld: a person decides, whatever looks come before; what the
-// application writes meanwhile is no decision for the older value.
+// TestAHeldRollbackStaysHeld: an administrator must decide, however many looks come before. What
+// the application writes meanwhile is no decision for the older value.
 func TestAHeldRollbackStaysHeld(t *testing.T) {
 	rolledBack := func() (*world, *Reconciler) {
 		w := newWorld().start(t)
@@ -82,7 +82,7 @@ func TestAHeldRollbackStaysHeld(t *testing.T) {
 
 	w, r = rolledBack()
 	look(r, Evidence{AtBoot: true, WentBack: true})
-	w.os["admin"] = cred(hashNew) // the application starts, and writes what its store holds
+	w.os["admin"] = cred(hashNew) // the application starts and writes its store's value
 	look(r, Evidence{Writer: WriterApplication})
 	w.both(t, "admin", hashNew)
 	if open := w.memory["admin"].Open; open != nil {
@@ -90,8 +90,8 @@ func TestAHeldRollbackStaysHeld(t *testing.T) {
 	}
 }
 
-// TestALongMemory: what the application has read at its start is its old memory after two
-// thousand changes still.
+// TestALongMemory: what the application read at its start is still its old memory after two
+// thousand changes.
 func TestALongMemory(t *testing.T) {
 	w := newWorld().start(t)
 	for i := range 2000 {

@@ -5,33 +5,32 @@ import (
 	"strconv"
 )
 
-// Ending says which changes of a password end the sessions that the old one opened. The
-// zero value: those that PAM or our own tools vouch for, and all sessions but the one
-// that the change was made in.
+// Ending says which password changes end the sessions that the old password opened. With the zero
+// value, changes announced by PAM or our own tools end all sessions except the one in which the
+// change was made.
 type Ending struct {
-	// On are the ways a change is seen that end sessions; nil: those that are proven.
-	// A web page is pcli's kin, and what a start finds is the watch's.
+	// On lists the ways of noticing a change that end sessions; nil: those of PAM and our
+	// tools. SeenByStart counts as SeenByWatch.
 	On []SeenBy
-	// Own ends the session that the change was made in too.
+	// Own also ends the session in which the change was made.
 	Own bool
 }
 
-// Ends tells whether a change that was seen like that ends sessions.
+// Ends reports whether a change noticed in this way ends sessions.
 func (e Ending) Ends(seen SeenBy) bool {
 	switch {
 	case e.On == nil:
-		return seen.Proven()
-	case seen == SeenByWeb:
-		seen = SeenByPcli
+		return seen.Announced()
 	case seen == SeenByStart:
 		seen = SeenByWatch
 	}
 	return slices.Contains(e.On, seen)
 }
 
-// keeps is the session that stays open. The operator shell's ends in any case, last. A
-// program that asks for a new password at the login, as login(1) does, is in none yet: what
-// it opens next is the session of who just typed that password.
+// keeps returns the session that stays open. The operator shell's own session is not kept; it ends
+// last. A program that asks for a new password during a login, as login(1) does, has no session
+// yet. The session that it opens next belongs to the person who just typed that password, so keeps
+// returns its process.
 func (e Ending) keeps(o Origin) string {
 	switch {
 	case e.Own, o.SeenBy == SeenByPcli:
@@ -42,6 +41,5 @@ func (e Ending) keeps(o Origin) string {
 	return o.Session
 }
 
-// ProcessSession is the id of a session that logind does not know: a process, and what it
-// started.
+// ProcessSession is the id of a session that logind does not know: a process and its descendants.
 func ProcessSession(pid int) string { return "p" + strconv.Itoa(pid) }

@@ -3,16 +3,16 @@ package shadowsync
 import "testing"
 
 func TestEnding(t *testing.T) {
-	all := []SeenBy{SeenByPAM, SeenByTool, SeenByPcli, SeenByWeb, SeenByWatch, SeenByStart, SeenByStore}
+	all := []SeenBy{SeenByPAM, SeenByTool, SeenByPcli, SeenByWatch, SeenByStart, SeenByStore}
 	for _, tt := range []struct {
 		name   string
 		ending Ending
 		ends   map[SeenBy]bool
 	}{
-		{"the default", Ending{}, map[SeenBy]bool{SeenByPAM: true, SeenByTool: true, SeenByPcli: true, SeenByWeb: true}},
+		{"the default", Ending{}, map[SeenBy]bool{SeenByPAM: true, SeenByTool: true, SeenByPcli: true}},
 		{"nothing", Ending{On: []SeenBy{}}, nil},
 		{"hash-only ones too", Ending{On: []SeenBy{SeenByPAM, SeenByWatch}}, map[SeenBy]bool{SeenByPAM: true, SeenByWatch: true, SeenByStart: true}},
-		{"the operators' alone", Ending{On: []SeenBy{SeenByPcli}}, map[SeenBy]bool{SeenByPcli: true, SeenByWeb: true}},
+		{"the operators' alone", Ending{On: []SeenBy{SeenByPcli}}, map[SeenBy]bool{SeenByPcli: true}},
 		{"the store's", Ending{On: []SeenBy{SeenByStore}}, map[SeenBy]bool{SeenByStore: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -29,7 +29,7 @@ func TestEnding(t *testing.T) {
 		keeps  string
 	}{
 		{Ending{}, Origin{SeenBy: SeenByPAM, PID: 9, Session: "7"}, "7"},
-		{Ending{}, Origin{SeenBy: SeenByPAM, PID: 9}, "p9"}, // login(1), before it opens one
+		{Ending{}, Origin{SeenBy: SeenByPAM, PID: 9}, "p9"}, // login(1), before it opens a session
 		{Ending{}, Origin{SeenBy: SeenByWatch}, ""},
 		{Ending{Own: true}, Origin{SeenBy: SeenByPAM, PID: 9, Session: "7"}, ""},
 		{Ending{Own: true}, Origin{SeenBy: SeenByPAM, PID: 9}, ""},
@@ -41,7 +41,8 @@ func TestEnding(t *testing.T) {
 	}
 }
 
-// TestEndsOnce: when a change is first dealt with; an operator's, when the store has it.
+// TestEndsOnce: a change ends sessions when it is first dealt with; an operator's change, when the
+// store has it.
 func TestEndsOnce(t *testing.T) {
 	for _, tt := range []struct {
 		name    string

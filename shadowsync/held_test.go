@@ -2,7 +2,7 @@ package shadowsync
 
 import "testing"
 
-// apart is a world with a conflict that waits for a person.
+// apart is a world with a conflict that waits for a decision.
 func apart(t *testing.T) *world {
 	t.Helper()
 	w := newWorld().start(t)
@@ -15,8 +15,8 @@ func apart(t *testing.T) *world {
 	return w
 }
 
-// An application that starts brings its side of a conflict to the OS; nobody has
-// decided, and putting the OS side back must not make the store's an old value on record.
+// An application that starts copies its side of a conflict to the OS, which decides nothing.
+// Restoring the OS side must not put the store's value into the history.
 func TestAStartDecidesNoConflict(t *testing.T) {
 	w := apart(t)
 	w.os["admin"] = cred(hashApp)
@@ -28,7 +28,7 @@ func TestAStartDecidesNoConflict(t *testing.T) {
 	}
 }
 
-// What was held and then given up by hand can still be put back.
+// A value that was held and then replaced by a decision can still be put back.
 func TestAValueGivenUpStaysOnRecord(t *testing.T) {
 	w := apart(t)
 	w.os["admin"] = cred(hashApp)

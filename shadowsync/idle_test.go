@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestIdleAccountsEndAtOnce: who has nothing running is settled and audited
-// without being looked at one by one; without that knowledge everybody is.
+// TestIdleAccountsEndAtOnce: accounts that run nothing are settled and audited without a check of
+// each. Without knowledge of running processes every account is checked.
 func TestIdleAccountsEndAtOnce(t *testing.T) {
 	everybody := []string{"admin", "user222"}
 	for name, tc := range map[string]struct {

@@ -2,9 +2,9 @@ package shadowsync
 
 import "time"
 
-// unjudged tells whether an account has a new password that nobody could hold to the rules
-// there are: it came as a hash, past PAM and our own tools. One that is in the store too
-// was set in the application, by its rules.
+// unjudged reports whether an account has a new password that was not checked against the rules for
+// passwords: it came as a hash, past PAM and our own tools. A password that is in the store too was
+// set in the application, under its own rules.
 func (r *Reconciler) unjudged(it *item) bool {
 	in, d := it.in, it.decision
 	if !r.Application.Judged || in.Baseline == nil || in.OS == nil || d.OS == nil {
@@ -14,12 +14,12 @@ func (r *Reconciler) unjudged(it *item) bool {
 		return false
 	}
 	first := in.Open == nil || in.Open.State == Queued || in.Open.OS.Hash != in.OS.Hash
-	stands := in.OS.opens() && in.OS.Hash != in.Baseline.OS.Hash && in.OS.Hash == d.OS.Hash
+	stands := in.OS.isPassword() && in.OS.Hash != in.Baseline.OS.Hash && in.OS.Hash == d.OS.Hash
 	stores := in.Open == nil && in.Store != nil && in.Fault == nil && in.Store.Hash != in.Baseline.Store.Hash
 	return first && stands && !stores && (r.Vouched == nil || !r.Vouched(it.name))
 }
 
-// exemption puts on record that an item's password was not judged.
+// exemption is the audit event for a password that was not checked.
 func (it *item) exemption(application string, now time.Time) Event {
 	return Event{
 		At: now, Application: application, Account: it.name, Action: "judged", Origin: it.origin,

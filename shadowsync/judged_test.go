@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestUnjudged: where there are rules, a password that nobody could hold to them is on
-// record, once; every other is not.
+// TestUnjudged: if there are rules, a password that was not checked against them is recorded, once;
+// every other password is not.
 func TestUnjudged(t *testing.T) {
 	for name, test := range map[string]struct {
 		change        func(*testing.T, *world)

@@ -12,10 +12,10 @@ const (
 	StoreSide Side = "store"
 )
 
-// Rule settles a conflict or a rollback.
+// Rule says how a conflict or a rollback is settled.
 type Rule string
 
-// The rules. RuleDefault is `os` for a proven change (PAM or our own tools), else `hold`.
+// The rules. RuleDefault is `os` for an announced change (PAM or our own tools), else `hold`.
 const (
 	RuleDefault Rule = ""
 	RuleOS      Rule = "os"
@@ -26,13 +26,13 @@ const (
 
 // Policy is what the configuration says about an account's merges.
 type Policy struct {
-	Conflict Rule // os, store, newest, hold or the default
+	Conflict Rule // newest (the default), os or hold
 	Rollback Rule // newest (the default), os or hold
 	First    Side // which side wins while there is no baseline; Neither: hold
 	Create   bool // an account that the store lacks may be created there (setup)
 }
 
-// Writer tells who wrote the OS side last, as far as the kernel told.
+// Writer says who wrote the OS side last, as far as the kernel told.
 type Writer int
 
 // The writers that matter to a merge.
@@ -42,41 +42,41 @@ const (
 	WriterOther
 )
 
-// StoreFault is a store that could not be read: unavailable for now, or malformed.
+// StoreFault says that a store could not be read: it is unavailable for now, or malformed.
 type StoreFault struct {
 	Reason    string // for people
-	Malformed bool   // waiting does not help: a person decides
-	single    bool   // the store was read: this account alone is missing there, or malformed
+	Malformed bool   // waiting does not help; an administrator must decide
+	single    bool   // the store was read; only this account is missing there, or malformed
 }
 
 // Evidence is what is known about the circumstances of a difference.
 type Evidence struct {
 	Writer   Writer
-	Settling bool      // the application started within its settle time
+	Settling bool      // the application started less than its settle time ago
 	AtBoot   bool      // first look after a boot
-	WentBack bool      // unmanaged lines or the image's identity returned to an older state too
-	StoreAt  time.Time // when the store's record changed; zero where the store does not tell
-	Prefer   Side      // a person's decision for what is contested
+	WentBack bool      // unmanaged lines or the image's identity also returned to an older state
+	StoreAt  time.Time // when the store's record changed; zero if the store does not tell
+	Prefer   Side      // an administrator's choice for the conflict
 }
 
-// Input is all that Merge looks at.
+// Input is everything that Merge looks at.
 type Input struct {
 	OS    *Credential // nil: the account is gone there
 	Store *Credential // nil: the account is not in the store
-	// Fault is why the store could not be read; Store says nothing then. Nil: it was read.
+	// Fault says why the store could not be read; then Store is meaningless. Nil: it was read.
 	Fault *StoreFault
-	// Refusal is why the store's value may not reach the OS; empty: it may.
+	// Refusal says why the store's value may not reach the OS; empty: it may.
 	Refusal string
 
 	Fields  Fields  // what the store can hold
 	Formats Formats // what its application can verify
 
 	Baseline *Baseline // nil: none yet
-	Open     *Change   // a change on record and not settled
+	Open     *Change   // recorded and not settled
 	Record   Record
 	Past     Past
-	// StoreLed: the value both sides hold came from the store, so that the
-	// application knows it, and whatever it writes next is no old memory.
+	// StoreLed: the value that both sides hold came from the store. The application knows it, so
+	// what it writes next is not an old memory.
 	StoreLed bool
 
 	Evidence Evidence
@@ -87,13 +87,13 @@ type Input struct {
 // Verdict is the kind of a decision.
 type Verdict string
 
-// The verdicts, weakest first: a decision over several units is named after its strongest.
+// The verdicts, weakest first. A decision over several units has the verdict of its strongest.
 const (
 	VerdictNothing    Verdict = "in-sync"
-	VerdictAgree      Verdict = "agreed"        // both sides moved to the same value, or only what the store cannot hold moved
+	VerdictAgree      Verdict = "agreed"        // both sides moved to the same value, or only fields moved that the store cannot hold
 	VerdictBaseline   Verdict = "baseline"      // first pair taken
 	VerdictApply      Verdict = "applied"       // store -> OS
-	VerdictRenew      Verdict = "renewed"       // the store's hash is made anew, in a format that its application can verify
+	VerdictRenew      Verdict = "renewed"       // the store gets a new hash of the same password, in a format that its application can verify
 	VerdictAdopt      Verdict = "adopted"       // OS -> store
 	VerdictAdoptAgain Verdict = "adopted-again" // the application wrote its old memory over the new value
 	VerdictRollback   Verdict = "rolled-back"   // an image rollback was recognised; the rule says what holds
@@ -109,7 +109,7 @@ var strength = map[Verdict]int{
 	VerdictRollback: 7, VerdictPending: 8, VerdictNeedsLogin: 9, VerdictMissing: 10, VerdictRefused: 11, VerdictConflict: 12,
 }
 
-// toStore tells whether a change with this verdict is on its way into the store.
+// toStore reports whether a change with this verdict is on its way into the store.
 func (v Verdict) toStore() bool {
 	switch v {
 	case VerdictAdopt, VerdictAdoptAgain, VerdictRenew, VerdictPending, VerdictNeedsLogin, VerdictRollback:
@@ -118,7 +118,7 @@ func (v Verdict) toStore() bool {
 	return false
 }
 
-// State is where an account stands after a decision was carried out.
+// State returns the account's state after the decision was carried out.
 func (v Verdict) State() ChangeState {
 	switch v {
 	case VerdictPending:
@@ -133,37 +133,40 @@ func (v Verdict) State() ChangeState {
 	return InSync
 }
 
-// Decision is what Merge wants. OS and Store are what each side must hold; a
-// side that equals the present one needs no write. Baseline is the merge base
-// once both sides hold that. Units that are held apart keep the present values
-// on both sides and the old baseline.
+// Decision is the result of Merge. OS and Store are what each side must hold; a side that holds it
+// already needs no write. Baseline is the merge base once both sides hold it. Units in conflict
+// keep the present values on both sides and the old baseline.
 type Decision struct {
 	Verdict  Verdict
 	Reason   string // for people
 	OS       *Credential
 	Store    *Credential
 	Baseline *Baseline
-	// Awaits: something else was decided, and what both sides hold still waits for a login
-	// to be made anew.
+	// Awaits: the decision is about something else, and the pair that both sides hold still waits
+	// for a login, which gives the store's hash.
 	Awaits bool
 	// WroteBack: the application wrote its old memory over one of the sides.
 	WroteBack bool
 }
 
-// The reasons that people read.
+// The reasons shown to people.
 const (
-	reasonGoneOS      = "the account is gone from the OS"
-	reasonGoneStore   = "the account is not in the credential store"
-	reasonNoBaseline  = "OS and store differ and there is no baseline yet"
-	reasonBothChanged = "OS and store changed to different values"
-	reasonDeleted     = "the OS password was deleted (passwd -d); that is not carried over"
-	reasonRollback    = "the system was rolled back to an older state"
-	reasonNeedsLogin  = "the store takes another hash format; it is made at the next login or password change"
-	reasonForeign     = "the application cannot verify what its store holds; it is made anew at the next login or password change"
+	reasonGoneOS         = "the account is gone from the OS"
+	reasonGoneStore      = "the account is not in the credential store"
+	reasonNoBaseline     = "OS and store differ and there is no baseline yet"
+	reasonBothChanged    = "OS and store changed to different values"
+	reasonEmpty          = "the OS password field is empty: no password is asked for; that is not carried over"
+	reasonStoreEmpty     = "the account has no password in the credential store; that is not carried over"
+	reasonStoreElsewhere = "what the credential store holds is no password, but says that it is kept elsewhere; that is not carried over"
+	reasonElsewhere      = "the OS password field holds no password, but says that it is kept elsewhere; that is not carried over"
+	reasonLockedOnly     = "the OS account is locked and has no password; the credential store can hold no lock"
+	reasonRollback       = "the system was rolled back to an older state"
+	reasonNeedsLogin     = "the store takes another hash format; it is made at the next login or password change"
+	reasonForeign        = "the application cannot verify what its store holds; it is made anew at the next login or password change"
 )
 
-// moved tells whether there may be anything to decide. Where nothing moved and
-// nothing is open, neither record nor past count.
+// moved reports whether there may be something to decide. If nothing moved and nothing is open,
+// Merge needs neither record nor past.
 func (in Input) moved() bool {
 	switch {
 	case in.Baseline == nil || in.Open != nil || in.OS == nil || !Equal(*in.OS, in.Baseline.OS, AllFields):
@@ -174,8 +177,8 @@ func (in Input) moved() bool {
 	return in.Store == nil || !Equal(*in.Store, in.Baseline.Store, in.Fields)
 }
 
-// Merge decides what OS and store must hold. It is pure and total: every input
-// has exactly one decision, and the same input always the same.
+// Merge decides what OS and store must hold. It is pure and total: every input has exactly one
+// decision, and the same input always has the same one.
 func Merge(in Input) Decision {
 	if in.OS == nil {
 		return Decision{Verdict: VerdictMissing, Reason: reasonGoneOS, Store: in.Store, Baseline: in.Baseline}
@@ -193,14 +196,16 @@ func Merge(in Input) Decision {
 	return newMerger(in).decide()
 }
 
-// mergeWithoutStore goes on with the store value last known. What would have to
-// be written there stays pending; what concerns the OS alone is decided.
+// mergeWithoutStore merges with the store value last known. A change for the store stays pending;
+// what concerns only the OS is decided.
 func mergeWithoutStore(in Input) Decision {
 	if in.Baseline == nil {
-		return Decision{Verdict: in.Fault.verdict(), Reason: in.Fault.Reason, OS: in.OS}
+		m := newMerger(in)
+		m.decideFirst()
+		return m.undecided(in.Fault.verdict(), in.Fault.Reason)
 	}
 	in.Store = &in.Baseline.Store
-	in.Evidence.Prefer = Neither // there is no other side to prefer, or to prefer this one to
+	in.Evidence.Prefer = Neither // without the store there is no choice between sides
 	d := newMerger(in).decide()
 	if in.Fault.single {
 		d.Verdict, d.Reason, d.Store, d.Baseline = in.Fault.verdict(), in.Fault.Reason, nil, in.Baseline
@@ -227,38 +232,4 @@ func (f StoreFault) verdict() Verdict {
 		return VerdictMissing
 	}
 	return VerdictPending
-}
-
-// mergeFirst takes the first pair, or asks which side is right.
-func mergeFirst(in Input) Decision {
-	m := newMerger(in)
-	side := in.Policy.First
-	if side == Neither && decidedForOS(in.Open) {
-		side = OSSide
-	}
-	if in.Evidence.Prefer != Neither {
-		side = in.Evidence.Prefer
-	}
-	if in.Store == nil {
-		side = OSSide
-	} else if Equal(*in.OS, *in.Store, in.Fields) {
-		return Decision{Verdict: VerdictBaseline, OS: in.OS, Store: in.Store, Baseline: &Baseline{OS: *in.OS, Store: *in.Store}}
-	}
-	all := m.in.Fields | AllFields
-	switch side {
-	case OSSide:
-		if reason := m.cannotAdopt(all); reason.text != "" {
-			return Decision{Verdict: reason.verdict, Reason: reason.text, OS: in.OS, Store: in.Store}
-		}
-		m.adopt(all)
-		return Decision{Verdict: VerdictAdopt, OS: &m.base.OS, Store: &m.base.Store, Baseline: &m.base}
-	case StoreSide:
-		if in.Refusal != "" {
-			return Decision{Verdict: VerdictConflict, Reason: in.Refusal, OS: in.OS, Store: in.Store}
-		}
-		m.base.OS = *in.OS
-		m.apply(all)
-		return Decision{Verdict: VerdictApply, OS: &m.base.OS, Store: &m.base.Store, Baseline: &m.base}
-	}
-	return Decision{Verdict: VerdictConflict, Reason: reasonNoBaseline, OS: in.OS, Store: in.Store}
 }

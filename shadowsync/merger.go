@@ -2,13 +2,14 @@ package shadowsync
 
 import "cmp"
 
-// merger works on one account: os and store are the sides as they count after
-// the judgements over the whole entry, base becomes the new merge base unit by unit.
+// merger works on one account. os and store are the sides' values after the decisions over the
+// whole entry; base becomes the new merge base, unit by unit.
 type merger struct {
 	in        Input
 	os, store Credential
 	old, base Baseline
 	held      Fields
+	joined    Fields // decided together with another unit
 	verdict   Verdict
 	reason    string
 	wroteBack bool
@@ -19,6 +20,7 @@ func newMerger(in Input) *merger {
 	m := &merger{in: in, os: *in.OS, verdict: VerdictNothing}
 	if in.Store != nil {
 		m.store = *in.Store
+		m.in.Refusal = cmp.Or(in.Refusal, worthless(m.store))
 	}
 	if in.Baseline != nil {
 		m.old = *in.Baseline
@@ -30,9 +32,20 @@ func newMerger(in Input) *merger {
 	return m
 }
 
-// landed tells whether a write of our own reached the store although it could not
-// be acknowledged: the process was killed, or the OS moved on meanwhile. That pair
-// belongs together; it is nobody's new wish on the store's side.
+// worthless says why the store's value is no value for the OS, even of a trusted store.
+func worthless(store Credential) string {
+	switch store.Kind() {
+	case KindOpen:
+		return reasonStoreEmpty
+	case KindElsewhere:
+		return reasonStoreElsewhere
+	}
+	return ""
+}
+
+// landed reports whether our own write reached the store but could not be acknowledged: the process
+// was killed, or the OS changed meanwhile. The written pair belongs together; the store's part is
+// not a new wish.
 func (m *merger) landed() bool {
 	o := m.in.Open
 	if o == nil || m.in.Store == nil || !o.Verdict.toStore() || o.OS.Hash == m.os.Hash || m.store.Hash == m.old.Store.Hash {
@@ -43,7 +56,7 @@ func (m *merger) landed() bool {
 
 func (m *merger) decide() Decision {
 	if !m.preferred() {
-		m.judgeWhole()
+		m.decideWhole()
 	}
 	for _, unit := range units {
 		m.decideUnit(unit)
@@ -53,26 +66,26 @@ func (m *merger) decide() Decision {
 	}
 	d := Decision{Verdict: m.verdict, Reason: m.reason, Baseline: &m.base, Awaits: m.awaits, WroteBack: m.wroteBack}
 	os := m.base.OS.With(m.os, m.held)
-	store := m.base.Store.With(*m.in.Store, m.held)
+	store := m.base.Store.With(m.store, m.held)
 	d.OS, d.Store = &os, &store
 	return d
 }
 
-// name raises the decision's verdict; the reason follows the strongest.
+// name raises the decision's verdict to v if v is stronger, and takes its reason.
 func (m *merger) name(v Verdict, reason string) {
 	if strength[v] > strength[m.verdict] {
 		m.verdict, m.reason = v, reason
 	}
 }
 
-// hold leaves a unit apart on both sides.
+// hold leaves a unit as it is on both sides.
 func (m *merger) hold(unit Fields, v Verdict, reason string) {
-	m.held |= unit
+	m.held |= m.join(unit, m.os) | m.join(unit, m.store)
 	m.name(v, reason)
 }
 
-// wanted is the OS value last known to be wanted: a change that the store has
-// not taken yet counts before the baseline. Nobody wanted what a rollback brought.
+// wanted is the OS value last known to be wanted: an open change counts before the baseline. A
+// value that a rollback brought was not wanted.
 func (m *merger) wanted() Credential {
 	if o := m.in.Open; o != nil && o.Verdict != VerdictApply && o.OS.Hash != "" && !o.heldBack() {
 		return o.OS
@@ -80,7 +93,7 @@ func (m *merger) wanted() Credential {
 	return m.old.OS
 }
 
-// preferred tells whether a person decided this very account's conflict.
+// preferred reports whether an administrator decided this account's conflict.
 func (m *merger) preferred() bool {
 	return m.in.Evidence.Prefer != Neither && m.in.Open != nil && m.in.Open.State == Conflict
 }
@@ -91,13 +104,13 @@ func (m *merger) storeMoved(unit Fields) bool {
 }
 
 func (m *merger) decideUnit(unit Fields) {
-	if m.held&unit != 0 {
+	if (m.held|m.joined)&unit != 0 {
 		return
 	}
 	osMoved, storeMoved := m.osMoved(unit), m.storeMoved(unit)
 	switch {
 	case !osMoved && !storeMoved:
-	case storeMoved && m.agree(unit): // a store that moved alone has taken its renewal
+	case storeMoved && m.agree(unit): // if only the store moved, it took a renewed hash
 		m.base.OS, m.base.Store = m.base.OS.With(m.os, unit), m.base.Store.With(m.store, unit)
 		m.name(VerdictAgree, "")
 	case m.contested(osMoved, storeMoved):
@@ -109,8 +122,8 @@ func (m *merger) decideUnit(unit Fields) {
 	}
 }
 
-// renew is for a pair of hashes that nobody moved, of which the store's application cannot
-// verify its part: that waits for a login, or becomes what one gave.
+// renew handles an unmoved pair whose store hash the application cannot verify: the store takes the
+// hash that a login gave, or the pair waits for a login.
 func (m *merger) renew() {
 	if m.in.Fields&FieldHash == 0 || m.in.Formats.Accept(m.base.Store.Hash) {
 		return
@@ -127,7 +140,7 @@ func (m *merger) renew() {
 	}
 }
 
-// agree tells whether both sides hold the same value, possibly as a known pair of formats.
+// agree reports whether both sides hold the same value, or a known pair of formats.
 func (m *merger) agree(unit Fields) bool {
 	shared := unit & m.in.Fields
 	if shared&FieldHash != 0 {
@@ -140,7 +153,7 @@ func (m *merger) agree(unit Fields) bool {
 	return Equal(m.os, m.store, shared)
 }
 
-// contested tells whether a unit needs a rule or a person.
+// contested reports whether a unit needs a rule or an administrator's decision.
 func (m *merger) contested(osMoved, storeMoved bool) bool {
 	return osMoved && storeMoved || m.preferred() || storeMoved && m.in.Evidence.Prefer == OSSide
 }
@@ -156,6 +169,9 @@ func (m *merger) settle(unit Fields) {
 	}
 }
 
+// winner says which side holds what both have moved: an administrator's choice, or else the rule of
+// the configuration. By default an announced change on the OS side wins, and of others a person
+// decides.
 func (m *merger) winner() Side {
 	if m.in.Evidence.Prefer != Neither {
 		return m.in.Evidence.Prefer
@@ -168,18 +184,18 @@ func (m *merger) winner() Side {
 	case RuleNewest:
 		return m.newest()
 	case RuleDefault:
-		if m.proven() {
+		if m.wasAnnounced() {
 			return OSSide
 		}
 	}
 	return Neither
 }
 
-// newest compares times of this very account, where both sides have one finer
-// than a day: the announcement's, and the store's own. Shadow's day is no time,
-// and a file's mtime is not an account's.
+// newest compares the change times of this account if both sides have one finer than a day: that of
+// the announcement, and the store's own. Shadow's last-change day is too coarse, and a file's mtime
+// is not an account's.
 func (m *merger) newest() Side {
-	if !m.proven() || m.in.Evidence.StoreAt.IsZero() {
+	if !m.wasAnnounced() || m.in.Evidence.StoreAt.IsZero() {
 		return Neither
 	}
 	if m.in.Evidence.StoreAt.After(m.in.Open.Origin.At) {
@@ -210,13 +226,25 @@ type refusal struct {
 	text    string
 }
 
-// cannotAdopt is why the OS value of a unit cannot go into the store.
+// cannotAdopt says why the OS value of a unit cannot go into the store. Without a hash, only the
+// lock mark keeps the account shut, so the two are checked together.
 func (m *merger) cannotAdopt(unit Fields) refusal {
+	if unit&(FieldHash|FieldLocked) == 0 {
+		return refusal{}
+	}
+	switch m.os.Kind() {
+	case KindOpen:
+		return refusal{VerdictConflict, reasonEmpty}
+	case KindShut:
+		if m.in.Fields&FieldLocked == 0 {
+			return refusal{VerdictConflict, reasonLockedOnly}
+		}
+	}
 	if unit&FieldHash == 0 {
 		return refusal{}
 	}
-	if m.os.Hash == "" {
-		return refusal{VerdictConflict, reasonDeleted}
+	if m.os.Kind() == KindElsewhere {
+		return refusal{VerdictConflict, reasonElsewhere}
 	}
 	if o := m.in.Open; o != nil && o.Verdict == VerdictRefused && o.OS.Hash == m.os.Hash && m.in.Evidence.Prefer != OSSide {
 		return refusal{VerdictRefused, o.Reason}
@@ -227,8 +255,18 @@ func (m *merger) cannotAdopt(unit Fields) refusal {
 	return refusal{}
 }
 
-// adopt takes a unit from the OS side.
+// join adds the lock mark to a unit with an empty hash: only the mark keeps that account shut.
+func (m *merger) join(unit Fields, side Credential) Fields {
+	if unit&FieldHash == 0 || side.Kind() != KindShut {
+		return unit
+	}
+	m.joined |= FieldLocked
+	return unit | FieldLocked
+}
+
+// adopt takes a unit's value from the OS side.
 func (m *merger) adopt(unit Fields) {
+	unit = m.join(unit, m.os)
 	m.base.OS = m.base.OS.With(m.os, unit)
 	m.base.Store = m.base.Store.With(m.os, unit&m.in.Fields)
 	if hash, ok := m.storeHash(m.os.Hash); ok && unit&m.in.Fields&FieldHash != 0 {
@@ -236,8 +274,8 @@ func (m *merger) adopt(unit Fields) {
 	}
 }
 
-// storeHash is what the store holds for an OS hash: the partner in a known pair, a
-// login's before the baseline's, else the hash itself if the store's application can verify it.
+// storeHash returns the store's hash for an OS hash: the one that a login gave, then the
+// baseline's, then the hash itself if the store's application can verify it, then the record's.
 func (m *merger) storeHash(osHash string) (string, bool) {
 	if o := m.in.Open; o != nil && o.StoreHash != "" && o.OS.Hash == osHash {
 		return o.StoreHash, true
@@ -269,9 +307,10 @@ func (m *merger) tryApply(unit Fields) {
 	m.name(VerdictApply, "")
 }
 
-// apply takes a unit from the store side. A store that holds no last-change day
-// gives a new hash today's, as passwd(1) would.
+// apply takes a unit's value from the store side. If the store holds no last-change day, a new hash
+// gets today's, as with passwd(1).
 func (m *merger) apply(unit Fields) {
+	unit = m.join(unit, m.store)
 	before := m.base.OS.Hash
 	shared := unit & m.in.Fields
 	m.base.Store = m.base.Store.With(m.store, shared)

@@ -2,8 +2,8 @@ package shadowsync
 
 import "testing"
 
-// The application wrote its old memory over the OS in the middle of a reconcile:
-// the store has the new value already, and the baseline has not moved yet.
+// The application wrote its old memory over the OS during a reconcile, when the store already had
+// the new value and the baseline had not moved yet.
 func TestUndoneInTheMiddleOfAReconcile(t *testing.T) {
 	for _, evidence := range []Evidence{{Writer: WriterApplication}, {Settling: true}} {
 		w := newWorld().start(t)

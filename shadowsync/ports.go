@@ -10,44 +10,40 @@ import (
 type Account struct {
 	Name string
 	UID  int
-	// Protected is why a store may not change this account's OS side ("uid 0",
-	// "member of sudo"); empty: it may.
-	Protected string
 	Credential
 }
 
-// Write asks a side to replace one account's credential. It is a
-// compare-and-swap: the side refuses with ErrChanged when it no longer holds
-// Expect in the fields it has.
+// Write asks a side to replace one account's credential. It is a compare-and-swap: the side refuses
+// with ErrChanged if it no longer holds Expect, in the fields that it has.
 type Write struct {
 	Name   string
 	Expect Credential
 	Want   Credential
 	Create bool // the account is to be added (store side only); Expect is ignored
-	Delete bool // the account is to be removed, as somebody asked (store side only); Want is ignored
+	Delete bool // the account is to be removed, on request (store side only); Want is ignored
 }
 
-// Probes tells whether a write changes nothing: it asks whether the side can be
-// written at all, and a store carries it out as any other.
+// Probes reports whether a write changes nothing. Such a write checks whether the side can be
+// written at all; a store carries it out like any other.
 func (w Write) Probes() bool { return !w.Create && !w.Delete && w.Expect == w.Want }
 
 // Errors that sides return, alone or wrapped.
 var (
 	// ErrUnavailable: not now; trying again later may help.
 	ErrUnavailable = errors.New("not available")
-	// ErrMalformed: what the store holds cannot be understood; a person must look.
+	// ErrMalformed: the store's content cannot be parsed; an administrator must look.
 	ErrMalformed = errors.New("malformed")
 	// ErrChanged: the side no longer holds what the writer expected.
 	ErrChanged = errors.New("changed meanwhile")
 	// ErrNoAccount: no such account on this side.
 	ErrNoAccount = errors.New("no such account")
-	// ErrNotYet: the sessions but one have ended; the end is still due.
+	// ErrNotYet: all sessions except one have ended; that one must end later.
 	ErrNotYet = errors.New("not yet")
-	// ErrLockLost: the engine lock's deadline passed and another process took it over.
+	// ErrLockLost: the engine lock's deadline passed and another process took the lock.
 	ErrLockLost = errors.New("the engine lock was taken over")
 )
 
-// RefusedError is a store's refusal of a value: no retry can help.
+// RefusedError is a store's refusal of a value; a retry cannot help.
 type RefusedError struct{ Reason string }
 
 func (e *RefusedError) Error() string { return "refused: " + e.Reason }
@@ -58,66 +54,68 @@ type OSSnapshot struct {
 	Accounts map[string]Account
 }
 
+// Unwritten names the accounts that a write left as they were, and says why.
+type Unwritten map[string]error
+
 // Accounts is the OS side: the lines of shadow(5).
 type Accounts interface {
 	// Revision identifies the present content without parsing it.
 	Revision(ctx context.Context) (string, error)
 	// Read returns those of the named accounts that exist.
 	Read(ctx context.Context, names []string) (OSSnapshot, error)
-	// UIDs returns the uids of those of the named accounts that exist, at a lower price.
+	// UIDs returns the uids of those of the named accounts that exist. It is cheaper than Read.
 	UIDs(ctx context.Context, names []string) (map[string]int, error)
-	// Write replaces all given accounts in one replacement of the file. The map
-	// names the accounts that were left alone, and why; an error means that
-	// nothing was written at all.
-	Write(ctx context.Context, writes []Write) (map[string]error, error)
+	// Write replaces all given accounts in one replacement of the file. An error
+	// means that nothing was written at all.
+	Write(ctx context.Context, writes []Write) (Unwritten, error)
 }
 
 // StoreRecord is what a store holds for an account.
 type StoreRecord struct {
 	Credential
-	ChangedAt time.Time // when this record changed; zero where the store does not tell
+	ChangedAt time.Time // when this record changed; zero if the store does not tell
 }
 
 // StoreSnapshot is one consistent reading of a store.
 type StoreSnapshot struct {
 	Revision string
 	Records  map[string]StoreRecord
-	// Malformed are the accounts whose record alone cannot be understood, and why.
-	// They have no entry in Records.
+	// Malformed says which accounts' records cannot be parsed, and why. They have no entry in
+	// Records.
 	Malformed map[string]string
 }
 
-// Capabilities tell what a store can hold.
+// Capabilities say what a store can hold.
 type Capabilities struct {
 	Fields  Fields
 	Formats Formats
+	Creates bool // a Write may add an account
 }
 
-// CredentialStore is the application's own user database, reached through a
-// driver. Its errors wrap ErrUnavailable (try again) or ErrMalformed (a person
-// must look); a single account's refusal is a *RefusedError.
+// CredentialStore is the application's own user database, reached through a driver. Its errors wrap
+// ErrUnavailable (try again) or ErrMalformed (an administrator must look); the refusal of a single
+// account is a *RefusedError.
 type CredentialStore interface {
 	Capabilities() Capabilities
 	// Revision identifies the present content as cheaply as the store can.
 	Revision(ctx context.Context) (string, error)
 	// Read returns those of the named accounts that the store holds.
 	Read(ctx context.Context, names []string) (StoreSnapshot, error)
-	// Write persists all given accounts; when it returns without error they are
-	// durable, but for those the map names with ErrChanged, ErrNoAccount,
-	// ErrMalformed (their record alone) or a *RefusedError.
-	Write(ctx context.Context, writes []Write) (map[string]error, error)
-	// Watch sends on the channel whenever the store may have changed, coalesced,
-	// until ctx ends.
+	// Write persists all given accounts. When it returns without an error they are durable, except
+	// those that are Unwritten with ErrChanged, ErrNoAccount, ErrMalformed (only their record) or a
+	// *RefusedError.
+	Write(ctx context.Context, writes []Write) (Unwritten, error)
+	// Watch sends on the channel whenever the store may have changed, coalesced, until ctx ends.
 	Watch(ctx context.Context) (<-chan struct{}, error)
 	Close() error
 }
 
-// Revisions identify what was seen when everything was last in sync.
+// Revisions identify the content of both sides, and the configuration, when all was last in sync.
 type Revisions struct {
 	OS, Store, Config string
 }
 
-// AccountMemory is what is on record for one account.
+// AccountMemory is the recorded state of one account.
 type AccountMemory struct {
 	Baseline   *Baseline
 	Open       *Change
@@ -125,30 +123,34 @@ type AccountMemory struct {
 	Past       Past
 	LastChange *Origin // of the value that both sides hold
 	WriteBacks int     // how often the application wrote an old value back since the last change
+	Person     string  // whose account it is: see personNow; empty: not recorded yet
 }
 
-// Memory is what is on record for an application. Accounts never seen have no entry.
+// Memory is the recorded state of an application. Accounts never seen have no entry.
 type Memory struct {
 	Accounts map[string]AccountMemory
-	Synced   Revisions // zero unless everything was in sync at these
+	Synced   Revisions // zero unless everything was in sync at these revisions
 	Settle   time.Time // until when the application settles after its last start
-	Whole    bool      // Record and Past are in it, where a survey may leave them out
+	Whole    bool      // it includes Record and Past, which a survey may leave out
 }
 
-// Transition is what one account's record becomes, all of it in one transaction.
+// Transition is the change of one account's recorded state, made in one transaction.
 type Transition struct {
 	Account  string
 	Baseline *Baseline // nil: unchanged
-	Open     *Change   // nil: no change is open any longer
-	// Seen is the open change that this settles or replaces, known by its Since; nil:
-	// none was open. Another one came on record meanwhile, and stays.
+	Open     *Change   // nil: no change is open any more
+	// Seen is the open change that this settles or replaces, identified by its Since; nil: none was
+	// open. A change recorded meanwhile stays.
 	Seen      *Change
-	Displaced []Entry // values that go on record
-	Past      Past    // what the application may remember from now on; none: nothing new
-	Origin    *Origin // of the value both sides now hold; nil: unchanged
+	Displaced []Entry // values for the history
+	Returned  *Entry  // the recorded value that came back; its Returns is increased; nil: none
+	Past      Past    // what the application may remember from now on; empty: nothing new
+	Origin    *Origin // of the value that both sides now hold; nil: unchanged
 	WriteBack bool    // counts one more write-back; otherwise a moved baseline resets the count
 	Events    []Event // for the audit trail
-	Logout    *Logout // sessions that the old password opened are to end
+	Logout    *Logout // sessions opened with the old password that must end
+	Person    string  // whose account it is; empty: unchanged
+	Successor bool    // the recorded data is another person's: all of it but the past is deleted first
 }
 
 // Event is one record of the audit trail. It never holds a hash or clear text.
@@ -178,21 +180,21 @@ type LoggedOut struct {
 	Event Event
 }
 
-// State is what outlives the process: baselines, open changes, record, audit.
+// State persists baselines, open changes, history and audit.
 type State interface {
-	// Load returns what is on record for the named accounts of an application; nil names: all.
+	// Load returns the recorded state of an application's named accounts; nil names: all.
 	Load(ctx context.Context, application string, names []string) (Memory, error)
-	// Survey may leave Record and Past out: the rest tells which accounts moved.
+	// Survey may leave Record and Past out; the rest suffices to see which accounts moved.
 	Survey(ctx context.Context, application string, names []string) (Memory, error)
-	// Journal puts changes on record before anything is written for them.
+	// Journal records changes before anything is written for them.
 	Journal(ctx context.Context, application string, changes []Change) error
 	// Commit carries out all transitions in one durable transaction.
 	Commit(ctx context.Context, application string, transitions []Transition) error
-	// Mark records the revisions at which everything is in sync; zero: it is not.
+	// Mark records the revisions at which everything is in sync; zero: it is not in sync.
 	Mark(ctx context.Context, application string, at Revisions) error
-	// Record appends an audit event of its own.
-	Record(ctx context.Context, event Event) error
-	// Logouts lists the session ends still due; LogoutsDone settles some, all in one transaction.
+	// Record appends a single audit event.
+	Audit(ctx context.Context, events ...Event) error
+	// Logouts lists the logouts still due; LogoutsDone settles the given ones in one transaction.
 	Logouts(ctx context.Context, application string) ([]Logout, error)
 	LogoutsDone(ctx context.Context, done ...LoggedOut) error
 }
@@ -202,18 +204,19 @@ type Locker interface {
 	Acquire(ctx context.Context) (Lease, error)
 }
 
-// Lease is the engine lock, held until released or past its deadline. All writes
-// are compare-and-swap, so a lease that was lost costs work and never a password.
+// Lease is the engine lock, held until it is released or its deadline passes. All writes are
+// compare-and-swap, so losing a lease costs work but never a password.
 type Lease interface {
-	// Extend proves that the lease is still held and moves its deadline; else ErrLockLost.
+	// Extend moves the deadline, or returns ErrLockLost if the lease is no longer held.
 	Extend() error
 	Release()
 }
 
 // Guard holds back stop and restart of an application's unit.
 type Guard interface {
-	// Set holds the unit back for these accounts' sake; none lifts the guard.
-	Set(ctx context.Context, unit string, accounts []string) error
+	// Set guards the unit because of these accounts; without accounts it lifts the guard. Accounts
+	// in anew have a new change: if their time limit has passed, it starts again.
+	Set(ctx context.Context, unit string, accounts []string, anew ...string) error
 }
 
 // Session is a login of an account.
@@ -225,9 +228,9 @@ type Session struct {
 	Since    time.Time `json:"since"`
 }
 
-// Sessions ends what an old password opened.
+// Sessions ends the sessions that an old password opened.
 type Sessions interface {
-	// End ends every session of the account but the one that l keeps, lists again, and
-	// returns who survived. ErrNotYet: there is one left that has to end later.
+	// End ends every session of the account except the one that l keeps, lists them again, and
+	// returns the survivors. ErrNotYet: one session is left that must end later.
 	End(ctx context.Context, account Account, l Logout) (ended, survivors []Session, err error)
 }

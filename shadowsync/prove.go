@@ -5,12 +5,12 @@ import (
 	"fmt"
 )
 
-// Prove puts on record what the store shall hold for the OS value of an account that
-// awaits a login: a hash that a worker made of the clear text which that login
-// proved. It tells whether the account still awaited it; Reconcile does the rest.
+// Prove records what the store must hold for the OS value of an account that awaits a login: a hash
+// that a worker made from the clear text which that login proved. It reports whether the account
+// still awaited it; Reconcile does the rest.
 //
-// Whose change it is, and that it was dealt with before, stay as they are: the login
-// that carried the clear text must not be ended as one of the old password's.
+// The change keeps its origin and its state, so that it does not count as new: the login that
+// carried the clear text must not be ended as a session of the old password.
 func (r *Reconciler) Prove(ctx context.Context, account, osHash, storeHash string, login Origin) (bool, error) {
 	return r.answerWait(ctx, account, osHash, func(c *Change) Event {
 		c.StoreHash = storeHash
@@ -18,9 +18,9 @@ func (r *Reconciler) Prove(ctx context.Context, account, osHash, storeHash strin
 	})
 }
 
-// Unfit puts on record that the store can hold no hash of the password that a login proved:
-// no later login will do, and a person chooses another password. It tells whether the
-// account still awaited it; Reconcile does the rest.
+// Unfit records that the store can hold no hash of the password that a login proved. No later login
+// can help; another password must be chosen. Unfit reports whether the account still awaited the
+// login; Reconcile does the rest.
 func (r *Reconciler) Unfit(ctx context.Context, account, osHash, reason string, login Origin) (bool, error) {
 	return r.answerWait(ctx, account, osHash, func(c *Change) Event {
 		c.Verdict, c.Reason = VerdictRefused, reason
@@ -28,7 +28,7 @@ func (r *Reconciler) Unfit(ctx context.Context, account, osHash, reason string, 
 	})
 }
 
-// answerWait completes the change for which an account awaits a login.
+// answerWait completes the change of an account that awaits a login.
 func (r *Reconciler) answerWait(ctx context.Context, account, osHash string, complete func(*Change) Event) (bool, error) {
 	lease, err := r.Lock.Acquire(ctx)
 	if err != nil {
@@ -50,16 +50,16 @@ func (r *Reconciler) answerWait(ctx context.Context, account, osHash string, com
 		return false, err
 	}
 	r.probe(StepJournalled)
-	return true, r.State.Record(ctx, event)
+	return true, r.State.Audit(ctx, event)
 }
 
-// decidedForOS tells whether setup decided for the OS side of a first pair, or to make the
-// account in the store, which then lacked nothing but a value that the store takes.
+// decidedForOS reports whether setup chose the OS side of a first pair, or asked for the account to
+// be created in the store, and only a value that the store can take was missing.
 func decidedForOS(open *Change) bool {
 	return open != nil && (open.Verdict == VerdictNeedsLogin || open.Verdict == VerdictRefused)
 }
 
-// keepFirst keeps that decision for changes that are made before there is a baseline.
+// keepFirst keeps that choice for changes made before there is a baseline.
 func keepFirst(changes []Change, memory Memory) {
 	for i, c := range changes {
 		if m := memory.Accounts[c.Account]; m.Baseline == nil && decidedForOS(m.Open) && c.Verdict != VerdictRefused {

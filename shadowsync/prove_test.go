@@ -7,7 +7,7 @@ import (
 
 var sshLogin = Origin{At: epoch, SeenBy: SeenByPAM, By: "root", Program: "sshd"}
 
-// awaiting is a world whose store takes $6$ alone, after usermod -p to a $y$ hash.
+// awaiting is a world whose store takes only $6$, after usermod -p to a $y$ hash.
 func awaiting(t *testing.T) *world {
 	t.Helper()
 	w := newWorld().start(t)
@@ -58,8 +58,8 @@ func TestALoginGivesTheStoresFormat(t *testing.T) {
 	w.paired(t, "$y$new", "$6$new")
 }
 
-// A proven change ended its sessions when it was first dealt with; the login that
-// came after it is none of the old password's.
+// A proven change ended sessions when it was first dealt with; the login after it is not a session
+// of the old password.
 func TestALoginAfterAPasswdIsNotEnded(t *testing.T) {
 	w := newWorld().start(t)
 	w.formats = Formats{"$6$"}
@@ -98,8 +98,8 @@ func TestAProofOutlivesACrash(t *testing.T) {
 	w.paired(t, "$y$new", "$6$new")
 }
 
-// Setup decided for the OS side, whose format the store does not take: later looks
-// must not ask a person again, whatever gives the value.
+// Setup chose the OS side, whose format the store does not take. Later looks must not ask again,
+// whatever gives the value.
 func TestSetupsDecisionOutlivesTheWait(t *testing.T) {
 	for name, given := range map[string]func(*testing.T, *world) (os, store string){
 		"a login": func(t *testing.T, w *world) (string, string) {
@@ -135,7 +135,7 @@ func TestSetupsDecisionOutlivesTheWait(t *testing.T) {
 	}
 }
 
-// An account that setup is to make in the store is made when there is a value for it.
+// An account that setup is to create in the store is created once there is a value for it.
 func TestAnAccountIsMadeAfterTheWait(t *testing.T) {
 	w := newWorld()
 	w.formats = Formats{"$6$"}
@@ -150,7 +150,7 @@ func TestAnAccountIsMadeAfterTheWait(t *testing.T) {
 	w.paired(t, "$y$os", "$6$os")
 }
 
-// foreign is a world whose sides agree on what the store's application cannot verify.
+// foreign is a world whose sides agree on a hash that the store's application cannot verify.
 func foreign(t *testing.T) *world {
 	t.Helper()
 	w := newWorld().start(t)
@@ -162,13 +162,13 @@ func foreign(t *testing.T) *world {
 	return w
 }
 
-// What both sides hold and the application cannot verify is made anew of a login, and
-// stays the same change of the same person.
+// If the application cannot verify the hash that both sides hold, a login gives the store a new
+// one. The change keeps its origin.
 func TestALoginRenewsWhatBothSidesHold(t *testing.T) {
 	w := foreign(t)
 	w.reconcile(t, Request{Force: true})
 	if got := w.actions(); !slices.Equal(got, []string{"needs-login", "needs-login"}) {
-		t.Errorf("the audit shows %v", got) // one of each account, and not one a look
+		t.Errorf("the audit shows %v", got) // one for each account, not one for each look
 	}
 	before := w.memory["admin"].LastChange
 	w.prove(t, hashBase, hashMade)
@@ -183,7 +183,7 @@ func TestALoginRenewsWhatBothSidesHold(t *testing.T) {
 	if len(w.logouts) > 0 || len(w.ended) > 0 {
 		t.Errorf("the login was ended: %v, %v", w.logouts, w.ended)
 	}
-	w.store["admin"] = held(cred(hashBase), w.fields) // the application dumps its memory
+	w.store["admin"] = held(cred(hashBase), w.fields) // the application writes its memory
 	w.reconcile(t, Request{})
 	w.paired(t, hashBase, hashMade)
 }
@@ -203,8 +203,8 @@ func TestARenewalOutlivesACrash(t *testing.T) {
 	}
 }
 
-// A renewal waits for a store that is down, and holds no restart back: the store has
-// the password as it had it before.
+// A renewal waits for a store that is down, but holds back no restart: the store still has the same
+// password.
 func TestARenewalNeverGuards(t *testing.T) {
 	w := foreign(t)
 	w.prove(t, hashBase, hashMade)
@@ -223,7 +223,7 @@ func TestARenewalNeverGuards(t *testing.T) {
 	w.paired(t, hashBase, hashMade)
 }
 
-// A password set meanwhile is the one that counts.
+// A password set meanwhile wins.
 func TestAChangeOvertakesARenewal(t *testing.T) {
 	w := foreign(t)
 	w.passwd(t, "admin", "$6$set")
@@ -239,8 +239,8 @@ func TestAChangeOvertakesARenewal(t *testing.T) {
 	w.paired(t, "$6$set", "$6$set")
 }
 
-// No login gives what the store can hold: a person chooses another password, and no
-// restart is held back until then.
+// No login can give the store a hash. Another password must be chosen, and until then no restart is
+// held back.
 func TestALoginThatIsNoUse(t *testing.T) {
 	w := awaiting(t)
 	if taken, err := w.reconciler().Unfit(t.Context(), "admin", "$y$new", "longer than 72 bytes", sshLogin); !taken || err != nil {
@@ -253,8 +253,8 @@ func TestALoginThatIsNoUse(t *testing.T) {
 	w.paired(t, "$6$set", "$6$set")
 }
 
-// A password that the store can hold no hash of is refused inside passwd, also where the
-// account has no baseline yet.
+// If the store can hold no hash of a password, passwd refuses it, even if the account has no
+// baseline yet.
 func TestAPasswordThatTheStoreCannotHold(t *testing.T) {
 	for name, w := range map[string]*world{"before a baseline": newWorld(), "with one": newWorld().start(t)} {
 		t.Run(name, func(t *testing.T) {
@@ -277,7 +277,7 @@ func TestAPasswordThatTheStoreCannotHold(t *testing.T) {
 	}
 }
 
-// refused asserts a conflict of the store's making, which guards nothing.
+// refused checks that there is a conflict caused by the store, which guards nothing.
 func (w *world) refused(t *testing.T, reason string) {
 	t.Helper()
 	open := w.memory["admin"].Open
@@ -289,8 +289,8 @@ func (w *world) refused(t *testing.T, reason string) {
 	}
 }
 
-// Something else that is changed meanwhile neither ends the wait nor loses what a login
-// gave, and is not taken for the store's doing.
+// Another change meanwhile neither ends the wait nor loses what a login gave, and is not attributed
+// to the store.
 func TestAChangeBesideARenewal(t *testing.T) {
 	for name, change := range map[string]func(*Credential){
 		"what the store does not hold": func(c *Credential) { c.Max = 90 },

@@ -1,19 +1,22 @@
 package shadowsync
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// world is an OS, a store and a state in memory, which outlive the process that a test kills.
+// world is an OS, a store and a state in memory; they survive the process that a test kills.
 type world struct {
 	os         map[string]Credential
 	store      map[string]Credential
+	uids       map[string]int // default: 1000
 	fields     Fields
 	formats    Formats
 	memory     map[string]AccountMemory
@@ -23,11 +26,12 @@ type world struct {
 	logouts    []Logout
 	ended      []string
 	guarded    []string
-	storeErr   error // of every access
-	writeErr   error // of writes
+	anew       []string // those of guarded with a new change
+	storeErr   error    // returned by every access
+	writeErr   error    // returned by writes
 	refuse     string
 	malformed  map[string]string
-	forgets    bool    // the store says that it wrote, and did not
+	forgets    bool    // the store claims to have written, and did not
 	lateWord   *Change // journalled just before the next commit: the lease was lost
 	beforeSave func()  // runs just before the store compares and swaps
 	die        Step
@@ -35,7 +39,7 @@ type world struct {
 
 var errWorthless = errors.New("worthless")
 
-// killed is what a probe panics with: the process is gone.
+// killed is the value with which a probe panics: the process is gone.
 type killed struct{ at Step }
 
 func newWorld() *world {
@@ -68,7 +72,7 @@ func (w *world) reconciler() *Reconciler {
 	}
 }
 
-// reconcile runs once; it tells whether the process was killed on the way.
+// reconcile runs once and reports whether the process was killed.
 func (w *world) reconcile(t *testing.T, req Request) (report Report, dead bool) {
 	t.Helper()
 	defer func() {
@@ -118,8 +122,8 @@ func (w *world) actions() (out []string) {
 	return out
 }
 
-// TestCrashAtEveryStep kills the process after each step of a plan; run again, it
-// must end where it would have ended, with sessions ended and everything audited.
+// TestCrashAtEveryStep kills the process after each step of a plan. Another run must give the same
+// result as without the crash, with sessions ended and everything audited.
 func TestCrashAtEveryStep(t *testing.T) {
 	scenes := map[string]struct {
 		prepare func(*testing.T, *world)
@@ -191,6 +195,31 @@ func TestPendingGuardsAndDrains(t *testing.T) {
 	}
 }
 
+// TestEachChangeIsNewOnce: a second change while the first one waits is new for the guard; a retry
+// is not.
+func TestEachChangeIsNewOnce(t *testing.T) {
+	w := newWorld().start(t)
+	w.writeErr = ErrUnavailable
+	step := func(what string, want ...string) {
+		t.Helper()
+		w.reconcile(t, Request{Force: true})
+		if !slices.Equal(w.guarded, []string{"admin"}) || !slices.Equal(w.anew, want) {
+			t.Errorf("%s: guarded for %q, new are %q, want %q", what, w.guarded, w.anew, want)
+		}
+	}
+	w.passwd(t, "admin", hashNew)
+	step("passwd", "admin")
+	step("a retry")
+	w.passwd(t, "admin", "$y$second")
+	step("another passwd", "admin")
+	step("a retry of that")
+	w.os["admin"] = cred("$y$third")
+	w.reconcile(t, Request{Origin: Origin{SeenBy: SeenByStart}})
+	if !slices.Equal(w.anew, []string{"admin"}) {
+		t.Errorf("a change that was only noticed: new are %q", w.anew)
+	}
+}
+
 func TestRefusedIsAConflictAndNotGuarded(t *testing.T) {
 	w := newWorld().start(t)
 	w.passwd(t, "admin", hashNew)
@@ -207,8 +236,7 @@ func TestRefusedIsAConflictAndNotGuarded(t *testing.T) {
 	w.both(t, "admin", hashNew)
 }
 
-// TestPreferOnlyNamed: a person's decision for one account must not settle
-// another's conflict on the way.
+// TestPreferOnlyNamed: a decision for one account must not settle the conflict of another.
 func TestPreferOnlyNamed(t *testing.T) {
 	w := newWorld().start(t)
 	for _, name := range []string{"admin", "user222"} {
@@ -237,8 +265,8 @@ func TestChangesByOthersThanRootDoNotGuard(t *testing.T) {
 	}
 }
 
-// TestAnnouncementAfterTheWatch: the watch settles the change before PAM's word
-// arrives; the record is completed and the sessions end all the same.
+// TestAnnouncementAfterTheWatch: the watch settles the change before PAM's announcement arrives;
+// the record is completed and the sessions still end.
 func TestAnnouncementAfterTheWatch(t *testing.T) {
 	w := newWorld().start(t)
 	w.os["admin"] = cred(hashNew)
@@ -256,9 +284,8 @@ func TestAnnouncementAfterTheWatch(t *testing.T) {
 	}
 }
 
-// TestStoreMovesWhileWeWork: the application writes between our look and our write.
-// TestAnnouncementAtTheCommit: PAM's word that comes on record while the change that it
-// is about is being settled is not closed with it.
+// TestAnnouncementAtTheCommit: if PAM announces a change again while the change is being settled,
+// the settlement does not close the announcement.
 func TestAnnouncementAtTheCommit(t *testing.T) {
 	w := newWorld().start(t)
 	w.os["admin"] = cred(hashNew)
@@ -271,6 +298,7 @@ func TestAnnouncementAtTheCommit(t *testing.T) {
 	}
 }
 
+// TestStoreMovesWhileWeWork: the application writes between our look and our write.
 func TestStoreMovesWhileWeWork(t *testing.T) {
 	w := newWorld().start(t)
 	w.passwd(t, "admin", hashNew)
@@ -302,7 +330,7 @@ func TestAlarmAfterThreeWriteBacks(t *testing.T) {
 	}
 }
 
-// TestAcknowledgedWasSeen: what a store only says that it wrote is not in sync.
+// TestAcknowledgedWasSeen: a write that the store only claims to have made is not in sync.
 func TestAcknowledgedWasSeen(t *testing.T) {
 	w := newWorld().start(t)
 	w.passwd(t, "admin", hashNew)
@@ -325,6 +353,49 @@ func TestUnchangedReadsNothing(t *testing.T) {
 	}
 }
 
+// TestUnchangedAsksBothSidesAtOnce: a hook's first look, for which the application's start waits.
+func TestUnchangedAsksBothSidesAtOnce(t *testing.T) {
+	w := newWorld().start(t)
+	w.reconcile(t, Request{})
+	r, met := w.reconciler(), make(chan struct{})
+	r.Accounts, r.Store = meetingOS{osSide{w}, met}, meetingStore{storeSide{w}, met}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if report, err := r.Reconcile(ctx, Request{}); err != nil || !report.Unchanged {
+		t.Errorf("one side waits for the other: %+v, %v", report, err)
+	}
+}
+
+// The sides answer what their revision is only when both have been asked.
+type (
+	meetingOS struct {
+		osSide
+		met chan struct{}
+	}
+	meetingStore struct {
+		storeSide
+		met chan struct{}
+	}
+)
+
+func (m meetingOS) Revision(ctx context.Context) (string, error) {
+	select {
+	case m.met <- struct{}{}:
+		return m.osSide.Revision(ctx)
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+func (m meetingStore) Revision(ctx context.Context) (string, error) {
+	select {
+	case <-m.met:
+		return m.storeSide.Revision(ctx)
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
 func TestDryRunWritesNothing(t *testing.T) {
 	w := newWorld().start(t)
 	w.os["admin"] = cred(hashNew)
@@ -334,6 +405,20 @@ func TestDryRunWritesNothing(t *testing.T) {
 	}
 	if w.store["admin"].Hash != hashBase || len(w.events) != 0 {
 		t.Error("a dry run wrote")
+	}
+}
+
+// TestDryRunAmong: a dry run among some accounts looks at these alone, with the same result.
+func TestDryRunAmong(t *testing.T) {
+	w := newWorld().start(t)
+	w.os["admin"] = cred(hashNew)
+	all, _ := w.reconcile(t, Request{DryRun: true})
+	for _, name := range w.reconciler().Application.Accounts {
+		some, _ := w.reconcile(t, Request{DryRun: true, Among: []string{name}})
+		want, _ := all.For(name)
+		if len(some.Outcomes) != 1 || !reflect.DeepEqual(some.Outcomes[0], want) {
+			t.Errorf("%s: got %+v, want %+v", name, some.Outcomes, want)
+		}
 	}
 }
 
@@ -354,7 +439,7 @@ func (o osSide) Read(_ context.Context, names []string) (OSSnapshot, error) {
 	s := OSSnapshot{Revision: fmt.Sprint(o.os), Accounts: map[string]Account{}}
 	for _, n := range names {
 		if c, ok := o.os[n]; ok {
-			s.Accounts[n] = Account{Name: n, UID: 1000, Credential: c}
+			s.Accounts[n] = Account{Name: n, UID: cmp.Or(o.uids[n], 1000), Credential: c}
 		}
 	}
 	return s, nil
@@ -370,7 +455,7 @@ func (o osSide) UIDs(_ context.Context, names []string) (map[string]int, error) 
 	return uids, nil
 }
 
-func (o osSide) Write(_ context.Context, writes []Write) (map[string]error, error) {
+func (o osSide) Write(_ context.Context, writes []Write) (Unwritten, error) {
 	return swap(o.os, writes, AllFields), nil
 }
 
@@ -404,7 +489,7 @@ func (s storeSide) Read(_ context.Context, names []string) (StoreSnapshot, error
 	return snap, s.storeErr
 }
 
-func (s storeSide) Write(_ context.Context, writes []Write) (map[string]error, error) {
+func (s storeSide) Write(_ context.Context, writes []Write) (Unwritten, error) {
 	if err := errors.Join(s.storeErr, s.writeErr); err != nil {
 		return nil, cmpErr(s.writeErr, s.storeErr)
 	}
@@ -464,6 +549,10 @@ func (s stateSide) Commit(ctx context.Context, application string, transitions [
 	}
 	for _, t := range transitions {
 		m := s.memory[t.Account]
+		if t.Successor {
+			m = AccountMemory{Open: m.Open, Past: m.Past}
+		}
+		m.Person = cmp.Or(t.Person, m.Person)
 		if t.Baseline != nil {
 			m.Baseline = t.Baseline
 		}
@@ -471,6 +560,11 @@ func (s stateSide) Commit(ctx context.Context, application string, transitions [
 			m.Open = t.Open
 		}
 		m.Record = slices.Concat(Record(t.Displaced), m.Record).Trim(epoch, 0)
+		for i, e := range m.Record {
+			if t.Returned != nil && e.OS == t.Returned.OS {
+				m.Record[i].Returns++
+			}
+		}
 		if t.Origin != nil {
 			m.LastChange = t.Origin
 		}
@@ -493,8 +587,8 @@ func (s stateSide) Commit(ctx context.Context, application string, transitions [
 
 func (s stateSide) Mark(_ context.Context, _ string, at Revisions) error { s.synced = at; return nil }
 
-func (s stateSide) Record(_ context.Context, e Event) error {
-	s.events = append(s.events, e)
+func (s stateSide) Audit(_ context.Context, events ...Event) error {
+	s.events = append(s.events, events...)
 	return nil
 }
 
@@ -510,8 +604,8 @@ func (s stateSide) LogoutsDone(_ context.Context, done ...LoggedOut) error {
 	return nil
 }
 
-func (g guardSide) Set(_ context.Context, _ string, accounts []string) error {
-	g.guarded = accounts
+func (g guardSide) Set(_ context.Context, _ string, accounts []string, anew ...string) error {
+	g.guarded, g.anew = accounts, anew
 	return nil
 }
 

@@ -2,7 +2,7 @@ package shadowsync
 
 import "time"
 
-// Outcome is what became of one account.
+// Outcome is the result for one account.
 type Outcome struct {
 	Account string
 	Verdict Verdict
@@ -12,9 +12,10 @@ type Outcome struct {
 	Since   time.Time
 	// AtStake: a start of the application could bring a lost password back.
 	AtStake bool
-	// Malformed: the store, or this account's record there, cannot be understood.
+	// Malformed: the store, or this account's record there, cannot be parsed.
 	Malformed bool
-	// Choices are the sides that a person can settle this conflict for; none: neither would do.
+	// Choices are the sides that an administrator can choose to settle this conflict; it may be
+	// empty.
 	Choices  []Side
 	OS       *Credential // as decided
 	Store    *Credential
@@ -22,15 +23,17 @@ type Outcome struct {
 	WritesDB bool
 }
 
-// Report is the outcome of a reconcile, for every account of the application.
+// Report is the result of a reconcile, for every account of the application.
 type Report struct {
-	Unchanged bool // neither side's revision moved since all was in sync; Outcomes is empty
+	Unchanged bool // neither revision changed since everything was in sync; Outcomes is empty
 	Fault     *StoreFault
 	Outcomes  []Outcome
+	// Due is how soon a delayed change of the store is dealt with; zero: none is delayed.
+	Due time.Duration
 }
 
-// Finder returns what finds an account's outcome. It goes over the outcomes once,
-// for callers that ask for thousands.
+// Finder returns a function that finds an account's outcome. It builds an index once, for callers
+// that look up thousands of accounts.
 func (r Report) Finder() func(account string) (Outcome, bool) {
 	outcomes := make(map[string]Outcome, len(r.Outcomes))
 	for _, o := range r.Outcomes {
@@ -44,7 +47,7 @@ func (r Report) Finder() func(account string) (Outcome, bool) {
 	}
 }
 
-// For finds one account's outcome.
+// For returns one account's outcome, like Finder.
 func (r Report) For(account string) (Outcome, bool) { return r.Finder()(account) }
 
 func (v view) report(items []*item) Report {
@@ -60,11 +63,14 @@ func (v view) report(items []*item) Report {
 		if it.in.Open != nil {
 			o.Since = it.in.Open.Since
 		}
-		if it.dropped {
+		if it.dropped || it.later {
 			o.State = Queued
 		}
 		if o.OS != nil {
 			o.AtStake = atStake(o.State, *o.OS, it.decision.Baseline)
+		}
+		if it.due > 0 && (report.Due == 0 || it.due < report.Due) {
+			report.Due = it.due
 		}
 		report.Outcomes = append(report.Outcomes, o)
 	}

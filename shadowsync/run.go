@@ -5,16 +5,23 @@ import (
 	"errors"
 )
 
-// run carries out a plan. Its first result is a failure of the OS side or of the
-// guard, which keeps no account from being settled and its outcome from being told.
-func (r *Reconciler) run(ctx context.Context, lease Lease, work []*item, v view) (soft, err error) {
+// carriedOut is the result of a plan that ran to its end.
+type carriedOut struct {
+	// fault is a failure of the OS side or of the guard: the other accounts are settled all the same,
+	// and all outcomes reported.
+	fault error
+}
+
+// run carries out a plan. An error means that it stopped half-way.
+func (r *Reconciler) run(ctx context.Context, lease Lease, work []*item, v view) (carriedOut, error) {
 	if len(work) == 0 {
-		return r.guard(ctx, work, v.memory), nil
+		return carriedOut{r.guard(ctx, work, v.memory)}, nil
 	}
+	var fault error
 	steps := []func() error{
 		func() error { return r.journal(ctx, work) },
 		lease.Extend,
-		func() error { soft = r.writeOS(ctx, work); return nil },
+		func() error { fault = r.writeOS(ctx, work); return nil },
 		func() error { r.persist(ctx, work); return nil },
 		lease.Extend, // a store may take its time
 		func() error { return r.verify(ctx, work) },
@@ -23,10 +30,10 @@ func (r *Reconciler) run(ctx context.Context, lease Lease, work []*item, v view)
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
-			return soft, err
+			return carriedOut{}, errors.Join(fault, err)
 		}
 	}
-	return errors.Join(soft, r.guard(ctx, work, v.memory)), nil
+	return carriedOut{errors.Join(fault, r.guard(ctx, work, v.memory))}, nil
 }
 
 func (r *Reconciler) probe(s Step) {
@@ -44,7 +51,7 @@ func (r *Reconciler) journal(ctx context.Context, work []*item) error {
 		}
 		c := it.change(r.Now())
 		it.open, writes = &c, true
-		// What was announced is on record already, and each record is a wait for the disk.
+		// An announced change is journalled already; each write to the journal waits for the disk.
 		if it.in.Open == nil || c != *it.in.Open {
 			changes = append(changes, c)
 		}
@@ -61,8 +68,8 @@ func (r *Reconciler) journal(ctx context.Context, work []*item) error {
 	return nil
 }
 
-// writeOS puts back or applies what the OS side must hold. Without that an
-// account's decision does not stand, so it is dropped and tried again later.
+// writeOS writes the OS side. If that fails for an account, its decision cannot stand: the item is
+// dropped and a later round retries it.
 func (r *Reconciler) writeOS(ctx context.Context, work []*item) error {
 	writes := collect(work, (*item).osWrite)
 	if len(writes) == 0 {
@@ -125,7 +132,7 @@ func (it *item) settleWrite(err error) {
 	}
 }
 
-// verify reads both sides back: what is acknowledged was seen in place.
+// verify reads both sides back, so that only values seen in place are acknowledged.
 func (r *Reconciler) verify(ctx context.Context, work []*item) error {
 	var written []string
 	for _, it := range work {
@@ -173,9 +180,12 @@ func (r *Reconciler) commit(ctx context.Context, work []*item, memory Memory) er
 			continue
 		}
 		t := it.transition(r.Application, memory.Accounts[it.name], now)
+		t.Events = append(t.Events, it.alarms(r.Application, memory, now)...)
+		t.Returned = it.returned()
 		if r.unjudged(it) {
 			t.Events = append(t.Events, it.exemption(r.Application.Name, now))
 		}
+		r.spaced(it, now, &t)
 		transitions = append(transitions, t)
 	}
 	if len(transitions) == 0 {
@@ -188,17 +198,23 @@ func (r *Reconciler) commit(ctx context.Context, work []*item, memory Memory) er
 	return nil
 }
 
-// guard holds the unit back for root's changes that the store has not taken, or
-// lets it go. It runs in every round: a crash after the commit must not leave a
-// guard behind that nothing lifts.
+// guard sets or lifts the unit's guard, which protects root's changes that the store has not taken.
+// It runs in every round: after a crash following the commit, nothing else would lift a stale
+// guard.
 func (r *Reconciler) guard(ctx context.Context, work []*item, memory Memory) error {
 	guards := make(map[string]bool, len(memory.Accounts))
 	for name, m := range memory.Accounts {
-		guards[name] = m.Baseline != nil && m.Open != nil && m.Open.Guards()
+		guards[name] = m.Guards()
 	}
+	var anew []string
 	for _, it := range work {
-		if !it.dropped {
-			guards[it.name] = it.in.Baseline != nil && it.change(r.Now()).Guards()
+		if it.dropped {
+			continue
+		}
+		c := it.change(r.Now())
+		guards[it.name] = AccountMemory{Baseline: it.in.Baseline, Open: &c}.Guards()
+		if guards[it.name] && c.renews(memory.Accounts[it.name].Open) {
+			anew = append(anew, it.name)
 		}
 	}
 	var held []string
@@ -207,12 +223,12 @@ func (r *Reconciler) guard(ctx context.Context, work []*item, memory Memory) err
 			held = append(held, name)
 		}
 	}
-	err := r.Guard.Set(ctx, r.Application.Unit, held)
+	err := r.Guard.Set(ctx, r.Application.Unit, held, anew...)
 	r.probe(StepGuarded)
 	return err
 }
 
-// mark remembers the revisions at which nothing was left to do.
+// mark records the revisions at which nothing was left to do.
 func (r *Reconciler) mark(ctx context.Context, v view, items []*item) error {
 	for _, it := range items {
 		if !it.settled() {

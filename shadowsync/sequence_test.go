@@ -1,7 +1,7 @@
 package shadowsync
 
-// Sequences of events that once lost a password, gave it to the wrong side or told
-// something untrue: what single decisions do not show.
+// Sequences of events that once lost a password, gave it to the wrong side or reported something
+// untrue. Single decisions do not show these.
 
 import (
 	"context"
@@ -11,12 +11,12 @@ import (
 	"testing"
 )
 
-// --prefer os while only the store moved (a write-back of the old value).
+// --prefer os while only the store moved (a write-back of the old value)
 func TestPreferOSWriteBack(t *testing.T) {
 	w := newWorld().start(t)
 	w.passwd(t, "admin", hashNew)
 	w.reconcile(t, Request{})
-	w.store["admin"] = held(cred(hashBase), w.fields) // app dumps its memory while stopping, nobody looks
+	w.store["admin"] = held(cred(hashBase), w.fields) // the application writes its memory while it stops, and nothing looks
 	w.reconcile(t, Request{Evidence: Evidence{Prefer: OSSide}, Force: true})
 	w.both(t, "admin", hashNew)
 }
@@ -39,7 +39,7 @@ func TestPreferStoreOfOtherAccountWriteBack(t *testing.T) {
 	w.both(t, "admin", hashNew)
 }
 
-// two quick usermod -p: the OS moves while we persist the first.
+// two quick usermod -p: the OS moves while we persist the first
 func TestTwoQuickUsermods(t *testing.T) {
 	w := newWorld().start(t)
 	w.os["admin"] = cred("$y$h1")
@@ -75,7 +75,7 @@ func TestCrashThenBack(t *testing.T) {
 	w.both(t, "admin", hashBase)
 }
 
-// more than five changes while the application keeps its memory.
+// more than five changes while the application keeps its memory
 func TestSixChangesThenDump(t *testing.T) {
 	w := newWorld().start(t)
 	for i := range 6 {
@@ -87,7 +87,7 @@ func TestSixChangesThenDump(t *testing.T) {
 	w.both(t, "admin", "$y$n5")
 }
 
-// all-fields store, application writes back only the password column.
+// all-fields store: the application writes back only the password column
 func TestPasswordColumnOnly(t *testing.T) {
 	w := newWorld()
 	w.fields = AllFields
@@ -106,7 +106,7 @@ func TestPasswordColumnOnly(t *testing.T) {
 	w.both(t, "admin", hashNew)
 }
 
-// all-fields store, chage / passwd -e, then the application dumps its memory.
+// all-fields store: chage or passwd -e, then the application writes its memory
 func TestDumpUndoesChageAndMustChange(t *testing.T) {
 	for name, change := range map[string]func(*Credential){"chage -M 90": maxDays, "passwd -e": mustChange} {
 		t.Run(name, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestDumpUndoesChageAndMustChange(t *testing.T) {
 	}
 }
 
-// PAM announces admin; user222's hash-only difference must not become PAM's.
+// PAM announces admin; user222's hash-only difference must not be attributed to PAM
 func TestOtherAccountsGetPAMsOrigin(t *testing.T) {
 	w := newWorld().start(t)
 	w.os["user222"] = cred("$y$puppet")
@@ -138,7 +138,7 @@ func TestOtherAccountsGetPAMsOrigin(t *testing.T) {
 	}
 }
 
-// conflict on hold, then the application starts and rewrites the OS from its store.
+// conflict on hold, then the application starts and rewrites the OS from its store
 func TestHoldConflictThenAppStart(t *testing.T) {
 	w := newWorld().start(t)
 	w.os["admin"] = cred(hashNew)
@@ -173,7 +173,8 @@ func TestPendingReplacedIsOnRecord(t *testing.T) {
 	}
 }
 
-// pair formats: the store keeps $6$, the OS $y$; store down; the application rewrites the OS from its store.
+// pair of formats: the store keeps $6$, the OS $y$; the store is down; the application rewrites the
+// OS from it
 func TestPairPendingAppRewrites(t *testing.T) {
 	fields := FieldHash | FieldLocked
 	base := Baseline{OS: cred("$y$base"), Store: held(cred("$6$base"), fields)}
@@ -211,7 +212,7 @@ func TestPairOldMemoryRewrites(t *testing.T) {
 	}
 }
 
-// within the settle time, writer unknown (tool or hook looks): root's passwd -l
+// within the settle time, with the writer unknown (the tool or a hook looks): root's passwd -l
 func TestSettlingKeepsALock(t *testing.T) {
 	for name, change := range map[string]func(*Credential){"passwd -l": locked, "passwd -e": mustChange} {
 		w := newWorld().start(t)
@@ -292,10 +293,13 @@ func TestLogoutDueUntilTheLastSession(t *testing.T) {
 	}
 }
 
-// guard fails
+// the guard fails
 type failingGuard struct{}
 
-func (failingGuard) Set(context.Context, string, []string) error { return errors.New("no bus") }
+func (failingGuard) Set(context.Context, string, []string, ...string) error {
+	return errors.New("no bus")
+}
+
 func TestGuardErrorHidesOutcome(t *testing.T) {
 	w := newWorld().start(t)
 	w.passwd(t, "admin", hashNew)
@@ -308,14 +312,13 @@ func TestGuardErrorHidesOutcome(t *testing.T) {
 	}
 }
 
-// acknowledged as in sync, yet not the value
 // passwd while the application writes back: last change and sessions
 func TestAdoptAgainHidesTheChange(t *testing.T) {
 	w := newWorld().start(t)
 	w.passwd(t, "admin", "$y$n1")
 	w.reconcile(t, Request{})
 	w.ended, w.events = nil, nil
-	// app wrote back, and root's passwd, watch faster than PAM
+	// the application wrote back, root ran passwd, and the watch was faster than PAM
 	w.store["admin"] = held(cred(hashBase), w.fields)
 	w.os["admin"] = cred("$y$n2")
 	w.reconcile(t, Request{Origin: Origin{SeenBy: SeenByWatch, At: epoch, Program: "second"}})
@@ -326,22 +329,22 @@ func TestAdoptAgainHidesTheChange(t *testing.T) {
 	}
 }
 
-// Set with the credential the caller read before
+// Set with a credential that the caller read earlier
 func TestSetLosesALock(t *testing.T) {
 	w := newWorld().start(t)
 	read := w.os["admin"]                           // the tool reads, then hashes for 100 ms
 	w.os["admin"] = cred(hashBase, locked, maxDays) // passwd -l; chage
 	read.Hash = hashNew
-	_, failed, err := w.reconciler().Set(t.Context(), []Change{{Account: "admin", OS: read, Fields: FieldsPassword, Origin: Origin{SeenBy: SeenByTool, At: epoch}}}, Request{})
-	if err == nil && failed["admin"] == nil && !w.os["admin"].Locked {
+	set, err := w.reconciler().Set(t.Context(), []Change{{Account: "admin", OS: read, Fields: FieldsPassword, Origin: Origin{SeenBy: SeenByTool, At: epoch}}}, Request{})
+	if err == nil && set.Unwritten["admin"] == nil && !w.os["admin"].Locked {
 		t.Error("Set undid a lock made meanwhile")
 	}
 }
 
-// Set fails for one account; the change stays on record and is made later
+// Set fails for one account; the change must not stay recorded and be made later
 type raceOS struct{ osSide }
 
-func (o raceOS) Write(_ context.Context, writes []Write) (map[string]error, error) {
+func (o raceOS) Write(_ context.Context, writes []Write) (Unwritten, error) {
 	return map[string]error{writes[0].Name: ErrChanged}, nil
 }
 
@@ -359,10 +362,10 @@ func TestFailedSetHappensLater(t *testing.T) {
 	w.both(t, "admin", hashBase)
 }
 
-// whole failure while an earlier change is pending
+// Set fails as a whole while an earlier change is pending
 type brokenOS struct{ osSide }
 
-func (o brokenOS) Write(context.Context, []Write) (map[string]error, error) {
+func (o brokenOS) Write(context.Context, []Write) (Unwritten, error) {
 	return nil, errors.New("disk full")
 }
 
@@ -373,30 +376,31 @@ func TestFailedSetForgetsPending(t *testing.T) {
 	w.reconcile(t, Request{})
 	r := w.reconciler()
 	r.Accounts = brokenOS{osSide{w}}
-	_, _, err := r.Set(t.Context(), []Change{{Account: "admin", OS: cred(hashNew), Origin: Origin{SeenBy: SeenByTool, At: epoch}}}, Request{})
+	_, err := r.Set(t.Context(), []Change{{Account: "admin", OS: cred(hashNew), Origin: Origin{SeenBy: SeenByTool, At: epoch}}}, Request{})
 	t.Log(err)
-	w.os["admin"] = cred(hashBase) // application restarts, writes its memory
+	w.os["admin"] = cred(hashBase) // the application restarts and writes its memory
 	w.reconcile(t, Request{Force: true, Evidence: Evidence{Writer: WriterApplication}})
 	w.storeErr = nil
 	w.reconcile(t, Request{Force: true})
 	w.both(t, "admin", "$y$p1")
 }
 
-// pending; the application rewrote before post-start opened the settle time; nobody could name the writer
+// pending; the application rewrote the OS before post-start opened the settle time; the writer is
+// unknown
 func TestPendingRewrittenBeforeSettle(t *testing.T) {
 	w := newWorld().start(t)
 	w.passwd(t, "admin", hashNew)
 	w.storeErr = ErrUnavailable
 	w.reconcile(t, Request{})
 	w.os["admin"] = cred(hashBase, today)
-	w.reconcile(t, Request{})                                                // watch, writer gone already
+	w.reconcile(t, Request{})                                                // by the watch; the writer is gone already
 	w.reconcile(t, Request{Evidence: Evidence{Settling: true}, Force: true}) // post-start
 	w.storeErr = nil
 	w.reconcile(t, Request{Force: true})
 	w.both(t, "admin", hashNew)
 }
 
-// the same, exactly the baseline entry (no LastChange move)
+// the same, but exactly the baseline's entry (LastChange does not move)
 func TestPendingRewrittenExactly(t *testing.T) {
 	w := newWorld().start(t)
 	w.passwd(t, "admin", hashNew)
@@ -409,7 +413,7 @@ func TestPendingRewrittenExactly(t *testing.T) {
 	}
 }
 
-// Partial: hash applied, another unit held: the old hash must be on record
+// partial: the hash is applied, another unit is held; the old hash must be in the history
 func TestPartialConflictLosesHash(t *testing.T) {
 	w := newWorld()
 	w.fields = AllFields
@@ -434,7 +438,7 @@ func TestPartialConflictLosesHash(t *testing.T) {
 	c.Max = 60
 	w.store["admin"] = c
 	w.reconcile(t, Request{})
-	w.store["admin"] = c // application dumps
+	w.store["admin"] = c // the application writes its memory
 	w.reconcile(t, Request{})
 	w.both(t, "admin", hashNew)
 }
@@ -456,7 +460,7 @@ func TestLostPairPartner(t *testing.T) {
 	}
 }
 
-// hostile store value on record as an OS value
+// a hostile store value in the history as an OS value
 func TestHostileValueInHistory(t *testing.T) {
 	w := newWorld().start(t)
 	w.passwd(t, "admin", hashNew)
@@ -470,7 +474,7 @@ func TestHostileValueInHistory(t *testing.T) {
 	}
 }
 
-// store loses the record for a moment while a change is pending
+// the store loses the record for a moment while a change is pending
 func TestMissingForgetsPending(t *testing.T) {
 	w := newWorld().start(t)
 	w.passwd(t, "admin", hashNew)
@@ -496,7 +500,7 @@ func TestFirstWithoutBaselineGuards(t *testing.T) {
 	}
 }
 
-// write-backs on the OS while the store is down: silent for ever
+// write-backs on the OS while the store is down: they must leave a trace
 func TestSilentFight(t *testing.T) {
 	w := newWorld().start(t)
 	w.passwd(t, "admin", hashNew)
@@ -527,13 +531,14 @@ func TestApplicationUnlocks(t *testing.T) {
 	}
 }
 
-// a pending change; PAM announces whatever the OS holds now (a request that waited in the backlog, or chpasswd run by the application)
+// a pending change; PAM announces what the OS holds now (the request waited in the backlog, or the
+// application ran chpasswd)
 func TestAnnounceForgetsPending(t *testing.T) {
 	w := newWorld().start(t)
 	w.passwd(t, "admin", hashNew)
 	w.storeErr = ErrUnavailable
 	w.reconcile(t, Request{})
-	w.os["admin"] = cred(hashBase) // application rewrites; then the broker takes a stale request from the backlog
+	w.os["admin"] = cred(hashBase) // the application rewrites the OS; then the broker takes a stale request from the backlog
 	if _, err := w.reconciler().Announce(t.Context(), Change{Account: "admin", OS: w.os["admin"], Origin: Origin{At: epoch, SeenBy: SeenByPAM}}); err != nil {
 		t.Fatal(err)
 	}
@@ -543,30 +548,25 @@ func TestAnnounceForgetsPending(t *testing.T) {
 	w.both(t, "admin", hashNew)
 }
 
-// crash after commit; the machine reboots, somebody logs in with the NEW password; then the outbox is emptied
-// a dropped OS write: is the store still written for other accounts, and the report right
-// needs-login: app restarts with its store value while OS holds the new one
-// usermod -L twice ("!!hash") or "!" of an account without a password
-// two rounds: ErrChanged on the OS side for ever
-// default Origin of an empty Request (Set): a difference of another account
+// the default origin of an empty Request (Set): a difference of another account
 func TestSetAttributesOthersToNobody(t *testing.T) {
 	w := newWorld().start(t)
 	w.os["user222"] = cred("$y$byroot")
 	w.storeErr = ErrUnavailable
-	if _, _, err := w.reconciler().Set(t.Context(), []Change{{Account: "admin", OS: cred(hashNew), Origin: Origin{SeenBy: SeenByTool, At: epoch, UID: new(int)}}}, Request{}); err != nil {
+	if _, err := w.reconciler().Set(t.Context(), []Change{{Account: "admin", OS: cred(hashNew), Origin: Origin{SeenBy: SeenByTool, At: epoch, UID: new(int)}}}, Request{}); err != nil {
 		t.Fatal(err)
 	}
 	o := w.memory["user222"].Open
-	if o.Origin.SeenBy == "" || !o.Guards() {
-		t.Errorf("seen by %q, guards %v; guarded for %v", o.Origin.SeenBy, o.Guards(), w.guarded)
+	if o.Origin.SeenBy == "" || w.memory["user222"].Guards() {
+		t.Errorf("seen by %q, guards %v; guarded for %v: unknown is not root", o.Origin.SeenBy, w.memory["user222"].Guards(), w.guarded)
 	}
-	// the same through the store's news
+	// the same with news from the store
 	w = newWorld().start(t)
 	w.os["user222"] = cred("$y$byroot")
 	w.storeErr = ErrUnavailable
 	w.reconcile(t, Request{Origin: Origin{SeenBy: SeenByStore}})
 	o = w.memory["user222"].Open
-	if o.Origin.SeenBy == SeenByStore || !o.Guards() {
-		t.Errorf("a change of the OS side is seen by %q and guards %v", o.Origin.SeenBy, o.Guards())
+	if o.Origin.SeenBy == SeenByStore || w.memory["user222"].Guards() {
+		t.Errorf("a change of the OS side is seen by %q and guards %v", o.Origin.SeenBy, w.memory["user222"].Guards())
 	}
 }

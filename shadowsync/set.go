@@ -8,22 +8,27 @@ import (
 	"slices"
 )
 
-// Set makes changes of our own: it puts them on record, writes the OS side in
-// one replacement, and reconciles. Each change names the account, the OS value
-// wanted (and the store's partner of it, if known) and its origin. The map names
-// accounts whose OS side could not be written, and why; it is nil only if nothing
-// was written at all.
-func (r *Reconciler) Set(ctx context.Context, changes []Change, req Request) (Report, map[string]error, error) {
-	failed, err := r.setOS(ctx, changes)
-	if err != nil {
-		return Report{}, nil, fmt.Errorf("cannot set the OS side: %w", err)
-	}
-	req.Force = true
-	report, err := r.Reconcile(ctx, req)
-	return report, failed, err
+// SetReport is the result of Set.
+type SetReport struct {
+	Report
+	// Unwritten is about the OS side. It is nil, and not only empty, if Set failed before it wrote
+	// anything.
+	Unwritten Unwritten
 }
 
-func (r *Reconciler) setOS(ctx context.Context, changes []Change) (map[string]error, error) {
+// Set makes changes on behalf of our tools: it journals them, writes the OS side in one
+// replacement, and reconciles. Each change names the account, the wanted OS value (and the store's
+// hash for it, if known) and the origin.
+func (r *Reconciler) Set(ctx context.Context, changes []Change, req Request) (s SetReport, err error) {
+	if s.Unwritten, err = r.setOS(ctx, changes); err != nil {
+		return SetReport{}, fmt.Errorf("cannot set the OS side: %w", err)
+	}
+	req.Force = true
+	s.Report, err = r.Reconcile(ctx, req)
+	return s, err
+}
+
+func (r *Reconciler) setOS(ctx context.Context, changes []Change) (Unwritten, error) {
 	lease, err := r.Lock.Acquire(ctx)
 	if err != nil {
 		return nil, err
@@ -65,10 +70,10 @@ func (r *Reconciler) setOS(ctx context.Context, changes []Change) (map[string]er
 	return failed, r.withdraw(ctx, undone, memory)
 }
 
-// wishes turns changes into writes against what the OS holds now: fields that a
-// change does not name stay as they are by now, whoever set them meanwhile.
-func (r *Reconciler) wishes(changes []Change, snapshot OSSnapshot) (known []Change, writes []Write, left map[string]error) {
-	left = map[string]error{}
+// wishes turns changes into writes against what the OS holds now. Fields that a change does not
+// name keep their present value.
+func (r *Reconciler) wishes(changes []Change, snapshot OSSnapshot) (known []Change, writes []Write, left Unwritten) {
+	left = Unwritten{}
 	for _, c := range changes {
 		account, ok := snapshot.Accounts[c.Account]
 		switch {
@@ -89,15 +94,16 @@ func (r *Reconciler) wishes(changes []Change, snapshot OSSnapshot) (known []Chan
 	return known, writes, left
 }
 
-// stand keeps that somebody stood for the password that a change of other fields leaves.
+// stand keeps a password announced, by PAM or our tools, if this change of other fields leaves it as
+// it is.
 func (c *Change) stand(before *Change) {
 	if before != nil && before.vouches() && before.OS.Hash == c.OS.Hash {
 		c.Fields = 0
 	}
 }
 
-// withdraw takes changes off the record that were never made, and puts back what
-// was open before them.
+// withdraw removes journalled changes that were never made, and restores the open changes before
+// them.
 func (r *Reconciler) withdraw(ctx context.Context, changes []Change, memory Memory) error {
 	if len(changes) == 0 {
 		return nil

@@ -2,12 +2,14 @@ package shadowsync
 
 import "testing"
 
-// TestMergeTable is the decision table of the design, a row a case: what a
-// reader should expect, where TestMergeInvariants says what must never happen.
+// TestMergeTable is the design's decision table, one row per case. It shows what to expect;
+// TestMergeInvariants shows what must never happen.
 func TestMergeTable(t *testing.T) {
 	const fields = FieldHash | FieldLocked
 	base := Baseline{OS: cred(hashBase), Store: held(cred(hashBase), fields)}
 	old := Record{{Baseline: Baseline{OS: cred(hashOld), Store: held(cred(hashOld), fields)}}}
+	dumped := append(Record{}, old[0], Entry{Baseline: Baseline{OS: cred(hashApp), Store: held(cred(hashApp), fields)}})
+	heldBack := &Change{State: Conflict, Verdict: VerdictConflict, Reason: reasonRollback, OS: cred(hashOld), Origin: Origin{SeenBy: SeenByStart}}
 	proven := &Change{State: Queued, Verdict: VerdictAdopt, OS: cred(hashNew), Origin: Origin{SeenBy: SeenByPAM, At: epoch}}
 	pending := &Change{State: Pending, Verdict: VerdictPending, OS: cred(hashNew), Origin: Origin{SeenBy: SeenByPAM, At: epoch}}
 	login := &Change{State: NeedsLogin, Verdict: VerdictNeedsLogin, OS: cred(hashBase), StoreHash: hashMade, Origin: Origin{SeenBy: SeenByStore}}
@@ -42,6 +44,43 @@ func TestMergeTable(t *testing.T) {
 		{"image rollback, rule os", cred(hashOld), cred(hashBase), func(in *Input) {
 			in.Evidence, in.Policy.Rollback = Evidence{AtBoot: true, WentBack: true}, RuleOS
 		}, VerdictRollback, hashOld, hashOld},
+		{"image rollback, and an old memory dumped into the store", cred(hashOld), cred(hashApp), func(in *Input) {
+			in.Evidence, in.Record = Evidence{AtBoot: true, WentBack: true}, dumped
+		}, VerdictRollback, hashBase, hashBase},
+		{"the same, the store led", cred(hashOld), cred(hashApp), func(in *Input) {
+			in.Evidence, in.Record, in.StoreLed = Evidence{AtBoot: true, WentBack: true}, dumped, true
+		}, VerdictRollback, hashBase, hashBase},
+		{"the same, known by its digest alone", cred(hashOld), cred(hashApp), func(in *Input) {
+			in.Evidence, in.Past = Evidence{AtBoot: true, WentBack: true}, PastOf(dumped[1].Baseline)
+		}, VerdictRollback, hashBase, hashBase},
+		{"the same, rule os", cred(hashOld), cred(hashApp), func(in *Input) {
+			in.Evidence, in.Record, in.Policy.Rollback = Evidence{AtBoot: true, WentBack: true}, dumped, RuleOS
+		}, VerdictRollback, hashOld, hashOld},
+		{"the same, rule hold: the newer value waits in the store", cred(hashOld), cred(hashApp), func(in *Input) {
+			in.Evidence, in.Record, in.Policy.Rollback = Evidence{AtBoot: true, WentBack: true}, dumped, RuleHold
+		}, VerdictConflict, hashOld, hashBase},
+		{"the same, held already", cred(hashOld), cred(hashApp), func(in *Input) {
+			in.Open, in.Record, in.Policy.Rollback = heldBack, dumped, RuleHold
+		}, VerdictConflict, hashOld, hashBase},
+		{"the same, and one account alone: adopt", cred(hashOld), cred(hashApp), func(in *Input) {
+			in.Evidence, in.Record = Evidence{AtBoot: true}, dumped
+		}, VerdictAdoptAgain, hashOld, hashOld},
+		{"image rollback with its store, rule newest", cred(hashOld), cred(hashOld), func(in *Input) {
+			in.Evidence = Evidence{AtBoot: true, WentBack: true}
+		}, VerdictRollback, hashBase, hashBase},
+		{"image rollback with its store, rule os", cred(hashOld), cred(hashOld), func(in *Input) {
+			in.Evidence, in.Policy.Rollback = Evidence{AtBoot: true, WentBack: true}, RuleOS
+		}, VerdictRollback, hashOld, hashOld},
+		{"image rollback with its store, rule hold: the newer value is left to choose", cred(hashOld), cred(hashOld), func(in *Input) {
+			in.Evidence, in.Policy.Rollback = Evidence{AtBoot: true, WentBack: true}, RuleHold
+		}, VerdictConflict, hashOld, hashBase},
+		{"image rollback, and the store has a new value: hold", cred(hashOld), cred(hashApp), func(in *Input) {
+			in.Evidence = Evidence{AtBoot: true, WentBack: true}
+		}, VerdictConflict, hashOld, hashApp},
+		{"a held rollback, rule newest now, and the store has a new value", cred(hashOld), cred(hashApp), func(in *Input) {
+			in.Open = heldBack
+		}, VerdictRollback, hashApp, hashApp},
+		{"the password was deleted, and an old memory dumped into the store", cred(""), cred(hashOld), nil, VerdictConflict, "", hashBase},
 		{"the application rewrote the OS: put back", cred(hashOld), cred(hashBase), func(in *Input) { in.Evidence.Writer = WriterApplication }, VerdictAdoptAgain, hashBase, hashBase},
 		{"the application cleared must-change: put back", cred(hashBase, today), cred(hashBase), func(in *Input) {
 			in.Baseline = &Baseline{OS: cred(hashBase, mustChange), Store: base.Store}

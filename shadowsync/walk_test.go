@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// walker plays people, an application and accidents in any order, and knows whose
-// wish was last.
+// walker plays people, an application and accidents in any order, and knows the last wish.
 type walker struct {
 	*world
 	t      *testing.T
@@ -16,15 +15,14 @@ type walker struct {
 	log    []string
 	memory map[string]string // what the application remembers: account -> hash
 	wish   map[string]string // what the last person wanted
-	open   map[string]string // accounts that two people changed apart: a conflict is right
+	open   map[string]string // accounts that two people changed differently: a conflict is right
 	settle bool
-	down   bool // the daemon
+	down   bool // the daemon is down
 	serial int
 }
 
-// TestWalk: whatever happens in whatever order, once everything runs again and is
-// looked at, both sides hold what the last person wanted, or a conflict says that
-// two people wanted different things.
+// TestWalk: after any events in any order, once everything runs again and has looked, both sides
+// hold what the last person wanted, or a conflict says that two people wanted different things.
 func TestWalk(t *testing.T) {
 	walks := 5000
 	if testing.Short() {
@@ -69,7 +67,7 @@ func (w *walker) hash() string {
 	return fmt.Sprintf("$6$h%d", w.serial)
 }
 
-// look is the daemon's, if it runs.
+// look is a look of the daemon, if it runs.
 func (w *walker) look(e Evidence) {
 	if !w.down {
 		w.reconcile(w.t, Request{Evidence: e, Origin: Origin{SeenBy: SeenByWatch}})
@@ -103,7 +101,7 @@ func (w *walker) passwd() {
 	}
 }
 
-// personInStore tells whether the store holds a person's value that is not in sync yet.
+// personInStore reports whether the store holds a person's value that is not in sync yet.
 func (w *walker) personInStore(name string) bool {
 	m := w.world.memory[name]
 	return m.Baseline != nil && w.store[name].Hash != m.Baseline.Store.Hash && strings.HasPrefix(w.store[name].Hash, "$6$ui")
@@ -140,7 +138,7 @@ func (w *walker) dump() {
 	}
 }
 
-// startApplication reads the store, which may fail for us alone, and writes that over the OS.
+// startApplication reads the store, even if we cannot, and writes its content over the OS.
 func (w *walker) startApplication() {
 	w.hook(Evidence{Settling: w.settle})
 	for name, c := range w.store {
@@ -156,7 +154,7 @@ func (w *walker) startApplication() {
 	w.hook(Evidence{Settling: true})
 }
 
-// hook looks in its own process, whether the daemon runs or not, and nobody told it who wrote.
+// hook looks in its own process, whether the daemon runs or not, and does not know the writer.
 func (w *walker) hook(e Evidence) {
 	w.reconcile(w.t, Request{Evidence: e, Origin: Origin{SeenBy: SeenByStart}})
 	w.noteConflicts()
@@ -166,7 +164,7 @@ func (w *walker) hook(e Evidence) {
 func (w *walker) interfaceOfItsOwn() {
 	name := w.someone()
 	if w.storeErr != nil || w.world.memory[name].Open != nil || w.os[name].Hash != w.wish[name] || w.down {
-		return // the application has not read what was set meanwhile: whose wish is last, nobody can say
+		return // the application has not read a value set meanwhile, so the last wish is undefined
 	}
 	w.serial++
 	hash := fmt.Sprintf("$6$ui%d", w.serial)
@@ -213,7 +211,7 @@ func (w *walker) timePasses() {
 	w.settle = false
 }
 
-// rest lets everything run, and asks who won.
+// rest lets everything run, and checks who won.
 func (w *walker) rest() {
 	w.storeErr, w.down, w.settle = nil, false, false
 	w.say("rest")

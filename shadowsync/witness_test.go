@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Root set an old value again while the news of the application's own rewriting
-// still waited: who wrote what is read counts, not who wrote what was noticed.
+// Root set an old value again while the news of the application's own rewriting still waited: what
+// counts is the writer of the content that is read, not of the content that was noticed.
 func TestWitnessOfWhatIsRead(t *testing.T) {
 	for _, writer := range []Writer{WriterApplication, WriterOther} {
 		w := newWorld().start(t)
@@ -30,8 +30,8 @@ func TestWitnessOfWhatIsRead(t *testing.T) {
 	}
 }
 
-// What the application wrote before the machine was off is no reason to take a
-// person's change for the application's.
+// A settle time from before the machine was off must not make a person's change look like the
+// application's.
 func TestSettlingEndsWithTheBoot(t *testing.T) {
 	for _, c := range []struct {
 		until    time.Time
@@ -52,7 +52,7 @@ func TestSettlingEndsWithTheBoot(t *testing.T) {
 	}
 }
 
-// passwd -e right after a start, with nobody to tell who did it.
+// passwd -e right after a start, with the writer unknown
 func TestExpiredWhileSettling(t *testing.T) {
 	w := newWorld().start(t)
 	expired := cred(hashBase)

@@ -5,11 +5,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/shadowsync/shadowsync/internal/machine"
+	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
 
-// At boot the hook runs before its application, early ones included, and orders
-// nothing in a circle; the sockets are there with the broker not started by hand.
+// At boot the hook runs before its application, even before early ones, without an ordering cycle;
+// the sockets exist although nobody started the broker.
 func TestBootOnMachine(t *testing.T) {
 	t.Parallel()
 	machine.Need(t)
@@ -17,7 +17,7 @@ func TestBootOnMachine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dropIn, err := DropIn(PolicyRefuse, DefaultBinary)
+	dropIn, err := DropIn(PolicyRefuse, Jobs{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,26 +16,26 @@ import (
 )
 
 const (
-	// dialLimit bounds each of the ways there.
+	// dialLimit bounds each attempt to connect.
 	dialLimit = time.Second
-	// retryPause is between the tries of a call that systemd's re-execution cut off.
+	// retryPause is the time between retries of a call that systemd's re-execution interrupted.
 	retryPause = 50 * time.Millisecond
 	// retryFor is how long systemd may need to come back.
 	retryFor = 5 * time.Second
-	// reloadLimit bounds a daemon-reload, which nobody can call back.
+	// reloadLimit bounds a daemon-reload, which cannot be cancelled.
 	reloadLimit = time.Minute
 
-	// privateSocket is PID 1's own, for root: what systemctl itself uses.
+	// privateSocket is PID 1's own socket for root, which systemctl uses too.
 	privateSocket = "unix:path=/run/systemd/private"
 )
 
-// Bus gives access to PID 1: over systemd's private socket, or over the system bus
-// where that is not to be had. The zero value is ready; one Bus serves a process,
-// for it coalesces reloads.
+// Bus gives access to PID 1: over systemd's private socket or, if that fails, over the system bus.
+// The zero value is ready. A process should use one Bus, because it coalesces reloads.
 type Bus struct {
 	mu      sync.Mutex
-	next    *reload    // the reload that has not begun yet
-	reloads sync.Mutex // held while a reload runs
+	next    *reload        // the reload that has not begun yet
+	reloads sync.Mutex     // held while a reload runs
+	stuck   map[string]int // by store worker: how many of its units cannot be collected
 }
 
 type reload struct {
@@ -43,8 +43,8 @@ type reload struct {
 	err  error
 }
 
-// Reload makes systemd read its unit files again (daemon-reload). Calls that come
-// while one waits for its turn share it.
+// Reload makes systemd read its unit files again (daemon-reload). Calls that arrive while one waits
+// for its turn share it.
 func (b *Bus) Reload(ctx context.Context) error {
 	r := b.joinReload()
 	select {
@@ -65,12 +65,12 @@ func (b *Bus) joinReload() *reload {
 	return b.next
 }
 
-// runReload has a time limit of its own: others than the first caller wait for it.
+// runReload has its own time limit, because other callers than the first wait for it too.
 func (b *Bus) runReload(r *reload) {
 	b.reloads.Lock()
 	defer b.reloads.Unlock()
 	b.mu.Lock()
-	b.next = nil // what is written from now on needs the reload after this one
+	b.next = nil // files written from now on need the next reload
 	b.mu.Unlock()
 
 	ctx, cancel := context.WithTimeout(context.Background(), reloadLimit)
@@ -79,7 +79,7 @@ func (b *Bus) runReload(r *reload) {
 	close(r.done)
 }
 
-// once runs a call on a connection of its own.
+// once runs a call on its own connection.
 func (b *Bus) once(ctx context.Context, what string, call func(*systemd.Conn) error) error {
 	conn, hangUp, err := connect(ctx)
 	if err == nil {
@@ -92,8 +92,8 @@ func (b *Bus) once(ctx context.Context, what string, call func(*systemd.Conn) er
 	return nil
 }
 
-// again runs an idempotent call until it was answered: systemd that re-executes
-// itself drops its connections and is off the bus for a moment.
+// again repeats an idempotent call until it is answered: systemd drops its connections when it
+// re-executes itself, and is off the bus for a moment.
 func (b *Bus) again(ctx context.Context, what string, call func(*systemd.Conn) error) error {
 	giveUp := time.Now().Add(retryFor)
 	for {
@@ -104,7 +104,7 @@ func (b *Bus) again(ctx context.Context, what string, call func(*systemd.Conn) e
 	}
 }
 
-// cutOff tells whether a call failed because nobody was there to answer it.
+// cutOff reports whether a call failed because systemd was not there to answer it.
 func cutOff(err error) bool {
 	var answer dbus.Error
 	if errors.As(err, &answer) {
@@ -120,8 +120,8 @@ func cutOff(err error) bool {
 		errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, os.ErrNotExist)
 }
 
-// connect finds PID 1, for root where systemctl does: a dbus-daemon that hangs or is
-// gone costs nothing there. The connection ends with ctx or with hangUp.
+// connect connects to PID 1. For root it uses systemctl's way, which does not depend on the
+// dbus-daemon, even if that hangs. The connection ends with ctx or with hangUp.
 func connect(ctx context.Context) (conn *systemd.Conn, hangUp func(), err error) {
 	if os.Geteuid() != 0 {
 		return connectTo(ctx, dialSystemBus)
@@ -139,7 +139,7 @@ func connect(ctx context.Context) (conn *systemd.Conn, hangUp func(), err error)
 
 func connectTo(ctx context.Context, dial func(context.Context) (*dbus.Conn, error)) (*systemd.Conn, func(), error) {
 	life, end := context.WithCancel(ctx)
-	// godbus closes the connection with its context, which also ends a dial that hangs.
+	// godbus closes the connection when its context ends; that also ends a dial that hangs.
 	tooLong := time.AfterFunc(dialLimit, end)
 	conn, err := systemd.NewConnection(func() (*dbus.Conn, error) { return dial(life) })
 	if !tooLong.Stop() && err == nil {
@@ -153,7 +153,7 @@ func connectTo(ctx context.Context, dial func(context.Context) (*dbus.Conn, erro
 	return conn, func() { conn.Close(); end() }, nil
 }
 
-// dialSystemBus connects to the system bus for as long as ctx lives.
+// dialSystemBus connects to the system bus until ctx ends.
 func dialSystemBus(ctx context.Context) (*dbus.Conn, error) {
 	conn, err := dbus.SystemBusPrivate(dbus.WithContext(ctx))
 	if err != nil {
@@ -169,7 +169,7 @@ func dialSystemBus(ctx context.Context) (*dbus.Conn, error) {
 	return conn, nil
 }
 
-// dialPrivate connects to PID 1 itself, which is no bus and takes no Hello.
+// dialPrivate connects to PID 1 directly, which is not a bus and takes no Hello.
 func dialPrivate(ctx context.Context) (*dbus.Conn, error) {
 	conn, err := dbus.Dial(privateSocket, dbus.WithContext(ctx))
 	if err != nil {
@@ -182,12 +182,12 @@ func dialPrivate(ctx context.Context) (*dbus.Conn, error) {
 	return conn, nil
 }
 
-// authenticate names the uid as a number: a name would be looked up in passwd(5).
+// authenticate gives the uid as a number, because a name would be looked up in passwd(5).
 func authenticate(conn *dbus.Conn) error {
 	return conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))})
 }
 
-// answered tells whether err is the error of that name, as systemd or logind gave it.
+// answered reports whether err is the D-Bus error of that name, returned by systemd or logind.
 func answered(err error, name string) bool {
 	var answer dbus.Error
 	return errors.As(err, &answer) && answer.Name == name

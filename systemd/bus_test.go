@@ -61,7 +61,7 @@ func TestEnableOnMachine(t *testing.T) {
 	install(t)
 	var bus Bus
 	links := []string{"/etc/systemd/system/sockets.target.wants/" + RootSocketUnit, "/etc/systemd/system/multi-user.target.wants/" + BrokerUnit}
-	for range 2 { // it may be repeated
+	for range 2 { // repeating it must work
 		if err := bus.Enable(within(t, patience), BrokerUnit, RootSocketUnit, OperatorSocketUnit); err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +106,7 @@ func BenchmarkGuardOff(b *testing.B) {
 	}
 }
 
-// systemd re-executing itself drops every connection, and no answer is lost to it.
+// When systemd re-executes itself, it drops every connection, but no answer is lost.
 func TestReexecOnMachine(t *testing.T) {
 	if !inside(t) {
 		return
@@ -119,7 +119,7 @@ func TestReexecOnMachine(t *testing.T) {
 			select {
 			case <-done:
 				return
-			case <-time.After(200 * time.Millisecond): // it has to answer somebody in between
+			case <-time.After(200 * time.Millisecond): // systemd must answer some call in between
 				must(t, "systemctl", "daemon-reexec")
 			}
 		}
@@ -137,7 +137,7 @@ func TestReexecOnMachine(t *testing.T) {
 	work.Wait()
 }
 
-// With dbus-daemon gone, or hung, root reaches systemd all the same.
+// Even if the dbus-daemon is gone or hangs, root reaches systemd.
 func TestNoBusOnMachine(t *testing.T) {
 	if !inside(t) {
 		return
@@ -191,7 +191,7 @@ func TestWaitsAreBoundedOnMachine(t *testing.T) {
 	}
 }
 
-// reloads counts how often systemd read its unit files since boot.
+// reloads counts how often systemd has read its unit files since boot.
 func reloads(t *testing.T) int {
 	t.Helper()
 	must(t, "journalctl", "--sync")

@@ -6,62 +6,52 @@ import (
 	"strings"
 )
 
-// StartPolicy says what happens to the application when the merge before its
-// start fails.
+// StartPolicy says what happens to the application if the merge before its start fails.
 type StartPolicy string
 
-// The policies: an appliance that stays down over a password is mostly worse.
+// The policies. An appliance that stays down because of a password is usually worse.
 const (
-	PolicyStart  StartPolicy = "start"  // it starts nevertheless
+	PolicyStart  StartPolicy = "start"  // it starts anyway
 	PolicyRefuse StartPolicy = "refuse" // its start fails
 )
 
-// CheckUnit tells why name cannot be an application's unit. What passes is safe
-// as a file name and in a unit file.
-func CheckUnit(name string) error {
-	stem, ok := strings.CutSuffix(name, ".service")
-	if !ok {
-		return fmt.Errorf("%q is not the name of a service: it does not end in .service", name)
-	}
-	if stem == "" || stem[0] == '.' || stem[0] == '@' || strings.HasSuffix(stem, "@") || len(name) > 200 {
-		return fmt.Errorf("%q is not the name of a service that can be started", name)
-	}
-	// systemd.unit(5): what else a name may hold, it holds as \xNN.
-	const others = `:-_.\@`
-	for _, r := range stem {
-		if !isAlnum(r) && !strings.ContainsRune(others, r) {
-			return fmt.Errorf("%q is not the name of a service: it holds %q", name, r)
-		}
-	}
-	return nil
-}
-
-func isAlnum(r rune) bool {
-	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
-}
-
-// DropInPath is where an application's hooks belong, beneath the folder etc
-// (normally "/etc").
+// DropInPath is the path of an application's hooks below the folder etc (normally "/etc").
 func DropInPath(etc, unit string) string {
 	return filepath.Join(etc, "systemd/system", unit+".d", "50-shadowsync.conf")
 }
 
-// DropIn is the text that puts our hooks around an application's unit.
+// Jobs are the job modes in which a unit starts the units of its OnSuccess= and OnFailure=:
+// OnSuccessJobMode= and OnFailureJobMode= in systemd.unit(5).
+type Jobs struct{ Success, Failure string }
+
+// TakesOurs reports whether our unit may be in such a list. With "isolate", systemd refuses a list
+// of two units, and our unit alone would stop everything else. "flush" would cancel the start of
+// the application that waits for our unit.
+func TakesOurs(mode string) bool { return mode != "isolate" && mode != "flush" }
+
+// DropIn is the text of the drop-in that adds our hooks to an application's unit.
 //
-// Before each start runs shadowsync-start@: an ExecStartPre= of a drop-in would run
-// after the application's own, which may already be what rewrites the OS. After the
-// stop, ExecStopPost= runs when no process of the application is left to dump its
-// memory. The prefix "-" lets the application start and stop with our program gone,
-// "+" keeps its sandbox and user from our hooks.
-func DropIn(policy StartPolicy, binary string) (string, error) {
-	if err := checkBinary(binary); err != nil {
-		return "", err
-	}
+// It has only a [Unit] section: if our program were in the application's unit, it would run with
+// that unit's environment, root directory and cgroup, even with the prefix "+" that makes it root
+// (systemd.exec(5)). Each of our programs has its own unit.
+//
+// shadowsync-start@ runs before each start: an ExecStartPre= in a drop-in would run after the
+// application's own, which may already rewrite the OS. OnSuccess= and OnFailure= start
+// shadowsync-stopped@ when no process of the application is left that could write its memory, which
+// is later than ExecStopPost=.
+func DropIn(policy StartPolicy, jobs Jobs) (string, error) {
 	pull, ok := map[StartPolicy]string{PolicyStart: "Wants", PolicyRefuse: "Requires"}[policy]
 	if !ok {
 		return "", fmt.Errorf("%q is no policy for starts; there are %q and %q", policy, PolicyStart, PolicyRefuse)
 	}
-	return fmt.Sprintf(dropIn, pull, binary), nil
+	text := fmt.Sprintf(dropIn, pull)
+	if TakesOurs(jobs.Success) {
+		text += "OnSuccess=shadowsync-stopped@%N.service\n"
+	}
+	if TakesOurs(jobs.Failure) {
+		text += "OnFailure=shadowsync-stopped@%N.service\n"
+	}
+	return text, nil
 }
 
 const dropIn = `# Written by "shadowsync setup"; "shadowsync remove" takes it away again.
@@ -70,8 +60,37 @@ const dropIn = `# Written by "shadowsync setup"; "shadowsync remove" takes it aw
 [Unit]
 %[1]s=shadowsync-start@%%N.service
 After=shadowsync-start@%%N.service
-
-[Service]
-ExecStartPost=-+%[2]s hook post-start --unit %%n
-ExecStopPost=-+%[2]s hook post-stop --unit %%n
 `
+
+// RunsInside reports whether a drop-in is from an old version of shadowsync, which ran our program
+// as root inside the application's unit.
+func RunsInside(text string) bool {
+	return strings.Contains(text, "\nExecStartPost=") || strings.Contains(text, "\nExecStopPost=")
+}
+
+// HookUnits returns our units for an application's unit, in the order in which they run: before its
+// start, while it settles, after its stop. The second try at a hook follows the first.
+func HookUnits(unit string) []string {
+	return []string{StartUnit(unit), RetryUnit(unit), SettleUnit(unit), StoppedUnit(unit), RecheckUnit(unit)}
+}
+
+// StartUnit is the unit that runs before each start of an application's unit.
+func StartUnit(unit string) string { return instance("start", unit) }
+
+// RetryUnit is the unit that runs before a start if StartUnit has failed.
+func RetryUnit(unit string) string { return instance("retry", unit) }
+
+// SettleUnit is the unit that watches an application after its start.
+func SettleUnit(unit string) string { return instance("settle", unit) }
+
+// StoppedUnit is the unit that runs after each stop of an application's unit.
+func StoppedUnit(unit string) string { return instance("stopped", unit) }
+
+// RecheckUnit is the unit that runs after a stop if StoppedUnit has failed.
+func RecheckUnit(unit string) string { return instance("recheck", unit) }
+
+// instance is what systemd makes of "shadowsync-KIND@%N.service" in a unit: %N is the unit's name
+// without the type, with its escapes.
+func instance(kind, unit string) string {
+	return "shadowsync-" + kind + "@" + strings.TrimSuffix(unit, ".service") + ".service"
+}

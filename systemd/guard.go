@@ -11,64 +11,69 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// Bounds of a guard.
+// Limits of a guard.
 const (
 	// GuardLimit is how long a pending change holds a unit back.
 	GuardLimit = 10 * time.Minute
-	// GuardSettle is how long a broker waits before it lifts a guard: each toggle
-	// costs a daemon-reload, and a store may come and go.
+	// GuardSettle is how long a broker waits before it lifts a guard: each toggle costs a
+	// daemon-reload, and a store may come and go.
 	GuardSettle = 200 * time.Millisecond
 
-	// inForceTime bounds the wait for systemd to tell what it has loaded.
+	// inForceTime bounds the wait for systemd's answer about what it has loaded.
 	inForceTime = time.Second
+	// reviewEvery is how often a broker that delays shutdowns checks whether another process, a
+	// hook or the tool, has brought the change to the store.
+	reviewEvery = time.Second
 	// inhibitTime bounds the wait for logind, whose bus may hang.
 	inhibitTime = 300 * time.Millisecond
 
 	runtimeUnits = "/run/systemd/system"
 	lockRetry    = 10 * time.Millisecond
-	// lockTime bounds the wait for other processes, of which each reloads systemd: one
-	// that was stopped in the middle of that would stop all others with it.
+	// lockTime bounds the wait for other processes, each of which reloads systemd. Without the
+	// bound, one process stopped during that would block all others.
 	lockTime = 15 * time.Second
 )
 
-// GuardMode is what holds a unit back; the texts are those of `status --json`.
+// GuardMode says why a unit is held back; the texts are those of `status --json`.
 type GuardMode string
 
 // The modes of a guard.
 const (
 	GuardOff     GuardMode = "off"
 	GuardPending GuardMode = "on"   // a change is pending
-	GuardHeld    GuardMode = "held" // by hand
+	GuardHeld    GuardMode = "held" // by an administrator
 )
 
-// GuardStatus is a guard as its file tells it.
+// GuardStatus is a guard as its file describes it.
 type GuardStatus struct {
 	Mode     GuardMode `json:"mode"`
-	Accounts []string  `json:"accounts,omitempty"` // whose changes are pending and in time
-	Until    time.Time `json:"until,omitzero"`     // when it lifts by itself; zero: it does not
+	Accounts []string  `json:"accounts,omitempty"` // accounts with a pending change whose time is not over
+	Until    time.Time `json:"until,omitzero"`     // when the guard lifts by itself; zero: never
+	Lapsed   []string  `json:"lapsed,omitempty"`   // accounts with a pending change whose time is over
 }
 
-// Guard refuses stop and restart of units by hand (systemctl stop, restart,
-// try-restart, disable --now exit 4) while root's change is pending or root holds
-// it. `systemctl kill`, Conflicts= and a stopping parent pass: the hooks repair those.
+// Guard makes systemd refuse manual stop and restart of units (systemctl stop, restart,
+// try-restart, disable --now exit 4) while root's change is pending or root holds the unit. It does
+// not stop `systemctl kill`, Conflicts= and a stopping parent: the hooks repair those.
 //
-// Its memory is in files, under a lock: any number of processes may use it.
+// Its state is in files, under a lock, so any number of processes may use it.
 type Guard struct {
 	bus       *Bus
 	folder    string
 	limit     time.Duration
 	settle    time.Duration
-	wait      time.Duration // for other processes at most
+	wait      time.Duration // for the lock of other processes, at most
 	inhibitor *Inhibitor
 
-	mu      sync.Mutex
-	lifting map[string]*lifting
-	pending map[string]bool // units with a change of this process pending
+	mu       sync.Mutex
+	lifting  map[string]*lifting
+	pending  map[string]bool // units with a pending change, as far as this process knows
+	reviewed bool            // a review of pending is scheduled
 }
 
 var _ shadowsync.Guard = (*Guard)(nil)
 
-// NewGuard returns a guard that acts at once, as a process that ends soon needs.
+// NewGuard returns a guard that acts at once, for a process that ends soon.
 func NewGuard(bus *Bus) *Guard {
 	return &Guard{
 		bus: bus, folder: runtimeUnits, limit: GuardLimit, wait: lockTime,
@@ -76,36 +81,36 @@ func NewGuard(bus *Bus) *Guard {
 	}
 }
 
-// NewBrokerGuard returns a guard for the broker: it lifts after GuardSettle, so
-// that rapid toggles cost no reload each, and delays a shutdown while a change is pending.
+// NewBrokerGuard returns a guard for the broker. It lifts after GuardSettle, so that rapid toggles
+// do not cost a reload each, and it delays a shutdown while a change is pending.
 func NewBrokerGuard(bus *Bus) *Guard {
 	g := NewGuard(bus)
 	g.settle, g.inhibitor = GuardSettle, &Inhibitor{}
 	return g
 }
 
-// WithLimit sets another time limit than GuardLimit.
+// WithLimit replaces GuardLimit as the time limit.
 func (g *Guard) WithLimit(limit time.Duration) *Guard {
 	g.limit = limit
 	return g
 }
 
-// Set holds the unit back for these accounts' sake; none lifts what is not held by
-// hand. An account's time runs from the first call that names it until a call that
-// does not.
+// Set guards the unit because of these accounts; without accounts it lifts the guard, unless an
+// administrator holds it. An account's time runs from the first call that names it to the next call
+// that does not. An account in anew has a new change: if its time is over, it starts again.
 //
-// When systemd cannot be reached the guard is on record all the same, and the error
-// says that it is not in force; the next call tries again.
-func (g *Guard) Set(ctx context.Context, unit string, accounts []string) error {
+// If systemd cannot be reached, the guard is still written to its file, and the error says that it
+// is not in force; the next call tries again.
+func (g *Guard) Set(ctx context.Context, unit string, accounts []string, anew ...string) error {
 	g.cancelLift(unit)
 	defer g.inhibit(ctx, unit, len(accounts) > 0)
 	if len(accounts) == 0 && g.settle > 0 {
 		return g.liftLater(unit)
 	}
-	return g.update(ctx, unit, func(s guardState) guardState { return s.with(accounts, g.limit) })
+	return g.update(ctx, unit, func(s guardState) guardState { return s.with(accounts, g.limit, anew...) })
 }
 
-// Hold holds the unit back until Release, by a person's wish.
+// Hold holds the unit back until Release, on an administrator's request.
 func (g *Guard) Hold(ctx context.Context, unit string) error {
 	return g.update(ctx, unit, func(s guardState) guardState {
 		s.held = true
@@ -113,29 +118,68 @@ func (g *Guard) Hold(ctx context.Context, unit string) error {
 	})
 }
 
-// Release ends a hold. What is pending goes on holding the unit back unless forced;
-// forced, these changes do not guard again.
+// HoldIf holds if wanted returns true. It calls wanted under the guard's lock, so that no other
+// process changes the guard meanwhile.
+func (g *Guard) HoldIf(ctx context.Context, unit string, wanted func(context.Context) (bool, error)) error {
+	var asked error
+	err := g.update(ctx, unit, func(s guardState) guardState {
+		held, err := wanted(ctx)
+		s.held, asked = s.held || held, err
+		return s
+	})
+	return errors.Join(asked, err)
+}
+
+// Lapsed calls tell with the accounts whose time ended, and with it the guard, while their change
+// was pending. It leaves out accounts for which an earlier tell succeeded.
+func (g *Guard) Lapsed(ctx context.Context, unit string, tell func(ctx context.Context, accounts []string) error) error {
+	folder, err := g.folderOf(unit)
+	if err != nil {
+		return err
+	}
+	if state, on, err := folder.read(); err != nil || on || len(state.untold()) == 0 {
+		return err // the common case, without the lock
+	}
+	var told error
+	err = g.update(ctx, unit, func(s guardState) guardState {
+		names := s.untold()
+		if s.on() || len(names) == 0 {
+			return s
+		}
+		if told = tell(ctx, names); told == nil {
+			s = s.tell()
+		}
+		return s
+	})
+	return errors.Join(told, err)
+}
+
+// Release ends a hold. Pending changes continue to hold the unit back, unless forced; with force
+// they never hold it back again.
 func (g *Guard) Release(ctx context.Context, unit string, force bool) error {
 	return g.update(ctx, unit, func(s guardState) guardState {
 		s.held = false
 		if force {
 			for i := range s.pending {
-				s.pending[i].until = 0
+				s.pending[i].until = released
 			}
 		}
 		return s
 	})
 }
 
-// Status tells what holds the unit back.
+// Status says what holds the unit back.
 func (g *Guard) Status(unit string) (GuardStatus, error) {
 	folder, err := g.folderOf(unit)
 	if err != nil {
 		return GuardStatus{}, err
 	}
 	state, on, err := folder.read()
-	if err != nil || !on {
+	if err != nil {
 		return GuardStatus{Mode: GuardOff}, err
+	}
+	if !on {
+		return GuardStatus{Mode: GuardOff, Lapsed: state.lapsed()}, nil
 	}
 	status := GuardStatus{Mode: GuardPending, Accounts: state.names()}
 	if state.held {
@@ -146,8 +190,8 @@ func (g *Guard) Status(unit string) (GuardStatus, error) {
 	return status, nil
 }
 
-// InForce is Status, and what systemd has loaded where nothing is on record any longer:
-// a guard that is being lifted. Without an answer of systemd's it is Status.
+// InForce is like Status but, if the file shows no guard, asks systemd whether it still has one
+// loaded that is being lifted. If systemd does not answer, it is the same as Status.
 func (g *Guard) InForce(ctx context.Context, unit string) (GuardStatus, error) {
 	status, err := g.Status(unit)
 	if err != nil || status.Mode != GuardOff {
@@ -162,13 +206,13 @@ func (g *Guard) InForce(ctx context.Context, unit string) (GuardStatus, error) {
 }
 
 func (g *Guard) folderOf(unit string) (guardFolder, error) {
-	if err := CheckUnit(unit); err != nil {
+	if err := shadowsync.CheckUnit(unit); err != nil {
 		return "", fmt.Errorf("cannot guard: %w", err)
 	}
 	return guardFolder(filepath.Join(g.folder, unit+".d")), nil
 }
 
-// update changes what is on record for a unit and has systemd follow.
+// update changes a unit's guard file and makes systemd follow it.
 func (g *Guard) update(ctx context.Context, unit string, change func(guardState) guardState) error {
 	folder, err := g.folderOf(unit)
 	if err != nil {
@@ -197,7 +241,7 @@ func (g *Guard) update(ctx context.Context, unit string, change func(guardState)
 	return g.follow(ctx, unit, folder, after, reload)
 }
 
-// follow brings systemd to what the file says.
+// follow makes systemd do what the guard file says.
 func (g *Guard) follow(ctx context.Context, unit string, folder guardFolder, state guardState, reload bool) error {
 	if state.on() && !reload {
 		loaded, err := g.bus.Unit(ctx, unit)
@@ -216,8 +260,8 @@ func (g *Guard) follow(ctx context.Context, unit string, folder guardFolder, sta
 	return err
 }
 
-// describe returns the unit's own description. Its name has to do when systemd
-// does not answer: the guard must not wait for it.
+// describe returns the unit's own description, or its name if systemd does not answer: the guard
+// must not wait for that.
 func (g *Guard) describe(ctx context.Context, unit string) string {
 	state, err := g.bus.Unit(ctx, unit)
 	if err != nil || state.Description == "" {

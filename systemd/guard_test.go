@@ -81,7 +81,7 @@ func TestGuardOnMachine(t *testing.T) {
 
 	set(t, g, "user%1", "admin")
 	expectGuard(t, g, GuardPending, "admin", "user%1")
-	const description = "Application 100% 1 (restart held by shadowsync: admin, user%1; run shadowsync status)"
+	const description = "Application 100% 1 (restart held by shadowsync: admin, user%1; run shadowsync status), or: shadowsync guard release " + guarded + " --force"
 	if got := show(t, guarded, "Description"); got != description {
 		t.Errorf("description %q", got)
 	}
@@ -95,7 +95,7 @@ func TestGuardOnMachine(t *testing.T) {
 		t.Error("it does not run any longer")
 	}
 	before := reloads(t)
-	set(t, NewGuard(new(Bus)), "admin", "user%1") // another process, the same wish
+	set(t, NewGuard(new(Bus)), "admin", "user%1") // another process sets the same
 	if n := reloads(t) - before; n != 0 {
 		t.Errorf("the same again cost %d reloads", n)
 	}
@@ -113,7 +113,7 @@ func TestGuardOnMachine(t *testing.T) {
 	expectGuard(t, g, GuardPending, "admin")
 	hold(g.Release(within(t, patience), guarded, true))
 	expectGuard(t, g, GuardOff)
-	set(t, g, "admin") // still pending, and released by force
+	set(t, g, "admin") // still pending, but released by force
 	expectGuard(t, g, GuardOff)
 	set(t, g)
 	expectGuard(t, g, GuardOff)
@@ -122,7 +122,7 @@ func TestGuardOnMachine(t *testing.T) {
 	hold(g.Hold(within(t, patience), guarded))
 	set(t, g)
 	expectGuard(t, g, GuardHeld)
-	if timer, _ := run(t, "systemctl", "is-active", guardTimer(guarded)); strings.TrimSpace(timer) == "active" {
+	if timer, _ := run(t, "systemctl", "is-active", GuardTimer(guarded)); strings.TrimSpace(timer) == "active" {
 		t.Error("a hold by hand has a time limit")
 	}
 	hold(g.Release(within(t, patience), guarded, false))
@@ -130,7 +130,7 @@ func TestGuardOnMachine(t *testing.T) {
 	expectNothingLeft(t)
 }
 
-// The limit needs nothing of ours, and a change that stays pending guards once.
+// The limit works without our processes, and a change that stays pending guards once.
 func TestGuardLimitOnMachine(t *testing.T) {
 	if !inside(t) {
 		return
@@ -139,7 +139,7 @@ func TestGuardLimitOnMachine(t *testing.T) {
 	g := NewGuard(new(Bus)).WithLimit(3 * time.Second)
 	begun := time.Now()
 	set(t, g, "admin")
-	time.Sleep(time.Second) // the second call must not begin a new term
+	time.Sleep(time.Second) // the second call must not start the time again
 	set(t, g, "admin")
 	if !isGuarded(t) {
 		t.Error("not guarded")
@@ -189,7 +189,7 @@ func TestGuardTogglesOnMachine(t *testing.T) {
 	expectNothingLeft(t)
 }
 
-// Many processes at once: each wish is whole, and the last one holds.
+// Many processes at once: each call is complete, and the last one wins.
 func TestGuardConcurrencyOnMachine(t *testing.T) {
 	if !inside(t) {
 		return
@@ -222,7 +222,7 @@ func TestGuardRepairsOnMachine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Lifted in the folder, but systemd was not told.
+	// The guard was lifted in the folder, but systemd was not told.
 	must(t, "mv", conf, filepath.Join(guardedFolder, guardOff))
 	if !isGuarded(t) {
 		t.Error("systemd reads drop-ins without a reload")
@@ -230,11 +230,11 @@ func TestGuardRepairsOnMachine(t *testing.T) {
 	set(t, g)
 	expectGuard(t, g, GuardOff)
 	expectNothingLeft(t)
-	// Written, but systemd was not told, and no timer runs.
+	// The guard was written, but systemd was not told, and there is no timer.
 	write(t, conf, string(text))
 	set(t, g, "admin")
 	expectGuard(t, g, GuardPending, "admin")
-	if state := show(t, guardTimer(guarded), "ActiveState"); state != "active" {
+	if state := show(t, GuardTimer(guarded), "ActiveState"); state != "active" {
 		t.Errorf("the timer is %s", state)
 	}
 	set(t, g)
@@ -253,7 +253,7 @@ func TestGuardWithoutBusOnMachine(t *testing.T) {
 	set(t, g)
 	expectNothingLeft(t)
 
-	// The broker's asks logind too, over the bus that hangs.
+	// The broker's guard also asks logind, over the bus that hangs.
 	g = NewBrokerGuard(new(Bus))
 	begun := time.Now()
 	set(t, g, "admin")
@@ -275,16 +275,33 @@ func TestInhibitorOnMachine(t *testing.T) {
 	}
 	installGuarded(t)
 	g := NewBrokerGuard(new(Bus))
-	waitFor(t, "the inhibitor", func() bool {
-		set(t, g, "admin") // which does not wait for a logind that is slow
-		list := must(t, "systemd-inhibit", "--list", "--no-pager", "--no-legend")
-		return strings.Contains(list, "shadowsync") && strings.Contains(list, "delay")
-	})
-	set(t, g)
-	waitFor(t, "logind to notice the release", func() bool {
-		return !strings.Contains(must(t, "systemd-inhibit", "--list", "--no-pager", "--no-legend"), "shadowsync")
-	})
+	delay := func() {
+		waitFor(t, "the inhibitor", func() bool {
+			set(t, g, "admin") // this does not wait for a slow logind
+			return delayed(t)
+		})
+	}
+	for range 2 {
+		delay()
+		set(t, g)
+		noDelay(t)
+		delay()
+		set(t, NewGuard(new(Bus))) // a hook has settled the change, and the broker does not know
+		noDelay(t)
+	}
 	if err := g.Close(within(t, patience)); err != nil {
 		t.Error(err)
 	}
+}
+
+// delayed reports whether a shutdown is delayed.
+func delayed(t *testing.T) bool {
+	t.Helper()
+	list := must(t, "systemd-inhibit", "--list", "--no-pager", "--no-legend")
+	return strings.Contains(list, "shadowsync") && strings.Contains(list, "delay")
+}
+
+func noDelay(t *testing.T) {
+	t.Helper()
+	waitFor(t, "logind to notice the release", func() bool { return !delayed(t) })
 }

@@ -11,52 +11,64 @@ import (
 	"strings"
 	"time"
 
-	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
 	"golang.org/x/sys/unix"
 )
 
-// The guard of a unit is one file in the unit's folder of runtime drop-ins. It is
-// also the guard's memory, in comments, so that the broker, the tool and the hooks
-// agree without talking to each other. Its name says what it does:
+// A unit's guard is one file in the unit's folder of runtime drop-ins. The file is also the guard's
+// memory, in comments, so that the broker, the tool and the hooks agree without talking to each
+// other. Its name says what it does:
 const (
-	guardConf   = "90-shadowsync-guard.conf"   // systemd heeds it: the guard is on
-	guardLifted = "90-shadowsync-guard.lifted" // systemd does not: past its limit, changes still pending
-	guardOff    = "90-shadowsync-guard.off"    // going away as soon as systemd has reloaded
+	guardConf   = "90-shadowsync-guard.conf"   // systemd reads it: the guard is on
+	guardLifted = "90-shadowsync-guard.lifted" // systemd ignores it: past its limit, changes still pending
+	guardOff    = "90-shadowsync-guard.off"    // it is removed once systemd has reloaded
 )
 
+// GuardPath is the file that makes systemd refuse to stop a unit while its guard is on.
+func GuardPath(unit string) string { return filepath.Join(runtimeUnits, unit+".d", guardConf) }
+
 const (
-	// heldMark begins what the guard adds to a unit's description.
+	// heldMark is the beginning of the text that the guard adds to a unit's description.
 	heldMark = " (restart held by shadowsync: "
-	// heldNames is how much of the accounts' names a description has room for, in bytes.
+	// releases ends that text; systemd puts the unit's name in place of %n (systemd.unit(5)).
+	releases = ", or: shadowsync guard release %n --force"
+	// heldNames limits the account names in a description, in bytes.
 	heldNames = 100
-	// byHand stands in the place of names, or before them, for a hold without a limit.
+	// byHand replaces the names, or precedes them, for a hold without a limit.
 	byHand = "by hand"
 )
 
-// deadline is a point of CLOCK_MONOTONIC, the clock of systemd's timers. The wall
-// clock may be wrong by decades until the network is up, and a guard lives in /run,
-// so it never outlives the boot.
+// deadline is a time of CLOCK_MONOTONIC, the clock of systemd's timers. The wall clock may be wrong
+// by decades until the network is up. A guard is in /run, so it does not outlive the boot.
 type deadline time.Duration
 
 func uptime() deadline {
 	var ts unix.Timespec
-	// It fails for no valid clock.
+	// It cannot fail for a valid clock.
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
 	return deadline(ts.Nano())
 }
 
 func (d deadline) left() time.Duration { return time.Duration(d - uptime()) }
 
-// pendingAccount is an account whose change holds the unit back, and for how long.
+// pendingAccount is an account whose change holds the unit back, and until when.
 type pendingAccount struct {
 	name  string
 	until deadline
+	told  bool // the administrator was notified that the time is over
 }
 
-// guardState is what a guard's file says.
+// same reports whether both are the same pending change, told or not.
+func (p pendingAccount) same(q pendingAccount) bool { return p.name == q.name && p.until == q.until }
+
+// released is the deadline of an account that holds nothing back: an administrator released it, or
+// the guard is switched off.
+const released deadline = 0
+
+// guardState is the content of a guard's file.
 type guardState struct {
-	held        bool   // by hand, without a limit
-	description string // of the unit, before we touched it
+	held        bool   // by an administrator, without a limit
+	description string // of the unit, without our addition
 	pending     []pendingAccount
 }
 
@@ -74,7 +86,37 @@ func (s guardState) names() []string {
 func (s guardState) on() bool    { return s.held || len(s.names()) > 0 }
 func (s guardState) empty() bool { return !s.held && len(s.pending) == 0 }
 
-// until is when the last account's time is over.
+// lapsed returns the accounts whose time ran out; it leaves out released ones.
+func (s guardState) lapsed() []string {
+	var names []string
+	for _, p := range s.pending {
+		if p.until != released && p.until.left() <= 0 {
+			names = append(names, p.name)
+		}
+	}
+	return names
+}
+
+// untold returns the lapsed accounts of which the administrator was not notified yet.
+func (s guardState) untold() []string {
+	told := map[string]bool{}
+	for _, p := range s.pending {
+		told[p.name] = p.told
+	}
+	return slices.DeleteFunc(s.lapsed(), func(name string) bool { return told[name] })
+}
+
+// tell marks all lapsed accounts as told.
+func (s guardState) tell() guardState {
+	lapsed := s.lapsed()
+	s.pending = slices.Clone(s.pending)
+	for i, p := range s.pending {
+		s.pending[i].told = p.told || slices.Contains(lapsed, p.name)
+	}
+	return s
+}
+
+// until is when the time of the last account is over.
 func (s guardState) until() deadline {
 	var last deadline
 	for _, p := range s.pending {
@@ -83,27 +125,32 @@ func (s guardState) until() deadline {
 	return last
 }
 
-// with returns s for these accounts. One that was there keeps its deadline: a
-// change that stays pending gets no second term.
-func (s guardState) with(accounts []string, limit time.Duration) guardState {
-	before := make(map[string]deadline, len(s.pending))
+// with returns s for these accounts. An account that was there keeps its deadline, so that a change
+// that stays pending gets no second term. A new change (in anew) gets one once the first term is
+// over.
+func (s guardState) with(accounts []string, limit time.Duration, anew ...string) guardState {
+	before := make(map[string]pendingAccount, len(s.pending))
 	for _, p := range s.pending {
-		before[p.name] = p.until
+		before[p.name] = p
+	}
+	until := released // without a limit there is no guard, and nothing lapses
+	if limit > 0 {
+		until = uptime() + deadline(limit)
 	}
 	accounts = slices.Compact(slices.Sorted(slices.Values(accounts)))
 	s.pending = make([]pendingAccount, 0, len(accounts))
 	for _, name := range accounts {
-		until, known := before[name]
-		if !known {
-			until = uptime() + deadline(limit)
+		p, known := before[name]
+		if !known || p.until.left() <= 0 && slices.Contains(anew, name) {
+			p = pendingAccount{name: name, until: until}
 		}
-		s.pending = append(s.pending, pendingAccount{name, until})
+		s.pending = append(s.pending, p)
 	}
 	return s
 }
 
-// text is the file. What is not ours in it, names and the unit's own description,
-// is quoted, and its "%" doubled against systemd's specifiers.
+// text is the content of the file. Foreign text (names and the unit's own description) is quoted,
+// and its "%" is doubled because systemd would expand a specifier.
 func (s guardState) text() []byte {
 	var b strings.Builder
 	b.WriteString("# Written by shadowsync, and taken away by it. See shadowsync status.\n")
@@ -113,8 +160,11 @@ func (s guardState) text() []byte {
 	fmt.Fprintf(&b, "# description %q\n", s.description)
 	for _, p := range s.pending {
 		fmt.Fprintf(&b, "# pending %d %q\n", p.until, p.name)
+		if p.told {
+			fmt.Fprintf(&b, "# told %q\n", p.name)
+		}
 	}
-	fmt.Fprintf(&b, "[Unit]\nDescription=%s\nRefuseManualStop=yes\n", strings.ReplaceAll(s.heldDescription(), "%", "%%"))
+	fmt.Fprintf(&b, "[Unit]\nDescription=%s%s\nRefuseManualStop=yes\n", strings.ReplaceAll(s.heldDescription(), "%", "%%"), releases)
 	return []byte(b.String())
 }
 
@@ -129,8 +179,8 @@ func (s guardState) heldDescription() string {
 	return printable.Quote(s.description) + heldMark + printable.Clip(who, heldNames) + "; run shadowsync status)"
 }
 
-// Guard tells what holds the unit back as systemd has it loaded: a guard that was just
-// lifted on record is in force until systemd has read its files again.
+// Guard says what holds the unit back as systemd has it loaded: a guard whose file was just removed
+// is in force until systemd has read its files again.
 func (u UnitState) Guard() GuardMode {
 	_, who, ours := strings.Cut(u.Description, heldMark)
 	switch {
@@ -142,7 +192,7 @@ func (u UnitState) Guard() GuardMode {
 	return GuardPending
 }
 
-// plainDescription takes what a guard added off a description.
+// plainDescription removes a guard's addition from a description.
 func plainDescription(text string) string {
 	if i := strings.LastIndex(text, heldMark); i >= 0 {
 		return text[:i]
@@ -150,7 +200,7 @@ func plainDescription(text string) string {
 	return text
 }
 
-// parseGuard reads a guard's file; lines it does not know are skipped.
+// parseGuard reads a guard's file; it skips unknown lines.
 func parseGuard(text []byte) guardState {
 	var s guardState
 	for line := range strings.Lines(string(text)) {
@@ -165,7 +215,12 @@ func parseGuard(text []byte) guardState {
 			until, err := strconv.ParseInt(at, 10, 64)
 			name, quoteErr := strconv.Unquote(quoted)
 			if err == nil && quoteErr == nil {
-				s.pending = append(s.pending, pendingAccount{name, deadline(until)})
+				s.pending = append(s.pending, pendingAccount{name: name, until: deadline(until)})
+			}
+		case "told":
+			name, err := strconv.Unquote(rest)
+			if last := len(s.pending) - 1; err == nil && last >= 0 && s.pending[last].name == name {
+				s.pending[last].told = true
 			}
 		}
 	}
@@ -177,7 +232,7 @@ type guardFolder string
 
 func (f guardFolder) path(name string) string { return filepath.Join(string(f), name) }
 
-// read returns what is on record and whether systemd is to heed it.
+// read returns the guard's state and whether systemd is to obey it.
 func (f guardFolder) read() (state guardState, on bool, err error) {
 	for _, name := range []string{guardConf, guardLifted} {
 		text, err := os.ReadFile(f.path(name))
@@ -191,14 +246,13 @@ func (f guardFolder) read() (state guardState, on bool, err error) {
 	return guardState{}, false, nil
 }
 
-// left tells whether a lifting of the guard was cut short before systemd heard of it.
+// left reports whether the guard was lifted but systemd may not have been told.
 func (f guardFolder) left() bool {
 	_, err := os.Lstat(f.path(guardOff))
 	return err == nil
 }
 
-// write makes state the file, under the name that fits it, and tells whether
-// systemd has to read its files again for it.
+// write writes state, under the right name, and reports whether systemd must read its files again.
 func (f guardFolder) write(state guardState) (reload bool, err error) {
 	_, was, err := f.read()
 	if err != nil {
@@ -229,7 +283,7 @@ func (f guardFolder) put(name string, state guardState) (changed bool, err error
 	if err := os.MkdirAll(string(f), 0o755); err != nil {
 		return false, fmt.Errorf("cannot write the guard: %w", err)
 	}
-	// Whatever the umask says: systemctl cat reads here for everybody.
+	// Set the mode despite the umask: systemctl cat reads here for every user.
 	if err := os.Chmod(string(f), 0o755); err != nil {
 		return false, fmt.Errorf("cannot write the guard: %w", err)
 	}
@@ -242,8 +296,8 @@ func (f guardFolder) put(name string, state guardState) (changed bool, err error
 	return true, nil
 }
 
-// retire takes the file out of systemd's sight. It is not gone yet: if we die
-// before the reload, what is left says that one is due.
+// retire renames the file so that systemd does not see it. It stays until the reload: if we die
+// before that, it shows that a reload is due.
 func (f guardFolder) retire() (reload bool, err error) {
 	for _, name := range []string{guardConf, guardLifted} {
 		err := os.Rename(f.path(name), f.path(guardOff))
@@ -256,7 +310,7 @@ func (f guardFolder) retire() (reload bool, err error) {
 	return reload || f.left(), nil
 }
 
-// clean takes away what a lifted guard leaves, and the folder if nobody else uses it.
+// clean removes what a lifted guard leaves, and the folder if it is empty.
 func (f guardFolder) clean() {
 	_ = os.Remove(f.path(guardOff))
 	_ = os.Remove(string(f))

@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -16,7 +17,7 @@ import (
 )
 
 func account(name string, left time.Duration) pendingAccount {
-	return pendingAccount{name, uptime() + deadline(left)}
+	return pendingAccount{name: name, until: uptime() + deadline(left)}
 }
 
 func TestGuardText(t *testing.T) {
@@ -28,27 +29,27 @@ func TestGuardText(t *testing.T) {
 		{
 			"one account",
 			guardState{description: "Conductor", pending: []pendingAccount{account("admin", time.Hour)}},
-			"Description=Conductor (restart held by shadowsync: admin; run shadowsync status)",
+			"Description=Conductor (restart held by shadowsync: admin; run shadowsync status), or: shadowsync guard release %n --force",
 		},
 		{
 			"by hand",
 			guardState{held: true, description: "Conductor"},
-			"Description=Conductor (restart held by shadowsync: by hand; run shadowsync status)",
+			"Description=Conductor (restart held by shadowsync: by hand; run shadowsync status), or: shadowsync guard release %n --force",
 		},
 		{
 			"both",
 			guardState{held: true, description: "Conductor", pending: []pendingAccount{account("a", time.Hour), account("b", time.Hour)}},
-			"Description=Conductor (restart held by shadowsync: by hand, a, b; run shadowsync status)",
+			"Description=Conductor (restart held by shadowsync: by hand, a, b; run shadowsync status), or: shadowsync guard release %n --force",
 		},
 		{
 			"past its time",
 			guardState{held: true, description: "C", pending: []pendingAccount{account("a", -time.Second)}},
-			"Description=C (restart held by shadowsync: by hand; run shadowsync status)",
+			"Description=C (restart held by shadowsync: by hand; run shadowsync status), or: shadowsync guard release %n --force",
 		},
 		{
 			"foreign text",
 			guardState{description: "50 % of\x1b[31m\n[Service]", pending: []pendingAccount{account("x\nExecStart=/bin/sh %n", time.Hour)}},
-			`Description=50 %% of\x1b[31m\n[Service] (restart held by shadowsync: x\nExecStart=/bin/sh %%n; run shadowsync status)`,
+			`Description=50 %% of\x1b[31m\n[Service] (restart held by shadowsync: x\nExecStart=/bin/sh %%n; run shadowsync status), or: shadowsync guard release %n --force`,
 		},
 	}
 	for _, test := range tests {
@@ -70,7 +71,7 @@ func TestGuardText(t *testing.T) {
 	}
 }
 
-// TestGuardInForce: the unit as systemd has it loaded tells of a guard, and of ours alone.
+// TestGuardInForce: the unit as loaded by systemd shows a guard, and only ours.
 func TestGuardInForce(t *testing.T) {
 	pending := guardState{description: "Conductor", pending: []pendingAccount{account("admin", time.Hour)}}
 	held := pending
@@ -118,7 +119,7 @@ func TestParseGuardSkipsWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
-// A change that stays pending gets no second term; one that was settled and comes again does.
+// A change that stays pending gets no second term; one that was settled and comes back does.
 func TestDeadlinesStay(t *testing.T) {
 	s := guardState{}.with([]string{"b", "a", "a"}, time.Minute)
 	if names := s.names(); !reflect.DeepEqual(names, []string{"a", "b"}) {
@@ -133,9 +134,66 @@ func TestDeadlinesStay(t *testing.T) {
 	if s.pending[0].until <= first {
 		t.Errorf("a new change has the old one's deadline")
 	}
-	s.pending[0].until = 0
-	if again := s.with([]string{"a"}, time.Hour); again.on() {
-		t.Errorf("past its time a pending change guards again: %+v", again)
+	if again := s.with([]string{"a"}, time.Minute, "a"); again.pending[0] != s.pending[0] {
+		t.Errorf("a new change within the limit moves it: %+v", again)
+	}
+	for _, over := range []deadline{released, 1} {
+		s.pending[0].until, s.pending[0].told = over, true
+		if again := s.with([]string{"a"}, time.Hour, "b"); again.on() {
+			t.Errorf("past its time a pending change guards again: %+v", again)
+		}
+		if again := s.with([]string{"a"}, time.Hour, "a"); !again.on() || again.pending[0].told {
+			t.Errorf("past the time of the last, a new change does not guard: %+v", again)
+		}
+	}
+}
+
+// TestNoLimit: a guard that is switched off never lapses.
+func TestNoLimit(t *testing.T) {
+	s := guardState{}.with([]string{"a"}, 0)
+	if s.on() || s.empty() || len(s.lapsed()) > 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestLapsed: each lapsed account is reported once; accounts that an administrator released are not
+// reported.
+func TestLapsed(t *testing.T) {
+	s := guardState{description: "d", pending: []pendingAccount{account("now", time.Hour), {name: "forced", until: released}, account("over", -time.Second), account("twice", -time.Second)}}
+	s.pending[3].told = true
+	if lapsed, untold := s.lapsed(), s.untold(); !reflect.DeepEqual(lapsed, []string{"over", "twice"}) || !reflect.DeepEqual(untold, []string{"over"}) {
+		t.Errorf("lapsed %q, untold %q", lapsed, untold)
+	}
+	told := parseGuard(s.tell().text())
+	if len(told.untold()) != 0 || len(told.lapsed()) != 2 || s.pending[2].told {
+		t.Errorf("once it was told: %+v, before %+v", told, s)
+	}
+}
+
+// TestLapsedOnRecord: a failed tell is repeated, and a guard that is on reports nothing.
+func TestLapsedOnRecord(t *testing.T) {
+	g := NewGuard(new(Bus))
+	g.folder = t.TempDir()
+	folder := guardFolder(filepath.Join(g.folder, "app.service.d"))
+	if _, err := folder.write(guardState{description: "d", pending: []pendingAccount{{name: "a", until: 1}}}); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	fails := errors.New("the disk is full")
+	for _, want := range []error{fails, nil, nil} {
+		err := g.Lapsed(t.Context(), "app.service", func(_ context.Context, accounts []string) error {
+			told = append(told, accounts...)
+			return want
+		})
+		if !errors.Is(err, want) {
+			t.Errorf("it says %v, want %v", err, want)
+		}
+	}
+	if !reflect.DeepEqual(told, []string{"a", "a"}) {
+		t.Errorf("told of %q", told)
+	}
+	if s, err := g.Status("app.service"); err != nil || s.Mode != GuardOff || !reflect.DeepEqual(s.Lapsed, []string{"a"}) {
+		t.Errorf("status %+v, %v", s, err)
 	}
 }
 
@@ -165,7 +223,7 @@ func TestGuardFolder(t *testing.T) {
 		}
 	}
 	pending := guardState{description: "d", pending: []pendingAccount{account("a", time.Hour)}}
-	over := guardState{description: "d", pending: []pendingAccount{{"a", 1}}}
+	over := guardState{description: "d", pending: []pendingAccount{{name: "a", until: 1}}}
 
 	step("nothing", guardState{}, false)
 	step("on", pending, true, guardConf)
@@ -193,8 +251,8 @@ func TestGuardFolder(t *testing.T) {
 	}
 }
 
-// TestGuardThatAnotherProcessChanges: one that was stopped in the middle holds nobody up for
-// good, and is named.
+// TestGuardThatAnotherProcessChanges: a process that was stopped while it changes a guard does not
+// block others for ever, and the error names it.
 func TestGuardThatAnotherProcessChanges(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

@@ -2,6 +2,8 @@ package systemd
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -12,21 +14,21 @@ import (
 	"github.com/coreos/go-systemd/v22/unit"
 	"golang.org/x/sys/unix"
 
-	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// liftTime bounds a lifting that nobody waits for.
+// liftTime bounds a lift in the background.
 const liftTime = 30 * time.Second
 
-// lifting is a guard that goes away unless it is wanted again before.
+// lifting is a guard that will be lifted unless it is set again before.
 type lifting struct {
 	timer *time.Timer
-	seen  []pendingAccount // what it was on for; another process may have added to it
+	seen  []pendingAccount // the state it was scheduled for; another process may have changed it since
 }
 
-// liftLater lifts the guard after the settle time. Should that fail, what is left
-// in the folder makes the next call of Set lift it.
+// liftLater lifts the guard after the settle time. If that fails, the file that is left makes the
+// next call of Set lift it.
 func (g *Guard) liftLater(unit string) error {
 	folder, err := g.folderOf(unit)
 	if err != nil {
@@ -50,15 +52,15 @@ func (g *Guard) liftLater(unit string) error {
 
 func (g *Guard) lift(ctx context.Context, unit string, l *lifting) error {
 	return g.update(ctx, unit, func(s guardState) guardState {
-		if g.takeLift(unit, l) && slices.Equal(s.pending, l.seen) {
+		if g.takeLift(unit, l) && slices.EqualFunc(s.pending, l.seen, pendingAccount.same) {
 			s.pending = nil
 		}
 		return s
 	})
 }
 
-// takeLift tells whether l is still wanted. It is asked under the guard's lock, and
-// Set cancels before it takes that, so the later wish wins.
+// takeLift reports whether l is still wanted. It is called under the guard's lock, and Set cancels
+// before it takes that lock, so the later call wins.
 func (g *Guard) takeLift(unit string, l *lifting) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -78,7 +80,7 @@ func (g *Guard) cancelLift(unit string) {
 	}
 }
 
-// Close does at once what was to be done later, and no longer delays a shutdown.
+// Close does the scheduled lifts now, and no longer delays a shutdown.
 func (g *Guard) Close(ctx context.Context) error {
 	g.mu.Lock()
 	due := make(map[string]*lifting, len(g.lifting))
@@ -87,6 +89,7 @@ func (g *Guard) Close(ctx context.Context) error {
 			due[unit] = l
 		}
 	}
+	clear(g.pending)
 	g.mu.Unlock()
 	var errs []error
 	for unit, l := range due {
@@ -98,31 +101,63 @@ func (g *Guard) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// inhibit delays a shutdown while this process knows of a pending change. The
-// delay is a help and no more: without logind the guard is in force all the same, and
-// the next call asks again.
+// inhibit delays a shutdown while this process knows of a pending change. The delay is only a help:
+// without logind the guard is still in force, and the next call asks again.
 func (g *Guard) inhibit(ctx context.Context, unit string, pending bool) {
 	if g.inhibitor == nil {
 		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if pending {
-		g.pending[unit] = true
-	} else {
-		delete(g.pending, unit)
-	}
-	if len(g.pending) == 0 {
-		g.inhibitor.Release()
+	if !pending {
+		g.settled(unit)
 		return
+	}
+	g.pending[unit] = true
+	if !g.reviewed {
+		g.reviewed = true
+		time.AfterFunc(reviewEvery, g.review)
 	}
 	ctx, cancel := context.WithTimeout(ctx, inhibitTime)
 	defer cancel()
 	_ = g.inhibitor.Hold(ctx, "a password is not in the credential store of "+unit+" yet")
 }
 
-// lock keeps other processes from changing guards. It is on the folder itself, so
-// that it leaves no file.
+// settled ends the delay if the unit was the last with a pending change. The caller holds mu.
+func (g *Guard) settled(unit string) {
+	delete(g.pending, unit)
+	if len(g.pending) == 0 {
+		g.inhibitor.Release()
+	}
+}
+
+// review ends the delay once no change is pending in any guard file. If another process settled the
+// change, this process would otherwise notice only later. It runs again while there is a change.
+func (g *Guard) review() {
+	ctx, cancel := context.WithTimeout(context.Background(), lockTime)
+	defer cancel()
+	unlock, locked := g.lock(ctx) // otherwise another process may be renaming a file just now
+	if locked == nil {
+		defer unlock()
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for unit := range g.pending {
+		folder, err := g.folderOf(unit)
+		if err != nil || locked != nil {
+			continue
+		}
+		if state, _, err := folder.read(); err == nil && len(state.pending) == 0 {
+			g.settled(unit)
+		}
+	}
+	if g.reviewed = len(g.pending) > 0; g.reviewed {
+		time.AfterFunc(reviewEvery, g.review)
+	}
+}
+
+// lock keeps other processes from changing guards. It locks the folder itself, so that it leaves no
+// file.
 func (g *Guard) lock(ctx context.Context) (unlock func(), err error) {
 	dir, err := os.Open(g.folder)
 	if err != nil {
@@ -146,7 +181,7 @@ func (g *Guard) lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// lockHolder names the process that has the lock on an open file, by proc_locks(5).
+// lockHolder names the process that holds the lock on an open file, from proc_locks(5).
 func lockHolder(file *os.File) string {
 	var stat unix.Stat_t
 	locks, err := os.ReadFile("/proc/locks")
@@ -175,11 +210,11 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// limitTo has a timer of systemd's end the guard at its deadline. It needs none of
-// our processes, nor our program: it moves the drop-in out of systemd's sight and
-// reloads. What it moved says whose time is over. A hold by hand has no limit.
+// limitTo makes a systemd timer end the guard at its deadline. That needs none of our processes,
+// nor our program: it renames the drop-in so that systemd does not see it, and reloads. The renamed
+// file says whose time is over. A hold by an administrator has no limit.
 func (g *Guard) limitTo(ctx context.Context, unit string, folder guardFolder, state guardState, changed bool) error {
-	timer := guardTimer(unit)
+	timer := GuardTimer(unit)
 	wanted := state.on() && !state.held
 	if !changed && wanted {
 		armed, err := g.bus.Unit(ctx, timer)
@@ -197,16 +232,23 @@ func (g *Guard) limitTo(ctx context.Context, unit string, folder guardFolder, st
 		transientUnit{name: strings.TrimSuffix(timer, ".timer") + ".service", properties: lifterProperties(unit, folder)})
 }
 
-// guardTimer is the name of the timer that limits the guard of a unit.
-func guardTimer(name string) string {
-	return "shadowsync-guard-" + unit.UnitNameEscape(strings.TrimSuffix(name, ".service")) + ".timer"
+// GuardTimer is the name of the timer that limits the guard of a unit. If the escaped name is too
+// long, a digest replaces it.
+func GuardTimer(name string) string {
+	const prefix, longest = "shadowsync-guard-", 255 - len(".service") // the timer's service has the same name
+	stem := unit.UnitNameEscape(strings.TrimSuffix(name, ".service"))
+	if len(prefix)+len(stem) > longest {
+		sum := sha256.Sum256([]byte(name))
+		stem = hex.EncodeToString(sum[:])
+	}
+	return prefix + stem + ".timer"
 }
 
 func timerProperties(unit string, after time.Duration) []property {
 	return []property{
 		prop("Description", "Time limit of the restart guard of "+unit+" (shadowsync)"),
 		prop("TimersMonotonic", []timerSpec{{"OnActiveSec", uint64(max(after, time.Millisecond).Microseconds())}}),
-		// The default lets a timer be late by a minute.
+		// By default a timer may be late by a minute.
 		prop("AccuracyUSec", uint64(time.Second.Microseconds())),
 		prop("RemainAfterElapse", false),
 		prop("CollectMode", "inactive-or-failed"),

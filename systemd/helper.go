@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 )
 
-// HelperUnit describes a helper: a short-lived process that does, as root and outside
-// the broker's sandbox, one thing that cannot be done inside it. It
-// answers on its standard input.
+// HelperUnit describes a helper: a short-lived process that does, as root and outside the broker's
+// sandbox, one task that cannot be done inside it. It answers on its standard input.
 type HelperUnit struct {
 	Name     string // of the unit: letters, digits, "-" and "_"
 	What     string // for people: "Password change of an operator"
@@ -21,12 +18,13 @@ type HelperUnit struct {
 	Args     []string // without argument 0
 	Stdin    *os.File // a connected socket; systemd takes a copy
 	Deadline time.Duration
+	Memory   int64 // memory limit in bytes; 0: as for a store worker
 }
 
-// StartHelper has a helper started. It does not wait for the program to run, whose
-// socket takes its question already, and tells by its end if nobody reads there. systemd kills it at
-// its deadline, whether or not the broker lives; it is not the broker's
-// child, for its work is better finished than cut off when the broker dies.
+// StartHelper asks systemd to start a helper and does not wait for the program to run. The caller
+// can already write to the socket; if the start fails, the socket closes. systemd kills the helper
+// at its deadline even if the broker is gone. The helper is not a child of the broker, because it
+// should finish its work even if the broker dies.
 func (b *Bus) StartHelper(ctx context.Context, h HelperUnit) error {
 	if err := h.check(); err != nil {
 		return fmt.Errorf("cannot start a helper: %w", err)
@@ -34,31 +32,27 @@ func (b *Bus) StartHelper(ctx context.Context, h HelperUnit) error {
 	return b.queueTransient(ctx, HelperName(h.Name), h.properties())
 }
 
-// StopHelper kills a helper; one that has ended is stopped.
+// StopHelper kills a helper. If it has ended already, that is no error.
 func (b *Bus) StopHelper(ctx context.Context, name string) error {
 	return b.Stop(ctx, HelperName(name))
 }
 
-// HelperName is the name of a helper's unit.
+// HelperName returns the name of a helper's unit.
 func HelperName(name string) string { return "shadowsync-helper-" + name + ".service" }
 
+func (h HelperUnit) program() program {
+	return program{h.Name, append([]string{h.Binary}, h.Args...), h.Stdin, "shadowsync-helper"}
+}
+
 func (h HelperUnit) check() error {
-	plain := func(r rune) bool { return isAlnum(r) || r == '-' || r == '_' }
-	switch {
-	case h.Name == "" || len(h.Name) > 64 || strings.IndexFunc(h.Name, func(r rune) bool { return !plain(r) }) >= 0:
-		return fmt.Errorf("%q is not fit for the name of a unit", h.Name)
-	case h.Stdin == nil:
-		return errors.New("it has no standard input")
-	case !filepath.IsAbs(h.Binary):
-		return fmt.Errorf("the path of its program, %q, is not absolute", h.Binary)
-	case h.Deadline <= 0:
+	if h.Deadline <= 0 {
 		return errors.New("it has no deadline")
 	}
-	return nil
+	return h.program().check()
 }
 
 func (h HelperUnit) properties() []property {
-	return slices.Concat(limits(), oneRun(append([]string{h.Binary}, h.Args...), h.Stdin, "shadowsync-helper", h.Deadline), []property{
+	return slices.Concat(limits(h.Memory), h.program().properties(), limitedTo(h.Deadline), []property{
 		prop("Description", h.What+" (shadowsync)"),
 		prop("KeyringMode", "private"),
 	})

@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	// endLimit is how long ended sessions may take to be gone.
+	// endLimit is how long ended sessions may take to disappear.
 	endLimit = 2 * time.Second
-	// endPatience is how long a session may take over its own end before it is killed.
+	// endPatience is how long a session may take to end by itself before it is killed.
 	endPatience = 700 * time.Millisecond
-	// endPoll is between two looks at what is left.
+	// endPoll is the time between two checks of what is left.
 	endPoll = 50 * time.Millisecond
 
 	loginService = "org.freedesktop.login1"
@@ -27,20 +27,20 @@ const (
 	getAll       = "org.freedesktop.DBus.Properties.GetAll"
 )
 
-// Logind ends logins, as far as logind knows them: a su(1) shell inside somebody
-// else's session is not one.
+// Logind ends the logins that logind knows. A su(1) shell inside another user's session is not one
+// of them.
 type Logind struct{}
 
-// login is a session with what only this package needs to know.
+// login is a session with details that only this package needs.
 type login struct {
 	shadowsync.Session
 	class string
 	uid   uint32
 }
 
-// opened tells whether somebody came in by it. Background sessions are cron's and
-// at's; a manager session is the user's own systemd, which goes with the last login
-// or lingers; greeters and lock screens let nobody in.
+// opened reports whether a person logged in with the session. Background sessions belong to cron
+// and at. A manager session is the user's own systemd, which ends with the last login or lingers.
+// Greeters and lock screens admit no one.
 func (l login) opened() bool {
 	switch l.class {
 	case "user", "user-early", "user-light", "user-incomplete", "":
@@ -48,6 +48,11 @@ func (l login) opened() bool {
 	}
 	return false
 }
+
+// background reports whether the session has a background class: pam_systemd(8) gives it to a
+// session that has neither a terminal nor a remote host. systemd 256 and later also have a lighter
+// kind of it.
+func (l login) background() bool { return l.class == "background" || l.class == "background-light" }
 
 // List returns the logins of a uid, oldest first.
 func (Logind) List(ctx context.Context, uid int) ([]shadowsync.Session, error) {
@@ -59,27 +64,29 @@ func (Logind) List(ctx context.Context, uid int) ([]shadowsync.Session, error) {
 	return sessions, err
 }
 
-// Login is a session of whomever.
+// Login is a session of any user.
 type Login struct {
 	shadowsync.Session
 	UID    int
-	Opened bool // somebody came in by it: it is no background job of cron's, no greeter
+	Opened bool // a person logged in with it: it is neither a background job nor a greeter
+	// Background: a job runs in it, started by cron, at, or su(1) and the like without a terminal.
+	Background bool
 }
 
-// All returns every session that logind knows, by id.
+// All returns every session that logind knows, keyed by id.
 func (Logind) All(ctx context.Context) (map[string]Login, error) {
 	logins := map[string]Login{}
 	err := callLogind(ctx, "list sessions", func(c *loginConn) error {
 		all, err := c.all(ctx)
 		for _, l := range all {
-			logins[l.ID] = Login{l.Session, int(l.uid), l.opened()}
+			logins[l.ID] = Login{l.Session, int(l.uid), l.opened(), l.background()}
 		}
 		return err
 	})
 	return logins, err
 }
 
-// SessionOf returns the id of the session that a process belongs to; empty: none.
+// SessionOf returns the id of the session that a process belongs to, or empty if there is none.
 func (Logind) SessionOf(ctx context.Context, pid int) (string, error) {
 	var id string
 	err := callLogind(ctx, "find the session of a process", func(c *loginConn) error {
@@ -98,14 +105,14 @@ func (Logind) SessionOf(ctx context.Context, pid int) (string, error) {
 	return id, err
 }
 
-// End ends every login of the account but the session keep, waits until they are
-// gone, kills what is left, and tells which ended and which survived two seconds of
-// that. It never touches uid 0.
+// End ends every login of the account except the session keep. It waits until they are gone, kills
+// what is left, and returns the ended sessions and those that survived two seconds of that. It
+// never touches uid 0.
 func (l Logind) End(ctx context.Context, account shadowsync.Account, keep string) (ended, survivors []shadowsync.Session, err error) {
 	return l.EndBut(ctx, account, func(id string) bool { return id == keep })
 }
 
-// EndBut is End with more to keep.
+// EndBut is End with a function that says which sessions to keep.
 func (Logind) EndBut(ctx context.Context, account shadowsync.Account, keep func(id string) bool) (ended, survivors []shadowsync.Session, err error) {
 	if account.UID == 0 {
 		return nil, nil, nil
@@ -115,7 +122,7 @@ func (Logind) EndBut(ctx context.Context, account shadowsync.Account, keep func(
 	var before []shadowsync.Session
 	err = callLogind(ctx, "end sessions", func(c *loginConn) (err error) {
 		if before, err = c.others(ctx, account.UID, keep); err == nil {
-			survivors, err = c.end(ctx, account.UID, before, keep) // on an error: what was left when last seen
+			survivors, err = c.end(ctx, account.UID, before, keep) // after an error: what was left when last seen
 		}
 		return err
 	})
@@ -130,8 +137,8 @@ func (Logind) EndBut(ctx context.Context, account shadowsync.Account, keep func(
 // loginConn is a connection to logind for one operation.
 type loginConn struct{ bus *dbus.Conn }
 
-// callLogind runs calls to logind on a connection of their own. They go around
-// go-systemd, whose TerminateSession drops the error.
+// callLogind runs calls to logind on their own connection. It does not use go-systemd, whose
+// TerminateSession drops the error.
 func callLogind(ctx context.Context, what string, calls func(*loginConn) error) error {
 	bus, err := dialSystemBus(ctx)
 	if err == nil {
@@ -148,7 +155,7 @@ func (c *loginConn) manager(ctx context.Context, method string, args ...any) *db
 	return c.bus.Object(loginService, "/org/freedesktop/login1").CallWithContext(ctx, loginManager+"."+method, 0, args...)
 }
 
-// all lists every session, those too that let nobody in. One that ends meanwhile is left out.
+// all lists every session of any class. It leaves out a session that ends meanwhile.
 func (c *loginConn) all(ctx context.Context) ([]login, error) {
 	var listed []struct {
 		ID   string
@@ -160,7 +167,7 @@ func (c *loginConn) all(ctx context.Context) ([]login, error) {
 	if err := c.manager(ctx, "ListSessions").Store(&listed); err != nil {
 		return nil, err
 	}
-	// All are asked for before the first answer is waited for: one way there and back, not one each.
+	// Send all questions before waiting for the first answer: one round trip instead of one each.
 	answers := make([]*dbus.Call, len(listed))
 	for i, s := range listed {
 		answers[i] = c.bus.Object(loginService, s.Path).GoWithContext(ctx, getAll, 0, make(chan *dbus.Call, 1), loginSession)
@@ -180,7 +187,7 @@ func (c *loginConn) all(ctx context.Context) ([]login, error) {
 	return logins, nil
 }
 
-// logins lists what a uid has open.
+// logins lists the open logins of a uid.
 func (c *loginConn) logins(ctx context.Context, uid int) ([]shadowsync.Session, error) {
 	all, err := c.all(ctx)
 	if err != nil {
@@ -229,13 +236,13 @@ func (c *loginConn) others(ctx context.Context, uid int, keep func(id string) bo
 	return slices.DeleteFunc(sessions, func(s shadowsync.Session) bool { return keep(s.ID) }), err
 }
 
-// ending is what was already asked of logind, by session.
+// ending records what was already asked of logind, by session.
 type ending struct {
 	asked, killed map[string]bool
 }
 
-// end terminates sessions, and whatever opens while they end: the old password
-// may still be being typed. It returns what is left, with logind's refusals.
+// end terminates sessions, and also those that open while it runs: a user may just be typing the
+// old password. It returns what is left, with logind's refusals.
 func (c *loginConn) end(ctx context.Context, uid int, left []shadowsync.Session, keep func(id string) bool) ([]shadowsync.Session, error) {
 	start := time.Now()
 	done := ending{map[string]bool{}, map[string]bool{}}
@@ -276,7 +283,7 @@ func (c *loginConn) endOne(ctx context.Context, id string, done ending, kill boo
 	return err
 }
 
-// gone tells whether logind no longer knows a session, or has nothing left in it.
+// gone reports whether logind no longer knows a session, or nothing is left in it.
 func gone(err error) bool {
 	var answer dbus.Error
 	if !errors.As(err, &answer) {

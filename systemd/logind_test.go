@@ -14,7 +14,7 @@ import (
 
 const adminUID = 2001
 
-// logIn opens a real session of a class, by a unit that passes PAM as login(1) does.
+// logIn opens a real session of a class, with a unit that uses PAM like login(1).
 func logIn(t *testing.T, user, name, class, script string) (session string) {
 	t.Helper()
 	must(t, "systemd-run", "--quiet", "--unit="+name, "-p", "User="+user, "-p", "PAMName=login",
@@ -106,13 +106,13 @@ func TestLogindOnMachine(t *testing.T) {
 	}
 }
 
-// playEnd ends the admin's sessions with the rights of whoever runs it.
+// playEnd ends the admin's sessions with the rights of its caller.
 func playEnd() {
 	ended, survivors, err := Logind{}.End(context.Background(), shadowsync.Account{Name: "admin", UID: adminUID}, "")
 	fmt.Printf("%q %q %v\n", ids(ended), ids(survivors), err)
 }
 
-// What does not end is named, and so is why: here the caller may not end it.
+// Sessions that do not end are returned with the reason: here the caller has no right to end them.
 func TestSurvivorOnMachine(t *testing.T) {
 	if !inside(t) {
 		return

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/shadowsync/shadowsync/internal/machine"
+	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
 
 const (
@@ -20,7 +20,7 @@ const (
 	patience       = 20 * time.Second
 )
 
-// TestMain lets the test program also stand in for shadowsync on a test machine.
+// TestMain lets the test program also act as shadowsync on a test machine.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
@@ -41,8 +41,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// inside tells whether the test runs on a test machine, where it has a systemd of
-// its own. Where it does not, it runs the test on a machine of each release.
+// inside reports whether the test runs on a test machine, which has its own systemd. If it does
+// not, inside runs the test on a machine of each release.
 func inside(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(insideVariable) != "" {
@@ -68,13 +68,13 @@ func inside(t *testing.T) bool {
 	return false
 }
 
-// install puts the units and, as their program, this one on the machine.
+// install writes the units to the machine, with this program as theirs.
 func install(t *testing.T) {
 	t.Helper()
 	if err := WriteUnits("/usr/lib/systemd/system", DefaultBinary); err != nil {
 		t.Fatal(err)
 	}
-	must(t, "cp", insideProgram, DefaultBinary)
+	must(t, "cp", "--remove-destination", insideProgram, DefaultBinary) // a unit may still run the former one
 	must(t, "systemctl", "daemon-reload")
 }
 
@@ -146,8 +146,9 @@ func exists(path string) bool {
 
 const hookLog = "/var/log/hooks"
 
-// playHook notes that it was called, and that the application's sandbox is not its own.
+// playHook logs its call and what it sees, and that it is not in the application's sandbox.
 func playHook() {
+	noteSight(os.Args[2])
 	if err := os.WriteFile("/etc/hook-was-here", nil, 0o600); err != nil || os.Geteuid() != 0 {
 		os.Exit(1)
 	}

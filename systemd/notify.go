@@ -6,33 +6,34 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
-	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
 )
 
-// statusLength bounds the status line of "systemctl status", in bytes.
+// statusLength limits the status line of "systemctl status", in bytes.
 const statusLength = 200
 
-// The names of the sockets handed over at start (FileDescriptorName= of their units).
+// The names of the sockets that systemd hands over at start (FileDescriptorName= of their units).
 const (
 	RootSocket     = "root"
 	OperatorSocket = "operator"
 )
 
-// Ready tells systemd that the service answers, and shows status. Like the others
-// here it does nothing where nobody asked to be told (NOTIFY_SOCKET unset).
+// Ready tells systemd that the service answers, and sets its status line. Like the other functions
+// here it does nothing if NOTIFY_SOCKET is unset.
 func Ready(status string) error { return notify(daemon.SdNotifyReady + "\n" + statusLine(status)) }
 
-// Status shows a line in "systemctl status". Foreign text may be in it: it is
+// Status sets the line shown by "systemctl status". The text may contain foreign text, so it is
 // quoted, so that it cannot pass for a message to systemd, and clipped.
 func Status(text string) error { return notify(statusLine(text)) }
 
 // Stopping tells systemd that the service is about to end.
 func Stopping() error { return notify(daemon.SdNotifyStopping) }
 
-// KeepAlive tells systemd's watchdog that the service is well.
+// KeepAlive tells systemd's watchdog that the service is alive.
 func KeepAlive() error { return notify(daemon.SdNotifyWatchdog) }
 
-// KeepAliveInterval is how often KeepAlive is due: half of WatchdogSec=. Zero: never.
+// KeepAliveInterval is the interval for KeepAlive: half of WatchdogSec=. Zero: there is no
+// watchdog.
 func KeepAliveInterval() (time.Duration, error) {
 	limit, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
@@ -41,7 +42,7 @@ func KeepAliveInterval() (time.Duration, error) {
 	return limit / 2, nil
 }
 
-// statusLine doubles backslashes: systemd drops one of them where it splits the message.
+// statusLine doubles backslashes, because systemd drops one of two when it splits the message.
 func statusLine(text string) string {
 	return "STATUS=" + strings.ReplaceAll(printable.Clip(text, statusLength), `\`, `\\`)
 }

@@ -2,7 +2,11 @@ package systemd
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -10,8 +14,11 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// existsFor is how long a unit of the same name may take to go away.
+// existsFor is how long an old unit of the same name may take to go away.
 const existsFor = 2 * time.Second
+
+// unitExists is systemd's error for a name in use.
+const unitExists = "org.freedesktop.systemd1.UnitExists"
 
 type property = systemd.Property
 
@@ -19,13 +26,13 @@ func prop(name string, value any) property {
 	return property{Name: name, Value: dbus.MakeVariant(value)}
 }
 
-// transientUnit is a unit that comes along with another one.
+// transientUnit is a unit that is created together with another one.
 type transientUnit struct {
 	name       string
 	properties []property
 }
 
-// The shapes in which D-Bus carries settings of units.
+// The D-Bus types of unit settings.
 type (
 	// command is one ExecStart=: "(sasb)".
 	command struct {
@@ -45,28 +52,60 @@ type (
 	}
 )
 
-// oneRun are the settings of a program that is given something on its standard input,
-// works for a bounded time and leaves nothing behind.
-func oneRun(argv []string, stdin *os.File, identifier string, deadline time.Duration) []property {
+// program is what a transient unit runs: it gets its input on standard input, and leaves nothing
+// behind.
+type program struct {
+	name  string // the part of the unit's name that belongs to this run
+	argv  []string
+	stdin *os.File // systemd takes a copy
+	log   string   // its name in the journal
+}
+
+func (p program) check() error {
+	plain := func(r rune) bool { return isAlnum(r) || r == '-' || r == '_' }
+	switch {
+	case p.name == "" || len(p.name) > 64 || strings.IndexFunc(p.name, func(r rune) bool { return !plain(r) }) >= 0:
+		return fmt.Errorf("%q is not fit for the name of a unit", p.name)
+	case p.stdin == nil:
+		return errors.New("it has no standard input")
+	case !filepath.IsAbs(p.argv[0]):
+		return fmt.Errorf("the path of its program, %q, is not absolute", p.argv[0])
+	}
+	return nil
+}
+
+func (p program) properties() []property {
 	return []property{
+		// The start waits for the exec, so a denial by the sandbox becomes our error.
 		prop("Type", "exec"),
-		prop("ExecStart", []command{{argv[0], argv, false}}),
-		prop("StandardInputFileDescriptor", dbus.UnixFD(stdin.Fd())),
+		prop("ExecStart", []command{{p.argv[0], p.argv, false}}),
+		prop("StandardInputFileDescriptor", dbus.UnixFD(p.stdin.Fd())),
 		prop("StandardOutput", "journal"),
 		prop("StandardError", "journal"),
-		prop("SyslogIdentifier", identifier),
+		prop("SyslogIdentifier", p.log),
 		prop("CollectMode", "inactive-or-failed"),
+	}
+}
+
+// limitedTo returns the settings of a program that works for a limited time.
+func limitedTo(deadline time.Duration) []property {
+	return []property{
 		prop("RuntimeMaxUSec", uint64(deadline.Microseconds())),
-		// Whoever it works for may stop it with SIGSTOP, and other signals would wait for ever.
+		// The user it works for may stop it with SIGSTOP, and other signals would then wait for
+		// ever.
 		prop("KillSignal", int32(syscall.SIGKILL)),
 	}
 }
 
-// startTransient starts a unit that has no file, and waits until it has started.
-// An ended one of the same name may linger for a moment until it is collected.
+func isAlnum(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+}
+
+// startTransient starts a unit that has no file, and waits until it has started. An ended unit of
+// the same name may exist for a moment until systemd collects it.
 //
-// Mode "fail": a worker binds to the broker, so that its start asks for the broker's
-// too, and "replace" would cancel a stop of the broker that an administrator waits for.
+// Mode "fail": a worker binds to the broker, so its start also asks for the broker's start, and
+// "replace" would cancel a stop of the broker that an administrator waits for.
 func (b *Bus) startTransient(ctx context.Context, name string, props []property, with ...transientUnit) error {
 	aux := make([]systemd.PropertyCollection, 0, len(with))
 	for _, u := range with {
@@ -77,7 +116,7 @@ func (b *Bus) startTransient(ctx context.Context, name string, props []property,
 		err := b.job(ctx, "start "+name, func(c *systemd.Conn, done chan<- string) (int, error) {
 			return c.StartTransientUnitAux(ctx, name, "fail", props, aux, done)
 		})
-		if !answered(err, "org.freedesktop.systemd1.UnitExists") || time.Now().After(giveUp) {
+		if !answered(err, unitExists) || time.Now().After(giveUp) {
 			return err
 		}
 		if sleep(ctx, retryPause) != nil {
@@ -86,8 +125,8 @@ func (b *Bus) startTransient(ctx context.Context, name string, props []property,
 	}
 }
 
-// queueTransient has a unit started that has no file, and does not wait for that.
-// Its name must be new.
+// queueTransient asks systemd to start a unit that has no file, and does not wait for the start.
+// The name must be new.
 func (b *Bus) queueTransient(ctx context.Context, name string, props []property) error {
 	return b.once(ctx, "start "+name, func(c *systemd.Conn) error {
 		_, err := c.StartTransientUnitAux(ctx, name, "fail", props, nil, nil)

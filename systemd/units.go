@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/shadowsync/shadowsync/internal/files/durable"
 )
 
 //go:embed units
@@ -19,11 +21,11 @@ const (
 	OperatorSocketUnit = "shadowsync-operator.socket"
 )
 
-// DefaultBinary is where the embedded units expect the program.
+// DefaultBinary is the path of the program in the embedded units.
 const DefaultBinary = "/usr/sbin/shadowsync"
 
-// Units returns the text of each unit file by its name, for a program that is
-// installed as binary.
+// Units returns the text of each unit file, keyed by name, for a program that is installed as
+// binary.
 func Units(binary string) (map[string][]byte, error) {
 	if err := checkBinary(binary); err != nil {
 		return nil, err
@@ -43,7 +45,7 @@ func Units(binary string) (map[string][]byte, error) {
 	return units, nil
 }
 
-// WriteUnits writes all units into the folder dir, which is created if absent.
+// WriteUnits writes all units into the folder dir, which it creates if absent.
 func WriteUnits(dir, binary string) error {
 	units, err := Units(binary)
 	if err != nil {
@@ -60,8 +62,8 @@ func WriteUnits(dir, binary string) error {
 	return nil
 }
 
-// checkBinary refuses a path that a command line of systemd would not take as it
-// is: it would need quoting, or holds a specifier.
+// checkBinary refuses a path that systemd's command lines would not take unchanged, because it
+// needs quoting or contains a specifier.
 func checkBinary(path string) error {
 	if !filepath.IsAbs(path) || filepath.Clean(path) != path {
 		return fmt.Errorf("cannot use %q as the program of a unit: not an absolute, clean path", path)
@@ -76,25 +78,15 @@ func unfitForCommand(r rune) bool {
 	return r <= ' ' || r > '~' || strings.ContainsRune(`"'\%$;`, r)
 }
 
-// writeFile replaces a file that systemd reads. systemctl shows it to everybody,
-// so its mode does not follow the umask.
+// writeFile replaces a file that systemd reads. systemctl shows it to every user, so its mode does
+// not depend on the umask.
 func writeFile(path string, text []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
+	folder, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(text)
-	if err == nil {
-		err = tmp.Chmod(0o644)
-	}
-	if closeErr := tmp.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
+	defer folder.Close()
+	if err := durable.Write(int(folder.Fd()), filepath.Base(path), text, 0o644); err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
 	return nil

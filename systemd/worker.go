@@ -1,28 +1,25 @@
 package systemd
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
-
-	"github.com/godbus/dbus/v5"
 )
 
-// Bounds of a store worker.
+// Limits of a store worker.
 const (
 	workerMemory = 256 << 20              // bytes
 	workerTasks  = 32                     // processes and threads
-	workerStop   = 500 * time.Millisecond // it keeps nothing: a hung one must not delay its successor
+	workerStop   = 500 * time.Millisecond // it keeps no state: if it hangs, it must not delay its successor
 )
 
-// WorkerUnit describes a store worker: a process that runs one driver as the owner
-// of its store, and answers the broker on its standard input.
+// WorkerUnit describes a store worker: a process that runs one driver with the uid of the store's
+// owner, and answers the broker on its standard input.
 type WorkerUnit struct {
 	Name     string // of the store: letters, digits, "-" and "_"
 	UID, GID int    // must be in passwd(5) and group(5): systemd looks them up
@@ -31,72 +28,87 @@ type WorkerUnit struct {
 	Stdin    *os.File // a connected socket; systemd takes a copy
 }
 
-// StartWorker starts a store worker in a transient unit with a sandbox of its own,
-// and waits until its program runs. A worker of that name which runs is stopped
-// first. The unit ends with the broker's, and leaves nothing behind.
+// StartWorker starts a store worker in a transient unit with its own sandbox, and waits until its
+// program runs. First it stops a running worker of that name. The unit ends with the broker's, and
+// leaves nothing behind.
+//
+// A process that hangs in the kernel cannot be killed, so its unit is not collected. Then the
+// successor gets another unit name: in this call or, if its time is up, in the next.
 func (b *Bus) StartWorker(ctx context.Context, w WorkerUnit) error {
 	if err := w.check(); err != nil {
 		return fmt.Errorf("cannot start a store worker: %w", err)
 	}
-	if err := b.StopWorker(ctx, w.Name); err != nil {
+	unit := b.workerUnit(w.Name)
+	if err := b.Stop(ctx, unit); err != nil && ctx.Err() != nil {
 		return err
+	} else if err == nil {
+		if err = b.startTransient(ctx, unit, w.properties()); !answered(err, unitExists) {
+			return err
+		}
 	}
-	return b.startTransient(ctx, workerName(w.Name), w.properties())
+	b.supersede(w.Name, unit)
+	return b.startTransient(ctx, b.workerUnit(w.Name), w.properties())
 }
 
-// StopWorker stops a store worker; one that does not run is stopped.
+// StopWorker stops a store worker. If it does not run, that is no error.
 func (b *Bus) StopWorker(ctx context.Context, name string) error {
-	return b.Stop(ctx, workerName(name))
+	return b.Stop(ctx, b.workerUnit(name))
 }
 
-func workerName(name string) string { return "shadowsync-store-" + name + ".service" }
-
-func (w WorkerUnit) check() error {
-	plain := func(r rune) bool { return isAlnum(r) || r == '-' || r == '_' }
-	if w.Name == "" || len(w.Name) > 64 || strings.IndexFunc(w.Name, func(r rune) bool { return !plain(r) }) >= 0 {
-		return fmt.Errorf("%q is not fit for the name of a unit", w.Name)
-	}
-	if w.Stdin == nil {
-		return errors.New("it has no standard input")
-	}
-	if !filepath.IsAbs(w.Binary) {
-		return fmt.Errorf("the path of its program, %q, is not absolute", w.Binary)
-	}
-	return nil
+// workerUnit is the present unit name of a worker.
+func (b *Bus) workerUnit(name string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return workerName(name, b.stuck[name])
 }
+
+// supersede gives the worker's successor another unit name than unit.
+func (b *Bus) supersede(name, unit string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stuck == nil {
+		b.stuck = map[string]int{}
+	}
+	if workerName(name, b.stuck[name]) == unit {
+		b.stuck[name]++
+	}
+}
+
+// workerName is a worker's unit name when so many earlier units are stuck. Worker names have no
+// colon.
+func workerName(name string, stuck int) string {
+	if stuck > 0 {
+		name += ":" + strconv.Itoa(stuck+1)
+	}
+	return "shadowsync-store-" + name + ".service"
+}
+
+func (w WorkerUnit) program() program {
+	return program{w.Name, append([]string{w.Binary}, w.Args...), w.Stdin, "shadowsync-store-" + w.Name}
+}
+
+func (w WorkerUnit) check() error { return w.program().check() }
 
 func (w WorkerUnit) properties() []property {
-	return append(w.service(), sandbox()...)
-}
-
-func (w WorkerUnit) service() []property {
-	return []property{
+	return slices.Concat(w.program().properties(), []property{
 		prop("Description", "Credential store worker "+w.Name+" (shadowsync)"),
-		// Its start waits for the exec, so that what the sandbox denies is our error.
-		prop("Type", "exec"),
-		prop("ExecStart", []command{{w.Binary, append([]string{w.Binary}, w.Args...), false}}),
-		prop("StandardInputFileDescriptor", dbus.UnixFD(w.Stdin.Fd())),
-		prop("StandardOutput", "journal"),
-		prop("StandardError", "journal"),
-		prop("SyslogIdentifier", "shadowsync-store-"+w.Name),
-		prop("CollectMode", "inactive-or-failed"),
 		// No After=: the broker may start its workers before it is ready itself.
 		prop("BindsTo", []string{BrokerUnit}),
 		prop("PartOf", []string{BrokerUnit}),
 		prop("TimeoutStopUSec", uint64(workerStop.Microseconds())),
 		prop("User", strconv.Itoa(w.UID)),
 		prop("Group", strconv.Itoa(w.GID)),
-	}
+	}, sandbox())
 }
 
-// sandbox is everything that a driver can do without, and nothing that would give
-// it mounts of its own (ProtectSystem= and its like do): a mount made over the
-// store's folder later would be hidden from it, and a password persisted where no
-// application looks. What files it may open, the worker limits itself, by Landlock.
+// sandbox denies everything that a driver does not need. It uses nothing that creates a mount
+// namespace (such as ProtectSystem=): a mount made over the store's folder later would then be
+// invisible to the worker, which would persist a password where no application looks. The worker
+// itself limits which files it may open, with Landlock.
 func sandbox() []property {
-	return append(limits(),
+	return append(limits(0),
 		prop("RestrictAddressFamilies", filter{true, []string{"AF_UNIX"}}),
-		prop("RestrictNamespaces", uint64(0)), // a set of allowed ones: none
+		prop("RestrictNamespaces", uint64(0)), // the set of allowed namespaces: none
 		prop("RestrictRealtime", true),
 		prop("RestrictSUIDSGID", true),
 		prop("LockPersonality", true),
@@ -105,7 +117,7 @@ func sandbox() []property {
 		prop("CapabilityBoundingSet", uint64(0)),
 		prop("AmbientCapabilities", uint64(0)),
 		prop("KeyringMode", "private"),
-		prop("RemoveIPC", false), // the uid is the application's, and so is its IPC
+		prop("RemoveIPC", false), // the uid is the application's, so its IPC belongs to the application
 		prop("SystemCallArchitectures", []string{"native"}),
 		prop("SystemCallFilter", filter{true, []string{"@system-service", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"}}),
 		prop("SystemCallFilter", filter{false, []string{"@privileged", "@resources"}}),
@@ -114,13 +126,13 @@ func sandbox() []property {
 	)
 }
 
-// limits keep clear text out of cores and swap, and a hostile store in bounds.
-func limits() []property {
+// limits keeps clear text out of core dumps and swap, and limits a hostile store.
+func limits(memory int64) []property {
 	return []property{
 		prop("LimitCORE", uint64(0)),
 		prop("LimitCORESoft", uint64(0)),
 		prop("MemorySwapMax", uint64(0)),
-		prop("MemoryMax", uint64(workerMemory)),
+		prop("MemoryMax", uint64(cmp.Or(memory, workerMemory))),
 		prop("TasksMax", uint64(workerTasks)),
 	}
 }

@@ -1,21 +1,30 @@
 /*
- * pam_shadowsync: tells the broker of passwords that people set or prove, and the people what became of it.
+ * pam_shadowsync tells the broker about passwords that people set or prove, and tells the people what became of them.
  *
  *     password optional pam_shadowsync.so                                    # after the module that stores the password
  *     password [authtok_err=die default=ignore] pam_shadowsync.so judge      # before it
  *     auth     optional pam_shadowsync.so                                    # after the modules that check the password
  *
- * The first announces a change. The second has a new password judged by the configuration's rules, and asks for it
- * where no module before it did. The third hands over what a login proved, for a store that waits for a clear text.
+ * The first line announces a change. The second asks the broker to judge a new password by the configuration's rules,
+ * and prompts for the password if no module before it did. The third hands over the password that a login proved, if the
+ * store waits for a clear text.
  *
- * It promises the host program (passwd, chpasswd, login, su, sshd) that what it does goes on whatever happens here:
- * the result is PAM_IGNORE, but for a new password that the broker itself refuses, the wait two seconds at most and
- * then none for half a minute, no signal is raised or changed, no thread or process is started, no descriptor left
- * open, nothing kept between two calls but how long the first one waited.
+ * Whatever happens here, the host program (passwd, chpasswd, login, su, sshd) goes on with its work:
  *
- * text.c reads and writes the texts, rundir.c knows who is managed, wire.c speaks with the broker.
+ *   - the result is PAM_IGNORE, except for a new password that the broker itself refuses;
+ *   - the module waits two seconds at most, and after a time-out it does not wait for half a minute;
+ *   - it raises no signal, changes no handler, starts no thread or process, and leaves no descriptor open;
+ *   - between two calls it keeps only how long the first one waited, and the tag of the old password field.
+ *
+ * It says "queued" only if the broker, or a note that this module left, holds the change durably.
+ *
+ * text.c reads and writes the texts, rundir.c looks up managed accounts, wire.c talks to the broker, note.c leaves a note
+ * if the broker does not take a change.
  */
+#define _GNU_SOURCE
+#include "note.h"
 #include "rundir.h"
+#include "tag.h"
 #include "text.h"
 #include "wire.h"
 
@@ -31,7 +40,7 @@
 
 enum { LINE_SIZE = TEXT_NAME_MAX + RUNDIR_UNIT_MAX + 128 };
 
-/* Shows text through the conversation, which may be missing (cron jobs, daemons) or fail: nothing depends on it. */
+/* Shows text through the conversation. Nothing depends on it: it may be missing (cron jobs, daemons) or fail. */
 static void show(pam_handle_t *pamh, int style, const char *text)
 {
 	const void *item = NULL;
@@ -51,7 +60,7 @@ static void show(pam_handle_t *pamh, int style, const char *text)
 }
 
 /*
- * Logs a fault with errno's text. Not for a host that closed a standard descriptor: syslog(3) would open its socket
+ * Logs a fault with errno's text, unless the host has closed a standard descriptor: syslog(3) would open its socket
  * there and keep it, and the host would print into it.
  */
 static void warn(pam_handle_t *pamh, const char *name, const char *what)
@@ -65,7 +74,7 @@ static void warn(pam_handle_t *pamh, const char *name, const char *what)
 	pam_syslog(pamh, LOG_WARNING, "account %s: cannot %s: %m", name, what);
 }
 
-/* The account that the host works on, or NULL if it has none with a name that can be sent. */
+/* The account that the host works on, or NULL if there is none or its name cannot be sent. */
 static const char *account_of(pam_handle_t *pamh)
 {
 	const void *name = NULL;
@@ -76,8 +85,8 @@ static const char *account_of(pam_handle_t *pamh)
 }
 
 /*
- * How long the judgement of this change has waited, in milliseconds, for it and the announcement have two seconds
- * together. WIRE_JUDGE_MS: in vain. A change that was not judged has waited for nothing.
+ * How long the judgement of this change has waited, in milliseconds: it and the announcement share two seconds.
+ * WIRE_JUDGE_MS means that there was no answer in time; 0, that the change was not judged.
  */
 static const char waited_key[] = "shadowsync-waited";
 
@@ -93,7 +102,7 @@ static void set_waited(pam_handle_t *pamh, int64_t ms)
 	pam_set_data(pamh, waited_key, (void *)(intptr_t)(ms < WIRE_JUDGE_MS ? ms : WIRE_JUDGE_MS), NULL);
 }
 
-/* The token in a descriptor, or -1: the broker then has the news without the proof. */
+/* The token in a descriptor, or -1: the broker then learns of the change without a password that proves it. */
 static int seal_token(pam_handle_t *pamh, const char *name)
 {
 	const void *token = NULL;
@@ -106,7 +115,7 @@ static int seal_token(pam_handle_t *pamh, const char *name)
 	return fd;
 }
 
-/* One exchange, its token closed again. */
+/* One exchange with the broker. It closes the token. */
 static ssize_t exchange(pam_handle_t *pamh, const char *op, const char *name, char answer[WIRE_ANSWER_MAX], int wait_ms)
 {
 	char request[TEXT_REQUEST_SIZE];
@@ -121,70 +130,162 @@ static ssize_t exchange(pam_handle_t *pamh, const char *op, const char *name, ch
 	return got;
 }
 
-/* Asks the broker; false, and a time-out marked, if it has no answer that can be shown. */
-static bool ask(pam_handle_t *pamh, const char *op, const char *name, char message[TEXT_MESSAGE_MAX + 1], int wait_ms)
+/* Asks the broker. False if no valid answer came; if it did not come in time, a time-out is marked. */
+static bool ask(pam_handle_t *pamh, const char *op, const char *name, struct text_answer *answer, int wait_ms)
 {
-	char answer[WIRE_ANSWER_MAX];
-	ssize_t got = exchange(pamh, op, name, answer, wait_ms);
+	char packet[WIRE_ANSWER_MAX];
+	ssize_t got = exchange(pamh, op, name, packet, wait_ms);
 
-	if (got >= 0 && text_answer(answer, (size_t)got, message))
+	if (got >= 0 && text_answer(packet, (size_t)got, answer))
 		return true;
 	if (got >= 0)
 		errno = EBADMSG;
 	bool timed_out = errno == ETIMEDOUT;
-	if (errno != ENOENT && errno != ECONNREFUSED) /* nobody listening is said to the person alone */
+	if (errno != ENOENT && errno != ECONNREFUSED) /* if nobody listens, only the person is told */
 		warn(pamh, name, "get an answer from shadowsync");
 	if (timed_out && !rundir_mark_timeout())
 		warn(pamh, name, "mark the time-out");
 	return false;
 }
 
+/*
+ * The tag of the password field before the change, taken in the phase in which nothing is stored yet. It is empty if the
+ * field could not be read; the note then says only that there was a change.
+ */
+static const char before_key[] = "shadowsync-before";
+
+static void forget_tag(pam_handle_t *pamh, void *tag, int status)
+{
+	(void)pamh, (void)status;
+	free(tag);
+}
+
+static void remember_tag(pam_handle_t *pamh)
+{
+	const char *name = account_of(pamh);
+	struct listed listed;
+	char *tag;
+
+	if (name == NULL || rundir_find(name, &listed) == LISTING_ABSENT || (tag = calloc(1, TAG_SIZE)) == NULL)
+		return;
+	rundir_tag(name, tag);
+	if (pam_set_data(pamh, before_key, tag, forget_tag) != PAM_SUCCESS)
+		free(tag);
+}
+
+static const char *remembered_tag(pam_handle_t *pamh)
+{
+	const void *tag = NULL;
+
+	return pam_get_data(pamh, before_key, &tag) == PAM_SUCCESS && tag != NULL ? tag : "";
+}
+
+/* Says that nothing holds the change, why, and what helps. */
+static void show_unrecorded(pam_handle_t *pamh, const char *name, const char *unit, const char *why, const char *help)
+{
+	char line[LINE_SIZE];
+
+	snprintf(line, sizeof line, "shadowsync: %s: NOT recorded (%s): a restart of %s loses it", name, why, unit);
+	show(pamh, PAM_TEXT_INFO, line);
+	snprintf(line, sizeof line, "hint: %s shadowsync sync %s", help, name);
+	show(pamh, PAM_TEXT_INFO, line);
+}
+
+/* The same if no note could be left; why is the errno of that. */
+static void show_no_note(pam_handle_t *pamh, const char *name, const char *unit, int why)
+{
+	char reason[96];
+
+	if (why == ENOSPC || why == EDQUOT) {
+		show_unrecorded(pamh, name, unit, "no space left on " SHADOWSYNC_HOME, "make room there, then run:");
+		return;
+	}
+	if (why == EROFS) {
+		show_unrecorded(pamh, name, unit, SHADOWSYNC_HOME " is read-only", "make it writable, then run:");
+		return;
+	}
+	if (why == EPERM)
+		snprintf(reason, sizeof reason, SHADOWSYNC_HOME "/notes is not root's alone");
+	else
+		snprintf(reason, sizeof reason, SHADOWSYNC_HOME "/notes: %s", strerrordesc_np(why) ? strerrordesc_np(why) : "error");
+	show_unrecorded(pamh, name, unit, reason, "run: shadowsync doctor --fix, then:");
+}
+
+/* What the person may be told about a change that the broker did not take. */
+struct audience {
+	bool quiet;       /* the host wants no text */
+	bool silent;      /* a time-out was reported less than half a minute ago: only failures are reported */
+	const char *unit; /* of the application; empty: the account is not known to be managed, and nothing is said */
+	const char *said; /* the broker's text about a change that needs a note; empty: say that the change is queued */
+};
+
+/* Leaves a note about a change that the broker did not take, and tells the person what becomes of the change. */
+static void leave_note(pam_handle_t *pamh, const char *name, const struct audience *to)
+{
+	char queued[LINE_SIZE];
+	bool held = note_leave(name, remembered_tag(pamh), to->unit[0] != '\0');
+	int why = errno;
+
+	if (to->quiet || to->unit[0] == '\0')
+		return;
+	if (!held) {
+		show_no_note(pamh, name, to->unit, why);
+	} else if (!rundir_has_program()) {
+		show_unrecorded(pamh, name, to->unit, SHADOWSYNC_PROGRAM " is missing", "install shadowsync again, then run:");
+	} else if (to->said[0] != '\0') {
+		show(pamh, PAM_TEXT_INFO, to->said);
+	} else if (!to->silent) {
+		snprintf(queued, sizeof queued,
+		         "shadowsync: %s: queued (shadowsync did not answer in time); it is persisted before the next start of %s",
+		         name, to->unit);
+		show(pamh, PAM_TEXT_INFO, queued);
+	}
+}
+
 static void announce(pam_handle_t *pamh, bool quiet)
 {
 	const char *name = account_of(pamh);
 	struct listed listed;
-	char message[TEXT_MESSAGE_MAX + 1], queued[LINE_SIZE];
+	struct text_answer answer;
 	int before = waited(pamh);
-	bool late = before == WIRE_JUDGE_MS; /* the mark is this change's own, and what is left of its time still counts */
+	bool late = before == WIRE_JUDGE_MS; /* this change set the mark itself, and may still use the rest of its time */
 
 	if (before > 0)
 		set_waited(pamh, 0);
-	if (name == NULL || (!late && rundir_silent()))
+	if (name == NULL)
 		return;
+	bool silent = !late && rundir_silent();
 	enum listing listing = rundir_find(name, &listed);
 	if (listing == LISTING_ABSENT)
 		return;
 	if (listing == LISTING_UNKNOWN && errno != ENOENT)
 		warn(pamh, name, "read the list of managed accounts");
 
-	bool answered = ask(pamh, "pam-changed", name, message, WIRE_DEADLINE_MS - before);
-	if (answered && !late) /* or a thousand changes would wait in vain for a judgement each */
+	bool answered = !silent && ask(pamh, "pam-changed", name, &answer, WIRE_DEADLINE_MS - before);
+	if (answered && !late) /* otherwise each of a thousand changes would wait for a judgement again */
 		rundir_clear_timeout();
-	if (quiet)
+	if (answered && answer.kind != TEXT_NOTES) {
+		if (!quiet && answer.text[0] != '\0')
+			show(pamh, PAM_TEXT_INFO, answer.text);
 		return;
-	if (answered && message[0] != '\0')
-		show(pamh, PAM_TEXT_INFO, message);
-	if (answered || listing != LISTING_MANAGED || !rundir_local(name))
-		return;
-	snprintf(queued, sizeof queued,
-	         "shadowsync: %s: queued (shadowsync did not answer in time); it is persisted before the next start of %s",
-	         name, listed.unit);
-	show(pamh, PAM_TEXT_INFO, queued);
+	}
+	if (rundir_local(name))
+		leave_note(pamh, name, &(struct audience){quiet, silent, listed.unit, answered ? answer.text : ""});
 }
 
 /*
- * Has the new password judged. What pam_pwquality does for root and for an expired password is done here too: root is
- * told, and not refused, but who must set a new password at login is, though the host is root then.
+ * Asks the broker to judge the new password. As with pam_pwquality, root is told about a bad password and may set it. A
+ * person who must set a new password at login is refused, although the host runs as root then.
  */
 static int judge(pam_handle_t *pamh, unsigned flags)
 {
 	const char *name = account_of(pamh), *token = NULL;
 	struct listed listed;
-	char message[TEXT_MESSAGE_MAX + 1];
+	struct text_answer answer;
 
-	if (waited(pamh) > 0) /* of a change that went no further */
+	if (waited(pamh) > 0) /* left by an earlier change that was not made */
 		set_waited(pamh, 0);
-	/* A storing module behind us may take only what was asked for before it, and says so if there is none. */
+	/* The storing module after us may accept only a password that was asked for before it; it reports a missing one. */
 	if (pam_get_authtok(pamh, PAM_AUTHTOK, &token, NULL) != PAM_SUCCESS || token == NULL)
 		return PAM_IGNORE;
 	if (name == NULL || rundir_silent() || rundir_find(name, &listed) != LISTING_MANAGED || !listed.judged)
@@ -192,30 +293,34 @@ static int judge(pam_handle_t *pamh, unsigned flags)
 
 	bool exempt = getuid() == 0 && (flags & PAM_CHANGE_EXPIRED_AUTHTOK) == 0;
 	int64_t start = wire_now_ms();
-	bool answered = ask(pamh, exempt ? "judge-exempt" : "judge", name, message, WIRE_JUDGE_MS);
+	bool answered = ask(pamh, exempt ? "judge-exempt" : "judge", name, &answer, WIRE_JUDGE_MS);
 	set_waited(pamh, wire_now_ms() - start);
-	if (!answered || message[0] == '\0')
+	if (!answered || answer.kind == TEXT_NOTES || answer.text[0] == '\0')
 		return PAM_IGNORE;
-	bool refused = text_refuses(message);
+	bool refused = answer.kind == TEXT_REFUSES;
 	if ((flags & PAM_SILENT) == 0)
-		show(pamh, refused ? PAM_ERROR_MSG : PAM_TEXT_INFO, message);
+		show(pamh, refused ? PAM_ERROR_MSG : PAM_TEXT_INFO, answer.text);
 	return refused ? PAM_AUTHTOK_ERR : PAM_IGNORE;
 }
 
-/* Called twice a change: PAM_PRELIM_CHECK asks whether it could be made, PAM_UPDATE_AUTHTOK has it made. */
+/* libpam calls it twice per change: PAM_PRELIM_CHECK asks whether it can be made, PAM_UPDATE_AUTHTOK makes it. */
 __attribute__((visibility("default"))) int pam_sm_chauthtok(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-	if (((unsigned)flags & PAM_UPDATE_AUTHTOK) == 0)
+	bool judges = argc > 0 && strcmp(argv[0], "judge") == 0, updates = ((unsigned)flags & PAM_UPDATE_AUTHTOK) != 0;
+
+	if (judges)
+		return updates ? judge(pamh, (unsigned)flags) : PAM_IGNORE;
+	if (!updates) {
+		remember_tag(pamh);
 		return PAM_IGNORE;
-	if (argc > 0 && strcmp(argv[0], "judge") == 0)
-		return judge(pamh, (unsigned)flags);
+	}
 	announce(pamh, ((unsigned)flags & PAM_SILENT) != 0);
 	return PAM_IGNORE;
 }
 
 /*
- * Hands over the password that a login has proven, where the store waits for it. Of a host that is not root (a screen
- * locker) nothing is heard: the socket is root's.
+ * Hands over the password that a login proved, if the store waits for it. A host that does not run as root (a screen
+ * locker) cannot hand over anything, because only root may use the socket.
  */
 __attribute__((visibility("default"))) int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc,
                                                                const char **argv)
@@ -223,17 +328,17 @@ __attribute__((visibility("default"))) int pam_sm_authenticate(pam_handle_t *pam
 	const char *name = geteuid() == 0 ? account_of(pamh) : NULL;
 	const void *token = NULL;
 	struct listed listed;
-	char message[TEXT_MESSAGE_MAX + 1];
+	struct text_answer answer;
 
 	(void)flags, (void)argc, (void)argv;
 	if (name == NULL || rundir_silent() || rundir_find(name, &listed) != LISTING_MANAGED || !listed.awaited)
 		return PAM_IGNORE;
 	if (pam_get_item(pamh, PAM_AUTHTOK, &token) == PAM_SUCCESS && token != NULL)
-		ask(pamh, "pam-authenticated", name, message, WIRE_LOGIN_MS);
+		ask(pamh, "pam-authenticated", name, &answer, WIRE_LOGIN_MS);
 	return PAM_IGNORE;
 }
 
-/* libpam calls it wherever it called the one above; there are no credentials of ours. */
+/* libpam calls it for each stack in which it called the one above. The module has no credentials to set. */
 __attribute__((visibility("default"))) int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	(void)pamh, (void)flags, (void)argc, (void)argv;

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "rundir.h"
 
+#include "note.h"
 #include "text.h"
 
 #include <errno.h>
@@ -11,7 +12,10 @@
 #include <unistd.h>
 
 static const char managed_path[] = SHADOWSYNC_RUN_DIR "/managed";
+static const char kept_path[] = SHADOWSYNC_HOME "/managed";
 static const char passwd_path[] = SHADOWSYNC_PASSWD;
+static const char shadow_path[] = SHADOWSYNC_SHADOW;
+static const char program_path[] = SHADOWSYNC_PROGRAM;
 static const char timeout_path[] = SHADOWSYNC_RUN_DIR "/pam-timeout";
 
 enum {
@@ -35,7 +39,7 @@ static bool is_roots_file(const struct stat *info)
 	return S_ISREG(info->st_mode) && info->st_uid == 0;
 }
 
-/* Opens what only root can have written. O_NONBLOCK: a FIFO in its place must not hold passwd. */
+/* Opens a regular file that belongs to root. O_NONBLOCK: a FIFO in its place must not block passwd. */
 static int open_list(const char *path)
 {
 	struct stat info;
@@ -56,9 +60,10 @@ static bool is_mark(const char *text, size_t size, const char *mark)
 	return size == strlen(mark) && memcmp(text, mark, size) == 0;
 }
 
-/* Reads what stands behind the name: the unit, and marks of which a later version may know more. */
-static void read_listed(const char *text, size_t size, struct listed *listed)
+/* Reads what follows the name: the unit, and the marks. A later version may write other marks too. */
+static void read_listed(const char *text, size_t size, void *to)
 {
+	struct listed *listed = to;
 	const char *end = text + size, *tab = memchr(text, '\t', size);
 
 	text_clean(listed->unit, sizeof listed->unit, text, (size_t)((tab == NULL ? end : tab) - text));
@@ -71,14 +76,23 @@ static void read_listed(const char *text, size_t size, struct listed *listed)
 	}
 }
 
-/* A line to be found: what it begins with, the separator behind that, and where to the rest of it is read, or NULL. */
+/* Reads what follows the name in shadow(5): the password field. */
+static void read_tag(const char *text, size_t size, void *to)
+{
+	const char *colon = memchr(text, ':', size);
+
+	tag_of(to, text, colon == NULL ? size : (size_t)(colon - text));
+}
+
+/* The line to find: its first field, the separator after that, and the function that reads the rest, or NULL. */
 struct wanted {
 	const char *name;
 	char separator;
-	struct listed *listed;
+	void (*reads)(const char *text, size_t size, void *to);
+	void *to;
 };
 
-/* Searches the whole lines among the first *used bytes of lines, and drops the ones searched. */
+/* Searches the complete lines among the first *used bytes of lines, and drops the lines that it searched. */
 static bool find_in_lines(char *lines, size_t *used, const struct wanted *wanted)
 {
 	size_t length = strlen(wanted->name), start = 0;
@@ -90,8 +104,8 @@ static bool find_in_lines(char *lines, size_t *used, const struct wanted *wanted
 			break;
 		size_t size = (size_t)(end - line);
 		if (size > length && line[length] == wanted->separator && memcmp(line, wanted->name, length) == 0) {
-			if (wanted->listed != NULL)
-				read_listed(line + length + 1, size - length - 1, wanted->listed);
+			if (wanted->reads != NULL)
+				wanted->reads(line + length + 1, size - length - 1, wanted->to);
 			return true;
 		}
 		start += size + 1;
@@ -101,15 +115,14 @@ static bool find_in_lines(char *lines, size_t *used, const struct wanted *wanted
 	return false;
 }
 
-static enum listing find_in_file(int fd, const struct wanted *wanted)
+static enum listing find_in_buffer(int fd, const struct wanted *wanted, char lines[LINE_BUFFER])
 {
-	char lines[LINE_BUFFER];
 	size_t used = 0;
 
 	for (size_t total = 0; total <= MANAGED_MAX;) {
-		if (used == sizeof lines)
-			break; /* no line of ours is that long */
-		ssize_t got = read(fd, lines + used, sizeof lines - used);
+		if (used == LINE_BUFFER)
+			break; /* no line that we look for is that long */
+		ssize_t got = read(fd, lines + used, LINE_BUFFER - used);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
@@ -123,6 +136,18 @@ static enum listing find_in_file(int fd, const struct wanted *wanted)
 	}
 	errno = EINVAL;
 	return LISTING_UNKNOWN;
+}
+
+/* Erases the buffer, so that no hash of shadow(5) stays on the host's stack. */
+static enum listing find_in_file(int fd, const struct wanted *wanted)
+{
+	char lines[LINE_BUFFER];
+	enum listing found = find_in_buffer(fd, wanted, lines);
+	int why = errno;
+
+	explicit_bzero(lines, sizeof lines);
+	errno = why;
+	return found;
 }
 
 static enum listing find(const char *path, const struct wanted *wanted)
@@ -139,19 +164,36 @@ static enum listing find(const char *path, const struct wanted *wanted)
 
 enum listing rundir_find(const char *name, struct listed *listed)
 {
+	const struct wanted wanted = {name, '\t', read_listed, listed};
+
 	*listed = (struct listed){0};
-	return find(managed_path, &(struct wanted){name, '\t', listed});
+	enum listing found = find(managed_path, &wanted);
+	return found == LISTING_UNKNOWN && errno == ENOENT ? find(kept_path, &wanted) : found;
 }
 
 bool rundir_local(const char *name)
 {
-	return find(passwd_path, &(struct wanted){name, ':', NULL}) != LISTING_ABSENT;
+	return find(passwd_path, &(struct wanted){name, ':', NULL, NULL}) != LISTING_ABSENT;
+}
+
+void rundir_tag(const char *name, char tag[TAG_SIZE])
+{
+	tag[0] = '\0';
+	find(shadow_path, &(struct wanted){name, ':', read_tag, tag});
+}
+
+bool rundir_has_program(void)
+{
+	struct stat info;
+
+	return stat(program_path, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0 && (info.st_mode & 0111) != 0;
 }
 
 /*
- * The mark is the file's modification time, set to CLOCK_BOOTTIME: no clock that somebody sets can stretch it, there
- * are no contents to be half written, and RLIMIT_FSIZE, whose signal would kill the host, has no say. A mark that a
- * crash left without its time carries the wall clock's, lies in the future of any boot and does not count.
+ * The mark is the file's modification time, set to CLOCK_BOOTTIME. Nobody can make it last longer by setting a clock.
+ * The file has no contents that could be half written, so RLIMIT_FSIZE, whose signal would kill the host, does not apply.
+ * If a crash left the mark before its time was set, it has the time of the wall clock: that is in the future of any
+ * boot, so the mark does not count.
  */
 bool rundir_silent(void)
 {

@@ -4,13 +4,13 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Where reading stands: the bytes from at up to end are still to be read. */
+/* A reading position: the bytes from at up to end are still to be read. */
 struct cursor {
 	const char *at;
 	const char *end;
 };
 
-/* Where writing stands: size counts the room for the final NUL. A rune that does not fit closes the buffer. */
+/* A writing position: size includes the final NUL. After a rune that does not fit, nothing more is written. */
 struct sink {
 	char *out;
 	size_t size;
@@ -19,7 +19,7 @@ struct sink {
 
 static const uint32_t no_rune = UINT32_MAX;
 
-/* Takes the next rune of strict UTF-8 (RFC 3629); false, and not one byte taken, if there is none. */
+/* Takes the next rune of strict UTF-8 (RFC 3629). If there is none, it takes no byte and returns false. */
 static bool take_rune(struct cursor *in, uint32_t *rune)
 {
 	static const struct {
@@ -51,8 +51,8 @@ static bool take_rune(struct cursor *in, uint32_t *rune)
 }
 
 /*
- * Whether a terminal shows the rune as itself. Left out are the C0 and C1 controls and DEL, and what moves or hides
- * other text: zero-width and direction marks, line separators, private use, tags and noncharacters.
+ * True if a terminal shows the rune as itself. It does not show the C0 and C1 controls and DEL, and some runes move or
+ * hide other text: zero-width and direction marks, line separators, private use, tags and noncharacters.
  */
 static bool printable(uint32_t rune)
 {
@@ -90,7 +90,7 @@ static void put_rune(struct sink *sink, uint32_t rune)
 	size_t length = encode(printable(rune) ? rune : '?', bytes);
 
 	if (length >= sink->size - sink->used) {
-		sink->size = sink->used + 1; /* a shorter rune after it must not slip in */
+		sink->size = sink->used + 1; /* so that no shorter rune is written after it */
 		return;
 	}
 	memcpy(sink->out + sink->used, bytes, length);
@@ -141,125 +141,27 @@ static char *put(char *at, const char *text, size_t size)
 
 size_t text_request(char out[TEXT_REQUEST_SIZE], const char *op, const char *name)
 {
-	static const char before[] = "{\"op\":\"", between[] = "\",\"user\":\"", after[] = "\"}";
+	static const char before[] = "{\"op\":\"", between[] = "\",\"plain\":true,\"user\":\"", after[] = "\"}";
 	char *at = put(out, before, sizeof before - 1);
 
 	at = put(at, op, strnlen(op, TEXT_OP_MAX));
 	at = put(at, between, sizeof between - 1);
 	for (; *name != '\0'; name++) {
-		if (*name == '"' || *name == '\\') /* text_is_name let no other byte pass that JSON wants escaped */
+		if (*name == '"' || *name == '\\') /* text_is_name accepts no other byte that JSON wants escaped */
 			*at++ = '\\';
 		*at++ = *name;
 	}
 	return (size_t)(put(at, after, sizeof after - 1) - out);
 }
 
-static bool take(struct cursor *in, char want)
+bool text_answer(const char *packet, size_t size, struct text_answer *answer)
 {
-	if (in->at == in->end || *in->at != want)
+	static const char kinds[] = {TEXT_SAYS, TEXT_REFUSES, TEXT_NOTES};
+
+	answer->text[0] = '\0';
+	if (size == 0 || memchr(kinds, packet[0], sizeof kinds) == NULL)
 		return false;
-	in->at++;
-	return true;
-}
-
-/* Takes one of JSON's structural characters and the white space around it. */
-static bool take_mark(struct cursor *in, char want)
-{
-	while (in->at < in->end && memchr(" \t\r\n", *in->at, 4))
-		in->at++;
-	if (!take(in, want))
-		return false;
-	while (in->at < in->end && memchr(" \t\r\n", *in->at, 4))
-		in->at++;
-	return true;
-}
-
-static bool take_hex4(struct cursor *in, uint32_t *value)
-{
-	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
-
-	*value = 0;
-	for (int i = 0; i < 4; i++) {
-		const char *digit = in->at < in->end ? memchr(digits, *in->at, sizeof digits - 1) : NULL;
-		if (digit == NULL)
-			return false;
-		*value = *value << 4 | (uint32_t)((digit - digits) & 15);
-		in->at++;
-	}
-	return true;
-}
-
-/* Takes what follows \u: one UTF-16 unit, or the two of a surrogate pair; half a pair is an error. */
-static bool take_utf16(struct cursor *in, uint32_t *rune)
-{
-	uint32_t low = 0;
-
-	if (!take_hex4(in, rune))
-		return false;
-	if (*rune < 0xd800 || *rune > 0xdfff)
-		return true;
-	if (*rune > 0xdbff || !take(in, '\\') || !take(in, 'u') || !take_hex4(in, &low) || low < 0xdc00 || low > 0xdfff)
-		return false;
-	*rune = 0x10000 + ((*rune - 0xd800) << 10) + (low - 0xdc00);
-	return true;
-}
-
-/* Takes what follows a backslash. */
-static bool take_escape(struct cursor *in, uint32_t *rune)
-{
-	static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
-
-	if (in->at == in->end)
-		return false;
-	char name = *in->at++;
-	if (name == 'u')
-		return take_utf16(in, rune);
-	const char *found = memchr(names, name, sizeof names - 1);
-	if (found == NULL)
-		return false;
-	*rune = (uint32_t)values[found - names];
-	return true;
-}
-
-/* Takes a JSON string and keeps what fits of it, cleaned. */
-static bool take_string(struct cursor *in, char *out, size_t size)
-{
-	struct sink sink = sink_to(out, size);
-	uint32_t rune = 0;
-
-	if (!take(in, '"'))
-		return false;
-	while (!take(in, '"')) {
-		if (take(in, '\\')) {
-			if (!take_escape(in, &rune))
-				return false;
-		} else if (!take_rune(in, &rune) || rune < 0x20) {
-			return false;
-		}
-		put_rune(&sink, rune);
-	}
-	return true;
-}
-
-bool text_refuses(const char *message)
-{
-	static const char refused[] = "BAD PASSWORD: ";
-
-	return strncmp(message, refused, sizeof refused - 1) == 0;
-}
-
-bool text_answer(const char *packet, size_t size, char message[TEXT_MESSAGE_MAX + 1])
-{
-	static const char ours[] = "shadowsync: ";
-	struct cursor in = {packet, packet + size};
-	char member[16];
-
-	message[0] = '\0';
-	if (!take_mark(&in, '{') || !take_string(&in, member, sizeof member) || strcmp(member, "message") != 0)
-		return false;
-	if (!take_mark(&in, ':') || !take_string(&in, message, TEXT_MESSAGE_MAX + 1) || !take_mark(&in, '}'))
-		return false;
-	if (in.at != in.end)
-		return false;
-	return message[0] == '\0' || strncmp(message, ours, sizeof ours - 1) == 0 || text_refuses(message);
+	answer->kind = (enum text_kind)packet[0];
+	text_clean(answer->text, sizeof answer->text, packet + 1, size - 1);
+	return answer->kind != TEXT_REFUSES || answer->text[0] != '\0';
 }

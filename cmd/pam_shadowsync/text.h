@@ -1,6 +1,6 @@
 /*
- * Text that crosses the module's border: account names going out, messages coming in. Everything here works on
- * caller-owned buffers, allocates nothing and depends on no locale, which belongs to the host program.
+ * Text that enters or leaves the module: account names go out, messages come in. The functions work on the caller's
+ * buffers and allocate nothing. They do not depend on the locale, because the host program chooses it.
  */
 #ifndef SHADOWSYNC_TEXT_H
 #define SHADOWSYNC_TEXT_H
@@ -12,30 +12,42 @@ enum {
 	TEXT_NAME_MAX = 256,    /* bytes of an account name */
 	TEXT_MESSAGE_MAX = 512, /* bytes of a message shown to a person */
 	TEXT_OP_MAX = 24,       /* bytes of an operation's name */
-	/* Every byte of the name may need a backslash, and 64 bytes hold the frame around it. */
+	/* Every byte of the name may need a backslash, and 64 bytes hold the rest of the request. */
 	TEXT_REQUEST_SIZE = 2 * TEXT_NAME_MAX + 64,
 };
 
-/* Whether name is 1 to TEXT_NAME_MAX bytes of printable UTF-8, and so safe to send, compare and print. */
+/* True if name is 1 to TEXT_NAME_MAX bytes of printable UTF-8: it is then safe to send, compare and print. */
 bool text_is_name(const char *name);
 
-/* Copies size bytes of text to out as printable UTF-8, cut to fit out_size with its final NUL; the rest becomes '?'. */
+/*
+ * Copies size bytes of text to out and replaces everything that is not printable UTF-8 by '?'. The copy is cut to fit
+ * out_size, its final NUL included.
+ */
 void text_clean(char *out, size_t out_size, const char *text, size_t size);
 
 /*
- * Writes the JSON request of an operation, one of ours with TEXT_OP_MAX bytes at most, for name, which text_is_name
- * accepts, to out and returns its length.
+ * Writes the JSON request for an operation on an account to out and returns its length. op is one of the module's own
+ * constants, at most TEXT_OP_MAX bytes, and text_is_name accepts name. The request asks for the form of answer that
+ * text_answer reads.
  */
 size_t text_request(char out[TEXT_REQUEST_SIZE], const char *op, const char *name);
 
-/*
- * Reads the answer {"message":"..."} (RFC 8259, no other member) into message, cleaned as by text_clean. False if the
- * packet is anything else, or its message is neither empty nor one of ours, that is beginning with "shadowsync: " or,
- * for a password that is refused, "BAD PASSWORD: ".
- */
-bool text_answer(const char *packet, size_t size, char message[TEXT_MESSAGE_MAX + 1]);
+/* The first byte of an answer. It says what the module does with the text that follows. */
+enum text_kind {
+	TEXT_SAYS = 's',    /* shows the text, if there is any */
+	TEXT_REFUSES = 'r', /* refuses the new password and shows the text */
+	TEXT_NOTES = 'n',   /* leaves a note about the change, then shows the text, or "queued" if it is empty */
+};
 
-/* Whether a message refuses a password. */
-bool text_refuses(const char *message);
+struct text_answer {
+	enum text_kind kind;
+	char text[TEXT_MESSAGE_MAX + 1]; /* cleaned as by text_clean */
+};
+
+/*
+ * Reads an answer: a byte for its kind, then its text. False if there is no such kind, or if a refusal has no text. A
+ * broker from before this form answers in JSON; its '{' is not a kind.
+ */
+bool text_answer(const char *packet, size_t size, struct text_answer *answer);
 
 #endif

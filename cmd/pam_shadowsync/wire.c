@@ -39,8 +39,8 @@ int64_t wire_now_ms(void)
 }
 
 /*
- * Polls for a slice of the time that is left, at most most_ms, and takes off what it took. No more than twice the slice
- * counts: who runs passwd may stop it with a signal, and must not make the answer come too late by that.
+ * Polls for a slice of the time that is left, at most most_ms, and subtracts the time that this took, but at most twice
+ * the slice: the person who runs passwd may stop it with a signal, and must not cause a time-out by that.
  */
 static int poll_slice(struct pollfd *waiting, nfds_t count, int most_ms, int64_t *left_ns)
 {
@@ -55,7 +55,7 @@ static int poll_slice(struct pollfd *waiting, nfds_t count, int most_ms, int64_t
 	return ready;
 }
 
-/* Waits until fd is ready for events. A host's timer signals only start the wait again, with what is left. */
+/* Waits until fd is ready for events. A timer signal of the host only restarts the wait, with the time that is left. */
 static bool wait_until(int fd, short events, int64_t *left_ns)
 {
 	struct pollfd waiting = {.fd = fd, .events = events};
@@ -122,7 +122,7 @@ int wire_seal(const char *token)
 	return fd;
 }
 
-/* Connects. A full backlog is EAGAIN, and no poll(2) tells when that ends: unix(7) sockets do not queue connects. */
+/* Connects. A full backlog is EAGAIN; poll(2) cannot wait for its end, because unix(7) sockets do not queue connects. */
 static bool connect_until(int fd, int64_t *left_ns)
 {
 	const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = SHADOWSYNC_RUN_DIR "/root.sock"};
@@ -178,7 +178,7 @@ static bool send_until(int fd, const char *request, size_t size, int descriptor,
 	return true;
 }
 
-/* Reads one packet. There is no control buffer, so that the kernel itself drops descriptors that a peer sends. */
+/* Reads one packet. There is no control buffer, so the kernel itself drops descriptors that a peer sends. */
 static ssize_t receive_until(int fd, char answer[WIRE_ANSWER_MAX], int64_t *left_ns)
 {
 	struct iovec part = {.iov_base = answer, .iov_len = WIRE_ANSWER_MAX};

@@ -8,19 +8,29 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/shadowsync/shadowsync/internal/term/argv"
+	"github.com/shadowsync/shadowsync/internal/term/exit"
 	"github.com/shadowsync/shadowsync/pcli"
 )
 
-// version is set by the linker: -X main.version=1.2.3.
+// The linker sets version, for example with -X main.version=1.2.3.
 var version = "devel"
 
-const usageStatus = 2
-
 func main() {
-	os.Exit(run(os.Args[1:]))
+	os.Exit(run(argv.Hide(hidden)[1:]))
+}
+
+// hidden marks every word except the options: a password may be in a command, or in its place.
+func hidden(words []string) []bool {
+	hide := make([]bool, len(words))
+	for i, word := range words {
+		hide[i] = i > 0 && !slices.Contains([]string{"-c", "-stdin", "--stdin", "-socket", "--socket"}, word)
+	}
+	return hide
 }
 
 func run(arguments []string) int {
@@ -38,13 +48,13 @@ func run(arguments []string) int {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Print(usage)
 		return 0
-	case err == nil && set.NArg() > 0 && !o.OneCommand: // after -c COMMAND a shell takes $0 and more
+	case err == nil && set.NArg() > 0 && !o.OneCommand: // after -c COMMAND a shell accepts $0 and arguments
 		err = fmt.Errorf("%q is no option; a command is given with -c", set.Arg(0))
 	}
 	switch {
 	case err != nil:
 		fmt.Fprintf(os.Stderr, "pcli: %v\n%s", err, usage)
-		return usageStatus
+		return exit.Usage
 	case *man:
 		fmt.Print(pcli.Man(version))
 		return 0
@@ -62,8 +72,8 @@ const usage = `usage: pcli [--stdin] [-c COMMAND]
   --version   print the version
 `
 
-// harden keeps passwords on their way to the broker out of core dumps, and out of
-// reach for other processes of the same user.
+// harden keeps passwords out of core dumps, and keeps other processes of the same user from reading
+// this process's memory.
 func harden() {
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)

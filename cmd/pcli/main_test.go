@@ -10,15 +10,22 @@ import (
 
 const module = "github.com/shadowsync/shadowsync/"
 
-// mayImport is all of ours and of others that the shell stands on. What is added here is
-// started with every login.
+// mayImport lists every package, our own and others', that the shell may import. Each is loaded at
+// every login.
 var mayImport = []string{
-	"github.com/coreos/go-systemd/v22/activation", // by internal/socket
+	"github.com/clipperhouse/displaywidth", // by internal/term/table
+	"github.com/clipperhouse/uax29/v2/graphemes",
+	"github.com/coreos/go-systemd/v22/activation", // by internal/wire/socket
 	module + "cmd/pcli",
-	module + "internal/operator",
-	module + "internal/printable",
-	module + "internal/since",
-	module + "internal/socket",
+	module + "internal/term/argv",
+	module + "internal/term/exit",
+	module + "internal/term/plural",
+	module + "internal/term/printable",
+	module + "internal/term/since",
+	module + "internal/term/table",
+	module + "internal/term/typo",
+	module + "internal/wire/operator",
+	module + "internal/wire/socket",
 	module + "pcli",
 	module + "pcli/console",
 	module + "pcli/grammar",
@@ -27,7 +34,7 @@ var mayImport = []string{
 	"golang.org/x/term",
 }
 
-// The shell has no C in it, no store and nothing that starts slowly.
+// The shell contains no C code, no store, and no package that starts slowly.
 func TestImports(t *testing.T) {
 	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}{{if .CgoFiles}} cgo{{end}}", ".")
 	list.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -1,44 +1,62 @@
 package main
 
 import (
+	"errors"
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"github.com/shadowsync/shadowsync/internal/config"
 )
 
-// selection is one application with the accounts of it that are meant.
+// selection is one application and the selected accounts of it.
 type selection struct {
 	application config.Application
 	accounts    []string
-	all         bool // nobody was named
+	all         bool // the command line named no account
 }
 
-// selected finds the applications of the named accounts, in the configuration's
-// order; no name means all accounts of all applications.
-func selected(c *config.Config, names []string) ([]selection, error) {
-	byName := make(map[string]bool, len(names))
+// selected returns the applications of the named accounts, in the configuration's order, and the
+// names that none of them manages. Without names it selects all accounts of all applications.
+func selected(applications []config.Application, names []string) (parts []selection, unknown []string) {
+	found := make(map[string]bool, len(names))
 	for _, name := range names {
-		if _, ok := c.Managing(name); !ok {
-			return nil, &noAccountError{name}
-		}
-		byName[name] = true
+		found[name] = false
 	}
-	var out []selection
-	for _, a := range c.Applications {
+	for _, a := range applications {
 		s := selection{application: a, all: len(names) == 0}
 		for _, account := range a.Accounts {
-			if s.all || byName[account] {
+			_, named := found[account]
+			if named {
+				found[account] = true
+			}
+			if s.all || named {
 				s.accounts = append(s.accounts, account)
 			}
 		}
-		if len(s.accounts) > 0 {
-			out = append(out, s)
+		if s.all || len(s.accounts) > 0 {
+			parts = append(parts, s)
 		}
 	}
-	return out, nil
+	for _, name := range names {
+		if !found[name] {
+			unknown = append(unknown, name)
+		}
+	}
+	return parts, unknown
 }
 
-// unitOf finds an application by its unit; empty means the only one there is.
+// unmanaged is the error for names that no application manages; nil without names.
+func unmanaged(names []string) error {
+	var errs []error
+	for _, name := range names {
+		errs = append(errs, &config.UnmanagedError{Account: name})
+	}
+	return errors.Join(errs...)
+}
+
+// unitOf finds an application by its unit. An empty unit is accepted if there is only one
+// application.
 func unitOf(c *config.Config, unit string) (config.Application, error) {
 	if unit == "" && len(c.Applications) == 1 {
 		return c.Applications[0], nil
@@ -50,19 +68,23 @@ func unitOf(c *config.Config, unit string) (config.Application, error) {
 	return a, nil
 }
 
-// completeAccounts offers the configuration's accounts; up to n of them on one line, 0: any number.
+// completeAccounts offers the configuration's accounts, at most n on one line; 0 means no limit.
 func (a *app) completeAccounts(n int) cobra.CompletionFunc {
-	return func(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return func(_ *cobra.Command, given []string, begun string) ([]string, cobra.ShellCompDirective) {
 		if n > 0 && len(given) >= n {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		c, err := a.load()
+		c, err := a.loadQuietly()
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		var names []string
 		for _, application := range c.Applications {
-			names = append(names, application.Accounts...)
+			for _, name := range application.Accounts { // there may be a hundred thousand
+				if strings.HasPrefix(name, begun) {
+					names = append(names, name)
+				}
+			}
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -70,7 +92,7 @@ func (a *app) completeAccounts(n int) cobra.CompletionFunc {
 
 // completeUnits offers the configuration's units.
 func (a *app) completeUnits(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	c, err := a.load()
+	c, err := a.loadQuietly()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -81,7 +103,7 @@ func (a *app) completeUnits(*cobra.Command, []string, string) ([]string, cobra.S
 	return units, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeFixed offers the values of a flag, which must exist, and no files.
+// completeFixed offers the values of an existing flag, and no files.
 func completeFixed(c *cobra.Command, flag string, values ...string) {
 	_ = c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 }

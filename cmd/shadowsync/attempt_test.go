@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/shadowsync/shadowsync/internal/operator"
-	"github.com/shadowsync/shadowsync/internal/socket"
+	"github.com/shadowsync/shadowsync/internal/wire/operator"
+	"github.com/shadowsync/shadowsync/internal/wire/socket"
 )
 
-// TestAttemptByAnotherThanRoot: the daemon hears of the command, and of nothing that was
-// given to it. Without a daemon, or with one that hangs, the refusal is the same.
+// TestAttemptByAnotherThanRoot: the daemon receives the command but none of its arguments. The
+// refusal is the same without a daemon, or with one that hangs.
 func TestAttemptByAnotherThanRoot(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "operator.sock")
 	attempt := func() (status int, said string) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,28 +11,43 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
-	"github.com/shadowsync/shadowsync/internal/printable"
-	past "github.com/shadowsync/shadowsync/internal/since"
 	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/internal/term/plural"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
+	past "github.com/shadowsync/shadowsync/internal/term/since"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 type auditOptions struct {
-	account string
-	since   time.Time
-	verify  bool
+	state.Query
+	verify bool
+}
+
+// check refuses options that contradict each other.
+func (o auditOptions) check(tail bool) error {
+	switch {
+	case tail && o.Limit < 1:
+		return errors.New("--tail must be at least 1")
+	case !o.Since.IsZero() && !o.Until.IsZero() && o.Since.After(o.Until):
+		return errors.New("--since is later than --until")
+	case o.verify && o.Query != state.Query{}:
+		return errors.New("--verify checks the whole trail: leave out what selects records")
+	}
+	return nil
 }
 
 func newAudit(a *app) *cobra.Command {
 	var o auditOptions
-	var since string
 	c := &cobra.Command{
 		Use:   "audit",
 		Short: "Print the audit trail, oldest first, or verify it",
 		Long: "Prints who did what, when, from where, how it was seen, and what became of it; also what\n" +
-			"was refused and what failed. Of others than root it is the daemon that hears what they\n" +
-			"tried; without it that is not on record. No password and no hash is ever in it.\n\n" +
+			"was refused and what failed. What users other than root tried is\n" +
+			"recorded only while the daemon runs. No password and no hash is ever in it.\n\n" +
+			"A time is a date, RFC 3339, a time of today (10:00), yesterday, \"yesterday 10:00\", or how\n" +
+			"long ago (45m, 1d, 1mo, \"2 hours ago\"). A date alone is the time when that day begins.\n\n" +
 			"--verify checks the trail's hash chain instead: it finds a record that was altered,\n" +
 			"removed or cut off. It proves nothing against root, who can write the trail and\n" +
 			"recompute the whole chain. The journal holds a copy of every record:\n" +
@@ -41,26 +57,48 @@ func newAudit(a *app) *cobra.Command {
 			"was run and its verification key is kept elsewhere (journalctl --verify --verify-key=).\n\n" +
 			"Records are kept for good, or for the configuration's audit.keep_days. trim removes\n" +
 			"older ones, as the daemon does once a day; a record names the cut, and the chain stays\n" +
-			"verifiable.",
-		Example: "  shadowsync audit --user admin --since 1d\n  shadowsync audit --verify",
-		Args:    exactly(0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			if c.Flags().Changed("since") {
-				t, err := past.Parse(since, time.Now())
-				if err != nil {
-					return usageError(c, fmt.Errorf("--since: %w", err))
-				}
-				o.since = t
-			}
-			return runAudit(c.Context(), a, o)
-		},
+			"verifiable.\n\n" +
+			"What the actions mean:\n" + actionsHelp(),
+		Example: "  shadowsync audit --user admin --since 1d\n  shadowsync audit --since yesterday --until today --by root\n" +
+			"  shadowsync audit --action alarm --tail 5\n  shadowsync audit --verify",
+		Args: exactly(0),
 	}
 	c.AddCommand(newAuditTrim(a))
-	c.Flags().StringVar(&o.account, "user", "", "only what concerns account `name`")
-	c.Flags().StringVar(&since, "since", "", "only from `time` on: a date, RFC 3339, or how long ago (45m, 1d, 1mo)")
-	c.Flags().BoolVar(&o.verify, "verify", false, "check that no record was altered or removed")
-	_ = c.RegisterFlagCompletionFunc("user", a.completeAccounts(0)) // the flag exists
+	flags := c.Flags()
+	flags.StringVar(&o.Account, "user", "", "only what concerns account `name`")
+	flags.StringVar(&o.Action, "action", "", "only this `action`: adopted, conflict, alarm, ...")
+	flags.StringVar(&o.By, "by", "", "only what `user` did, also through sudo or su")
+	since := flags.String("since", "", "only from `time` on")
+	until := flags.String("until", "", "only up to `time`, including that second")
+	flags.IntVar(&o.Limit, "tail", 0, "only the newest `N` of these records")
+	flags.BoolVar(&o.verify, "verify", false, "check that no record was altered or removed")
+	_ = c.RegisterFlagCompletionFunc("user", a.completeAccounts(0)) // the flags exist
+	_ = c.RegisterFlagCompletionFunc("action", a.completeAudit(func(actions, _ []string) []string { return actions }))
+	_ = c.RegisterFlagCompletionFunc("by", a.completeAudit(func(_, people []string) []string { return people }))
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		err := errors.Join(pastFlag(c, "since", *since, &o.Since), pastFlag(c, "until", *until, &o.Until))
+		if !o.Until.IsZero() { // printed times have no fraction
+			o.Until = o.Until.Truncate(time.Second).Add(time.Second - time.Millisecond)
+		}
+		if err = cmp.Or(err, o.check(c.Flags().Changed("tail"))); err != nil {
+			return usageError(c, err)
+		}
+		return runAudit(c.Context(), a, o)
+	}
 	return c
+}
+
+// pastFlag reads the flag's time, if it was given.
+func pastFlag(c *cobra.Command, flag, text string, to *time.Time) error {
+	if !c.Flags().Changed(flag) {
+		return nil
+	}
+	t, err := past.Parse(text, time.Now())
+	if err != nil {
+		return fmt.Errorf("--%s: %w", flag, err)
+	}
+	*to = t
+	return nil
 }
 
 func newAuditTrim(a *app) *cobra.Command {
@@ -79,7 +117,7 @@ type trimmed struct {
 // verified is the object that `audit --verify --json` prints.
 type verified struct {
 	Good   int     `json:"good"`
-	Bad    *int64  `json:"bad"` // the first record that is not as it was written
+	Bad    *int64  `json:"bad"` // the first altered record
 	Reason *string `json:"reason"`
 }
 
@@ -98,7 +136,7 @@ func runAuditTrim(ctx context.Context, a *app) error {
 			a.say("Everything is kept: audit.keep_days is not set")
 			return nil
 		}
-		a.say("%d records older than %d days removed", n, e.Config.Audit.KeepDays)
+		a.say("%s older than %s removed", plural.Count(n, "record"), plural.Count(e.Config.Audit.KeepDays, "day"))
 		return nil
 	})
 }
@@ -108,18 +146,50 @@ func runAudit(ctx context.Context, a *app, o auditOptions) error {
 		if o.verify {
 			return a.verifyAudit(ctx, e.State)
 		}
-		query := state.Query{Since: o.since, Account: o.account}
-		if a.json {
-			return a.auditJSON(ctx, e.State, query)
+		if err := knownTo(ctx, e, o.Account); err != nil {
+			return err
 		}
-		for record, err := range e.State.Audit(ctx, query) {
-			if err != nil {
-				return err
+		return a.paged(ctx, func(ctx context.Context) error {
+			if a.json {
+				return a.auditJSON(ctx, e.State, o.Query)
 			}
-			a.say("%s", auditLine(record.Event))
-		}
-		return nil
+			for record, err := range e.State.Trail(ctx, o.Query) {
+				if err != nil {
+					return err
+				}
+				a.tell("%s", auditLine(record.Event))
+			}
+			return nil
+		})
 	})
+}
+
+// knownTo returns an error for an account that no application manages and no record names: the name
+// is mistyped. The trail of an account that was managed before is still shown.
+func knownTo(ctx context.Context, e *engine.Engine, account string) error {
+	if _, managed := e.Config.Managing(account); managed || account == "" {
+		return nil
+	}
+	for _, err := range e.State.Trail(ctx, state.Query{Account: account, Limit: 1}) {
+		return err
+	}
+	return fmt.Errorf("%w, and no record names it", &config.UnmanagedError{Account: account})
+}
+
+// completeAudit offers what is in the newest records of the trail.
+func (a *app) completeAudit(offer func(actions, people []string) []string) cobra.CompletionFunc {
+	return func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if known, err := a.hasState(); err != nil || !known || a.uid != 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		db, err := state.OpenIn(c.Context(), a.root, engine.StateDir)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		defer db.Close()
+		actions, people, _ := db.Recent(c.Context()) // an unreadable trail offers nothing
+		return offer(actions, people), cobra.ShellCompDirectiveNoFileComp
+	}
 }
 
 func (a *app) verifyAudit(ctx context.Context, db *state.DB) error {
@@ -135,7 +205,7 @@ func (a *app) verifyAudit(ctx context.Context, db *state.DB) error {
 		}
 		return errors.Join(a.printJSON(object), err)
 	}
-	a.say("%d records are good", n)
+	a.say("%s %s good", plural.Count(n, "record"), plural.Form(n, "is", "are"))
 	if err != nil {
 		return fmt.Errorf("cannot vouch for the audit trail: %w", err)
 	}
@@ -148,12 +218,12 @@ type auditRecord struct {
 	shadowsync.Event
 }
 
-// auditJSON prints one object, a record a line, as the records come: the trail may
-// be longer than what fits into memory. An error on the way ends the object whole.
+// auditJSON prints one JSON object, one record per line, while it reads the records: the trail may
+// be too long for memory. After a read error it still closes the object.
 func (a *app) auditJSON(ctx context.Context, db *state.DB, query state.Query) error {
 	next, end := "{\"events\": [\n", "]}\n"
 	var failed error
-	for record, err := range db.Audit(ctx, query) {
+	for record, err := range db.Trail(ctx, query) {
 		var text []byte
 		if err == nil {
 			text, err = jsonText(auditRecord{record.Seq, record.Event}, "")
@@ -177,8 +247,8 @@ func (a *app) auditJSON(ctx context.Context, db *state.DB, query state.Query) er
 	return errors.Join(failed, err)
 }
 
-// auditLine is a record for people. The columns are of fixed width, for the trail is
-// printed as it is read.
+// auditLine formats a record for people. The columns have a fixed width because each line is
+// printed as soon as it is read.
 func auditLine(e shadowsync.Event) string {
 	subject := e.Account
 	if subject == "" {

@@ -3,32 +3,32 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"path/filepath"
+	"strings"
 	"time"
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
-	"github.com/shadowsync/shadowsync/internal/backup"
+	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
-	"github.com/shadowsync/shadowsync/internal/state"
-	"github.com/shadowsync/shadowsync/internal/store"
-	"github.com/shadowsync/shadowsync/internal/store/sqlite"
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
+	"github.com/shadowsync/shadowsync/internal/password/cleartext"
+	"github.com/shadowsync/shadowsync/internal/state/backup"
+	"github.com/shadowsync/shadowsync/internal/term/plural"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// beforeRestore is the folder where restore leaves what it replaced, beside the state.
-const beforeRestore = "before-restore"
-
 type backupOptions struct {
 	file       string
+	force      bool
 	passphrase tokenSource
-	recipients []string // backup: public keys instead of a passphrase
-	identity   string   // restore: the file of the private key
+	recipients []string // public keys instead of a passphrase
 }
 
 func newBackup(a *app) *cobra.Command {
@@ -38,7 +38,8 @@ func newBackup(a *app) *cobra.Command {
 		Short: "Seal the state and the embedded credential stores into a file",
 		Long: "Writes one file with the state (baselines, history, audit trail) and the embedded\n" +
 			"credential stores, sealed with a passphrase or for --recipient, readable by its owner\n" +
-			"alone. Nothing is stopped meanwhile. It is an age file with a tar archive in it:\n" +
+			"alone. Nothing is stopped meanwhile. A FILE that exists is replaced only with --force.\n" +
+			"It is an age file with a tar archive in it:\n" +
 			"  age -d FILE | tar t\n" +
 			"The stores that are the applications' own, the configuration and /etc/shadow are not in it.",
 		Args: exactly(1),
@@ -47,193 +48,131 @@ func newBackup(a *app) *cobra.Command {
 			return runBackup(c.Context(), a, o)
 		},
 	}
-	o.addFlags(c)
+	addPassphraseFlags(c, &o.passphrase)
 	c.Flags().StringArrayVar(&o.recipients, "recipient", nil, "seal for the holder of this `age1...` key; may be given again")
+	c.Flags().BoolVar(&o.force, "force", false, "replace FILE if it exists")
 	return c
 }
 
-func newRestore(a *app) *cobra.Command {
-	o := backupOptions{passphrase: tokenSource{fd: -1}}
-	c := &cobra.Command{
-		Use:   "restore {FILE | FOLDER}",
-		Short: "Put a backup's state and embedded credential stores back",
-		Long: "Replaces the state and the embedded credential stores by those of a backup, each in one\n" +
-			"transaction; the daemon may run. The whole backup is read and checked before anything\n" +
-			"changes, and one of a newer shadowsync is refused. What was there stays, in a new folder\n" +
-			"in " + engine.StateDir + "/" + beforeRestore + " for each time, which\n" +
-			"can be given instead of a file to put that back; delete it when it is of no use any more.\n" +
-			"The restored audit trail says how the one before it ended, and where it is. Then\n" +
-			"shadowsync sync --dry-run tells what differs from the OS.",
-		Args: exactly(1),
-		RunE: func(c *cobra.Command, files []string) error {
-			o.file = files[0]
-			return runRestore(c.Context(), a, o)
-		},
-	}
-	o.addFlags(c)
-	c.Flags().StringVar(&o.identity, "identity", "", "the `file` with the private key, of a backup for a recipient")
-	return c
-}
-
-func (o *backupOptions) addFlags(c *cobra.Command) {
-	c.Flags().BoolVar(&o.passphrase.stdin, "stdin", false, "read the passphrase, one line, from standard input")
-	c.Flags().IntVar(&o.passphrase.fd, "fd", -1, "read the passphrase, one line, from file descriptor `n`")
+func addPassphraseFlags(c *cobra.Command, source *tokenSource) {
+	c.Flags().BoolVar(&source.stdin, "stdin", false, "read the passphrase, one line, from standard input")
+	c.Flags().IntVar(&source.fd, "fd", -1, "read the passphrase, one line, from file descriptor `n`")
 }
 
 // backupResult is the object that backup and restore print with --json.
 type backupResult struct {
-	File      string            `json:"file"`
-	Created   time.Time         `json:"created"`
-	Node      string            `json:"node"`
-	Databases []backup.Database `json:"databases"`
-	Replaced  string            `json:"replaced,omitempty"` // the folder with what restore replaced
+	File       string            `json:"file"`
+	Created    time.Time         `json:"created"`
+	Node       string            `json:"node"`
+	Databases  []backup.Database `json:"databases"`
+	Recipients []string          `json:"recipients,omitempty"` // of backup; empty if sealed with a passphrase
+	Replaced   string            `json:"replaced,omitempty"`   // the folder that keeps what restore replaced
+	DryRun     bool              `json:"dry_run"`
+	Elsewhere  string            `json:"elsewhere,omitempty"` // of restore: why differing accounts are held
+	Plan       []planned         `json:"plan,omitempty"`      // of restore: which side wins for each account
 }
 
 func runBackup(ctx context.Context, a *app, o backupOptions) error {
-	harden()
+	_ = cleartext.Harden() // recovering a lost password must work in a container, too
 	return a.with(ctx, func(e *engine.Engine) error {
-		recipients, err := o.seals(ctx, a)
-		if err != nil {
-			return err
-		}
-		m := backup.Manifest{Created: time.Now().UTC().Truncate(time.Second), Node: e.Config.Node.Name, By: version}
-		err = locked(ctx, e, func() (err error) {
-			m.Databases, err = a.databases(e)
-			for i := range m.Databases {
-				d := &m.Databases[i]
-				if err == nil {
-					d.Image, err = backup.Image(ctx, d.Path)
-				}
-			}
-			return err
-		})
-		if err == nil {
-			err = backup.Write(o.file, m, recipients...)
-		}
-		noted := a.record(ctx, e, "backup", shadowsync.Event{Action: "backed-up"}, err)
+		m := a.manifest(e.Config)
+		err := a.backUp(ctx, e, o, &m)
+		noted := a.record(ctx, e, "backup", shadowsync.Event{Action: "backed-up", Reason: o.told()}, err)
 		if err != nil {
 			return noted
 		}
-		return errors.Join(noted, a.showBackup(backupResult{File: o.file, Created: m.Created, Node: m.Node, Databases: m.Databases}, "sealed in"))
+		r := backupResult{File: o.file, Created: m.Created, Node: m.Node, Databases: m.Databases, Recipients: o.recipients}
+		return errors.Join(noted, a.showBackup(r))
 	})
 }
 
-func runRestore(ctx context.Context, a *app, o backupOptions) error {
-	harden()
-	return a.with(ctx, func(e *engine.Engine) error {
-		m, err := o.read(ctx, a)
-		var was, kept string
-		if err == nil {
-			err = locked(ctx, e, func() (err error) {
-				was, kept, err = a.restoreAll(ctx, e, m)
-				return err
-			})
-		}
-		reason := fmt.Sprintf("the backup of %s; the trail before ended with %s and is in %s", m.Created.Format(time.RFC3339), was, kept)
-		noted := a.record(ctx, e, "restore", shadowsync.Event{Action: "restored", Reason: reason}, err)
-		if err != nil {
-			return noted
-		}
-		r := backupResult{File: o.file, Created: m.Created, Node: m.Node, Databases: m.Databases, Replaced: kept}
-		return errors.Join(noted, a.showBackup(r, "restored from"))
-	})
+// told is the audit's text for a backup: where it is, and who can open it.
+func (o backupOptions) told() string {
+	if len(o.recipients) == 0 {
+		return o.file + ", sealed with a passphrase"
+	}
+	return o.file + ", sealed for " + strings.Join(o.recipients, ", ")
 }
 
-// locked runs do under the engine lock, so that nothing is between two databases.
-func locked(ctx context.Context, e *engine.Engine, do func() error) error {
-	lease, err := patience{e.Locker()}.Acquire(ctx)
+// backUp checks the target file before it asks for a passphrase.
+func (a *app) backUp(ctx context.Context, e *engine.Engine, o backupOptions, m *backup.Manifest) (err error) {
+	if err := backup.CheckTarget(o.file, o.force); err != nil {
+		return &targetError{o.file, err}
+	}
+	recipients, err := o.seals(ctx, a)
 	if err != nil {
 		return err
 	}
-	defer lease.Release()
-	return do()
-}
-
-// databases are those that a backup holds: the state, and every embedded store.
-func (a *app) databases(e *engine.Engine) ([]backup.Database, error) {
-	list := []backup.Database{{Name: state.FileName, Path: filepath.Join(a.root, engine.StateDir, state.FileName)}}
-	taken := map[string]bool{}
-	for _, application := range e.Config.Applications {
-		o, err := store.Parse(application.Store)
-		if err != nil {
-			return nil, err
-		}
-		if o.Driver != "sqlite" {
-			continue
-		}
-		path := o.Path
-		if path == "" {
-			path = sqlite.DefaultPath
-		}
-		if full := filepath.Join(a.root, path); !taken[full] {
-			taken[full] = true
-			list = append(list, backup.Database{Name: "store-" + application.Name + ".db", Application: application.Name, Path: full})
-		}
-	}
-	return list, nil
-}
-
-// restoreAll checks everything, keeps what is there, and then replaces everything. It
-// returns how the audit trail ended that is replaced, and the folder where that is kept.
-func (a *app) restoreAll(ctx context.Context, e *engine.Engine, m backup.Manifest) (was, kept string, err error) {
-	present, err := a.databases(e)
+	system, err := engine.SystemOf(a.root, e.Config, nil)
 	if err != nil {
-		return "", "", err
+		return err
 	}
-	there := map[string]backup.Database{}
-	for _, d := range present {
-		there[d.Application] = d
-	}
-	before := backup.Manifest{Created: time.Now().UTC().Truncate(time.Second), Node: e.Config.Node.Name, By: version}
-	for _, d := range m.Databases {
-		ours, ok := there[d.Application]
-		if !ok {
-			return "", "", fmt.Errorf("the configuration has no embedded store of %q: %w", d.Application, errNoApplication)
-		}
-		if err := backup.Check(ctx, d.Image, ours.Path); err != nil {
-			return "", "", fmt.Errorf("%s of the backup: %w", d.Name, err)
-		}
-		before.Databases = append(before.Databases, ours)
-	}
-	if was, err = e.State.TrailEnd(ctx); err != nil {
-		return "", "", err
-	}
-	if kept, err = backup.Keep(ctx, filepath.Join(a.root, engine.StateDir, beforeRestore), before); err != nil {
-		return "", "", err
-	}
-	for _, d := range m.Databases {
-		if err := backup.Restore(ctx, d.Image, there[d.Application].Path); err != nil {
-			return was, kept, fmt.Errorf("%s of the backup (what was there is in %s): %w", d.Name, kept, err)
-		}
-	}
-	return was, kept, nil
-}
-
-// read opens a backup, or the folder with what an earlier restore replaced.
-func (o backupOptions) read(ctx context.Context, a *app) (backup.Manifest, error) {
-	if info, err := os.Stat(o.file); err == nil && info.IsDir() {
-		return backup.ReadFolder(o.file)
-	}
-	identities, err := o.keys(ctx, a)
+	defer system.Folder.Close()
+	staging, err := system.Stage()
 	if err != nil {
-		return backup.Manifest{}, err
+		return err
 	}
-	return backup.Read(o.file, identities...)
-}
-
-func (a *app) showBackup(r backupResult, done string) error {
-	if a.json {
-		return a.printJSON(r)
+	defer func() { err = errors.Join(err, staging.Close()) }()
+	err = locked(ctx, e.Locker(), func(ctx context.Context) (err error) {
+		m.Databases, err = system.Collect(ctx, staging.Path)
+		return err
+	})
+	if err != nil {
+		return err
 	}
-	a.say("%d databases %s %s", len(r.Databases), done, r.File)
-	if r.Replaced != "" {
-		a.say("what was there is kept; to put it back: shadowsync restore %s", r.Replaced)
+	if err := backup.Write(ctx, o.file, o.force, staging.Path, *m, recipients...); err != nil {
+		return &targetError{o.file, err}
 	}
 	return nil
 }
 
-// seals are whom a backup is sealed for.
+// leaseTick is the interval at which long work renews the engine lock's lease.
+const leaseTick = time.Second
+
+// locked runs do under the engine lock, so that no change can fall between the copies of two
+// databases. It cancels do's context if the lock is lost.
+func locked(ctx context.Context, locker shadowsync.Locker, do func(context.Context) error) error {
+	lease, err := patience{locker}.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer lease.Release()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		tick := time.NewTicker(leaseTick)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if err := lease.Extend(); err != nil {
+				cancel(err)
+			}
+		}
+	}()
+	return do(ctx)
+}
+
+func (a *app) showBackup(r backupResult) error {
+	if a.json {
+		return a.printJSON(r)
+	}
+	a.say("%s sealed in %s", plural.Count(len(r.Databases), "database"), r.File)
+	return nil
+}
+
+// passphraseWork is the base-2 logarithm of scrypt's work factor, age's own default: about one
+// second. Tests seal and open dozens of backups and use less.
+var passphraseWork = 18
+
+// seals returns the recipients that the backup is sealed for.
 func (o backupOptions) seals(ctx context.Context, a *app) ([]age.Recipient, error) {
+	if len(o.recipients) > 0 && o.passphrase.given() {
+		return nil, &usage{errors.New("a backup is sealed with a passphrase or for --recipient: give one of them"), "shadowsync backup"}
+	}
 	var recipients []age.Recipient
 	for _, text := range o.recipients {
 		r, err := age.ParseX25519Recipient(text)
@@ -245,55 +184,39 @@ func (o backupOptions) seals(ctx context.Context, a *app) ([]age.Recipient, erro
 	if len(recipients) > 0 {
 		return recipients, nil
 	}
-	passphrase, err := o.askPassphrase(ctx, a, true)
-	defer wipe(passphrase)
+	passphrase, err := a.askPassphrase(ctx, o.passphrase, "backup "+o.file, true)
+	defer cleartext.Wipe(passphrase)
+	if err == nil {
+		err = checkPassphrase(passphrase)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the passphrase: %w", err)
+		return nil, err
 	}
 	r, err := age.NewScryptRecipient(string(passphrase))
-	return []age.Recipient{r}, err
+	if err != nil {
+		return nil, err
+	}
+	r.SetWorkFactor(passphraseWork)
+	return []age.Recipient{r}, nil
 }
 
-// keys are what opens a backup.
-func (o backupOptions) keys(ctx context.Context, a *app) ([]age.Identity, error) {
-	if o.identity != "" {
-		f, err := os.Open(o.identity)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read the private key: %w", err)
-		}
-		defer f.Close()
-		return age.ParseIdentities(f)
-	}
-	passphrase, err := o.askPassphrase(ctx, a, false)
-	defer wipe(passphrase)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the passphrase: %w", err)
-	}
-	i, err := age.NewScryptIdentity(string(passphrase))
-	return []age.Identity{i}, err
+// manifest describes a backup made here and now.
+func (a *app) manifest(c *config.Config) backup.Manifest {
+	return backup.Manifest{Created: time.Now().UTC().Truncate(time.Second), Node: c.Node.Name, Machine: a.machine(), By: version}
 }
 
-// askPassphrase asks on the terminal, for a new one twice.
-func (o backupOptions) askPassphrase(ctx context.Context, a *app, twice bool) ([]byte, error) {
-	if o.passphrase.given() {
-		return a.token(ctx, o.passphrase, "")
-	}
-	tty, err := os.OpenFile(a.tty, os.O_RDWR|unix.O_NOCTTY, 0)
+// machine is a digest of machine-id(5): a restore uses it to recognise the machine, and the backup
+// does not disclose the id itself. It is empty without a machine-id.
+func (a *app) machine() string {
+	f, err := inroot.Open(a.root, "/etc/machine-id", os.O_RDONLY)
 	if err != nil {
-		return nil, &noTerminalError{err}
+		return ""
 	}
-	defer tty.Close()
-	first, err := askHidden(ctx, tty, "Passphrase of the backup: ")
-	if err == nil {
-		err = checkToken(first)
+	defer f.Close()
+	id, err := io.ReadAll(io.LimitReader(f, 64))
+	if id = bytes.TrimSpace(id); err != nil || len(id) < 32 {
+		return ""
 	}
-	if err != nil || !twice {
-		return first, err
-	}
-	second, err := askHidden(ctx, tty, "Again: ")
-	defer wipe(second)
-	if err == nil && !bytes.Equal(first, second) {
-		err = errors.New("the two answers differ")
-	}
-	return first, err
+	sum := sha256.Sum256(append([]byte("shadowsync backup\n"), id...))
+	return hex.EncodeToString(sum[:16])
 }

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/shadowsync/shadowsync/internal/crypt"
+	"github.com/shadowsync/shadowsync/internal/password/crypt"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -35,7 +35,8 @@ func newCrowd(t *testing.T, n int) *system {
 	return s
 }
 
-// TestSetFromList: a failure of one line hides nobody else's success, and shows nobody's password.
+// TestSetFromList: one failing line does not hide the success of the others, and no password is
+// shown.
 func TestSetFromList(t *testing.T) {
 	s := newCrowd(t, 3)
 	s.write("/list", 0o600, "u0:first:with colon\n\nsecretalone\nnobody:hidden1\nu1:hidden2\nu1:hidden3\nu2:\nuser222: blanks \n")
@@ -86,7 +87,7 @@ func TestListsRefused(t *testing.T) {
 	}
 }
 
-// list has a password for each of n accounts.
+// list returns a password for each of n accounts.
 func list(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -95,7 +96,7 @@ func list(n int) string {
 	return b.String()
 }
 
-// holds tells which of two passwords an account has, on both sides.
+// holds reports whether an account has this password on the OS side.
 func (s *system) holds(name, token string) bool {
 	s.t.Helper()
 	ok, err := crypt.Verify(s.osField(name, 2), []byte(token))
@@ -105,7 +106,8 @@ func (s *system) holds(name, token string) bool {
 	return ok
 }
 
-// TestInterrupted: Ctrl-C in the middle leaves each account old or new, and says which.
+// TestBulkInterrupted: after Ctrl-C each account has either its old or its new password, and the
+// output says which.
 func TestBulkInterrupted(t *testing.T) {
 	const n = 300
 	s := newCrowd(t, n)
@@ -144,7 +146,7 @@ func TestBulkInterrupted(t *testing.T) {
 	}
 }
 
-// cutter calls do once so many lines were written.
+// cutter calls do once it has received this many lines, and again at each later write.
 type cutter struct {
 	text  bytes.Buffer
 	after int
@@ -159,9 +161,8 @@ func (c *cutter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// TestBulkKilled: kill -9 at any moment leaves each account with a password that
-// was printed, or with an old one or a new one that nobody ever saw, on both sides once
-// it ran again; and no password is printed twice.
+// TestBulkKilled: after kill -9 at any moment and another run, each account has, on both sides, a
+// printed password, its old one, or a new one that was never shown. No password is printed twice.
 func TestBulkKilled(t *testing.T) {
 	const n = 400
 	s := newCrowd(t, n)
@@ -186,7 +187,7 @@ func TestBulkKilled(t *testing.T) {
 		for line := range strings.Lines(out.String()) {
 			m := resetLine.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
 			if m == nil {
-				continue // cut off in the middle
+				continue // truncated
 			}
 			if seen[m[2]] {
 				t.Errorf("printed twice: %s", line)

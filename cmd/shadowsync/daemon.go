@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"runtime/debug"
 
@@ -12,19 +13,24 @@ import (
 
 func newDaemon(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "daemon", Short: "Run the broker, by systemd", Args: exactly(0),
+		Use: "daemon", Short: "Run the broker (systemd does that)", Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error { return runDaemon(c.Context(), a) },
 	}
 }
 
-// collectAt is how much the heap may grow, in percent, before it is collected. The
-// broker rests nearly always: Go's 100 would cost it 2 MB more after each change.
+var errMountedDaemon = mark(errors.New("cannot work on a mounted system: only the running one has units"), errUsage)
+
+// collectAt is how much the heap may grow, in percent, before garbage collection. The broker is
+// nearly always idle; Go's default of 100 would cost it 2 MB more after each change.
 const collectAt = 50
 
-// runDaemon logs to standard error, which is the journal. It shows no times: the
-// journal has its own.
+// runDaemon logs to standard error, which is the journal, and prints no times: the journal adds
+// them.
 func runDaemon(ctx context.Context, a *app) error {
-	c, err := a.load()
+	if a.mounted() {
+		return errMountedDaemon
+	}
+	c, err := a.loadQuietly()
 	if err != nil {
 		return err
 	}

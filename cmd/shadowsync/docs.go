@@ -3,60 +3,77 @@
 package main
 
 import (
-	_ "embed"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/cpuguy83/go-md2man/v2/md2man"
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+
+	"github.com/shadowsync/shadowsync/docs"
 )
 
-// The program that writes the pages is built for `make install` alone: cobra/doc's
-// Markdown and YAML would cost every start of shadowsync half a millisecond.
+// Only `make install` builds the program with these pages: linking cobra/doc's Markdown and YAML
+// code would cost every start of shadowsync half a millisecond.
 func init() { buildCommands = append(buildCommands, newDocs) }
 
-// newDocs writes what `make install` ships beside the program.
+// newDocs writes the documentation that `make install` installs.
 func newDocs() *cobra.Command {
 	c := &cobra.Command{Use: "docs", Short: "Write documentation", Hidden: true}
 	c.AddCommand(&cobra.Command{
-		Use: "man DIR8 DIR7", Short: "Write the man pages into the folders of sections 8 and 7", Args: exactly(2),
+		Use: "man DIR", Short: "Write the man pages into the folders man5, man7 and man8 of DIR", Args: exactly(1),
 		RunE: func(c *cobra.Command, given []string) error {
-			if err := writeManPages(c.Root(), given[0]); err != nil {
+			for _, section := range []string{"man5", "man7", "man8"} {
+				if err := os.MkdirAll(filepath.Join(given[0], section), 0o755); err != nil {
+					return fmt.Errorf("cannot write man pages: %w", err)
+				}
+			}
+			if err := writeManPages(c.Root(), filepath.Join(given[0], "man8")); err != nil {
 				return err
 			}
-			return writeJSONPage(given[1])
+			return writeReference(given[0])
 		},
+	})
+	c.AddCommand(&cobra.Command{
+		Use: "keys FILE", Short: "Write the keys of the configuration into their part of a page", Args: exactly(1),
+		RunE: func(_ *cobra.Command, given []string) error { return writeKeys(given[0]) },
 	})
 	return c
 }
 
-//go:embed json.md
-var jsonDocument []byte
-
-const jsonHead = `% "SHADOWSYNC-JSON" "7" "" "shadowsync" "Miscellaneous"
-# NAME
-shadowsync-json - what the commands of shadowsync(8) print with --json
-
-`
-
-func writeJSONPage(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("cannot write man pages: %w", err)
+// writeReference writes the pages of docs/ as man pages.
+func writeReference(dir string) error {
+	files, err := fs.Glob(docs.Pages, "*.md")
+	if err != nil {
+		return err
 	}
-	page := md2man.Render(append([]byte(jsonHead), jsonDocument...))
-	if err := os.WriteFile(filepath.Join(dir, "shadowsync-json.7"), page, 0o644); err != nil {
-		return fmt.Errorf("cannot write man pages: %w", err)
+	for _, file := range files {
+		text, err := docs.Pages.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		name, section := manPage(strings.TrimSuffix(file, ".md"))
+		path := filepath.Join(dir, "man"+section, name+"."+section)
+		if err := os.WriteFile(path, md2man.Render(manText(name, section, string(text))), 0o644); err != nil {
+			return fmt.Errorf("cannot write man pages: %w", err)
+		}
 	}
 	return nil
 }
 
-// writeManPages writes one page a command, with the exit status on each.
-func writeManPages(root *cobra.Command, dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("cannot write man pages: %w", err)
+// manPage returns the name and the section of the man page made from a page of docs/.
+func manPage(page string) (name, section string) {
+	if page == "configuration" {
+		return "shadowsync.toml", "5"
 	}
+	return "shadowsync-" + page, "7"
+}
+
+// writeManPages writes one page per command, each with the exit statuses.
+func writeManPages(root *cobra.Command, dir string) error {
 	root.DisableAutoGenTag = true
 	addExitStatus(root)
 	header := &doc.GenManHeader{Section: "8", Source: "shadowsync", Manual: "System Administration"}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/shadowsync/shadowsync/internal/doctor"
+	"github.com/shadowsync/shadowsync/internal/admin/doctor"
 )
 
 var (
@@ -22,7 +22,8 @@ func newDoctor(a *app) *cobra.Command {
 		Short: "Check the whole wiring, and say what mends each fault",
 		Long: "Checks everything that a changed password passes on its way, down to a real change on\n" +
 			"a scratch PAM stack, and names the command that mends each fault. Looking changes\n" +
-			"nothing; --fix mends what needs no decision. Exits with 1 while a check fails.",
+			"nothing, but replaces the shadow file and each store by itself to see that it can be;\n" +
+			"--fix mends what needs no decision. Exits with 1 while a check fails.",
 		Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error { return runDoctor(c.Context(), a, fix) },
 	}
@@ -40,6 +41,9 @@ func runDoctor(ctx context.Context, a *app, fix bool) error {
 	stop := a.progress("Checking the wiring")
 	result, err := doctor.Run(ctx, doctor.Options{Config: a.config, Binary: installedAt, Fix: fix})
 	stop()
+	for i := range result.Checks {
+		result.Checks[i].Fix = a.named(result.Checks[i].Fix)
+	}
 	if a.json {
 		err = errors.Join(err, a.printJSON(result))
 	} else {

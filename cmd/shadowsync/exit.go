@@ -1,21 +1,26 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/shadowsync/shadowsync/internal/crypt"
-	"github.com/shadowsync/shadowsync/internal/policy"
-	"github.com/shadowsync/shadowsync/internal/setup"
+	"github.com/shadowsync/shadowsync/internal/admin/bulk"
+	"github.com/shadowsync/shadowsync/internal/admin/setup"
+	"github.com/shadowsync/shadowsync/internal/password/cleartext"
+	"github.com/shadowsync/shadowsync/internal/password/crypt"
+	"github.com/shadowsync/shadowsync/internal/password/policy"
+	"github.com/shadowsync/shadowsync/internal/term/exit"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// What a command ends with when it did not simply fail.
+// These errors select an exit status other than 1.
 var (
 	errUsage            = errors.New("wrong usage")
 	errNotInSync        = errors.New("not in sync")
@@ -27,29 +32,32 @@ var (
 	errInterrupted      = errors.New("interrupted")
 )
 
-// exits is the one table from error to exit status; the first line that fits
-// counts. Every help page prints it.
-var exits = []struct {
+// ending is one exit status and the errors that select it.
+type ending struct {
 	status int
 	means  string
 	errors []error
-}{
-	{0, "done", nil},
-	{1, "failed", nil},
-	{130, "interrupted", []error{errInterrupted, context.Canceled}},
-	{2, "wrong usage", []error{errUsage, setup.ErrIncomplete}},
-	{4, "conflict: a person must decide", []error{errConflict, setup.ErrUndecided}},
-	{3, "not in sync, or done on the OS side and pending on the store's", []error{errNotInSync, setup.ErrWaiting}},
-	{5, "no such account or application", []error{shadowsync.ErrNoAccount, errNoApplication}},
-	{6, "refused by the password policy", []error{errPassword, policy.ErrWeak, crypt.ErrTokenEmpty, crypt.ErrTokenTooLong, crypt.ErrTokenNUL}},
-	{7, "not authenticated", []error{errNotAuthenticated}},
-	{8, "not permitted", []error{errNotPermitted, os.ErrPermission}},
-	{9, "store or lock not available in time", []error{shadowsync.ErrUnavailable, context.DeadlineExceeded}},
+}
+
+// exits is the one table from error to exit status. The first matching line counts. Every help page
+// prints the table.
+var exits = []ending{
+	{exit.Done, "done", nil},
+	{exit.Failed, "failed", nil},
+	{exit.Interrupted, "interrupted", []error{errInterrupted, context.Canceled}},
+	{exit.Usage, "wrong usage", []error{errUsage, setup.ErrIncomplete, bulk.ErrLine}},
+	{exit.Conflict, "conflict: a person must decide", []error{errConflict, setup.ErrUndecided}},
+	{exit.NotInSync, "not in sync, or done on the OS side and pending on the store's", []error{errNotInSync, setup.ErrWaiting}},
+	{exit.Unknown, "no such account or application", []error{shadowsync.ErrNoAccount, errNoApplication}},
+	{exit.Policy, "refused by the password policy", []error{errPassword, policy.ErrWeak, crypt.ErrTokenEmpty, crypt.ErrTokenTooLong, crypt.ErrTokenNUL, cleartext.ErrNewline, bulk.ErrNoPassword}},
+	{exit.NotAuthenticated, "not authenticated", []error{errNotAuthenticated}},
+	{exit.NotPermitted, "not permitted", []error{errNotPermitted, os.ErrPermission}},
+	{exit.Unavailable, "store or lock not available in time", []error{shadowsync.ErrUnavailable, context.DeadlineExceeded}},
 }
 
 func exitStatus(err error) int {
 	if err == nil {
-		return 0
+		return exit.Done
 	}
 	for _, e := range exits {
 		for _, target := range e.errors {
@@ -58,33 +66,31 @@ func exitStatus(err error) int {
 			}
 		}
 	}
-	return 1
+	return exit.Failed
 }
 
 // exitHelp is the table as the help pages print it.
 func exitHelp() string {
-	lines := make(map[int]string, len(exits))
-	for _, e := range exits {
-		lines[e.status] = fmt.Sprintf("  %-4d %s\n", e.status, e.means)
-	}
+	inOrder := slices.Clone(exits)
+	slices.SortFunc(inOrder, func(a, b ending) int { return cmp.Compare(a.status, b.status) })
 	var b strings.Builder
 	b.WriteString("\nExit status:\n")
-	for _, status := range []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 130} {
-		b.WriteString(lines[status])
+	for _, e := range inOrder {
+		fmt.Fprintf(&b, "  %-4d %s\n", e.status, e.means)
 	}
 	return b.String()
 }
 
-// marked is an error that also is another one, which decides the exit status and
-// does not show in the text.
+// marked is an error that also is another one. The other one decides the exit status but does not
+// appear in the text.
 type marked struct{ err, mark error }
 
 func mark(err, as error) error    { return &marked{err, as} }
 func (m *marked) Error() string   { return m.err.Error() }
 func (m *marked) Unwrap() []error { return []error{m.err, m.mark} }
 
-// toldError has been told already, as part of the command's output: only its
-// hint and its exit status are left.
+// toldError has already been printed as part of the command's output. Only its hint and its exit
+// status are still needed.
 type toldError struct{ error }
 
 func (t *toldError) Unwrap() error { return t.error }
@@ -116,29 +122,35 @@ type similarError struct {
 
 func (s *similarError) Unwrap() error { return s.error }
 
-// Errors that carry what their hint needs.
+// These errors carry the data that their hints need.
 type (
 	notRootError struct{}
 
-	noAccountError struct{ account string }
-
 	noUnitError struct{ unit string }
 
-	// pendingError names accounts that are not in sync although nobody needs to decide anything.
-	pendingError struct{ accounts []string }
+	noApplicationError struct{ name string }
 
-	// conflictError names accounts that wait for a person.
-	conflictError struct {
-		accounts  []string
-		refused   bool              // by the store: another value is needed, not a decision
-		malformed bool              // so is the store: nothing can be decided before it is mended
-		choices   []shadowsync.Side // that settle all of them
+	// applicationNameError: an application is named in the place of an account.
+	applicationNameError struct {
+		error
+		application string
 	}
 
-	// unseenError names accounts with a new password that nobody has seen.
+	// pendingError names accounts that are not in sync but need no decision.
+	pendingError struct{ accounts []string }
+
+	// conflictError names accounts that need a person's decision.
+	conflictError struct {
+		accounts  []string
+		refused   bool              // by the store: it needs another value, not a decision
+		malformed bool              // the store, too: it must be repaired before a decision is possible
+		choices   []shadowsync.Side // each of these settles all of the conflicts
+	}
+
+	// unseenError names accounts whose new password could not be shown.
 	unseenError struct{ accounts []string }
 
-	// guardPendingError: the guard is on for changes that wait, and was not forced.
+	// guardPendingError: the guard is on for pending changes, and --force was not given.
 	guardPendingError struct {
 		unit     string
 		accounts []string
@@ -148,11 +160,6 @@ type (
 func (notRootError) Error() string { return "only root can do that" }
 func (notRootError) Unwrap() error { return errNotPermitted }
 
-func (e *noAccountError) Error() string {
-	return fmt.Sprintf("no application manages an account %q", e.account)
-}
-func (e *noAccountError) Unwrap() error { return shadowsync.ErrNoAccount }
-
 func (e *noUnitError) Error() string {
 	if e.unit == "" {
 		return "there is more than one application: name its unit"
@@ -160,6 +167,11 @@ func (e *noUnitError) Error() string {
 	return fmt.Sprintf("no application has the unit %q", e.unit)
 }
 func (e *noUnitError) Unwrap() error { return errNoApplication }
+
+func (e *noApplicationError) Error() string { return fmt.Sprintf("there is no application %q", e.name) }
+func (e *noApplicationError) Unwrap() error { return errNoApplication }
+
+func (e *applicationNameError) Unwrap() error { return e.error }
 
 func (e *pendingError) Error() string {
 	return "cannot bring OS and store together yet: " + listed(e.accounts)
@@ -177,7 +189,7 @@ func (e *guardPendingError) Error() string {
 
 func (e *unseenError) Error() string { return "cannot show new passwords: " + listed(e.accounts) }
 
-// listed names a few of many.
+// listed names the first few names and counts the rest.
 func listed(names []string) string {
 	const few = 5
 	if len(names) > few {

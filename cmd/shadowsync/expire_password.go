@@ -3,9 +3,8 @@ package main
 import (
 	"fmt"
 
+	"github.com/shadowsync/shadowsync/internal/admin/bulk"
 	"github.com/spf13/cobra"
-
-	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 func newExpirePassword(a *app) *cobra.Command {
@@ -28,14 +27,9 @@ func newExpirePassword(a *app) *cobra.Command {
 
 func expirePassword() verb {
 	return verb{
-		name: "expire password", phrase: "expire the password of", doing: "Expiring passwords",
+		Verb: bulk.ExpirePassword(), phrase: "expire the password of", doing: "Expiring passwords",
 		said: func(name string, _ []byte) string {
 			return fmt.Sprintf("Password for user `%s` expired: the next login must set a new one", name)
-		},
-		wish: func(p person) (wish, error) {
-			c := p.Credential
-			c.LastChange, c.MustChange = shadowsync.NoDay, true
-			return wish{Credential: c, fields: shadowsync.FieldLastChange | shadowsync.FieldMustChange}, nil
 		},
 	}
 }

@@ -8,8 +8,11 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// faultProbe is nil but in the builds that the crash tests make.
+// faultProbe is nil except in the builds for the crash tests.
 func faultProbe() func(shadowsync.Step) { return nil }
 
-// defaultBatchTime is app.batchTime but in those builds.
+// restoreProbe does the same for a restore.
+func restoreProbe() func(string) { return nil }
+
+// defaultBatchTime is app.batchTime except in those builds.
 func defaultBatchTime() time.Duration { return 10 * time.Second }

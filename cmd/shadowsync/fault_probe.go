@@ -16,10 +16,9 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// faultProbe strikes this process at the step that SHADOWSYNC_FAULT names: by
-// SIGKILL, as a power loss would, or with "stop:" before the step by SIGSTOP, the
-// first time it gets there; with "@2" after the step, once two reconciles of this
-// process were committed before. Only builds for the tests have it.
+// faultProbe interrupts this process at the step that SHADOWSYNC_FAULT names: with SIGKILL, as a
+// power loss would, or, after the prefix "stop:", with SIGSTOP the first time only. The suffix "@2"
+// waits until this process has committed two reconciles. Only test builds contain it.
 func faultProbe() func(shadowsync.Step) {
 	at, stops := strings.CutPrefix(os.Getenv("SHADOWSYNC_FAULT"), "stop:")
 	if at == "" {
@@ -30,7 +29,7 @@ func faultProbe() func(shadowsync.Step) {
 		strike = sync.OnceFunc(stop)
 	}
 	at, after, _ := strings.Cut(at, "@")
-	commits, _ := strconv.Atoi(after) // none: at once
+	commits, _ := strconv.Atoi(after) // without a number: at once
 	var committed atomic.Int64
 	return func(s shadowsync.Step) {
 		if s == shadowsync.Step(at) && int(committed.Load()) >= commits {
@@ -42,8 +41,21 @@ func faultProbe() func(shadowsync.Step) {
 	}
 }
 
-// defaultBatchTime is what SHADOWSYNC_BATCH says, so that a crowd that is quickly
-// hashed makes several batches.
+// restoreProbe kills this process at the step of a restore that SHADOWSYNC_FAULT names.
+func restoreProbe() func(string) {
+	at, ok := strings.CutPrefix(os.Getenv("SHADOWSYNC_FAULT"), "restore:")
+	if !ok {
+		return nil
+	}
+	return func(step string) {
+		if step == at {
+			kill()
+		}
+	}
+}
+
+// defaultBatchTime comes from SHADOWSYNC_BATCH, so that tests get several batches from accounts
+// that are hashed quickly.
 func defaultBatchTime() time.Duration {
 	if d, err := time.ParseDuration(os.Getenv("SHADOWSYNC_BATCH")); err == nil {
 		return d
@@ -52,15 +64,15 @@ func defaultBatchTime() time.Duration {
 }
 
 func kill() {
-	_ = unix.Kill(os.Getpid(), unix.SIGKILL) // it does not fail for one's own pid
+	_ = unix.Kill(os.Getpid(), unix.SIGKILL) // cannot fail for our own pid
 	select {}
 }
 
-// stop returns when somebody lets the process go on. The signal is for this very
-// thread, which takes it before tgkill(2) returns: one for the process may go to a
-// thread that sleeps, and this one would go on until that has woken.
+// stop returns once another process continues this one. It signals its own thread, which takes the
+// signal before tgkill(2) returns. A signal to the process may go to a sleeping thread, and this
+// thread would run on until that one wakes up.
 func stop() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	_ = unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGSTOP) // it does not fail for one's own thread
+	_ = unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGSTOP) // cannot fail for our own thread
 }

@@ -3,32 +3,30 @@ package main
 import (
 	"context"
 	"fmt"
+	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/shadowsync/shadowsync/internal/admin/bulk"
+	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/internal/term/table"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
-
-// noEntryError: an account's record is not that long.
-type noEntryError struct {
-	account string
-	n, has  int
-}
-
-func (e *noEntryError) Error() string {
-	return fmt.Sprintf("there is no entry %d: %s has %d", e.n, e.account, e.has)
-}
 
 func newHistory(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "history NAME",
 		Short: "List the credentials that an account had, or put one back",
-		Long: "Lists what an account had before, newest first, with the hash format and who had\n" +
-			"brought it. What lost a conflict is there too. restore puts an entry back on both\n" +
-			"sides: the password of then works again, whatever the password policy says, which goes on record.",
+		Long: "Lists what is in use now and what an account had before, newest first: the hash formats, when\n" +
+			"each was replaced and by whom. What lost a conflict is there too. restore puts an entry back\n" +
+			"on both sides: that old password works again, even if the password policy would refuse it,\n" +
+			"which is recorded in the audit. It prints the command that undoes it.",
 		Args:              exactly(1),
 		ValidArgsFunction: a.completeAccounts(1),
 		RunE:              func(c *cobra.Command, names []string) error { return runHistory(c.Context(), a, names[0]) },
@@ -42,7 +40,7 @@ func newHistoryRestore(a *app) *cobra.Command {
 		Use:               "restore NAME N",
 		Short:             "Put entry N of an account's history back on both sides",
 		Args:              exactly(2),
-		ValidArgsFunction: a.completeAccounts(1),
+		ValidArgsFunction: a.completeEntries,
 		RunE: func(c *cobra.Command, given []string) error {
 			n, err := strconv.Atoi(given[1])
 			if err != nil || n < 1 {
@@ -53,7 +51,35 @@ func newHistoryRestore(a *app) *cobra.Command {
 	}
 }
 
-// historyEntry is an entry as `history --json` prints it.
+// completeEntries offers the accounts, then the entries of the one that was named, each with what it
+// is.
+func (a *app) completeEntries(c *cobra.Command, given []string, begun string) ([]string, cobra.ShellCompDirective) {
+	if len(given) != 1 {
+		return a.completeAccounts(1)(c, given, begun)
+	}
+	const nothing = cobra.ShellCompDirectiveNoFileComp
+	config, err := a.loadQuietly()
+	if err != nil {
+		return nil, nothing
+	}
+	application, managed := config.Managing(given[0])
+	if known, err := a.hasState(); err != nil || !known || !managed || a.uid != 0 {
+		return nil, nothing
+	}
+	db, err := state.OpenIn(c.Context(), a.root, engine.StateDir)
+	if err != nil {
+		return nil, nothing
+	}
+	defer db.Close()
+	memory, _ := db.Load(c.Context(), application.Name, given[:1]) // an unreadable state offers nothing
+	var entries []string
+	for i, entry := range memory.Accounts[given[0]].Record {
+		entries = append(entries, fmt.Sprintf("%d\t%s, replaced %s", i+1, formatOf(entry.OS.Hash), clock(entry.Replaced)))
+	}
+	return entries, nothing | cobra.ShellCompDirectiveKeepOrder
+}
+
+// historyEntry is an entry in the output of `history --json`.
 type historyEntry struct {
 	N           int               `json:"n"`
 	OSFormat    string            `json:"os_format"`
@@ -61,88 +87,159 @@ type historyEntry struct {
 	Locked      bool              `json:"locked"`
 	Changed     string            `json:"last_change_day,omitempty"`
 	Replaced    *time.Time        `json:"replaced"`
-	Lost        bool              `json:"lost"` // it lost a conflict and never held on both sides
+	Lost        bool              `json:"lost"`                // it lost a conflict, so it was never in effect on both sides
+	InUse       bool              `json:"in_use"`              // the OS has this password again
+	ByPresent   bool              `json:"replaced_by_present"` // the change that set what is in use now replaced it
 	Origin      shadowsync.Origin `json:"origin"`
 }
 
 // historyList is the object that `history --json` prints.
 type historyList struct {
 	Name    string         `json:"name"`
+	Present *presentEntry  `json:"present"` // null: the account is not there
 	History []historyEntry `json:"history"`
 }
 
-func record(ctx context.Context, e *engine.Engine, name string) (shadowsync.Record, error) {
+// presentEntry is what is in use now.
+type presentEntry struct {
+	OSFormat    string                 `json:"os_format"`
+	StoreFormat string                 `json:"store_format,omitempty"` // as last in step with the OS; empty: never
+	Locked      bool                   `json:"locked"`
+	Changed     string                 `json:"last_change_day,omitempty"`
+	State       shadowsync.ChangeState `json:"state"`
+	Origin      *shadowsync.Origin     `json:"origin"` // of the last change that both sides have
+}
+
+// recordOf returns what is remembered of an account, and the account as it is now.
+func recordOf(ctx context.Context, e *engine.Engine, name string) (m shadowsync.AccountMemory, now *shadowsync.Account, err error) {
 	application, ok := e.Config.Managing(name)
 	if !ok {
-		return nil, &noAccountError{name}
+		return m, nil, &config.UnmanagedError{Account: name}
 	}
 	memory, err := e.State.Load(ctx, application.Name, []string{name})
-	return memory.Accounts[name].Record, err
+	if err != nil {
+		return m, nil, err
+	}
+	os, err := e.Accounts.Read(ctx, []string{name})
+	if account, there := os.Accounts[name]; there {
+		now = &account
+	}
+	return memory.Accounts[name], now, err
 }
 
 func runHistory(ctx context.Context, a *app, name string) error {
 	return a.with(ctx, func(e *engine.Engine) error {
-		entries, err := record(ctx, e, name)
+		m, now, err := recordOf(ctx, e, name)
 		if err != nil {
 			return err
 		}
-		history := make([]historyEntry, 0, len(entries))
-		for i, entry := range entries {
-			history = append(history, historyEntry{
-				N: i + 1, OSFormat: formatOf(entry.OS.Hash), StoreFormat: formatOf(entry.Store.Hash), Locked: entry.OS.Locked,
-				Changed: date(entry.OS.LastChange), Replaced: stamp(entry.Replaced), Lost: entry.Lost, Origin: entry.Origin,
-			})
-		}
+		list := historyOf(name, m, now)
 		if a.json {
-			return a.printJSON(historyList{name, history})
+			return a.printJSON(list)
 		}
-		return a.showHistory(name, history)
+		return a.showHistory(list)
 	})
 }
 
-func (a *app) showHistory(name string, history []historyEntry) error {
-	if len(history) == 0 {
-		a.say("%s has no history yet", name)
+func historyOf(name string, m shadowsync.AccountMemory, now *shadowsync.Account) historyList {
+	list := historyList{Name: name, History: make([]historyEntry, 0, len(m.Record))}
+	if now != nil {
+		list.Present = &presentEntry{OSFormat: formatOf(now.Hash), Locked: now.Locked, Changed: date(now.LastChange), State: shadowsync.InSync}
+		switch {
+		case m.Open != nil:
+			list.Present.State = m.Open.State
+		case m.Baseline == nil || m.Baseline.OS.Hash != now.Hash:
+			list.Present.State = shadowsync.Queued
+		default:
+			list.Present.StoreFormat, list.Present.Origin = formatOf(m.Baseline.Store.Hash), m.LastChange
+		}
+	}
+	for i, entry := range m.Record {
+		list.History = append(list.History, historyEntry{
+			N: i + 1, OSFormat: formatOf(entry.OS.Hash), StoreFormat: formatOf(entry.Store.Hash), Locked: entry.OS.Locked,
+			Changed: date(entry.OS.LastChange), Replaced: stamp(entry.Replaced), Lost: entry.Lost, Origin: entry.Origin,
+			InUse:     now != nil && entry.OS.Hash != "" && entry.OS.Hash == now.Hash,
+			ByPresent: list.Present != nil && list.Present.Origin != nil && reflect.DeepEqual(entry.Origin, *list.Present.Origin),
+		})
+	}
+	return list
+}
+
+var historyColumns = []table.Column{{Head: "N"}, {Head: "OS", Rank: 2}, {Head: "STORE", Rank: 3}, {Head: "SET", Rank: 1}, {Head: "REPLACED"}, {Head: "REPLACED BY", Wrap: true}, {Head: "NOTES", Wrap: true}}
+
+func (a *app) showHistory(list historyList) error {
+	if len(list.History) == 0 {
+		a.say("%s has no history yet", list.Name)
 		return nil
 	}
-	rows := [][]string{{"N", "OS", "STORE", "SET", "REPLACED", "REPLACED BY", "NOTES"}}
-	for _, h := range history {
-		notes := ""
-		if h.Locked {
-			notes = "locked "
-		}
-		if h.Lost {
-			notes += "lost a conflict"
-		}
-		rows = append(rows, []string{strconv.Itoa(h.N), h.OSFormat, h.StoreFormat, h.Changed, clock(*h.Replaced), who(h.Origin), notes})
+	var rows [][]string
+	if p := list.Present; p != nil {
+		rows = append(rows, []string{"now", p.OSFormat, p.StoreFormat, p.Changed, "", "", p.notes()})
 	}
-	return a.table("", rows)
+	for _, h := range list.History {
+		rows = append(rows, []string{strconv.Itoa(h.N), h.OSFormat, h.StoreFormat, h.Changed, clock(*h.Replaced), who(h.Origin), h.notes()})
+	}
+	return a.table("", historyColumns, rows)
 }
 
+func (p presentEntry) notes() string {
+	notes := []string{"in use"}
+	if p.State != shadowsync.InSync {
+		notes = append(notes, string(p.State))
+	}
+	if p.Locked {
+		notes = append(notes, "locked")
+	}
+	if p.Origin != nil {
+		notes = append(notes, "since "+clock(p.Origin.At))
+	}
+	return strings.Join(notes, ", ")
+}
+
+func (h historyEntry) notes() string {
+	var notes []string
+	if h.InUse {
+		notes = append(notes, "in use again now")
+	} else if h.ByPresent {
+		notes = append(notes, "replaced by what is in use now")
+	}
+	if h.Locked {
+		notes = append(notes, "locked")
+	}
+	if h.Lost {
+		notes = append(notes, "lost a conflict")
+	}
+	return strings.Join(notes, ", ")
+}
+
+// runHistoryRestore also says how to undo it: the value that was in use is an entry now.
 func runHistoryRestore(ctx context.Context, a *app, name string, n int) error {
-	return runVerb(ctx, a, restoreCredential(n), targetSource{names: []string{name}})
+	var before string
+	look := func(do func(shadowsync.Record, string)) {
+		_ = a.with(ctx, func(e *engine.Engine) error { // the restore itself tells, and audits, what is wrong
+			m, now, err := recordOf(ctx, e, name)
+			if err == nil && now != nil {
+				do(m.Record, now.Hash)
+			}
+			return err
+		})
+	}
+	look(func(_ shadowsync.Record, hash string) { before = hash })
+	if err := runVerb(ctx, a, restoreCredential(n), targetSource{names: []string{name}}); err != nil || a.json {
+		return err
+	}
+	look(func(record shadowsync.Record, hash string) {
+		i := slices.IndexFunc(record, func(e shadowsync.Entry) bool { return e.OS.Hash == before })
+		if i >= 0 && before != "" && before != hash {
+			a.say("To undo this: %s", a.named(fmt.Sprintf("shadowsync history restore %s %d", shellWord(name), i+1)))
+		}
+	})
+	return nil
 }
 
-// restoreCredential puts an entry of the record back: today, and for good.
 func restoreCredential(n int) verb {
 	return verb{
-		name: "restore credential" + exemptByWish, phrase: fmt.Sprintf("restore credential %d of", n), doing: "Restoring a credential", remembers: true,
+		Verb: bulk.RestoreCredential(n), phrase: fmt.Sprintf("restore credential %d of", n), doing: "Restoring a credential",
 		said: func(name string, _ []byte) string { return fmt.Sprintf("Credential %d of user `%s` restored", n, name) },
-		wish: func(p person) (wish, error) {
-			record := p.memory.Record
-			if n > len(record) {
-				return wish{}, &noEntryError{p.Name, n, len(record)}
-			}
-			entry := record[n-1]
-			if entry.OS.Hash == "" {
-				return wish{}, &noPasswordError{p.Name}
-			}
-			w := wish{Credential: entry.OS}
-			w.LastChange, w.MustChange = today(), false
-			if entry.Store.Hash != entry.OS.Hash {
-				w.storeHash = entry.Store.Hash
-			}
-			return w, nil
-		},
 	}
 }

@@ -2,18 +2,22 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/shadowsync/shadowsync/internal/engine"
-	"github.com/shadowsync/shadowsync/internal/hook"
+	"github.com/shadowsync/shadowsync/internal/engine/hook"
+	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/systemd"
 )
 
 type hookOptions struct {
-	kind hook.Kind
-	unit string
+	kind  hook.Kind
+	unit  string
+	again bool
 }
 
 func newHook(a *app) *cobra.Command {
@@ -24,7 +28,7 @@ func newHook(a *app) *cobra.Command {
 	}
 	c := &cobra.Command{
 		Use:       "hook MOMENT --unit UNIT",
-		Short:     "Run around a start or stop of an application, by systemd",
+		Short:     "Run before or after an application starts or stops (systemd does that)",
 		Args:      exactly(1),
 		ValidArgs: kinds,
 		RunE: func(c *cobra.Command, given []string) error {
@@ -39,15 +43,63 @@ func newHook(a *app) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&o.unit, "unit", "", "the application's `unit`")
+	c.Flags().BoolVar(&o.again, "again", false, "second try, after the hook's own unit has failed")
 	_ = c.RegisterFlagCompletionFunc("unit", a.completeUnits) // the flag exists
 	return c
 }
 
+// runHook runs a hook. If neither the state nor a new one can be used, for example on a full disk,
+// it works on a copy of the state: a change that passwd reported as queued must reach the store
+// before the application starts.
 func runHook(ctx context.Context, a *app, o hookOptions) error {
-	return a.with(ctx, func(e *engine.Engine) error {
+	ctx, cancel := o.kind.Bound(ctx)
+	defer cancel()
+	if o.again {
+		if err := firstTry().decided(); err != nil {
+			return err
+		}
+	}
+	err := runHookOnce(ctx, a, o)
+	for errors.Is(err, hook.ErrOutdated) {
+		err = runHookOnce(ctx, a, o)
+	}
+	return err
+}
+
+func runHookOnce(ctx context.Context, a *app, o hookOptions) error {
+	run := func(e *engine.Engine) error {
 		if _, err := unitOf(e.Config, o.unit); err != nil {
 			return err
 		}
-		return hook.Run(ctx, e, o.kind, o.unit)
-	})
+		var units hook.Units
+		if !a.mounted() {
+			units = &systemd.Bus{}
+		}
+		err := hook.Run(ctx, e, units, o.kind, o.unit)
+		if o.again && !errors.Is(err, hook.ErrOutdated) {
+			err = errors.Join(err, recordAgain(ctx, e, o, err))
+		}
+		return err
+	}
+	err := a.mending(ctx, run)
+	if errors.Is(err, state.ErrReplaced) { // another process has recreated the state meanwhile
+		err = a.mending(ctx, run)
+	}
+	if err == nil || errors.As(err, new(*hook.NotSettledError)) || errors.Is(err, errNoApplication) || errors.Is(err, hook.ErrOutdated) || ctx.Err() != nil {
+		return err
+	}
+	volatile, failed := a.options()
+	if failed != nil {
+		return failed
+	}
+	volatile.Volatile = true
+	failed = engine.Mending(ctx, volatile, run)
+	if errors.Is(failed, state.ErrReplaced) { // another process has recreated the state, so it is usable again
+		return a.mending(ctx, run)
+	}
+	if failed != nil {
+		return errors.Join(err, failed)
+	}
+	fmt.Fprintf(a.err, "shadowsync: %s; done without it\n", oneLine(err.Error()))
+	return nil
 }

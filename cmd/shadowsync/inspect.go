@@ -3,9 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -14,8 +15,33 @@ import (
 
 // systemStatus is the object that `status --json` prints.
 type systemStatus struct {
-	Node         nodeStatus          `json:"node"`
-	Applications []applicationStatus `json:"applications"`
+	Node          nodeStatus          `json:"node"`
+	Broker        brokerStatus        `json:"broker"`
+	Configuration configurationStatus `json:"configuration"`
+	Applications  []applicationStatus `json:"applications"`
+
+	unknown error // what was asked for and does not exist
+}
+
+type configurationStatus struct {
+	File   string     `json:"file"`
+	State  string     `json:"state"`
+	Reason string     `json:"reason,omitempty"`
+	KeptAt *time.Time `json:"kept_at,omitempty"`
+}
+
+// The states of a configuration. If it is refused, the last good one is used.
+const (
+	configurationOK      = "ok"
+	configurationRefused = "refused"
+)
+
+func (a *app) configurationOf(c *config.Config) configurationStatus {
+	s := configurationStatus{File: a.config, State: configurationOK}
+	if c.Instead != nil {
+		s.State, s.Reason, s.KeptAt = configurationRefused, c.Instead.Error(), stamp(c.KeptAt)
+	}
+	return s
 }
 
 type nodeStatus struct {
@@ -30,199 +56,173 @@ type applicationStatus struct {
 	Guard         string          `json:"guard"`      // off, on or held
 	GuardAccounts []string        `json:"guard_accounts,omitempty"`
 	GuardUntil    *time.Time      `json:"guard_until,omitempty"`
+	GuardLapsed   []string        `json:"guard_lapsed,omitempty"`
+	StartHook     *hookStatus     `json:"start_hook,omitempty"`
 	Store         storeStatus     `json:"store"`
+	Alarms        []alarmStatus   `json:"alarms,omitempty"`
+	Counts        stateCounts     `json:"counts"`
 	Accounts      []accountStatus `json:"accounts"`
+
+	apart []string // the accounts that --check complains of, shown or not
 }
 
-type storeStatus struct {
-	Driver string `json:"driver"`
-	State  string `json:"state"`
-	Reason string `json:"reason,omitempty"`
+// alarmStatus is an alarm of the last day that an administrator has to look at.
+type alarmStatus struct {
+	At      time.Time `json:"at"`
+	Account string    `json:"account"`
+	Reason  string    `json:"reason"`
 }
 
-// The states of a store. It is unknown before setup: nothing was asked.
-const (
-	storeOK          = "ok"
-	storeUnavailable = "unavailable"
-	storeMalformed   = "malformed"
-	storeUnknown     = "unknown"
-)
-
-type accountStatus struct {
-	Name         string                 `json:"name"`
-	State        shadowsync.ChangeState `json:"state"`
-	Reason       *string                `json:"reason"`
-	PendingSince *time.Time             `json:"pending_since"`
-	LastChange   *shadowsync.Origin     `json:"last_change"`
-
-	agrees    bool // both sides hold the same, and only the application cannot verify it
-	goneOS    bool
-	malformed bool // so is the store, or the account's record there
-	choices   []shadowsync.Side
-}
-
-// urgency orders the states for somebody in a hurry.
-var urgency = map[shadowsync.ChangeState]int{
-	shadowsync.Conflict: 0, shadowsync.Pending: 1, shadowsync.Missing: 2, shadowsync.NeedsLogin: 3, shadowsync.Queued: 4, shadowsync.InSync: 5,
-}
-
-func (s accountStatus) wrong() bool { return s.State != shadowsync.InSync }
-
-// next are the commands that help, the likeliest first.
-func (s accountStatus) next() []string {
-	switch {
-	case s.State == shadowsync.Queued:
-		return []string{"shadowsync sync " + s.Name}
-	case s.State == shadowsync.Pending:
-		return []string{"mend the store; the change is persisted by itself, or at once by", "shadowsync sync " + s.Name}
-	case s.State == shadowsync.Conflict && s.malformed:
-		return []string{"mend the store, then:", "shadowsync sync " + s.Name}
-	case s.State == shadowsync.Conflict && len(s.choices) > 0:
-		return s.decide()
-	case s.State == shadowsync.NeedsLogin, s.State == shadowsync.Conflict:
-		return []string{"shadowsync user set password " + s.Name}
-	case s.goneOS:
-		return []string{"create the OS account again, or take it out of the configuration"}
-	case s.State == shadowsync.Missing:
-		return []string{"create the account in the application, or take it out of the configuration"}
-	}
-	return nil
-}
-
-// decide are the commands that settle a conflict one way or the other.
-func (s accountStatus) decide() []string {
-	texts := map[shadowsync.Side]string{
-		shadowsync.OSSide:    "os     the OS's password holds",
-		shadowsync.StoreSide: "store  the store's password holds",
-	}
-	var commands []string
-	for _, side := range s.choices {
-		commands = append(commands, "shadowsync sync "+s.Name+" --prefer "+texts[side])
-	}
-	return commands
-}
-
-// inspect looks at everything and changes nothing: it does not even make the
-// state where there is none.
-func (a *app) inspect(ctx context.Context) (systemStatus, error) {
+// inspect reads everything and changes nothing. It does not create a missing state.
+func (a *app) inspect(ctx context.Context, f filter) (systemStatus, error) {
 	c, err := a.load()
 	if err != nil {
 		return systemStatus{}, err
 	}
-	s := systemStatus{Node: nodeStatus(c.Node), Applications: []applicationStatus{}}
+	s := systemStatus{Node: nodeStatus(c.Node), Broker: brokerStatus{State: brokerUnknown}, Configuration: a.configurationOf(c), Applications: []applicationStatus{}}
 	known, err := a.hasState()
 	if err != nil {
 		return s, fmt.Errorf("cannot look at the state: %w", err)
 	}
 	if !known {
-		for _, application := range c.Applications {
-			s.Applications = append(s.Applications, a.outside(ctx, c, application, notSetUp(application)))
+		parts, unknown := f.parts(c)
+		for _, part := range parts {
+			s.add(f, a.outside(ctx, c, part.application, a.notSetUp(part)))
 		}
+		s.unknown = unknown
 		return s, nil
 	}
-	return s, a.with(ctx, func(e *engine.Engine) error {
-		for _, application := range c.Applications {
-			one, err := a.inspectOne(ctx, e, application, nil)
+	s.Broker = a.askBroker(ctx, c)
+	return s, a.looking(ctx, func(e *engine.Engine) error {
+		parts, unknown := f.parts(e.Config)
+		for _, part := range parts {
+			one, err := a.inspectOne(ctx, e, part)
 			if err != nil {
 				return err
 			}
-			s.Applications = append(s.Applications, one)
+			s.add(f, one)
 		}
+		s.unknown = unknown
 		return nil
 	})
 }
 
-// inspectOne looks at one application by a reconcile that does nothing.
-func (a *app) inspectOne(ctx context.Context, e *engine.Engine, application config.Application, names []string) (applicationStatus, error) {
-	defer a.progress("Reading " + application.Name + "'s credential store")()
-	report, err := e.Reconcile(ctx, application.Name, shadowsync.Request{DryRun: true})
+func (s *systemStatus) add(f filter, application applicationStatus) {
+	application.show(f)
+	s.Applications = append(s.Applications, application)
+}
+
+// show counts the accounts and then keeps only those that f shows.
+func (s *applicationStatus) show(f filter) {
+	s.Counts = countStates(s.Accounts)
+	shown := []accountStatus{}
+	for _, account := range s.Accounts {
+		if account.wrong() && !account.agrees {
+			s.apart = append(s.apart, account.Name)
+		}
+		if f.shows(account) {
+			shown = append(shown, account)
+		}
+	}
+	s.Accounts = shown
+}
+
+// inspectOne reads the selected accounts of an application by a dry-run reconcile.
+func (a *app) inspectOne(ctx context.Context, e *engine.Engine, part selection) (applicationStatus, error) {
+	application := part.application
+	wipe := a.progress("Reading " + application.Name + "'s credential store")
+	defer wipe()
+	report, err := e.Reconcile(ctx, application.Name, shadowsync.Request{DryRun: true, Among: part.accounts})
 	if err != nil {
 		return applicationStatus{}, err
 	}
-	memory, err := e.State.Load(ctx, application.Name, names)
+	memory, err := e.State.Survey(ctx, application.Name, part.accounts)
 	if err != nil {
 		return applicationStatus{}, err
 	}
 	s := applicationStatus{Name: application.Name, Unit: application.Unit, Store: storeOf(application, report.Fault)}
-	if names == nil {
-		names = application.Accounts
+	if s.Store.State == storeOK && !a.mounted() {
+		s.Store = takes(application, s.Store)
+	}
+	alarms, err := e.State.Alarms(ctx, application.Name, time.Now())
+	if err != nil {
+		return s, err
+	}
+	for _, event := range alarms {
+		if !part.all && !slices.Contains(part.accounts, event.Account) {
+			continue
+		}
+		s.Alarms = append(s.Alarms, alarmStatus{At: event.At, Account: event.Account, Reason: event.Reason})
+	}
+	noted, err := e.Noted(application.Name)
+	if err != nil {
+		return applicationStatus{}, err
 	}
 	find := report.Finder()
-	for _, name := range names {
+	for _, name := range part.accounts {
 		outcome, _ := find(name)
-		s.Accounts = append(s.Accounts, accountOf(outcome, memory.Accounts[name]))
+		account := accountOf(outcome, memory.Accounts[name])
+		if slices.Contains(application.Kept, name) && outcome.State != shadowsync.InSync {
+			text := outcome.Reason + "; it is no longer in accounts, and stays managed until this is settled"
+			account.Reason = &text
+		}
+		if account.State == shadowsync.InSync {
+			account.doubt(report.Fault != nil, s.Store, noted[name])
+		} else if f := report.Fault; f != nil && account.Reason != nil && *account.Reason == f.Reason {
+			reason := "store: " + s.Store.Reason
+			account.Reason = &reason
+		}
+		s.Accounts = append(s.Accounts, account)
+	}
+	open, err := e.State.Changes(ctx, application.Name)
+	if err != nil {
+		return applicationStatus{}, err
+	}
+	s.Store.afterRefusal(application, s.Accounts, open)
+	if err := explainGone(ctx, e, s.Accounts); err != nil {
+		return applicationStatus{}, err
 	}
 	return a.outside(ctx, e.Config, application, s), nil
 }
 
-func storeOf(application config.Application, fault *shadowsync.StoreFault) storeStatus {
-	s := storeStatus{Driver: application.Driver(), State: storeOK}
-	if fault != nil {
-		s.State, s.Reason = storeUnavailable, strings.TrimPrefix(fault.Reason, "store: ")
-		if fault.Malformed {
-			s.State = storeMalformed
+// explainGone finds accounts that seem to have no line in shadow(5) because their line cannot be
+// read.
+func explainGone(ctx context.Context, e *engine.Engine, accounts []accountStatus) error {
+	var gone []string
+	for _, account := range accounts {
+		if account.goneOS {
+			gone = append(gone, account.Name)
 		}
 	}
-	return s
+	if gone == nil {
+		return nil
+	}
+	bad, err := e.Accounts.BadLines(ctx, gone)
+	for i := range accounts {
+		if line := bad[accounts[i].Name]; line > 0 {
+			reason := (&shadowfile.BadLineError{Account: accounts[i].Name, Line: line}).Error() + "; the store keeps its own password"
+			accounts[i].badLine, accounts[i].Reason = true, &reason
+		}
+	}
+	return err
 }
 
-// accountOf is an account's state: what is on record, unless what would be done
-// now tells something newer.
-func accountOf(o shadowsync.Outcome, m shadowsync.AccountMemory) accountStatus {
-	s := accountStatus{
-		Name: o.Account, State: o.State, LastChange: m.LastChange,
-		agrees: agree(o), goneOS: o.OS == nil, malformed: o.Malformed, choices: o.Choices,
-	}
-	reason := o.Reason
-	if m.Open != nil && m.Open.Origin.SeenBy != "" {
-		s.LastChange = &m.Open.Origin
-	}
-	if o.State == shadowsync.InSync {
-		s.State, reason = openState(o, m.Open)
-	}
-	if s.State == shadowsync.InSync {
-		return s
-	}
-	if reason != "" {
-		s.Reason = &reason
-	}
-	if m.Open != nil {
-		s.PendingSince = stamp(m.Open.Since)
-	}
-	return s
-}
-
-// agree tells whether what waits is in step all the same: both sides hold one password, in a
-// format that the application cannot verify.
-func agree(o shadowsync.Outcome) bool { return o.State == shadowsync.NeedsLogin && !o.AtStake }
-
-// openState is the state of an account for which nothing is in the way now. A
-// change that was pending still is until somebody has worked on it.
-func openState(o shadowsync.Outcome, open *shadowsync.Change) (shadowsync.ChangeState, string) {
-	switch {
-	case open != nil && open.State == shadowsync.Pending:
-		return shadowsync.Pending, open.Reason
-	case open == nil && (o.Verdict == shadowsync.VerdictNothing || o.Verdict == shadowsync.VerdictAgree || o.Verdict == shadowsync.VerdictBaseline):
-		return shadowsync.InSync, ""
-	}
-	return shadowsync.Queued, o.Reason
-}
-
-// notSetUp is an application of which nothing is on record.
-func notSetUp(application config.Application) applicationStatus {
-	reason := "not taken over yet: run shadowsync setup"
+// notSetUp describes an application with no recorded state.
+func (a *app) notSetUp(part selection) applicationStatus {
+	application := part.application
+	reason := a.named("not taken over yet: run shadowsync setup")
 	s := applicationStatus{
 		Name: application.Name, Unit: application.Unit,
 		Store: storeStatus{Driver: application.Driver(), State: storeUnknown, Reason: reason},
 	}
-	for _, name := range application.Accounts {
-		s.Accounts = append(s.Accounts, accountStatus{Name: name, State: shadowsync.Queued, Reason: &reason})
+	for _, name := range part.accounts {
+		s.Accounts = append(s.Accounts, accountStatus{Name: name, State: shadowsync.Queued, Reason: &reason, notTaken: true})
 	}
 	return s
 }
 
-// outside completes s by what systemd knows. Without an answer it is unknown:
-// password changes do not depend on systemd, nor does looking at them.
+// outside adds what systemd knows to s. Without an answer that stays unknown: neither password
+// changes nor showing them depends on systemd.
 func (a *app) outside(ctx context.Context, c *config.Config, application config.Application, s applicationStatus) applicationStatus {
 	s.UnitState, s.Guard = "unknown", "off"
 	if a.mounted() {
@@ -232,9 +232,31 @@ func (a *app) outside(ctx context.Context, c *config.Config, application config.
 	defer cancel()
 	if unit, err := (&systemd.Bus{}).Unit(short, application.Unit); err == nil {
 		s.UnitState, s.Guard = unit.Active, string(unit.Guard())
+		s.StartHook = hookOf(short, application.Unit)
 	}
-	if g, err := a.guard(c).Status(application.Unit); err == nil && g.Mode != systemd.GuardOff {
+	g, err := a.guard(c).Status(application.Unit)
+	switch {
+	case err != nil:
+	case g.Mode == systemd.GuardOff:
+		s.GuardLapsed = g.Lapsed
+	default:
 		s.Guard, s.GuardAccounts, s.GuardUntil = string(g.Mode), g.Accounts, stamp(g.Until)
 	}
+	s.whileGuarded()
 	return s
+}
+
+// whileGuarded reports an account as pending until its unit's guard is lifted, a moment after the
+// change is persisted. Otherwise systemd could refuse a restart although status shows everything in
+// sync.
+func (s *applicationStatus) whileGuarded() {
+	if s.Guard != string(systemd.GuardPending) {
+		return
+	}
+	reason := "persisted; the guard of " + s.Unit + " is still to be lifted"
+	for i := range s.Accounts {
+		if a := &s.Accounts[i]; a.State == shadowsync.InSync && slices.Contains(s.GuardAccounts, a.Name) {
+			a.State, a.Reason = shadowsync.Pending, &reason
+		}
+	}
 }

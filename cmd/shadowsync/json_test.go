@@ -14,14 +14,15 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/shadowsync/shadowsync/internal/backup"
-	"github.com/shadowsync/shadowsync/internal/doctor"
-	"github.com/shadowsync/shadowsync/internal/sessions"
-	"github.com/shadowsync/shadowsync/internal/setup"
+	"github.com/shadowsync/shadowsync/internal/account/barrier"
+	"github.com/shadowsync/shadowsync/internal/account/sessions"
+	"github.com/shadowsync/shadowsync/internal/admin/doctor"
+	"github.com/shadowsync/shadowsync/internal/admin/setup"
+	"github.com/shadowsync/shadowsync/internal/state/backup"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// What is printed piece by piece has no type of its own in the program.
+// These describe output that the program prints in pieces and so has no type for.
 type (
 	verbObject struct {
 		Verb     string          `json:"verb"`
@@ -33,25 +34,29 @@ type (
 	}
 )
 
-// objects are the types behind the names of json.md.
+// objects maps the object names of json.md to their types.
 var objects = map[string]reflect.Type{
 	"status": reflect.TypeFor[systemStatus](), "node": reflect.TypeFor[nodeStatus](), "application": reflect.TypeFor[applicationStatus](),
+	"alarm": reflect.TypeFor[alarmStatus](), "start hook": reflect.TypeFor[hookStatus](),
 	"store": reflect.TypeFor[storeStatus](), "account": reflect.TypeFor[accountStatus](), "origin": reflect.TypeFor[shadowsync.Origin](),
 	"sync": reflect.TypeFor[syncResult](), "synced application": reflect.TypeFor[syncApplication](), "synced account": reflect.TypeFor[syncAccount](),
-	"users": reflect.TypeFor[userList](), "user": reflect.TypeFor[userStatus](), "side": reflect.TypeFor[sideStatus](),
+	"users": reflect.TypeFor[userList](), "listed application": reflect.TypeFor[listedApplication](), "user": reflect.TypeFor[userStatus](), "side": reflect.TypeFor[sideStatus](),
 	"session": reflect.TypeFor[shadowsync.Session](), "sessions": reflect.TypeFor[sessionsResult](), "door": reflect.TypeFor[sessions.Door](),
-	"hashes": reflect.TypeFor[hashReports](), "hash report": reflect.TypeFor[hashReport](),
+	"background session": reflect.TypeFor[sessions.LeftAlone](),
+	"hashes":             reflect.TypeFor[hashReports](), "hash report": reflect.TypeFor[hashReport](),
 	"verb": reflect.TypeFor[verbObject](), "result": reflect.TypeFor[accountResult](), "summary": reflect.TypeFor[summary](),
-	"history": reflect.TypeFor[historyList](), "history entry": reflect.TypeFor[historyEntry](),
+	"barrier": reflect.TypeFor[barrier.Barrier](), "history": reflect.TypeFor[historyList](), "present entry": reflect.TypeFor[presentEntry](), "history entry": reflect.TypeFor[historyEntry](),
 	"guards": reflect.TypeFor[guardList](), "guard": reflect.TypeFor[guardStatus](),
 	"audit": reflect.TypeFor[auditObject](), "record": reflect.TypeFor[auditRecord](), "verified": reflect.TypeFor[verified](), "trimmed": reflect.TypeFor[trimmed](),
-	"backup": reflect.TypeFor[backupResult](), "database": reflect.TypeFor[backup.Database](),
+	"backup": reflect.TypeFor[backupResult](), "database": reflect.TypeFor[backup.Database](), "planned account": reflect.TypeFor[planned](),
 	"setup": reflect.TypeFor[setup.Result](), "step": reflect.TypeFor[setup.Outcome](), "imported": reflect.TypeFor[setup.Imported](),
 	"differences": reflect.TypeFor[differences](), "difference": reflect.TypeFor[setup.Difference](), "side view": reflect.TypeFor[setup.SideView](),
+	"broker":        reflect.TypeFor[brokerStatus](),
+	"configuration": reflect.TypeFor[configurationStatus](), "configuration check": reflect.TypeFor[configCheck](), "configured application": reflect.TypeFor[configuredApplication](),
 	"checks": reflect.TypeFor[doctor.Result](), "check": reflect.TypeFor[doctor.Finding](),
 }
 
-// fieldsOf are a struct's members in JSON with their types in the words of json.md.
+// fieldsOf returns a struct's JSON members with their types in the words of json.md.
 func fieldsOf(of reflect.Type) map[string]string {
 	fields := map[string]string{}
 	for i := range of.NumField() {
@@ -93,10 +98,10 @@ func inWords(of reflect.Type) string {
 	return "number"
 }
 
-// documented are the objects of json.md, and which of them each command prints.
+// documented returns the objects of json.md, and which object each command prints.
 func documented(t *testing.T) (of map[string]map[string]string, commands map[string]string) {
 	t.Helper()
-	text, err := os.ReadFile("json.md")
+	text, err := os.ReadFile("../../docs/json.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +124,7 @@ func documented(t *testing.T) (of map[string]map[string]string, commands map[str
 	return of, commands
 }
 
-// TestJSONDocument: json.md has the fields that the program has, and no others.
+// TestJSONDocument: json.md has exactly the fields that the program has.
 func TestJSONDocument(t *testing.T) {
 	told, _ := documented(t)
 	for name, of := range objects {
@@ -145,7 +150,7 @@ func TestJSONDocument(t *testing.T) {
 	}
 }
 
-// TestJSONOfEveryCommand: each command is in json.md, and prints what that says.
+// TestJSONOfEveryCommand: each command is in json.md and prints what json.md says.
 func TestJSONOfEveryCommand(t *testing.T) {
 	told, commands := documented(t)
 	s := newSystem(t)
@@ -172,6 +177,7 @@ func TestJSONOfEveryCommand(t *testing.T) {
 		{"user list", 0},
 		{"user list --hashes", 0},
 		{"user show admin", 0},
+		{"config check", 0},
 		{"guard status", 0},
 		{"audit", 0},
 		{"audit --verify", 0},
@@ -201,7 +207,7 @@ func TestJSONOfEveryCommand(t *testing.T) {
 			t.Errorf("%s: %s", r.line, fault)
 		}
 	}
-	// These need a running system; TestJSONDocument holds their types.
+	// These need a running system; TestJSONDocument checks their types.
 	for _, live := range []string{"user sessions", "user logout", "guard hold", "guard release", "doctor"} {
 		run[live] = true
 	}
@@ -211,13 +217,13 @@ func TestJSONOfEveryCommand(t *testing.T) {
 		}
 	}
 	for _, command := range leaves(newRoot(newApp(nil, nil, nil)), "") {
-		if commands[command] == "" && command != "hook" && command != "daemon" {
+		if commands[command] == "" && command != "hook" && command != "daemon" && !strings.HasPrefix(command, "completion ") {
 			t.Errorf("%s is not in json.md", command)
 		}
 	}
 }
 
-// commandOf is the command of json.md that a command line is of: the longest that fits.
+// commandOf is the command of json.md that a command line runs: the longest match.
 func commandOf(commands map[string]string, line string) (command string) {
 	for name := range commands {
 		all := !slices.ContainsFunc(strings.Fields(name), func(word string) bool { return !slices.Contains(strings.Fields(line), word) })
@@ -228,7 +234,8 @@ func commandOf(commands map[string]string, line string) (command string) {
 	return command
 }
 
-// leaves are the commands that do something: two of them hold others besides.
+// leaves returns the commands that do something; audit and history do, although they have
+// subcommands.
 func leaves(c *cobra.Command, path string) (all []string) {
 	subs := slices.DeleteFunc(slices.Clone(c.Commands()), func(s *cobra.Command) bool { return s.Hidden })
 	for _, sub := range subs {
@@ -240,7 +247,7 @@ func leaves(c *cobra.Command, path string) (all []string) {
 	return all
 }
 
-// faults is what of a printed value an object of json.md does not tell of.
+// faults lists the differences between a printed value and its object in json.md.
 func faults(told map[string]map[string]string, object string, printed any) (found []string) {
 	fields, ok := told[object]
 	members, isObject := printed.(map[string]any)

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestPolicy: what the configuration refuses is exit 6 with the reason, and on
-// record; so is the exemption.
+// TestPolicy: a password that the configuration refuses gives exit 6 with the reason. Refusals and
+// exemptions are audited.
 func TestPolicy(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
@@ -29,7 +29,7 @@ func TestPolicy(t *testing.T) {
 	if !opens(t, s.osField("admin", 2), "Second-One-2") {
 		t.Error("a refused password was set")
 	}
-	s.must(0, "user", "set", "password", "admin", "Second-One-2") // what is set may be set again
+	s.must(0, "user", "set", "password", "admin", "Second-One-2") // the current password may be set again
 	s.must(0, "user", "set", "password", "admin", "First-One-1", "--no-policy")
 	r := s.run("admin:weak\nuser222:Good-Enough-7\n", "user", "set", "password", "--from", "-")
 	if r.status != 6 || !opens(t, s.osField("user222", 2), "Good-Enough-7") || !opens(t, s.osField("admin", 2), "First-One-1") {
@@ -43,8 +43,8 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-// TestAgeing: a new password ages by the rules, whichever command sets it; what root
-// is exempt from is on record.
+// TestAgeing: a new password ages by the rules, whichever command sets it. Root's exemptions are
+// audited.
 func TestAgeing(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
@@ -76,7 +76,7 @@ func TestAgeing(t *testing.T) {
 	}
 }
 
-// TestRestoreIsAnExemption: nobody can judge a hash.
+// TestRestoreIsAnExemption: a hash cannot be checked against the rules.
 func TestRestoreIsAnExemption(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
@@ -87,7 +87,8 @@ func TestRestoreIsAnExemption(t *testing.T) {
 	}
 }
 
-// TestListRunAgain: interrupted or not, a list is run again, also where no password may come back.
+// TestListRunAgain: a list can be run again, interrupted or not, even if passwords must not be
+// reused.
 func TestListRunAgain(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
@@ -103,7 +104,8 @@ func TestListRunAgain(t *testing.T) {
 	}
 }
 
-// TestHistoryOutlastsLocks: the latest passwords stay refused however often the account was locked since.
+// TestHistoryOutlastsLocks: the latest passwords stay refused, even after many locks of the
+// account.
 func TestHistoryOutlastsLocks(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
@@ -122,7 +124,7 @@ func TestHistoryOutlastsLocks(t *testing.T) {
 	s.must(0, "user", "set", "password", "admin", "One-1111")
 }
 
-// TestPolicyOfAMountedSystem: rules that cannot be asked are an exemption, on record.
+// TestPolicyOfAMountedSystem: rules that cannot be asked are an audited exemption.
 func TestPolicyOfAMountedSystem(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")

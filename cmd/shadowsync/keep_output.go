@@ -9,10 +9,9 @@ import (
 // keptModes are the modes of a terminal that keepOutput changes (termios(3)).
 const keptModes = unix.NOFLSH | unix.ECHO
 
-// keepOutput has a terminal print what was written to it before a Ctrl-C. By itself it
-// throws away what still waits, and that may be a password which is told only once. Where
-// passwords are told, the key is not echoed either: ^C would stand in the midst of one.
-// The result puts the modes back.
+// keepOutput keeps the terminal from discarding pending output on Ctrl-C: that output may contain a
+// password that is shown only once. While passwords are printed the key is not echoed either,
+// because ^C would appear inside one. The returned function restores the modes.
 func (a *app) keepOutput(tells bool) (restore func()) {
 	none := func() {}
 	out, ok := a.out.(*os.File)
@@ -37,18 +36,19 @@ func (a *app) keepOutput(tells bool) (restore func()) {
 	}
 }
 
-// inForeground: whoever is not is stopped by SIGTTOU where it sets a terminal's modes.
+// inForeground reports whether this process may set the terminal's modes: SIGTTOU stops one in the
+// background.
 func inForeground(fd int) bool {
 	group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
 	return err == nil && group == unix.Getpgrp()
 }
 
-// setModes changes these modes alone.
+// setModes changes only these modes.
 func setModes(fd int, wanted uint32) {
 	modes, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
 		return
 	}
 	modes.Lflag = modes.Lflag&^keptModes | wanted
-	_ = unix.IoctlSetTermios(fd, unix.TCSETS, modes) // a terminal that hung up: nobody reads it
+	_ = unix.IoctlSetTermios(fd, unix.TCSETS, modes) // it fails only on a hung-up terminal, which nobody reads
 }

@@ -6,26 +6,33 @@ import (
 	"io"
 	"strings"
 
+	"github.com/shadowsync/shadowsync/internal/account/barrier"
+	"github.com/shadowsync/shadowsync/internal/admin/bulk"
 	"github.com/shadowsync/shadowsync/internal/broker"
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/term/plural"
 	"github.com/shadowsync/shadowsync/shadowsync"
+	"github.com/shadowsync/shadowsync/systemd"
 )
 
-// fate is what became of one account.
-type fate struct {
-	done    bool  // the OS side holds it, durably
-	err     error // why not
-	outcome shadowsync.Outcome
-	fault   *shadowsync.StoreFault
+// verb is a verb and what is said about it.
+type verb struct {
+	bulk.Verb
+	phrase string // for messages, before an account's name: "reset the password of"
+	doing  string // for the progress: "Resetting passwords"
+	// said is the line that reports the success to people.
+	said func(name string, secret []byte) string
+	// adds is what that line adds about the account's previous state; nil: nothing.
+	adds func(bulk.Person) string
 }
 
-// The states of an account for which nothing was done; the others are those of status.
+// The states of an account that was not changed. The other states are those of status.
 const (
 	stateFailed     shadowsync.ChangeState = "failed"
-	stateNotReached shadowsync.ChangeState = "not-reached" // interrupted before: it has what it had
+	stateNotReached shadowsync.ChangeState = "not-reached" // the command was interrupted first; the account is unchanged
 )
 
-// accountResult is an account as the verbs print it with --json.
+// accountResult is an account in the --json output of the verbs.
 type accountResult struct {
 	Name        string                 `json:"name"`
 	Line        int                    `json:"line,omitempty"`
@@ -33,57 +40,75 @@ type accountResult struct {
 	State       shadowsync.ChangeState `json:"state"`
 	Reason      *string                `json:"reason"`
 	Password    string                 `json:"password,omitempty"` // generated
+	Barriers    []barrier.Barrier      `json:"barriers,omitempty"`
 }
 
-// summary counts; Accounts is the sum of the others.
+// summary counts accounts. Accounts is the sum of the other counts without KeptOut.
 type summary struct {
 	Accounts   int `json:"accounts"`
 	InSync     int `json:"in_sync"`
-	Pending    int `json:"pending"`  // done on the OS side, and not on the store's
-	Conflict   int `json:"conflict"` // so too, and a person must decide
+	Pending    int `json:"pending"`  // done on the OS side but not in the store
+	Conflict   int `json:"conflict"` // done on the OS side, and a person must decide
 	Failed     int `json:"failed"`
 	NotReached int `json:"not_reached"`
+	KeptOut    int `json:"kept_out"` // done, but the account still cannot log in
 }
 
-// ledger prints what became of each account as soon as that is durable, so that
-// a command that is killed has told what it has done, and sums up.
+// ledger prints each account's result as soon as it is durable, so that a killed command has
+// reported what it did. At the end it prints a summary.
 type ledger struct {
-	app    *app
-	verb   verb
-	bulk   bool // a list was given, or several names
-	total  summary
-	outs   shadowsync.Report
-	errs   []error
-	begun  bool     // the JSON object is
-	broken error    // nothing more can be printed
-	full   bool     // nor will what was to come
-	unseen []string // accounts with a new password that could not be shown
+	app          *app
+	config       *config.Config
+	applications map[string]config.Application // by their names
+	verb         verb
+	bulk         bool // a list or several names were given
+	meter        *meter
+	total        summary
+	outs         shadowsync.Report
+	errs         []error
+	begun        bool     // the JSON object has been started
+	broken       error    // why nothing more can be printed
+	full         bool     // there is no room for the next batch's passwords
+	unseen       []string // accounts with a new password that could not be shown
 }
 
-func newLedger(a *app, v verb, bulk bool) *ledger { return &ledger{app: a, verb: v, bulk: bulk} }
+func newLedger(a *app, c *config.Config, v verb, list bool) *ledger {
+	l := &ledger{app: a, config: c, verb: v, bulk: list, applications: map[string]config.Application{}}
+	for _, application := range c.Applications {
+		l.applications[application.Name] = application
+	}
+	return l
+}
 
-// print writes what was asked for, and tells whether it could. After a failure nothing
-// follows: it would run into a line that was cut off.
+// Begin starts to show the progress.
+func (l *ledger) Begin(accounts int) { l.meter = l.app.newMeter(l.verb.doing, accounts) }
+
+// Prepared counts an account in the progress.
+func (l *ledger) Prepared() { l.meter.step() }
+
+// print writes requested output and reports whether that worked. After a failure it prints nothing
+// more, because that would continue a truncated line.
 func (l *ledger) print(text string) bool {
 	if l.broken == nil {
 		if _, err := io.WriteString(l.app.out, text); err != nil {
 			l.broken = err
-			l.note(fmt.Errorf("cannot print what was done: %w", err))
+			l.Note(fmt.Errorf("cannot print what was done: %w", err))
 		}
 	}
 	return l.broken == nil
 }
 
-// room tells why the new passwords of jobs could not be shown, before they are set.
-func (l *ledger) room(jobs []*job) error {
-	if !l.verb.generates || l.broken != nil {
+// Room returns an error if the jobs' new passwords could not be shown. It is called before they are
+// set.
+func (l *ledger) Room(jobs []*bulk.Job) error {
+	if !l.verb.Generates || l.broken != nil {
 		return l.broken
 	}
 	n := 0
 	for _, j := range jobs {
-		n += len(l.verb.said(j.name, j.secret)) + 1
+		n += len(l.verb.said(j.Name, j.Secret)) + 1
 		if l.app.json {
-			n += len(j.application) + jsonMore
+			n += len(j.Application) + jsonMore
 		}
 	}
 	err := l.app.room(n)
@@ -91,44 +116,64 @@ func (l *ledger) room(jobs []*job) error {
 	return err
 }
 
-// stuck tells whether to stop: what is generated now nobody would see.
-func (l *ledger) stuck() bool { return l.verb.generates && (l.full || l.broken != nil) }
+// Stuck reports whether to stop because new passwords could not be shown.
+func (l *ledger) Stuck() bool { return l.verb.Generates && (l.full || l.broken != nil) }
 
-// jsonMore is by how much an account's JSON is longer than its line for people, more or less.
+// jsonMore is roughly how much longer an account's JSON is than its line for people.
 const jsonMore = 200
 
-// hide has people hear that nobody has seen an account's new password.
+// hide reports that an account's new password could not be shown.
 func (l *ledger) hide(name string) {
 	l.unseen = append(l.unseen, name)
 	fmt.Fprintf(l.app.err, "shadowsync: cannot show the new password of %s: %s\n", oneLine(name), oneLine(l.broken.Error()))
 }
 
-func (l *ledger) note(err error) {
+// Note keeps an error for the exit status.
+func (l *ledger) Note(err error) {
 	if err != nil {
 		l.errs = append(l.errs, err)
 	}
 }
 
-func (l *ledger) add(application config.Application, guarded bool, j *job) {
+// Add prints results.
+func (l *ledger) Add(jobs []*bulk.Job) {
+	show := l.meter.hide()
+	defer show()
+	guards := map[string]systemd.GuardStatus{}
+	for _, j := range jobs {
+		application := l.applications[j.Application]
+		guard, known := guards[application.Unit]
+		if !known {
+			guard = l.app.guardOf(l.config, application)
+			guards[application.Unit] = guard
+		}
+		l.add(application, guard, j)
+	}
+}
+
+func (l *ledger) add(application config.Application, guard systemd.GuardStatus, j *bulk.Job) {
 	l.count(j)
 	switch {
 	case l.app.json:
 		l.addJSON(j)
-	case j.fate.err != nil:
-		fmt.Fprintf(l.app.err, "shadowsync: cannot %s %s: %s\n", l.verb.phrase, oneLine(j.label()), oneLine(j.fate.err.Error()))
+	case j.Fate.Err != nil:
+		fmt.Fprintf(l.app.err, "shadowsync: cannot %s %s: %s\n", l.verb.phrase, oneLine(j.Label()), oneLine(j.Fate.Err.Error()))
 	default:
-		l.tell(application, guarded, j)
+		l.tell(application, guard, j)
 	}
 }
 
-func (l *ledger) count(j *job) {
+func (l *ledger) count(j *bulk.Job) {
 	l.total.Accounts++
-	if j.fate.err != nil {
+	if j.Fate.Err != nil {
 		l.total.Failed++
-		l.errs = append(l.errs, told(j.fate.err))
+		l.errs = append(l.errs, told(j.Fate.Err))
 		return
 	}
-	switch j.fate.outcome.State {
+	if len(j.Fate.Barriers) > 0 {
+		l.total.KeptOut++
+	}
+	switch j.Fate.Outcome.State {
 	case shadowsync.InSync:
 		l.total.InSync++
 		return
@@ -137,22 +182,25 @@ func (l *ledger) count(j *job) {
 	default:
 		l.total.Pending++
 	}
-	l.outs.Outcomes = append(l.outs.Outcomes, j.fate.outcome)
-	if j.fate.fault != nil {
-		l.outs.Fault = j.fate.fault
+	l.outs.Outcomes = append(l.outs.Outcomes, j.Fate.Outcome)
+	if j.Fate.Fault != nil {
+		l.outs.Fault = j.Fate.Fault
 	}
 }
 
-// tell says it to people. A generated password is what was asked for, so that
-// not even --quiet keeps it back, and all else about it goes to standard error.
-func (l *ledger) tell(application config.Application, guarded bool, j *job) {
-	said := l.verb.said(j.name, j.secret)
-	message := broker.Message(application, j.fate.outcome, guarded)
-	away := j.fate.outcome.State != shadowsync.InSync
+// tell prints the result for people. A generated password is the requested output: --quiet does not
+// suppress it, and everything else goes to standard error.
+func (l *ledger) tell(application config.Application, guard systemd.GuardStatus, j *bulk.Job) {
+	said := l.verb.said(j.Name, j.Secret)
+	if l.verb.adds != nil {
+		said += l.verb.adds(j.Before)
+	}
+	message := broker.Message(application, j.Fate.Outcome, guard)
+	away := j.Fate.Outcome.State != shadowsync.InSync
 	switch {
-	case l.verb.generates:
+	case l.verb.Generates:
 		if !l.print(said + "\n") {
-			l.hide(j.name)
+			l.hide(j.Name)
 		}
 		if away {
 			fmt.Fprintln(l.app.err, message)
@@ -163,43 +211,50 @@ func (l *ledger) tell(application config.Application, guarded bool, j *job) {
 	default:
 		l.app.say("%s", said)
 	}
+	if len(j.Fate.Sharing) > 0 {
+		fmt.Fprintf(l.app.err, "shadowsync: %s: it has one uid with %s: their sessions are the same\n", oneLine(j.Name), oneLine(strings.Join(j.Fate.Sharing, ", ")))
+	}
+	for _, b := range j.Fate.Barriers {
+		fmt.Fprintf(l.app.err, "shadowsync: %s: %s\n", oneLine(j.Name), oneLine(l.app.named(b.String())))
+	}
 }
 
-func (l *ledger) addJSON(j *job) {
-	r := accountResult{Name: j.name, Line: j.line, Application: j.application, State: j.fate.outcome.State, Password: string(j.secret)}
-	reason := j.fate.outcome.Reason
+func (l *ledger) addJSON(j *bulk.Job) {
+	r := accountResult{Name: j.Name, Line: j.Line, Application: j.Application, State: j.Fate.Outcome.State, Password: string(j.Secret), Barriers: j.Fate.Barriers}
+	reason := j.Fate.Outcome.Reason
 	switch {
-	case j.fate.err != nil:
-		r.State, r.Password, reason = stateFailed, "", j.fate.err.Error()
-	case j.fate.outcome.Account == "":
+	case j.Fate.Err != nil:
+		r.State, r.Password, reason = stateFailed, "", j.Fate.Err.Error()
+	case j.Fate.Outcome.Account == "":
 		r.State, r.Password = stateNotReached, ""
 	}
 	if reason != "" {
 		r.Reason = &reason
 	}
-	if j.application == "" && j.line > 0 {
-		r.Name = "" // whatever stands on that line
+	if j.Application == "" && j.Line > 0 {
+		r.Name = "" // that line may contain anything
 	}
 	text, err := jsonText(r, "")
-	l.note(err)
+	l.Note(err)
 	separator := ",\n"
 	if !l.begun {
 		separator = l.begin() + "\n"
 	}
 	if !l.print(separator+strings.TrimSpace(string(text))) && r.Password != "" {
-		l.hide(j.name)
+		l.hide(j.Name)
 	}
 }
 
-// begin is the head of the JSON object: not printed before there is something to say.
+// begin returns the head of the JSON object. It is printed only when there is something to report.
 func (l *ledger) begin() string {
 	l.begun = true
-	return fmt.Sprintf("{\"verb\": %q, \"accounts\": [", l.verb.name)
+	return fmt.Sprintf("{\"verb\": %q, \"accounts\": [", l.verb.Name)
 }
 
-// notReached counts the jobs that were left undone.
-func (l *ledger) notReached(jobs []*job) {
-	for _, j := range jobs {
+// Finish stops the progress and counts the jobs that were not reached.
+func (l *ledger) Finish(rest []*bulk.Job) {
+	l.meter.stop()
+	for _, j := range rest {
 		l.total.Accounts++
 		l.total.NotReached++
 		if l.app.json {
@@ -208,31 +263,31 @@ func (l *ledger) notReached(jobs []*job) {
 	}
 }
 
-// close sums up and returns what went wrong with any account. It is told already.
+// close prints the summary and returns the errors of all accounts, which are already printed.
 func (l *ledger) close() error {
 	if l.app.json {
 		text, err := jsonText(l.total, "")
-		l.note(err)
+		l.Note(err)
 		head := ""
 		if !l.begun {
 			head = l.begin()
 		}
 		l.print(head + "\n], \"summary\": " + strings.TrimSpace(string(text)) + "}\n")
 	} else if l.bulk && !l.app.quiet {
-		fmt.Fprintf(l.app.err, "shadowsync: %s: %s\n", l.verb.name, l.total)
+		fmt.Fprintf(l.app.err, "shadowsync: %s: %s\n", l.verb.Name, l.total)
 	}
 	if len(l.unseen) > 0 {
-		l.note(told(&unseenError{l.unseen}))
+		l.Note(told(&unseenError{l.unseen}))
 	}
 	return errors.Join(append(l.errs, l.app.outcomeError(l.outs))...)
 }
 
 func (s summary) String() string {
-	text := fmt.Sprintf("%d accounts: %d in sync", s.Accounts, s.InSync)
+	text := fmt.Sprintf("%s: %d in sync", plural.Count(s.Accounts, "account"), s.InSync)
 	for _, part := range []struct {
 		n    int
 		text string
-	}{{s.Pending, "pending on the store's side"}, {s.Conflict, "in conflict"}, {s.Failed, "failed"}, {s.NotReached, "not reached and unchanged"}} {
+	}{{s.Pending, "pending on the store's side"}, {s.Conflict, "in conflict"}, {s.Failed, "failed"}, {s.NotReached, "not reached and unchanged"}, {s.KeptOut, "still kept out of a login"}} {
 		if part.n > 0 {
 			text += fmt.Sprintf(", %d %s", part.n, part.text)
 		}

@@ -3,12 +3,14 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strconv"
 
-	"github.com/shadowsync/shadowsync/internal/crypt/format"
 	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/password/crypt/format"
+	"github.com/shadowsync/shadowsync/internal/term/table"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -16,40 +18,45 @@ import (
 type hashReport struct {
 	Name  string         `json:"name"`
 	OS    map[string]int `json:"os"`    // format -> accounts
-	Store map[string]int `json:"store"` // empty where the store cannot be read
+	Store map[string]int `json:"store"` // empty if the store cannot be read
 	// Unverifiable are the accounts whose store value the application cannot verify.
 	Unverifiable []string `json:"unverifiable"`
-	// NeedsLogin wait for a password that the store's own format can be made of.
+	// NeedsLogin are the accounts that wait for a clear text from which the store's own format can
+	// be made.
 	NeedsLogin []string `json:"needs_login"`
-	missing    []string // those of them whose password the store has not in any format
-	// Old have a format on either side that is no longer a protection.
+	missing    []string // those of them whose password the store has in no format
+	// Old are the accounts with an obsolete format on either side.
 	Old []string `json:"old"`
 }
 
-// hashReports is that object.
+// hashReports is the object that `user list --hashes --json` prints.
 type hashReports struct {
 	Applications []hashReport `json:"applications"`
 }
 
-func runListHashes(ctx context.Context, a *app) error {
+func runListHashes(ctx context.Context, a *app, f filter) error {
 	return a.with(ctx, func(e *engine.Engine) error {
+		parts, unknown := f.parts(e.Config)
+		if len(parts) == 0 {
+			return unknown
+		}
 		reports := []hashReport{}
-		for _, application := range e.Config.Applications {
-			r, err := a.hashReport(ctx, e, selection{application: application, accounts: application.Accounts, all: true})
+		for _, part := range parts {
+			r, err := a.hashReport(ctx, e, part)
 			if err != nil {
 				return err
 			}
 			reports = append(reports, r)
 		}
 		if a.json {
-			return a.printJSON(hashReports{reports})
+			return errors.Join(unknown, a.printJSON(hashReports{reports}))
 		}
 		for _, r := range reports {
 			if err := a.showHashes(r); err != nil {
 				return err
 			}
 		}
-		return nil
+		return unknown
 	})
 }
 
@@ -58,7 +65,7 @@ func (a *app) hashReport(ctx context.Context, e *engine.Engine, s selection) (ha
 		Name: s.application.Name, OS: map[string]int{}, Store: map[string]int{},
 		Unverifiable: []string{}, NeedsLogin: []string{}, Old: []string{},
 	}
-	report, err := e.Reconcile(ctx, s.application.Name, shadowsync.Request{DryRun: true})
+	report, err := e.Reconcile(ctx, s.application.Name, shadowsync.Request{DryRun: true, Among: s.accounts})
 	if err != nil {
 		return r, err
 	}
@@ -101,13 +108,13 @@ func (a *app) hashReport(ctx context.Context, e *engine.Engine, s selection) (ha
 	return r, nil
 }
 
-// old tells whether a password can be found from its hash at little cost: the
-// formats are listed strongest first, and those after sha256crypt are of the last century.
+// old reports whether a password can be found from its hash at little cost. The formats are listed
+// strongest first; those after sha256crypt are obsolete.
 func old(hash string) bool { return format.Identify(hash) > format.SHA256 }
 
 func (a *app) showHashes(r hashReport) error {
 	a.say("%s", r.Name)
-	rows := [][]string{{"FORMAT", "OS", "STORE"}}
+	var rows [][]string
 	names := slices.Collect(maps.Keys(r.OS))
 	for name := range r.Store {
 		if _, both := r.OS[name]; !both {
@@ -118,7 +125,7 @@ func (a *app) showHashes(r hashReport) error {
 	for _, name := range names {
 		rows = append(rows, []string{name, strconv.Itoa(r.OS[name]), strconv.Itoa(r.Store[name])})
 	}
-	if err := a.table("  ", rows); err != nil {
+	if err := a.table("  ", []table.Column{{Head: "FORMAT"}, {Head: "OS"}, {Head: "STORE"}}, rows); err != nil {
 		return err
 	}
 	for _, part := range []struct {
@@ -130,7 +137,7 @@ func (a *app) showHashes(r hashReport) error {
 		{r.Old, "an old format, renewed by the next password change: shadowsync user expire password NAME"},
 	} {
 		if len(part.names) > 0 {
-			a.say("  %s: %s", part.text, listed(part.names))
+			a.say("  %s: %s", a.named(part.text), listed(part.names))
 		}
 	}
 	return nil

@@ -11,8 +11,8 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// endSessions ends what old passwords opened, and names who survived: on
-// standard error, for that is not what was asked for.
+// endSessions ends the sessions that old passwords opened and names the survivors on standard
+// error, because they are not the requested output.
 func (a *app) endSessions(ctx context.Context, e *engine.Engine, application config.Application) error {
 	ctx, cancel := context.WithTimeout(ctx, logoutTimeout)
 	defer cancel()
@@ -28,12 +28,12 @@ func (a *app) endSessions(ctx context.Context, e *engine.Engine, application con
 	return nil
 }
 
-// survivor is what could not be ended.
+// survivor is the message for a session that could not be ended.
 func survivor(name string, s shadowsync.Session) string {
 	return fmt.Sprintf("cannot end every session of %s: still logged in: %s", name, sessionText(s))
 }
 
-// sessionText is "session 3 (sshd, pts/0, from 192.0.2.1, since ...)".
+// sessionText describes a session: "session 3 (sshd, pts/0, from 192.0.2.1, since ...)".
 func sessionText(s shadowsync.Session) string {
 	text := "session " + s.ID + " (" + s.Kind
 	if s.Terminal != "" {

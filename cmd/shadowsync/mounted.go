@@ -6,13 +6,10 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// A mounted system runs nothing: no unit to hold back, nobody logged in.
+// A mounted system runs nothing: it has no unit to hold and no logged-in user.
 type (
-	noGuard    struct{}
 	noSessions struct{}
 )
-
-func (noGuard) Set(context.Context, string, []string) error { return nil }
 
 func (noSessions) End(context.Context, shadowsync.Account, shadowsync.Logout) (ended, survivors []shadowsync.Session, err error) {
 	return nil, nil, nil

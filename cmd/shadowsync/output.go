@@ -2,58 +2,77 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 	"unicode/utf16"
-	"unicode/utf8"
 
-	"github.com/shadowsync/shadowsync/internal/crypt/format"
-	"github.com/shadowsync/shadowsync/internal/printable"
+	"golang.org/x/term"
+
+	"github.com/shadowsync/shadowsync/internal/password/crypt/format"
+	"github.com/shadowsync/shadowsync/internal/term/pager"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
+	"github.com/shadowsync/shadowsync/internal/term/table"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// say prints a line for people; --quiet keeps it back.
+// say prints a line for people, unless --quiet is given.
 func (a *app) say(format string, args ...any) {
 	if !a.quiet {
 		fmt.Fprintln(a.out, printable.Quote(fmt.Sprintf(format, args...)))
 	}
 }
 
-// columnGap is between two columns.
-const columnGap = 2
+// warn prints a warning on standard error.
+func (a *app) warn(format string, args ...any) {
+	fmt.Fprintf(a.err, "shadowsync: warning: %s\n", oneLine(fmt.Sprintf(format, args...)))
+}
 
-// table prints rows in columns; the first row is the head. (text/tabwriter would
-// not align a column that ends some lines and not others.)
-func (a *app) table(indent string, rows [][]string) error {
+// width returns the number of columns of the terminal; 0 if the output is not a terminal.
+func (a *app) width() int {
+	f, ok := a.out.(*os.File)
+	if p, paged := a.out.(*pager.Pager); paged {
+		f, ok = p.Terminal(), true
+	}
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || width < 1 {
+		return 80 // a serial line does not report its size
+	}
+	return width
+}
+
+// tell prints a line for people, wrapped at words on a narrow terminal.
+func (a *app) tell(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
+	if !a.quiet {
+		fmt.Fprintln(a.out, table.Wrap(printable.Quote(line), a.width(), indent+"  "))
+	}
+}
+
+// table prints rows in columns, unless --quiet is given.
+func (a *app) table(indent string, columns []table.Column, rows [][]string) error {
 	if a.quiet {
 		return nil
 	}
-	var widths []int
+	style := table.Plain
+	style.Indent = indent
+	drawn := table.New(style, columns...)
 	for _, row := range rows {
-		for i, cell := range row {
-			row[i] = printable.Quote(cell)
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
-		}
+		drawn.Row(row...)
 	}
-	var b strings.Builder
-	for _, row := range rows {
-		line := indent
-		for i, cell := range row {
-			line += cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+columnGap)
-		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
-	}
-	_, err := io.WriteString(a.out, b.String())
+	_, err := io.WriteString(a.out, drawn.Text(a.width()))
 	return err
 }
 
-// printJSON prints an object, whole.
+// printJSON prints an object in one write.
 func (a *app) printJSON(v any) error {
 	text, err := jsonText(v, "  ")
 	if err != nil {
@@ -63,8 +82,8 @@ func (a *app) printJSON(v any) error {
 	return err
 }
 
-// jsonText is v as JSON that is harmless on a terminal too: what printable would
-// not let through becomes an escape of JSON's, so that nothing is lost.
+// jsonText is v as JSON that is safe on a terminal: it turns characters that printable would not
+// let through into JSON escapes, so that nothing is lost.
 func jsonText(v any, indent string) ([]byte, error) {
 	var plain bytes.Buffer
 	encoder := json.NewEncoder(&plain)
@@ -92,7 +111,7 @@ func writeEscaped(w io.Writer, r rune) {
 	fmt.Fprintf(w, `\u%04x`, r)
 }
 
-// clock is a time as people read it, in the machine's own zone.
+// clock formats a time for people, in the machine's time zone.
 func clock(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -100,7 +119,7 @@ func clock(t time.Time) string {
 	return t.Local().Format("2006-01-02 15:04:05")
 }
 
-// stamp is a time in JSON; nil where there is none.
+// stamp is a time in JSON, or nil for the zero time.
 func stamp(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -109,7 +128,7 @@ func stamp(t time.Time) *time.Time {
 	return &t
 }
 
-// date is a day of shadow(5); empty where the field is.
+// date formats a day of shadow(5); it is empty if the field is.
 func date(d shadowsync.Day) string {
 	if d == shadowsync.NoDay {
 		return ""
@@ -117,20 +136,24 @@ func date(d shadowsync.Day) string {
 	return d.Time().Format(time.DateOnly)
 }
 
-// formatOf names what kind of password a value is, and never shows it.
+// formatOf names the kind of password that a value is, and never shows the value.
 func formatOf(hash string) string {
 	switch f := format.Identify(hash); {
 	case hash == "":
 		return "none"
 	case f != format.Unknown:
 		return f.String()
-	case hash[0] == '*' || hash[0] == '!':
+	}
+	switch (shadowsync.Credential{Hash: hash}).Kind() {
+	case shadowsync.KindElsewhere:
+		return "elsewhere"
+	case shadowsync.KindNone:
 		return "disabled"
 	}
 	return "unknown"
 }
 
-// who tells who made a change, for people: "by root (passwd, seen by pam)".
+// who says who made a change: "by root (passwd, seen by pam)".
 func who(o shadowsync.Origin) string {
 	var parts []string
 	if o.Program != "" {
@@ -138,6 +161,9 @@ func who(o shadowsync.Origin) string {
 	}
 	if o.Login != "" && o.Login != o.By {
 		parts = append(parts, "logged in as "+o.Login)
+	}
+	if o.Unproven != "" {
+		parts = append(parts, o.Unproven+" unproven")
 	}
 	if o.Login == "" && o.Sudo != "" {
 		parts = append(parts, "started by "+o.Sudo)
@@ -153,5 +179,16 @@ func who(o shadowsync.Origin) string {
 	if o.By != "" {
 		text = "by " + o.By + " " + text
 	}
+	if o.SettledBy != "" {
+		text += ", conflict settled by " + o.SettledBy
+	}
 	return text
+}
+
+// person names who acted, with the account in whose name: "alice as root".
+func person(o shadowsync.Origin) string {
+	if who := cmp.Or(o.Login, o.Sudo, o.By); who != o.By {
+		return who + " as " + o.By
+	}
+	return o.By
 }

@@ -36,13 +36,14 @@ func TestFormatOf(t *testing.T) {
 	}
 }
 
-// TestStatusJSON holds the contract's field names.
+// TestStatusJSON checks the contract's field names.
 func TestStatusJSON(t *testing.T) {
 	uid := 0
 	reason := "store: read-only file system"
 	at := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
 	s := systemStatus{Node: nodeStatus{"node1", "conductor"}, Applications: []applicationStatus{{
 		Name: "conductor", Unit: "128T.service", UnitState: "active", Guard: "on", Store: storeStatus{Driver: "json", State: storeOK},
+		Counts: stateCounts{shadowsync.InSync: 1, shadowsync.Pending: 1},
 		Accounts: []accountStatus{
 			{Name: "admin", State: shadowsync.Pending, Reason: &reason, PendingSince: stamp(at), LastChange: &shadowsync.Origin{
 				At: at, SeenBy: shadowsync.SeenByPAM, By: "root", UID: &uid, Program: "passwd",
@@ -55,8 +56,8 @@ func TestStatusJSON(t *testing.T) {
 	if err := a.printJSON(s); err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"node":{"name":"node1","asset":"conductor"},"applications":[{"name":"conductor","unit":"128T.service",` +
-		`"unit_state":"active","guard":"on","store":{"driver":"json","state":"ok"},"accounts":[` +
+	const want = `{"node":{"name":"node1","asset":"conductor"},"broker":{"state":""},"configuration":{"file":"","state":""},"applications":[{"name":"conductor","unit":"128T.service",` +
+		`"unit_state":"active","guard":"on","store":{"driver":"json","state":"ok"},"counts":{"in-sync":1,"pending":1},"accounts":[` +
 		`{"name":"admin","state":"pending","reason":"store: read-only file system","pending_since":"2026-11-21T10:00:00Z",` +
 		`"last_change":{"at":"2026-11-21T10:00:00Z","seen_by":"pam","by":"root","uid":0,"program":"passwd"}},` +
 		`{"name":"user222","state":"in-sync","reason":null,"pending_since":null,"last_change":null}]}]}`
@@ -66,19 +67,21 @@ func TestStatusJSON(t *testing.T) {
 	}
 }
 
-// TestStatusForPeople: what is wrong comes first, with the command that helps.
+// TestStatusForPeople: problems come first, with the command that helps.
 func TestStatusForPeople(t *testing.T) {
 	reason := "OS and store changed to different values"
 	var out bytes.Buffer
 	a := &app{out: &out}
 	err := a.showStatus(systemStatus{Applications: []applicationStatus{{
 		Name: "conductor", Unit: "128T.service", UnitState: "active", Guard: "off", Store: storeStatus{Driver: "json", State: storeOK},
+		Counts: stateCounts{shadowsync.InSync: 1, shadowsync.Conflict: 1},
 		Accounts: []accountStatus{
 			{Name: "user222", State: shadowsync.InSync},
 			{Name: "admin", State: shadowsync.Conflict, Reason: &reason, choices: []shadowsync.Side{shadowsync.OSSide, shadowsync.StoreSide}},
 		},
 	}}})
 	want := `conductor  128T.service (active)  store json (ok)  guard off
+  1 in-sync, 1 conflict
   ACCOUNT  STATE     SINCE  LAST CHANGE
   admin    conflict
   user222  in-sync
@@ -89,6 +92,29 @@ func TestStatusForPeople(t *testing.T) {
 `
 	if err != nil || out.String() != want {
 		t.Errorf("%v, got\n%s\nwant\n%s", err, out.String(), want)
+	}
+}
+
+// Whoever finds a unit that cannot be restarted learns how to lift the guard.
+func TestStatusNamesTheRelease(t *testing.T) {
+	for name, tc := range map[string]struct {
+		guard    string
+		accounts []string
+		want     string // the command; empty: none
+	}{
+		"off":                        {"off", nil, ""},
+		"pending":                    {"on", []string{"admin"}, "shadowsync guard release 128T.service --force\n"},
+		"by hand":                    {"held", nil, "shadowsync guard release 128T.service\n"},
+		"by hand, with some pending": {"held", []string{"admin"}, "shadowsync guard release 128T.service --force\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			a := &app{out: &out}
+			err := a.showStatus(systemStatus{Applications: []applicationStatus{{Unit: "128T.service", Guard: tc.guard, GuardAccounts: tc.accounts, Store: storeStatus{State: storeOK}}}})
+			if err != nil || tc.want != "" && !strings.Contains(out.String(), tc.want) || tc.want == "" && strings.Contains(out.String(), "release") {
+				t.Errorf("%v, got\n%s", err, out.String())
+			}
+		})
 	}
 }
 

@@ -9,23 +9,23 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
 )
 
-// progressAfter is how long a command is silent before it says what it waits for,
-// and meterEvery how often it then says how far it is.
+// progressAfter is how long a command stays silent before it says what it waits for, and meterEvery
+// how often it then updates the progress.
 const (
 	progressAfter = 700 * time.Millisecond
 	meterEvery    = 200 * time.Millisecond
 )
 
-// progress says on the terminal what a command waits for, once that takes long,
-// until stop is called. Where standard error is no terminal it says nothing.
+// progress says on the terminal what a command waits for, if that takes long, until stop is called.
+// It prints nothing if standard error is not a terminal.
 func (a *app) progress(text string) (stop func()) {
 	return a.show(func() string { return text + " ..." }).stop
 }
 
-// meter says on the terminal how far work over many accounts is.
+// meter shows on the terminal the progress of work on many accounts.
 type meter struct {
 	done  atomic.Int64
 	shown *shown
@@ -48,16 +48,16 @@ func (a *app) newMeter(text string, total int) *meter {
 func (m *meter) step() { m.done.Add(1) }
 func (m *meter) stop() { m.shown.stop() }
 
-// hide takes the line away while something is printed, until the result is called.
+// hide removes the line while other output is printed, until again is called.
 func (m *meter) hide() (again func()) {
 	m.shown.mu.Lock()
 	m.shown.clear()
 	return m.shown.mu.Unlock
 }
 
-// shown is a line on the terminal that changes until it is stopped; then it is gone.
+// shown is a changing line on the terminal; stopping it removes it.
 type shown struct {
-	terminal *os.File // nil: there is none, and nothing is shown
+	terminal *os.File // nil: there is no terminal
 	mu       sync.Mutex
 	line     string
 	ended    chan struct{}

@@ -6,16 +6,17 @@ import (
 	"os"
 	"strings"
 
+	"github.com/shadowsync/shadowsync/internal/admin/setup"
+	"github.com/shadowsync/shadowsync/internal/detect/origin"
 	"github.com/shadowsync/shadowsync/internal/engine"
-	"github.com/shadowsync/shadowsync/internal/origin"
-	"github.com/shadowsync/shadowsync/internal/setup"
+	"github.com/shadowsync/shadowsync/internal/term/exit"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// attempted is the action that a record has of what came to nothing.
+// attempted is the audited action of a failed attempt.
 func attempted(err error) string {
 	switch exitStatus(err) {
-	case 2, 5, 6:
+	case exit.Usage, exit.Unknown, exit.Policy:
 		return "refused"
 	}
 	if errors.As(err, new(*guardPendingError)) {
@@ -24,7 +25,7 @@ func attempted(err error) string {
 	return "failed"
 }
 
-// came is the record of what a verb did, or why it did not.
+// came is the audit record of what a verb did, or of why it failed.
 func came(event shadowsync.Event, by shadowsync.Origin, verb string, err error) shadowsync.Event {
 	event.At, event.Origin = by.At, by
 	event.Origin.Verb = verb
@@ -34,13 +35,18 @@ func came(event shadowsync.Event, by shadowsync.Origin, verb string, err error) 
 	return event
 }
 
-// record puts on record what a verb did, or why it did not, and returns that error too.
+// record audits what a verb did, or why it failed, and returns that error too.
 func (a *app) record(ctx context.Context, e *engine.Engine, verb string, event shadowsync.Event, err error) error {
-	return errors.Join(err, e.Record(context.WithoutCancel(ctx), came(event, ourselves(e), verb, err)))
+	return errors.Join(err, e.Audit(context.WithoutCancel(ctx), came(event, ourselves(e), verb, err)))
 }
 
-// recordWiring puts on record what setup and remove did: they need no configuration, and
-// may leave none. Where they did nothing there is nothing to tell.
+// origin is the person who runs this process. It does not need the engine.
+func (a *app) origin() shadowsync.Origin {
+	return engine.OriginOf(a.root, origin.FromPID(os.Getpid()), shadowsync.SeenByTool)
+}
+
+// recordWiring audits what setup and remove did. They work without a configuration and may leave
+// none. It records nothing if they changed nothing.
 func (a *app) recordWiring(ctx context.Context, verb string, r setup.Result, err error) error {
 	var done []string
 	for _, step := range r.Steps {
@@ -52,7 +58,6 @@ func (a *app) recordWiring(ctx context.Context, verb string, r setup.Result, err
 		return nil
 	}
 	actions := map[string]string{"setup": "set-up", "remove": "removed"}
-	by := engine.OriginOf(a.root, origin.FromPID(os.Getpid()), shadowsync.SeenByTool)
 	event := shadowsync.Event{Action: actions[verb], Reason: strings.Join(done, ", ")}
-	return engine.RecordIn(context.WithoutCancel(ctx), a.root, came(event, by, verb, err))
+	return engine.AuditIn(context.WithoutCancel(ctx), a.root, came(event, a.origin(), verb, err))
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/shadowsync/shadowsync/internal/setup"
+	"github.com/shadowsync/shadowsync/internal/admin/setup"
 )
 
 type removeOptions struct{ force, purge, dryRun bool }

@@ -1,40 +1,21 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
+	"github.com/shadowsync/shadowsync/internal/admin/bulk"
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
-	"github.com/shadowsync/shadowsync/shadowsync"
+	"github.com/shadowsync/shadowsync/internal/password/cleartext"
 )
 
-// generatedBytes of the kernel's randomness are 192 bits, or 32 characters of the
-// alphabet that needs no quoting in an address or a shell.
-const generatedBytes = 24
-
-// generatePassword returns 32 characters of A-Z, a-z, 0-9, "-" and "_".
-func generatePassword() []byte {
-	var random [generatedBytes]byte
-	defer wipe(random[:])
-	rand.Read(random[:]) // never fails: it ends the process if the kernel has no randomness
-	return base64.RawURLEncoding.AppendEncode(make([]byte, 0, base64.RawURLEncoding.EncodedLen(generatedBytes)), random[:])
-}
-
-// maxExpiry is shadow(5)'s way to say that a password does not expire.
-const maxExpiry = 99999
-
 type resetPasswordOptions struct {
-	targets    targetSource
-	expiry     int   // days; 0: the default
-	mustChange *bool // nil: as it is
-	unlock     bool
+	targets targetSource
+	bulk.Reset
 }
 
 func newResetPassword(a *app) *cobra.Command {
@@ -61,79 +42,41 @@ func newResetPassword(a *app) *cobra.Command {
 			return runResetPassword(c.Context(), a, o)
 		},
 	}
-	c.Flags().IntVar(&o.expiry, "expiry", 0, "`days` until the password must be changed, 1 to 99999")
+	c.Flags().IntVar(&o.Expiry, "expiry", 0, "`days` until the password must be changed, 1 to 99999")
 	c.Flags().StringVar(&mustChange, "must-change", "", "`true or false`: whether the next login must set a new one")
-	c.Flags().BoolVar(&o.unlock, "unlock", false, "also unlock the account, lift its expiry and clear its failure counter")
+	c.Flags().BoolVar(&o.Unlock, "unlock", false, "also unlock the account, lift its expiry and clear its failure counter")
 	o.targets.addFlag(c, "names, one a line,")
 	completeFixed(c, "must-change", "true", "false")
 	return c
 }
 
-// read checks the flags: absent and false are not the same.
+// read checks the flags. An absent flag differs from false.
 func (o *resetPasswordOptions) read(c *cobra.Command, mustChange string) error {
-	if c.Flags().Changed("expiry") && (o.expiry < 1 || o.expiry > maxExpiry) {
-		return fmt.Errorf("--expiry %d: must be from 1 to %d days", o.expiry, maxExpiry)
+	if c.Flags().Changed("expiry") && (o.Expiry < 1 || o.Expiry > bulk.MaxExpiry) {
+		return fmt.Errorf("--expiry %d: must be from 1 to %d days", o.Expiry, bulk.MaxExpiry)
 	}
 	if c.Flags().Changed("must-change") {
 		value, err := strconv.ParseBool(mustChange)
 		if err != nil {
 			return fmt.Errorf("--must-change %q: must be true or false", mustChange)
 		}
-		o.mustChange = &value
+		o.MustChange = &value
 	}
 	return o.targets.check()
 }
 
 func runResetPassword(ctx context.Context, a *app, o resetPasswordOptions) error {
-	harden()
+	_ = cleartext.Harden() // recovering a lost password must work in a container, too
 	return a.with(ctx, func(e *engine.Engine) error {
-		return a.carryOut(ctx, e, resetPassword(o, e.Config.Password), o.targets)
+		return a.carryOut(ctx, e, resetPassword(o.Reset, e.Config.Password), o.targets)
 	})
 }
 
-func resetPassword(o resetPasswordOptions, c config.Password) verb {
-	v := verb{
-		name: "reset password", phrase: "reset the password of", doing: "Resetting passwords", generates: true,
+func resetPassword(o bulk.Reset, c config.Password) verb {
+	return verb{
+		Verb: bulk.ResetPassword(o, c), phrase: "reset the password of", doing: "Resetting passwords",
 		said: func(name string, secret []byte) string {
 			return fmt.Sprintf("Password for user `%s` reset to `%s`", name, secret)
 		},
-		wish: func(p person) (wish, error) { return o.wish(p, c), nil },
 	}
-	if o.unlock {
-		v.name, v.forgives, v.remembers = "reset password, unlock", true, true
-	}
-	if c.MaxDays > 0 && o.expiry > c.MaxDays {
-		v.name += exemptByExpiry
-	}
-	return v
-}
-
-// wish is the account with the new password, which ages as the configuration says. Its
-// maximum age is the one asked for, or the shortest of the default, the rule's and the account's own.
-func (o resetPasswordOptions) wish(p person, c config.Password) wish {
-	aged, fields := c.Aged(p.Credential)
-	w := wish{Credential: aged, fields: fields | shadowsync.FieldsPassword | shadowsync.FieldMax}
-	w.Hash = p.hash
-	if o.mustChange != nil {
-		w.MustChange = *o.mustChange
-	}
-	w.LastChange = today()
-	if w.MustChange { // shadow(5) has one field for both
-		w.LastChange = shadowsync.NoDay
-	}
-	w.Max = shadowsync.Day(cmp.Or(o.expiry, c.ExpiryDays))
-	for _, shorter := range []shadowsync.Day{aged.Max, p.Max} {
-		if o.expiry == 0 && shorter != shadowsync.NoDay {
-			w.Max = min(w.Max, shorter)
-		}
-	}
-	if w.Min > w.Max { // or nobody could ever change it
-		w.Min = w.Max
-		w.fields |= shadowsync.FieldMin
-	}
-	if o.unlock {
-		w.Locked, w.Expire = false, openExpiry(p)
-		w.fields |= shadowsync.FieldLocked | shadowsync.FieldExpire
-	}
-	return w
 }

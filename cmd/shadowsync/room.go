@@ -9,27 +9,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// room makes sure, as far as anybody can know beforehand, that n more bytes can be
-// printed: a password that is set and not shown locks its account out.
+// room checks, as far as possible beforehand, that n more bytes can be printed: a password that is
+// set but not shown locks its account out.
 func (a *app) room(n int) error {
 	out, ok := a.out.(*os.File)
 	if !ok {
 		return nil
 	}
 	fd := int(out.Fd())
-	// A device that takes nothing, as /dev/full, says so to an empty write already.
+	// A device that accepts no data, such as /dev/full, already fails an empty write.
 	if _, err := unix.Write(fd, nil); err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
 		return err
 	}
 	gone := []unix.PollFd{{Fd: int32(fd)}}
 	if _, err := unix.Poll(gone, 0); err == nil && gone[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0 {
-		return unix.EPIPE // the reader of a pipe, or the terminal
+		return unix.EPIPE // the reader of the pipe, or the terminal, is gone
 	}
 	return reserve(out, n)
 }
 
-// reserve has the file system keep n bytes for what a regular file is to get. It leaves
-// the file's size as it is; a file system that cannot do it promises nothing.
+// reserve makes the file system reserve n bytes for a regular file. The file's size does not
+// change. A file system without this function gives no guarantee.
 func reserve(out *os.File, n int) error {
 	info, err := out.Stat()
 	if err != nil || !info.Mode().IsRegular() {
@@ -49,6 +49,6 @@ func reserve(out *os.File, n int) error {
 	return err
 }
 
-// survivePipe turns a reader that went away into an error of the write. By itself the
-// signal would end the process, with passwords set that nobody has been told.
+// survivePipe turns a closed pipe into an error of the write. Otherwise SIGPIPE would end the
+// process after it had set passwords that were not shown yet.
 func survivePipe() { signal.Ignore(unix.SIGPIPE) }

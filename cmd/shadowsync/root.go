@@ -13,24 +13,28 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shadowsync/shadowsync/internal/config"
-	"github.com/shadowsync/shadowsync/internal/operator"
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
+	"github.com/shadowsync/shadowsync/internal/wire/operator"
 )
 
-// app is what every command is given: the global flags, and the world around it.
+// app is what every command receives: the global flags and its environment.
 type app struct {
-	config string // path of the configuration, beneath root
+	config string // path of the configuration, under root
 	root   string // "/" or where a system is mounted
 	json   bool
 	quiet  bool
+	// noPager: long output is printed at once.
+	noPager bool
+	warned  bool // it has warned that the last good configuration is used
 
 	in       *os.File
 	out, err io.Writer
-	tty      string // the terminal that a password is asked on
+	tty      string // the terminal for password prompts
 	uid      int    // effective
 
-	operators string // the daemon's socket for who is not root
-	// batchTime is how long passwords are hashed before what is ready is set: an
-	// interruption loses that much work, and each batch replaces the shadow file once.
+	operators string // the daemon's socket for users other than root
+	// batchTime is how long passwords are hashed before the ready ones are set. An interruption
+	// loses that much work, and each batch replaces the shadow file once.
 	batchTime time.Duration
 }
 
@@ -38,28 +42,27 @@ func newApp(in *os.File, out, err io.Writer) *app {
 	return &app{config: config.DefaultPath, root: "/", in: in, out: out, err: err, tty: "/dev/tty", uid: os.Geteuid(), operators: operator.Path, batchTime: defaultBatchTime()}
 }
 
-// mounted tells whether the work is on a system that is not the running one.
-func (a *app) mounted() bool { return a.root != "/" }
+// mounted reports whether the command works on a system other than the running one.
+func (a *app) mounted() bool { return !inroot.Live(a.root) }
 
-// The groups of the help page.
+// The groups in the help page.
 const (
 	groupDaily  = "daily"
 	groupWiring = "wiring"
 	groupUnits  = "units"
 )
 
-// buildCommands are those that only the build runs: see docs.go.
+// buildCommands are the commands that only the build uses: see docs.go.
 var buildCommands []func() *cobra.Command
 
-// newRoot builds the command tree. Nothing is kept in package variables, so that
-// tests may run many of them.
+// newRoot builds the command tree. It uses no package variables, so that tests can run many trees.
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "shadowsync",
 		Short: "Make a Linux password change stick in the application's own user database",
 		Long: "shadowsync keeps the passwords of an application's accounts the same in the OS and in\n" +
 			"the application's own credential store, so that a changed one survives the restart.",
-		Version: version, SilenceErrors: true, SilenceUsage: true,
+		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.check() },
 	}
 	a.addFlags(root)
@@ -69,19 +72,48 @@ func newRoot(a *app) *cobra.Command {
 		&cobra.Group{ID: groupUnits, Title: "For systemd:"},
 	)
 	inGroup(root, groupDaily, newStatus(a), newSync(a), newUser(a), newHistory(a), newAudit(a), newGuard(a))
-	inGroup(root, groupWiring, newSetup(a), newDoctor(a), newRemove(a), newBackup(a), newRestore(a))
+	inGroup(root, groupWiring, newSetup(a), newDoctor(a), newRemove(a), newBackup(a), newRestore(a), newConfig(a))
 	inGroup(root, groupUnits, newHook(a), newDaemon(a))
-	root.AddCommand(newStoreWorker(), newProofWorker(), newPolicyWorker(), newRulesWorker(), newReviewWorker(), newPAMWorker(), newAccountWorker())
+	for _, w := range workers {
+		root.AddCommand(newWorker(w))
+	}
 	for _, c := range buildCommands {
 		root.AddCommand(c())
 	}
-	root.SetVersionTemplate("shadowsync {{.Version}}\n")
-	root.SetHelpTemplate(root.HelpTemplate() + exitHelp())
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(c *cobra.Command, args []string) {
+		help(c, args)
+		_, _ = fmt.Fprint(c.OutOrStdout(), exitHelp())
+	})
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError(c, err) })
-	onlyCommands(root)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if aboutUsers(c) {
+			err = errFlag
+		}
+		if meant := a.meant(c, c.Flags().Args()); c.HasSubCommands() && meant != "" {
+			return &similarError{error: usageError(c, err), command: meant}
+		}
+		return usageError(c, err)
+	})
+	completeWithoutPackage(root)
+	a.onlyCommands(root)
+	addVersion(root)
 	return root
+}
+
+// addVersion adds --version. Neither it nor the help uses cobra's templates: text/template calls
+// methods by name, so the linker would have to keep every method, and the program would be a
+// seventh larger.
+func addVersion(root *cobra.Command) {
+	asked, run := root.Flags().BoolP("version", "v", false, "version for "+root.Name()), root.RunE
+	root.RunE = func(c *cobra.Command, args []string) error {
+		if *asked {
+			_, err := fmt.Fprintln(c.OutOrStdout(), root.Name(), version)
+			return err
+		}
+		return run(c, args)
+	}
 }
 
 func inGroup(root *cobra.Command, group string, commands ...*cobra.Command) {
@@ -97,6 +129,7 @@ func (a *app) addFlags(root *cobra.Command) {
 	flags.StringVar(&a.root, "root", a.root, "work on the system mounted at `dir`, for rescue")
 	flags.BoolVar(&a.json, "json", false, "print JSON, as shadowsync-json(7) says")
 	flags.BoolVar(&a.quiet, "quiet", false, "print nothing but errors")
+	flags.BoolVar(&a.noPager, "no-pager", false, "print long output on a terminal without a pager")
 	flags.BoolP("help", "h", false, "show the help of a command")
 }
 
@@ -106,22 +139,21 @@ func (a *app) check() error {
 	if err != nil {
 		return fmt.Errorf("cannot use --root: %w", err)
 	}
-	info, err := os.Stat(root)
-	if err != nil {
-		return fmt.Errorf("cannot use --root: %w", err)
-	}
-	if !info.IsDir() {
-		return mark(fmt.Errorf("cannot use --root %s: not a folder", root), errUsage)
-	}
 	a.root = root
-	return nil
+	if !a.mounted() {
+		return nil
+	}
+	return checkSystem(root)
 }
 
-// onlyCommands makes what is only a group of commands refuse to be run: a
-// mistyped command must not end with status 0.
-func onlyCommands(c *cobra.Command) {
+// errFlag does not repeat the word, which may be a password that begins with a dash.
+var errFlag = errors.New("an unknown flag, or a wrong value of one (a password that begins with - needs -- before the name)")
+
+// onlyCommands makes a pure group of commands refuse to run: a mistyped command must not end with
+// status 0.
+func (a *app) onlyCommands(c *cobra.Command) {
 	for _, sub := range c.Commands() {
-		onlyCommands(sub)
+		a.onlyCommands(sub)
 	}
 	if c.RunE != nil || c.Run != nil {
 		return
@@ -132,7 +164,13 @@ func onlyCommands(c *cobra.Command) {
 			c.SetOut(c.ErrOrStderr())
 			return errors.Join(c.Help(), usageError(c, errors.New("a command is missing")))
 		}
-		err := fmt.Errorf("unknown command %q", args[0])
+		err := errors.New("unknown command")
+		if quotable(args[0]) {
+			err = fmt.Errorf("unknown command %q", args[0])
+		}
+		if meant := a.meant(c, args); meant != "" {
+			return &similarError{error: usageError(c, err), command: meant}
+		}
 		if similar := c.SuggestionsFor(args[0]); len(similar) > 0 {
 			return &similarError{error: usageError(c, err), command: c.CommandPath() + " " + similar[0]}
 		}
@@ -140,7 +178,7 @@ func onlyCommands(c *cobra.Command) {
 	}
 }
 
-// exactly is a command's number of arguments.
+// exactly requires n arguments.
 func exactly(n int) cobra.PositionalArgs { return args(cobra.ExactArgs(n)) }
 
 // args makes a wrong number of arguments a usage error.
@@ -153,7 +191,7 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// finish prints what went wrong and returns the exit status.
+// finish prints the error and returns the exit status.
 func (a *app) finish(ctx context.Context, command *cobra.Command, err error) int {
 	if err == nil {
 		return 0
@@ -161,19 +199,19 @@ func (a *app) finish(ctx context.Context, command *cobra.Command, err error) int
 	if ctx.Err() != nil {
 		err = mark(errors.New("cannot finish: interrupted"), errInterrupted)
 	}
-	a.complain(command.CommandPath(), err)
+	a.complain(command, err)
 	if errors.As(err, new(notRootError)) && !a.mounted() {
 		a.report(context.WithoutCancel(ctx), command)
 	}
 	return exitStatus(err)
 }
 
-// reportWithin bounds the wait for the daemon to put an attempt on record.
+// reportWithin limits the wait for the daemon to audit an attempt.
 const reportWithin = 500 * time.Millisecond
 
-// report has an attempt by somebody who is not root put on record: they cannot write the
-// trail, and the daemon knows from the kernel who they are. Its answer is the refusal
-// that was told already; a daemon that is not there keeps no record.
+// report asks the daemon to audit an attempt by a user other than root: they cannot write the
+// trail, and the daemon learns from the kernel who they are. The daemon's answer is the refusal
+// that is already printed. Without a daemon the attempt is not audited.
 func (a *app) report(ctx context.Context, command *cobra.Command) {
 	ctx, cancel := context.WithTimeout(ctx, reportWithin)
 	defer cancel()

@@ -7,9 +7,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/shadowsync/shadowsync/internal/crypt"
 	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/password/crypt"
 	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -36,7 +37,7 @@ func (s *system) account(name string) accountStatus {
 	return accountStatus{}
 }
 
-// TestStatusBeforeSetup: to look must not make a state.
+// TestStatusBeforeSetup: status must not create a state.
 func TestStatusBeforeSetup(t *testing.T) {
 	s := newSystem(t)
 	if got := s.account("admin"); got.State != shadowsync.Queued {
@@ -64,7 +65,7 @@ func TestStatusChangesNothing(t *testing.T) {
 	}
 }
 
-// TestRescue: a password set while nothing of ours ran is carried over by sync.
+// TestRescue: sync carries over a password that was set while shadowsync was not running.
 func TestRescue(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
@@ -83,7 +84,7 @@ func TestRescue(t *testing.T) {
 func TestSetPassword(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
-	s.usermod("admin", "!"+s.osField("admin", 2)) // locked, which passwd by root undoes
+	s.usermod("admin", "!"+s.osField("admin", 2)) // locked; root's passwd removes the lock
 	other := s.osField("user222", 2)
 	r := s.run("correct horse\nnext line", "user", "set", "password", "admin", "--stdin")
 	if r.status != 0 {
@@ -97,8 +98,8 @@ func TestSetPassword(t *testing.T) {
 	if !strings.HasPrefix(hash, "$5$rounds=1000$") || !opens(t, hash, "correct horse") || s.storePassword("admin") != hash {
 		t.Errorf("OS %q, store %q", hash, s.storePassword("admin"))
 	}
-	if day, _ := strconv.Atoi(s.osField("admin", 3)); shadowsync.Day(day) != today() {
-		t.Errorf("last change %d, today %d", day, today())
+	if day, _ := strconv.Atoi(s.osField("admin", 3)); shadowsync.Day(day) != shadowsync.DayOf(time.Now()) {
+		t.Errorf("last change %d, today %d", day, shadowsync.DayOf(time.Now()))
 	}
 	if s.osField("user222", 2) != other {
 		t.Error("another account changed")
@@ -109,7 +110,8 @@ func TestSetPassword(t *testing.T) {
 	}
 }
 
-// TestSetPasswordForAnotherFormat: a store whose application cannot verify the OS's hash gets its own.
+// TestSetPasswordForAnotherFormat: a store whose application cannot verify the OS's hash gets a
+// hash of its own.
 func TestSetPasswordForAnotherFormat(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
@@ -137,8 +139,8 @@ func TestSetPasswordRefuses(t *testing.T) {
 		"too long":        {strings.Repeat("x", 512) + "\n", []string{"admin", "--stdin"}, 6, ""},
 		"NUL":             {"a\x00b\n", []string{"admin", "--stdin"}, 6, ""},
 		"newline":         {"", []string{"admin", "a\nb"}, 6, ""},
-		"unknown account": {"", []string{"nobody", "x"}, 5, "hint: shadowsync user list"},
-		"two sources":     {"x\n", []string{"admin", "x", "--stdin"}, 2, "hint: shadowsync user set password --help"},
+		"unknown account": {"", []string{"nobody", "x"}, 5, "hint: " + s.ours("user list")},
+		"two sources":     {"x\n", []string{"admin", "x", "--stdin"}, 2, "hint: " + s.ours("user set password --help")},
 		"no terminal":     {"", []string{"admin"}, 1, "--stdin"},
 		"bad descriptor":  {"", []string{"admin", "--fd", "987"}, 1, ""},
 	} {
@@ -162,7 +164,7 @@ func TestPendingAndDrained(t *testing.T) {
 	}
 	s.must(9, "sync")
 	r := s.must(3, "user", "set", "password", "admin", "secret")
-	if !strings.Contains(r.out, "NOT persisted (store: ") || !strings.Contains(r.err, "hint: shadowsync status") {
+	if !strings.Contains(r.out, "NOT persisted (store: ") || !strings.Contains(r.err, "hint: "+s.ours("status")) {
 		t.Errorf("it says:\n%s%s", r.out, r.err)
 	}
 	if !opens(t, s.osField("admin", 2), "secret") {
@@ -182,7 +184,7 @@ func TestPendingAndDrained(t *testing.T) {
 	s.must(0, "status", "--check")
 }
 
-// TestMalformed: while the store cannot be read no side can be preferred.
+// TestMalformed: while the store cannot be read, no side can be preferred.
 func TestMalformed(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
@@ -192,10 +194,10 @@ func TestMalformed(t *testing.T) {
 		t.Errorf("it says:\n%s", r.err)
 	}
 	r := s.must(4, "user", "set", "password", "admin", "secret")
-	if !strings.Contains(r.err, "hint: mend the store, then: shadowsync sync admin\n") {
+	if !strings.Contains(r.err, "hint: mend the store, then: "+s.ours("sync admin\n")) {
 		t.Errorf("it says:\n%s", r.err)
 	}
-	if r := s.must(0, "status"); strings.Contains(r.out, "--prefer") || !strings.Contains(r.out, "store: malformed: line") {
+	if r := s.must(0, "status"); strings.Contains(r.out, "--prefer") || !strings.Contains(r.out, "store: malformed: cannot parse /srv/appliance/users.json, line 1: ") {
 		t.Errorf("it says:\n%s", r.out)
 	}
 	s.write("/srv/appliance/users.json", 0o600, whole)
@@ -205,8 +207,8 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
-// TestMalformedRecord: one account of the store cannot be understood. It is in conflict,
-// and the others go on.
+// TestMalformedRecord: an account whose store record cannot be read is in conflict; the others are
+// synced.
 func TestMalformedRecord(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
@@ -217,7 +219,7 @@ func TestMalformedRecord(t *testing.T) {
 		t.Error("user222's change did not reach the store")
 	}
 	r := s.must(4, "user", "set", "password", "admin", "secret")
-	if !strings.Contains(r.err, "hint: mend the store, then: shadowsync sync admin\n") {
+	if !strings.Contains(r.err, "hint: mend the store, then: "+s.ours("sync admin\n")) {
 		t.Errorf("it says:\n%s", r.err)
 	}
 	if r := s.must(4, "--quiet", "sync"); !strings.Contains(r.err, "together: conflict: admin\nhint: ") || r.out != "" {
@@ -237,7 +239,7 @@ func TestMalformedRecord(t *testing.T) {
 	}
 }
 
-// TestConflict: one account is settled by hand, the other stays as it is.
+// TestConflict: one account is settled by hand; the other stays unchanged.
 func TestConflict(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
@@ -247,7 +249,7 @@ func TestConflict(t *testing.T) {
 		s.setStore(name, byApp)
 	}
 	r := s.must(4, "sync")
-	if !strings.Contains(r.err, "hint: shadowsync sync admin user222 --prefer os (or --prefer store)") {
+	if !strings.Contains(r.err, "hint: "+s.ours("sync admin user222 --prefer os (or --prefer store)")) {
 		t.Errorf("it says:\n%s", r.err)
 	}
 	if got := s.account("admin"); got.State != shadowsync.Conflict {
@@ -308,14 +310,30 @@ func TestAudit(t *testing.T) {
 	if r := s.must(0, "audit", "--since", "2100-01-01"); r.out != "" {
 		t.Errorf("the future has:\n%s", r.out)
 	}
-	s.must(2, "audit", "--since", "yesterday")
+	if r := s.must(0, "audit", "--since", "yesterday", "--until", "now", "--action", "adopted", "--tail", "1"); strings.Count(r.out, "\n") != 1 || !strings.Contains(r.out, "adopted") {
+		t.Errorf("the last adopted change is:\n%s", r.out)
+	}
+	for _, empty := range [][]string{{"--until", "yesterday"}, {"--by", "nobody"}, {"--action", "nothing"}} {
+		if r := s.must(0, append([]string{"audit"}, empty...)...); r.out != "" {
+			t.Errorf("%v shows:\n%s", empty, r.out)
+		}
+	}
+	for _, wrong := range [][]string{
+		{"--since", "soon"}, {"--until", "soon"}, {"--tail", "0"}, {"--tail", "-1"}, {"--since", "1h", "--until", "2h"}, {"--verify", "--user", "admin"},
+	} {
+		s.must(2, append([]string{"audit"}, wrong...)...)
+	}
+	r := s.must(5, "audit", "--user", "amdin")
+	if !strings.Contains(r.err, `no application manages an account "amdin", and no record names it`) || !strings.Contains(r.err, "hint: "+s.ours("user list")) || r.out != "" {
+		t.Errorf("an unknown user: %q, %q", r.out, r.err)
+	}
 	hash := regexp.MustCompile(`\$[0-9a-z]+\$[^$"]`)
 	if r := s.must(0, "audit", "--json"); hash.MatchString(r.out) {
 		t.Errorf("a hash is in the trail:\n%s", r.out)
 	}
 }
 
-// TestAuditTampered: a record altered in the file is found.
+// TestAuditTampered: verification finds a record that was altered in the file.
 func TestAuditTampered(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
@@ -333,7 +351,8 @@ func TestAuditTampered(t *testing.T) {
 	}
 }
 
-// TestUserListTellsAgeing: until when a password holds, and since when a change waits.
+// TestUserListTellsAgeing: the list shows until when a password is valid, and since when a change
+// has been waiting.
 func TestUserListTellsAgeing(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")

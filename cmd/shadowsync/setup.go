@@ -10,34 +10,41 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/shadowsync/shadowsync/internal/setup"
+	"github.com/shadowsync/shadowsync/internal/admin/setup"
 	"github.com/shadowsync/shadowsync/internal/store"
+	"github.com/shadowsync/shadowsync/internal/term/table"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 type setupOptions struct {
 	unit     string
 	accounts []string
-	driver   string   // of the store; empty: the embedded one
+	driver   string   // of the store
 	keys     []string // of the store: KEY=VALUE
 	first    string
 	dryRun   bool
+	restart  bool // restart the applications, to see which store they set the OS accounts from
 }
 
 func newSetup(a *app) *cobra.Command {
 	var o setupOptions
 	c := &cobra.Command{
-		Use:   "setup [--unit UNIT --account NAME... [--store DRIVER [KEY=VALUE...]]]",
+		Use:   "setup [--unit UNIT --account NAME... --store DRIVER [KEY=VALUE...]]",
 		Short: "Wire an application: configuration, first import, hooks, PAM lines, daemon",
 		Long: "Writes the configuration (one that is there is kept), takes the accounts over as they\n" +
 			"are, and installs the hooks of the application and the PAM lines; the one that judges\n" +
 			"new passwords only where the configuration has rules for them. Run again it changes\n" +
 			"nothing, unless the configuration is another. Where OS and store differ already, it\n" +
 			"shows both and wires nothing until --first says which side is right. More names and\n" +
-			"KEY=VALUE pairs of the table [application.store] may follow as arguments.",
-		Example: "  shadowsync setup --unit 128T.service --account admin user222\n" +
-			"  shadowsync setup --unit 128T --account admin --store json path=/var/lib/app/users.json users=/user name=name password=password\n" +
-			"  shadowsync setup --first os",
+			"KEY=VALUE pairs of the table [application.store] may follow as arguments.\n\n" +
+			"--restart restarts the applications, and watches their start: that they read their store,\n" +
+			"set the OS accounts from there, and leave each password as it was. Else it fails, and\n" +
+			"says that an application keeps its passwords elsewhere. After a passwd it is the proof\n" +
+			"that a new password survives.",
+		Example: "  shadowsync setup --unit 128T.service --account admin user222 " + jsonStore + "\n" +
+			"  shadowsync setup --unit app --account admin --store sqlite    # the application reads our database\n" +
+			"  shadowsync setup --first os\n" +
+			"  shadowsync setup --restart",
 		RunE: func(c *cobra.Command, given []string) error {
 			if err := o.take(given); err != nil {
 				return usageError(c, err)
@@ -51,13 +58,13 @@ func newSetup(a *app) *cobra.Command {
 	f.StringVar(&o.driver, "store", "", "the `driver` of its credential store: "+strings.Join(store.Names(), ", "))
 	f.StringVar(&o.first, "first", "", "the `side` that is right where they differ already: os or store")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be done, and do nothing")
+	f.BoolVar(&o.restart, "restart", false, "restart the applications, and watch that they set the OS accounts from their store")
 	completeFixed(c, "store", store.Names()...)
 	completeFixed(c, "first", "os", "store")
 	return c
 }
 
-// take sorts the arguments, which are names and keys of the store, and checks what
-// the flags say.
+// take sorts the arguments into account names and keys of the store, and checks the flags.
 func (o *setupOptions) take(given []string) error {
 	for _, word := range given {
 		if strings.Contains(word, "=") {
@@ -79,7 +86,7 @@ func (o *setupOptions) side() shadowsync.Side {
 	return syncOptions{prefer: o.first}.side()
 }
 
-// store is the table [application.store] that the flags stand for.
+// store returns the table [application.store] that the flags describe.
 func (o *setupOptions) store() map[string]any {
 	if o.driver == "" {
 		return nil
@@ -96,9 +103,12 @@ func runSetup(ctx context.Context, a *app, o setupOptions) error {
 	if a.uid != 0 {
 		return fmt.Errorf("cannot set up: %w", notRootError{})
 	}
+	if o.restart && a.mounted() {
+		return mark(errors.New("cannot use --restart with --root: nothing of that system runs"), errUsage)
+	}
 	stop := a.progress("Setting up")
 	result, err := setup.Run(ctx, setup.Options{
-		Root: a.root, Config: a.config, Binary: installedAt, Unit: o.unit, Accounts: o.accounts, Store: o.store(), First: o.side(), DryRun: o.dryRun,
+		Root: a.root, Config: a.config, Binary: installedAt, Unit: o.unit, Accounts: o.accounts, Store: o.store(), First: o.side(), DryRun: o.dryRun, Restart: o.restart,
 	})
 	stop()
 	noted := a.recordWiring(ctx, "setup", result, err)
@@ -109,7 +119,7 @@ func runSetup(ctx context.Context, a *app, o setupOptions) error {
 	return errors.Join(a.showSteps(result), err, a.advise(err), noted)
 }
 
-// showSteps shows what setup and remove did, also when they did not come to their end.
+// showSteps shows what setup and remove did, also if they failed half-way.
 func (a *app) showSteps(r setup.Result) error {
 	if a.json {
 		return a.printJSON(r)
@@ -120,7 +130,7 @@ func (a *app) showSteps(r setup.Result) error {
 	return a.sayLines(r.Print)
 }
 
-// sayLines prints what another package writes for people, line by line.
+// sayLines prints another package's text for people, line by line.
 func (a *app) sayLines(write func(io.Writer) error) error {
 	var text bytes.Buffer
 	if err := write(&text); err != nil {
@@ -132,31 +142,35 @@ func (a *app) sayLines(write func(io.Writer) error) error {
 	return nil
 }
 
-// advise prints what has to be done to a PAM stack by hand.
+// advise prints the manual steps for a PAM stack.
 func (a *app) advise(err error) error {
 	var stack *setup.PAMError
 	if !errors.As(err, &stack) {
 		return nil
 	}
 	return a.sayLines(func(w io.Writer) error {
-		_, err := io.WriteString(w, stack.Advice)
+		_, err := io.WriteString(w, a.named(stack.Advice))
 		return err
 	})
 }
 
-// differences is the object that `setup --json` prints where a person must decide.
+// differences is the object that `setup --json` prints if a person must decide.
 type differences struct {
 	Differences []setup.Difference `json:"differences"`
+}
+
+var differenceColumns = []table.Column{
+	{Head: "ACCOUNT"}, {Head: "OS"}, {Head: "CHANGED", Rank: 1}, {Head: "STORE"}, {Head: "CHANGED", Rank: 2}, {Head: "REASON", Wrap: true},
 }
 
 func (a *app) showDifferences(e *setup.FirstDifferenceError) error {
 	if a.json {
 		return a.printJSON(differences{e.Differences})
 	}
-	rows := [][]string{{"ACCOUNT", "OS", "CHANGED", "STORE", "CHANGED", "REASON"}}
+	var rows [][]string
 	for _, d := range e.Differences {
 		rows = append(rows, []string{d.Account, d.OS.Format, d.OS.LastChange, d.Store.Format, d.Store.LastChange, d.Reason})
 	}
 	a.say("OS and credential store differ, and nothing tells which is right. Nothing is wired.")
-	return a.table("  ", rows)
+	return a.table("  ", differenceColumns, rows)
 }

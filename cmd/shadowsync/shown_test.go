@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// narrow takes so many bytes and then nothing more, as a disk that is full.
+// narrow accepts a number of bytes and then fails, like a full disk.
 type narrow struct {
 	text bytes.Buffer
 	left int
@@ -26,8 +26,8 @@ func (n *narrow) Write(p []byte) (int, error) {
 	return taken, nil
 }
 
-// TestUnshown: when generated passwords can no longer be printed, no further batch is
-// set, and who has one that nobody saw is named.
+// TestUnshown: when generated passwords can no longer be printed, no further batch is set, and
+// accounts whose password was not shown are named.
 func TestUnshown(t *testing.T) {
 	const n = 200
 	s := newCrowd(t, n)
@@ -61,13 +61,13 @@ func TestUnshown(t *testing.T) {
 				kept++
 			}
 		}
-		if kept == 0 || !strings.Contains(complaints.String(), "hint: shadowsync user reset password ") || strings.Count(complaints.String(), "cannot print what was done") != 1 {
+		if kept == 0 || !strings.Contains(complaints.String(), "hint: "+s.ours("user reset password ")) || strings.Count(complaints.String(), "cannot print what was done") != 1 {
 			t.Errorf("%v: %d have their old password; it says\n%s", flags, kept, complaints)
 		}
 	}
 }
 
-// TestNoRoom: what is known to take no output gets nothing set.
+// TestNoRoom: if it is known beforehand that the output cannot be written, nothing is set.
 func TestNoRoom(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
@@ -96,7 +96,7 @@ func TestNoRoom(t *testing.T) {
 	}
 }
 
-// TestJSONWholeOrNone: an error before anything is done is told as by every other command.
+// TestJSONWholeOrNone: an error before the first change is reported as by every other command.
 func TestJSONWholeOrNone(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
@@ -110,7 +110,7 @@ func TestJSONWholeOrNone(t *testing.T) {
 	}
 }
 
-// TestForgivenOnlyWhenSet: a change that failed leaves the failure counter too.
+// TestForgivenOnlyWhenSet: a failed change does not clear the failure counter.
 func TestForgivenOnlyWhenSet(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")

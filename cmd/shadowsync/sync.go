@@ -9,11 +9,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/term/table"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 type syncOptions struct {
-	accounts []string // none: all
+	accounts []string // empty: all
 	dryRun   bool
 	prefer   string // os, store or empty
 }
@@ -74,17 +75,21 @@ type syncAccount struct {
 }
 
 func runSync(ctx context.Context, a *app, o syncOptions) error {
-	return a.with(ctx, func(e *engine.Engine) error {
-		parts, err := selected(e.Config, o.accounts)
-		if err != nil {
-			return err
+	open := a.mending
+	if o.dryRun {
+		open = a.with
+	}
+	return open(ctx, func(e *engine.Engine) error {
+		parts, unknown := selected(e.Config.Applications, o.accounts)
+		if len(parts) == 0 {
+			return unmanaged(unknown)
 		}
 		result := syncResult{DryRun: o.dryRun}
-		var errs []error
+		errs := []error{unmanaged(unknown)} // an unknown name does not stop the other accounts
 		for _, part := range parts {
 			report, err := a.syncOne(ctx, e, part, o)
 			report.Outcomes = part.of(report)
-			// One application's fault does not hide another's result.
+			// An application's fault must not hide another's result.
 			errs = append(errs, err, a.outcomeError(report))
 			result.add(part, report.Outcomes)
 		}
@@ -95,6 +100,9 @@ func runSync(ctx context.Context, a *app, o syncOptions) error {
 func (a *app) syncOne(ctx context.Context, e *engine.Engine, s selection, o syncOptions) (shadowsync.Report, error) {
 	req := shadowsync.Request{Origin: noticed(), DryRun: o.dryRun, Force: true}
 	req.Evidence.Prefer = o.side()
+	if req.Evidence.Prefer != shadowsync.Neither {
+		req.SettledBy = person(ourselves(e))
+	}
 	if !s.all {
 		req.Only = s.accounts
 	}
@@ -112,7 +120,7 @@ func (a *app) syncOne(ctx context.Context, e *engine.Engine, s selection, o sync
 	return report, a.endSessions(ctx, e, s.application)
 }
 
-// of are a report's outcomes for the selected accounts; none if there is no report.
+// of returns a report's outcomes for the selected accounts, or none without a report.
 func (s selection) of(report shadowsync.Report) []shadowsync.Outcome {
 	var outcomes []shadowsync.Outcome
 	for _, o := range report.Outcomes {
@@ -123,24 +131,23 @@ func (s selection) of(report shadowsync.Report) []shadowsync.Outcome {
 	return outcomes
 }
 
-// recordPreference puts on record who decided, for the change itself may have
-// been somebody else's.
+// recordPreference audits who made the decision: somebody else may have made the change.
 func recordPreference(ctx context.Context, e *engine.Engine, s selection, o syncOptions) error {
 	event := shadowsync.Event{Application: s.application.Name, Action: "preferred", Winner: o.prefer, Origin: ourselves(e)}
 	event.At = event.Origin.At
 	if s.all {
-		return e.Record(ctx, event)
+		return e.Audit(ctx, event)
 	}
 	var events []shadowsync.Event
 	for _, name := range s.accounts {
 		event.Account = name
 		events = append(events, event)
 	}
-	return e.Record(ctx, events...)
+	return e.Audit(ctx, events...)
 }
 
-// outcomeError is what a report's outcomes mean for the exit status. They are
-// shown already, unless nothing but errors is.
+// outcomeError turns a report's outcomes into the error for the exit status. They are already
+// printed, unless --quiet is given.
 func (a *app) outcomeError(report shadowsync.Report) error {
 	shown := told
 	if a.quiet {
@@ -162,13 +169,13 @@ func (a *app) outcomeError(report shadowsync.Report) error {
 		return shown(conflictOf(conflicts...))
 	case len(waiting) > 0:
 		return shown(&pendingError{waiting})
-	case report.Fault != nil: // the OS holds what was agreed on last; what the store holds, nobody knows
+	case report.Fault != nil: // the OS is unchanged, but the store's content is unknown
 		return faultError(report.Fault)
 	}
 	return nil
 }
 
-// conflictOf is the conflict of several accounts: what helps is what helps all of them.
+// conflictOf joins the conflicts of several accounts: it offers only what helps all of them.
 func conflictOf(outcomes ...shadowsync.Outcome) *conflictError {
 	e := &conflictError{refused: true, malformed: true, choices: []shadowsync.Side{shadowsync.OSSide, shadowsync.StoreSide}}
 	for _, o := range outcomes {
@@ -210,16 +217,23 @@ func (a *app) showSync(r syncResult) error {
 	if a.json {
 		return a.printJSON(r)
 	}
-	rows := [][]string{{"ACCOUNT", "RESULT", "OS", "STORE", "REASON"}}
+	columns := []table.Column{{Head: "ACCOUNT"}, {Head: "RESULT"}, {Head: "OS", Wrap: true}, {Head: "STORE", Wrap: true}, {Head: "REASON", Wrap: true}}
 	if r.DryRun {
-		rows[0][1] = "PLAN"
+		columns[1].Head = "PLAN"
 	}
+	var rows [][]string
 	for _, application := range r.Applications {
 		for _, account := range application.Accounts {
 			rows = append(rows, account.row(r.DryRun))
 		}
 	}
-	return a.table("", rows)
+	return a.table("", columns, rows)
+}
+
+// equal reports whether both sides already hold the same value. A run records that, and may write the
+// store's value once more, unchanged, to be sure that it lasts.
+func (s syncAccount) equal() bool {
+	return s.Action == shadowsync.VerdictAgree || s.Action == shadowsync.VerdictBaseline && !s.WritesOS && !s.WritesStore
 }
 
 func (s syncAccount) row(plan bool) []string {
@@ -228,6 +242,10 @@ func (s syncAccount) row(plan bool) []string {
 		wrote = "write "
 	}
 	row := []string{s.Name, string(s.Action), s.OSFormat, s.StoreFormat, ""}
+	if plan && s.equal() {
+		row[1] = string(shadowsync.InSync)
+		return row
+	}
 	if s.WritesOS {
 		row[2] = wrote + row[2]
 	}

@@ -9,23 +9,24 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/shadowsync/shadowsync/internal/crypt"
-	"github.com/shadowsync/shadowsync/internal/crypt/format"
-	"github.com/shadowsync/shadowsync/internal/machine"
-	"github.com/shadowsync/shadowsync/internal/proof"
-	"github.com/shadowsync/shadowsync/internal/storeworker"
+	"github.com/shadowsync/shadowsync/internal/password/crypt"
+	"github.com/shadowsync/shadowsync/internal/password/crypt/format"
+	"github.com/shadowsync/shadowsync/internal/password/proof"
+	"github.com/shadowsync/shadowsync/internal/store/storeworker"
+	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
 
-// TestMain lets the test binary be the workers that the engine starts.
+// TestMain lets the test binary act as the workers that the engine starts.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && (os.Args[1] == storeworker.Command || os.Args[1] == proof.Argument) || os.Getenv(asTool) != "" {
-		os.Unsetenv(asTool) // the workers that the tool starts are none
+	if len(os.Args) == 2 && (os.Args[1] == storeworker.Command.Name || os.Args[1] == proof.Command.Name) || os.Getenv(asTool) != "" {
+		os.Unsetenv(asTool) // workers started by the tool must not inherit it
 		main()
 	}
+	passphraseWork = 10
 	os.Exit(m.Run())
 }
 
-// asTool in the environment lets the test binary be the tool, for tests that kill it.
+// asTool in the environment makes the test binary act as the tool, for tests that kill it.
 const asTool = "SHADOWSYNC_TEST_TOOL"
 
 // system is a mounted system with an appliance that keeps its users in JSON.
@@ -34,10 +35,10 @@ type system struct {
 	root string
 }
 
-// storeOwner is an unprivileged user, so that a real worker with that uid is started.
+// storeOwner is an unprivileged user, so that the engine starts a real worker with this uid.
 const storeOwner = 65534
 
-// testConfig is the one of the test machine's appliance, with its store in a shorter place.
+// testConfig is the configuration of the test machine's appliance with a shorter path of the store.
 var testConfig = strings.NewReplacer(machine.StorePath, "/srv/appliance/users.json", machine.StoreUsers, "/user").Replace(machine.Configuration)
 
 // newSystem makes a system on which OS and store agree.
@@ -47,11 +48,11 @@ func newSystem(t *testing.T) *system {
 		t.Skip("only root may work on a shadow file")
 	}
 	s := &system{t: t, root: t.TempDir()}
-	if err := os.Chmod(filepath.Dir(s.root), 0o755); err != nil { // the store's owner reaches the store
+	if err := os.Chmod(filepath.Dir(s.root), 0o755); err != nil { // lets the store's owner reach the store
 		t.Fatal(err)
 	}
 	old := s.hash("old")
-	s.write("/etc/passwd", 0o644, "root:x:0:0::/root:/bin/sh\nadmin:x:1000:1000::/:/bin/sh\nuser222:x:1001:1001::/:/bin/sh\n")
+	s.write("/etc/passwd", 0o644, "root:x:0:0::/root:/bin/sh\nadmin:x:1000:1000::/:\nuser222:x:1001:1001::/:\n")
 	s.write("/etc/group", 0o644, "root:x:0:\n")
 	s.write("/etc/shadow", 0o640, "root:*:19000:0:99999:7:::\nadmin:"+old+":19000:0:99999:7:::\nuser222:"+old+":19000:0:99999:7:::\n")
 	s.write("/etc/login.defs", 0o644, "ENCRYPT_METHOD SHA256\nSHA_CRYPT_MAX_ROUNDS 1000\n")
@@ -66,6 +67,9 @@ func newSystem(t *testing.T) *system {
 }
 
 func (s *system) path(name string) string { return filepath.Join(s.root, name) }
+
+// ours returns one of our commands as it is shown for this system.
+func (s *system) ours(command string) string { return "shadowsync --root " + s.root + " " + command }
 
 func (s *system) write(name string, mode os.FileMode, text string) {
 	s.t.Helper()
@@ -86,7 +90,7 @@ func (s *system) hash(token string) string {
 	return hash
 }
 
-// usermod sets an account's OS hash as usermod -p does: nobody is told.
+// usermod sets an account's OS hash as usermod -p does, without PAM.
 func (s *system) usermod(name, hash string) {
 	s.t.Helper()
 	lines := strings.Split(s.read("/etc/shadow"), "\n")
@@ -108,7 +112,7 @@ func (s *system) read(name string) string {
 	return string(text)
 }
 
-// osField is a field of an account's shadow(5) line, counted from 1 as there.
+// osField is a field of an account's line in shadow(5), counted from 1.
 func (s *system) osField(name string, n int) string {
 	s.t.Helper()
 	for line := range strings.Lines(s.read("/etc/shadow")) {
@@ -120,7 +124,7 @@ func (s *system) osField(name string, n int) string {
 	return ""
 }
 
-// storePassword is what the appliance holds for an account.
+// storePassword is the appliance's value for an account.
 func (s *system) storePassword(name string) string {
 	s.t.Helper()
 	var store struct {
@@ -138,14 +142,14 @@ func (s *system) storePassword(name string) string {
 	return ""
 }
 
-// setStore sets what the appliance holds for an account, as the appliance would.
+// setStore sets the appliance's value for an account, as the appliance does.
 func (s *system) setStore(name, hash string) {
 	s.t.Helper()
 	text := s.read("/srv/appliance/users.json")
 	s.write("/srv/appliance/users.json", 0o600, strings.ReplaceAll(text, `"name": "`+name+`", "password": "`+s.storePassword(name), `"name": "`+name+`", "password": "`+hash))
 }
 
-// result is what a command left behind.
+// result is the outcome of a command.
 type result struct {
 	status   int
 	out, err string
@@ -157,7 +161,7 @@ func (s *system) run(stdin string, line ...string) result {
 	return execute(s.t, s.t.Context(), stdin, append([]string{"--root", s.root}, line...)...)
 }
 
-// must runs a command line and expects its exit status.
+// must runs a command line and requires its exit status.
 func (s *system) must(status int, line ...string) result {
 	s.t.Helper()
 	r := s.run("", line...)

@@ -1,14 +1,13 @@
 package main
 
-// Terminal manners. A password is asked for on /dev/tty, never read from a
-// standard input that happens to be redirected. Echo is off while it is typed,
-// and on again whatever ends the question: an answer, Ctrl-C, SIGTERM. What was
-// typed before the question is thrown away: it was not meant for it. Ctrl-Z and
-// Ctrl-\ do nothing meanwhile: the one would bring the shell back without echo,
-// and the question back with it; the other would end us with the terminal mute.
+// Terminal manners. A password is asked for on /dev/tty, never read from a standard input that
+// happens to be redirected. Echo is off during input and is restored however the prompt ends: an
+// answer, Ctrl-C, SIGTERM. Input typed before the prompt is discarded. Ctrl-Z and Ctrl-\ do nothing
+// during the prompt: after Ctrl-Z the shell would run without echo and the prompt would come back
+// without it, and Ctrl-\ would end the process and leave echo off.
 //
-// A token is a []byte of fixed capacity that is wiped after use. Growing slices
-// and strings would leave copies behind.
+// A token is a []byte of fixed capacity that is wiped after use. Growing slices and strings would
+// leave copies behind.
 
 import (
 	"bytes"
@@ -21,19 +20,20 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/shadowsync/shadowsync/internal/crypt"
-	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/internal/password/cleartext"
+	"github.com/shadowsync/shadowsync/internal/password/crypt"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
 )
 
-// tries is how often two different answers are asked for again.
+// tries is how often the prompt repeats after two different answers.
 const tries = 3
 
-// noTerminalError: there is nobody to ask.
+// noTerminalError: there is no terminal to ask on.
 type noTerminalError struct{ cause error }
 
 func (e *noTerminalError) Error() string { return "no terminal to ask on: " + e.cause.Error() }
 
-// tokenSource is where a new password comes from; by default the terminal.
+// tokenSource is where a new password comes from; the default is the terminal.
 type tokenSource struct {
 	argument []byte // from the command line
 	stdin    bool
@@ -49,7 +49,7 @@ func (s tokenSource) sources() (n int) {
 	return n
 }
 
-// given tells whether the password is not to be asked for.
+// given reports whether the password comes from elsewhere than a prompt.
 func (s tokenSource) given() bool { return s.sources() > 0 }
 
 func (s tokenSource) check() error {
@@ -59,11 +59,11 @@ func (s tokenSource) check() error {
 	return nil
 }
 
-// token gets the new password. The caller wipes it, also after an error.
+// token reads the new password. The caller wipes it, also after an error.
 func (a *app) token(ctx context.Context, s tokenSource, account string) ([]byte, error) {
 	token, err := a.readToken(ctx, s, account)
 	if err == nil {
-		err = checkToken(token)
+		err = cleartext.Check(token)
 	}
 	return token, err
 }
@@ -71,36 +71,22 @@ func (a *app) token(ctx context.Context, s tokenSource, account string) ([]byte,
 func (a *app) readToken(ctx context.Context, s tokenSource, account string) ([]byte, error) {
 	switch {
 	case s.argument != nil:
-		fmt.Fprintln(a.err, "shadowsync: warning: a password on the command line is shown by process lists and the shell's history")
+		fmt.Fprintln(a.err, "shadowsync: warning: a password on the command line is shown by process lists, the shell's history and sudo's log")
 		return s.argument, nil
 	case s.stdin:
-		return readLine(ctx, a.in)
+		return readFirst(ctx, a.in)
 	case s.fd >= 0:
 		f := os.NewFile(uintptr(s.fd), fmt.Sprintf("descriptor %d", s.fd))
 		if f == nil {
 			return nil, unix.EBADF
 		}
 		defer f.Close()
-		return readLine(ctx, f)
+		return readFirst(ctx, f)
 	}
 	return a.askToken(ctx, account)
 }
 
-func checkToken(token []byte) error {
-	switch {
-	case len(token) == 0:
-		return crypt.ErrTokenEmpty
-	case len(token) > crypt.MaxToken:
-		return crypt.ErrTokenTooLong
-	case bytes.IndexByte(token, 0) >= 0:
-		return crypt.ErrTokenNUL
-	case bytes.IndexByte(token, '\n') >= 0:
-		return mark(errors.New("password contains a newline"), errPassword)
-	}
-	return nil
-}
-
-// askToken asks on the terminal, twice.
+// askToken asks for the password on the terminal, twice.
 func (a *app) askToken(ctx context.Context, account string) ([]byte, error) {
 	tty, err := os.OpenFile(a.tty, os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -109,16 +95,16 @@ func (a *app) askToken(ctx context.Context, account string) ([]byte, error) {
 	defer tty.Close()
 	for range tries {
 		first, err := askHidden(ctx, tty, fmt.Sprintf("New password for %s: ", printable.Quote(account)))
-		if err != nil || checkToken(first) != nil {
+		if err != nil || cleartext.Check(first) != nil {
 			return first, err
 		}
 		second, err := askHidden(ctx, tty, "Retype new password: ")
 		same := bytes.Equal(first, second)
-		wipe(second)
+		cleartext.Wipe(second)
 		if err != nil || same {
 			return first, err
 		}
-		wipe(first)
+		cleartext.Wipe(first)
 		fmt.Fprintln(tty, "Passwords do not match.")
 	}
 	return nil, errors.New("the two answers differ")
@@ -138,7 +124,7 @@ func askHidden(ctx context.Context, tty *os.File, question string) ([]byte, erro
 	if err := unix.IoctlSetTermios(fd, unix.TCSETSF, &hidden); err != nil {
 		return nil, &noTerminalError{err}
 	}
-	// Nothing helps if this fails; the terminal is gone then.
+	// Nothing can be done if this fails: the terminal is gone.
 	defer func() { _ = unix.IoctlSetTermios(fd, unix.TCSETSW, before) }()
 	fmt.Fprint(tty, question)
 	token, err := readLine(ctx, tty)
@@ -146,14 +132,21 @@ func askHidden(ctx context.Context, tty *os.File, question string) ([]byte, erro
 	return token, err
 }
 
-// readLine reads up to a newline or the end, byte by byte: what follows the line
-// belongs to somebody else. When ctx ends first, the reading goes on in a buffer
-// that nobody sees, until the process ends.
+// readFirst reads the first line of a file or pipe, without a leading byte order mark and one
+// trailing CR, which other systems' editors add. Neither can be typed at a login.
+func readFirst(ctx context.Context, f io.Reader) ([]byte, error) {
+	line, err := readLine(ctx, f)
+	return cleartext.TrimReturn(bytes.TrimPrefix(line, cleartext.ByteOrderMark)), err
+}
+
+// readLine reads up to a newline or the end, byte by byte: the caller does not own what follows the
+// line. If ctx ends first, the read goes on into a buffer that is never used, until the process
+// ends.
 func readLine(ctx context.Context, f io.Reader) ([]byte, error) {
 	return inTime(ctx, func() ([]byte, error) { return scanLine(f) })
 }
 
-// inTime reads until ctx ends.
+// inTime waits for read until ctx ends.
 func inTime(ctx context.Context, read func() ([]byte, error)) ([]byte, error) {
 	type result struct {
 		text []byte
@@ -189,5 +182,5 @@ func scanLine(f io.Reader) ([]byte, error) {
 			return line, err
 		}
 	}
-	return line, nil // too long, which checkToken says
+	return line, nil // too long: Check reports that
 }

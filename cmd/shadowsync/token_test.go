@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -13,7 +12,7 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
-	"github.com/shadowsync/shadowsync/internal/crypt"
+	"github.com/shadowsync/shadowsync/internal/password/crypt"
 )
 
 func TestScanLine(t *testing.T) {
@@ -36,23 +35,15 @@ func TestScanLine(t *testing.T) {
 	}
 }
 
-func TestWipeReachesTheWholeBuffer(t *testing.T) {
-	token := append(make([]byte, 0, 16), "secret!"...)
-	wipe(token[:2])
-	if rest := token[:16]; !bytes.Equal(rest, make([]byte, 16)) {
-		t.Errorf("left: %q", rest)
-	}
-}
-
-// terminal is a person at a pseudo-terminal.
+// terminal plays a person at a pseudo-terminal.
 type terminal struct {
 	t      *testing.T
 	person *os.File
 	name   string
 	slave  *os.File
 	shown  chan []byte
-	seen   string // all of it
-	read   int    // how much of that was expected already
+	seen   string // all output
+	read   int    // length of the output already expected
 }
 
 func newTerminal(t *testing.T) *terminal {
@@ -76,7 +67,7 @@ func newTerminal(t *testing.T) *terminal {
 	return p
 }
 
-// expect waits until the text comes, after what was expected before.
+// expect waits for text after the previously expected text.
 func (p *terminal) expect(text string) {
 	p.t.Helper()
 	deadline := time.After(5 * time.Second)
@@ -139,7 +130,7 @@ func (p *terminal) answer(done <-chan answer) answer {
 func TestAskTwice(t *testing.T) {
 	p := newTerminal(t)
 	p.types("typed before\n")
-	p.expect("typed before\r\n") // the terminal has it, and not only the kernel's queue before it
+	p.expect("typed before\r\n") // now the terminal has it, not only the kernel's queue
 	done := p.asked(t.Context())
 	p.expect("New password for admin: ")
 	p.types("first\n")
@@ -185,5 +176,18 @@ func TestAskNobody(t *testing.T) {
 	var none *noTerminalError
 	if !errors.As(err, &none) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestLineEndsOfOthers: byte order marks and CRs that other systems' editors add are not part of a
+// password.
+func TestLineEndsOfOthers(t *testing.T) {
+	for input, want := range map[string]string{
+		"word\r\n": "word", "word\r": "word", "\ufeffword\n": "word", "word\r\r\n": "word\r", "w\rord\n": "w\rord", "\r\n": "",
+	} {
+		token, err := readFirst(t.Context(), strings.NewReader(input))
+		if string(token) != want || err != nil {
+			t.Errorf("%q: %q, %v, want %q", input, token, err, want)
+		}
 	}
 }

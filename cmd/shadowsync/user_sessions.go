@@ -5,15 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/shadowsync/shadowsync/internal/account/sessions"
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/detect/origin"
 	"github.com/shadowsync/shadowsync/internal/engine"
-	"github.com/shadowsync/shadowsync/internal/origin"
-	"github.com/shadowsync/shadowsync/internal/printable"
-	"github.com/shadowsync/shadowsync/internal/sessions"
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
+	"github.com/shadowsync/shadowsync/internal/term/plural"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -28,7 +30,9 @@ func newUserSessions(a *app) *cobra.Command {
 		Short: "List an account's sessions, and the ways in that need no password",
 		Long: "Lists what an account has open: logins, su shells in somebody else's session, what\n" +
 			"was left behind in tmux, its lingering services; and the ways in that no password\n" +
-			"closes: authorized_keys, cron, at, linger.",
+			"closes: authorized_keys, cron, at, linger. Background sessions (jobs of cron and at,\n" +
+			"commands that su runs without a terminal) are listed with what started them. No\n" +
+			"password opened them: they are left alone.",
 		Args: exactly(1), ValidArgsFunction: a.completeAccounts(1),
 		RunE: func(c *cobra.Command, names []string) error { return runUserSessions(c.Context(), a, names[0]) },
 	}
@@ -36,7 +40,7 @@ func newUserSessions(a *app) *cobra.Command {
 
 func newUserLogout(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:   "logout NAME",
+		Use: "logout NAME", Aliases: []string{"disconnect"},
 		Short: "End every session of an account, and look again",
 		Long: "Ends all that sessions lists, looks again and names what survived: then it exits with\n" +
 			"1. The session that the command itself was typed in stays.",
@@ -48,9 +52,10 @@ func newUserLogout(a *app) *cobra.Command {
 // sessionsResult is the object that sessions and logout print with --json.
 type sessionsResult struct {
 	Name      string               `json:"name"`
-	Sessions  []shadowsync.Session `json:"sessions"`            // open now
-	Ended     []shadowsync.Session `json:"ended,omitempty"`     // by logout
-	Survivors []shadowsync.Session `json:"survivors,omitempty"` // of logout
+	Sessions  []shadowsync.Session `json:"sessions"`             // open now
+	Ended     []shadowsync.Session `json:"ended,omitempty"`      // ended by logout
+	Survivors []shadowsync.Session `json:"survivors,omitempty"`  // survived logout
+	LeftAlone []sessions.LeftAlone `json:"left_alone,omitempty"` // background sessions, which nothing ends
 	Doors     []sessions.Door      `json:"doors"`
 }
 
@@ -62,6 +67,9 @@ func runUserSessions(ctx context.Context, a *app, name string) error {
 			return err
 		}
 		r.Sessions = append(r.Sessions, list...)
+		if r.LeftAlone, err = sessions.ListLeftAlone(ctx, account); err != nil {
+			return err
+		}
 		if r.Doors, err = a.doors(account); err != nil {
 			return err
 		}
@@ -74,7 +82,7 @@ func runUserSessions(ctx context.Context, a *app, name string) error {
 		if len(r.Sessions) == 0 {
 			a.say("%s has no session", name)
 		}
-		a.sayDoors(name, r.Doors)
+		a.sayOpen(r)
 		return nil
 	})
 }
@@ -87,13 +95,14 @@ func runUserLogout(ctx context.Context, a *app, name string) error {
 		application, _ := e.Config.Managing(name)
 		event := shadowsync.Event{
 			Application: application.Name, Account: name, Action: "logged-out",
-			Reason: fmt.Sprintf("%d sessions ended, %d survived", len(ended), len(left)),
+			Reason: shadowsync.LogoutReason(len(ended), len(left)),
 		}
 		err = a.record(ctx, e, "logout", event, err)
 		doors, doorsErr := a.doors(account)
-		r := sessionsResult{Name: name, Sessions: []shadowsync.Session{}, Ended: ended, Survivors: left, Doors: doors}
+		alone, aloneErr := sessions.ListLeftAlone(ctx, account)
+		r := sessionsResult{Name: name, Sessions: []shadowsync.Session{}, Ended: ended, Survivors: left, LeftAlone: alone, Doors: doors}
 		r.Sessions = append(r.Sessions, left...)
-		return errors.Join(err, doorsErr, a.showLogout(r))
+		return errors.Join(err, doorsErr, aloneErr, a.showLogout(r))
 	})
 }
 
@@ -110,8 +119,8 @@ func (a *app) showLogout(r sessionsResult) error {
 		for _, s := range r.Ended {
 			a.say("ended %s", sessionText(s))
 		}
-		a.say("%d sessions of user `%s` ended, %d survived", len(r.Ended), r.Name, len(r.Survivors))
-		a.sayDoors(r.Name, r.Doors)
+		a.say("%s of user `%s` ended, %d survived", plural.Count(len(r.Ended), "session"), r.Name, len(r.Survivors))
+		a.sayOpen(r)
 	}
 	if len(r.Survivors) > 0 {
 		err = errors.Join(err, told(errSurvivors))
@@ -119,8 +128,8 @@ func (a *app) showLogout(r sessionsResult) error {
 	return err
 }
 
-// withAccount opens the engine for one managed account of the running system. A name
-// that is none is put on record where it was for a verb, and not only looked for.
+// withAccount opens the engine for one managed account of the running system. If the name is
+// unknown it audits the attempt, unless verb is empty because the command only shows something.
 func (a *app) withAccount(ctx context.Context, verb, name string, do func(*engine.Engine, shadowsync.Account) error) error {
 	if a.mounted() {
 		return fmt.Errorf("cannot look at sessions: %w", errMountedSessions)
@@ -139,7 +148,7 @@ func (a *app) withAccount(ctx context.Context, verb, name string, do func(*engin
 
 func presentOS(ctx context.Context, e *engine.Engine, name string) (shadowsync.Account, error) {
 	if _, ok := e.Config.Managing(name); !ok {
-		return shadowsync.Account{}, &noAccountError{name}
+		return shadowsync.Account{}, &config.UnmanagedError{Account: name}
 	}
 	snapshot, err := e.Accounts.Read(ctx, []string{name})
 	if err != nil {
@@ -152,7 +161,7 @@ func presentOS(ctx context.Context, e *engine.Engine, name string) (shadowsync.A
 	return account, nil
 }
 
-// doors lists the ways in that no password closes.
+// doors lists the ways to log in that a new password does not close.
 func (a *app) doors(account shadowsync.Account) ([]sessions.Door, error) {
 	home, err := homeOf(a.root, account.Name)
 	if err != nil {
@@ -162,15 +171,19 @@ func (a *app) doors(account shadowsync.Account) ([]sessions.Door, error) {
 	return append([]sessions.Door{}, doors...), err
 }
 
-func (a *app) sayDoors(name string, doors []sessions.Door) {
-	for _, d := range doors {
-		a.say("%s: %s", name, d.Text)
+// sayOpen reports what stays: background sessions, and logins that need no password.
+func (a *app) sayOpen(r sessionsResult) {
+	for _, l := range r.LeftAlone {
+		a.say("%s: %s", r.Name, oneLine(l.Text()))
+	}
+	for _, d := range r.Doors {
+		a.say("%s: %s", r.Name, d.Text)
 	}
 }
 
 // homeOf is the sixth field of the account's line in passwd(5).
 func homeOf(root, name string) (string, error) {
-	text, err := os.ReadFile(filepath.Join(root, "etc/passwd"))
+	text, err := inroot.ReadFile(root, "etc/passwd")
 	if err != nil {
 		return "", fmt.Errorf("cannot find the home of %s: %w", name, err)
 	}

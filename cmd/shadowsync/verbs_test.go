@@ -27,7 +27,7 @@ func resetTo(t *testing.T, out string) string {
 	return m[2]
 }
 
-// chage sets a field of an account's shadow(5) line, counted from 1.
+// chage sets a field of an account's line in shadow(5), counted from 1.
 func (s *system) chage(name string, n int, value string) {
 	s.t.Helper()
 	lines := strings.Split(s.read("/etc/shadow"), "\n")
@@ -56,7 +56,8 @@ func TestResetPassword(t *testing.T) {
 	s.must(0, "status", "--check")
 }
 
-// TestResetExpiry: the default gives way to an account's shorter maximum, and both to what was asked for.
+// TestResetExpiry: an account's shorter maximum replaces the default, and a requested one replaces
+// both.
 func TestResetExpiry(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
@@ -80,7 +81,7 @@ func TestResetExpiry(t *testing.T) {
 			t.Errorf("%+v: maximum %s", tc, got)
 		}
 	}
-	// The help says that it stays, and what changes it.
+	// As the help says, the maximum stays until another command changes it.
 	s.write("/etc/shadowsync/shadowsync.toml", 0o600, testConfig)
 	s.must(0, "user", "reset", "password", "admin", "--expiry", "2")
 	for _, later := range []struct{ line, want string }{
@@ -95,11 +96,12 @@ func TestResetExpiry(t *testing.T) {
 	}
 }
 
-// TestMustChangeIsTriState: the seed's page says that its absence leaves the flag as it is.
+// TestMustChangeIsTriState: according to the seed's page, the flag stays as it is if --must-change
+// is absent.
 func TestMustChangeIsTriState(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
-	day := strconv.Itoa(int(today()))
+	day := strconv.Itoa(int(shadowsync.DayOf(time.Now())))
 	for _, step := range []struct {
 		flags []string
 		want  string
@@ -132,14 +134,15 @@ func TestExpirePassword(t *testing.T) {
 	s.must(0, "status", "--check")
 }
 
-// TestLockKeepsWhatItTakes: both sides, the password and the account, and back.
+// TestLockKeepsWhatItTakes: lock changes password and account on both sides, and unlock restores
+// them.
 func TestLockKeepsWhatItTakes(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
 	hash := s.osField("admin", 2)
 	for _, expiry := range []string{"40000", "", "50000"} {
-		s.chage("admin", 8, expiry) // and nobody noticed
-		for range 2 {               // it may be said twice
+		s.chage("admin", 8, expiry) // without a reconcile
+		for range 2 {               // lock may be repeated
 			s.must(0, "user", "lock", "admin")
 		}
 		if s.osField("admin", 2) != "!"+hash || s.osField("admin", 8) != "1" || s.storePassword("admin") != "!"+hash {
@@ -170,13 +173,13 @@ func TestUnlockWithoutPassword(t *testing.T) {
 	s.must(0, "sync")
 	s.usermod("admin", "!")
 	r := s.must(6, "user", "unlock", "admin")
-	if s.osField("admin", 2) != "!" || !strings.Contains(r.err, "hint: shadowsync user reset password admin --unlock\n") {
+	if s.osField("admin", 2) != "!" || !strings.Contains(r.err, "hint: "+s.ours("user reset password admin --unlock\n")) {
 		t.Errorf("field %q, it says:\n%s", s.osField("admin", 2), r.err)
 	}
 	s.must(0, "user", "reset", "password", "admin", "--unlock")
 }
 
-// refusals leaves what pam_faillock does.
+// refusals writes the failures that pam_faillock would count.
 func (s *system) refusals(name string, n int) {
 	tally := make([]byte, 64*n)
 	for i := range n {
@@ -185,8 +188,8 @@ func (s *system) refusals(name string, n int) {
 	s.write("/var/run/faillock/"+name, 0o600, string(tally))
 }
 
-// TestRecoveryInOneGo: locked, expired and with a full failure counter, and back by
-// one command and one record.
+// TestRecoveryInOneGo: one command recovers an account that is locked, expired and has a full
+// failure counter, with one audit record.
 func TestRecoveryInOneGo(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
@@ -221,18 +224,19 @@ func (s *system) trail(name string) []auditRecord {
 	return trail.Events
 }
 
-// TestAttemptsAreOnRecord: also what was refused, and never a secret.
+// TestAttemptsAreOnRecord: refused attempts are audited too, but never a secret.
 func TestAttemptsAreOnRecord(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
 	s.must(6, "user", "set", "password", "admin", strings.Repeat("geheim", 100))
 	s.must(5, "user", "lock", "nobody\x1b[2J")
-	s.must(5, "user", "reset", "password", "nobody")
+	s.must(5, "user", "reset", "password", "admin-geheim") // a mistake for set
+	s.must(5, "user", "set", "password", "geheim", "another")
 	trail := s.must(0, "audit", "--json").out
-	if strings.Contains(trail, "geheim") || strings.Contains(trail, "\x1b") {
+	if strings.Contains(trail, "geheim") || strings.Contains(trail, "\x1b") || strings.Count(trail, `"refused"`) != 4 {
 		t.Errorf("the trail:\n%s", trail)
 	}
-	for account, verb := range map[string]string{"admin": "set password", "nobody": "reset password", `nobody\x1b[2J`: "lock"} {
+	for account, verb := range map[string]string{"admin": "set password", `nobody\x1b[2J`: "lock"} {
 		events := s.trail(account)
 		if len(events) == 0 {
 			t.Errorf("nothing of %s in:\n%s", account, trail)
@@ -244,7 +248,8 @@ func TestAttemptsAreOnRecord(t *testing.T) {
 	}
 }
 
-// TestPendingVerbs: what the store cannot take is done on the OS side, and said.
+// TestPendingVerbs: a change that the store cannot take is made on the OS side and reported as
+// pending.
 func TestPendingVerbs(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
@@ -266,7 +271,7 @@ func TestPendingVerbs(t *testing.T) {
 	}
 }
 
-// TestVerbJSON holds the field names that scripts rely on.
+// TestVerbJSON checks the field names that scripts rely on.
 func TestVerbJSON(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
@@ -323,7 +328,7 @@ func TestHomeOf(t *testing.T) {
 	}
 }
 
-// TestFailuresAreShown: what unlock would clear.
+// TestFailuresAreShown: the list shows the failures that unlock would clear.
 func TestFailuresAreShown(t *testing.T) {
 	s := newSystem(t)
 	s.must(0, "sync")
@@ -337,7 +342,7 @@ func TestFailuresAreShown(t *testing.T) {
 	}
 }
 
-// TestAuditTrim: what is older than the configuration keeps goes, and nothing else.
+// TestAuditTrim: exactly the records older than the configured time are removed.
 func TestAuditTrim(t *testing.T) {
 	s := newSystem(t)
 	s.recordDaysAgo(9, 3, 2)
@@ -353,7 +358,7 @@ func TestAuditTrim(t *testing.T) {
 		if s.must(0, "audit", "trim", "--json").object(t, &object); object["removed"] != want || object["keep_days"] != 1 {
 			t.Errorf("it says %v, want %d removed", object, want)
 		}
-		if after := s.verified(); after != before-3+1 { // the record of the cut
+		if after := s.verified(); after != before-3+1 { // plus the record of the cut
 			t.Errorf("%d records are good, of %d before", after, before)
 		}
 	}
@@ -362,7 +367,7 @@ func TestAuditTrim(t *testing.T) {
 	}
 }
 
-// recordDaysAgo begins the trail with records of so many days ago.
+// recordDaysAgo starts the trail with records of these ages.
 func (s *system) recordDaysAgo(days ...int) {
 	s.t.Helper()
 	db, err := state.Open(s.t.Context(), s.path(engine.StateDir))
@@ -371,13 +376,13 @@ func (s *system) recordDaysAgo(days ...int) {
 	}
 	defer db.Close()
 	for _, n := range days {
-		if err := db.Record(s.t.Context(), shadowsync.Event{At: time.Now().AddDate(0, 0, -n), Account: "admin", Action: "long-ago"}); err != nil {
+		if err := db.Audit(s.t.Context(), shadowsync.Event{At: time.Now().AddDate(0, 0, -n), Account: "admin", Action: "long-ago"}); err != nil {
 			s.t.Fatal(err)
 		}
 	}
 }
 
-// verified counts the records that the trail's chain vouches for, which must be all.
+// verified counts the records that the trail's chain verifies; that must be all of them.
 func (s *system) verified() int {
 	s.t.Helper()
 	var got struct {
@@ -407,7 +412,7 @@ func TestListHashes(t *testing.T) {
 	if r := s.must(0, "user", "list", "--hashes"); !strings.Contains(r.out, "cannot verify what its store holds, until the next login or password change: admin, user222\n") || strings.Contains(r.out, "$") {
 		t.Errorf("it says:\n%s", r.out)
 	}
-	s.must(0, "sync") // both sides hold the same
+	s.must(0, "sync") // both sides are equal
 	s.must(0, "status", "--check")
 	s.usermod("user222", "$1$saltsalt$DFBxhTLWCAPlIjVuaBTnC0")
 	s.must(3, "sync")

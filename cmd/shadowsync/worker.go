@@ -5,65 +5,28 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/shadowsync/shadowsync/internal/accountworker"
-	"github.com/shadowsync/shadowsync/internal/pamworker"
-	"github.com/shadowsync/shadowsync/internal/policy"
-	"github.com/shadowsync/shadowsync/internal/proof"
-	"github.com/shadowsync/shadowsync/internal/storeworker"
+	"github.com/shadowsync/shadowsync/internal/account/accountworker"
+	"github.com/shadowsync/shadowsync/internal/password/pamworker"
+	"github.com/shadowsync/shadowsync/internal/password/policy"
+	"github.com/shadowsync/shadowsync/internal/password/proof"
+	"github.com/shadowsync/shadowsync/internal/store/storeworker"
+	"github.com/shadowsync/shadowsync/internal/wire/worker"
 )
 
-// newStoreWorker is the process that runs a store's driver.
-func newStoreWorker() *cobra.Command {
-	return &cobra.Command{
-		Use: storeworker.Command, Short: "Run a store's driver, for the daemon and the tool", Hidden: true, Args: exactly(0),
-		RunE: func(c *cobra.Command, _ []string) error { return storeworker.Main(c.Context(), os.Stdin) },
-	}
+// workers are what the daemon and the tool run in processes of their own.
+var workers = []worker.Command{
+	storeworker.Command,   // runs a store's driver
+	proof.Command,         // makes a store's hash of a clear text
+	pamworker.Command,     // runs passwd's own PAM stack for an operator
+	accountworker.Command, // reads and changes what the daemon's sandbox hides of an account
+	policy.JudgeCommand,   // judges new passwords by the machine's own rules
+	policy.RulesCommand,   // judges a new password by the configuration's rules
+	policy.ReviewCommand,  // judges a password that root has set already
 }
 
-// newProofWorker is the process that turns a clear text into a store's hash.
-func newProofWorker() *cobra.Command {
+func newWorker(w worker.Command) *cobra.Command {
 	return &cobra.Command{
-		Use: proof.Argument, Short: "Make a store's hash, for the daemon", Hidden: true, Args: exactly(0),
-		RunE: func(c *cobra.Command, _ []string) error { return proof.Main(c.Context(), os.Stdin) },
-	}
-}
-
-// newPAMWorker is the process that runs passwd's own PAM stack for an operator.
-func newPAMWorker() *cobra.Command {
-	return &cobra.Command{
-		Use: pamworker.Argument, Short: "Run a PAM transaction, for the daemon", Hidden: true, Args: exactly(0),
-		RunE: func(c *cobra.Command, _ []string) error { return pamworker.Main(c.Context(), os.Stdin) },
-	}
-}
-
-// newAccountWorker is the process that sees what the daemon's sandbox hides of an account.
-func newAccountWorker() *cobra.Command {
-	return &cobra.Command{
-		Use: accountworker.Argument, Short: "Look after an account, for the daemon", Hidden: true, Args: exactly(0),
-		RunE: func(c *cobra.Command, _ []string) error { return accountworker.Main(c.Context(), os.Stdin) },
-	}
-}
-
-// newPolicyWorker is the process that asks the machine's own rules about new passwords.
-func newPolicyWorker() *cobra.Command {
-	return &cobra.Command{
-		Use: policy.Argument + " DIR", Short: "Judge new passwords, for the tool", Hidden: true, Args: exactly(1),
-		RunE: func(_ *cobra.Command, dir []string) error { return policy.Main(dir[0], os.Stdin, os.Stdout) },
-	}
-}
-
-// newReviewWorker is the process that judges a password that root has set already.
-func newReviewWorker() *cobra.Command {
-	return &cobra.Command{
-		Use: policy.ReviewArgument, Short: "Judge a password that is set, for the daemon", Hidden: true, Args: exactly(0),
-		RunE: func(c *cobra.Command, _ []string) error { return policy.ReviewMain(c.Context(), os.Stdin) },
-	}
-}
-
-// newRulesWorker is the process that holds a new password against the configuration's rules.
-func newRulesWorker() *cobra.Command {
-	return &cobra.Command{
-		Use: policy.RulesArgument, Short: "Judge a new password, for the daemon", Hidden: true, Args: exactly(0),
-		RunE: func(c *cobra.Command, _ []string) error { return policy.RulesMain(c.Context(), os.Stdin) },
+		Use: w.Name, Short: w.Short, Hidden: true, Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error { return w.Main(c.Context(), os.Stdin) },
 	}
 }

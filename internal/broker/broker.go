@@ -1,33 +1,24 @@
 // Package broker is the daemon: it watches, reconciles, guards, ends sessions
-// and answers. It decides nothing that the engine would not decide without it,
-// holds no clear text, and opens no store that needs a network or another user's file.
+// and answers requests. The engine makes every decision. The broker holds no clear text, and
+// opens no store that needs a network or another user's file.
 //
 //	broker.go       Run: the parts and their order
-//	keeper.go       one application kept in sync
-//	watch.go        what is noticed on the OS side, and who did it
-//	server.go       the two sockets; what the PAM module announces
-//	judging.go      new passwords, by the configuration's rules
-//	vouchers.go     which changes a judgement came before
-//	review.go       and the others, once they are made
-//	busy.go         one thing at a time for an account
-//	logins.go       what a login proves to a store that waits for it
-//	operators.go    what operators may ask, and who they are
-//	people.go       who there is
-//	queries.go      what they are shown
-//	acts.go         what they change
-//	roster.go       who may lock or remove whom
-//	users.go        accounts that they make and edit
-//	deleteuser.go   and those that they remove
-//	givepassword.go passwords that they give to others
-//	setpassword.go  their own password, in a dialogue
-//	outcome.go      what became of that when the broker died
-//	dialogues.go    which shell ends last
-//	errands.go      what PAM workers set for operators
-//	tries.go        what slows guessing down
-//	explain.go      what they are told, and what is put on record
+//	configured.go   reports a configuration that cannot be used, and uses a changed one
+//	strays.go       moves guards from units that an application no longer has
+//	watch.go        what changed on the OS side, and who wrote it
+//	server.go       the two sockets, and who may ask what on root's
+//	announced.go    changes that the PAM module announces
+//	judging.go      judges new passwords by the configuration's rules
+//	vouchers.go     which changes were judged beforehand
+//	review.go       judges the other changes after they were made
+//	busy.go         one task at a time for an account
+//	logins.go       passes the proof of a login to a store that waits for it
 //	message.go      what passwd prints
-//	worker.go       store workers in units of their own
-//	trim.go         the audit trail kept as long as configured
+//	worker.go       starts store workers in units of their own
+//	trim.go         keeps the audit trail for the configured time
+//
+// Below it: keeper keeps one application in sync, operators answers on the operators' socket, limit
+// slows down guessing.
 package broker
 
 import (
@@ -37,53 +28,68 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/account/accountworker"
+	"github.com/shadowsync/shadowsync/internal/account/faillock"
+	"github.com/shadowsync/shadowsync/internal/account/sessions"
+	"github.com/shadowsync/shadowsync/internal/broker/keeper"
+	"github.com/shadowsync/shadowsync/internal/broker/limit"
+	"github.com/shadowsync/shadowsync/internal/broker/operators"
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
-	"github.com/shadowsync/shadowsync/internal/sessions"
-	"github.com/shadowsync/shadowsync/internal/socket"
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
+	"github.com/shadowsync/shadowsync/internal/password/crypt"
+	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/internal/term/plural"
+	"github.com/shadowsync/shadowsync/internal/wire/idle"
+	"github.com/shadowsync/shadowsync/internal/wire/socket"
+	"github.com/shadowsync/shadowsync/internal/wire/worker"
 	"github.com/shadowsync/shadowsync/shadowsync"
 	"github.com/shadowsync/shadowsync/systemd"
 )
 
-// storeTimeout bounds a call to a store, so that a hung one leaves passwd time
-// for its answer: the PAM module waits two seconds in all.
+// storeTimeout bounds a call to a store. With a hung store passwd still gets its answer: the PAM
+// module waits two seconds in all.
 const storeTimeout = 700 * time.Millisecond
 
-// stuck is how long a reconcile may take before the watchdog is left to act.
+// stuck is how long a reconcile may take. After that the broker stops answering the watchdog.
 const stuck = time.Minute
 
 // Options are what a broker is started with.
 type Options struct {
 	Config *config.Config
-	File   string // where the configuration is
+	File   string // path of the configuration
 	Log    *slog.Logger
 	Probe  func(shadowsync.Step)
 }
 
 // Broker is the running daemon.
 type Broker struct {
-	engine    atomic.Pointer[engine.Engine] // another one when operators made or removed an account
+	engine    atomic.Pointer[engine.Engine] // replaced when operators create or remove an account
 	bus       *systemd.Bus
 	guard     *systemd.Guard
-	dialogues *dialogues
-	errands   errands
-	keepers   map[string]*keeper
+	helpers   *worker.Helpers
+	accounts  *accountworker.Workers
+	dialogues *operators.Dialogues
+	errands   operators.Errands
+	keepers   map[string]*keeper.Keeper
 	writers   *writers
 	logins    logins
-	judged    busy          // accounts whose new password is
-	turns     chan struct{} // of judgements
+	judged    busy          // accounts with a judgement in progress
+	turns     chan struct{} // semaphore: bounds concurrent judgements
 	vouchers  vouchers
 	reviews   reviews
-	refused   tries      // by judgements
-	listing   sync.Mutex // one writes the list of managed accounts, or an older would replace a newer
-	relisting sync.Mutex // one takes over the operators' list, for the same reason
+	refused   limit.Tries // limits how many refused judgements are audited
+	failures  func() *faillock.Counters
+	listing   sync.Mutex // serialises writes of the list of managed accounts, so that an older list never replaces a newer
+	tidy      idle.Tidier
+	relisting sync.Mutex // serialises relist, for the same reason
+	spoiled   chan error // gets the error that makes the state unusable
 	log       *slog.Logger
-	file      string // the configuration
+	file      string // path of the configuration
 }
 
 // Run runs the broker until ctx ends.
@@ -96,28 +102,59 @@ func Run(ctx context.Context, o Options) error {
 	return errors.Join(systemd.Stopping(), err)
 }
 
-// live is the broker's life, from the opened sockets on.
+// live runs the broker once the sockets are open.
 func live(ctx context.Context, o Options, listeners map[string]*socket.Listener) error {
 	bus := &systemd.Bus{}
 	guard := systemd.NewBrokerGuard(bus).WithLimit(time.Duration(o.Config.Guard.Limit))
-	talks := &dialogues{ender: sessions.Sessions{Bus: bus}}
-	e, err := engine.Open(ctx, engine.Options{
+	talks := &operators.Dialogues{Ender: sessions.Sessions{Bus: bus}}
+	binary, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("cannot start workers: %w", err)
+	}
+	helpers := &worker.Helpers{Bus: bus, Binary: binary}
+	accounts := &accountworker.Workers{Helpers: helpers}
+	options := engine.Options{
 		Config: o.Config, Program: "shadowsync daemon", StoreTimeout: storeTimeout, OpenStore: workers{bus}.open,
-		Guard: guard, Sessions: talks, Probe: o.Probe,
-	})
+		Guard: guard, Sessions: talks, Probe: o.Probe, AskSudo: accounts.AskSudo,
+	}
+	e, err := engine.Open(ctx, options)
+	if moved, cannot := engine.MoveAside(ctx, options, err); moved || cannot != nil {
+		o.Log.Error("the state is damaged, and begins anew", "error", errors.Join(err, cannot))
+		e, err = engine.Open(ctx, options)
+	}
 	if err != nil {
 		return err
 	}
-	b := &Broker{bus: bus, guard: guard, dialogues: talks, keepers: map[string]*keeper{}, log: o.Log, file: o.File, turns: make(chan struct{}, mostJudged)}
+	b := &Broker{spoiled: make(chan error, 1), bus: bus, helpers: helpers, accounts: accounts, guard: guard, dialogues: talks, keepers: map[string]*keeper.Keeper{}, log: o.Log, file: o.File, turns: make(chan struct{}, mostJudged)}
 	b.engine.Store(e)
+	b.failures = sync.OnceValue(func() *faillock.Counters { return faillock.Of("/") })
 	b.reviews.queue = make(chan review, mostReviews)
 	b.writers = &writers{path: shadowPath(e)}
-	for _, a := range o.Config.Applications {
-		e.Reconciler(a.Name).Witness, e.Reconciler(a.Name).Vouched = b.witness(a.Unit), b.vouchers.holds
-		b.keepers[a.Name] = newKeeper(e, a, b.publish, o.Log)
+	for _, a := range e.Config.Applications {
+		r := e.Reconciler(a.Name)
+		r.Witness, r.Vouched, r.Pace = b.witness(a.Unit), b.vouchers.holds, &shadowsync.Pace{}
+		b.keepers[a.Name] = keeper.New(b.engine.Load, a, b.publish, o.Log)
+		b.keepers[a.Name].Failed = b.spoil
+		b.keepers[a.Name].GuardUntil = untilOf(guard, a.Unit)
 	}
-	talks.again = b.endAgain
-	return errors.Join(b.run(ctx, listeners), b.close())
+	talks.Again = b.endAgain
+	b.tellConfig(ctx)
+	b.followUnits(ctx)
+	err = errors.Join(b.run(ctx, listeners), b.close())
+	_, cannot := engine.MoveAside(context.WithoutCancel(ctx), options, err) // systemd starts another broker
+	return errors.Join(err, cannot)
+}
+
+// spoil ends the broker if its state is damaged or was replaced by another file: nothing that it
+// would record now could be read again.
+func (b *Broker) spoil(err error) {
+	if !errors.As(err, new(*state.DamagedError)) && !errors.Is(err, state.ErrReplaced) {
+		return
+	}
+	select {
+	case b.spoiled <- err:
+	default: // it is ending already
+	}
 }
 
 func (b *Broker) close() error {
@@ -126,8 +163,8 @@ func (b *Broker) close() error {
 	return errors.Join(b.guard.Close(ctx), b.engine.Load().Close())
 }
 
-// run watches before it looks for the first time, so that no change falls in
-// between, and says that it is ready when it has looked.
+// run starts the watch before its first look, so that it misses no change in between. It reports
+// ready after that look.
 func (b *Broker) run(ctx context.Context, listeners map[string]*socket.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -135,7 +172,7 @@ func (b *Broker) run(ctx context.Context, listeners map[string]*socket.Listener)
 		cancel()
 		wg.Wait()
 		for _, k := range b.keepers {
-			k.background.Wait()
+			k.Wait()
 		}
 		b.logins.all.Wait()
 		b.dropReviews()
@@ -147,11 +184,12 @@ func (b *Broker) run(ctx context.Context, listeners map[string]*socket.Listener)
 		return err
 	}
 	for _, k := range b.keepers {
-		// Force: a guard that an earlier life left is looked at too.
-		k.tell(shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByStart}, Force: true})
-		wg.Go(func() { k.run(ctx) })
-		wg.Go(func() { k.follow(ctx) })
+		// Force: also look at a guard that an earlier broker left.
+		k.Tell(shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByStart}, Force: true})
+		wg.Go(func() { k.Run(ctx) })
+		wg.Go(func() { k.Follow(ctx) })
 	}
+	b.makeRoom(ctx)
 	failed := make(chan error, len(listeners))
 	for name, l := range listeners {
 		wg.Go(func() { failed <- b.serve(ctx, name, l) })
@@ -160,6 +198,7 @@ func (b *Broker) run(ctx context.Context, listeners map[string]*socket.Listener)
 	if err := systemd.Ready(b.status(ctx)); err != nil {
 		return err
 	}
+	b.followConfig(ctx, &wg)
 	wg.Go(func() { b.keepAlive(ctx) })
 	wg.Go(func() { b.reviewAll(ctx) })
 	if b.engine.Load().Config.Audit.KeepDays > 0 {
@@ -171,41 +210,57 @@ func (b *Broker) run(ctx context.Context, listeners map[string]*socket.Listener)
 	case err := <-failed:
 		cancel()
 		return err
+	case err := <-b.spoiled:
+		cancel()
+		return err
 	}
 }
 
-// endAgain ends what is due of an account's sessions; it does not wait for it.
+// makeRoom raises the memory limit of the broker's unit if the system's hash method needs more than
+// usual: the workers that judge and prove passwords run in that unit.
+func (b *Broker) makeRoom(ctx context.Context) {
+	const usual, unit = 64 << 20, 512 << 20
+	method, err := crypt.MethodOfSystem("/")
+	memory := int64(method.Price().Memory)
+	if err == nil && memory > usual {
+		err = b.bus.SetMemoryMax(ctx, systemd.BrokerUnit, unit+mostJudged*memory)
+	}
+	if err != nil {
+		b.log.Warn("costly hashes may not be computed", "error", err)
+	}
+}
+
+// endAgain starts the due session ends of an account and does not wait for them.
 func (b *Broker) endAgain(account string) {
 	if a, managed := b.engine.Load().Config.Managing(account); managed {
-		b.keepers[a.Name].finish(context.Background())
+		b.keepers[a.Name].Finish(context.Background())
 	}
 }
 
-// relist takes over the list of an application's accounts as it is now. Nobody's dialogue
-// and no answer waits for that; what is under way goes on with the engine that it began
-// with, but no reconcile that would miss an account which is no longer ours.
+// relist loads the present list of an application's accounts. Dialogues and answers in progress do
+// not wait for it: they keep the engine that they began with. A reconcile of this application must
+// not run with the old list, because an account on it may be unmanaged now.
 func (b *Broker) relist(application string) error {
 	b.relisting.Lock()
 	defer b.relisting.Unlock()
-	c, err := b.engine.Load().Config.Relist("/", b.file)
+	present := b.engine.Load()
+	c, err := present.Config.Relist("/", b.file)
 	if err != nil {
 		return err
 	}
-	next := b.engine.Load().With(c)
+	next := present.With(c)
+	b.keepConfig(next)
 	changed := b.keepers[application]
-	done := changed.begin()
+	done := changed.Begin()
 	b.engine.Store(next)
-	for _, k := range b.keepers {
-		k.engine.Store(next)
-	}
 	done()
 	b.publish()
-	// Force: whoever imports an account looks at that one alone.
-	changed.tell(shadowsync.Request{Origin: noticed.Origin, Force: true})
+	// Force: the import of a new account looked at that account alone.
+	changed.Tell(shadowsync.Request{Origin: keeper.Noticed.Origin, Force: true})
 	return nil
 }
 
-// keepAlive tells the watchdog that we are well, for as long as no reconcile is stuck.
+// keepAlive answers the watchdog as long as no reconcile is stuck.
 func (b *Broker) keepAlive(ctx context.Context) {
 	interval, err := systemd.KeepAliveInterval()
 	if err != nil || interval == 0 {
@@ -231,14 +286,14 @@ func (b *Broker) keepAlive(ctx context.Context) {
 
 func (b *Broker) stuck() string {
 	for name, k := range b.keepers {
-		if since := k.busySince(); !since.IsZero() && time.Since(since) > stuck {
+		if since := k.BusySince(); !since.IsZero() && time.Since(since) > stuck {
 			return name
 		}
 	}
 	return ""
 }
 
-// publish tells the PAM module and people how things stand after a reconcile.
+// publish shows the PAM module and people the state after a reconcile.
 func (b *Broker) publish() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
@@ -248,19 +303,24 @@ func (b *Broker) publish() {
 	if err := systemd.Status(b.status(ctx)); err != nil {
 		b.log.Warn("the status cannot be shown", "error", err)
 	}
+	b.tidy.Worked()
 }
 
 func (b *Broker) list(ctx context.Context) error {
 	b.listing.Lock()
 	defer b.listing.Unlock()
-	return engine.WriteManaged(ctx, b.engine.Load().Root(), b.engine.Load().Config, b.engine.Load().State)
+	e := b.engine.Load()
+	if err := engine.Provide(e.Root(), e.Config); err != nil {
+		b.log.Warn("the PAM module cannot leave notes while nobody answers it", "error", err)
+	}
+	return engine.WriteManaged(ctx, e.Root(), e.Config, e.State)
 }
 
-// breakSilence takes away the mark by which the PAM module asks nothing for half a
-// minute after a broker did not answer: this one does. Should it hang again, that
-// costs one more passwd its two seconds.
+// breakSilence removes the mark that keeps the PAM module silent for half a minute after a broker
+// did not answer, because this broker answers. If it hangs again, that costs one more passwd two
+// seconds.
 func (b *Broker) breakSilence() {
-	err := os.Remove(filepath.Join(b.engine.Load().Root(), engine.RunDir, "pam-timeout"))
+	err := inroot.Remove(b.engine.Load().Root(), engine.RunDir+"/pam-timeout")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		b.log.Warn("the PAM module stays silent for a while", "error", err)
 	}
@@ -268,10 +328,10 @@ func (b *Broker) breakSilence() {
 
 // status is the line in `systemctl status shadowsync`.
 func (b *Broker) status(ctx context.Context) string {
-	accounts, open := 0, 0
-	for _, a := range b.engine.Load().Config.Applications {
+	e, accounts, open := b.engine.Load(), 0, 0
+	for _, a := range e.Config.Applications {
 		accounts += len(a.Accounts)
-		memory, err := b.engine.Load().State.Survey(ctx, a.Name, a.Accounts)
+		memory, err := e.State.Survey(ctx, a.Name, a.Accounts)
 		if err != nil {
 			return "the state cannot be read: " + err.Error()
 		}
@@ -281,8 +341,9 @@ func (b *Broker) status(ctx context.Context) string {
 			}
 		}
 	}
+	text := plural.Count(accounts, "account") + " in sync"
 	if open > 0 {
-		return fmt.Sprintf("%d of %d accounts not in sync; run shadowsync status", open, accounts)
+		text = fmt.Sprintf("%d of %s not in sync; run shadowsync status", open, plural.Count(accounts, "account"))
 	}
-	return fmt.Sprintf("%d accounts in sync", accounts)
+	return b.configStatus() + text
 }

@@ -2,13 +2,13 @@ package broker
 
 import "sync"
 
-// busy are accounts that something is being done for, one thing each.
+// busy are the accounts that are being worked on, with one task each.
 type busy struct {
 	mu      sync.Mutex
 	working map[string]bool
 }
 
-// begin takes an account, unless it is taken, or as many others as most.
+// begin reserves an account; false if already reserved or at the limit.
 func (b *busy) begin(account string, most int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -22,7 +22,7 @@ func (b *busy) begin(account string, most int) bool {
 	return true
 }
 
-// end gives it back.
+// end releases the account.
 func (b *busy) end(account string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,19 +11,24 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/broker/keeper"
+	"github.com/shadowsync/shadowsync/internal/broker/operators"
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
-	"github.com/shadowsync/shadowsync/internal/policy"
-	"github.com/shadowsync/shadowsync/internal/socket"
+	"github.com/shadowsync/shadowsync/internal/password/policy"
 	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/internal/wire/module"
+	"github.com/shadowsync/shadowsync/internal/wire/socket"
+	"github.com/shadowsync/shadowsync/internal/wire/worker"
 	"github.com/shadowsync/shadowsync/systemd"
 )
 
 func TestMain(m *testing.M) {
-	workers := map[string]func(context.Context, *os.File) error{policy.RulesArgument: policy.RulesMain, policy.ReviewArgument: policy.ReviewMain}
-	if work := workers[os.Args[len(os.Args)-1]]; work != nil {
-		if err := work(context.Background(), os.Stdin); err != nil {
-			fmt.Fprintln(os.Stderr, err)
+	for _, w := range []worker.Command{policy.RulesCommand, policy.ReviewCommand, policy.JudgeCommand} {
+		if w.Name != os.Args[len(os.Args)-1] {
+			continue
+		}
+		if err := w.Main(context.Background(), os.Stdin); err != nil {
 			os.Exit(1)
 		}
 		os.Exit(0)
@@ -32,12 +36,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestJudgementWhileTheStateIsBusy: the PAM module is answered before it gives up, or a
-// refused password would be taken; what was judged is on record afterwards.
+// TestJudgementWhileTheStateIsBusy: the PAM module gets its answer before it gives up; otherwise it
+// would accept a refused password. The judgement is audited afterwards.
 func TestJudgementWhileTheStateIsBusy(t *testing.T) {
 	for name, test := range map[string]struct{ lock, says, recorded string }{
 		"it can be read":    {"BEGIN IMMEDIATE", "BAD PASSWORD", "refused"},
-		"it cannot be read": {"BEGIN EXCLUSIVE", "", "not judged"},
+		"it cannot be read": {"BEGIN EXCLUSIVE", "BAD PASSWORD: " + unjudged, "not judged"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
@@ -49,17 +53,17 @@ func TestJudgementWhileTheStateIsBusy(t *testing.T) {
 			defer token.Close()
 			release := occupy(t, root, test.lock)
 			start := time.Now()
-			got := b.judge(t.Context(), socket.Peer{PID: os.Getpid()}, "admin", false, []*os.File{token})
-			took, late := time.Since(start), judgedWithin+600*time.Millisecond // for what a busy machine adds
-			if took >= late || !strings.HasPrefix(got, test.says) || test.says == "" && got != "" {
+			got := b.judge(t.Context(), b.engine.Load(), socket.Peer{PID: os.Getpid()}, "admin", false, []*os.File{token}).Text
+			took, late := time.Since(start), judgedWithin+600*time.Millisecond // margin for a busy machine
+			if took >= late || !strings.HasPrefix(got, test.says) {
 				t.Errorf("after %s it says %q, want %q", took, got, test.says)
 			}
 			release()
 			for _, k := range b.keepers {
-				k.background.Wait()
+				k.Wait()
 			}
 			found := false
-			for r, err := range b.engine.Load().State.Audit(t.Context(), state.Query{}) {
+			for r, err := range b.engine.Load().State.Trail(t.Context(), state.Query{}) {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -78,8 +82,8 @@ func judging(t *testing.T, root string) *Broker {
 	return brokerOf(t, root, "admin", "admin", "[password]\nmin_length = 12\n")
 }
 
-// brokerOf makes a system below root with one local account, and a broker for it, not
-// yet running, that is to manage an account. What else its configuration says is settings.
+// brokerOf makes a system below root with one local account, and a broker for it that is not
+// running yet and manages one account. Settings are added to its configuration.
 func brokerOf(t *testing.T, root, local, managed, settings string) *Broker {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Join(root, "etc"), 0o755); err != nil {
@@ -95,19 +99,19 @@ func brokerOf(t *testing.T, root, local, managed, settings string) *Broker {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	e, err := engine.Open(t.Context(), engine.Options{Root: root, Config: c, Program: "test", StoreTimeout: time.Second, Guard: noGuard{}})
+	e, err := engine.Open(t.Context(), engine.Options{Root: root, Config: c, Program: "test", StoreTimeout: time.Second, Guard: engine.NoGuard{}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = e.Close() })
-	b := &Broker{dialogues: &dialogues{}, log: log, turns: make(chan struct{}, mostJudged), keepers: map[string]*keeper{
-		c.Applications[0].Name: newKeeper(e, c.Applications[0], func() {}, log),
+	b := &Broker{dialogues: &operators.Dialogues{}, log: log, turns: make(chan struct{}, mostJudged), keepers: map[string]*keeper.Keeper{
+		c.Applications[0].Name: keeper.New(func() *engine.Engine { return e }, c.Applications[0], func() {}, log),
 	}}
 	b.engine.Store(e)
 	return b
 }
 
-// occupy has another holder of the state keep its lock; the result gives it back.
+// occupy lets another holder take a lock of the state; the result releases it.
 func occupy(t *testing.T, root, lock string) (release func()) {
 	t.Helper()
 	pool, err := sql.Open("sqlite3", filepath.Join(root, engine.StateDir, state.FileName))
@@ -121,8 +125,8 @@ func occupy(t *testing.T, root, lock string) (release func()) {
 	return func() { _ = pool.Close() }
 }
 
-// TestAnnouncementThatTakesTooLong: the PAM module runs into its own two seconds, or it
-// would not stay silent afterwards.
+// TestAnnouncementThatTakesTooLong: the PAM module must run into its own time-out of two seconds;
+// otherwise it would not stay silent afterwards.
 func TestAnnouncementThatTakesTooLong(t *testing.T) {
 	root := t.TempDir()
 	b := judging(t, root)
@@ -143,7 +147,7 @@ func TestAnnouncementThatTakesTooLong(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
-	if err := theirs.Send(ctx, request{Op: "pam-changed", User: "admin"}); err != nil {
+	if err := theirs.Send(ctx, module.Request{Op: "pam-changed", User: "admin"}); err != nil {
 		t.Fatal(err)
 	}
 	answered := make(chan struct{})
@@ -152,7 +156,7 @@ func TestAnnouncementThatTakesTooLong(t *testing.T) {
 		b.answerRoot(t.Context(), &socket.Request{Conn: ours, Peer: socket.Peer{PID: os.Getpid()}})
 		_ = ours.Close()
 	}()
-	var got answer
+	var got module.Message
 	if _, err := theirs.Receive(ctx, &got); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("it says %q, %v", got.Message, err)
 	}
@@ -160,11 +164,6 @@ func TestAnnouncementThatTakesTooLong(t *testing.T) {
 	<-answered
 	lease.Release()
 	for _, k := range b.keepers {
-		k.background.Wait()
+		k.Wait()
 	}
 }
-
-// noGuard keeps tests from the units of the machine that they run on.
-type noGuard struct{}
-
-func (noGuard) Set(context.Context, string, []string) error { return nil }

@@ -2,14 +2,21 @@ package broker
 
 import (
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
+	"github.com/shadowsync/shadowsync/internal/account/barrier"
 	"github.com/shadowsync/shadowsync/internal/config"
-	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
+	"github.com/shadowsync/shadowsync/internal/wire/module"
 	"github.com/shadowsync/shadowsync/shadowsync"
+	"github.com/shadowsync/shadowsync/systemd"
 )
 
-// Message is what passwd prints about a change, before its own line.
-func Message(a config.Application, o shadowsync.Outcome, guarded bool) string {
+// Message is what passwd prints about a change, before its own line. The guard is the present one
+// of the application's unit.
+func Message(a config.Application, o shadowsync.Outcome, guard systemd.GuardStatus) string {
 	account, reason := printable.Quote(o.Account), printable.Quote(o.Reason)
 	switch {
 	case o.State == shadowsync.InSync && o.Verdict == shadowsync.VerdictApply:
@@ -20,15 +27,55 @@ func Message(a config.Application, o shadowsync.Outcome, guarded bool) string {
 		return queued(account, a.Unit)
 	case o.Verdict == shadowsync.VerdictRefused:
 		return fmt.Sprintf("shadowsync: %s: NOT persisted (%s refuses it: %s); choose another password", account, a.Name, reason)
-	case o.State == shadowsync.Pending && guarded:
-		return fmt.Sprintf("shadowsync: %s: NOT persisted (%s); restart of %s is held until it is", account, reason, a.Unit)
+	case o.State == shadowsync.Pending && slices.Contains(guard.Accounts, o.Account):
+		return fmt.Sprintf("shadowsync: %s: NOT persisted (%s); restart of %s is held until it is%s", account, reason, a.Unit, atMost(guard.Until, time.Now()))
 	case o.State == shadowsync.Pending:
 		return fmt.Sprintf("shadowsync: %s: NOT persisted (%s); it is as soon as the store takes it", account, reason)
 	}
 	return fmt.Sprintf("shadowsync: %s: NOT persisted (%s: %s); run shadowsync status", account, o.State, reason)
 }
 
-// elsewhere is what is said of an account that a configuration names and shadow(5) does not.
+// atMost says when a guard ends by itself, in whole minutes, rounded up. It is empty for a guard
+// without an end.
+func atMost(until, now time.Time) string {
+	if until.IsZero() {
+		return ""
+	}
+	until, layout := until.Add(time.Minute-time.Nanosecond).Truncate(time.Minute), "15:04"
+	if until.Local().YearDay() != now.Local().YearDay() {
+		layout = "2006-01-02 15:04"
+	}
+	return " (at most until " + until.Local().Format(layout) + ")"
+}
+
+// keptOut lists what still prevents a login of the account in spite of its new password.
+func (b *Broker) keptOut(account shadowsync.Account) string {
+	observer, text := barrier.New("/", b.failures()), ""
+	for _, b := range observer.Before(account, time.Now()) {
+		text += "; " + b.String()
+	}
+	if others := observer.Sharing(account); len(others) > 0 {
+		text += fmt.Sprintf("; its uid %d is also that of %s, whose sessions end too", account.UID, strings.Join(others, ", "))
+	}
+	return printable.Quote(text)
+}
+
+func says(text string) module.Answer { return module.Answer{Kind: module.Says, Text: text} }
+
+// noted is the answer about a change that could not be recorded: the PAM module leaves a note of its
+// own and reports what happens with it. It says more if the account's store has a fault: the hooks
+// then keep the password in force, but no start of the application persists it.
+func noted(account string, fault error) module.Answer {
+	a := module.Answer{Kind: module.Notes}
+	if fault != nil {
+		a.Text = fmt.Sprintf("shadowsync: %s: NOT persisted (store: %s); it is as soon as the store takes it",
+			printable.Quote(account), printable.Quote(shadowsync.Cause(fault)))
+	}
+	return a
+}
+
+// elsewhere is the message about an account that the configuration names and shadow(5) does not
+// have.
 func elsewhere(account string) string {
 	return fmt.Sprintf("shadowsync: %s: NOT persisted (its password is not in /etc/shadow); run shadowsync status", printable.Quote(account))
 }

@@ -4,25 +4,25 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/shadowsync/shadowsync/internal/socket"
 	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/internal/wire/socket"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// reviewed returns what is on record of judgements once everything that was announced has
-// been reviewed.
+// reviewed returns the audited judgements once everything that was announced has been reviewed.
 func (b *Broker) reviewed(t *testing.T) (reasons []string) {
 	t.Helper()
 	for len(b.reviews.queue) > 0 {
 		r := <-b.reviews.queue
 		b.review(t.Context(), r)
-		closeAll(r.token)
+		socket.CloseAll(r.token)
 	}
-	for r, err := range b.engine.Load().State.Audit(t.Context(), state.Query{}) {
+	for r, err := range b.engine.Load().State.Trail(t.Context(), state.Query{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,8 +42,8 @@ func sealed(t *testing.T, text string) []*os.File {
 	return []*os.File{token}
 }
 
-// TestReview: what was announced without a judgement is judged once it is set, and on
-// record if a rule refuses it; the rest is not.
+// TestReview: a password that was announced without a judgement is judged after it was set, and
+// audited only if a rule refuses it.
 func TestReview(t *testing.T) {
 	const pid, settings = 4711, "[password]\nmin_length = 12\n"
 	root, user := 0, 1000
@@ -74,7 +74,7 @@ func TestReview(t *testing.T) {
 			b := brokerOf(t, dir, "admin", "admin", test.settings)
 			b.reviews.queue = make(chan review, mostReviews)
 			if test.shadow != "" {
-				changedToday(t, b, dir, test.shadow)
+				changedToday(t, b, dir, test.shadow, "1000")
 			}
 			if test.vouchedBy != 0 {
 				b.vouchers.give("admin", test.vouchedBy)
@@ -83,9 +83,8 @@ func TestReview(t *testing.T) {
 			if test.token != "" {
 				token = sealed(t, test.token)
 			}
-			if !b.reviewLater(socket.Peer{PID: pid}, test.by, "admin", token) {
-				closeAll(token)
-			}
+			b.reviewLater(b.engine.Load(), socket.Peer{PID: pid}, test.by, "admin", token)
+			socket.CloseAll(token)
 			got := strings.Join(b.reviewed(t), "\n")
 			if test.want == "" && got != "" || test.want != "" && got != "admin: "+test.want {
 				t.Errorf("on record %q, want %q", got, test.want)
@@ -94,8 +93,22 @@ func TestReview(t *testing.T) {
 	}
 }
 
-// changedToday has the account hold one password, which is made the baseline, and then another.
-func changedToday(t *testing.T, b *Broker, root, ageing string) {
+// TestReviewOfASuccessor: what the former person of a name had is not the present one's history.
+func TestReviewOfASuccessor(t *testing.T) {
+	dir, root := t.TempDir(), 0
+	b := brokerOf(t, dir, "admin", "admin", "")
+	b.reviews.queue = make(chan review, mostReviews)
+	changedToday(t, b, dir, "9:99999:7:::", "gone 1000")
+	token := sealed(t, "velvet")
+	b.reviewLater(b.engine.Load(), socket.Peer{}, shadowsync.Origin{At: time.Now(), UID: &root, SeenBy: shadowsync.SeenByPAM}, "admin", token)
+	socket.CloseAll(token)
+	if got := b.reviewed(t); len(got) > 0 {
+		t.Errorf("on record %q", got)
+	}
+}
+
+// changedToday sets one password, which becomes the baseline, and then another.
+func changedToday(t *testing.T, b *Broker, root, ageing, person string) {
 	t.Helper()
 	day := shadowsync.DayOf(time.Now())
 	former := shadowsync.NoAgeing()
@@ -104,7 +117,7 @@ func changedToday(t *testing.T, b *Broker, root, ageing string) {
 		former.Min = 9
 	}
 	pair := shadowsync.Baseline{OS: former, Store: former}
-	err := b.engine.Load().State.Commit(t.Context(), b.engine.Load().Config.Applications[0].Name, []shadowsync.Transition{{Account: "admin", Baseline: &pair}})
+	err := b.engine.Load().State.Commit(t.Context(), b.engine.Load().Config.Applications[0].Name, []shadowsync.Transition{{Account: "admin", Baseline: &pair, Person: person}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,35 +126,41 @@ func changedToday(t *testing.T, b *Broker, root, ageing string) {
 	}
 }
 
-// TestMoreThanCanBeReviewed: chpasswd of thousands of lines has one record for all that
-// could not be judged, and no token stays open.
+// TestMoreThanCanBeReviewed: chpasswd with thousands of lines leaves one record for all that could
+// not be judged, and no token stays open.
 func TestMoreThanCanBeReviewed(t *testing.T) {
 	b := brokerOf(t, t.TempDir(), "admin", "admin", "[password]\nmin_length = 12\n")
 	b.reviews.queue = make(chan review, 2)
 	user := 1000
 	by := shadowsync.Origin{At: time.Now(), UID: &user, SeenBy: shadowsync.SeenByPAM}
-	var taken []*os.File
+	queued := 0
+	var tokens []os.FileInfo
 	for range 9 {
 		token := sealed(t, "short")
-		if b.reviewLater(socket.Peer{PID: 1}, by, "admin", token) {
-			taken = append(taken, token...)
-			continue
+		info, err := token[0].Stat()
+		if err != nil {
+			t.Fatal(err)
 		}
-		closeAll(token)
+		tokens = append(tokens, info)
+		if b.reviewLater(b.engine.Load(), socket.Peer{PID: 1}, by, "admin", token) {
+			queued++
+		}
+		socket.CloseAll(token)
+	}
+	if n := stillOpen(t, tokens); n != queued {
+		t.Errorf("%d tokens are open with %d reviews in the queue", n, queued)
 	}
 	b.dropReviews()
-	for _, token := range taken {
-		if token.Close() == nil {
-			t.Error("a token was left open")
-		}
+	if n := stillOpen(t, tokens); n != 0 {
+		t.Errorf("%d tokens were left open", n)
 	}
-	const want = ": not judged: 9 new passwords, set faster than they could be held to the rules"
-	if got := b.reviewed(t); len(taken) != 2 || len(got) != 1 || got[0] != want {
-		t.Errorf("%d were taken; on record %q", len(taken), got)
+	const want = ": not judged: 9 new passwords, set faster than the rules could be checked"
+	if got := b.reviewed(t); queued != 2 || len(got) != 1 || got[0] != want {
+		t.Errorf("%d were queued; on record %q", queued, got)
 	}
 }
 
-// TestATokenDoesNotWait: behind a judge that is slow, a password in clear text is given up.
+// TestATokenDoesNotWait: if the judge is slow, a waiting password in clear text is dropped.
 func TestATokenDoesNotWait(t *testing.T) {
 	b := brokerOf(t, t.TempDir(), "admin", "admin", "[password]\nmin_length = 12\n")
 	b.reviews.queue = make(chan review, 1)
@@ -161,4 +180,20 @@ func TestATokenDoesNotWait(t *testing.T) {
 	if got := b.reviewed(t); len(got) != 1 || !strings.HasPrefix(got[0], ": not judged: 1 ") {
 		t.Errorf("on record %q", got)
 	}
+}
+
+// stillOpen counts which of these files this process has open.
+func stillOpen(t *testing.T, files []os.FileInfo) (n int) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		info, err := os.Stat("/proc/self/fd/" + e.Name())
+		if err == nil && slices.ContainsFunc(files, func(f os.FileInfo) bool { return os.SameFile(f, info) }) {
+			n++
+		}
+	}
+	return n
 }

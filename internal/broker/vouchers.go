@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// vouchedFor is how long a judgement vouches for the change that follows it: PAM stores
-// the password and announces it, which takes as long as the hash of a password.
+// vouchedFor is how long a judgement vouches for the change that follows it: meanwhile PAM stores
+// the password and announces it, which takes as long as hashing one.
 const vouchedFor = 10 * time.Second
 
-// vouchers are the accounts whose new password was held to the rules a moment ago.
+// vouchers are the accounts whose new password was judged a moment ago.
 type vouchers struct {
 	mu   sync.Mutex
 	open map[string]voucher // no more than there are managed accounts
 }
 
 type voucher struct {
-	pid int // that changes the password; 0: a worker of ours
+	pid int // the process that changes the password; 0: a worker of ours
 	at  time.Time
 }
 
@@ -29,14 +29,14 @@ func (v *vouchers) give(account string, pid int) {
 	v.open[account] = voucher{pid, time.Now()}
 }
 
-// holds tells whether there is one for an account, whoever changes its password.
+// holds reports whether a voucher exists for an account, whichever process changes its password.
 func (v *vouchers) holds(account string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return time.Since(v.open[account].at) < vouchedFor
 }
 
-// take tells whether there is one for the change that a process made: it is good for no other.
+// take uses up an account's voucher and reports whether it was for this process's change.
 func (v *vouchers) take(account string, pid int) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -8,18 +8,19 @@ import (
 	"sync"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/detect/origin"
+	"github.com/shadowsync/shadowsync/internal/detect/watch"
 	"github.com/shadowsync/shadowsync/internal/engine"
-	"github.com/shadowsync/shadowsync/internal/origin"
-	"github.com/shadowsync/shadowsync/internal/watch"
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// writersKept bounds the memory for who wrote. usermod alone writes four files,
-// their backups and their locks.
+// writersKept bounds the remembered writes. usermod alone writes four files, their backups and
+// their locks.
 const writersKept = 64
 
-// writers remembers who wrote which content in the shadow file's folder: sed -i
-// writes what becomes the shadow file under a name of its own.
+// writers remembers which process wrote which content in the shadow file's folder, under any name:
+// sed -i writes the new shadow file under a name of its own.
 type writers struct {
 	path string
 
@@ -34,8 +35,8 @@ type written struct {
 	at   time.Time
 }
 
-// saw puts a write on record. A process is told of more than once, and only the
-// first time it surely still lives.
+// saw remembers a write. A process may be reported more than once, and only at the first time is it
+// certainly still alive.
 func (w *writers) saw(write watch.Write) {
 	by, known := w.lately(write.PID)
 	if !known {
@@ -56,12 +57,12 @@ func (w *writers) saw(write watch.Write) {
 	w.last = w.last[:min(len(w.last), writersKept)]
 }
 
-// pidsLast is how long a pid surely is the same process's: the kernel gives all
-// others out before it gives one again.
+// pidsLast is how long a pid certainly belongs to the same process: the kernel gives out all other
+// pids before it reuses one.
 const pidsLast = time.Second
 
-// lately tells who a pid was when it wrote a moment ago: usermod(8) closes four
-// files within milliseconds, and whoever waits for the answer waits for each look at /proc.
+// lately returns the process that wrote under a pid a moment ago. usermod(8) closes four files
+// within milliseconds, and a client may wait for each look at /proc.
 func (w *writers) lately(pid int) (origin.Process, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -73,8 +74,8 @@ func (w *writers) lately(pid int) (origin.Process, bool) {
 	return origin.Process{}, false
 }
 
-// wrote tells who wrote the content that the shadow file has now. Without its
-// cgroup a process may be the application's own as well as anybody's.
+// wrote returns the process that wrote the present content of the shadow file. Without its cgroup
+// the writer is unknown: it may or may not be the application.
 func (w *writers) wrote() (origin.Process, bool) {
 	w.mu.Lock()
 	catchUp := w.catchUp
@@ -90,15 +91,15 @@ func (w *writers) wrote() (origin.Process, bool) {
 	defer w.mu.Unlock()
 	for _, l := range w.last {
 		if l.file == file {
-			return l.by, l.by.Cgroup != "" // else it ended while it was looked at
+			return l.by, l.by.Cgroup != "" // no cgroup: the process ended while it was looked at
 		}
 	}
 	return origin.Process{}, false
 }
 
-func shadowPath(e *engine.Engine) string { return filepath.Join(e.Root(), "etc", "shadow") }
+func shadowPath(e *engine.Engine) string { return inroot.Shown(e.Root(), "etc/shadow") }
 
-// watch follows the shadow file's folder and tells every keeper.
+// watch follows the shadow file's folder and tells every keeper about changes.
 func (b *Broker) watch(ctx context.Context, wg *sync.WaitGroup) error {
 	path := b.writers.path
 	events, err := watch.Watch(ctx, path, b.log)
@@ -112,15 +113,15 @@ func (b *Broker) watch(ctx context.Context, wg *sync.WaitGroup) error {
 				follow()
 			}
 			for _, k := range b.keepers {
-				k.tell(shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByWatch, At: time.Now()}})
+				k.Tell(shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByWatch, At: time.Now()}})
 			}
 		}
 	})
 	return nil
 }
 
-// followWriters starts the watch on who writes; the result starts it anew, for a
-// folder that was replaced.
+// followWriters starts to watch who writes in the folder; the result restarts the watch after the
+// folder was replaced.
 func (b *Broker) followWriters(ctx context.Context, folder string) func() {
 	var stop context.CancelFunc = func() {}
 	start := func() {
@@ -139,19 +140,24 @@ func (b *Broker) followWriters(ctx context.Context, folder string) func() {
 	return start
 }
 
-// witness tells the reconciler of a unit's application who wrote what it has just read.
+// witness returns a function that tells the reconciler of a unit's application who wrote what it
+// has just read.
 func (b *Broker) witness(unit string) func() (shadowsync.Origin, shadowsync.Writer) {
 	return func() (shadowsync.Origin, shadowsync.Writer) {
 		p, known := b.writers.wrote()
+		e := b.engine.Load()
+		_, manages := e.Config.Application(p.Unit)
 		switch {
 		case !known:
 			return shadowsync.Origin{}, shadowsync.WriterUnknown
-		case p.Unit == unit:
-			return b.engine.Load().OriginOf(p, shadowsync.SeenByWatch), shadowsync.WriterApplication
+		case p.Unit == unit, manages && p.Unit != "":
+			// Also the unit of another application, from which an account was moved: it still
+			// writes its old value.
+			return e.OriginOf(p, shadowsync.SeenByWatch), shadowsync.WriterApplication
 		}
-		by := b.engine.Load().OriginOf(p, shadowsync.SeenByWatch)
-		if errand := b.errands.of(p.Unit); errand != nil {
-			by = errand.origin()
+		by := e.OriginOf(p, shadowsync.SeenByWatch)
+		if errand := b.errands.Of(p.Unit); errand != nil {
+			by = errand.Origin()
 			by.SeenBy = shadowsync.SeenByWatch // the announcement follows
 		}
 		return by, shadowsync.WriterOther

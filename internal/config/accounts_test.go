@@ -1,9 +1,12 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -34,7 +37,8 @@ func TestListedAccounts(t *testing.T) {
 	if with.Revision == before.Revision {
 		t.Error("the revision did not move")
 	}
-	// Whoever has the configuration may read the lists alone, whatever became of the text.
+	// A caller that has the configuration may read only the lists again, whatever happened to the
+	// text.
 	if err := os.WriteFile(filepath.Join(root, path), []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -102,5 +106,81 @@ func TestRemoveLists(t *testing.T) {
 	}
 	if left, err := os.ReadDir(filepath.Join(root, "etc")); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestListsFollowTheirApplications: under their old names they would belong to no application.
+func TestListsFollowTheirApplications(t *testing.T) {
+	application := func(name, unit string, accounts ...string) string {
+		return fmt.Sprintf("[[application]]\nname = %q\nunit = %q\naccounts = [\"%s\"]\n", name, unit, strings.Join(accounts, `", "`))
+	}
+	for name, c := range map[string]struct {
+		lists  map[string]string
+		text   string
+		former map[string]string
+		want   string // the lists afterwards
+	}{
+		"renamed":         {map[string]string{"a": "new"}, application("b", "a.service", "admin"), map[string]string{"b": "a"}, "b: new"},
+		"no list":         {map[string]string{"c": "new"}, application("b", "a.service", "admin"), map[string]string{"b": "a"}, "c: new"},
+		"both lists":      {map[string]string{"a": "new", "b": "later new"}, application("b", "a.service", "admin"), map[string]string{"b": "a"}, "b: later new"},
+		"in the file now": {map[string]string{"a": "new admin"}, application("b", "a.service", "admin"), map[string]string{"b": "a"}, "b: new"},
+		"exchanged": {
+			map[string]string{"a": "new", "b": "later"},
+			application("b", "a.service", "admin") + application("a", "b.service", "user"),
+			map[string]string{"b": "a", "a": "b"},
+			"a: later, b: new",
+		},
+		"exchanged, one list": {
+			map[string]string{"a": "new"},
+			application("b", "a.service", "admin") + application("a", "b.service", "user"),
+			map[string]string{"b": "a", "a": "b"},
+			"b: new",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root, path := t.TempDir(), "/shadowsync.toml"
+			if err := errors.Join(os.WriteFile(filepath.Join(root, path), []byte(c.text), 0o600), os.Mkdir(filepath.Join(root, "accounts.d"), 0o755)); err != nil {
+				t.Fatal(err)
+			}
+			for application, names := range c.lists {
+				if err := os.WriteFile(filepath.Join(root, listPath(path, application)), []byte(strings.ReplaceAll(names, " ", "\n")+"\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before, err := Load(root, path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen, err := before.Follow(root, c.former, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again, err := Load(root, path); err != nil || again.Revision != before.Revision {
+				t.Errorf("a look wrote something (%v)", err)
+			}
+			followed, err := before.Follow(root, c.former, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := Load(root, path)
+			if err != nil || again.Revision != followed.Revision || seen.Revision != followed.Revision {
+				t.Errorf("what is on the disk is something else (%v)", err)
+			}
+			lists, err := Lists(root, path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, list := range lists {
+				data, err := os.ReadFile(filepath.Join(root, list))
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, strings.TrimSuffix(filepath.Base(list), ".list")+": "+strings.Join(namesOf(data), " "))
+			}
+			if strings.Join(got, ", ") != c.want {
+				t.Errorf("the lists are %q, want %q", got, c.want)
+			}
+		})
 	}
 }

@@ -1,33 +1,32 @@
 // Package config reads the configuration file, /etc/shadowsync/shadowsync.toml.
 //
-// It promises that what it returns is complete and sane: defaults are filled in,
-// unknown keys are errors that name the key, and every name can be used as a file
-// name, unit name or account name without further checks.
+// It promises that what it returns is complete and valid: defaults are filled in, unknown keys are
+// errors that name the key, and every name can be used as a file name, unit name or account name
+// without further checks.
+//
+//	config.go    Config and its tables
+//	read.go      reading the file
+//	cut.go       long lists of accounts, read fast
+//	keys.go      each key: type, range, default, meaning
+//	validate.go  names, paths, and dependencies between keys
+//	misfit.go    unknown keys, values of a wrong type
+//	fault.go     Fault: what is wrong, and in which line
+//	accounts.go  the lists of accounts that operators created
+//	kept.go      the last good configuration
 package config
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/BurntSushi/toml"
-	"golang.org/x/sys/unix"
-
+	"github.com/shadowsync/shadowsync/internal/password/policy"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// DefaultPath is where the configuration is unless --config says otherwise.
+// DefaultPath is the path of the configuration unless --config gives another.
 const DefaultPath = "/etc/shadowsync/shadowsync.toml"
-
-// maxSize bounds the file: a hundred thousand account names fit.
-const maxSize = 8 << 20
 
 // Config is the whole configuration.
 type Config struct {
@@ -46,11 +45,17 @@ type Config struct {
 
 	// Revision identifies the content of the file and of the lists of accounts.
 	Revision string `toml:"-"`
+	// If this is the last good configuration (see Kept), Instead is the reason why the file cannot
+	// be used, and KeptAt is when the copy was made. Nil: this is the file's content.
+	Instead error     `toml:"-"`
+	KeptAt  time.Time `toml:"-"`
 
-	text []byte // a digest of the file
+	path  string
+	text  []byte            // of the file
+	lists map[string][]byte // of accounts, by application
 }
 
-// Node names this machine as an appliance's prompt does: user@name.asset.
+// Node names this machine for the prompt, as in appliances: user@name.asset.
 type Node struct {
 	Name  string `toml:"name"`
 	Asset string `toml:"asset"`
@@ -67,39 +72,46 @@ type Settle struct {
 	Time Duration `toml:"time"` // 0s to 1h, default 60s
 }
 
-// Protected are the groups whose members' OS side a store may not change.
+// Protected says which accounts neither a store nor an operator may change.
 type Protected struct {
-	Groups []string `toml:"groups"` // default sudo, wheel
+	// Groups are protected in addition to those that amount to root (package protect).
+	Groups []string `toml:"groups"`
 }
 
-// Password is what holds for new passwords: the rules wherever somebody sets one, root's
-// own passwd apart, and the ageing where our tools do.
+// Password has the settings for new passwords. The rules apply however a password is set, except by
+// root's own passwd; the ageing applies if shadowsync or pcli sets it.
 type Password struct {
-	// ExpiryDays is how long a generated password holds at most: 1 to 99999 days, default 760.
+	// ExpiryDays is how long a generated password is valid at most: 1 to 99999 days, default 760.
 	ExpiryDays int `toml:"expiry_days"`
-	// MinLength and MinClasses are asked for beside what the machine's PAM asks for
-	// anyway: 0 to 511 characters, 0 to 4 of the classes upper case, lower case, digits, others.
+	// MinLength and MinClasses apply in addition to the machine's PAM rules: 0 to 511 characters, 0
+	// to 4 of the classes upper case, lower case, digits, others.
 	MinLength  int `toml:"min_length"`
 	MinClasses int `toml:"min_classes"`
-	// Reject are texts that no password may contain, whatever their case: 8 KiB in
-	// all, for a dictionary is pam_pwquality's.
+	// Reject are texts that no password may contain, in upper or lower case: 8 KiB in all. A
+	// dictionary is a matter for pam_pwquality.
 	Reject []string `toml:"reject"`
-	// History is how many different passwords, the present one first, may not come back: 0 to 6.
+	// History is how many different passwords, including the present one, may not be reused: 0 to
+	// 6.
 	History int `toml:"history"`
-	// MinDays, MaxDays and WarnDays are the ageing that a password set by our tools
-	// gets (shadow(5), fields 4 to 6); 0: what the account has.
+	// MinDays, MaxDays and WarnDays are the ageing of a password set by shadowsync or pcli
+	// (shadow(5), fields 4 to 6); 0: the account keeps what it has.
 	MinDays  int `toml:"min_days"`
 	MaxDays  int `toml:"max_days"`
 	WarnDays int `toml:"warn_days"`
 }
 
-// HasRules tells whether a new password may be refused.
+// Rules returns the rules of this configuration for new passwords.
+func (p Password) Rules() policy.Rules {
+	return policy.Rules{MinLength: p.MinLength, MinClasses: p.MinClasses, Reject: p.Reject, History: p.History}
+}
+
+// HasRules reports whether there are such rules.
 func (p Password) HasRules() bool {
 	return p.MinLength > 0 || p.MinClasses > 0 || len(p.Reject) > 0 || p.History > 0
 }
 
-// Aged gives a credential the ageing that a new password gets, and names the fields of it
-// that the configuration has a word on.
+// Aged returns a credential with the ageing of a new password, and which fields the
+// configuration sets.
 func (p Password) Aged(c shadowsync.Credential) (shadowsync.Credential, shadowsync.Fields) {
 	var fields shadowsync.Fields
 	set := func(field shadowsync.Fields, to *shadowsync.Day, days int) {
@@ -116,79 +128,102 @@ func (p Password) Aged(c shadowsync.Credential) (shadowsync.Credential, shadowsy
 
 // Roles say what operators may do, by the groups of group(5) that they are in.
 type Roles struct {
-	// Admin are the groups of administrators; default none, so that only root is one.
+	// Admin are the groups of administrators; default none, so that only root is one. A managed
+	// account in them administers the application that manages it; any other account administers
+	// all applications.
 	Admin []string `toml:"admin"`
-	// User are the groups of those who may use the operators' socket for their own
-	// account; empty: every managed account may.
+	// User are the groups whose members may use the operators' socket for their own account; empty:
+	// every managed account may.
 	User []string `toml:"user"`
 }
 
-// Sessions say which changes of a password end the sessions that the old one opened.
+// Sessions say which password changes end the sessions that the old password opened.
 type Sessions struct {
-	// EndOn are the ways a change is made or seen: pam, tool and pcli by default; watch
-	// (past PAM: a hash alone) and store besides. Empty: no change ends any.
+	// EndOn are the ways in which a change is made or seen: pam, tool and pcli by default; also
+	// possible are watch (without PAM: only a hash) and store. Empty: no change ends sessions.
 	EndOn []shadowsync.SeenBy `toml:"end_on"`
-	// KeepOwn leaves the session open that the change was made in, unless that is pcli's;
+	// KeepOwn keeps the session in which the change was made, unless it is a session of pcli;
 	// default true.
 	KeepOwn bool `toml:"keep_own"`
 }
 
-// ending is the same in the domain's terms.
+// ending returns the same in the domain's terms.
 func (s Sessions) ending() shadowsync.Ending {
 	return shadowsync.Ending{On: s.EndOn, Own: !s.KeepOwn}
 }
 
 // Pcli is the operator shell's configuration.
 type Pcli struct {
-	// IdleTimeout is after how long without a key the shell ends: 1s to 24h, default 15m; 0s: never.
+	// IdleTimeout is the time without a key press after which the shell ends: 1s to 24h, default
+	// 15m; 0s: never.
 	IdleTimeout Duration `toml:"idle_timeout"`
 }
 
-// Audit is what holds for the audit trail.
+// Audit has the settings of the audit trail.
 type Audit struct {
-	// KeepDays is how long a record is kept: 1 to 36500 days, default 0: for good.
+	// KeepDays is how long a record is kept: 1 to 36500 days; 0, the default: for ever.
 	KeepDays int `toml:"keep_days"`
 }
 
-// Users bound the accounts that administrators create. Their groups are the first of each role's.
+// Users limit the accounts that administrators create. Such an account joins the first group of its
+// role.
 type Users struct {
-	Shells []string `toml:"shells"` // that they may have, the first by default; default where make install puts pcli
+	Shells []string `toml:"shells"` // allowed shells, the first is the default; default: where make install puts pcli
 	Home   string   `toml:"home"`   // the folder of their homes; default /home
 }
 
-// Notify is how the administrator hears of changes that wait, conflicts and alarms.
+// Notify says how the administrator learns of pending changes, conflicts and alarms.
 type Notify struct {
-	// Command is the absolute path of a program that reads the facts as JSON on its
-	// standard input; it has ten seconds. Empty: nobody is told.
+	// Command is the absolute path of a program that reads the facts as JSON on its standard input;
+	// it has ten seconds. Empty: no notification.
 	Command string `toml:"command"`
-	// User is whom it runs as, default nobody.
+	// User is the account that the program runs as, default nobody.
 	User string `toml:"user"`
 }
 
 // Application is a systemd unit, its store and the accounts it manages.
 type Application struct {
-	Name       string            `toml:"name"`
-	Unit       string            `toml:"unit"`
-	Accounts   []string          `toml:"accounts"`
-	Conflict   shadowsync.Rule   `toml:"conflict"`
-	Rollback   shadowsync.Rule   `toml:"rollback"`
-	Start      StartPolicy       `toml:"start"`
-	TrustStore bool              `toml:"trust_store"`
-	Rules      map[string]string `toml:"rules"` // account -> conflict rule
-	Store      map[string]any    `toml:"store"`
+	Name     string   `toml:"name"`
+	Unit     string   `toml:"unit"`
+	Accounts []string `toml:"accounts"`
+	// Admins are groups whose members administer this application, whichever application manages
+	// them.
+	Admins     []string        `toml:"admins"`
+	Conflict   shadowsync.Rule `toml:"conflict"`
+	Rollback   shadowsync.Rule `toml:"rollback"`
+	Start      StartPolicy     `toml:"start"`
+	TrustStore bool            `toml:"trust_store"`
+	// WeakFormats are formats of crypt(5) that the OS accepts from the store although they are
+	// weak.
+	WeakFormats []string          `toml:"weak_formats"`
+	Rules       map[string]string `toml:"rules"` // account -> conflict rule
+	Store       map[string]any    `toml:"store"`
 
 	// Listed are those of Accounts that operators created: see AddAccount.
 	Listed []string `toml:"-"`
+	// Unnamed: the file names no driver, so the embedded store is used.
+	Unnamed bool `toml:"-"`
+	// Kept are those of Accounts that the configuration no longer has: see Keeping.
+	Kept []string `toml:"-"`
 }
 
-// StartPolicy says what happens to a start while a change cannot be merged.
+// StartPolicy says what happens if the application starts while a change cannot be merged.
 type StartPolicy string
 
-// The start policies: an appliance that stays down over a password is worse, so start is the default.
+// The start policies. The default is start: an appliance that stays down over a password is worse.
 const (
 	StartAnyway StartPolicy = "start"
 	StartRefuse StartPolicy = "refuse"
 )
+
+// AdminGroups returns the groups of administrators of any application.
+func (c *Config) AdminGroups() []string {
+	groups := slices.Clone(c.Roles.Admin)
+	for _, a := range c.Applications {
+		groups = append(groups, a.Admins...)
+	}
+	return groups
+}
 
 // Duration is a time.Duration written as "10m" or "60s".
 type Duration time.Duration
@@ -206,116 +241,41 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 // ErrNotFound: there is no configuration file.
 var ErrNotFound = errors.New("no configuration")
 
-// Load reads the file at path beneath the root directory. The file must belong
-// to root and be writable by nobody else: it says whose passwords go where.
-func Load(root, path string) (*Config, error) {
-	full := filepath.Join(root, path)
-	data, err := read(full)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("cannot read %s: %w", path, ErrNotFound)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", path, err)
-	}
-	c, err := decode(data)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", path, err)
-	}
-	sum := sha256.Sum256(data)
-	c.text = sum[:]
-	return c, c.takeLists(root, path)
-}
+// Path returns where the configuration was read, or "" if it was not read from a file.
+func (c *Config) Path() string { return c.path }
 
-func read(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return nil, err
-	}
-	switch {
-	case st.Mode&unix.S_IFMT != unix.S_IFREG:
-		return nil, errors.New("not a regular file")
-	case st.Uid != uint32(os.Geteuid()) && st.Uid != 0, st.Mode&0o022 != 0:
-		return nil, errors.New("must belong to root and be writable by nobody else")
-	case st.Size > maxSize:
-		return nil, fmt.Errorf("larger than %d MiB", maxSize>>20)
-	}
-	return io.ReadAll(io.LimitReader(f, maxSize))
-}
-
-// shell is where make install puts the operators' shell. The linker sets it.
-var shell = "/usr/bin/pcli"
-
-// Parse reads a configuration from its text, without the accounts that operators created.
-func Parse(data []byte) (*Config, error) {
-	c, err := decode(data)
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(data)
-	c.Revision = hex.EncodeToString(sum[:])
-	return c, c.validate()
-}
-
-// decode reads the text, whose sense is still to be checked.
-func decode(data []byte) (*Config, error) {
-	c := Config{
-		Guard:     Guard{Limit: Duration(10 * time.Minute)},
-		Settle:    Settle{Time: Duration(time.Minute)},
-		Protected: Protected{Groups: []string{"sudo", "wheel"}},
-		Sessions:  Sessions{EndOn: []shadowsync.SeenBy{shadowsync.SeenByPAM, shadowsync.SeenByTool, shadowsync.SeenByPcli}, KeepOwn: true},
-		Pcli:      Pcli{IdleTimeout: Duration(15 * time.Minute)},
-		Users:     Users{Shells: []string{shell}, Home: "/home"},
-		Password:  Password{ExpiryDays: 760},
-		Notify:    Notify{User: "nobody"},
-	}
-	meta, err := toml.NewDecoder(bytes.NewReader(data)).Decode(&c)
-	if err != nil {
-		var pe toml.ParseError
-		if errors.As(err, &pe) {
-			return nil, fmt.Errorf("line %d: %s", pe.Position.Line, pe.Message)
-		}
-		return nil, err
-	}
-	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		return nil, fmt.Errorf("unknown key %q", unknown[0])
-	}
-	for i := range c.Applications {
-		c.Applications[i].fill()
-	}
-	return &c, nil
-}
-
-func (a *Application) fill() {
-	if a.Name == "" {
-		a.Name = strings.TrimSuffix(a.Unit, ".service")
-	}
-	if a.Start == "" {
-		a.Start = StartAnyway
-	}
-	if a.Store == nil {
-		a.Store = map[string]any{}
-	}
-	if _, ok := a.Store["driver"]; !ok {
-		a.Store["driver"] = "sqlite"
-	}
-}
-
-// Driver is the name of the application's store driver.
+// Driver returns the name of the application's store driver.
 func (a Application) Driver() string {
 	name, _ := a.Store["driver"].(string)
 	return name
 }
 
-// Domain is an application of the configuration in the domain's terms.
+// StoreFile returns the path of the store's own file; "" if the store is not a file.
+func (a Application) StoreFile() string {
+	path, _ := a.Store["path"].(string)
+	return path
+}
+
+// NameStore adds the store's own file to the reason of a fault of the whole store. The reason
+// itself has only the cause, because it is printed inside passwd, where the file is of no use.
+func (a Application) NameStore(reason string) string {
+	reason = strings.TrimPrefix(reason, "store: ")
+	path := a.StoreFile()
+	switch {
+	case path == "" || strings.Contains(reason, path):
+		return reason
+	case strings.HasPrefix(reason, "line "):
+		return "cannot parse " + path + ", " + reason
+	}
+	return path + ": " + reason
+}
+
+// Domain returns an application of the configuration in the domain's terms.
 func (c *Config) Domain(a Application) shadowsync.Application {
 	policy := shadowsync.Policy{Conflict: a.Conflict, Rollback: a.Rollback}
 	d := shadowsync.Application{
 		Name: a.Name, Unit: a.Unit, Accounts: a.Accounts, Policy: policy, TrustStore: a.TrustStore, Ending: c.Sessions.ending(), Judged: c.Password.HasRules(), Revision: c.Revision,
+		Settle: time.Duration(c.Settle.Time),
 	}
 	if len(a.Rules) > 0 {
 		d.Policies = make(map[string]shadowsync.Policy, len(a.Rules))

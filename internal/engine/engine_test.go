@@ -10,14 +10,14 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/config"
-	"github.com/shadowsync/shadowsync/internal/storeworker"
+	"github.com/shadowsync/shadowsync/internal/store/storeworker"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// TestMain lets this program be its own store worker.
+// TestMain lets this program also be its own store worker.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == storeworker.Command {
-		if err := storeworker.Main(context.Background(), os.Stdin); err != nil {
+	if len(os.Args) > 1 && os.Args[1] == storeworker.Command.Name {
+		if err := storeworker.Command.Main(context.Background(), os.Stdin); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -39,14 +39,13 @@ type system struct {
 
 func (s system) path(name string) string { return filepath.Join(s.root, name) }
 
-type off struct{}
+type off struct{ NoGuard }
 
-func (off) Set(context.Context, string, []string) error { return nil }
 func (off) End(context.Context, shadowsync.Account, shadowsync.Logout) (ended, left []shadowsync.Session, err error) {
 	return nil, nil, nil
 }
 
-// mount makes a system with n accounts, admin first, and a JSON store of theirs.
+// mount makes a system with n accounts, admin first, and a JSON store that holds them.
 func mount(tb testing.TB, n int) system {
 	tb.Helper()
 	if os.Getuid() != 0 {
@@ -104,7 +103,7 @@ func (s system) text(tb testing.TB, name string) string {
 	return string(data)
 }
 
-// usermod puts a hash in the shadow file as usermod -p would, by rename.
+// usermod replaces a hash in the shadow file as usermod -p does, by rename.
 func (s system) usermod(tb testing.TB, from, to string) {
 	tb.Helper()
 	text := strings.Replace(s.text(tb, "etc/shadow"), "admin:"+from, "admin:"+to, 1)
@@ -158,8 +157,8 @@ func TestAStoreThatIsGoneIsPendingAndDrains(t *testing.T) {
 	}
 }
 
-// TestAnotherConfigurationsWitnesses: who watches and who judges is the broker, whatever
-// list of accounts it takes over.
+// TestAnotherConfigurationsWitnesses: the broker's Witness, Vouched and Pace survive a new list of
+// accounts.
 func TestAnotherConfigurationsWitnesses(t *testing.T) {
 	s := mount(t, 1)
 	name := s.engine.Config.Applications[0].Name

@@ -2,53 +2,37 @@ package engine
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/shadowsync/shadowsync/internal/shadowfile"
+	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
+	"github.com/shadowsync/shadowsync/internal/detect/boot"
 	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// bootID names this boot; empty on a mounted system. The kernel's boot_id alone
-// would not do: in a container it is hidden behind the manager's, but not in the sandbox of
-// a service there, which has a /proc of its own. A socket that systemd makes
-// once a boot, in a folder that is empty before, is the same for all.
+// bootID identifies this boot; it is empty on a mounted system, which is not booted.
 func (e *Engine) bootID() string {
 	if e.root != "/" {
 		return ""
 	}
-	var st unix.Stat_t
-	if unix.Stat("/run/systemd/notify", &st) == nil {
-		return fmt.Sprintf("%d-%d", st.Ino, st.Mtim.Nano())
-	}
-	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(data))
+	return boot.ID()
 }
 
-// evidence completes what the caller knows: whether this is the first look since
-// a boot, and whether more than the managed accounts went back to an older state
-// since the last.
+// evidence adds to what the caller knows: whether this is the first look since a boot, and whether
+// more than the managed accounts returned to an older state since the last look.
 func (e *Engine) evidence(ctx context.Context, application string, known shadowsync.Evidence) (shadowsync.Evidence, error) {
-	boot := e.bootID()
-	if boot == "" || e.looked.is(application, boot) {
+	now := e.bootID()
+	if now == "" || e.looked.is(application, now) {
 		return known, nil
 	}
 	last, err := e.State.Boot(ctx, application)
 	switch {
 	case err != nil:
 		return known, err
-	case boot == last:
-		e.looked.in(application, boot)
+	case now == last:
+		e.looked.in(application, now)
 		return known, nil
 	}
 	known.AtBoot = true
@@ -56,8 +40,8 @@ func (e *Engine) evidence(ctx context.Context, application string, known shadows
 	return known, err
 }
 
-// boots remembers in which boot each application was last looked at, as the state
-// has it, so that a daemon asks that once and not at each change.
+// boots remembers the boot of each application's last look, as recorded in the state, so that a
+// daemon reads it only once.
 type boots struct {
 	mu   sync.Mutex
 	last map[string]string
@@ -78,8 +62,8 @@ func (b *boots) in(application, boot string) {
 	b.last[application] = boot
 }
 
-// surroundings identifies what a rollback of the image would take back with it:
-// the lines of accounts that nobody manages, and the image's own identity.
+// surroundings identifies what an image rollback would take back too: the lines of unmanaged
+// accounts, and the image's own identity.
 func (e *Engine) surroundings(ctx context.Context) (string, error) {
 	var managed []string
 	for _, a := range e.Config.Applications {
@@ -93,7 +77,7 @@ func (e *Engine) surroundings(ctx context.Context) (string, error) {
 	return lines + " " + image, err
 }
 
-// wentBack tells whether the surroundings are an older known state, not the last one.
+// wentBack reports whether the surroundings are a known older state and not the last one.
 func (e *Engine) wentBack(ctx context.Context, application string) (bool, error) {
 	now, err := e.surroundings(ctx)
 	if err != nil {
@@ -107,8 +91,8 @@ func (e *Engine) wentBack(ctx context.Context, application string) (bool, error)
 	return older && seen[0].Value != now, nil
 }
 
-// noteSurroundings puts the present state on record, after a reconcile that may
-// have judged by the older ones.
+// noteSurroundings records the present surroundings. It runs after a reconcile, which may need the
+// older ones.
 func (e *Engine) noteSurroundings(ctx context.Context, application string) error {
 	now, err := e.surroundings(ctx)
 	if err != nil {
@@ -117,13 +101,13 @@ func (e *Engine) noteSurroundings(ctx context.Context, application string) error
 	if err := e.State.NoteDigest(ctx, application, now, time.Now()); err != nil {
 		return err
 	}
-	boot := e.bootID()
-	if boot == "" || e.looked.is(application, boot) {
+	present := e.bootID()
+	if present == "" || e.looked.is(application, present) {
 		return nil
 	}
-	err = e.State.SetBoot(ctx, application, boot)
+	err = e.State.SetBoot(ctx, application, present)
 	if err == nil {
-		e.looked.in(application, boot)
+		e.looked.in(application, present)
 	}
 	return err
 }

@@ -3,17 +3,16 @@ package engine
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// journalled is the state whose audit events also go to the journal, as
-// structured records, once they are durable in the trail. The trail is the
-// record; a journal that is full or gone loses nothing of it.
+// journalled is the state, and also sends its audit events to the journal as structured records
+// once they are durable in the trail. The trail is the authoritative record: a full or missing
+// journal loses nothing of it.
 type journalled struct {
 	*state.DB
 	teller *teller
@@ -33,44 +32,48 @@ func (j journalled) Commit(ctx context.Context, application string, transitions 
 	return nil
 }
 
-func (j journalled) Record(ctx context.Context, e shadowsync.Event) error {
-	if err := j.DB.Record(ctx, e); err != nil {
+func (j journalled) Audit(ctx context.Context, events ...shadowsync.Event) error {
+	if err := j.DB.Audit(ctx, events...); err != nil {
 		return err
 	}
-	j.teller.tell(e)
+	j.teller.tell(events...)
 	return nil
 }
 
-// Record puts events of their own on record, all in one transaction.
-func (e *Engine) Record(ctx context.Context, events ...shadowsync.Event) error {
-	if err := e.State.RecordAll(ctx, events); err != nil {
+// Audit audits single events, all in one transaction.
+func (e *Engine) Audit(ctx context.Context, events ...shadowsync.Event) error {
+	if err := e.State.Audit(ctx, events...); err != nil {
 		return err
 	}
 	e.teller.tell(events...)
 	return nil
 }
 
-// RecordIn puts an event on record for who has no engine: in the trail of the system at
-// root, where there is one, and in the journal.
-func RecordIn(ctx context.Context, root string, event shadowsync.Event) error {
-	dir := filepath.Join(root, StateDir)
-	if _, err := os.Stat(filepath.Join(dir, state.FileName)); err == nil {
-		db, err := state.Open(ctx, dir)
+// Tell sends an event that is already in the trail to the journal, for callers without an engine.
+func Tell(root string, event shadowsync.Event) {
+	t := newTeller(root)
+	t.tell(event)
+	t.wait()
+}
+
+// AuditIn audits an event for callers without an engine: in the trail of the system at root, if
+// there is one, and in the journal.
+func AuditIn(ctx context.Context, root string, event shadowsync.Event) error {
+	if _, err := inroot.Stat(root, StateDir+"/"+state.FileName); err == nil {
+		db, err := state.OpenIn(ctx, root, StateDir)
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(db.Record(ctx, event), db.Close()); err != nil {
+		if err := errors.Join(db.Audit(ctx, event), db.Close()); err != nil {
 			return err
 		}
 	}
-	t := newTeller()
-	t.tell(event)
-	t.wait()
+	Tell(root, event)
 	return nil
 }
 
-// TrimAudit removes what the configuration no longer keeps from the trail, says so
-// in it, and returns how many records went.
+// TrimAudit removes the records that the configuration no longer keeps from the trail, records
+// that, and returns the number of removed records.
 func (e *Engine) TrimAudit(ctx context.Context, by shadowsync.Origin) (int, error) {
 	days := e.Config.Audit.KeepDays
 	if days == 0 {

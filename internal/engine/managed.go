@@ -5,25 +5,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/internal/state"
 )
 
-// RunDir holds the sockets and the list of managed accounts.
-const RunDir = "/run/shadowsync"
+// RunDir holds the sockets and the list of managed accounts. In HeldDir the hooks keep their
+// records while the state cannot be written, for the next hook.
+const (
+	RunDir  = "/run/shadowsync"
+	HeldDir = RunDir + "/state"
+)
 
-// ManagedList is the list that tells the PAM module who concerns us: a line "account
-// TAB unit" each. Behind it, each with a TAB before it, stand "judge" where new passwords are judged, and "login"
-// where the account awaits its next login.
+// ManagedList is the list of managed accounts for the PAM module, one line "account TAB unit" for
+// each. The line continues with TAB "judge" if new passwords are checked against rules, and with
+// TAB "login" if the account awaits its next login.
 func ManagedList(c *config.Config, awaiting map[string]bool) []byte {
 	var list bytes.Buffer
+	rules := c.Password.HasRules()
+	size := 0 // of the lines without their ends, which few have
+	for _, a := range c.Applications {
+		size += len(a.Accounts) * (len(a.Unit) + len("\t\n"))
+		for _, account := range a.Accounts {
+			size += len(account)
+		}
+	}
+	list.Grow(size)
 	for _, a := range c.Applications {
 		for _, account := range a.Accounts {
-			fmt.Fprintf(&list, "%s\t%s", account, a.Unit)
-			if c.Password.HasRules() {
+			list.WriteString(account)
+			list.WriteByte('\t')
+			list.WriteString(a.Unit)
+			if rules {
 				list.WriteString("\tjudge")
 			}
 			if awaiting[account] {
@@ -35,34 +49,19 @@ func ManagedList(c *config.Config, awaiting map[string]bool) []byte {
 	return list.Bytes()
 }
 
-// WriteManaged writes that list, readable by everybody: the names are no secret, and
-// the module also runs in programs that are not root.
+// WriteManaged writes that list. Every user may read it: the names are no secret, and the module
+// also runs in programs that are not root.
 func WriteManaged(ctx context.Context, root string, c *config.Config, db *state.DB) error {
-	awaiting, unknown := db.AwaitingLogin(ctx) // without it the list is still what passwd needs
-	dir := filepath.Join(root, RunDir)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	awaiting, unknown := db.AwaitingLogin(ctx) // without it the list still suffices for passwd
+	if err := inroot.MkdirAll(root, RunDir, 0o755); err != nil {
 		return errors.Join(fmt.Errorf("cannot list the managed accounts: %w", err), unknown)
 	}
-	list, path := ManagedList(c, awaiting), filepath.Join(dir, "managed")
-	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, list) {
+	list, path := ManagedList(c, awaiting), RunDir+"/managed"
+	if inroot.Holds(root, path, list) {
 		return unknown
 	}
-	return errors.Join(replace(path, list, 0o644), unknown)
-}
-
-// replace writes a file under /run in one step; memory needs no fsync.
-func replace(path string, data []byte, mode os.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".managed-*")
-	if err != nil {
-		return fmt.Errorf("cannot write %s: %w", path, err)
+	if err := inroot.Replace(root, path, list, 0o644); err != nil {
+		return errors.Join(fmt.Errorf("cannot list the managed accounts: %w", err), unknown)
 	}
-	_, werr := f.Write(data)
-	err = errors.Join(werr, f.Chmod(mode), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("cannot write %s: %w", path, err), os.Remove(f.Name()))
-	}
-	return nil
+	return unknown
 }

@@ -19,7 +19,8 @@ unit = "b.service"
 accounts = ["third"]
 `
 
-// The list tells the PAM module for whom a judgement or a login costs a connection.
+// The list tells the PAM module for which accounts it must connect to check a password or report a
+// login.
 func TestManagedList(t *testing.T) {
 	for name, tc := range map[string]struct {
 		rules    string

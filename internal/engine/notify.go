@@ -16,66 +16,94 @@ import (
 	"github.com/shadowsync/shadowsync/systemd"
 )
 
-// noticeDeadline is how long the administrator's program may take, and startTime how
-// long its start: nobody waits for either with a password in doubt.
+// Time limits: noticeDeadline for the administrator's program, startTime for its start, and
+// endPatience for how long our process waits at its end for the program's result.
 const (
 	noticeDeadline = 10 * time.Second
 	startTime      = 2 * time.Second
+	endPatience    = time.Second
 )
 
-// notice is what the program reads on its standard input. There is no hash in it,
-// and no clear text anywhere near it.
+// notice is the program's standard input. It contains no hash and no clear text.
 type notice struct {
 	Node   string             `json:"node"`
 	Asset  string             `json:"asset"`
 	Events []shadowsync.Event `json:"events"`
 }
 
-// notifier tells the administrator's program of what needs a person.
+// notifier notifies the administrator's program of events that need attention.
 type notifier struct {
 	config *config.Config
-	teller *teller // of what could not be started
-	start  func(context.Context, systemd.NoticeUnit) error
+	run    func(context.Context, systemd.NoticeUnit) error
 	runs   atomic.Int64
 	open   sync.WaitGroup
+	going  context.Context // done: we no longer wait for the program's result
+	leave  context.CancelFunc
+	ends   outcomes
+
+	mu      sync.Mutex
+	waiting backlog
 }
 
-// newNotifier is nil where nobody is to be told: none is configured, or the system is a mounted one.
-func newNotifier(root string, c *config.Config, t *teller) *notifier {
+// newNotifier returns nil if no program is configured, or on a mounted system.
+func newNotifier(root string, c *config.Config, trail trail) *notifier {
 	if c.Notify.Command == "" || root != "/" {
 		return nil
 	}
-	return &notifier{config: c, teller: t, start: (&systemd.Bus{}).StartNotice}
+	n := &notifier{config: c, run: (&systemd.Bus{}).RunNotice, ends: outcomes{program: c.Notify.Command, trail: trail}}
+	n.going, n.leave = context.WithCancel(context.Background())
+	return n
 }
 
-// newsworthy tells what a person should hear of: a change that waits, one that
-// needs a decision, an application that keeps writing old values back.
+// newsworthy selects the events for the administrator: a pending change, a conflict, an application
+// that keeps writing old values back.
 func newsworthy(e shadowsync.Event) bool {
 	return e.Action == "alarm" || e.Result == shadowsync.Pending || e.Result == shadowsync.Conflict
 }
 
-// tell starts the program once for all that is newsworthy among these.
+// tell starts the program once for all newsworthy events among these. If it may not start yet, it
+// starts later, with these and newer events.
 func (n *notifier) tell(events []shadowsync.Event) {
 	if n == nil {
 		return
 	}
-	news := notice{Node: n.config.Node.Name, Asset: n.config.Node.Asset}
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	for _, e := range events {
 		if newsworthy(e) {
-			news.Events = append(news.Events, e)
+			n.waiting.add(e)
 		}
 	}
-	if len(news.Events) == 0 {
+	due, wait := n.waiting.turn(time.Now())
+	if wait > 0 && n.waiting.timer == nil && len(n.waiting.events) > 0 {
+		n.waiting.timer = time.AfterFunc(wait, n.resume)
+	}
+	n.send(due)
+}
+
+// resume sends the events that had to wait.
+func (n *notifier) resume() {
+	n.mu.Lock()
+	n.waiting.timer = nil
+	n.mu.Unlock()
+	n.tell(nil)
+}
+
+func (n *notifier) send(events []shadowsync.Event) {
+	if len(events) == 0 {
 		return
 	}
+	news := notice{Node: n.config.Node.Name, Asset: n.config.Node.Asset, Events: events}
 	n.open.Go(func() {
-		if err := n.run(news); err != nil {
-			n.teller.tell(shadowsync.Event{At: time.Now(), Action: "not-notified", Result: shadowsync.Pending, Reason: err.Error()})
+		err := n.start(news)
+		if n.going.Err() == nil { // otherwise the result is unknown
+			n.ends.ended(err, time.Now())
 		}
 	})
 }
 
-func (n *notifier) run(news notice) error {
+// start runs the program and returns its result.
+func (n *notifier) start(news notice) error {
 	text, err := json.Marshal(news)
 	if err != nil {
 		return fmt.Errorf("cannot notify: %w", err)
@@ -92,17 +120,28 @@ func (n *notifier) run(news notice) error {
 	if _, err := stdin.Seek(0, 0); err != nil {
 		return fmt.Errorf("cannot notify: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	ctx, cancel := context.WithTimeout(n.going, startTime+noticeDeadline)
 	defer cancel()
-	return n.start(ctx, systemd.NoticeUnit{
+	return n.run(ctx, systemd.NoticeUnit{
 		Name: fmt.Sprintf("%d-%d", os.Getpid(), n.runs.Add(1)), Program: n.config.Notify.Command,
 		User: n.config.Notify.User, Stdin: stdin, Deadline: noticeDeadline,
 	})
 }
 
-// wait waits until every program has started.
+// wait sends the waiting events, and waits a moment for the results of the programs. A program that
+// takes longer continues without us.
 func (n *notifier) wait() {
-	if n != nil {
-		n.open.Wait()
+	if n == nil {
+		return
 	}
+	n.mu.Lock()
+	if n.waiting.timer != nil {
+		n.waiting.timer.Stop()
+		n.waiting.timer = nil
+	}
+	n.send(n.waiting.events)
+	n.waiting.events = nil
+	n.mu.Unlock()
+	defer time.AfterFunc(endPatience, n.leave).Stop()
+	n.open.Wait()
 }

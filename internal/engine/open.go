@@ -6,13 +6,13 @@ import (
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/store"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
-	"github.com/shadowsync/shadowsync/internal/storeworker"
+	"github.com/shadowsync/shadowsync/internal/store/storeworker"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// newLink prepares an application's store. What the store can hold must be known
-// even while it is not available, or a change would pass for one that the store
-// need not hear of; a driver's Open touches nothing yet.
+// newLink prepares an application's store. We must know what the store can hold even while it is
+// unavailable, because otherwise a change would seem not to concern the store. A driver's Open does
+// not touch the store yet.
 func (e *Engine) newLink(a config.Application, o store.Options) (*link, error) {
 	d, err := store.Find(o.Driver)
 	if err != nil {

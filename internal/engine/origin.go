@@ -3,20 +3,20 @@ package engine
 import (
 	"time"
 
-	"github.com/shadowsync/shadowsync/internal/origin"
+	"github.com/shadowsync/shadowsync/internal/detect/origin"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// OriginOf is what a process tells about the change that it made.
+// OriginOf returns the origin of a change that a process made.
 func (e *Engine) OriginOf(p origin.Process, seenBy shadowsync.SeenBy) shadowsync.Origin {
 	return OriginOf(e.root, p, seenBy)
 }
 
-// OriginOf is that for who has no engine: the names are those of the system at root.
+// OriginOf does that for callers without an engine, with the names of the system at root.
 func OriginOf(root string, p origin.Process, seenBy shadowsync.SeenBy) shadowsync.Origin {
 	o := shadowsync.Origin{
 		At: time.Now(), SeenBy: seenBy, Program: p.Program(), PID: p.PID, Terminal: p.Terminal,
-		Unit: p.Unit, Session: p.Session, Remote: origin.RemoteOf(p.Session), UID: p.UID, LoginUID: p.LoginUID,
+		Unit: p.Unit, Session: p.Session, Remote: origin.RemoteOf(p.Session), UID: p.UID,
 	}
 	if seenBy == shadowsync.SeenByPAM && p.Session == "" {
 		o.PID = p.Opener()
@@ -24,8 +24,15 @@ func OriginOf(root string, p origin.Process, seenBy shadowsync.SeenBy) shadowsyn
 	if p.UID != nil {
 		o.By = origin.UserName(root, *p.UID)
 	}
-	if p.LoginUID != nil {
-		o.Login = origin.UserName(root, *p.LoginUID)
+	switch {
+	case p.LoginUID == nil:
+	case p.LoggedIn():
+		o.LoginUID, o.Login = p.LoginUID, origin.UserName(root, *p.LoginUID)
+	default:
+		o.Unproven = "login"
+	}
+	if p.Unpinned && p.StartTicks != 0 {
+		o.Unproven = "program and login"
 	}
 	if person := p.Invoker(); person != nil {
 		o.Sudo = origin.UserName(root, *person)

@@ -7,30 +7,30 @@ import (
 	"sync"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// restAfterTimeout is how long a store that did not answer is left alone: a
-// second caller that waits for the same hung store would add its wait to ours.
+// restAfterTimeout is how long we leave a store alone that did not answer: another caller would add
+// its own wait for the same hung store.
 const restAfterTimeout = 2 * time.Second
 
-// freshFor is how long a store counts as just opened: opened once more it would
-// give the same answer, and for a worker that costs more than all the rest of passwd.
+// freshFor is how long a store counts as just opened: opened again it would give the same answer,
+// and opening a worker costs more than all the rest of passwd.
 const freshFor = 2 * time.Second
 
-// link is a store that is opened when it is first needed, asked within a bound,
-// and opened anew after it failed. It is what keeps a hung store from holding
-// up passwd, a hook or another application.
+// link is a store that is opened when it is first needed, called with a time limit, and opened
+// again after a failure. It keeps a hung store from blocking passwd, a hook or another application.
 type link struct {
 	capabilities shadowsync.Capabilities
 	open         func(context.Context) (shadowsync.CredentialStore, error)
 	timeout      time.Duration
-	// turn holds one element while anything is done with the store, waited for or
-	// not: a worker answers one question after the other, and of what hangs in the
-	// kernel there must not be more and more.
+	// turn is a semaphore, held while any call uses the store, even one that no caller waits for
+	// any more. A worker answers one question at a time, and calls that hang in the kernel must not
+	// pile up.
 	turn chan struct{}
 
-	// Of whoever has the turn.
+	// Only the holder of turn uses these.
 	store  shadowsync.CredentialStore
 	opened time.Time
 
@@ -41,7 +41,7 @@ type link struct {
 
 func (l *link) Capabilities() shadowsync.Capabilities { return l.capabilities }
 
-// ask runs one call on the open store, and answers within the bound: see inTurn.
+// ask runs one call on the open store and returns within the time limit: see inTurn.
 func ask[T any](ctx context.Context, l *link, call func(context.Context, shadowsync.CredentialStore) (T, error)) (T, error) {
 	if err := l.resting(); err != nil {
 		var none T
@@ -62,7 +62,7 @@ func ask[T any](ctx context.Context, l *link, call func(context.Context, shadows
 	return answer, err
 }
 
-// resting is why the store is not asked just now; nil: it is.
+// resting says why the store is not called now; nil: it may be called.
 func (l *link) resting() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -77,10 +77,10 @@ var (
 	errLate     = fmt.Errorf("%w: %w", shadowsync.ErrUnavailable, errNoAnswer)
 )
 
-// inTurn does one piece of work with the store and waits for it until the bound is
-// over. No deadline reaches a process in a system call on a dead disk or server, so the
-// work has a goroutine of its own, which is then left behind: it has the turn until
-// the kernel lets it go, and closes what it was left with.
+// inTurn runs work on the store and waits for it until the time limit. A deadline cannot stop a
+// system call on a dead disk or server, so the work runs in its own goroutine. After the limit that
+// goroutine is left behind; it keeps the turn until the system call returns, and then closes its
+// store.
 func inTurn[T any](ctx context.Context, l *link, work func(context.Context) (T, error)) (T, error) {
 	type result struct {
 		answer T
@@ -89,7 +89,7 @@ func inTurn[T any](ctx context.Context, l *link, work func(context.Context) (T, 
 	bound, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
 	var r result
-	// Cancelled, what was begun is still finished and told of; it ends at the deadline.
+	// If ctx is cancelled, started work still finishes and is reported; the limit ends the wait.
 	deadline, _ := bound.Deadline()
 	patience := time.NewTimer(time.Until(deadline))
 	defer patience.Stop()
@@ -119,7 +119,7 @@ func inTurn[T any](ctx context.Context, l *link, work func(context.Context) (T, 
 	select {
 	case r = <-done:
 		if !errors.Is(r.err, errNoAnswer) {
-			<-ended // at once: the turn is free when the answer is known
+			<-ended // this is immediate: the turn must be free when the caller gets the answer
 		}
 	case <-patience.C:
 		close(gone)
@@ -128,13 +128,13 @@ func inTurn[T any](ctx context.Context, l *link, work func(context.Context) (T, 
 	return r.answer, r.err
 }
 
-// twice makes a call, and once more where another opening of the store may help.
+// twice makes a call, and repeats it if opening the store again may help.
 func (l *link) twice(bound context.Context, call func(shadowsync.CredentialStore) error) error {
 	had, old := l.store != nil, time.Since(l.opened) >= freshFor
 	err := l.once(bound, call)
 	if died := l.store == nil; errors.Is(err, shadowsync.ErrUnavailable) && bound.Err() == nil && had && (old || died) {
-		// A worker is confined to the folder that it found when it started, with the
-		// uid of that day's owner. What was replaced since, only a new one can reach.
+		// A worker is confined to the folder that it found at its start, with the uid of the owner
+		// at that time. Only a new worker can reach a folder that was replaced since.
 		l.drop()
 		err = l.once(bound, call)
 	}
@@ -144,7 +144,7 @@ func (l *link) twice(bound context.Context, call func(shadowsync.CredentialStore
 func (l *link) once(ctx context.Context, call func(shadowsync.CredentialStore) error) error {
 	err := l.connect(ctx)
 	if err == nil {
-		err = ctx.Err() // nobody waits any more: the store is closed again, and not asked
+		err = ctx.Err() // no caller waits any more: the store is closed again and not called
 	}
 	if err == nil {
 		err = call(l.store)
@@ -155,8 +155,8 @@ func (l *link) once(ctx context.Context, call func(shadowsync.CredentialStore) e
 	return err
 }
 
-// usable tells whether a store may still answer: a worker may be dead, or in the
-// middle of an answer that nobody waited for.
+// usable reports whether a store can still answer: its worker may be dead, or in the middle of an
+// answer that no caller waited for.
 func usable(s shadowsync.CredentialStore) bool {
 	w, ok := s.(interface{ Usable() bool })
 	return !ok || w.Usable()
@@ -194,19 +194,31 @@ func (l *link) Read(ctx context.Context, names []string) (shadowsync.StoreSnapsh
 	})
 }
 
-func (l *link) Write(ctx context.Context, writes []shadowsync.Write) (map[string]error, error) {
-	return ask(ctx, l, func(ctx context.Context, s shadowsync.CredentialStore) (map[string]error, error) {
+func (l *link) Write(ctx context.Context, writes []shadowsync.Write) (shadowsync.Unwritten, error) {
+	return ask(ctx, l, func(ctx context.Context, s shadowsync.CredentialStore) (shadowsync.Unwritten, error) {
 		return s.Write(ctx, writes)
 	})
 }
 
-// Watch follows the store for as long as this opening of it lasts; the channel
-// closes when the store is lost, and the caller watches anew. The bound is that
-// of the call: the watch itself lives until ctx ends.
+// Rehearse implements driver.Rehearser.
+func (l *link) Rehearse(ctx context.Context) error {
+	_, err := ask(ctx, l, func(ctx context.Context, s shadowsync.CredentialStore) (struct{}, error) {
+		if r, ok := s.(driver.Rehearser); ok {
+			return struct{}{}, r.Rehearse(ctx)
+		}
+		return struct{}{}, nil
+	})
+	return err
+}
+
+// Watch follows the store while this connection to it is open. The channel closes when the store is
+// lost; then the caller must watch again. The time limit applies only to this call: the watch
+// itself lasts until ctx ends.
 func (l *link) Watch(ctx context.Context) (<-chan struct{}, error) {
 	life, end := context.WithCancel(ctx)
 	news, err := ask(ctx, l, func(bound context.Context, s shadowsync.CredentialStore) (<-chan struct{}, error) {
-		defer context.AfterFunc(bound, end)()
+		stop := context.AfterFunc(bound, end)
+		defer stop()
 		return s.Watch(life)
 	})
 	if err != nil {
@@ -215,7 +227,8 @@ func (l *link) Watch(ctx context.Context) (<-chan struct{}, error) {
 	return news, err
 }
 
-// Close closes the store. One that hangs, or is being closed for that, is left to it.
+// Close closes the store. If it hangs or is being closed after a time-out, the goroutine left
+// behind closes it.
 func (l *link) Close() error {
 	if len(l.turn) > 0 {
 		return nil

@@ -10,7 +10,7 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// watched is a store of which only the watch matters.
+// watched is a store whose watch alone matters.
 type watched struct {
 	shadowsync.CredentialStore
 	watch  func(context.Context) (<-chan struct{}, error)
@@ -27,12 +27,12 @@ func hangs(ctx context.Context) (<-chan struct{}, error) {
 	return nil, ctx.Err()
 }
 
-// opened is a link whose store is open, and how it would be opened anew.
+// opened is a link with an open store and a function that opens it again.
 func opened(s shadowsync.CredentialStore, timeout time.Duration, open func(context.Context) (shadowsync.CredentialStore, error)) *link {
 	return &link{store: s, open: open, timeout: timeout, turn: make(chan struct{}, 1)}
 }
 
-// lives is a watch that sees nothing until ctx ends.
+// lives is a watch without news until ctx ends.
 func lives(ctx context.Context) (<-chan struct{}, error) {
 	news := make(chan struct{}, 1)
 	context.AfterFunc(ctx, func() { close(news) })
@@ -66,7 +66,7 @@ func TestWatchOfAHungStoreIsBounded(t *testing.T) {
 	go func() { _, err := l.Watch(t.Context()); done <- err }()
 	select {
 	case err := <-done:
-		l.turn <- struct{}{} // nobody waits for the end of what hangs
+		l.turn <- struct{}{} // wait until the hung goroutine has ended
 		if err == nil || !hung.closed {
 			t.Errorf("watched %v, closed %v", err, hung.closed)
 		}
@@ -118,9 +118,9 @@ func TestOpenedAnewWhereThatMayHelp(t *testing.T) {
 	}
 }
 
-// TestAHangThatNoDeadlineEnds: a system call on a dead disk heeds no context. Each call is
-// answered in time all the same, one goroutine at most stays behind, and the store is asked
-// again once the hang ends.
+// TestAHangThatNoDeadlineEnds: a system call on a dead disk ignores the context. Each call still
+// returns in time, at most one goroutine stays behind, and the store is called again once the hang
+// ends.
 func TestAHangThatNoDeadlineEnds(t *testing.T) {
 	const timeout = 20 * time.Millisecond
 	heals, alive := make(chan struct{}), &watched{watch: lives}
@@ -137,7 +137,7 @@ func TestAHangThatNoDeadlineEnds(t *testing.T) {
 		if took := time.Since(begin); !errors.Is(err, shadowsync.ErrUnavailable) || took > timeout+time.Second {
 			t.Fatalf("after %v: %v", took, err)
 		}
-		l.rest = time.Time{} // as if that were over
+		l.rest = time.Time{} // as if the rest were over
 	}
 	begin := time.Now()
 	if err := l.Close(); err != nil || time.Since(begin) > time.Second {
@@ -147,7 +147,7 @@ func TestAHangThatNoDeadlineEnds(t *testing.T) {
 		t.Errorf("%d attempts hang, want one at a time", n)
 	}
 	close(heals)
-	l.turn <- struct{}{} // what was left behind has ended
+	l.turn <- struct{}{} // the goroutine left behind has ended
 	<-l.turn
 	if !alive.closed {
 		t.Error("what nobody waited for was left open")

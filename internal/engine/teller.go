@@ -7,28 +7,38 @@ import (
 
 	"github.com/coreos/go-systemd/v22/journal"
 
-	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
+	"github.com/shadowsync/shadowsync/internal/term/plural"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// journalPatience is how long the journal may take for one record, and how long the end of a
-// program waits for what is left. A journal that hangs holds nobody up; the trail is the record.
+// journalPatience is how long the journal may take for one record, and how long an ending program
+// waits for the rest. A journal that hangs blocks nobody; the trail is the authoritative record.
 const journalPatience = 5 * time.Second
 
-// teller copies events to the journal, in order and while the caller goes on: journald takes
-// those of thousands of accounts at its own pace.
+// teller copies events to the journal in order and in the background: journald takes those of
+// thousands of accounts at its own pace.
 type teller struct {
 	send     func(shadowsync.Event)
 	patience time.Duration
 
 	mu      sync.Mutex
 	waiting []shadowsync.Event
-	begun   time.Time     // of the record that is being sent
-	done    chan struct{} // closed when all is sent; nil: nothing waits
-	missed  int           // while the journal hung
+	begun   time.Time     // when sending the present record began
+	done    chan struct{} // closed when all is sent; nil: nothing is waiting
+	missed  int           // records dropped while the journal hung
 }
 
-func newTeller() *teller { return &teller{send: send, patience: journalPatience} }
+// newTeller sends to the journal of the running system. For a mounted system it sends nothing: its
+// events are not news of the system that the rescue runs on.
+func newTeller(root string) *teller {
+	t := &teller{send: send, patience: journalPatience}
+	if !inroot.Live(root) {
+		t.send = func(shadowsync.Event) {}
+	}
+	return t
+}
 
 func (t *teller) tell(events ...shadowsync.Event) {
 	t.mu.Lock()
@@ -58,7 +68,7 @@ func (t *teller) next() (e shadowsync.Event, ok bool) {
 	case len(t.waiting) > 0:
 		e, t.waiting = t.waiting[0], t.waiting[1:]
 	case t.missed > 0:
-		reason := fmt.Sprintf("the journal did not take %d records in time; the audit has them", t.missed)
+		reason := fmt.Sprintf("the journal did not take %s in time; the audit has %s", plural.Count(t.missed, "record"), plural.Form(t.missed, "it", "them"))
 		e, t.missed = shadowsync.Event{At: t.begun, Action: "not-told", Result: shadowsync.Pending, Reason: reason}, 0
 	default:
 		close(t.done)
@@ -68,12 +78,12 @@ func (t *teller) next() (e shadowsync.Event, ok bool) {
 	return e, true
 }
 
-// drainPatience bounds the wait for a journal that takes one record after the other, slowly,
-// in multiples of the patience with one.
+// drainPatience limits the wait for a slow journal that still takes records, in multiples of the
+// patience with one record.
 const drainPatience = 6
 
-// wait waits until all is sent, while the journal takes any, and not for ever. What is left
-// then stands in the trail alone.
+// wait waits until all is sent, as long as the journal takes records, up to a limit. The rest is
+// then only in the trail.
 func (t *teller) wait() {
 	for until := time.Now().Add(drainPatience * t.patience); ; {
 		t.mu.Lock()
@@ -89,7 +99,7 @@ func (t *teller) wait() {
 	}
 }
 
-// messageID marks audit records of ours: journalctl MESSAGE_ID=...
+// messageID marks our audit records: journalctl MESSAGE_ID=...
 const messageID = "5d1c2f0f7f5e4b0c9c2b7d3a8e6f1a94"
 
 func send(e shadowsync.Event) {
@@ -114,7 +124,7 @@ func priority(e shadowsync.Event) journal.Priority {
 	switch {
 	case e.Action == "alarm":
 		return journal.PriCrit
-	case e.Action == string(shadowsync.VerdictRollback): // settled, and still to be looked at
+	case e.Action == string(shadowsync.VerdictRollback): // settled, but the administrator should look
 		return journal.PriWarning
 	case e.Result == shadowsync.InSync || e.Result == "":
 		return journal.PriNotice

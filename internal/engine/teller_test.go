@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// TestTeller: everything is sent, in order, however many tell it.
+// TestTeller: everything is sent, in order, with any number of senders.
 func TestTeller(t *testing.T) {
 	var sent []string
 	teller := &teller{send: func(e shadowsync.Event) { sent = append(sent, e.Account) }, patience: time.Minute}
@@ -28,39 +29,42 @@ func TestTeller(t *testing.T) {
 	}
 }
 
-// TestJournalDrips: one that takes a record now and then is not waited for until it has all.
+// TestJournalDrips: if the journal takes only a record now and then, wait does not wait for all.
 func TestJournalDrips(t *testing.T) {
-	goOn := make(chan struct{})
-	defer close(goOn)
-	teller := &teller{patience: 50 * time.Millisecond, send: func(shadowsync.Event) {
-		select {
-		case <-goOn:
-		case <-time.After(5 * time.Millisecond):
+	synctest.Test(t, func(t *testing.T) {
+		teller := &teller{patience: journalPatience, send: func(shadowsync.Event) { time.Sleep(journalPatience / 2) }}
+		teller.tell(make([]shadowsync.Event, 100)...)
+		begun := time.Now()
+		teller.wait()
+		if took := time.Since(begun); took != drainPatience*journalPatience {
+			t.Errorf("waited %v", took)
 		}
-	}}
-	teller.tell(make([]shadowsync.Event, 10_000)...)
-	begun := time.Now()
-	teller.wait()
-	if took := time.Since(begun); took > 10*time.Second {
-		t.Errorf("waited %v", took)
-	}
+		time.Sleep(100 * journalPatience) // in the end the journal has everything
+	})
 }
 
-// TestJournalHangs: a journal that takes nothing holds up nobody, and is told how much it
-// missed when it goes on.
+// TestJournalHangs: a journal that takes nothing blocks nobody; when it continues, it gets the
+// number of missed records.
 func TestJournalHangs(t *testing.T) {
-	goOn, sent := make(chan struct{}), make(chan shadowsync.Event, 10)
-	teller := &teller{send: func(e shadowsync.Event) { <-goOn; sent <- e }, patience: 20 * time.Millisecond}
-	teller.tell(shadowsync.Event{Account: "first"}, shadowsync.Event{Account: "second"})
-	teller.wait() // in vain, and not for ever
-	teller.tell(shadowsync.Event{Account: "third"}, shadowsync.Event{Account: "fourth"})
-	close(goOn)
-	for _, want := range []string{"first", "second"} {
-		if e := <-sent; e.Account != want {
-			t.Errorf("sent %q, want %q", e.Account, want)
+	synctest.Test(t, func(t *testing.T) {
+		goOn, sent := make(chan struct{}), make(chan shadowsync.Event, 10)
+		teller := &teller{send: func(e shadowsync.Event) { <-goOn; sent <- e }, patience: journalPatience}
+		teller.tell(shadowsync.Event{Account: "first"}, shadowsync.Event{Account: "second"})
+		begun := time.Now()
+		teller.wait() // it gives up
+		if took := time.Since(begun); took != journalPatience {
+			t.Errorf("waited %v", took)
 		}
-	}
-	if e := <-sent; e.Reason != "the journal did not take 2 records in time; the audit has them" {
-		t.Errorf("sent %+v", e)
-	}
+		time.Sleep(time.Nanosecond) // longer than the patience
+		teller.tell(shadowsync.Event{Account: "third"}, shadowsync.Event{Account: "fourth"})
+		close(goOn)
+		for _, want := range []string{"first", "second"} {
+			if e := <-sent; e.Account != want {
+				t.Errorf("sent %q, want %q", e.Account, want)
+			}
+		}
+		if e := <-sent; e.Reason != "the journal did not take 2 records in time; the audit has them" {
+			t.Errorf("sent %+v", e)
+		}
+	})
 }

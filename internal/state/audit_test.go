@@ -14,7 +14,7 @@ import (
 func record(t testing.TB, db *DB, events ...shadowsync.Event) {
 	t.Helper()
 	for _, e := range events {
-		if err := db.Record(context.Background(), e); err != nil {
+		if err := db.Audit(context.Background(), e); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -22,7 +22,7 @@ func record(t testing.TB, db *DB, events ...shadowsync.Event) {
 
 func query(t testing.TB, db *DB, q Query) (seqs []int64, events []shadowsync.Event) {
 	t.Helper()
-	for r, err := range db.Audit(context.Background(), q) {
+	for r, err := range db.Trail(context.Background(), q) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,6 +59,49 @@ func TestAuditSelects(t *testing.T) {
 	}
 }
 
+func TestAuditSelectsActionsAndPeople(t *testing.T) {
+	db := openIn(t, t.TempDir())
+	start := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+	for i, e := range []shadowsync.Event{
+		{Action: "adopted", Origin: shadowsync.Origin{By: "root", Login: "alice"}},
+		{Action: "adopted", Origin: shadowsync.Origin{By: "alice"}},
+		{Action: "alarm"},
+		{Action: "locked\xff", Origin: shadowsync.Origin{By: "root", Sudo: "bob"}},
+	} {
+		e.At = start.Add(time.Duration(i) * time.Minute)
+		record(t, db, e)
+	}
+	for _, c := range []struct {
+		name string
+		q    Query
+		want []int64
+	}{
+		{"an action", Query{Action: "adopted"}, []int64{1, 2}},
+		{"a foreign action", Query{Action: "locked\xff"}, []int64{4}},
+		{"a user", Query{By: "root"}, []int64{1, 4}},
+		{"a user or their login", Query{By: "alice"}, []int64{1, 2}},
+		{"who started sudo", Query{By: "bob"}, []int64{4}},
+		{"nobody's", Query{By: "carol"}, nil},
+		{"until, inclusive", Query{Until: start.Add(time.Minute)}, []int64{1, 2}},
+		{"between", Query{Since: start.Add(time.Minute), Until: start.Add(2 * time.Minute)}, []int64{2, 3}},
+		{"the newest until", Query{Until: start.Add(2 * time.Minute), Limit: 1}, []int64{3}},
+		{"all of it", Query{Action: "adopted", By: "alice", Until: start, Limit: 5}, []int64{1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got, _ := query(t, db, c.q); !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+	actions, people, err := db.Recent(t.Context())
+	if want := []string{"adopted", "alarm", "locked\ufffd"}; err != nil || !reflect.DeepEqual(actions, want) {
+		t.Errorf("actions %q, %v, want %q", actions, err, want)
+	}
+	if want := []string{"alice", "root"}; !reflect.DeepEqual(people, want) {
+		t.Errorf("people %q, want %q", people, want)
+	}
+}
+
 func TestAuditReturnsWhatWasRecorded(t *testing.T) {
 	db := openIn(t, t.TempDir())
 	want := sampleEvents("ädmin \x1b[2J \u202e 🔑 <&>", 1)[0]
@@ -87,7 +130,7 @@ func TestAuditPages(t *testing.T) {
 	if got, err := db.Verify(context.Background()); got != n || err != nil {
 		t.Errorf("verified %d: %v", got, err)
 	}
-	for range db.Audit(context.Background(), Query{}) { // a reader that stops early keeps nobody from writing
+	for range db.Trail(context.Background(), Query{}) { // a reader that stops early blocks no writer
 		record(t, db, sampleEvents("admin", 1)[0])
 		break
 	}
@@ -129,7 +172,7 @@ func TestVerifyFindsTampering(t *testing.T) {
 			run(t, db, "DROP TRIGGER audit_keep; DROP TRIGGER audit_fix")
 			run(t, db, c.sql)
 			checkBroken(t, db, c.seq)
-			// Tampering keeps no password from being changed, and is not covered up by it.
+			// Tampering does not stop a password change, and a password change does not hide it.
 			commit(t, db, sampleTransition("admin", 1))
 			if _, err := db.Verify(context.Background()); err == nil {
 				t.Error("one more record healed the chain")
@@ -172,5 +215,27 @@ func TestLogoutsAreSettledOnce(t *testing.T) {
 	}
 	if other, err := db.Logouts(context.Background(), "other"); len(other) != 0 || err != nil {
 		t.Errorf("another application's: %v, %v", other, err)
+	}
+}
+
+// Alarms are the alarms of the last day, the latest of each account and kind.
+func TestAlarms(t *testing.T) {
+	db := openIn(t, t.TempDir())
+	now := time.Now()
+	for _, e := range []shadowsync.Event{
+		{At: now.Add(-25 * time.Hour), Application: "app", Account: "old", Action: shadowsync.ActionAlarm, Reason: "over"},
+		{At: now.Add(-time.Hour), Application: "app", Account: "admin", Action: shadowsync.ActionAlarm, Reason: "first"},
+		{At: now, Application: "app", Account: "admin", Action: shadowsync.ActionAlarm, Reason: "second"},
+		{At: now, Application: "app", Account: "admin", Action: shadowsync.ActionAlarm, Reason: "wrong store: x"},
+		{At: now, Application: "app", Account: "admin", Action: "adopted", Reason: "alarm"},
+		{At: now, Application: "other", Account: "admin", Action: shadowsync.ActionAlarm, Reason: "of another"},
+	} {
+		if err := db.Audit(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	alarms, err := db.Alarms(t.Context(), "app", now)
+	if err != nil || len(alarms) != 2 || alarms[0].Reason != "second" || alarms[1].Reason != "wrong store: x" {
+		t.Errorf("alarms %+v, %v", alarms, err)
 	}
 }

@@ -34,7 +34,7 @@ func BenchmarkCommit(b *testing.B) {
 	}
 }
 
-// BenchmarkChange is what one password change costs here: Journal, then Commit.
+// BenchmarkChange measures what one password change costs here: Journal, then Commit.
 func BenchmarkChange(b *testing.B) {
 	for _, others := range []int{0, 100_000} {
 		b.Run(fmt.Sprintf("among-%d", others), func(b *testing.B) {
@@ -104,7 +104,7 @@ func BenchmarkVerify(b *testing.B) {
 	})
 	b.Run("last-10-of-one-account", func(b *testing.B) {
 		for b.Loop() {
-			for _, err := range db.Audit(context.Background(), Query{Account: accountName(7), Limit: 10}) {
+			for _, err := range db.Trail(context.Background(), Query{Account: accountName(7), Limit: 10}) {
 				if err != nil {
 					b.Fatal(err)
 				}

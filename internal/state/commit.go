@@ -10,16 +10,14 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// Journal puts changes on record before anything is written for them, and takes
-// back the sync mark.
+// Journal records changes before anything is written for them, and clears the sync mark.
 //
-// An account has one open change, the latest. But a change that PAM or our own
-// tool announced is not lost to the watch that notices the same hash a moment
-// later: the proven origin stays.
+// An account has one open change, the latest. But the watch notices the hash of a change
+// that PAM or our own tool announced a moment earlier: then the announced origin stays.
 func (db *DB) Journal(ctx context.Context, application string, changes []shadowsync.Change) error {
 	return db.write(ctx, "journal to", func(tx *tx) error {
 		for _, c := range changes {
-			kept, err := tx.keepProven(application, c)
+			kept, err := tx.keepAnnounced(application, c)
 			if err != nil {
 				return err
 			}
@@ -31,8 +29,8 @@ func (db *DB) Journal(ctx context.Context, application string, changes []shadows
 	})
 }
 
-// keepProven returns what is to be on record when c meets the present open change.
-func (t *tx) keepProven(application string, c shadowsync.Change) (shadowsync.Change, error) {
+// keepAnnounced returns what to record when c meets the present open change.
+func (t *tx) keepAnnounced(application string, c shadowsync.Change) (shadowsync.Change, error) {
 	var row changeRow
 	found, err := t.get("SELECT "+changeColumns+" FROM change WHERE application = ? AND account = ?",
 		[]any{application, c.Account}, row.dest()...)
@@ -50,8 +48,8 @@ func merged(old, c shadowsync.Change) shadowsync.Change {
 	if old.OS.Hash != c.OS.Hash {
 		return c
 	}
-	c.StoreHash = cmp.Or(c.StoreHash, old.StoreHash) // a proof is not to be had again
-	if !old.Origin.SeenBy.Proven() || c.Origin.SeenBy.Proven() {
+	c.StoreHash = cmp.Or(c.StoreHash, old.StoreHash) // a proof cannot be repeated
+	if !old.Origin.SeenBy.Announced() || c.Origin.SeenBy.Announced() {
 		return c
 	}
 	if old.State == shadowsync.Queued {
@@ -70,7 +68,7 @@ func (t *tx) putChange(application string, c shadowsync.Change) error {
 	return err
 }
 
-// replaceChange puts a change on record unless there is one of another time than seen.
+// replaceChange records a change, unless the present one was made at another time than seen.
 func (t *tx) replaceChange(application string, c shadowsync.Change, seen any) error {
 	values, err := changeValues(application, c)
 	if err != nil {
@@ -91,9 +89,9 @@ func changeValues(application string, c shadowsync.Change) ([]any, error) {
 	}, err
 }
 
-// Commit carries out all transitions in one durable transaction, audit and
-// outbox included, and takes back the sync mark. Displaced entries go on record
-// in the order given, the last as the newest. The record is trimmed.
+// Commit carries out all transitions in one durable transaction, including audit and outbox, and
+// clears the sync mark. Displaced entries are recorded in the given order, the last as the newest.
+// The record is trimmed.
 func (db *DB) Commit(ctx context.Context, application string, transitions []shadowsync.Transition) error {
 	return db.write(ctx, "commit to", func(tx *tx) error {
 		now := time.Now()
@@ -112,6 +110,11 @@ func (db *DB) Commit(ctx context.Context, application string, transitions []shad
 }
 
 func (t *tx) transit(application string, tr shadowsync.Transition, now time.Time) error {
+	if tr.Successor {
+		if err := t.forget(application, tr.Account); err != nil {
+			return err
+		}
+	}
 	if err := t.putAccount(application, tr); err != nil {
 		return err
 	}
@@ -120,6 +123,11 @@ func (t *tx) transit(application string, tr shadowsync.Transition, now time.Time
 	}
 	for _, e := range tr.Displaced {
 		if err := t.addEntry(application, tr.Account, e); err != nil {
+			return err
+		}
+	}
+	if tr.Returned != nil {
+		if err := t.countReturn(application, tr.Account, *tr.Returned); err != nil {
 			return err
 		}
 	}
@@ -135,10 +143,24 @@ func (t *tx) transit(application string, tr shadowsync.Transition, now time.Time
 	return t.addLogout(application, *tr.Logout)
 }
 
-// putAccount moves what the transition moves. A write-back counts; a baseline
-// that moved otherwise begins the count anew.
+// forget drops the record of the former owner of an account's name. The digests of what the
+// application may remember stay: its old values must not reach the new owner either.
+func (t *tx) forget(application, account string) error {
+	for _, query := range []string{
+		"DELETE FROM entry WHERE application = ? AND account = ?",
+		"UPDATE account SET os = NULL, store = NULL, origin = NULL, write_backs = 0 WHERE application = ? AND account = ?",
+	} {
+		if _, err := t.exec(query, application, account); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putAccount updates what the transition changes. A write-back is counted; a baseline that moved
+// otherwise resets the count.
 func (t *tx) putAccount(application string, tr shadowsync.Transition) error {
-	if tr.Baseline == nil && tr.Origin == nil && !tr.WriteBack {
+	if tr.Baseline == nil && tr.Origin == nil && !tr.WriteBack && tr.Person == "" {
 		return nil
 	}
 	var os, store, origin any // NULL: unchanged
@@ -152,20 +174,21 @@ func (t *tx) putAccount(application string, tr shadowsync.Transition) error {
 		}
 		origin = text
 	}
-	_, err := t.exec(`INSERT INTO account (application, account, os, store, origin, write_backs) VALUES (?, ?, ?, ?, ?, ?)
+	_, err := t.exec(`INSERT INTO account (application, account, os, store, origin, write_backs, person) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET
+			person = CASE excluded.person WHEN '' THEN person ELSE excluded.person END,
 			os = coalesce(excluded.os, os), store = coalesce(excluded.store, store), origin = coalesce(excluded.origin, origin),
 			write_backs = CASE
 				WHEN excluded.write_backs > 0 THEN write_backs + 1
 				WHEN excluded.os <> os OR excluded.store <> store THEN 0
 				ELSE write_backs END`,
-		application, tr.Account, os, store, origin, tr.WriteBack)
+		application, tr.Account, os, store, origin, tr.WriteBack, tr.Person)
 	return err
 }
 
-// settleChange closes the open change that the transition saw, or puts another in its
-// place. What came on record meanwhile is somebody's later word, about which the next
-// reconcile decides: a lease may be lost between the last look at it and the commit.
+// settleChange closes the open change that the transition saw, or replaces it. A change that was
+// recorded meanwhile is later news, about which the next reconcile decides: a lease may be lost
+// between the last check of it and the commit.
 func (t *tx) settleChange(application string, tr shadowsync.Transition) error {
 	var seen any // NULL equals nothing
 	if tr.Seen != nil {
@@ -189,6 +212,15 @@ func (t *tx) addEntry(application, account string, e shadowsync.Entry) error {
 	return err
 }
 
+// countReturn counts that a recorded value came back. The count is stored as a member of the
+// origin's JSON.
+func (t *tx) countReturn(application, account string, e shadowsync.Entry) error {
+	_, err := t.exec(`UPDATE entry SET origin = json_set(origin, '$.returns', ?5)
+		WHERE application = ?1 AND account = ?2 AND os = ?3 AND replaced = ?4`,
+		application, account, credentialText(e.OS), timeText(e.Replaced), e.Returns+1)
+	return err
+}
+
 // trimRecord is shadowsync.Record.Trim on the table.
 func (t *tx) trimRecord(application, account string, now time.Time) error {
 	needed, err := t.neededFor(application, account)
@@ -197,12 +229,14 @@ func (t *tx) trimRecord(application, account string, now time.Time) error {
 	}
 	_, err = t.exec(`DELETE FROM entry WHERE application = ?1 AND account = ?2 AND (replaced < ?3
 		OR seq <= (SELECT max(seq) FROM entry WHERE application = +?1 AND account = +?2) - ?4)
-		AND seq NOT IN (SELECT value FROM json_each(?5))`,
+		AND seq NOT IN (SELECT value FROM json_each(?5))
+		AND (replaced < ?3 OR seq NOT IN (SELECT seq FROM entry WHERE application = +?1 AND account = +?2
+			AND coalesce(origin ->> 'returns', 0) > 0 ORDER BY seq DESC LIMIT ?4))`,
 		application, account, timeText(now.Add(-shadowsync.RecordAge)), shadowsync.RecordEntries, needed)
 	return err
 }
 
-// neededFor lists the entries, in JSON, that tell which passwords may not come back.
+// neededFor returns, as JSON, the entries that the rule against reuse of passwords needs.
 func (t *tx) neededFor(application, account string) (string, error) {
 	if t.db.passwords == 0 {
 		return "[]", nil
@@ -241,8 +275,8 @@ func (t *tx) addPast(application, account string, more shadowsync.Past) error {
 	return err
 }
 
-// Mark records the revisions at which everything is in sync; zero: it is not. An
-// unchanged mark costs no write.
+// Mark records the revisions at which everything is in sync; the zero value means that it is not.
+// An unchanged mark costs no write.
 func (db *DB) Mark(ctx context.Context, application string, at shadowsync.Revisions) error {
 	memory, err := db.Load(ctx, application, []string{})
 	if err != nil || memory.Synced == at {

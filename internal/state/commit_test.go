@@ -14,7 +14,7 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-func TestJournalKeepsTheProvenChange(t *testing.T) {
+func TestJournalKeepsTheAnnouncedChange(t *testing.T) {
 	const pam, watch, tool = shadowsync.SeenByPAM, shadowsync.SeenByWatch, shadowsync.SeenByTool
 	change := func(hash int, by shadowsync.SeenBy, state shadowsync.ChangeState) shadowsync.Change {
 		c := sampleChange("admin", hash)
@@ -78,8 +78,8 @@ func TestCommitMovesOnlyWhatTheTransitionNames(t *testing.T) {
 	}
 }
 
-// TestALaterWordStaysOpen: a commit settles the change that it saw, and none that came
-// on record since, also one about the same value.
+// TestALaterWordStaysOpen: a commit settles the change that it saw, and none that was recorded
+// since, even one with the same value.
 func TestALaterWordStaysOpen(t *testing.T) {
 	first, later := sampleChange("admin", 1), sampleChange("admin", 2)
 	later.OS = first.OS
@@ -131,6 +131,63 @@ func TestWriteBacksAreCounted(t *testing.T) {
 	}
 }
 
+// TestWhatCameBackStaysOnRecord: a value that came back stays, however many others follow; the rest
+// does not.
+func TestWhatCameBackStaysOnRecord(t *testing.T) {
+	db := openIn(t, t.TempDir())
+	entry := func(n int) shadowsync.Entry {
+		return shadowsync.Entry{Baseline: samplePair(n), Origin: sampleOrigin(n, shadowsync.SeenByTool), Replaced: time.Now().UTC()}
+	}
+	first := entry(1)
+	commit(t, db, shadowsync.Transition{Account: "admin", Displaced: []shadowsync.Entry{first}, Returned: &first})
+	for n := 2; n < 12; n++ {
+		commit(t, db, shadowsync.Transition{Account: "admin", Displaced: []shadowsync.Entry{entry(n)}})
+	}
+	record := load(t, db, nil).Accounts["admin"].Record
+	if n := len(record); n != shadowsync.RecordEntries+1 || record[n-1].OS != first.OS || record[n-1].Returns != 1 {
+		t.Errorf("on record are %+v", record)
+	}
+}
+
+// TestSeenInAWayOfBefore: a state may name a way of seeing changes that this version does not have.
+func TestSeenInAWayOfBefore(t *testing.T) {
+	dir := t.TempDir()
+	db := openIn(t, dir)
+	entry := shadowsync.Entry{Baseline: samplePair(1), Origin: sampleOrigin(1, "web"), Replaced: time.Now().UTC()}
+	open := sampleChange("admin", 1)
+	open.Origin.SeenBy = "web"
+	commit(t, db, shadowsync.Transition{Account: "admin", Displaced: []shadowsync.Entry{entry}, Open: &open})
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	m := load(t, openIn(t, dir), nil).Accounts["admin"]
+	if len(m.Record) != 1 || m.Record[0].Origin.SeenBy != "web" || m.Open == nil || m.Open.Origin.SeenBy != "web" || m.Open.Origin.SeenBy.Announced() {
+		t.Errorf("read as %+v", m)
+	}
+}
+
+func TestReturnsAreCounted(t *testing.T) {
+	db := openIn(t, t.TempDir())
+	one := shadowsync.Entry{Baseline: samplePair(1), Origin: sampleOrigin(1, shadowsync.SeenByTool), Replaced: time.Now().UTC()}
+	other := shadowsync.Entry{Baseline: samplePair(2), Origin: sampleOrigin(2, shadowsync.SeenByTool), Replaced: one.Replaced}
+	commit(t, db, shadowsync.Transition{Account: "admin", Displaced: []shadowsync.Entry{one, other}})
+	for want := 1; want <= 3; want++ {
+		for _, e := range load(t, db, nil).Accounts["admin"].Record {
+			if e.OS == one.OS {
+				commit(t, db, shadowsync.Transition{Account: "admin", Returned: &e})
+			}
+		}
+		for _, e := range load(t, db, nil).Accounts["admin"].Record {
+			if counted := e.OS == one.OS; counted && e.Returns != want || !counted && e.Returns != 0 {
+				t.Errorf("%d returns, want %d: %v", e.Returns, want, counted)
+			}
+			if e.Origin.SeenBy != shadowsync.SeenByTool {
+				t.Errorf("the origin is %+v", e.Origin)
+			}
+		}
+	}
+}
+
 func TestRecordIsTrimmed(t *testing.T) {
 	db := openIn(t, t.TempDir())
 	entry := func(i int, age time.Duration) shadowsync.Entry {
@@ -154,8 +211,8 @@ func TestRecordIsTrimmed(t *testing.T) {
 	}
 }
 
-// TestRecordKeepsPasswords: what the rule of password.history needs stays beyond the
-// record's depth and age, and lock marks and losers are not counted.
+// TestRecordKeepsPasswords: entries that password.history needs stay beyond the record's depth and
+// age; lock marks and losers do not count.
 func TestRecordKeepsPasswords(t *testing.T) {
 	db := openIn(t, t.TempDir())
 	db.KeepPasswords(6)

@@ -13,8 +13,8 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// commitForEver journals and commits change after change, and prints the number
-// of each one that was acknowledged.
+// commitForEver journals and commits change after change, and prints the number of each
+// acknowledged one.
 func commitForEver(dir string) {
 	ctx := context.Background()
 	db, err := Open(ctx, dir)
@@ -36,7 +36,7 @@ func commitForEver(dir string) {
 	os.Exit(1)
 }
 
-// TestKillWhileCommitting: what was acknowledged before kill -9 is there after it.
+// TestKillWhileCommitting: what was acknowledged before kill -9 is still there afterwards.
 func TestKillWhileCommitting(t *testing.T) {
 	dir := t.TempDir()
 	total := 0
@@ -85,7 +85,7 @@ func killed(t *testing.T, dir string) int {
 	return last
 }
 
-// checkCommitted: the n-th change is whole, in every table, and no other.
+// checkCommitted checks that every table has all of the n-th change, and no other change.
 func checkCommitted(t *testing.T, db *DB, n int) {
 	t.Helper()
 	if n == 0 {

@@ -7,8 +7,8 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// Boot returns the boot id (/proc/sys/kernel/random/boot_id) that SetBoot last
-// recorded for an application; empty: none yet.
+// Boot returns the id of the boot (boot.ID) that SetBoot last recorded for an application; empty:
+// none yet.
 func (db *DB) Boot(ctx context.Context, application string) (id string, err error) {
 	err = db.read(ctx, "read", func(tx *tx) error {
 		_, err := tx.get("SELECT boot FROM application WHERE name = ?", []any{application}, &id)
@@ -28,8 +28,27 @@ func (db *DB) SetSettle(ctx context.Context, application string, until time.Time
 		application, timeText(until))
 }
 
-// AwaitingLogin names the accounts, of whatever application, whose store waits for
-// the clear text of a login.
+// Held reports whether an application's unit is held back by hand.
+func (db *DB) Held(ctx context.Context, application string) (held bool, err error) {
+	err = db.read(ctx, "read", func(tx *tx) error {
+		_, err := tx.get("SELECT held FROM application WHERE name = ?", []any{application}, &held)
+		return err
+	})
+	return held, err
+}
+
+// SetHeld records that an application's unit is held back by hand, or no longer is.
+func (db *DB) SetHeld(ctx context.Context, application string, held bool) error {
+	return db.set(ctx, "INSERT INTO application (name, held) VALUES (?, ?) ON CONFLICT DO UPDATE SET held = excluded.held", application, held)
+}
+
+// ReleaseHeld records that no unit is held back by hand any longer.
+func (db *DB) ReleaseHeld(ctx context.Context) error {
+	return db.set(ctx, "UPDATE application SET held = 0 WHERE held <> 0")
+}
+
+// AwaitingLogin names the accounts, of any application, whose store waits for the clear text of a
+// login.
 func (db *DB) AwaitingLogin(ctx context.Context) (map[string]bool, error) {
 	names := map[string]bool{}
 	err := db.read(ctx, "read", func(tx *tx) error {
@@ -49,21 +68,21 @@ func (db *DB) set(ctx context.Context, query string, args ...any) error {
 	})
 }
 
-// Digest is a digest of what shadowsync does not manage, as it was seen. One
-// that comes back after others were seen tells of a rollback.
+// Digest is a digest of what shadowsync does not manage, as it was seen. A digest that comes back
+// after others were seen indicates a rollback.
 type Digest struct {
 	Value string
 	First time.Time
 	Last  time.Time // to the hour
 }
 
-// The depth of the memory for digests, and how stale Digest.Last may be.
+// How many digests are kept, and how old Digest.Last may be.
 const (
 	digestsKept  = 16
 	digestsStale = time.Hour
 )
 
-// SeenDigests returns the last 16 distinct digests that an application saw, the last seen first.
+// SeenDigests returns the last 16 distinct digests that an application saw, the latest first.
 func (db *DB) SeenDigests(ctx context.Context, application string) (seen []Digest, err error) {
 	err = db.read(ctx, "read", func(tx *tx) error {
 		seen, err = tx.digests(application)
@@ -72,8 +91,8 @@ func (db *DB) SeenDigests(ctx context.Context, application string) (seen []Diges
 	return seen, err
 }
 
-// NoteDigest records that a digest was seen at a time. Noting the same one again
-// within the hour costs no write.
+// NoteDigest records that a digest was seen at a time. Noting the same one again within the hour
+// costs no write.
 func (db *DB) NoteDigest(ctx context.Context, application, value string, at time.Time) error {
 	seen, err := db.SeenDigests(ctx, application)
 	if err != nil {
@@ -114,10 +133,10 @@ func (t *tx) digests(application string) (seen []Digest, err error) {
 type SetupFile struct {
 	Path   string
 	Wrote  string // SHA-256 of what setup wrote, in hex
-	Before string // the same of what had been there; empty: it was absent
+	Before string // SHA-256 of the file before setup; empty: there was none
 }
 
-// Manifest lists what setup wrote, in the order of paths.
+// Manifest lists the files that setup wrote, sorted by path.
 func (db *DB) Manifest(ctx context.Context) (files []SetupFile, err error) {
 	err = db.read(ctx, "read", func(tx *tx) error {
 		var f SetupFile
@@ -129,7 +148,7 @@ func (db *DB) Manifest(ctx context.Context) (files []SetupFile, err error) {
 	return files, err
 }
 
-// SetManifest replaces the list of what setup wrote.
+// SetManifest replaces the list of files that setup wrote.
 func (db *DB) SetManifest(ctx context.Context, files []SetupFile) error {
 	return db.write(ctx, "write to", func(tx *tx) error {
 		if _, err := tx.exec("DELETE FROM manifest"); err != nil {

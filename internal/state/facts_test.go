@@ -21,7 +21,11 @@ func TestFactsOfAnApplication(t *testing.T) {
 		t.Errorf("at first: settle %v, %v", until, err)
 	}
 	until := sampleTime(1)
+	if held, err := db.Held(ctx, application); held || err != nil {
+		t.Errorf("at first: held %v, %v", held, err)
+	}
 	for _, err := range []error{
+		db.SetHeld(ctx, application, true), db.SetHeld(ctx, "other", true), db.SetHeld(ctx, "other", false),
 		db.SetBoot(ctx, application, "b1"), db.SetSettle(ctx, application, until),
 		db.SetBoot(ctx, "other", "b2"), db.SetBoot(ctx, application, "b3"),
 	} {
@@ -40,6 +44,17 @@ func TestFactsOfAnApplication(t *testing.T) {
 	}
 	if got, err := settles(); !got.IsZero() || err != nil {
 		t.Errorf("settle %v, %v", got, err)
+	}
+	for name, want := range map[string]bool{application: true, "other": false, "never seen": false} {
+		if held, err := db.Held(ctx, name); held != want || err != nil {
+			t.Errorf("%s: held %v, %v", name, held, err)
+		}
+	}
+	if err := db.ReleaseHeld(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if held, err := db.Held(ctx, application); held || err != nil {
+		t.Errorf("released: held %v, %v", held, err)
 	}
 }
 

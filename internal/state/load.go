@@ -10,19 +10,20 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// scanFrom names it may be faster to read the whole application than to seek each.
+// scanFrom is the number of names from which reading the whole application may be faster than
+// seeking each name.
 const scanFrom = 1000
 
-// Load returns what is on record for the named accounts of an application. Nil
-// names means all; an empty list asks for the sync mark alone.
+// Load returns what is recorded for the named accounts of an application. Nil names means all; an
+// empty list asks for the sync mark alone.
 func (db *DB) Load(ctx context.Context, application string, names []string) (shadowsync.Memory, error) {
 	return db.collect(ctx, application, names, (*loader).load)
 }
 
-// rows reads the rows of some accounts, those that the filter leaves.
+// rows reads the rows of those accounts that the filter selects.
 type rows func(l *loader, filter string, args ...any) error
 
-// collect makes a Memory of one consistent reading.
+// collect builds a Memory from one consistent snapshot.
 func (db *DB) collect(ctx context.Context, application string, names []string, read rows) (shadowsync.Memory, error) {
 	l := newLoader(application)
 	err := db.read(ctx, "read", func(tx *tx) error {
@@ -35,14 +36,19 @@ func (db *DB) collect(ctx context.Context, application string, names []string, r
 	return l.memory, nil
 }
 
-// Survey is Load without the accounts' records, which are most of what there is, unless
-// they are few. What is left tells whether anything changed: baselines, open changes and
-// write-backs. What it points to is shared, and nobody's to write to.
+// Survey is Load without the accounts' records, which are most of the data; for few accounts the
+// records are included. The rest shows whether anything changed: baselines, open changes and
+// write-backs. Its pointers are shared: do not write through them.
 func (db *DB) Survey(ctx context.Context, application string, names []string) (shadowsync.Memory, error) {
 	if names != nil && len(names) <= rememberedWhole {
 		return db.recollect(ctx, application, names)
 	}
 	return db.collect(ctx, application, names, (*loader).survey)
+}
+
+// Changes returns a Memory that has only the open changes of an application.
+func (db *DB) Changes(ctx context.Context, application string) (shadowsync.Memory, error) {
+	return db.collect(ctx, application, nil, func(l *loader, filter string, args ...any) error { return l.changes(filter, args) })
 }
 
 // loader collects a Memory.
@@ -102,7 +108,8 @@ func (l *loader) accounts(names []string, read rows) error {
 	return read(l, "", l.application)
 }
 
-// few tells whether to seek so many names: one takes about twice as long as to read past it.
+// few reports whether to seek that many names: seeking a row takes about twice as long as reading
+// past it.
 func (l *loader) few(n int) (bool, error) {
 	if n < scanFrom {
 		return true, nil
@@ -137,7 +144,7 @@ func (l *loader) past(filter string, args []any) error {
 	})
 }
 
-// update changes what is collected of one account, if that was asked for.
+// update applies change to the collected memory of an account, if that account was asked for.
 func (l *loader) update(name string, change func(*shadowsync.AccountMemory)) {
 	if l.asked != nil && !l.asked[name] {
 		return
@@ -148,12 +155,12 @@ func (l *loader) update(name string, change func(*shadowsync.AccountMemory)) {
 }
 
 func (l *loader) baselines(filter string, args []any) error {
-	var name string
+	var name, person string
 	var os, store, origin sql.NullString
 	var writeBacks int
-	return l.tx.each("SELECT account, os, store, origin, write_backs FROM account WHERE application = ?"+filter,
-		args, []any{&name, &os, &store, &origin, &writeBacks}, func() error {
-			m := shadowsync.AccountMemory{WriteBacks: writeBacks}
+	return l.tx.each("SELECT account, os, store, origin, write_backs, person FROM account WHERE application = ?"+filter,
+		args, []any{&name, &os, &store, &origin, &writeBacks, &person}, func() error {
+			m := shadowsync.AccountMemory{WriteBacks: writeBacks, Person: person}
 			if os.Valid {
 				b, err := pair(os.String, store.String)
 				if err != nil {
@@ -187,8 +194,8 @@ func (l *loader) changes(filter string, args []any) error {
 	})
 }
 
-// record reads the entries, newest first. Those past their age are deleted at
-// the account's next Commit, and do not count before that either.
+// record reads the entries, newest first. Those beyond their age are deleted at the account's next
+// Commit, and are left out until then.
 func (l *loader) record(filter string, args []any) error {
 	if err := l.entries(filter, args); err != nil {
 		return err
@@ -205,9 +212,10 @@ func (l *loader) record(filter string, args []any) error {
 func (l *loader) entries(filter string, args []any) error {
 	var name, os, store, origin, replaced string
 	var lost bool
-	return l.tx.each("SELECT account, os, store, origin, replaced, lost FROM entry WHERE application = +?"+filter+" ORDER BY account, seq DESC",
-		args, []any{&name, &os, &store, &origin, &replaced, &lost}, func() (err error) {
-			e := shadowsync.Entry{Lost: lost}
+	var returns int
+	return l.tx.each("SELECT account, os, store, origin, replaced, lost, coalesce(origin ->> 'returns', 0) FROM entry WHERE application = +?"+filter+" ORDER BY account, seq DESC",
+		args, []any{&name, &os, &store, &origin, &replaced, &lost, &returns}, func() (err error) {
+			e := shadowsync.Entry{Lost: lost, Returns: returns}
 			if e.Baseline, err = pair(os, store); err != nil {
 				return err
 			}
@@ -248,11 +256,11 @@ func (r *changeRow) change(known origins) (c shadowsync.Change, err error) {
 	return c, err
 }
 
-// origins parses origins. One bulk change gives the same one to thousands of accounts, and
-// an account's entries come from several, so that some are remembered.
+// origins parses origins and remembers some: one bulk change gives the same origin to thousands of
+// accounts, and an account's entries have several.
 type origins map[string]shadowsync.Origin
 
-// rememberedOrigins is how many.
+// rememberedOrigins is how many origins are remembered.
 const rememberedOrigins = 64
 
 func (o origins) parse(text string) (shadowsync.Origin, error) {

@@ -17,10 +17,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/shadowsync/shadowsync/internal/detect/boot"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// holdLock takes the lock, says so, and extends it for each line it is told.
+// holdLock takes the lock, reports it, and extends it for each line of input.
 func holdLock(dir string) {
 	lease, err := NewLocker(dir, "test holder").Acquire(context.Background())
 	fmt.Println("held", err)
@@ -29,7 +30,7 @@ func holdLock(dir string) {
 	}
 }
 
-// holder is a child that holds the lock; tell has it extend its lease.
+// holder is a child that holds the lock; tell makes it extend its lease.
 type holder struct {
 	*exec.Cmd
 	lines *bufio.Scanner
@@ -125,7 +126,7 @@ func TestLockOfAStoppedOwnerIsTakenOver(t *testing.T) {
 	if err := h.Process.Signal(unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	// Several want it, each with its own idea of when: one at a time has it.
+	// Several want the lock, each at its own pace: only one at a time has it.
 	var holding, most, had atomic.Int32
 	var all sync.WaitGroup
 	for range 4 {
@@ -165,11 +166,11 @@ func TestLockOfAStoppedOwnerIsTakenOver(t *testing.T) {
 	}
 }
 
-// expire writes an expired record for the present owner, as if it were stopped for long.
+// expire writes an expired record for the present owner, as if it had been stopped for long.
 func expire(t *testing.T, of shadowsync.Lease) *lease {
 	t.Helper()
 	own := of.(*lease)
-	text := fmt.Sprintf(`{"pid":%d,"program":"old","boot":%q,"deadline":1}`, os.Getpid(), bootID())
+	text := fmt.Sprintf(`{"pid":%d,"program":"old","boot":%q,"deadline":1}`, os.Getpid(), boot.ID())
 	if err := writePadded(own.file, []byte(text)); err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +180,7 @@ func expire(t *testing.T, of shadowsync.Lease) *lease {
 func TestAnOwnerThatWakesInTimeKeepsTheLock(t *testing.T) {
 	l := NewLocker(t.TempDir(), "test")
 	own := expire(t, mustAcquire(t, l, time.Second))
-	seen, err := readRecord(own.file)
+	seen, err := readOwner(own.file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +198,7 @@ func TestAnOwnerThatWakesInTimeKeepsTheLock(t *testing.T) {
 func TestTakeOverNeedsTheRightFile(t *testing.T) {
 	l := NewLocker(t.TempDir(), "test")
 	first := expire(t, mustAcquire(t, l, time.Second))
-	seen, _ := readRecord(first.file)
+	seen, _ := readOwner(first.file)
 	second := mustAcquire(t, l, time.Second) // takes over
 	if taken, err := l.takeOver(first.file, seen); taken != nil || err != nil {
 		t.Errorf("took a file that is not the lock: %v, %v", taken, err)
@@ -210,11 +211,11 @@ func TestTakeOverNeedsTheRightFile(t *testing.T) {
 	}
 }
 
-// An owner that was stopped before it wrote its record, or wrote nonsense.
+// An owner that was stopped before it wrote its record, or that wrote nonsense.
 func TestAnUnknownOwnerIsWaitedForOneLeaseTime(t *testing.T) {
 	l := NewLocker(t.TempDir(), "test")
 	own := mustAcquire(t, l, time.Second).(*lease)
-	if err := clearRecord(own.file); err != nil {
+	if err := clearOwner(own.file); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := acquire(t, l, 100*time.Millisecond); err == nil || !strings.Contains(err.Error(), "another process") {
@@ -226,8 +227,8 @@ func TestAnUnknownOwnerIsWaitedForOneLeaseTime(t *testing.T) {
 	}
 }
 
-// TestTakeOverUnderContention has everybody expire everybody, many times: never
-// may two believe at once that they hold the lock and be right.
+// TestTakeOverUnderContention lets all owners expire each other many times: never may two believe
+// at once that they hold the lock and be right.
 func TestTakeOverUnderContention(t *testing.T) {
 	dir := t.TempDir()
 	var turns, lost atomic.Int32

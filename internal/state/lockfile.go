@@ -7,25 +7,25 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/detect/boot"
 )
 
-// owner is what the lock file says of the one who holds it.
+// owner is the lock file's text about its holder.
 type owner struct {
 	PID      int    `json:"pid"`
 	Program  string `json:"program"`
-	Boot     string `json:"boot"`     // the deadline is of this boot
+	Boot     string `json:"boot"`     // the boot to which the deadline belongs
 	Deadline int64  `json:"deadline"` // CLOCK_BOOTTIME, in nanoseconds
 }
 
-// recordSize is what the record is padded to, so that one write replaces it whole.
-const recordSize = 512
+// ownerSize is the padded size of that text, so that one write replaces all of it.
+const ownerSize = 512
 
 func openLock(path string, flags int) (*os.File, error) {
-	// O_NONBLOCK: a FIFO in its place must not stop us. It means nothing for a file.
+	// O_NONBLOCK: a FIFO in its place must not block us. For a regular file it has no effect.
 	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK|flags, 0o600)
 	if err != nil {
 		return nil, err
@@ -49,10 +49,10 @@ func flock(f *os.File) error {
 	}
 }
 
-// writeRecord makes this process the owner for another lease time.
-func writeRecord(f *os.File, program string) error {
+// writeOwner makes this process the owner for another lease time.
+func writeOwner(f *os.File, program string) error {
 	text, err := json.Marshal(owner{
-		PID: os.Getpid(), Program: program[:min(len(program), 64)], Boot: bootID(), Deadline: int64(bootTime() + leaseTime),
+		PID: os.Getpid(), Program: program[:min(len(program), 64)], Boot: boot.ID(), Deadline: int64(boot.Elapsed() + leaseTime),
 	})
 	if err != nil {
 		return err
@@ -60,32 +60,32 @@ func writeRecord(f *os.File, program string) error {
 	return writePadded(f, text)
 }
 
-func clearRecord(f *os.File) error { return writePadded(f, nil) }
+func clearOwner(f *os.File) error { return writePadded(f, nil) }
 
 func writePadded(f *os.File, text []byte) error {
-	record := bytes.Repeat([]byte{' '}, recordSize)
-	copy(record, text)
-	record[recordSize-1] = '\n'
-	_, err := f.WriteAt(record, 0)
+	padded := bytes.Repeat([]byte{' '}, ownerSize)
+	copy(padded, text)
+	padded[ownerSize-1] = '\n'
+	_, err := f.WriteAt(padded, 0)
 	return err
 }
 
-func readRecord(f *os.File) (string, error) {
-	record := make([]byte, recordSize)
-	n, err := f.ReadAt(record, 0)
+func readOwner(f *os.File) (string, error) {
+	padded := make([]byte, ownerSize)
+	n, err := f.ReadAt(padded, 0)
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
-	return string(record[:n]), err
+	return string(padded[:n]), err
 }
 
-func parseRecord(text string) (owner, bool) {
+func parseOwner(text string) (owner, bool) {
 	var o owner
 	err := json.Unmarshal([]byte(text), &o)
 	return o, err == nil && o.PID > 0
 }
 
-// hasName tells whether path still names the open file.
+// hasName reports whether path still names the open file.
 func hasName(f *os.File, path string) (bool, error) {
 	here, err := f.Stat()
 	if err != nil {
@@ -105,16 +105,3 @@ func inodeOf(f *os.File) uint64 {
 	}
 	return st.Ino
 }
-
-// bootTime is the time since the boot, suspension included, which nobody can set.
-func bootTime() time.Duration {
-	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) // cannot fail: Linux has it since 2.6.39
-	return time.Duration(ts.Nano())
-}
-
-// bootID tells boots apart; empty where /proc is missing, in a rescue chroot.
-var bootID = sync.OnceValue(func() string {
-	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return string(bytes.TrimSpace(id))
-})

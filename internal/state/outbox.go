@@ -16,7 +16,7 @@ func (t *tx) addLogout(application string, l shadowsync.Logout) error {
 	return err
 }
 
-// Logouts lists the session ends still due, in the order in which they came up.
+// Logouts lists the session ends still due, oldest first.
 func (db *DB) Logouts(ctx context.Context, application string) ([]shadowsync.Logout, error) {
 	var due []shadowsync.Logout
 	err := db.read(ctx, "read the logouts of", func(tx *tx) error {
@@ -35,8 +35,8 @@ func (db *DB) Logouts(ctx context.Context, application string) ([]shadowsync.Log
 	return due, err
 }
 
-// LogoutsDone settles session ends and audits them, all or none. One that
-// another process has settled already is audited once, by that one.
+// LogoutsDone settles session ends and audits them, all or none. A session end that another process
+// has settled already is audited only by that process.
 func (db *DB) LogoutsDone(ctx context.Context, done ...shadowsync.LoggedOut) error {
 	return db.write(ctx, "settle a logout in", func(tx *tx) error {
 		var events []shadowsync.Event

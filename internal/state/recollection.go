@@ -9,15 +9,15 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// rememberedWhole bounds the accounts of an application that is kept in memory; more
-// would cost a daemon that rests more memory than the reading costs time.
+// rememberedWhole is the largest number of accounts for which an application is kept in memory. For
+// more, the memory of an idle daemon costs more than the reading saves.
 const rememberedWhole = 16
 
-// rememberedFor: what is on record grows old without anybody writing.
+// rememberedFor limits a recollection's age: entries reach their maximum age without any write.
 const rememberedFor = time.Hour
 
-// recollection is what was last read of an application, good for as long as nobody has
-// written since: a change is on its way to the store sooner by the reading.
+// recollection is the last reading of an application. It is valid until the next write, and saves
+// the reading before a change goes to the store.
 type recollection struct {
 	names   []string
 	memory  shadowsync.Memory
@@ -25,13 +25,13 @@ type recollection struct {
 	version version
 }
 
-// version tells one content of the database from another.
+// version identifies one content of the database.
 type version struct {
-	others int    // moves with what other connections commit: PRAGMA data_version
-	ours   uint64 // counts the transactions of this one
+	others int    // changes when other connections commit: PRAGMA data_version
+	ours   uint64 // counts the transactions of this connection
 }
 
-// recollect returns what is known of a few accounts, all of it.
+// recollect returns everything that is recorded about a few accounts.
 func (db *DB) recollect(ctx context.Context, application string, names []string) (shadowsync.Memory, error) {
 	memory, ok := db.kept(ctx, application, names)
 	if !ok {
@@ -44,7 +44,7 @@ func (db *DB) recollect(ctx context.Context, application string, names []string)
 	return memory, nil
 }
 
-// kept is what was read last, if that is what a reading would give.
+// kept returns the last reading, if it is still valid.
 func (db *DB) kept(ctx context.Context, application string, names []string) (shadowsync.Memory, bool) {
 	select {
 	case db.turn <- struct{}{}:
@@ -57,7 +57,7 @@ func (db *DB) kept(ctx context.Context, application string, names []string) (sha
 	return r.memory, err == nil && r.good(now, names)
 }
 
-// keep reads everything, and keeps it.
+// keep reads everything, and remembers it.
 func (db *DB) keep(ctx context.Context, application string, names []string) (shadowsync.Memory, error) {
 	l := newLoader(application)
 	err := db.read(ctx, "read", func(tx *tx) error {

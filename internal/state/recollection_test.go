@@ -8,7 +8,7 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// TestRecollection: what is kept in memory is what a reading would give, whoever wrote.
+// TestRecollection: the memory always equals a fresh reading, whichever process wrote.
 func TestRecollection(t *testing.T) {
 	dir := t.TempDir()
 	db, another := openIn(t, dir), openIn(t, dir)
@@ -43,7 +43,7 @@ func TestRecollection(t *testing.T) {
 	same("of other accounts")
 }
 
-// TestRecollectionIsUsed: where nobody wrote, nothing is read, until it is old.
+// TestRecollectionIsUsed: without a write nothing is read, until the memory is old.
 func TestRecollectionIsUsed(t *testing.T) {
 	db := openIn(t, t.TempDir())
 	commit(t, db, sampleTransition("admin", 1))

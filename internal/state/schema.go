@@ -10,11 +10,11 @@ import (
 // applicationID marks the file as ours in its header (file(1) shows it): "SHsy".
 const applicationID = 0x53487379
 
-// migrations bring a database from version i to i+1, the file's user_version.
-// What was released is never edited: a change of the schema is a new entry.
+// migrations bring a database from version i, the file's user_version, to i+1. A released entry
+// is never edited: a change of the schema is a new entry.
 //
-// Credentials are in the form of text.go, times in that of timeLayout (so that
-// they sort), origins and events in JSON. Everything else is as it came.
+// Credentials are in the form of text.go, times in timeLayout (so that they sort), origins and
+// events in JSON. Everything else is stored unchanged.
 var migrations = []string{
 	`CREATE TABLE application (
 		name          TEXT PRIMARY KEY,
@@ -113,9 +113,19 @@ var migrations = []string{
 		wrote  TEXT NOT NULL, -- SHA-256 in hex
 		before TEXT NOT NULL  -- the same of what had been there; empty: nothing
 	) STRICT, WITHOUT ROWID;`,
+
+	// An application and an account keep these when their names are edited: its unit, and its uid.
+	`ALTER TABLE application ADD COLUMN unit TEXT NOT NULL DEFAULT ''; -- empty: not known yet
+	ALTER TABLE account ADD COLUMN person TEXT NOT NULL DEFAULT ''; -- the uid, or "gone" once the OS had no such account; empty: not known yet
+	CREATE TABLE housed ( -- the revision of the configuration that the names here are of
+		one      INTEGER PRIMARY KEY CHECK (one = 1),
+		revision TEXT NOT NULL
+	) STRICT;`,
+
+	`ALTER TABLE application ADD COLUMN held INTEGER NOT NULL DEFAULT 0; -- 1: its unit is held back by hand, across reboots`,
 }
 
-// NewerError is a state that a newer shadowsync wrote.
+// NewerError is the error for a state that a newer shadowsync wrote.
 type NewerError struct {
 	Path          string
 	Schema, Known int
@@ -125,8 +135,8 @@ func (e *NewerError) Error() string {
 	return fmt.Sprintf("cannot open state %s: written by a newer shadowsync (schema %d, this one knows %d)", e.Path, e.Schema, e.Known)
 }
 
-// migrate brings the schema up to date. The version is looked at again inside
-// the transaction that changes it, for another process may be doing the same.
+// migrate brings the schema up to date. It reads the version again inside the transaction that
+// changes it, because another process may be doing the same.
 func (db *DB) migrate(ctx context.Context, list []string) error {
 	var version int
 	err := db.read(ctx, "open", func(tx *tx) (err error) {
@@ -141,6 +151,7 @@ func (db *DB) migrate(ctx context.Context, list []string) error {
 		if err != nil {
 			return err
 		}
+		db.created = version == 0
 		for _, step := range list[version:] {
 			if err := tx.run(step); err != nil {
 				return err
@@ -150,7 +161,7 @@ func (db *DB) migrate(ctx context.Context, list []string) error {
 	})
 }
 
-// version reads the schema's version, and refuses what is not ours to touch.
+// version reads the schema's version, and refuses a database that is not ours.
 func (db *DB) version(tx *tx, known int) (int, error) {
 	var version, id, tables int
 	if _, err := tx.get("SELECT user_version, application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_user_version, pragma_application_id",

@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,7 +31,7 @@ func TestMigrations(t *testing.T) {
 	}
 	next := append(slices.Clone(migrations), "ALTER TABLE account ADD COLUMN shoe INTEGER", "UPDATE account SET shoe = 42")
 	for range 2 { // the second time there is nothing to do
-		db, err := open(t.Context(), dir, next)
+		db, err := open(t.Context(), "/", dir, next)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +51,7 @@ func TestMigrations(t *testing.T) {
 	if !errors.As(err, &newer) || newer.Schema != len(next) || newer.Known != len(migrations) {
 		t.Fatalf("a newer schema: %v", err)
 	}
-	if want := "cannot open state " + filepath.Join(dir, FileName) + ": written by a newer shadowsync (schema 3, this one knows 1)"; err.Error() != want {
+	if want := fmt.Sprintf("cannot open state %s: written by a newer shadowsync (schema %d, this one knows %d)", filepath.Join(dir, FileName), len(next), len(migrations)); err.Error() != want {
 		t.Errorf("got  %s\nwant %s", err, want)
 	}
 }
@@ -59,7 +60,7 @@ func TestAFailedMigrationChangesNothing(t *testing.T) {
 	dir := t.TempDir()
 	commit(t, openIn(t, dir), sampleTransition("admin", 1))
 	broken := append(slices.Clone(migrations), "DROP TABLE account; nonsense")
-	if db, err := open(t.Context(), dir, broken); err == nil {
+	if db, err := open(t.Context(), "/", dir, broken); err == nil {
 		db.Close()
 		t.Fatal("opened")
 	}
@@ -80,7 +81,7 @@ func TestTwoProcessesCreateOneDatabase(t *testing.T) {
 				return
 			}
 			defer db.Close()
-			if err := db.Record(context.Background(), sampleEvents("admin", 1)[0]); err != nil {
+			if err := db.Audit(context.Background(), sampleEvents("admin", 1)[0]); err != nil {
 				t.Error(err)
 			}
 		})

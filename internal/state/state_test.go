@@ -21,7 +21,7 @@ import (
 
 const application = "conductor"
 
-// children are what this test binary does when it is run as a child process.
+// children are the tasks of this test binary when it runs as a child process.
 var children = map[string]func(dir string){
 	"commit": commitForEver,
 	"hold":   holdLock,
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child is this test binary as another process.
+// child runs this test binary as another process.
 func child(t testing.TB, what, dir string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], dir)
 	cmd.Env = append(os.Environ(), childEnv+"="+what)
@@ -62,7 +62,7 @@ func openIn(t testing.TB, dir string) *DB {
 	return db
 }
 
-// run runs SQL behind the package's back.
+// run runs SQL without the package's own transactions.
 func run(t testing.TB, db *DB, query string) {
 	t.Helper()
 	if _, err := db.conn.ExecContext(context.Background(), query); err != nil {
@@ -86,7 +86,7 @@ func samplePair(i int) shadowsync.Baseline {
 	return shadowsync.Baseline{OS: sampleCredential(i), Store: shadowsync.Credential{Hash: sampleHash(fmt.Sprint(i))}}
 }
 
-// sampleTime varies, so that no two origins are alike.
+// sampleTime varies, so that no two origins are equal.
 func sampleTime(i int) time.Time { return time.Now().UTC().Add(time.Duration(i) * time.Microsecond) }
 
 func sampleOrigin(i int, by shadowsync.SeenBy) shadowsync.Origin {
@@ -144,7 +144,7 @@ func load(t testing.TB, db *DB, names []string) shadowsync.Memory {
 	return m
 }
 
-// fill commits a first baseline for n accounts, changed by more.
+// fill commits a first baseline for n accounts; more may change each transition.
 func fill(t testing.TB, db *DB, n int, more func(*shadowsync.Transition)) {
 	t.Helper()
 	batch := make([]shadowsync.Transition, n)
@@ -222,7 +222,7 @@ func TestLoadSelects(t *testing.T) {
 
 func TestCredentialTextHoldsEveryValue(t *testing.T) {
 	odd := shadowsync.Credential{
-		Hash: "!a:b:\n\x00\xff", Locked: true, LastChange: 0, MustChange: true,
+		Hash: "a:b:\n\x00\xff", Locked: true, LastChange: 0, MustChange: true,
 		Min: shadowsync.NoDay, Max: -7, Warn: 1 << 40, Inactive: 0, Expire: 1,
 	}
 	locked := shadowsync.Credential{Hash: "!x"}
@@ -231,6 +231,9 @@ func TestCredentialTextHoldsEveryValue(t *testing.T) {
 		if got, err := parseCredential(text); err != nil || got != c {
 			t.Errorf("%+v became %+v through %q (%v)", c, got, text, err)
 		}
+	}
+	if got, err := parseCredential("::::::L:!h"); err != nil || got.Hash != "h" || !got.Locked { // an earlier version wrote "!!h" like this
+		t.Errorf("two marks became %+v (%v)", got, err)
 	}
 	for _, text := range []string{"", "::::::", "x::::::L:h", "::::::Q:h"} {
 		if _, err := parseCredential(text); !errors.Is(err, shadowsync.ErrMalformed) {
@@ -256,13 +259,10 @@ func TestOpenMakesFolderAndFilePrivate(t *testing.T) {
 func TestOpenRefusesWhatIsNotOurs(t *testing.T) {
 	path := func(dir string) string { return filepath.Join(dir, FileName) }
 	cases := map[string]func(dir string) error{
-		"a symlink":                  func(dir string) error { return os.Symlink("/etc/hostname", path(dir)) },
-		"a FIFO":                     func(dir string) error { return unix.Mkfifo(path(dir), 0o600) },
-		"a folder that others write": func(dir string) error { return os.Chmod(dir, 0o777) },
-		"a file that is no database": func(dir string) error { return os.WriteFile(path(dir), []byte(strings.Repeat("no", 4096)), 0o600) },
-		"somebody else's file": func(dir string) error {
-			return errors.Join(os.WriteFile(path(dir), nil, 0o600), os.Chown(path(dir), 7, 7))
-		},
+		"a symlink":                   func(dir string) error { return os.Symlink("/etc/hostname", path(dir)) },
+		"a FIFO":                      func(dir string) error { return unix.Mkfifo(path(dir), 0o600) },
+		"a folder that others write":  func(dir string) error { return os.Chmod(dir, 0o777) },
+		"a file that is no database":  func(dir string) error { return os.WriteFile(path(dir), []byte(strings.Repeat("no", 4096)), 0o600) },
 		"somebody else's folder":      func(dir string) error { return os.Chown(dir, 7, 7) },
 		"a folder that is a file":     func(dir string) error { return errors.Join(os.Remove(dir), os.WriteFile(dir, nil, 0o600)) },
 		"a folder that is a symlink":  func(dir string) error { return errors.Join(os.Remove(dir), os.Symlink("/tmp", dir)) },
@@ -333,7 +333,7 @@ func TestManyGoroutinesAndConnections(t *testing.T) {
 	}
 }
 
-// foreign makes a database that is not ours.
+// foreign makes a database that is not shadowsync's.
 func foreign(path, query string) error {
 	pool, err := sql.Open("sqlite3", path)
 	if err != nil {
@@ -341,6 +341,16 @@ func foreign(path, query string) error {
 	}
 	_, err = pool.ExecContext(context.Background(), query)
 	return errors.Join(err, pool.Close())
+}
+
+func TestChanges(t *testing.T) {
+	db := openIn(t, t.TempDir())
+	commit(t, db, sampleTransition("admin", 1))
+	journal(t, db, sampleChange("only-announced", 1))
+	got, err := db.Changes(t.Context(), application)
+	if err != nil || len(got.Accounts) != 1 || got.Accounts["only-announced"].Open == nil {
+		t.Errorf("got %+v, %v", got, err)
+	}
 }
 
 func TestSurveyLeavesTheRecordsOut(t *testing.T) {

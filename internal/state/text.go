@@ -14,7 +14,7 @@ import (
 // timeLayout is RFC 3339 in UTC with all nine digits, so that texts sort as times do.
 const timeLayout = "2006-01-02T15:04:05.000000000Z"
 
-// timeText writes a time; the zero time is empty.
+// timeText formats a time; the zero time is empty.
 func timeText(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -33,13 +33,13 @@ func parseTime(text string) (time.Time, error) {
 	return t, nil
 }
 
-// credentialText writes a credential much as a line of shadow(5) does:
+// credentialText formats a credential much as a line of shadow(5):
 //
 //	last change:min:max:warn:inactive:expire:flags:hash
 //
 // An empty day is NoDay; the flags are "L" for the lock mark and "M" for
 // must-change. The hash is last, so that it may contain anything. Unlike a line
-// of shadow(5) this holds every value of Credential.
+// of shadow(5) this form holds every value of Credential.
 func credentialText(c shadowsync.Credential) string {
 	b := make([]byte, 0, 48+len(c.Hash))
 	for _, d := range days(&c) {
@@ -85,10 +85,13 @@ func parseCredential(text string) (c shadowsync.Credential, err error) {
 		return c, malformedCredential()
 	}
 	c.Hash, c.Locked, c.MustChange = hash, strings.Contains(flags, "L"), strings.Contains(flags, "M")
+	if c.Locked { // older versions stripped only one mark: "!!hash" is a lock of that hash
+		c.Hash, _ = shadowsync.ParsePassword(hash)
+	}
 	return c, nil
 }
 
-// pair reads the two credentials of a baseline.
+// pair parses the two credentials of a baseline.
 func pair(os, store string) (b shadowsync.Baseline, err error) {
 	if b.OS, err = parseCredential(os); err != nil {
 		return b, err
@@ -106,9 +109,9 @@ func malformed(what, text string) error {
 	return fmt.Errorf("%w: %s %q", shadowsync.ErrMalformed, what, text)
 }
 
-// jsonText is the canonical JSON of v: fields in the order of the struct, in
-// ASCII, so that no control or bidi character of foreign text rests in the file
-// and sqlite3(1) can show it. Bytes that are not UTF-8 become U+FFFD.
+// jsonText is the canonical JSON of v: fields in the order of the struct, in ASCII, so that the
+// file holds no control or bidi character of foreign text and sqlite3(1) can show it. Bytes that
+// are not UTF-8 become U+FFFD.
 func jsonText(v any) (string, error) {
 	text, err := json.Marshal(v)
 	if err != nil {

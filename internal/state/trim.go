@@ -9,9 +9,9 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// anchor is the last record that was trimmed off the trail. The chain of what is
-// left begins with its hash, and a record in that chain says so: whoever has the
-// journal's copy of that record can tell that this is the cut that was made then.
+// anchor is the last record that was trimmed off the trail. The remaining chain begins with its
+// hash, and a record in that chain names it: a copy of that record in the journal proves that this
+// is the cut that was made then.
 type anchor struct {
 	seq  int64 // 0: nothing was trimmed
 	hash []byte
@@ -26,11 +26,11 @@ func (a anchor) String() string {
 	return fmt.Sprintf("all up to record %d, whose hash is %s", a.seq, hex.EncodeToString(a.hash))
 }
 
-// TrailEnd names the last record of the trail and its hash, for a witness elsewhere.
+// TrailEnd describes the last record of the trail and its hash, so that it can be noted elsewhere.
 func (db *DB) TrailEnd(ctx context.Context) (text string, err error) {
 	err = db.read(ctx, "read the audit of", func(tx *tx) error {
 		seq, hash, err := tx.head()
-		text = fmt.Sprintf("record %d, whose hash is %s", seq, hex.EncodeToString(hash))
+		text = Position{seq, hash}.String()
 		return err
 	})
 	return text, err
@@ -42,10 +42,10 @@ func (t *tx) anchor() (anchor, error) {
 	return a, err
 }
 
-// TrimAudit removes the records from before a time, up to the first that is not,
-// and puts that on record by the event, which it returns as recorded. The chain
-// stays verifiable. It removes nothing from a trail that somebody has tampered with,
-// and records nothing where there is nothing to remove.
+// TrimAudit removes the oldest records, up to the first that is not from before the given time. It
+// records that with the event, which it returns as recorded. The chain stays verifiable. From a
+// trail that was tampered with it removes nothing, and if there is nothing to remove it records
+// nothing.
 func (db *DB) TrimAudit(ctx context.Context, before time.Time, event shadowsync.Event) (n int, recorded shadowsync.Event, err error) {
 	if _, err := db.Verify(ctx); err != nil {
 		return 0, event, err
@@ -73,8 +73,8 @@ func (db *DB) TrimAudit(ctx context.Context, before time.Time, event shadowsync.
 	return n, event, err
 }
 
-// cut is the record before the first one that is not older than a time: clocks go
-// back too, and a trail is cut in one place.
+// cut is the record before the first one that is not older than before. Clocks can go back, so
+// older records may follow it, but a trail is cut in one place.
 func (t *tx) cut(before time.Time) (anchor, error) {
 	var a anchor
 	_, err := t.get(`SELECT seq, hash FROM audit WHERE seq < coalesce(

@@ -17,12 +17,12 @@ func trimmed(t *testing.T, db *DB, before time.Time) int {
 	return n
 }
 
-// recordDays puts a record on the trail for each day from 1 to n.
+// recordDays records an event for each day from 1 to n.
 func recordDays(t *testing.T, db *DB, n int) {
 	t.Helper()
 	for day := 1; day <= n; day++ {
 		e := shadowsync.Event{At: time.Date(2026, 1, day, 0, 0, 0, 0, time.UTC), Account: "admin", Action: "adopted"}
-		if err := db.Record(context.Background(), e); err != nil {
+		if err := db.Audit(context.Background(), e); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -46,7 +46,7 @@ func TestTrimmedTrailVerifies(t *testing.T) {
 		t.Errorf("%d are good, %v", n, err)
 	}
 	recordDays(t, db, 2)                      // a clock that goes back
-	if n := trimmed(t, db, day(31)); n != 5 { // up to the first cut's own record, which is of today
+	if n := trimmed(t, db, day(31)); n != 5 { // up to the record of the first cut, which is from today
 		t.Errorf("trimmed %d", n)
 	}
 	if n, err := db.Verify(context.Background()); n != 4 || err != nil {
@@ -54,7 +54,7 @@ func TestTrimmedTrailVerifies(t *testing.T) {
 	}
 }
 
-// TestCutsAreOnRecord: what was removed without saying so is found.
+// TestCutsAreOnRecord: records that were removed without an entry are missed.
 func TestCutsAreOnRecord(t *testing.T) {
 	for name, statement := range map[string]string{
 		"a record after the cut": "DROP TRIGGER audit_keep; DELETE FROM audit WHERE seq = 5",

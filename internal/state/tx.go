@@ -12,29 +12,28 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// patience is how long to wait for other processes' transactions, each of which
-// takes milliseconds.
+// patience is how long to wait for transactions of other processes. Each takes milliseconds.
 const patience = 2 * time.Second
 
-// tx is a transaction under way.
+// tx is a running transaction.
 type tx struct {
 	ctx context.Context
 	db  *DB
 }
 
-// read runs do on one consistent reading of the database.
+// read runs do on one consistent snapshot of the database.
 func (db *DB) read(ctx context.Context, doing string, do func(*tx) error) error {
 	return db.transact(ctx, doing, beginRead, do)
 }
 
-// write runs do in a transaction that is durable when write returns nil. EXCLUSIVE
-// and not IMMEDIATE: all waiting is at the begin, none at the commit.
+// write runs do in a transaction that is durable when write returns nil. EXCLUSIVE, not IMMEDIATE:
+// then all waiting happens at the begin, none at the commit.
 func (db *DB) write(ctx context.Context, doing string, do func(*tx) error) error {
 	return db.transact(ctx, doing, beginWrite, do)
 }
 
-// A plain BEGIN locks nothing; the SELECT takes the lock that readers share, and
-// rolls back what a crash left.
+// A plain BEGIN takes no lock; the SELECT takes the shared lock of readers, and rolls back what a
+// crash left.
 const (
 	beginRead  = "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1"
 	beginWrite = "BEGIN EXCLUSIVE"
@@ -51,14 +50,17 @@ func (db *DB) transact(ctx context.Context, doing, begin string, do func(*tx) er
 	if begin == beginWrite {
 		db.writes++
 	}
-	err := db.patiently(ctx, func() error { return t.begin(begin) })
+	err := db.still()
+	if err == nil {
+		err = db.patiently(ctx, func() error { return t.begin(begin) })
+	}
 	if err != nil {
 		return db.fault(doing, err)
 	}
 	committed := false
 	defer func() { // also when do panics
 		if !committed {
-			_ = t.run("ROLLBACK") // fails if SQLite did so by itself, which is as good
+			_ = t.run("ROLLBACK") // an error means that SQLite has rolled back by itself
 		}
 	}()
 	if err = do(t); err == nil {
@@ -77,12 +79,12 @@ func (db *DB) transact(ctx context.Context, doing, begin string, do func(*tx) er
 func (t *tx) begin(begin string) error {
 	err := t.run(begin)
 	if err != nil && begin == beginRead {
-		_ = t.run("ROLLBACK") // of the BEGIN, if that went through
+		_ = t.run("ROLLBACK") // of the BEGIN, if it succeeded
 	}
 	return err
 }
 
-// patiently tries again while another process holds the database.
+// patiently repeats do while another process holds the database.
 func (db *DB) patiently(ctx context.Context, do func() error) error {
 	for end := time.Now().Add(patience); ; {
 		if err := ctx.Err(); err != nil {
@@ -110,16 +112,16 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// fault says what could not be done with which file, and of which kind that is.
+// fault adds to an error the operation, the file and the kind of error.
 func (db *DB) fault(doing string, err error) error {
 	var newer *NewerError
 	if errors.As(err, &newer) {
 		return err
 	}
 	if kind := kindOf(err); kind != nil {
-		return fmt.Errorf("cannot %s state %s: %w: %w", doing, db.path, kind, err)
+		return db.damage(fmt.Errorf("cannot %s state %s: %w: %w", doing, db.path, kind, err))
 	}
-	return fmt.Errorf("cannot %s state %s: %w", doing, db.path, err)
+	return db.damage(fmt.Errorf("cannot %s state %s: %w", doing, db.path, err))
 }
 
 func kindOf(err error) error {
@@ -129,6 +131,9 @@ func kindOf(err error) error {
 	var e sqlite3.Error
 	if !errors.As(err, &e) {
 		return nil
+	}
+	if missesTables(e) {
+		return shadowsync.ErrMalformed
 	}
 	switch e.Code {
 	case sqlite3.ErrBusy, sqlite3.ErrLocked, sqlite3.ErrIoErr, sqlite3.ErrFull, sqlite3.ErrReadonly,
@@ -143,15 +148,15 @@ func kindOf(err error) error {
 // run executes SQL that is not worth preparing.
 //
 // Short statements run without the context: with one, the driver would start a
-// goroutine for each. The context is looked at between them.
+// goroutine for each. The context is checked between them.
 func (t *tx) run(query string) error {
 	_, err := t.db.conn.ExecContext(context.Background(), query)
 	return err
 }
 
-// prepare prepares a statement once. Where one orders by a column, as a maximum does too, and
-// compares others with parameters, +? stands for ?: by the value of a plain one SQLite may plan,
-// and so it would prepare the statement anew each time.
+// prepare prepares a statement once. A query that orders by a column, or takes its maximum, and
+// compares other columns with parameters writes +? instead of ?: SQLite may plan by the value of a
+// plain parameter, and would then prepare the statement anew each time.
 func (t *tx) prepare(query string) (*sql.Stmt, error) {
 	if s := t.db.statements[query]; s != nil {
 		return s, nil
@@ -179,7 +184,7 @@ func (t *tx) exec(query string, args ...any) (int64, error) {
 	return result.RowsAffected()
 }
 
-// get reads the only row of a query and tells whether there was one.
+// get reads the only row of a query and reports whether there was one.
 func (t *tx) get(query string, args []any, dest ...any) (bool, error) {
 	s, err := t.prepare(query)
 	if err != nil {
@@ -192,8 +197,8 @@ func (t *tx) get(query string, args []any, dest ...any) (bool, error) {
 	return err == nil, err
 }
 
-// each calls do for every row of a query, whose columns are in dest by then. It
-// may take long, so that the driver watches the context.
+// each calls do for every row of a query, after reading its columns into dest. It may take long, so
+// the driver watches the context.
 func (t *tx) each(query string, args, dest []any, do func() error) (err error) {
 	s, err := t.prepare(query)
 	if err != nil {
@@ -213,4 +218,16 @@ func (t *tx) each(query string, args, dest []any, do func() error) (err error) {
 		}
 	}
 	return rows.Err()
+}
+
+// Rehearse writes a value that is already there, as durably as any other, to find out whether the
+// state can be written.
+func (db *DB) Rehearse(ctx context.Context) error {
+	return db.write(ctx, "write to", func(t *tx) error {
+		var version int
+		if _, err := t.get("PRAGMA user_version", nil, &version); err != nil {
+			return err
+		}
+		return t.run(fmt.Sprintf("PRAGMA user_version = %d", version))
+	})
 }

@@ -17,10 +17,9 @@ type ChainError struct {
 
 func (e *ChainError) Error() string { return fmt.Sprintf("audit record %d %s", e.Seq, e.Reason) }
 
-// Verify checks the hash chain of the whole audit trail and returns how many
-// records are good. A *ChainError names the first that is not: altered, missing,
-// or cut off the end. Whoever may write the file can also recompute the chain;
-// what proves something against root must be kept elsewhere.
+// Verify checks the hash chain of the whole audit trail and returns the number of good records. A
+// *ChainError names the first bad one: altered, missing, or cut off the end. Anyone who can write
+// the file can recompute the chain, so a proof against root must be kept elsewhere.
 func (db *DB) Verify(ctx context.Context) (n int, err error) {
 	c := chain{hash: genesis}
 	err = db.read(ctx, "verify the audit of", func(tx *tx) (err error) {
@@ -37,16 +36,16 @@ func (db *DB) Verify(ctx context.Context) (n int, err error) {
 	return int(c.seq - c.anchor.seq), err
 }
 
-// chain is how far the trail was found good.
+// chain is the part of the trail that was found good.
 type chain struct {
 	seq    int64
 	hash   []byte
 	anchor anchor
-	cut    string // what the last record of a trim says
+	cut    string // text of the last record of a trim
 }
 
-// advance checks a page. At the end of the trail it checks the head, in the same
-// transaction: others may be appending.
+// advance checks a page. At the end of the trail it checks the head in the same transaction,
+// because other processes may be appending.
 func (c *chain) advance(tx *tx) (more bool, err error) {
 	var seq int64
 	var event string

@@ -1,14 +1,14 @@
-// Package store knows the drivers of credential stores. A new one is a package
-// that exports a driver.Driver, and one line in the table here.
+// Package store knows the drivers of credential stores. A new driver is a package that exports a
+// driver.Driver, and one line in the table here.
 package store
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	"github.com/shadowsync/shadowsync/internal/config/key"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/internal/store/jsonfile"
 	"github.com/shadowsync/shadowsync/internal/store/sqlite"
@@ -20,23 +20,34 @@ var drivers = map[string]driver.Driver{
 	"sqlite": sqlite.Driver,
 }
 
-// Options is what a store is opened with.
+// Options are the options with which a store is opened.
 type Options = driver.Options
 
 // Names lists the drivers.
 func Names() []string { return slices.Sorted(maps.Keys(drivers)) }
 
+// Keys are the configuration keys that all stores have.
+func Keys() []key.Key {
+	all := slices.Clone(driver.Common)
+	for i := range all {
+		if all[i].Name == "driver" {
+			all[i].OneOf = Names
+		}
+	}
+	return all
+}
+
 // Find returns a driver by its name.
 func Find(name string) (driver.Driver, error) {
 	d, ok := drivers[name]
 	if !ok {
-		return driver.Driver{}, fmt.Errorf("unknown store driver %q; there are %s", name, strings.Join(Names(), ", "))
+		return driver.Driver{}, key.Bad("driver", "unknown store driver %q; there are %s", name, strings.Join(Names(), ", "))
 	}
 	return d, nil
 }
 
-// Parse turns the table [application.store] of the configuration into options
-// that the driver has found valid. Errors name the key.
+// Parse turns the table [application.store] of the configuration into options that the driver has
+// validated. Errors name the key.
 func Parse(table map[string]any) (Options, error) {
 	o, err := driver.Parse(table)
 	if err != nil {
@@ -49,7 +60,7 @@ func Parse(table map[string]any) (Options, error) {
 	return o, d.Validate(o)
 }
 
-// Open opens a store in this process, wherever its driver belongs.
+// Open opens a store in this process, whatever process its driver requires.
 func Open(ctx context.Context, o Options) (shadowsync.CredentialStore, error) {
 	d, err := Find(o.Driver)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// table is the contract's example, as a TOML decoder gives it.
+// table is the example of the documentation, as a TOML decoder returns it.
 func table(change func(map[string]any)) map[string]any {
 	t := map[string]any{
 		"driver": "json", "path": "/var/lib/128technology/user-running.json",
@@ -32,16 +32,16 @@ func TestParse(t *testing.T) {
 		{"formats", func(m map[string]any) { m["formats"] = []any{"sha512crypt", "yescrypt"} }, ""},
 		{"no driver", func(m map[string]any) { delete(m, "driver") }, `"driver" is missing`},
 		{"unknown driver", func(m map[string]any) { m["driver"] = "jsno" }, `unknown store driver "jsno"; there are json, sqlite`},
-		{"unknown key", func(m map[string]any) { m["user"] = "x" }, `unknown key "user"`},
+		{"unknown key", func(m map[string]any) { m["user"] = "x" }, `unknown key "user", did you mean "users"`},
 		{"another driver's key", func(m map[string]any) { m["group"] = "x" }, `unknown key "group"`},
 		{"no path", func(m map[string]any) { delete(m, "path") }, `"path" is missing`},
-		{"relative path", func(m map[string]any) { m["path"] = "x/y.json" }, `"path" must be absolute`},
-		{"path with dots", func(m map[string]any) { m["path"] = "/x/../y.json" }, `such as "/y.json"`},
-		{"path a number", func(m map[string]any) { m["path"] = int64(5) }, `"path" must be a string`},
+		{"relative path", func(m map[string]any) { m["path"] = "x/y.json" }, `path = "x/y.json": must be absolute`},
+		{"path with dots", func(m map[string]any) { m["path"] = "/x/../y.json" }, `must be absolute and plain`},
+		{"path a number", func(m map[string]any) { m["path"] = int64(5) }, `path must be a string`},
 		{"root is not for the configuration", func(m map[string]any) { m["root"] = "/" }, `unknown key "root"`},
-		{"formats a string", func(m map[string]any) { m["formats"] = "sha512crypt" }, `"formats" must be a list`},
-		{"formats of numbers", func(m map[string]any) { m["formats"] = []any{int64(6)} }, `"formats" must be a list`},
-		{"unknown format", func(m map[string]any) { m["formats"] = []any{"sha512"} }, `"formats" holds "sha512"; known are`},
+		{"formats a string", func(m map[string]any) { m["formats"] = "sha512crypt" }, `formats must be a list of strings`},
+		{"formats of numbers", func(m map[string]any) { m["formats"] = []any{int64(6)} }, `formats must be a list of strings`},
+		{"unknown format", func(m map[string]any) { m["formats"] = []any{"sha512"} }, `formats: "sha512" must be `},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

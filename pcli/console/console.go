@@ -7,58 +7,62 @@ import (
 	"time"
 )
 
-// How reading can end without a line. The end of the input, or Ctrl-D, is io.EOF.
+// These errors end a read without a line. The end of the input, or Ctrl-D, is io.EOF.
 var (
-	// ErrInterrupted is Ctrl-C.
+	// ErrInterrupted means Ctrl-C.
 	ErrInterrupted = errors.New("interrupted")
-	// ErrTop is Ctrl-Z. It comes with the line that stood there.
+	// ErrTop means Ctrl-Z. The read also returns the current line.
 	ErrTop = errors.New("back to the top")
-	// ErrIdle means that nobody pressed a key for the idle time.
+	// ErrIdle means that no key was pressed for the idle time.
 	ErrIdle = errors.New("idle for too long")
-	// ErrLongLine means that a line was dropped for its length.
+	// ErrLongLine means that a line was dropped because it is too long.
 	ErrLongLine = errors.New("the line is too long")
-	// ErrNoTerminal means that a question needs a person and there is none.
+	// ErrNoTerminal means that a question needs a person and there is no terminal to ask on.
 	ErrNoTerminal = errors.New("there is no terminal to ask on")
-	// ErrLongSecret means that a password was longer than asked for.
+	// ErrLongSecret means that a password is longer than the limit.
 	ErrLongSecret = errors.New("the password is too long")
 )
 
-// Console is a terminal or a script. A lost terminal and the end of the context that it was made
-// with end every wait with the cause of that context.
+// Console is a terminal or a script. When the terminal is lost, or the context given to Open ends,
+// every wait ends with the cause of that context.
 type Console interface {
-	// Write writes text whose lines end in \n.
+	// Write writes text with \n line ends.
 	io.Writer
-	// ReadLine reads a command. A line without end and the end of the input come one after
-	// the other.
+	// ReadLine reads a command. If the last line has no line end, ReadLine first returns the line,
+	// and the end of the input on the next call.
 	ReadLine(prompt string) (string, error)
-	// Ask reads the answer to a question: no history, no completion.
+	// Ask reads the answer to a question, without history and completion.
 	Ask(prompt string) (string, error)
-	// ReadSecret reads a password of at most limit bytes without echo. It is the caller's to wipe.
+	// Explain writes lines before a question, where Ask shows it.
+	Explain(text string) error
+	// ReadSecret reads a password of at most limit bytes without echo. The caller wipes it.
 	ReadSecret(prompt string, limit int) ([]byte, error)
-	// Page writes text, and stops after each screenful where a person reads it.
+	// Page writes text, and pauses after each screenful if a person reads it.
 	Page(text string) error
-	// Busy runs f and lets Ctrl-C end its context meanwhile.
+	// Width is the number of columns of the terminal; 0 if there is none.
+	Width() int
+	// Busy runs f; Ctrl-C ends f's context.
 	Busy(f func(context.Context) error) error
 	// Interactive reports whether commands come from a person.
 	Interactive() bool
 	// SetIdle sets the idle time; 0 means none.
 	SetIdle(time.Duration)
-	// Close gives the terminal back as it was.
+	// Close restores the terminal.
 	Close() error
 }
 
-// Keys is what the shell makes of keys beyond editing.
+// Keys tells the console what to do on keys other than editing keys.
 type Keys struct {
-	// Complete is Tab: the line and the position after it, and the candidates where it
-	// could not go further.
+	// Complete handles Tab. It returns the new line and position, and the candidates if it could
+	// not complete any further.
 	Complete func(line string, pos int) (newLine string, newPos int, list []string)
-	// Help is ?: what to show, or false where ? is a character like others.
+	// Help handles "?". It returns the text to show, or false if "?" is an ordinary character here.
 	Help func(line string) (string, bool)
-	// History is what the arrow keys go through, the newest at 0.
+	// History is what the arrow keys step through, the newest line at 0.
 	History History
 }
 
-// History is what can be called back.
+// History is a list of lines that can be recalled.
 type History interface {
 	Len() int
 	At(i int) string

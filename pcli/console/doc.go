@@ -1,18 +1,18 @@
-// Package console is where an operator's shell meets a person or a script.
+// Package console connects an operator's shell with a person or a script.
 //
-// Terminal manners, which every file here keeps:
+// Every file here keeps these terminal manners:
 //
-//   - A terminal is left as it was found, however the shell ends, short of SIGKILL.
-//   - Keys are taken from the kernel one at a time and only when somebody waits for them: what
-//     was typed ahead for the next program stays there, and a password that was pasted together
-//     with its command is in no buffer of ours.
-//   - A password is read without echo, into memory that is wiped, and never into history.
-//   - Ctrl-C gives up the line, the question or the wait; Ctrl-D on an empty line
-//     leaves; Ctrl-Z runs the line and goes to the top.
-//   - Only a terminal that understands it is sent escape sequences.
-//   - Every wait ends with the idle time, a hang-up or a signal.
+//   - The terminal is restored however the shell ends, except by SIGKILL.
+//   - Keys are read from the kernel one at a time, and only when a key is needed. Input typed ahead
+//     for the next program stays in the kernel, and a password pasted together with its command is
+//     never in our buffers.
+//   - A password is read without echo, into memory that is wiped, and never enters the history.
+//   - Ctrl-C abandons the line, the question or the wait. Ctrl-D on an empty line leaves the shell.
+//     Ctrl-Z runs the line and returns to the top.
+//   - Escape sequences are sent only to a terminal that understands them.
+//   - The idle time, a hang-up or a signal ends every wait.
 //
-// What is written is text of ours with \n; foreign text was made harmless before (package printable).
+// Output is our own text with \n; foreign text is already escaped (package printable).
 //
 //	console.go  what both kinds of console do, and how reading can end
 //	source.go   bytes, one at a time, with time-outs and signals
@@ -21,4 +21,5 @@
 //	secret.go   passwords on a raw terminal
 //	plain.go    the console of scripts, pipes and dumb terminals
 //	mode.go     terminal modes, and what kind of console there is
+//	pager.go    a screenful at a time
 package console

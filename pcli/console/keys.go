@@ -3,10 +3,10 @@ package console
 import (
 	"unicode/utf8"
 
-	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
 )
 
-// The keys that have a name here.
+// The keys that this package refers to by name.
 const (
 	keyInterrupt = 0x03 // Ctrl-C
 	keyEnd       = 0x04 // Ctrl-D
@@ -19,11 +19,11 @@ const (
 	keyDelete    = 0x7f
 )
 
-// edits are the control characters that golang.org/x/term edits with.
+// edits are the control characters that golang.org/x/term uses for editing.
 const edits = "\x01\x02\x04\x05\x06\x08\x09\x0b\x0c\x0e\x10\x14\x15\x17\x7f"
 
-// sequences maps what terminals send to what golang.org/x/term knows. What is not
-// here does nothing. The keys are the bytes after ESC.
+// sequences maps terminals' escape sequences, without ESC, to those that golang.org/x/term knows.
+// Others are ignored.
 var sequences = map[string]string{
 	"[A": "\x1b[A", "[B": "\x1b[B", "[C": "\x1b[C", "[D": "\x1b[D", "[H": "\x1b[H", "[F": "\x1b[F",
 	"OA": "\x1b[A", "OB": "\x1b[B", "OC": "\x1b[C", "OD": "\x1b[D", "OH": "\x1b[H", "OF": "\x1b[F",
@@ -32,22 +32,22 @@ var sequences = map[string]string{
 	"[1;3D": "\x1b[1;3D", "[1;5D": "\x1b[1;3D", "b": "\x1b[1;3D",
 }
 
-// keys makes whole keys of bytes, one a Read: golang.org/x/term waits for ever on
-// a byte that is not UTF-8, takes Ctrl-C for the end, and keeps what comes behind a line.
+// keys turns bytes into whole keys, one per Read: golang.org/x/term blocks forever on a byte that
+// is not UTF-8, takes Ctrl-C as the end of the input, and keeps what follows a line.
 type keys struct {
 	source *source
-	shown  func(mark string) // tells the person what was taken
+	shown  func(mark string) // echoes a key such as ^C to the person
 
 	interrupted, top bool // how the line ended, if not by Enter
-	full             bool // the line is too long: the rest of it is dropped
-	afterReturn      bool // a newline now belongs to it
-	ending           bool // Ctrl-C came, and the cursor was sent to the end of the line
+	full             bool // the line is too long: the rest is dropped
+	afterReturn      bool // a newline now belongs to the return before it
+	ending           bool // after Ctrl-C: the cursor was moved to the end of the line
 }
 
-// begin is to be called before each line.
+// begin must be called before each line.
 func (k *keys) begin() { k.interrupted, k.top, k.full, k.ending = false, false, false, false }
 
-// Read gives one key. Its p must hold the longest, 6 bytes.
+// Read returns one key. p must have room for the longest, 6 bytes.
 func (k *keys) Read(p []byte) (int, error) {
 	if k.ending {
 		k.ending = false
@@ -69,7 +69,7 @@ func (k *keys) Read(p []byte) (int, error) {
 	}
 }
 
-// key completes the key that begins with b; empty for one that does nothing.
+// key completes the key that begins with b; empty for an ignored key.
 func (k *keys) key(b byte) (string, error) {
 	newline := b == '\n' && k.afterReturn
 	k.afterReturn = b == '\r'
@@ -80,7 +80,7 @@ func (k *keys) key(b byte) (string, error) {
 		return "\r", nil
 	case b == keyInterrupt:
 		k.interrupted, k.ending = true, true
-		return "\x05", nil // the end of the line, for golang.org/x/term
+		return "\x05", nil // moves golang.org/x/term to the end of the line
 	case b == keyTop:
 		k.top = true
 		return "\r", nil
@@ -106,7 +106,7 @@ func edit(b byte) string {
 	return ""
 }
 
-// character completes one beyond ASCII. Stray bytes and what is not printable are dropped.
+// character completes a non-ASCII character. It drops stray bytes and unprintable characters.
 func (k *keys) character(b byte) (string, error) {
 	buffer := []byte{b}
 	for !utf8.FullRune(buffer) {
@@ -115,12 +115,12 @@ func (k *keys) character(b byte) (string, error) {
 			return "", err
 		}
 		if utf8.RuneStart(b) {
-			return k.key(b) // the one before was cut off
+			return k.key(b) // the previous character was incomplete
 		}
 		buffer = append(buffer, b)
 	}
 	if r, _ := utf8.DecodeRune(buffer); r == utf8.RuneError {
-		return "", nil // golang.org/x/term waits on U+FFFD itself too
+		return "", nil // golang.org/x/term also blocks on U+FFFD itself
 	}
 	if text := string(buffer); printable.Quote(text) == text {
 		return text, nil
@@ -128,8 +128,8 @@ func (k *keys) character(b byte) (string, error) {
 	return "", nil
 }
 
-// sequence takes what follows ESC: CSI and SS3 sequences as ECMA-48 has them, or one
-// byte. What grows beyond reason ends there.
+// sequence reads what follows ESC: a CSI or SS3 sequence as in ECMA-48, or one byte. It stops at a
+// sequence that is too long.
 func (s *source) sequence() (string, error) {
 	b, err := s.next()
 	if err != nil || b != '[' && b != 'O' {

@@ -11,16 +11,16 @@ import (
 	"golang.org/x/term"
 )
 
-// Options say where a console is.
+// Options describe the environment of a console.
 type Options struct {
 	In, Out, Err *os.File
-	Commands     io.Reader // in the place of In, as of pcli -c; then there is no prompt
-	Answers      bool      // questions are answered from In even where that is no terminal
+	Commands     io.Reader // read instead of In, for pcli -c; then there is no prompt
+	Answers      bool      // answers come from In even if it is not a terminal
 	Terminal     string    // the value of TERM
 	Keys         Keys
 }
 
-// Open gives the console that fits: line editing on a terminal, else plain.
+// Open returns a suitable console: line editing on a terminal, otherwise plain.
 func Open(ctx context.Context, o Options) (Console, error) {
 	person := o.Commands == nil && isTerminal(o.In) && isTerminal(o.Out)
 	if person && o.Terminal != "" && o.Terminal != "dumb" {
@@ -31,17 +31,20 @@ func Open(ctx context.Context, o Options) (Console, error) {
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
-// size is that of a terminal that does not tell, as over a serial line, otherwise.
+// size returns the terminal's size, or 80 by 24 if it does not report one, as a serial line.
 func size(f *os.File) (width, height int) {
-	width, height, err := term.GetSize(int(f.Fd()))
-	if err != nil || width < 1 || height < 1 {
-		return 80, 24
+	width, height, _ = term.GetSize(int(f.Fd()))
+	if width < 1 {
+		width = 80
+	}
+	if height < 1 {
+		height = 24
 	}
 	return width, height
 }
 
-// withoutEcho runs f while the terminal shows nothing of what is typed, lines and
-// signals as before. If it fails, what was typed and not read yet is thrown away.
+// withoutEcho runs f while the terminal does not echo input; line editing and signals stay on. If f
+// fails, unread input is discarded.
 func withoutEcho(tty *os.File, f func() error) (err error) {
 	fd := int(tty.Fd())
 	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
@@ -63,12 +66,12 @@ func withoutEcho(tty *os.File, f func() error) (err error) {
 	return f()
 }
 
-// notify is signal.Notify with a channel of its own.
+// notify calls signal.Notify with a new channel.
 func notify(signals ...os.Signal) chan os.Signal {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, signals...)
 	return c
 }
 
-// idleTime makes a duration one to wait for.
+// idleTime turns a negative duration into 0, no limit.
 func idleTime(d time.Duration) time.Duration { return max(d, 0) }

@@ -7,8 +7,8 @@ import (
 
 const more = "--More--"
 
-// Page writes text a screenful at a time. Space goes on by one, Enter by a line, q and Ctrl-C
-// stop, which is no error.
+// Page writes text one screenful at a time. Space shows the next screenful and Enter the next line;
+// q and Ctrl-C stop without an error.
 func (s *screen) Page(text string) error {
 	width, height := s.size()
 	room := height - 1
@@ -38,7 +38,7 @@ func rowsOf(line string, width int) int {
 	return max(1, (n+width-1)/width)
 }
 
-// more asks how many rows to go on by; 0 is to stop.
+// more asks how many rows to show next; 0 means stop.
 func (s *screen) more() (int, error) {
 	s.raw(more)
 	defer s.raw("\r\x1b[K")
@@ -63,5 +63,5 @@ func (s *screen) more() (int, error) {
 	}
 }
 
-// maxRows is more than any terminal has.
+// maxRows is larger than any terminal.
 const maxRows = 1 << 20

@@ -11,19 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxLine bounds a line, in bytes.
+// maxLine limits a line, in bytes.
 const maxLine = 4096
 
-// plain is the console of scripts, pipes, pcli -c and dumb terminals. The kernel edits lines where
-// there is a terminal at all.
+// plain is the console for scripts, pipes, pcli -c and dumb terminals. If there is a terminal, the
+// kernel does the line editing.
 type plain struct {
 	ctx      context.Context
 	options  Options
-	person   bool    // commands are typed
-	commands *source // where they come from
-	answers  *source // where answers come from, once a question was asked
+	person   bool    // a person types the commands
+	commands *source // commands are read from here
+	answers  *source // answers are read from here; set by the first question
 	terminal *os.File
-	opened   *os.File // the terminal, where we opened it
+	opened   *os.File // the terminal, if this console opened it
 	signals  chan os.Signal
 	idle     time.Duration
 }
@@ -50,7 +50,15 @@ func (p *plain) listen(from io.Reader, size int) *source {
 
 func (p *plain) Interactive() bool { return p.person }
 
-// SetIdle bounds waits for a person alone: a script takes the time that it takes.
+func (p *plain) Width() int {
+	if !isTerminal(p.options.Out) {
+		return 0
+	}
+	width, _ := size(p.options.Out)
+	return width
+}
+
+// SetIdle limits only waits for a person: a script may take as long as it needs.
 func (p *plain) SetIdle(d time.Duration) {
 	p.idle = idleTime(d)
 	if p.person {
@@ -84,7 +92,10 @@ func (p *plain) ReadLine(prompt string) (string, error) {
 	return line, err
 }
 
-// readLine takes a line without its end, which a line at the end of the input may lack.
+// byteOrderMark is what some editors write at the start of a file.
+const byteOrderMark = "\ufeff"
+
+// readLine returns a line without its line end, which the last line may lack.
 func readLine(s *source) (string, error) {
 	var line strings.Builder
 	long := false
@@ -95,7 +106,12 @@ func readLine(s *source) (string, error) {
 			if long {
 				return "", ErrLongLine
 			}
-			return strings.TrimSuffix(line.String(), "\r"), nil
+			text := strings.TrimSuffix(line.String(), "\r")
+			if !s.begun {
+				text = strings.TrimPrefix(text, byteOrderMark)
+			}
+			s.begun = true
+			return text, nil
 		case err != nil:
 			return "", err
 		case line.Len() == maxLine:
@@ -104,6 +120,14 @@ func readLine(s *source) (string, error) {
 			line.WriteByte(b)
 		}
 	}
+}
+
+func (p *plain) Explain(text string) error {
+	if err := p.findAnswers(); err != nil {
+		return err
+	}
+	p.prompt(text)
+	return nil
 }
 
 func (p *plain) Ask(prompt string) (string, error) {
@@ -120,9 +144,9 @@ func (p *plain) ReadSecret(prompt string, limit int) (password []byte, err error
 	}
 	if p.terminal == nil {
 		p.prompt(prompt)
-		return readSecret(p.answers, limit)
+		return readSecret(&lineEnds{source: p.answers}, limit)
 	}
-	// The echo goes before the prompt comes: who sees the one may rely on the other.
+	// Echo is off before the prompt appears, so that a program that sees the prompt can rely on it.
 	err = withoutEcho(p.terminal, func() error {
 		p.prompt(prompt)
 		defer p.prompt("\n")
@@ -132,8 +156,8 @@ func (p *plain) ReadSecret(prompt string, limit int) (password []byte, err error
 	return password, err
 }
 
-// findAnswers finds where answers come from: the terminal, even if commands come from elsewhere, so
-// that no password is read from a redirected standard input by accident.
+// findAnswers chooses where answers come from: the terminal, even if commands come from elsewhere,
+// so that a password is never read from a redirected standard input by accident.
 func (p *plain) findAnswers() error {
 	if p.answers != nil {
 		return nil
@@ -162,8 +186,8 @@ func (p *plain) findAnswers() error {
 	return nil
 }
 
-// prompt shows a question where it is answered; with no terminal there, where it does not
-// mix with a command's output.
+// prompt shows a question on the terminal where it is answered, or else on standard error, where it
+// does not mix with a command's output.
 func (p *plain) prompt(text string) {
 	switch {
 	case p.opened != nil:
@@ -175,7 +199,60 @@ func (p *plain) prompt(text string) {
 	}
 }
 
-func readSecret(s *source, limit int) ([]byte, error) {
+// bytesOf is the source of a secret, byte by byte.
+type bytesOf interface{ next() (byte, error) }
+
+// lineEnds reads lines of a file or pipe without one CR at the end, and without a byte order mark
+// at the start of the input: neither is meant as part of a password.
+type lineEnds struct {
+	*source
+	held []byte // already read, but perhaps not part of the line
+}
+
+func (l *lineEnds) next() (byte, error) {
+	if !l.begun {
+		l.begun = true
+		for i := range len(byteOrderMark) {
+			b, err := l.source.next()
+			if err != nil {
+				return 0, err
+			}
+			if l.held = append(l.held, b); b != byteOrderMark[i] {
+				break
+			}
+		}
+		if string(l.held) == byteOrderMark {
+			l.held = nil
+		}
+	}
+	return l.take()
+}
+
+// take returns the next byte, but holds back a CR until it knows the byte after it.
+func (l *lineEnds) take() (byte, error) {
+	b, err := l.ahead()
+	if err != nil || b != '\r' || len(l.held) > 0 {
+		return b, err
+	}
+	after, err := l.source.next()
+	if err != nil || after == '\n' {
+		return after, err
+	}
+	l.held = append(l.held, after)
+	return b, nil
+}
+
+// ahead returns a held byte if there is one, otherwise the source's next byte.
+func (l *lineEnds) ahead() (byte, error) {
+	if len(l.held) == 0 {
+		return l.source.next()
+	}
+	b := l.held[0]
+	l.held = l.held[1:]
+	return b, nil
+}
+
+func readSecret(s bytesOf, limit int) ([]byte, error) {
 	secret := newSecret(limit)
 	for {
 		b, err := s.next()

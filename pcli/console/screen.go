@@ -15,17 +15,17 @@ import (
 	"golang.org/x/term"
 )
 
-// screen is the console on a terminal. The terminal is raw from Open to Close.
+// screen is the console on a terminal, which is in raw mode from Open to Close.
 type screen struct {
 	in      *os.File
 	out     io.Writer
-	size    func() (width, height int) // of the terminal, now
+	size    func() (width, height int) // current size of the terminal
 	before  *term.State
 	source  *source
 	keys    *keys
 	special Keys
-	line    *term.Terminal // the one being edited, or nil
-	tabs    int            // how often Tab came in a row
+	line    *term.Terminal // the line editor in use, or nil
+	tabs    int            // consecutive presses of Tab
 }
 
 func openScreen(ctx context.Context, o Options) (*screen, error) {
@@ -37,11 +37,11 @@ func openScreen(ctx context.Context, o Options) (*screen, error) {
 	s.in, s.before = o.In, before
 	s.size = func() (int, int) { return size(o.Out) }
 	s.source.resizes = notify(unix.SIGWINCH)
-	s.source.interrupts = notify(unix.SIGINT) // not from a key: the terminal makes none
+	s.source.interrupts = notify(unix.SIGINT) // sent by another process: in raw mode Ctrl-C makes no signal
 	return s, nil
 }
 
-// newScreen edits on anything that behaves as a terminal of 80 columns.
+// newScreen edits on anything that behaves like a terminal of 80 columns.
 func newScreen(from *source, out io.Writer, special Keys) *screen {
 	s := &screen{source: from, out: out, special: special}
 	s.size = func() (int, int) { return 80, 24 }
@@ -50,10 +50,11 @@ func newScreen(from *source, out io.Writer, special Keys) *screen {
 	return s
 }
 
-// raw writes what no line end is in.
+// raw writes text that contains no line ends.
 func (s *screen) raw(text string) { _, _ = io.WriteString(s.out, text) }
 
 func (s *screen) Interactive() bool       { return true }
+func (s *screen) Width() int              { width, _ := s.size(); return width }
 func (s *screen) SetIdle(d time.Duration) { s.source.idle = idleTime(d) }
 
 func (s *screen) Close() error {
@@ -61,15 +62,15 @@ func (s *screen) Close() error {
 	return term.Restore(int(s.in.Fd()), s.before)
 }
 
-// discard throws away what was typed and not read yet: who reads the terminal after us would
-// take, and show, the rest of a password.
+// discard drops input that was typed but not read yet. Otherwise the next program on the terminal
+// would read, and show, the rest of a password.
 func (s *screen) discard() {
 	if s.in != nil {
 		_ = unix.IoctlSetInt(int(s.in.Fd()), unix.TCFLSH, unix.TCIFLUSH)
 	}
 }
 
-// Write ends lines as a raw terminal wants it.
+// Write uses the line ends that a raw terminal needs.
 func (s *screen) Write(text []byte) (int, error) {
 	if _, err := s.out.Write(bytes.ReplaceAll(text, []byte("\n"), []byte("\r\n"))); err != nil {
 		return 0, err
@@ -77,7 +78,7 @@ func (s *screen) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// both is what golang.org/x/term reads from and writes to.
+// both is the input and output of golang.org/x/term.
 type both struct {
 	io.Reader
 	io.Writer
@@ -87,12 +88,17 @@ func (s *screen) ReadLine(prompt string) (string, error) {
 	return s.edit(prompt, s.special)
 }
 
+func (s *screen) Explain(text string) error {
+	_, err := s.Write([]byte(text))
+	return err
+}
+
 func (s *screen) Ask(prompt string) (string, error) {
 	return s.edit(prompt, Keys{})
 }
 
-// edit reads one line. Each has a terminal of its own, so that one that was given up leaves
-// nothing behind.
+// edit reads one line. Each line gets a new term.Terminal, so that an abandoned line leaves nothing
+// behind.
 func (s *screen) edit(prompt string, special Keys) (string, error) {
 	s.keys.begin()
 	s.tabs = 0
@@ -105,7 +111,7 @@ func (s *screen) edit(prompt string, special Keys) (string, error) {
 	}
 	line, err := s.line.ReadLine()
 	if err != nil {
-		_, _ = s.Write([]byte("\n")) // the prompt is still on that line
+		_, _ = s.Write([]byte("\n")) // the cursor is still on the prompt's line
 		return "", err
 	}
 	switch {
@@ -119,7 +125,7 @@ func (s *screen) edit(prompt string, special Keys) (string, error) {
 	return line, nil
 }
 
-// press is called for each key that does not edit.
+// press is called for each key that is not an editing key.
 func (s *screen) press(prompt string, special Keys, line string, pos int, key rune) (string, int, bool) {
 	if key != keyTab {
 		s.tabs = 0
@@ -144,7 +150,7 @@ func (s *screen) press(prompt string, special Keys, line string, pos int, key ru
 	return line, pos, false
 }
 
-// complete shows the candidates at the second Tab in a row, as shells do.
+// complete shows the candidates at the second consecutive Tab, as shells do.
 func (s *screen) complete(prompt string, special Keys, line string, pos int) (string, int, bool) {
 	newLine, newPos, list := special.Complete(line, pos)
 	if newLine != line && len(newLine) <= maxLine {
@@ -162,7 +168,7 @@ func (s *screen) complete(prompt string, special Keys, line string, pos int) (st
 	return line, pos, true
 }
 
-// interject shows text above the line that is being edited.
+// interject shows text above the line in the editor.
 func (s *screen) interject(text string) { _, _ = s.line.Write([]byte(text)) }
 
 func (s *screen) resize() {
@@ -176,8 +182,8 @@ func (s *screen) Busy(f func(context.Context) error) error {
 	return s.source.busy(f, keyInterrupt)
 }
 
-// called is a history for golang.org/x/term. Lines are added by who reads them: not every line
-// belongs there.
+// called is the history for golang.org/x/term. Its Add does nothing: the caller decides which lines
+// to add.
 type called struct{ History }
 
 func (called) Add(string) {}
@@ -189,7 +195,7 @@ func (c called) Len() int {
 	return c.History.Len()
 }
 
-// gather lays words out in columns, down and then across, at most height lines of them.
+// gather lays out words in columns, down and then across, in at most height lines.
 func gather(words []string, width, height int) string {
 	longest := 0
 	for _, w := range words {

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// secret collects a password in memory that never moves.
+// secret collects a password in memory that does not move.
 type secret struct {
 	bytes []byte
 	long  bool
@@ -14,15 +14,15 @@ type secret struct {
 
 func newSecret(limit int) *secret { return &secret{bytes: locked(limit)} }
 
-// locked makes an empty buffer that does not go to swap, where RLIMIT_MEMLOCK lets us. It is kept short and
-// few, and Go's heap does not move, so nothing needs to be unlocked.
+// locked returns an empty buffer that is not swapped, if RLIMIT_MEMLOCK allows that. The buffers
+// are few and short, and Go's heap does not move, so they are never unlocked.
 func locked(size int) []byte {
 	buffer := make([]byte, size)
 	_ = unix.Mlock(buffer)
 	return buffer[:0]
 }
 
-// add takes a byte; beyond the limit there is nothing to be had but an error.
+// add appends a byte. Beyond the limit it only notes the error.
 func (s *secret) add(b byte) {
 	if len(s.bytes) == cap(s.bytes) {
 		s.long = true
@@ -36,7 +36,7 @@ func (s *secret) wipe() {
 	s.bytes, s.long = s.bytes[:0], false
 }
 
-// backspace takes the last character away, all bytes of it.
+// backspace removes the last character with all its bytes.
 func (s *secret) backspace() {
 	n := len(s.bytes)
 	if n == 0 {
@@ -47,7 +47,7 @@ func (s *secret) backspace() {
 	s.bytes = s.bytes[:n-size]
 }
 
-// result hands the bytes over; on an error they are gone.
+// result returns the bytes, or wipes them after an error.
 func (s *secret) result(err error) ([]byte, error) {
 	if err == nil && s.long {
 		err = ErrLongSecret
@@ -59,8 +59,8 @@ func (s *secret) result(err error) ([]byte, error) {
 	return s.bytes, nil
 }
 
-// ReadSecret takes bytes as they are, for an old password may be in any encoding. Of the editing
-// keys it knows those of a terminal's own line discipline.
+// ReadSecret takes bytes unchanged, because an old password may have any encoding. It supports the
+// editing keys of a terminal's own line discipline.
 func (s *screen) ReadSecret(prompt string, limit int) ([]byte, error) {
 	_, _ = s.Write([]byte(prompt))
 	defer func() { _, _ = s.Write([]byte("\n")) }()

@@ -7,22 +7,23 @@ import (
 	"time"
 )
 
-// maxAhead is how many bytes typed during a command are kept for after it.
+// maxAhead is how many bytes typed during a command are kept until it ends.
 const maxAhead = 4096
 
-// source gives bytes one at a time. A goroutine waits in read(2), which nothing can
-// interrupt, but only while somebody wants a byte.
+// source returns bytes one at a time. A goroutine blocks in read(2), which cannot be interrupted,
+// but only while a byte is wanted.
 type source struct {
 	ctx    context.Context
 	want   chan struct{}
 	got    chan chunk
 	buffer []byte
-	ahead  []byte // read, not yet taken; in buffer
+	ahead  []byte // read but not taken yet; a part of buffer
 	asked  bool   // the goroutine is reading
+	begun  bool   // a byte has been taken
 	ended  error
 	idle   time.Duration
 
-	interrupts <-chan os.Signal // SIGINT, of a terminal that makes one of Ctrl-C
+	interrupts <-chan os.Signal // SIGINT, if the terminal turns Ctrl-C into one
 	resizes    <-chan os.Signal
 	resized    func()
 }
@@ -32,8 +33,8 @@ type chunk struct {
 	err   error
 }
 
-// newSource reads from f, size bytes at a time: 1 for a terminal, so that nothing is taken
-// that nobody asked for.
+// newSource reads from f, size bytes at a time: 1 for a terminal, so that it never reads more than
+// was asked for.
 func newSource(ctx context.Context, f io.Reader, size int) *source {
 	s := &source{ctx: ctx, want: make(chan struct{}), got: make(chan chunk, 1)}
 	s.buffer = locked(maxAhead + size)
@@ -41,7 +42,7 @@ func newSource(ctx context.Context, f io.Reader, size int) *source {
 	return s
 }
 
-// pump leaves no copy of what it read but the one that it hands on.
+// pump keeps no copy of what it read, except the one that it sends.
 func (s *source) pump(f io.Reader, size int) {
 	buffer := make([]byte, size)
 	for range s.want {
@@ -67,8 +68,8 @@ func (s *source) next() (byte, error) {
 	return b, nil
 }
 
-// wait goes on until something was read, done is closed, or the wait must end. Only a
-// wait for a person, without done, is bounded by the idle time.
+// wait returns when something was read, done is closed, or the wait must end. The idle time limits
+// only a wait for a person, which has no done.
 func (s *source) wait(done <-chan struct{}, read bool) error {
 	if read && !s.asked {
 		s.want <- struct{}{}
@@ -99,7 +100,8 @@ func (s *source) wait(done <-chan struct{}, read bool) error {
 	}
 }
 
-// take keeps what was read in one buffer that never moves: copies could not be wiped.
+// take keeps all input in one buffer that does not move: a moving buffer would leave copies that
+// cannot be wiped.
 func (s *source) take(c chunk) {
 	s.asked = false
 	kept := copy(s.buffer[:cap(s.buffer)], s.ahead)
@@ -107,18 +109,18 @@ func (s *source) take(c chunk) {
 	clear(c.bytes)
 	clear(s.ahead[len(s.ahead):cap(s.ahead)])
 	if c.err != nil {
-		s.ended = io.EOF // a terminal that is lost says EIO: the end as well
+		s.ended = io.EOF // a lost terminal returns EIO, which also means the end
 	}
 }
 
-// drop forgets what was typed ahead.
+// drop discards what was typed ahead.
 func (s *source) drop() {
 	clear(s.ahead)
 	s.ahead = s.ahead[:0]
 }
 
-// busy runs f and ends its context when the interrupt key comes, or the signal. Other
-// keys are kept for later; interrupt is 0 where the terminal makes a signal of that key.
+// busy runs f and cancels its context on the interrupt key or signal. It keeps other keys for
+// later. interrupt is 0 if the terminal turns that key into a signal.
 func (s *source) busy(f func(context.Context) error, interrupt byte) error {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)

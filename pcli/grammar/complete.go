@@ -5,14 +5,14 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
 )
 
-// Names lists the accounts there are. It is asked only where an account may come next.
+// Names lists the existing accounts. It is called only where an account may come next.
 type Names func() []string
 
-// Complete is the Tab key at byte pos of a line: the line and position after
-// it, and, where that is no further, what could follow.
+// Complete handles Tab at byte pos of a line. It returns the new line and position and, if it
+// cannot complete any further, what may follow.
 func (s *Set) Complete(line string, pos int, names Names) (newLine string, newPos int, list []string) {
 	p, partial, ok := s.at(line[:pos])
 	if !ok || partial.quoted {
@@ -34,7 +34,7 @@ func (s *Set) Complete(line string, pos int, names Names) (newLine string, newPo
 	return line[:pos] + insert + line[pos:], pos + len(insert), nil
 }
 
-// at understands a line up to a point: where that is, and the word that ends there.
+// at parses a line up to a point. It returns the place reached, and the word that ends there.
 func (s *Set) at(line string) (*place, token, bool) {
 	tokens, err := lex(line)
 	if err != nil {
@@ -48,7 +48,7 @@ func (s *Set) at(line string) (*place, token, bool) {
 	return p, partial, err == nil
 }
 
-// candidates are the words, and the accounts where one may come, that begin so.
+// candidates are the words with this prefix and, where an account may come, the accounts.
 func candidates(items []item, prefix string, names Names) []string {
 	var found []string
 	for _, it := range items {
@@ -63,8 +63,8 @@ func candidates(items []item, prefix string, names Names) []string {
 	return slices.Compact(found)
 }
 
-// accounts leaves out names that could not be typed as they are: nobody who
-// chose such a name shall choose what a Tab does.
+// accounts leaves out names that cannot be typed unchanged: the creator of such a name must not
+// control what Tab inserts.
 func accounts(names []string, prefix string) []string {
 	var found []string
 	for _, name := range names {
@@ -75,8 +75,8 @@ func accounts(names []string, prefix string) []string {
 	return found
 }
 
-// common is the longest beginning that all share, whole characters of it. The list is sorted, so
-// the first and the last differ the most.
+// common is the longest common prefix, in whole characters. The list is sorted, so the first and
+// the last differ the most.
 func common(sorted []string) string {
 	first, last := sorted[0], sorted[len(sorted)-1]
 	n := 0

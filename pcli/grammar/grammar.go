@@ -5,11 +5,10 @@ import (
 	"strings"
 )
 
-// MaxLine is how long a line may be, in bytes. It is also how much
-// golang.org/x/term takes, in characters.
+// MaxLine is the longest line in bytes. golang.org/x/term has the same limit in characters.
 const MaxLine = 4096
 
-// Kind says what the value of a parameter is, as far as completion and checking go.
+// Kind is the type of a parameter's value, used for completion and checking.
 type Kind int
 
 // The kinds of values.
@@ -18,22 +17,22 @@ const (
 	Account             // the name of an account
 	Number              // a whole number, 1 or more
 	Choice              // one of Choices
-	Rest                // all words that follow, a space between them; the last parameter
+	Rest                // all words that follow, joined by spaces; only for the last parameter
 )
 
-// Param is a parameter of a command. Parameters may come in any order; an unquoted keyword is taken as
-// such before it is taken as a value, so a value that looks like one is quoted.
+// Param is a parameter of a command. Parameters may come in any order. An unquoted word that equals
+// a keyword is that keyword, so a value that looks like one must be quoted.
 type Param struct {
-	Word     string   // the keyword before the value, or alone; empty for a value by position
-	Name     string   // what the value is called; empty for a keyword alone
+	Word     string   // the keyword before the value, or alone; empty for a positional value
+	Name     string   // name of the value; empty for a keyword alone
 	Kind     Kind     // of the value
-	Choices  []string // of kind Choice
+	Choices  []string // for kind Choice
 	Required bool
 	Group    string // parameters of one group exclude each other
 	Help     string
 }
 
-// key is what a value is found by in a [Call].
+// key is the name under which a [Call] holds the value.
 func (p Param) key() string {
 	if p.Word != "" {
 		return p.Word
@@ -41,7 +40,7 @@ func (p Param) key() string {
 	return p.Name
 }
 
-// form is the parameter as usage lines show it, without brackets.
+// form is the parameter in a usage line, without brackets.
 func (p Param) form() string {
 	value := p.Name
 	if p.Kind == Choice {
@@ -50,12 +49,12 @@ func (p Param) form() string {
 	return strings.TrimSpace(p.Word + " " + value)
 }
 
-// Command is a leaf of the tree. Commands that share their first words share those nodes.
+// Command is a leaf of the tree. Commands with the same first words share those nodes.
 type Command struct {
 	Words  string // "show user activity"
 	Help   string // one line, without a full stop
-	More   string // what else the man page and the help of the command tell
-	Needs  string // what the role must be allowed; empty: everyone may
+	More   string // more text for the man page and the command's help
+	Needs  string // the permission that the role needs; empty: none
 	Params []Param
 	See    []string // the words of related commands
 }
@@ -89,14 +88,14 @@ func (c Command) groupForm(group string) string {
 	return strings.Join(forms, "|")
 }
 
-// Set is the commands that somebody may run.
+// Set is the commands that one role may run.
 type Set struct {
 	commands []Command
-	index    []int             // of each in what New was given
-	groups   map[string]string // help of the nodes that are no commands: "show"
+	index    []int             // of each command in the list given to New
+	groups   map[string]string // help of nodes that are not commands: "show"
 }
 
-// New makes a set. The groups are the help of words that only lead to commands.
+// New makes a set. groups is the help of words that are not commands themselves.
 func New(commands []Command, groups map[string]string) *Set {
 	s := &Set{commands: commands, groups: groups}
 	for i := range commands {
@@ -105,7 +104,7 @@ func New(commands []Command, groups map[string]string) *Set {
 	return s
 }
 
-// For leaves out the commands whose need is not allowed.
+// For returns the set without commands whose need is not allowed.
 func (s *Set) For(allowed func(need string) bool) *Set {
 	sub := &Set{groups: s.groups}
 	for i, c := range s.commands {
@@ -122,7 +121,7 @@ func (s *Set) find(words string) int {
 	return slices.IndexFunc(s.commands, func(c Command) bool { return c.Words == words })
 }
 
-// below lists the words that may follow a prefix of words, each once, in the set's order.
+// below lists the words that may follow a prefix, without duplicates, in the set's order.
 func (s *Set) below(prefix string) []string {
 	var next []string
 	for _, c := range s.commands {
@@ -138,7 +137,7 @@ func (s *Set) below(prefix string) []string {
 	return next
 }
 
-// after cuts a prefix of whole words off.
+// after removes a prefix of whole words.
 func after(words, prefix string) (string, bool) {
 	if prefix == "" {
 		return words, true
@@ -149,7 +148,7 @@ func after(words, prefix string) (string, bool) {
 	return strings.CutPrefix(words, prefix+" ")
 }
 
-// helpOf is the one-line help of a node, command or not.
+// helpOf is the one-line help of a node, whether it is a command or not.
 func (s *Set) helpOf(words string) string {
 	if i := s.find(words); i >= 0 {
 		return s.commands[i].Help

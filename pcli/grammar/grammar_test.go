@@ -7,10 +7,10 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
 )
 
-// toy has one of each kind of thing.
+// toy contains one of each kind.
 func toy() *Set {
 	name := Param{Name: "NAME", Kind: Account, Required: true, Help: "the account"}
 	return New([]Command{
@@ -77,9 +77,9 @@ func TestParseNothing(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	tests := []struct{ line, want string }{
 		{"bad", "Command 'bad' not found (use '?' for help)"},
-		{"show bad", "Command 'show bad' not found (use '?' for help)"},
+		{"show bad", "Command 'show bad' not found (use '?' for help); did you mean 'show user'?"},
 		{"'exit'", "Command 'exit' not found (use '?' for help)"},
-		{"Exit", "Command 'Exit' not found (use '?' for help)"},
+		{"Exit", "Command 'Exit' not found (use '?' for help); did you mean 'exit'?"},
 		{"secret thing", "Command 'secret' not found (use '?' for help)"},
 		{"secrets thing", "Command 'secrets' not found (use '?' for help)"},
 		{"show", "Command 'show' is incomplete (use '?' for help)"},
@@ -158,7 +158,7 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// Accounts are asked for only where one may come: it costs the broker work.
+// Account names are requested only where one may come, because that costs the broker work.
 func TestCompleteAsksForNamesWhereNeeded(t *testing.T) {
 	for _, line := range []string{"", "sh", "show ", "role ", "show user activity rows "} {
 		operators().Complete(line, len(line), func() []string { t.Errorf("asked at %q", line); return nil })
@@ -191,7 +191,7 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// What a role may not run is nowhere to be seen.
+// A command that a role may not run appears nowhere.
 func TestHidden(t *testing.T) {
 	s := operators()
 	for _, line := range []string{"", "s", "se", "secret", "secret ", "show user "} {
@@ -220,7 +220,7 @@ func TestMan(t *testing.T) {
 	}
 }
 
-// FuzzLine holds all functions to what the package promises of any line.
+// FuzzLine checks the package's promises for all functions and any line.
 func FuzzLine(f *testing.F) {
 	for _, s := range []string{"show user activity from 1d rows 5 a", `full-name "x`, "delete user 'f", "\x00\xff", `a\`, "show  user", "ä'ü\"€"} {
 		f.Add(s, len(s))

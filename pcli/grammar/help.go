@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// Help is the ? key at the end of a line. It says ok = false inside quotes, where ? is a
-// character like others.
+// Help handles ? at the end of a line. It returns ok = false inside quotes, where ? is an ordinary
+// character.
 func (s *Set) Help(line string, names Names) (text string, ok bool) {
 	p, partial, understood := s.at(line)
 	if partial.open {
@@ -21,7 +21,8 @@ func (s *Set) Help(line string, names Names) (text string, ok bool) {
 	return p.helpHere(), true
 }
 
-// helpOnWord tells which words begin as the last one does; if it is whole, the command itself.
+// helpOnWord lists the words that begin like the last one. If that word is complete, it explains
+// the command.
 func (p *place) helpOnWord(partial token, names Names) string {
 	found := candidates(p.next(), partial.text, names)
 	if len(found) == 1 && found[0] == partial.text {
@@ -56,7 +57,7 @@ func (p *place) helpFor(word string) string {
 	return ""
 }
 
-// helpHere tells what may come next; after a whole command, what that does.
+// helpHere lists what may come next; after a complete command it explains the command.
 func (p *place) helpHere() string {
 	switch {
 	case p.waits >= 0 && p.set.commands[p.command].More != "":
@@ -75,7 +76,7 @@ func itemRows(items []item) string {
 	return columns(rows)
 }
 
-// describe is the help of a command, laid out as the appliance's.
+// describe is the help of a command in the appliance's layout.
 func (s *Set) describe(i int) string {
 	c := s.commands[i]
 	var b strings.Builder
@@ -107,10 +108,10 @@ func (s *Set) describe(i int) string {
 	return b.String()
 }
 
-// textWidth is what fits any terminal.
+// textWidth fits every terminal.
 const textWidth = 79
 
-// fill breaks text into lines at its spaces; all but the first are indented.
+// fill wraps text at spaces and indents every line except the first.
 func fill(text, indent string) string {
 	var b strings.Builder
 	line := ""
@@ -134,7 +135,7 @@ func section(b *strings.Builder, title string, rows [][2]string) {
 	}
 }
 
-// columns lays out words and what they mean.
+// columns lays out words with their meanings.
 func columns(rows [][2]string) string {
 	width := 0
 	for _, r := range rows {
@@ -148,8 +149,8 @@ func columns(rows [][2]string) string {
 	return b.String()
 }
 
-// Describe is the help of the command with exactly these words; of "", the
-// words that commands begin with.
+// Describe is the help of the command with exactly these words. For "" it lists the first words of
+// all commands.
 func (s *Set) Describe(words string) (string, error) {
 	tokens, err := lex(words)
 	if err != nil {

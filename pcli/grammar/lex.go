@@ -6,10 +6,10 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
 )
 
-// What can be wrong with a line before its words are looked at.
+// These errors concern the line as a whole, before its words are read.
 var (
 	ErrTooLong   = fmt.Errorf("the line is longer than %d bytes", MaxLine)
 	ErrNotText   = errors.New("the line holds control characters or is not UTF-8")
@@ -19,13 +19,13 @@ var (
 // token is one word of a line.
 type token struct {
 	text       string
-	start, end int  // in the line, quotes included
-	quoted     bool // in any part: then it is a value, never a keyword
-	open       bool // its quote is not closed; only the last one
+	start, end int  // position in the line, quotes included
+	quoted     bool // in any part; then it is a value, never a keyword
+	open       bool // its quote is not closed; only for the last token
 }
 
-// lex splits a line at spaces. '…' takes everything as it is, "…" and the open
-// line take a backslash before a character as that character.
+// lex splits a line at spaces. '…' takes all text literally. Inside "…" and outside quotes, a
+// backslash makes the next character literal.
 func lex(line string) ([]token, error) {
 	if err := check(line); err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func check(line string) error {
 
 func blank(c byte) bool { return c == ' ' || c == '\t' }
 
-// word takes the token that begins at start.
+// word reads the token that begins at start.
 func word(line string, start int) token {
 	t := token{start: start}
 	var text strings.Builder

@@ -22,7 +22,7 @@ func (s *Set) Man() string {
 	return b.String()
 }
 
-// roff keeps text from being taken as a request or an escape of roff's.
+// roff escapes text so that roff does not take it as a request or an escape.
 func roff(text string) string {
 	text = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(text)
 	if strings.HasPrefix(text, ".") || strings.HasPrefix(text, "'") {

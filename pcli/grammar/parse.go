@@ -1,13 +1,15 @@
 package grammar
 
-// Call is a line that was understood.
+import "errors"
+
+// Call is a parsed line.
 type Call struct {
-	Command int // in the list that New was given
+	Command int // index in the list given to New
 	Words   string
 	values  map[string]string
 }
 
-// Has reports whether a parameter was given, by its keyword or, without one, its name.
+// Has reports whether a parameter was given. key is its keyword or, without one, its name.
 func (c Call) Has(key string) bool {
 	_, ok := c.values[key]
 	return ok
@@ -16,14 +18,18 @@ func (c Call) Has(key string) bool {
 // Get returns the value of a parameter, empty if it was not given.
 func (c Call) Get(key string) string { return c.values[key] }
 
-// Parse understands a whole line. An empty one gives ok = false and no error.
+// Parse parses a whole line. For an empty line it returns ok = false and no error.
 func (s *Set) Parse(line string) (call Call, ok bool, err error) {
 	tokens, err := lex(line)
 	if err != nil || len(tokens) == 0 {
 		return Call{}, false, err
 	}
 	p, err := s.walk(tokens)
+	var notFound *NotFoundError
 	switch {
+	case errors.As(err, &notFound):
+		notFound.Meant = s.meant(tokens)
+		return Call{}, false, err
 	case err != nil:
 		return Call{}, false, err
 	case tokens[len(tokens)-1].open:

@@ -6,39 +6,46 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/shadowsync/shadowsync/internal/printable"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
 )
 
-// place is a point in a line: what was understood of everything before it.
+// place is a point in a line, with everything parsed before it.
 type place struct {
 	set     *Set
 	words   string // of the command so far
-	command int    // in the set, or -1 where words only lead to commands
+	command int    // index in the set, or -1 while the words form no command
 	values  map[string]string
-	used    []bool // the parameters that were given
+	used    []bool // the parameters given so far
 	waits   int    // the parameter whose value comes next, or -1
 }
 
-// NotFoundError says that there is no such command, for this role.
-type NotFoundError struct{ Words string }
-
-func (e *NotFoundError) Error() string {
-	return fmt.Sprintf("Command '%s' not found (use '?' for help)", e.Words)
+// NotFoundError means that there is no such command for this role.
+type NotFoundError struct {
+	Words string
+	Meant string // the command that they probably stand for; may be empty
 }
 
-// IncompleteError says that words only lead to commands.
+func (e *NotFoundError) Error() string {
+	text := fmt.Sprintf("Command '%s' not found (use '?' for help)", e.Words)
+	if e.Meant != "" {
+		text += fmt.Sprintf("; did you mean '%s'?", e.Meant)
+	}
+	return text
+}
+
+// IncompleteError means that the words do not form a complete command.
 type IncompleteError struct{ Words string }
 
 func (e *IncompleteError) Error() string {
 	return fmt.Sprintf("Command '%s' is incomplete (use '?' for help)", e.Words)
 }
 
-// UsageError says what is wrong with the parameters of a command.
+// UsageError means that a command's parameters are wrong.
 type UsageError struct{ Text, Usage string }
 
 func (e *UsageError) Error() string { return e.Text + "; usage: " + e.Usage }
 
-// walk goes through tokens, as far as they are understood.
+// walk steps through the tokens until one does not fit.
 func (s *Set) walk(tokens []token) (*place, error) {
 	p := &place{set: s, command: s.find(""), values: map[string]string{}, waits: -1}
 	for _, t := range tokens {
@@ -54,7 +61,7 @@ func (p *place) step(t token) error {
 		return nil
 	}
 	if p.command < 0 {
-		return &NotFoundError{strings.TrimSpace(p.words + " " + shown(t.text))}
+		return &NotFoundError{Words: strings.TrimSpace(p.words + " " + shown(t.text))}
 	}
 	if p.waits >= 0 {
 		i := p.waits
@@ -74,12 +81,12 @@ func (p *place) step(t token) error {
 		return p.give(i, t)
 	}
 	if len(p.set.below(p.words)) > 0 && !slices.Contains(p.used, true) {
-		return &NotFoundError{p.words + " " + shown(t.text)}
+		return &NotFoundError{Words: p.words + " " + shown(t.text)}
 	}
 	return p.wrong("'%s' is not expected", shown(t.text))
 }
 
-// descend takes a token as a further word of the command.
+// descend takes a token as the next word of the command.
 func (p *place) descend(t token) bool {
 	if t.quoted || p.waits >= 0 || slices.Contains(p.used, true) || !slices.Contains(p.set.below(p.words), t.text) {
 		return false
@@ -113,7 +120,7 @@ func (p *place) free(i int) bool {
 	return true
 }
 
-// keyword finds the parameter that an unquoted token is the keyword of, or -1.
+// keyword returns the parameter whose keyword an unquoted token is, or -1.
 func (p *place) keyword(t token) int {
 	for i, q := range p.params() {
 		if q.Word != "" && q.Word == t.text && !t.quoted && p.free(i) {
@@ -123,8 +130,8 @@ func (p *place) keyword(t token) int {
 	return -1
 }
 
-// position finds the parameter that a value by position goes to, or -1. One of
-// kind Rest takes any number.
+// position returns the parameter for a positional value, or -1. A parameter of kind Rest takes any
+// number of values.
 func (p *place) position() int {
 	for i, q := range p.params() {
 		if q.Word == "" && (p.free(i) || q.Kind == Rest) {
@@ -134,7 +141,7 @@ func (p *place) position() int {
 	return -1
 }
 
-// give gives a parameter its value.
+// give sets a parameter's value.
 func (p *place) give(i int, t token) error {
 	q := p.param(i)
 	switch q.Kind {
@@ -163,7 +170,7 @@ func (p *place) wrong(format string, args ...any) error {
 	return &UsageError{fmt.Sprintf(format, args...), p.set.commands[p.command].Usage()}
 }
 
-// missing tells which parameter must still come; nil when the line may end here.
+// missing says which parameter is missing, or returns nil if the line may end here.
 func (p *place) missing() error {
 	if p.waits >= 0 {
 		return p.wrong("%s of '%s' is missing", p.param(p.waits).Name, p.param(p.waits).Word)
@@ -176,11 +183,11 @@ func (p *place) missing() error {
 	return nil
 }
 
-// item is something that may come next.
+// item is a word or a value that may come next.
 type item struct {
 	text string // a word to type, or the form of a value
 	help string
-	word bool // text can be typed as it is
+	word bool // text can be typed unchanged
 	kind Kind // of a value
 }
 
@@ -218,5 +225,5 @@ func valueItems(q Param) []item {
 	return items
 }
 
-// shown is typed text as messages repeat it.
+// shown is typed text, shortened for messages.
 func shown(text string) string { return printable.Clip(text, 64) }

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A closed standard descriptor or a limit must neither kill the host nor leave it with one descriptor more.
+// A closed standard descriptor or a limit must neither kill the host nor leave an extra descriptor open in it.
 func TestMisfortunes(t *testing.T) {
 	cases := []struct {
 		misfortune string
@@ -48,7 +48,7 @@ func TestMisfortunes(t *testing.T) {
 	}
 }
 
-// wantNoStd checks that the host at the other end, which closed its standard descriptors, has none of the module's there.
+// wantNoStd checks that the module has opened none of the standard descriptors that the host at the other end has closed.
 func wantNoStd(t *testing.T, conn int) {
 	peer, err := unix.GetsockoptUcred(conn, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {
@@ -97,7 +97,7 @@ func TestConversation(t *testing.T) {
 	}
 }
 
-// Signals every 3 ms must not stretch the deadline, neither in poll(2) nor while the backlog is full.
+// Signals every 3 ms must not extend the deadline, neither in poll(2) nor while the backlog is full.
 func TestDeadlineUnderSignals(t *testing.T) {
 	hang := func(t *testing.T, dir string) { serve(t, listen(t, dir, 5, 0), untilClosed) }
 	full := func(t *testing.T, dir string) { listen(t, dir, 0, 0); fill(t, dir) }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The lines are where they must be, with pam_pwquality before ours and without it.
+// pam-auth-update puts our lines in the right places, with pam_pwquality before them and without it.
 func TestDebianProfiles(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: a mount namespace of its own")
@@ -53,7 +53,7 @@ func withProfiles(t *testing.T, pwquality string) (password, auth []string) {
 	return moduleLines(before), moduleLines(after)
 }
 
-// moduleLines leaves the lines of a PAM stack that name a module.
+// moduleLines returns the lines of a PAM stack that name a module.
 func moduleLines(stack string) []string {
 	return slices.DeleteFunc(strings.Split(stack, "\n"), func(line string) bool {
 		return strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#")

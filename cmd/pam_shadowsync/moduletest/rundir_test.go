@@ -41,14 +41,14 @@ func TestNamesAreEscaped(t *testing.T) {
 				got <- r
 			})
 			wantSaid(t, run(t, sanitized, dir, scene{user: user, token: "secret"}), strings.NewReplacer("admin", user, "128T", "x").Replace(queued))
-			if r := <-got; r.text != `{"op":"pam-changed","user":"`+want+`"}` {
+			if r := <-got; r.text != `{"op":"pam-changed","plain":true,"user":"`+want+`"}` {
 				t.Errorf("sent %q", r.text)
 			}
 		})
 	}
 }
 
-// Nothing is promised about an account that is not of this machine's own, and whoever asks is answered all the same.
+// The module promises nothing about an account that is not local.
 func TestAccountsOfLDAP(t *testing.T) {
 	for name, c := range map[string]struct {
 		passwd string
@@ -75,7 +75,8 @@ func TestAccountsOfLDAP(t *testing.T) {
 	}
 }
 
-// Without a list nobody can say who is managed: the broker is asked, and silence stays unexplained.
+// Without a list the module does not know which accounts are managed: it asks the broker, and shows nothing if that does
+// not answer.
 func TestListOfManagedAccounts(t *testing.T) {
 	long := strings.Repeat("u", 7000)
 	cases := map[string]struct {
@@ -125,7 +126,7 @@ func TestListIsMissingAndBrokerAnswers(t *testing.T) {
 	})
 }
 
-// What is not root's regular file is not read, and opening it must not wait.
+// The module reads only a regular file of root's, and opening anything else must not block.
 func TestListIsNotRootsFile(t *testing.T) {
 	cases := map[string]func(t *testing.T, dir string){
 		"FIFO": func(t *testing.T, dir string) { fifo(t, dir, "managed") },
@@ -154,7 +155,7 @@ func remake(t *testing.T, dir, name string, remake func(path string) error) {
 	}
 }
 
-// symlink replaces a file of the run directory with a link to one of the same contents elsewhere.
+// symlink replaces a file of the run directory with a link to a file of the same contents elsewhere.
 func symlink(t *testing.T, dir, name string) {
 	t.Helper()
 	remake(t, dir, name, func(path string) error {
@@ -187,7 +188,7 @@ func TestAnswerEndsSilence(t *testing.T) {
 	})
 }
 
-// The mark counts by the time since boot, so that no setting of the clock makes the silence longer.
+// The mark holds the time since boot, so that setting the clock cannot make the silence longer.
 func TestMarkOfTimeout(t *testing.T) {
 	cases := map[string]struct {
 		offset int64 // seconds from now, on the clock since boot

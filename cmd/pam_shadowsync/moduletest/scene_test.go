@@ -27,12 +27,13 @@ const (
 
 // A scene is one run of the host program. Zero values are the plain case: root changes admin's password.
 type scene struct {
-	stack      string // "host" where it is empty
+	stack      string // "" is "host"
 	answer     string // to prompts
-	fails      int    // the result wanted of the stack
+	fails      int    // the result that the stack must return
 	user       string
 	token      string
 	misfortune string
+	stores     string // shadow(5) after the password is stored; empty: unchanged
 	options    []string
 	calls      int
 }
@@ -56,6 +57,14 @@ func newDir(t *testing.T) string {
 		t.Fatal(err)
 	}
 	writeManaged(t, dir, managedList)
+	for _, folder := range []string{"home", notesDir} {
+		if err := os.Mkdir(filepath.Join(dir, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "program"), []byte("#!"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	return dir
 }
 
@@ -66,9 +75,9 @@ func writeManaged(t *testing.T, dir, list string) {
 	}
 }
 
-// run plays s in dir and checks what must hold in every scene: the host survives, no sanitizer speaks, the stack
-// succeeds, which it does only for PAM_IGNORE, unless the scene is of a refusal, no descriptor is left open, and no call
-// takes longer than its deadline.
+// run plays s in dir and checks what must hold in every scene: the host survives; no sanitizer reports anything; the
+// stack succeeds, which it does only if the module returns PAM_IGNORE, unless the scene wants a refusal; no descriptor is
+// left open; and no call takes longer than its deadline.
 func run(t *testing.T, b build, dir string, s scene) report {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -79,6 +88,9 @@ func run(t *testing.T, b build, dir string, s scene) report {
 	cmd.Env = []string{"ASAN_OPTIONS=detect_leaks=1:exitcode=99:log_path=sanitizer", "UBSAN_OPTIONS=log_path=sanitizer", "MISFORTUNE=" + s.misfortune}
 	if s.token != "" {
 		cmd.Env = append(cmd.Env, "TOKEN="+s.token)
+	}
+	if s.stores != "" {
+		cmd.Env = append(cmd.Env, "STORES="+s.stores)
 	}
 	if s.answer != "" {
 		cmd.Env = append(cmd.Env, "ANSWER="+s.answer)
@@ -167,7 +179,7 @@ func timeoutMarked(t *testing.T, dir string) bool {
 	return err == nil
 }
 
-// bind makes the socket, on which nobody listens yet.
+// bind creates the socket; nobody listens on it yet.
 func bind(t *testing.T, dir string) int {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
@@ -181,12 +193,12 @@ func bind(t *testing.T, dir string) int {
 	return fd
 }
 
-// listen opens the broker's socket in dir. As the kernel notes the peer of a listening socket at listen(2), uid can
-// be somebody else's.
+// listen opens the broker's socket in dir. The kernel records the credentials of the listening peer at listen(2), so uid
+// need not be root's.
 func listen(t *testing.T, dir string, backlog, uid int) int {
 	t.Helper()
 	fd := bind(t, dir)
-	runtime.LockOSThread() // raw setresuid(2) changes this thread alone
+	runtime.LockOSThread() // raw setresuid(2) changes only this thread
 	defer runtime.UnlockOSThread()
 	set := func(uid int) {
 		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0)); errno != 0 {
@@ -202,7 +214,8 @@ func listen(t *testing.T, dir string, backlog, uid int) int {
 	return fd
 }
 
-// shortPath names dir's run directory through a descriptor, for sockaddr_un has 108 bytes and t.TempDir may not fit.
+// shortPath returns a path of dir's run directory through a descriptor: sockaddr_un has 108 bytes, and t.TempDir may be
+// longer.
 func shortPath(t *testing.T, dir string) string {
 	t.Helper()
 	fd, err := unix.Open(filepath.Join(dir, "run"), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -234,7 +247,7 @@ func serve(t *testing.T, fd int, peer func(conn int)) {
 	})
 }
 
-// A request is what the module sent, its token read.
+// A request is what the module sent, with the text of its token.
 type request struct {
 	text, token string
 	hasToken    bool
@@ -275,7 +288,7 @@ func (r *request) readToken(fd int) error {
 	return err
 }
 
-// answering is a peer that takes the request and sends text.
+// answering is a peer that receives the request and sends text.
 func answering(text string) func(int) {
 	return func(conn int) {
 		if _, err := receive(conn); err == nil {
@@ -284,6 +297,13 @@ func answering(text string) func(int) {
 	}
 }
 
-func answerOf(message string) string {
-	return `{"message":"` + message + `"}`
+// answerOf is the broker's answer with this text.
+func answerOf(text string) string {
+	if strings.HasPrefix(text, "BAD PASSWORD: ") {
+		return "r" + text
+	}
+	return "s" + text
 }
+
+// noteOf is the broker's answer that asks for a note.
+func noteOf(text string) string { return "n" + text }

@@ -1,16 +1,19 @@
-// Package driver is what a credential store's driver is made of, beside its
-// shadowsync.CredentialStore: how it is configured, where it runs, and how it
-// tells people what is wrong.
+// Package driver defines what a credential store's driver has beside its
+// shadowsync.CredentialStore: its configuration, the process it runs in, and its
+// errors for people.
 //
 //	driver.go    Driver and where it runs
+//	embedded.go  Embedded: stores that are part of a backup
 //	options.go   Options, from the table [application.store]
 //	fault.go     Fault, the one error of a store as a whole
 //	watch.go     Watch, for stores that are a file
+//	rehearse.go  Rehearser: stores that can try a write
 package driver
 
 import (
 	"context"
 
+	"github.com/shadowsync/shadowsync/internal/config/key"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -25,19 +28,27 @@ const (
 	OwnerWorker
 )
 
-// Driver is one kind of credential store. All its functions must be there.
+// Driver is one kind of credential store. Every function is required, except Place.
 type Driver struct {
 	Placement func(Options) Placement
-	// Fields are the most that a store of this driver holds.
+	// Fields are the most fields that a store of this driver can hold.
 	Fields shadowsync.Fields
-	// Validate tells what is wrong with the options, for people, without touching the store.
+	// Keys are the driver's own keys in the table [application.store], for Options.Check and for
+	// shadowsync.toml(5).
+	Keys []key.Key
+	// Validate returns what is wrong with the options, for people, without touching the store.
 	Validate func(Options) error
-	// Prepare makes the store, empty, where that is the driver's duty; one that is
-	// there is left alone. Open never makes one: a store that has vanished must not come back empty.
+	// Prepare creates the store, empty, if that is the driver's duty, and leaves an existing one
+	// alone. Open never creates one: a store that has vanished must not come back empty.
 	Prepare func(context.Context, Options) error
+	// Place returns what is wrong with the store's folder, if only root may write there. Nil: the
+	// store may be in a folder of the application's.
+	Place func(Options) error
+	// Image is for drivers whose stores are Embedded. Nil: backups do not include the store.
+	Image *Image
 	// Open makes the store ready for use. It need not be available yet.
 	Open func(context.Context, Options) (shadowsync.CredentialStore, error)
 }
 
-// NothingToPrepare is the Prepare of stores that the application makes.
+// NothingToPrepare is the Prepare of stores that the application creates.
 func NothingToPrepare(context.Context, Options) error { return nil }

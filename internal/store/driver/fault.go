@@ -10,9 +10,9 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// Fault is why a store as a whole cannot be used. Its text is the bare cause,
-// short and for people ("read-only file system"), because it is printed inside
-// a sentence that says the rest. errors.Is finds the kind and the cause in it.
+// Fault is the reason why a store as a whole cannot be used. Its text is the bare cause, short and
+// for people ("read-only file system"): callers print it inside a longer sentence. errors.Is finds
+// the kind and the cause in it.
 type Fault struct {
 	Kind   error // shadowsync.ErrUnavailable or shadowsync.ErrMalformed
 	Reason string
@@ -21,7 +21,7 @@ type Fault struct {
 
 func (f *Fault) Error() string { return f.Reason }
 
-// Unwrap gives the kind and the cause, down to the syscall.Errno.
+// Unwrap returns the kind and the cause, down to the syscall.Errno.
 func (f *Fault) Unwrap() []error {
 	if f.Cause == nil {
 		return []error{f.Kind}
@@ -29,14 +29,14 @@ func (f *Fault) Unwrap() []error {
 	return []error{f.Kind, f.Cause}
 }
 
-// Malformed is the fault of a store whose content a person must look at.
+// Malformed is the fault of a store whose content a person must check.
 func Malformed(format string, args ...any) error {
 	return &Fault{Kind: shadowsync.ErrMalformed, Reason: fmt.Sprintf(format, args...)}
 }
 
-// Unavailable is the fault of a store that cannot be reached now. The reason is
-// the kernel's word where there is one, without the path that the caller knows. A cause
-// that is, or wraps, a fault is that fault.
+// Unavailable is the fault of a store that cannot be reached now. The reason is the kernel's error
+// text if there is one, without the path, which the caller knows. A cause that is, or wraps, a
+// Fault is returned as that Fault.
 func Unavailable(cause error) error {
 	if fault := (*Fault)(nil); errors.As(cause, &fault) {
 		return fault

@@ -8,45 +8,136 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/shadowsync/shadowsync/internal/crypt/format"
+	"github.com/shadowsync/shadowsync/internal/config/key"
+	"github.com/shadowsync/shadowsync/internal/password/crypt/format"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// Options is the table [application.store] of the configuration. It survives a
-// way through JSON, on which it reaches a worker.
+// Options are the table [application.store] of the configuration. A worker gets them as JSON, so
+// they must survive that.
 type Options struct {
 	Driver string
 	Path   string // absolute and clean, as seen from Root; empty: the driver's default
-	// Root is the folder that takes the place of "/", for work on a mounted
-	// system. It never comes from the configuration.
+	// Root is the folder that replaces "/" for work on a mounted system. It never comes from the
+	// configuration.
 	Root string
 	// Formats are the names of the hash formats, as in crypt(5), that the
 	// application can verify. None: all.
 	Formats []string
-	Keys    map[string]any // what only the driver knows
+	Keys    map[string]any // keys that only the driver knows
 }
 
-// Parse reads the table. Keys that are not common to all drivers are left to
-// the driver's Validate.
+// Common are the keys that every store has.
+var Common = []key.Key{
+	{Name: "driver", Kind: key.Text, Default: "`sqlite`; `setup` insists on a name", Doc: "The kind of store: see [stores.md](stores.md)."},
+	{Name: "formats", Kind: key.Texts, OneOf: knownFormats, Default: "all", Doc: "The formats of crypt(5) that the application can verify. `bcrypt` is `$2a$`, `$2b$` and `$2y$`."},
+}
+
+// Path is the key of the store's own file, which a driver may require.
+var Path = key.Key{Name: "path", Kind: key.Text, Form: key.Form{Says: "absolute and plain, such as \"/var/lib/example/file\"", Is: plainPath}}
+
+func plainPath(path string) bool { return filepath.IsAbs(path) && filepath.Clean(path) == path }
+
+// Parse reads the table. Keys that are not common to all drivers are left to the driver's Validate.
 func Parse(table map[string]any) (Options, error) {
-	k := NewKeys(table)
-	o := Options{Driver: k.Text("driver"), Path: k.Text("path"), Formats: k.Texts("formats"), Keys: k.rest}
-	if err := errors.Join(k.errs...); err != nil {
-		return Options{}, err
+	o := Options{Keys: maps.Clone(table)}
+	if o.Keys == nil {
+		o.Keys = map[string]any{}
 	}
-	if o.Driver == "" {
-		return Options{}, errors.New(`the key "driver" is missing`)
+	if _, there := table["driver"]; !there {
+		return Options{}, key.Missing("driver")
 	}
-	if o.Path != "" && (!filepath.IsAbs(o.Path) || filepath.Clean(o.Path) != o.Path) {
-		return Options{}, fmt.Errorf(`"path" must be absolute and plain, such as %q`, filepath.Clean("/"+o.Path))
+	for _, k := range append(slices.Clone(Common), Path) {
+		value, there := o.Keys[k.Name]
+		if !there {
+			continue
+		}
+		if err := k.Check(value); err != nil {
+			return Options{}, err
+		}
+		delete(o.Keys, k.Name)
+		switch k.Name {
+		case "driver":
+			o.Driver, _ = value.(string)
+		case "path":
+			o.Path, _ = value.(string)
+		case "formats":
+			o.Formats = texts(value)
+		}
 	}
-	_, err := o.Accepted()
-	return o, err
+	return o, nil
 }
 
-// Accepted returns the formats as the domain compares them: by prefix. An application
-// that verifies a format does so under each of its prefixes: $2a$ and $2y$ tell who made
-// a bcrypt hash, and change nothing about it.
+// texts returns the strings of a list that has passed its key's Check.
+func texts(list any) (texts []string) {
+	if strings, ok := list.([]string); ok {
+		return strings
+	}
+	elements, _ := list.([]any)
+	for _, element := range elements {
+		text, _ := element.(string)
+		texts = append(texts, text)
+	}
+	return texts
+}
+
+// Check returns what is wrong with the driver's own keys: unknown keys, missing required keys and
+// invalid values. Every driver's Validate begins with it.
+func (o Options) Check(keys []key.Key) error {
+	known := map[string]key.Key{}
+	for _, k := range keys {
+		known[k.Name] = k
+	}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(o.Keys)) {
+		if _, ok := known[name]; !ok {
+			errs = append(errs, key.Unknown(name, slices.Concat(commonNames(), slices.Sorted(maps.Keys(known)))))
+		}
+	}
+	if len(errs) > 0 { // a missing key is most often a misspelt one of these
+		return errors.Join(errs...)
+	}
+	for _, k := range keys {
+		value, there := o.Keys[k.Name]
+		if k.Name == Path.Name {
+			value, there = o.Path, o.Path != ""
+		}
+		switch {
+		case there:
+			errs = append(errs, k.Check(value))
+		case k.Required:
+			errs = append(errs, key.Missing(k.Name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Text returns the checked value of one of the driver's keys; empty: the key is not set.
+func (o Options) Text(name string) string {
+	text, _ := o.Keys[name].(string)
+	return text
+}
+
+func commonNames() (names []string) {
+	for _, k := range Common {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
+// knownFormats returns the names of the formats that have prefixes.
+func knownFormats() (names []string) {
+	for _, f := range format.Formats() {
+		if len(f.Prefixes()) > 0 {
+			names = append(names, f.String())
+		}
+	}
+	return names
+}
+
+// Accepted returns the formats as prefixes, by which the domain compares them. An application that
+// verifies a format does so under all its prefixes: $2a$ and $2y$ only say which software made a
+// bcrypt hash.
 func (o Options) Accepted() (shadowsync.Formats, error) {
 	prefixes := make(map[string][]string)
 	for _, f := range format.Formats() {
@@ -64,67 +155,4 @@ func (o Options) Accepted() (shadowsync.Formats, error) {
 		accepted = append(accepted, own...)
 	}
 	return accepted, nil
-}
-
-// Keys takes a table apart, key by key, and notices what nobody took.
-type Keys struct {
-	rest map[string]any
-	errs []error
-}
-
-// NewKeys begins with a copy of the table.
-func NewKeys(table map[string]any) *Keys {
-	rest := maps.Clone(table)
-	if rest == nil {
-		rest = map[string]any{}
-	}
-	return &Keys{rest: rest}
-}
-
-// Has tells whether the key is there and not taken yet.
-func (k *Keys) Has(key string) bool {
-	_, ok := k.rest[key]
-	return ok
-}
-
-// Text takes a string; a missing key gives an empty one.
-func (k *Keys) Text(key string) string {
-	value, ok := k.rest[key]
-	delete(k.rest, key)
-	text, isText := value.(string)
-	if ok && !isText {
-		k.errs = append(k.errs, fmt.Errorf("%q must be a string", key))
-	}
-	return text
-}
-
-// Texts takes a list of strings; a missing key gives none.
-func (k *Keys) Texts(key string) []string {
-	value, ok := k.rest[key]
-	delete(k.rest, key)
-	if texts, isTexts := value.([]string); isTexts {
-		return texts
-	}
-	list, isList := value.([]any)
-	if ok && !isList {
-		k.errs = append(k.errs, fmt.Errorf("%q must be a list of strings", key))
-	}
-	var texts []string
-	for _, element := range list {
-		text, isText := element.(string)
-		if !isText {
-			k.errs = append(k.errs, fmt.Errorf("%q must be a list of strings", key))
-			break
-		}
-		texts = append(texts, text)
-	}
-	return texts
-}
-
-// Err returns what was wrong, and names every key that nobody took.
-func (k *Keys) Err() error {
-	for _, key := range slices.Sorted(maps.Keys(k.rest)) {
-		k.errs = append(k.errs, fmt.Errorf("unknown key %q", key))
-	}
-	return errors.Join(k.errs...)
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// The test binary is also the helper processes of these tests.
+// The test binary also runs the helper processes of these tests.
 const (
 	helper     = "SHADOWSYNC_TEST_HELPER"
 	helperFile = "SHADOWSYNC_TEST_FILE"
@@ -77,7 +77,7 @@ func writeForEver(path string) error {
 	}
 }
 
-// TestKilledWriter: whatever the instant, the file is one that was written whole.
+// TestKilledWriter: after a kill at any instant, the file is one that was written whole.
 func TestKilledWriter(t *testing.T) {
 	text, _ := crowd(2000)
 	path := file(t, text)
@@ -117,7 +117,7 @@ func TestKilledWriter(t *testing.T) {
 	}
 }
 
-// writeOnce sets one account's password and tells what it was.
+// writeOnce sets one account's password and reports the former one.
 func writeOnce(path string) error {
 	ctx := context.Background()
 	s, err := Driver.Open(ctx, options(path, "/u"))
@@ -132,8 +132,7 @@ func writeOnce(path string) error {
 	return errors.Join(err, left["user000003"])
 }
 
-// TestKillAtEveryStep: the writer is killed at every system call of a write, one
-// after the other.
+// TestKillAtEveryStep: the writer is killed at every system call of a write, one after the other.
 func TestKillAtEveryStep(t *testing.T) {
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Skip("needs strace")
@@ -199,7 +198,7 @@ func killedAt(t *testing.T, path, call string, when int) (killed bool, said stri
 	return exit != nil && exit.ExitCode() != 1, string(out)
 }
 
-// TestManyWriters: of several that change the same file, none undoes another's account.
+// TestManyWriters: of several writers that change the same file, none undoes another's change.
 func TestManyWriters(t *testing.T) {
 	text, names := crowd(8)
 	path := file(t, text)
@@ -261,7 +260,7 @@ func inOwnMounts(t *testing.T, role, path string) string {
 	return string(out)
 }
 
-// mountAndWrite mounts as told and tries a write.
+// mountAndWrite makes the given mounts and tries a write.
 func mountAndWrite(path, users string, mounts ...func(folder string) error) string {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err.Error()
@@ -293,7 +292,7 @@ func makeReadOnly(folder string) error {
 	return unix.Mount("", folder, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, "")
 }
 
-// fill leaves room for one file and not for its successor.
+// fill leaves room for one file, but not for its successor.
 func fill(folder string) error {
 	text := `{"pad":"` + strings.Repeat("x", 40_000) + `","u":{"admin":{"password":"old"}}}`
 	return errors.Join(

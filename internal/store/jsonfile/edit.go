@@ -11,27 +11,26 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// attempts is how often a write begins anew because the file changed under it.
+// attempts is how often a write is tried if the file changes meanwhile.
 const attempts = 3
 
-// Write implements shadowsync.CredentialStore. All accounts are written in one
-// replacement of the file. An account that already holds what is wanted, and was expected
-// to, is made durable.
-func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (map[string]error, error) {
+// Write implements shadowsync.CredentialStore. It writes all accounts in one replacement of the
+// file. If an account already holds the wanted value, as expected, Write makes that durable.
+func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (shadowsync.Unwritten, error) {
 	for range attempts {
 		left, err := s.writeOnce(ctx, writes)
 		if !errors.Is(err, safefile.ErrMoved) {
 			return left, err
 		}
 	}
-	left := make(map[string]error, len(writes))
+	left := make(shadowsync.Unwritten, len(writes))
 	for _, w := range writes {
 		left[w.Name] = shadowsync.ErrChanged
 	}
 	return left, nil
 }
 
-func (s *Store) writeOnce(ctx context.Context, writes []shadowsync.Write) (map[string]error, error) {
+func (s *Store) writeOnce(ctx context.Context, writes []shadowsync.Write) (shadowsync.Unwritten, error) {
 	names := make([]string, len(writes))
 	for i, w := range writes {
 		names[i] = w.Name
@@ -56,32 +55,32 @@ func (s *Store) writeOnce(ctx context.Context, writes []shadowsync.Write) (map[s
 	return left, p.folder.Replace(p.content, apply(p.content.Data, edits))
 }
 
-// edit is a new value for a string of the file.
+// edit is a new value for a string of the file, or for a member that is missing.
 type edit struct {
-	at    span
-	value string
+	at          span
+	lead, value string
 }
 
-// plan sorts the writes into edits and those left alone. What is in the file
-// already needs no edit, so that its spelling stays.
-func (p *page) plan(writes []shadowsync.Write) ([]edit, map[string]error) {
+// plan turns the writes into edits, and returns those that it leaves alone. A value that is in the
+// file already needs no edit, so its spelling stays.
+func (p *page) plan(writes []shadowsync.Write) ([]edit, shadowsync.Unwritten) {
 	edits := make([]edit, 0, len(writes))
-	left := make(map[string]error)
+	left := make(shadowsync.Unwritten)
 	for _, w := range writes {
 		r, ok := p.records[w.Name]
 		err := r.check(w, ok)
 		switch value := w.Want.Password(); {
 		case err != nil:
 			left[w.Name] = err
-		case value != r.value:
-			edits = append(edits, edit{r.at, value})
+		case !shadowsync.SamePassword(value, r.value):
+			edits = append(edits, edit{r.at, r.lead, value})
 		}
 	}
 	slices.SortFunc(edits, func(a, b edit) int { return cmp.Compare(a.at.start, b.at.start) })
 	return edits, left
 }
 
-// check tells why a write cannot be done.
+// check returns why a write cannot be done.
 func (r record) check(w shadowsync.Write, known bool) error {
 	value := w.Want.Password()
 	var scratch [256]byte
@@ -92,8 +91,6 @@ func (r record) check(w shadowsync.Write, known bool) error {
 		return shadowsync.ErrNoAccount
 	case r.fault != nil:
 		return r.fault
-	case r.at == (span{}):
-		return &shadowsync.RefusedError{Reason: "the account has no password in the store"}
 	case w.Create || !shadowsync.Equal(r.credential(), w.Expect, fields):
 		return shadowsync.ErrChanged
 	case w.Delete:
@@ -106,13 +103,13 @@ func (r record) check(w shadowsync.Write, known bool) error {
 	return nil
 }
 
-// apply returns data with the edits, which are in order.
+// apply returns data with the edits, which are sorted.
 func apply(data []byte, edits []edit) []byte {
 	out := make([]byte, 0, len(data)+128*len(edits))
 	from := 0
 	for _, e := range edits {
 		out = append(out, data[from:e.at.start]...)
-		out = appendQuoted(out, e.value)
+		out = appendQuoted(append(out, e.lead...), e.value)
 		from = e.at.end
 	}
 	return append(out, data[from:]...)

@@ -14,7 +14,7 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// appliance is laid out as the file of a real one, and spelled as nobody would on purpose.
+// appliance has the layout of a real file, with an unusual spelling.
 const appliance = "{\n" +
 	"\t\"datastore\" : {\"config\": {\"authority\": {\"asset\": 1.0e2, \"asset\": 1E+2, \"router\": [\n" +
 	"\t\t{\"name\": \"node\\u0031\", \"user\": [\n" +
@@ -26,7 +26,7 @@ const appliance = "{\n" +
 
 const pointer = "/datastore/config/authority/router/0/user"
 
-// options are those of a store at path.
+// options returns the options of a store at path.
 func options(path, users string) driver.Options {
 	return driver.Options{
 		Driver: "json", Path: path,
@@ -43,7 +43,7 @@ func open(t testing.TB, path, users string) shadowsync.CredentialStore {
 	return s
 }
 
-// file makes a file in a folder of its own. It looks long unwritten, so that nothing is read twice.
+// file makes a file in a folder of its own. Its time is old, so that nothing is read twice.
 func file(t testing.TB, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "user.json")
@@ -66,7 +66,7 @@ func read(t testing.TB, path string) string {
 	return string(data)
 }
 
-// value is what the driver holds for a password field.
+// value is the credential that the driver reads from a password field.
 func value(password string) shadowsync.Credential { return record{value: password}.credential() }
 
 func TestRead(t *testing.T) {
@@ -78,6 +78,8 @@ func TestRead(t *testing.T) {
 	want := map[string]shadowsync.Credential{
 		"admin":   {Hash: "$6$salt$old/hash"},
 		"user222": {Hash: "$6$s$two", Locked: true},
+		"guest":   {}, // no password
+		"radius":  {},
 	}
 	if len(got.Records) != len(want) {
 		t.Errorf("read %d accounts, want %d: %v", len(got.Records), len(want), got.Records)
@@ -111,7 +113,8 @@ func TestWriteTouchesNothingElse(t *testing.T) {
 	}
 }
 
-// A write of the same asks whether the file can be written: it is carried out, byte for byte.
+// A write of the same value tests whether the file can be written: the file is replaced, with the
+// same bytes.
 func TestWriteOfTheSameKeepsTheSpelling(t *testing.T) {
 	path := file(t, appliance)
 	before, err := os.Stat(path)
@@ -147,7 +150,7 @@ func TestWriteLeavesAlone(t *testing.T) {
 		{"delete", shadowsync.Write{Name: "admin", Expect: present, Delete: true}, isRefused},
 		{"create what is missing", shadowsync.Write{Name: "nobody", Want: other, Create: true}, isRefused},
 		{"missing", shadowsync.Write{Name: "nobody", Expect: other, Want: other}, is(shadowsync.ErrNoAccount)},
-		{"no password", shadowsync.Write{Name: "guest", Want: other}, isRefused},
+		{"a password where there is none", shadowsync.Write{Name: "guest", Expect: present, Want: other}, is(shadowsync.ErrChanged)},
 		{"not UTF-8", shadowsync.Write{Name: "admin", Expect: present, Want: value("\xff")}, isRefused},
 		{"too long", shadowsync.Write{Name: "admin", Expect: present, Want: value(strings.Repeat("x", maxPassword))}, isRefused},
 	}
@@ -166,6 +169,29 @@ func TestWriteLeavesAlone(t *testing.T) {
 				t.Errorf("the file is %q", got)
 			}
 		})
+	}
+}
+
+// TestAnAccountWithoutAPassword: it gets one, whether the member is null or missing.
+func TestAnAccountWithoutAPassword(t *testing.T) {
+	for text, want := range map[string]string{
+		`[{"name": "a", "password": null}]`: `[{"name": "a", "password": "$6$new"}]`,
+		`[{ "name": "a" }]`:                 `[{ "name": "a", "password": "$6$new" }]`,
+		`[{"name": "a", "x": {"y": []} }]`:  `[{"name": "a", "x": {"y": []}, "password": "$6$new" }]`,
+		`{"a": {}, "b": {"password": "z"}}`: `{"a": {"password": "$6$new"}, "b": {"password": "z"}}`,
+		`{"a": {"x":1}}`:                    `{"a": {"x":1, "password": "$6$new"}}`,
+		`[{"name": "a", "password": ""}]`:   `[{"name": "a", "password": "$6$new"}]`,
+	} {
+		path := file(t, `{"u": `+text+`}`)
+		s := open(t, path, "/u")
+		snapshot, err := s.Read(t.Context(), []string{"a"})
+		if r, ok := snapshot.Records["a"]; err != nil || !ok || r.Kind() != shadowsync.KindOpen {
+			t.Errorf("%s: read %+v (%v)", text, r, err)
+		}
+		left, err := s.Write(t.Context(), []shadowsync.Write{{Name: "a", Expect: value(""), Want: value("$6$new")}})
+		if err != nil || len(left) > 0 || read(t, path) != `{"u": `+want+`}` {
+			t.Errorf("%s became %s (left %v, %v)", text, read(t, path), left, err)
+		}
 	}
 }
 
@@ -205,7 +231,6 @@ func TestMalformed(t *testing.T) {
 		{"bare minus", `{"u":[],"n":-}`, "malformed number"},
 		{"no fraction", `{"u":[],"n":1.}`, "malformed number"},
 		{"no exponent", `{"u":[],"n":1e}`, "malformed number"},
-		{"infinity", `{"u":[],"n":Infinity}`, "a value is missing"},
 		{"NUL", "{\"u\":[],\"n\":\x00}", "a value is missing"},
 		{"newline in a string", "{\"u\":[],\"n\":\"\n\"}", "control character"},
 		{"escape", `{"u":[],"n":"\x41"}`, "unknown escape"},
@@ -230,7 +255,7 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
-// TestMalformedRecord: an account that cannot be understood is no other account's fault.
+// TestMalformedRecord: a malformed account does not fail the others.
 func TestMalformedRecord(t *testing.T) {
 	listed := func(admin string) string { return `{"u":[` + admin + `,{"name":"user222","password":"h"}]}` }
 	tests := []struct{ name, text, says string }{
@@ -337,8 +362,8 @@ func TestConfigure(t *testing.T) {
 		{"users missing", func(k map[string]any) { delete(k, "users") }, `"users" is missing`},
 		{"users no pointer", func(k map[string]any) { k["users"] = "u" }, "JSON pointer"},
 		{"users with a stray tilde", func(k map[string]any) { k["users"] = "/a~2" }, "JSON pointer"},
-		{"users a number", func(k map[string]any) { k["users"] = 5 }, `"users" must be a string`},
-		{"unknown", func(k map[string]any) { k["pasword"] = "x" }, `unknown key "pasword"`},
+		{"users a number", func(k map[string]any) { k["users"] = 5 }, `users must be a string`},
+		{"unknown", func(k map[string]any) { k["pasword"] = "x" }, `unknown key "pasword", did you mean "password"`},
 		{"same member", func(k map[string]any) { k["name"] = "password" }, "different members"},
 	}
 	for _, tt := range tests {
@@ -353,5 +378,23 @@ func TestConfigure(t *testing.T) {
 				t.Errorf("Validate says %v", err)
 			}
 		})
+	}
+}
+
+// TestNumbersThatAreNoJSON: Python's json, among others, writes and reads them.
+func TestNumbersThatAreNoJSON(t *testing.T) {
+	const text = `{"load": [NaN, Infinity, -Infinity], "user": [{"name": "admin", "password": "old", "ratio": NaN}]}`
+	path := file(t, text)
+	left, err := open(t, path, "/user").Write(t.Context(), []shadowsync.Write{{Name: "admin", Expect: value("old"), Want: value("new")}})
+	if err != nil || len(left) != 0 {
+		t.Fatal(left, err)
+	}
+	if got, want := read(t, path), strings.Replace(text, "old", "new", 1); got != want {
+		t.Errorf("the file is %s, want %s", got, want)
+	}
+	for _, bad := range []string{`{"user": [nan]}`, `{"user": [infinity]}`, `{"user": [+Infinity]}`, `{"user": [--Infinity]}`} {
+		if _, err := open(t, file(t, bad), "/user").Read(t.Context(), nil); err == nil {
+			t.Errorf("%s was read", bad)
+		}
 	}
 }

@@ -8,18 +8,19 @@ import (
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 )
 
-// layout is where in the file the accounts are.
+// layout says where in the file the accounts are.
 type layout struct {
 	users    []string // the tokens of a JSON pointer
 	name     string   // members of an account
 	password string
 }
 
-// record is an account that was asked for.
+// record is a requested account.
 type record struct {
-	value string // the password field
-	at    span   // the string that holds it; zero: the account has none
-	fault error  // why this record alone cannot be understood; nil: it is
+	value string // the password field; empty: the account has none
+	at    span   // the string that holds it, or null; empty: where the member must be inserted
+	lead  string // text to insert before the string
+	fault error  // why this record cannot be read; nil: it can
 }
 
 // parsePointer splits a JSON pointer (RFC 6901) into its tokens.
@@ -38,7 +39,7 @@ func parsePointer(pointer string) ([]string, bool) {
 	return tokens[1:], tokens[0] == ""
 }
 
-// search is one way through a file.
+// search is one pass through a file.
 type search struct {
 	*scanner
 	layout
@@ -46,9 +47,9 @@ type search struct {
 	found  map[string]record
 }
 
-// locate finds the wanted accounts. The whole text must be JSON; beyond that
-// only the way to the accounts must be as the layout says, and a wanted account that is
-// not has a fault of its own: what else is in the file is the application's business.
+// locate finds the wanted accounts. The whole text must be JSON. Beyond that only the path to the
+// accounts must be as the layout says, and a wanted account that is malformed gets a fault of its
+// own. The rest of the file belongs to the application.
 func (l layout) locate(data []byte, wanted map[string]bool) (map[string]record, error) {
 	look := search{scanner: &scanner{data: data}, layout: l, wanted: wanted, found: make(map[string]record, len(wanted))}
 	if err := look.begin(); err != nil {
@@ -89,7 +90,7 @@ func (s *search) descend(tokens []string) error {
 	return err
 }
 
-// accounts goes over the accounts: a list of objects, or an object keyed by name.
+// accounts visits the accounts: a list of objects, or an object keyed by name.
 func (s *search) accounts() error {
 	switch s.peek() {
 	case '[':
@@ -111,18 +112,19 @@ func (s *search) accounts() error {
 	return s.fail(s.at, "the accounts are neither a list nor an object")
 }
 
-// account goes over one account; the key is its name where it has one.
+// account reads one account. The key, if there is one, is its name.
 func (s *search) account(key *span) error {
 	if s.peek() != '{' {
 		_, err := s.skip()
 		return err
 	}
-	a := account{}
+	a := account{end: s.at + 1}
 	if key != nil {
 		a.name(s, *key)
 	}
 	err := s.object(func(member span) error {
 		value, err := s.skip()
+		a.end, a.members = value.end, a.members+1
 		switch {
 		case err != nil:
 			return err
@@ -140,10 +142,11 @@ func (s *search) account(key *span) error {
 	return err
 }
 
-// account is what was seen in one.
+// account is what was found in one account.
 type account struct {
 	names, passwords int
-	wanted           span // the name, or one of them, if it is wanted
+	members, end     int  // how many, and where the last one's value ends
+	wanted           span // the name, or one of several, if it is wanted
 	password         span // the last one
 }
 
@@ -154,7 +157,7 @@ func (a *account) name(s *search, value span) {
 	}
 }
 
-// keep takes a wanted account. One that cannot be understood is no other account's fault.
+// keep adds a wanted account. A malformed one does not fail the others.
 func (s *search) keep(a account) {
 	name, _ := unquote(s.bytes(a.wanted))
 	if _, again := s.found[name]; again {
@@ -164,15 +167,18 @@ func (s *search) keep(a account) {
 	s.found[name] = s.record(name, a)
 }
 
-// record names the account and not the line: to count lines for each of thousands takes too long.
+// record names the account and not the line: counting lines for each of thousands of accounts takes
+// too long.
 func (s *search) record(name string, a account) record {
 	switch {
 	case a.names > 1:
 		return record{fault: driver.Malformed("account %q has the member %q twice", name, s.layout.name)}
 	case a.passwords > 1:
 		return record{fault: driver.Malformed("account %q has the member %q twice", name, s.layout.password)}
-	case a.passwords == 0 || string(s.bytes(a.password)) == "null":
-		return record{}
+	case a.passwords == 0:
+		return record{at: span{a.end, a.end}, lead: s.lead(a)}
+	case string(s.bytes(a.password)) == "null":
+		return record{at: a.password}
 	}
 	value, ok := s.meaning(a.password)
 	if !ok {
@@ -181,22 +187,31 @@ func (s *search) record(name string, a account) record {
 	return record{value: value, at: a.password}
 }
 
+// lead is the text before the value of a member that an account does not have yet.
+func (s *search) lead(a account) string {
+	lead := string(appendQuoted(nil, s.layout.password)) + ": "
+	if a.members > 0 {
+		return ", " + lead
+	}
+	return lead
+}
+
 func (s *search) bytes(at span) []byte { return s.data[at.start:at.end] }
 
-// wants tells whether a value is the name of a wanted account.
+// wants reports whether a value is the name of a wanted account.
 func (s *search) wants(name span) bool {
 	raw := s.bytes(name)
 	if raw[0] != '"' {
 		return false
 	}
 	if bytes.IndexByte(raw, '\\') < 0 {
-		return s.wanted[string(raw[1:len(raw)-1])] // no copy is made for a look-up
+		return s.wanted[string(raw[1:len(raw)-1])] // a look-up makes no copy
 	}
 	text, ok := unquote(raw)
 	return ok && s.wanted[text]
 }
 
-// means tells whether a key is this text.
+// means reports whether a key has this meaning.
 func (s *search) means(key span, text string) bool {
 	raw := s.bytes(key)
 	if bytes.IndexByte(raw, '\\') < 0 {
@@ -206,7 +221,7 @@ func (s *search) means(key span, text string) bool {
 	return ok && meaning == text
 }
 
-// meaning returns what a value is as a text of bounded length.
+// meaning returns the text that a string of bounded length means.
 func (s *search) meaning(value span) (string, bool) {
 	raw := s.bytes(value)
 	if raw[0] != '"' || len(raw) > maxPassword {

@@ -11,18 +11,18 @@ import (
 // maxDepth is how deep objects and lists may be nested.
 const maxDepth = 64
 
-// span is a part of the file, from its first byte to behind its last.
+// span is a part of the file; end is the offset after its last byte.
 type span struct{ start, end int }
 
-// scanner reads JSON as RFC 8259 has it, and nothing that is looser, one value
-// at a time and without a copy. It keeps positions, for whoever edits needs them.
+// scanner reads JSON strictly as in RFC 8259 (see word for the exception), one value at a time and
+// without a copy. It keeps positions, because edits need them.
 type scanner struct {
 	data  []byte
 	at    int
 	depth int
 }
 
-// begin looks at what concerns the text as a whole and goes to its first value.
+// begin checks the text as a whole and moves to its first value.
 func (s *scanner) begin() error {
 	switch {
 	case bytes.HasPrefix(s.data, []byte("\ufeff")):
@@ -46,13 +46,13 @@ func validPrefix(data []byte) int {
 	return at
 }
 
-// fail names the line of what is wrong.
+// fail names the line of the error.
 func (s *scanner) fail(at int, format string, args ...any) error {
 	line := 1 + bytes.Count(s.data[:min(at, len(s.data))], []byte("\n"))
 	return driver.Malformed("line %d: %s", line, fmt.Sprintf(format, args...))
 }
 
-// end makes sure that nothing follows the value.
+// end checks that nothing follows the value.
 func (s *scanner) end() error {
 	s.space()
 	if s.at < len(s.data) {
@@ -72,7 +72,7 @@ func (s *scanner) space() {
 	}
 }
 
-// peek returns the byte that comes next; 0 at the end of the text, where no JSON has one.
+// peek returns the next byte, or 0 at the end of the text. JSON contains no byte 0.
 func (s *scanner) peek() byte {
 	if s.at < len(s.data) {
 		return s.data[s.at]
@@ -80,7 +80,7 @@ func (s *scanner) peek() byte {
 	return 0
 }
 
-// take goes over c, if it is what comes next, and the space behind it.
+// take moves past c and the space after it, if c comes next.
 func (s *scanner) take(c byte) bool {
 	if s.peek() != c {
 		return false
@@ -90,7 +90,7 @@ func (s *scanner) take(c byte) bool {
 	return true
 }
 
-// skip goes over one value and returns where it was.
+// skip moves past one value and returns its span.
 func (s *scanner) skip() (span, error) {
 	start := s.at
 	var err error
@@ -109,7 +109,8 @@ func (s *scanner) skip() (span, error) {
 	return span{start, s.at}, err
 }
 
-// object calls member with each key, quotes included, at its value, which member goes over.
+// object calls member at each value, with the key's span, quotes included. Member must move past
+// the value.
 func (s *scanner) object(member func(key span) error) error {
 	return s.nested('{', '}', func(int) error {
 		key, err := s.text()
@@ -124,7 +125,7 @@ func (s *scanner) object(member func(key span) error) error {
 	})
 }
 
-// list calls element at each element, which element goes over.
+// list calls element at each element. Element must move past it.
 func (s *scanner) list(element func(i int) error) error { return s.nested('[', ']', element) }
 
 func (s *scanner) nested(opening, closing byte, part func(i int) error) error {
@@ -151,7 +152,7 @@ func (s *scanner) nested(opening, closing byte, part func(i int) error) error {
 	return nil
 }
 
-// text goes over a string and returns where it was, quotes included.
+// text moves past a string and returns its span, quotes included.
 func (s *scanner) text() (span, error) {
 	start := s.at
 	if s.peek() != '"' {
@@ -173,7 +174,7 @@ func (s *scanner) text() (span, error) {
 	return span{}, s.fail(start, "a string without an end")
 }
 
-// escape goes from a backslash to the last byte of its escape.
+// escape moves from a backslash to the last byte of its escape.
 func (s *scanner) escape() error {
 	s.at++
 	switch c := s.peek(); c {
@@ -196,6 +197,9 @@ func (s *scanner) number() error {
 	if s.peek() == '-' {
 		s.at++
 	}
+	if s.word("Infinity") {
+		return nil
+	}
 	leadingZero := s.peek() == '0'
 	whole := s.digits()
 	good := whole == 1 || whole > 1 && !leadingZero
@@ -216,7 +220,7 @@ func (s *scanner) number() error {
 	return nil
 }
 
-// digits goes over digits and counts them.
+// digits moves past digits and counts them.
 func (s *scanner) digits() int {
 	start := s.at
 	for '0' <= s.peek() && s.peek() <= '9' {
@@ -226,11 +230,20 @@ func (s *scanner) digits() int {
 }
 
 func (s *scanner) literal() error {
-	for _, word := range [...]string{"true", "false", "null"} {
-		if bytes.HasPrefix(s.data[s.at:], []byte(word)) {
-			s.at += len(word)
+	for _, word := range [...]string{"true", "false", "null", "NaN", "Infinity"} {
+		if s.word(word) {
 			return nil
 		}
 	}
 	return s.fail(s.at, "a value is missing")
+}
+
+// word moves past a word. NaN and Infinity are not JSON, but Python's json and others write and
+// read them; they stay as they are.
+func (s *scanner) word(word string) bool {
+	if !bytes.HasPrefix(s.data[s.at:], []byte(word)) {
+		return false
+	}
+	s.at += len(word)
+	return true
 }

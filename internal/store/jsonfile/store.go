@@ -3,7 +3,6 @@ package jsonfile
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -15,18 +14,17 @@ import (
 // fields are what one string can hold.
 const fields = shadowsync.FieldHash | shadowsync.FieldLocked
 
-// maxPassword is the length, in bytes as written in the file, above which a
-// string is no password field. crypt(3) returns less than 400.
+// maxPassword is the greatest length of a password field, in bytes as written in the file. crypt(3)
+// returns less than 400.
 const maxPassword = 4096
 
-// Applications that do not replace their file leave it cut short for a moment. A
-// file written to so recently is read again, in all for about 300 ms.
+// An application that writes its file in place leaves it incomplete for a moment. A file that was
+// written so recently is read again, for about 300 ms in all.
 var rereadPauses = [...]time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond, 160 * time.Millisecond}
 
 const recently = 2 * time.Second
 
-// Store is the file. It keeps nothing between calls and may be used by
-// several goroutines.
+// Store is the file. It keeps no content between calls, and several goroutines may use it.
 type Store struct {
 	place   safefile.Place
 	layout  layout
@@ -49,8 +47,8 @@ func (s *Store) Revision(context.Context) (string, error) {
 	return folder.Digest()
 }
 
-// Read implements shadowsync.CredentialStore. An account without a password in
-// the file, which its application lets in by other means, is not in the store.
+// Read implements shadowsync.CredentialStore. An account whose password is null or missing has no
+// password.
 func (s *Store) Read(ctx context.Context, names []string) (shadowsync.StoreSnapshot, error) {
 	p, err := s.load(ctx, names)
 	if err != nil {
@@ -62,19 +60,32 @@ func (s *Store) Read(ctx context.Context, names []string) (shadowsync.StoreSnaps
 		Records:  make(map[string]shadowsync.StoreRecord, len(p.records)), Malformed: map[string]string{},
 	}
 	for name, r := range p.records {
-		switch {
-		case r.fault != nil:
+		if r.fault != nil {
 			snapshot.Malformed[name] = r.fault.Error()
-		case r.at != (span{}):
-			snapshot.Records[name] = shadowsync.StoreRecord{Credential: r.credential()}
+			continue
 		}
+		snapshot.Records[name] = shadowsync.StoreRecord{Credential: r.credential()}
 	}
 	return snapshot, nil
 }
 
 // Watch implements shadowsync.CredentialStore by a watch on the file's folders.
 func (s *Store) Watch(ctx context.Context) (<-chan struct{}, error) {
-	return driver.Watch(ctx, filepath.Join(s.place.Root, s.place.Path))
+	return driver.Watch(ctx, s.place.Root, s.place.Path)
+}
+
+// Rehearse implements driver.Rehearser.
+func (s *Store) Rehearse(ctx context.Context) error {
+	p, err := s.load(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer p.folder.Close()
+	err = p.folder.Rehearse(p.content)
+	if errors.Is(err, safefile.ErrMoved) { // it was replaced just now, so it can be replaced
+		err = nil
+	}
+	return err
 }
 
 // Close implements shadowsync.CredentialStore.
@@ -94,7 +105,7 @@ type page struct {
 	records map[string]record
 }
 
-// load reads the file, again if it looks as if somebody is writing it.
+// load reads the file, and reads it again if it seems to be being written.
 func (s *Store) load(ctx context.Context, names []string) (*page, error) {
 	wanted := make(map[string]bool, len(names))
 	for _, name := range names {
@@ -118,7 +129,7 @@ func (s *Store) load(ctx context.Context, names []string) (*page, error) {
 	return p, err
 }
 
-// loadOnce also tells whether an error may come from a file that is being written.
+// loadOnce also reports whether an error may come from a file that is being written.
 func (s *Store) loadOnce(wanted map[string]bool) (p *page, inWriting bool, err error) {
 	folder, err := s.place.Open()
 	if err != nil {
@@ -131,7 +142,7 @@ func (s *Store) loadOnce(wanted map[string]bool) (p *page, inWriting bool, err e
 	}
 	if p.records, err = s.layout.locate(p.content.Data, wanted); err != nil {
 		folder.Close()
-		// A clock that was set back makes every file one of the future.
+		// After a clock was set back, every file seems to be from the future.
 		return nil, time.Since(p.content.Modified()) < recently, err
 	}
 	return p, false, nil

@@ -12,8 +12,8 @@ func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
-// unquote returns what a scanned string, quotes included, means. It is not
-// text if an escape is half of a surrogate pair: no account's name or hash has that.
+// unquote returns the meaning of a scanned string, quotes included. It fails for half of a
+// surrogate pair, which no account's name and no hash contains.
 func unquote(quoted []byte) (text string, ok bool) {
 	in := quoted[1 : len(quoted)-1]
 	if bytes.IndexByte(in, '\\') < 0 {
@@ -40,14 +40,14 @@ func unquote(quoted []byte) (text string, ok bool) {
 	return string(out), true
 }
 
-// unescape decodes the escape that in begins with and returns its length; 0 if there is none.
+// unescape decodes the escape at the beginning of in and returns its length; 0 if there is none.
 func unescape(in []byte) (rune, int) {
 	if len(in) < 2 || in[0] != '\\' {
 		return 0, 0
 	}
 	switch c := in[1]; c {
 	case 'u':
-		n, _ := strconv.ParseUint(string(in[2:6]), 16, 16) // scanned: four hexadecimal digits
+		n, _ := strconv.ParseUint(string(in[2:6]), 16, 16) // the scanner has checked the four hexadecimal digits
 		return rune(n), 6
 	case 'b':
 		return '\b', 2

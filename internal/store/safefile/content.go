@@ -12,19 +12,20 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/shadowsync/shadowsync/internal/files/durable"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 )
 
 // MaxSize is the largest file that is read, in bytes.
 const MaxSize = 32 << 20
 
-// Content is what the file held at one instant.
+// Content is the file's content at one instant.
 type Content struct {
 	Data []byte
 	stat unix.Stat_t
 }
 
-// Revision identifies content.
+// Revision returns an identifier of the content.
 func Revision(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
@@ -33,14 +34,14 @@ func Revision(data []byte) string {
 // Modified returns when the file was last written.
 func (c *Content) Modified() time.Time { return time.Unix(c.stat.Mtim.Unix()) }
 
-// Read reads the whole file. ErrMoved: it was being written meanwhile.
+// Read reads the whole file. The error is ErrMoved if the file was written meanwhile.
 func (f *Folder) Read() (*Content, error) {
 	file, stat, err := f.open()
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	// One byte more, to see the end of a file that has grown meanwhile.
+	// One more byte shows that the file has grown meanwhile.
 	buffer := make([]byte, stat.Size+1)
 	n, err := io.ReadFull(file, buffer)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
@@ -70,13 +71,14 @@ func (f *Folder) Digest() (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// bufferFor returns a buffer that reads a small file at once, and a large one in good pieces.
+// bufferFor returns a buffer that holds a small file as a whole, and a large one in pieces of 128
+// KiB.
 func bufferFor(size int64) []byte { return make([]byte, min(size+1, 128<<10)) }
 
-// limited hides the methods by which io.Copy would go round the buffer.
+// limited hides the methods with which io.Copy would bypass the buffer.
 func limited(file *os.File) io.Reader { return io.LimitReader(file, MaxSize+1) }
 
-// holds tells whether the file still is, by its identity and byte for byte, what was read.
+// holds reports whether the file is still, by its identity and byte for byte, what was read.
 func (f *Folder) holds(old *Content) (bool, error) {
 	file, stat, err := f.open()
 	if err != nil {
@@ -112,8 +114,8 @@ func equalContent(r io.Reader, want []byte) (bool, error) {
 	}
 }
 
-// open opens the file to read. It is looked at before, for to open a device can
-// already do something, and after, for it may have been exchanged.
+// open opens the file for reading. It checks the file before, because opening a device can already
+// have an effect, and after, because the file may have been exchanged.
 func (f *Folder) open() (*os.File, unix.Stat_t, error) {
 	var stat unix.Stat_t
 	if err := unix.Fstatat(f.fd, f.place.base(), &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
@@ -122,8 +124,8 @@ func (f *Folder) open() (*os.File, unix.Stat_t, error) {
 	if err := f.place.checkRegular(stat); err != nil {
 		return nil, stat, err
 	}
-	// O_NONBLOCK: a FIFO that took its place would block for a writer.
-	fd, err := retry(func() (int, error) {
+	// O_NONBLOCK: otherwise a FIFO that took its place would block until a writer comes.
+	fd, err := durable.Retry(func() (int, error) {
 		return unix.Openat(f.fd, f.place.base(), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {

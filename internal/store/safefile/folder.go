@@ -1,15 +1,19 @@
 // Package safefile reads and replaces one file that an application owns, in a
 // folder that the application may change at any instant. It promises that
 //
-//   - no symbolic link is followed, in no component of the path, and nothing but a
-//     regular file is read: a FIFO does not block, a device is not opened;
-//   - what is read is bounded;
+//   - it follows no symbolic link in any component of the path, and reads nothing but a
+//     regular file: a FIFO does not block, a device is not opened;
+//   - what it reads is bounded;
 //   - the file is replaced as a whole or not at all, and is durable when Replace
 //     returns; owner, mode, access list and security label stay;
-//   - it is replaced only if it still is what was read, in the folder it was read from.
+//   - it is replaced only if it is still what was read, in the folder it was read from.
 //
-// folder.go opens the folder, content.go reads, replace.go writes, attributes.go keeps
-// what the file had, sweep.go removes what a killed writer left.
+// The files:
+//
+//	folder.go   opens the folder
+//	content.go  reads
+//	replace.go  writes
+//	sweep.go    removes the files of killed writers
 package safefile
 
 import (
@@ -20,6 +24,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/shadowsync/shadowsync/internal/files/durable"
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 )
 
@@ -37,7 +43,7 @@ type Folder struct {
 
 // Open opens the folder of the place.
 func (p Place) Open() (*Folder, error) {
-	// To read and not by O_PATH: fsync(2) refuses that.
+	// Not with O_PATH: fsync(2) refuses such a descriptor.
 	fd, err := p.openFolder(unix.O_RDONLY)
 	if err != nil {
 		return nil, err
@@ -46,12 +52,12 @@ func (p Place) Open() (*Folder, error) {
 }
 
 // Close closes the folder.
-func (f *Folder) Close() { _ = unix.Close(f.fd) } // was never written to
+func (f *Folder) Close() { _ = unix.Close(f.fd) } // nothing was written to it
 
 // Identity is the uid and gid that a file has.
 type Identity struct{ UID, GID uint32 }
 
-// Owner returns whose the file is, or its folder while the file is missing.
+// Owner returns the owner of the file, or of its folder if the file is missing.
 func (p Place) Owner() (Identity, error) {
 	fd, err := p.openFolder(unix.O_PATH)
 	if err != nil {
@@ -71,8 +77,8 @@ func (p Place) Owner() (Identity, error) {
 	if err := p.checkRegular(file); err != nil {
 		return Identity{}, err
 	}
-	// Where hard links are not protected (fs.protected_hardlinks), the folder's
-	// owner could make us root by a second name for a file of root's.
+	// Without fs.protected_hardlinks, the folder's owner could make us root by a second name for a
+	// file of root's.
 	if file.Uid != folder.Uid && folder.Uid != 0 && file.Nlink > 1 {
 		return Identity{}, driver.Malformed("%s is a second name of a file of another user", p.Path)
 	}
@@ -80,20 +86,16 @@ func (p Place) Owner() (Identity, error) {
 }
 
 func (p Place) openFolder(flags int) (int, error) {
-	root := p.Root
-	if root == "" {
-		root = "/"
-	}
-	top, err := retry(func() (int, error) { return unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) })
+	top, err := inroot.Open(p.Root, "/", unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
 		return -1, driver.Unavailable(err)
 	}
-	defer unix.Close(top)
+	defer top.Close()
 	below := strings.TrimPrefix(p.folder(), "/")
 	if below == "" {
 		below = "."
 	}
-	fd, err := openBeneath(top, below, flags|unix.O_DIRECTORY|unix.O_CLOEXEC)
+	fd, err := openBeneath(int(top.Fd()), below, flags|unix.O_DIRECTORY|unix.O_CLOEXEC)
 	switch {
 	case errors.Is(err, unix.ELOOP):
 		return -1, driver.Malformed("%s goes through a symbolic link", p.folder())
@@ -103,21 +105,22 @@ func (p Place) openFolder(flags int) (int, error) {
 	return fd, nil
 }
 
-// openBeneath opens a folder below top; ELOOP says that a component of the path is a symbolic link.
+// openBeneath opens a folder below top. ELOOP means that a component of the path is a symbolic
+// link.
 func openBeneath(top int, path string, flags int) (int, error) {
 	how := unix.OpenHow{
 		Flags:   uint64(flags),
 		Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_BENEATH,
 	}
-	fd, err := retry(func() (int, error) { return unix.Openat2(top, path, &how) })
-	// EPERM: a system call filter that does not know openat2(2), which is of Linux 5.6.
+	fd, err := durable.Retry(func() (int, error) { return unix.Openat2(top, path, &how) })
+	// EPERM: a system call filter that does not know openat2(2), which exists since Linux 5.6.
 	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
 		return walkBeneath(top, path, flags)
 	}
 	return fd, err
 }
 
-// walkBeneath is openBeneath component by component.
+// walkBeneath does what openBeneath does, component by component.
 func walkBeneath(top int, path string, flags int) (int, error) {
 	names := strings.Split(path, "/")
 	at := top
@@ -126,7 +129,7 @@ func walkBeneath(top int, path string, flags int) (int, error) {
 		if i == len(names)-1 {
 			step = flags
 		}
-		next, err := retry(func() (int, error) { return unix.Openat(at, name, step|unix.O_NOFOLLOW, 0) })
+		next, err := durable.Retry(func() (int, error) { return unix.Openat(at, name, step|unix.O_NOFOLLOW, 0) })
 		if errors.Is(err, unix.ENOTDIR) && isLink(at, name) {
 			err = unix.ELOOP
 		}
@@ -145,15 +148,4 @@ func isLink(at int, name string) bool {
 	var st unix.Stat_t
 	err := unix.Fstatat(at, name, &st, unix.AT_SYMLINK_NOFOLLOW)
 	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK
-}
-
-// retry repeats a call that a signal interrupted: the Go runtime preempts by
-// signals, and a network file system notices.
-func retry[T any](call func() (T, error)) (T, error) {
-	for {
-		result, err := call()
-		if !errors.Is(err, unix.EINTR) {
-			return result, err
-		}
-	}
 }

@@ -6,33 +6,46 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/shadowsync/shadowsync/internal/files/durable"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 )
 
-// ErrMoved says that the file is no longer what was read, or its folder no
-// longer the one it was read from. Nothing was written.
+// ErrMoved means that the file is no longer what was read, or that its folder was replaced. Nothing
+// was written.
 var ErrMoved = errors.New("the file was changed meanwhile")
 
-// Replace puts a new file with this content in the place of the old one, which
-// must still be there as it was read: otherwise ErrMoved. Programs that read the file
-// meanwhile see the old or the new one, whole.
+// Replace replaces the old file by a new one with this content. The old one must still be as it was
+// read: otherwise the error is ErrMoved. Programs that read the file meanwhile see either the whole
+// old or the whole new one.
 func (f *Folder) Replace(old *Content, data []byte) error {
-	name, err := f.writeTemporary(data)
-	if err == nil {
-		err = f.exchange(old, name)
+	temp, err := f.prepare(data)
+	if err != nil {
+		return err
 	}
-	if err != nil && name != "" {
-		_ = unix.Unlinkat(f.fd, name, 0) // the next writer sweeps what stays
+	if err := f.exchange(old, temp); err != nil {
+		_ = temp.Discard() // the next writer sweeps what is left
+		return err
 	}
-	return err
+	return nil
 }
 
-// Sync makes durable what was read, in case its writer was killed before it did.
+// Rehearse replaces the file by a copy of itself. It leaves a file with a second name alone: that
+// name would keep the old file.
+func (f *Folder) Rehearse(old *Content) error {
+	if old.stat.Nlink > 1 {
+		return nil
+	}
+	return f.Replace(old, old.Data)
+}
+
+// Sync makes durable what was read, in case its writer was killed before doing so.
 func (f *Folder) Sync(old *Content) error {
 	file, stat, err := f.open()
 	if err != nil {
@@ -49,8 +62,9 @@ func (f *Folder) Sync(old *Content) error {
 }
 
 // exchange is the compare-and-swap.
-func (f *Folder) exchange(old *Content, name string) error {
-	defer f.keepOthersOut()()
+func (f *Folder) exchange(old *Content, temp *durable.New) error {
+	letIn := f.keepOthersOut()
+	defer letIn()
 	if err := f.checkInPlace(); err != nil {
 		return err
 	}
@@ -60,11 +74,11 @@ func (f *Folder) exchange(old *Content, name string) error {
 	case !same:
 		return ErrMoved
 	}
-	err := f.rename(name, unix.RENAME_EXCHANGE)
-	if errors.Is(err, unix.EINVAL) { // a file system without it, such as NFS
-		err = f.rename(name, 0)
+	err := f.put(temp, unix.RENAME_EXCHANGE)
+	if errors.Is(err, unix.EINVAL) { // the file system does not support it, as NFS
+		err = f.put(temp, 0)
 	} else if err == nil {
-		err = f.dropDisplaced(old, name)
+		err = f.dropDisplaced(old, temp)
 	}
 	if err != nil {
 		return err
@@ -72,32 +86,32 @@ func (f *Folder) exchange(old *Content, name string) error {
 	return f.sync()
 }
 
-func (f *Folder) rename(name string, flags uint) error {
-	if err := unix.Renameat2(f.fd, name, f.fd, f.place.base(), flags); err != nil {
+func (f *Folder) put(temp *durable.New, flags uint) error {
+	if err := temp.Place(f.place.base(), flags); err != nil {
 		return f.unavailable(err)
 	}
 	return nil
 }
 
-// dropDisplaced removes the file that was exchanged for the new one. If that is not the one
-// that was read, the application replaced it since the last look, and gets it back.
-func (f *Folder) dropDisplaced(old *Content, name string) error {
+// dropDisplaced removes the file that was exchanged for the new one. If that is not the file that
+// was read, the application has replaced it since the last check, and gets it back.
+func (f *Folder) dropDisplaced(old *Content, temp *durable.New) error {
 	var displaced unix.Stat_t
-	if err := unix.Fstatat(f.fd, name, &displaced, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	if err := unix.Fstatat(f.fd, temp.Name(), &displaced, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return f.unavailable(err)
 	}
-	// Not the time of the last status change, which the rename moved.
+	// Not the time of the last status change, which the rename changes.
 	if !sameFile(displaced, old.stat) || displaced.Mtim != old.stat.Mtim || displaced.Size != old.stat.Size {
-		return errors.Join(ErrMoved, f.rename(name, unix.RENAME_EXCHANGE))
+		return errors.Join(ErrMoved, f.put(temp, unix.RENAME_EXCHANGE))
 	}
-	if err := unix.Unlinkat(f.fd, name, 0); err != nil {
+	if err := temp.Discard(); err != nil {
 		return f.unavailable(err)
 	}
 	return nil
 }
 
-// keepOthersOut makes several of our own processes do their compare-and-swap one after
-// another. An application that locks its folder for reasons of its own is not waited for longer.
+// keepOthersOut makes our processes do their compare-and-swap one after another. The wait is short,
+// because an application may lock its folder for its own reasons.
 func (f *Folder) keepOthersOut() (release func()) {
 	for range 100 {
 		if err := unix.Flock(f.fd, unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
@@ -108,7 +122,7 @@ func (f *Folder) keepOthersOut() (release func()) {
 	return func() { _ = unix.Flock(f.fd, unix.LOCK_UN) } // Close does it too
 }
 
-// checkInPlace finds out whether the path still leads to the open folder.
+// checkInPlace checks that the path still leads to the open folder.
 func (f *Folder) checkInPlace() error {
 	fd, err := f.place.openFolder(unix.O_PATH)
 	if err != nil {
@@ -126,34 +140,43 @@ func (f *Folder) checkInPlace() error {
 }
 
 func (f *Folder) sync() error {
-	_, err := retry(func() (struct{}, error) { return struct{}{}, unix.Fsync(f.fd) })
-	if err != nil {
+	if err := durable.SyncFolder(f.fd); err != nil {
 		return driver.Unavailable(fmt.Errorf("cannot sync %s: %w", f.place.folder(), err))
 	}
 	return nil
 }
 
-// writeTemporary makes the new file beside the old one. The name is also given
-// together with an error if there is something to remove.
-func (f *Folder) writeTemporary(data []byte) (string, error) {
-	name := f.temporaryPrefix() + strconv.Itoa(os.Getpid()) + "-" + randomSuffix()
-	fd, err := retry(func() (int, error) {
-		return unix.Openat(f.fd, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
-	})
+// prepare creates the new file beside the old one.
+func (f *Folder) prepare(data []byte) (*durable.New, error) {
+	temp, err := durable.Create(f.fd, f.temporaryPrefix()+strconv.Itoa(os.Getpid())+"-"+randomSuffix())
 	if err != nil {
-		return "", f.unavailable(err)
+		return nil, f.unavailable(err)
 	}
-	file := os.NewFile(uintptr(fd), name)
-	if _, err = file.Write(data); err == nil {
-		err = f.keepAttributes(file)
+	if err := temp.Settle(f.fill(temp, data)); err != nil {
+		_ = temp.Discard() // the next writer sweeps what is left
+		return nil, f.unavailable(err)
 	}
-	if err == nil {
-		err = file.Sync()
+	return temp, nil
+}
+
+// fill gives the new file the attributes of the present one, and the new content.
+func (f *Folder) fill(temp *durable.New, data []byte) error {
+	now, _, err := f.open()
+	if err != nil {
+		return err
 	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return name, f.unavailable(err)
+	defer now.Close()
+	if err := durable.KeepAttributes(temp.File, now, keeps); err != nil {
+		return err
 	}
-	return name, nil
+	_, err = temp.Write(data)
+	return err
+}
+
+// keeps reports whether an attribute belongs to the file as such. Others (security.ima,
+// security.capability) belong to its content, or are not visible to us.
+func keeps(name string) bool {
+	return strings.HasPrefix(name, "user.") || slices.Contains([]string{durable.AccessList, "security.selinux", "security.SMACK64"}, name)
 }
 
 func randomSuffix() string {

@@ -30,7 +30,7 @@ func write(t *testing.T, path, content string) {
 	}
 }
 
-// holds checks what the file holds, and that nothing else lies in its folder.
+// holds checks the content of the file, and that its folder holds nothing else.
 func holds(t *testing.T, p Place, want string) {
 	t.Helper()
 	if got, err := os.ReadFile(p.Path); err != nil || string(got) != want {
@@ -171,7 +171,7 @@ func TestNoLinkOnTheWay(t *testing.T) {
 	}
 }
 
-// TestWalk holds the walk for kernels without openat2 to the same results.
+// TestWalk expects the same results from the walk for kernels without openat2.
 func TestWalk(t *testing.T) {
 	p := place(t, "old")
 	if err := os.Symlink(p.folder(), p.folder()+".link"); err != nil {
@@ -224,7 +224,7 @@ func TestSweep(t *testing.T) {
 	f := open(t, p)
 	name := filepath.Base(p.Path)
 	stays := []string{
-		"." + name + ".shadowsync-1-cafe", // process 1 lives
+		"." + name + ".shadowsync-1-cafe", // process 1 is alive
 		"." + name + ".shadowsync-x", "." + name + ".shadowsync-99999999", ".other.shadowsync-99999999-cafe", name + ".bak",
 	}
 	goes := "." + name + ".shadowsync-99999999-cafe"
@@ -242,12 +242,13 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// TestReplacedAtTheLastInstant is the application's rename between our last look and our own.
+// TestReplacedAtTheLastInstant: the application renames a file between our last check and our
+// rename.
 func TestReplacedAtTheLastInstant(t *testing.T) {
 	p := place(t, "old")
 	f := open(t, p)
 	old := readAll(t, f)
-	name, err := f.writeTemporary([]byte("new"))
+	temp, err := f.prepare([]byte("new"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,15 +256,15 @@ func TestReplacedAtTheLastInstant(t *testing.T) {
 	if err := os.Rename(p.Path+"x", p.Path); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.rename(name, unix.RENAME_EXCHANGE); errors.Is(err, unix.EINVAL) {
+	if err := f.put(temp, unix.RENAME_EXCHANGE); errors.Is(err, unix.EINVAL) {
 		t.Skip("no exchange here")
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.dropDisplaced(old, name); !errors.Is(err, ErrMoved) {
+	if err := f.dropDisplaced(old, temp); !errors.Is(err, ErrMoved) {
 		t.Errorf("%v", err)
 	}
-	if err := os.Remove(filepath.Join(p.folder(), name)); err != nil {
+	if err := temp.Discard(); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, p, "theirs")

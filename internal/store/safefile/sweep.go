@@ -11,7 +11,7 @@ import (
 
 func (f *Folder) temporaryPrefix() string { return "." + f.place.base() + ".shadowsync-" }
 
-// Sweep removes temporary files of writers that live no more. It does what it can.
+// Sweep removes temporary files of writers that no longer run, as far as it can.
 func (f *Folder) Sweep() {
 	fd, err := unix.Openat(f.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -27,7 +27,7 @@ func (f *Folder) Sweep() {
 	}
 }
 
-// abandoned tells whether the process that a temporary file's name tells is gone.
+// abandoned reports whether the process whose pid is in a temporary file's name is gone.
 func abandoned(suffix string) bool {
 	digits, _, ok := strings.Cut(suffix, "-")
 	pid, err := strconv.Atoi(digits)

@@ -91,7 +91,7 @@ func TestLockedByAnother(t *testing.T) {
 	s, _ := fresh(t)
 	create(t, s, sample())
 	for _, lock := range []string{"BEGIN; SELECT count(*) FROM credential", "BEGIN IMMEDIATE"} {
-		db, err := sql.Open("sqlite3", s.dsn())
+		db, err := sql.Open("sqlite3", address(t, s))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,8 +123,8 @@ func TestLockedByAnother(t *testing.T) {
 	}
 }
 
-// TestGroup: an application with another uid reads through its group, also
-// while a journal lies there, and cannot write.
+// TestGroup: an application with another uid reads through its group, even while a journal exists,
+// and cannot write.
 func TestGroup(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root")
@@ -169,7 +169,7 @@ func TestGroup(t *testing.T) {
 
 const readerFile = "SHADOWSYNC_TEST_READ"
 
-// TestMain lets the test binary be an application with another uid.
+// TestMain lets the test binary run as an application with another uid.
 func TestMain(m *testing.M) {
 	if path := os.Getenv(readerFile); path != "" {
 		fmt.Print(read(path))
@@ -178,7 +178,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// read is what the package comment tells applications to do, and then more.
+// read does what the package comment tells applications to do, and then more.
 func read(path string) string {
 	db, err := sql.Open("sqlite3", "file:"+path+"?mode=ro")
 	if err != nil {
@@ -247,4 +247,16 @@ func BenchmarkStore(b *testing.B) {
 			}
 		})
 	}
+}
+
+func address(t testing.TB, s *Store) string {
+	t.Helper()
+	address, err := "", s.enter()
+	if err == nil {
+		address, err = s.dsn()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address
 }

@@ -6,32 +6,34 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"syscall"
 	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 	"golang.org/x/sys/unix"
 
+	"github.com/shadowsync/shadowsync/internal/files/inroot/litefile"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 )
 
 // file identifies a file for as long as it is open or linked.
 type file struct{ device, inode uint64 }
 
-// content is a file with the time of its last change (st_ctim): whoever wrote
-// since, or gave it another owner or mode, is seen by that.
+// content is a file with the time of its last change (st_ctim). Any later write, and any change of
+// owner or mode, moves that time.
 type content struct {
 	file
-	changed unix.Timespec
+	changed syscall.Timespec
 }
 
-// connection is the open database. It is kept, since to open one costs more than
-// to write to it, and given up when another file has the database's name, or somebody
-// else wrote: what is copied over an open database may have the number of the
-// schema that is known, over tables that lie elsewhere.
+// connection is the open database. It is kept, because opening one costs more than writing to
+// it. It is closed when another file has the database's name, or when another process wrote:
+// a database that is copied over an open one may have the same schema number, although its
+// tables lie elsewhere.
 //
-// Statements run without the caller's context: with one the driver starts a
-// goroutine for each, and a connection would belong to its first caller. The
-// context is looked at between them.
+// Statements run without the caller's context: with one the driver would start a
+// goroutine for each, and a connection would keep its first caller's context. The
+// context is checked between them.
 type connection struct {
 	content    content // as our last transaction left it
 	pool       *sql.DB
@@ -39,7 +41,7 @@ type connection struct {
 	statements map[string]*sql.Stmt
 }
 
-// connect opens the database that has the name now, or goes on with it.
+// connect opens the database that has the name now, or returns the open connection to it.
 func (s *Store) connect() (*connection, error) {
 	before, err := s.checkPlace()
 	if err != nil {
@@ -49,7 +51,7 @@ func (s *Store) connect() (*connection, error) {
 		return s.open, nil
 	}
 	s.disconnect()
-	if s.open, err = dial(s.dsn()); err != nil {
+	if s.open, err = s.dial(); err != nil {
 		return nil, s.fault(err)
 	}
 	if s.open.content, err = s.checkPlace(); err == nil && s.open.content.file != before.file {
@@ -58,13 +60,13 @@ func (s *Store) connect() (*connection, error) {
 	return s.open, err
 }
 
-// keep goes on with the connection after a transaction, if the file still is the one.
+// keep keeps the connection after a transaction, if the file is still the same.
 //
-// Not where somebody set the journal mode WAL: its log stays for as long as anybody has
-// the database open, would be taken for that of a file put in its place, and keeps what
-// applications write out of the file that is watched.
+// It does not if another process set the journal mode WAL: the log file stays as long as any
+// process has the database open, SQLite would apply it to a file that replaces the database,
+// and writes of applications would not reach the watched file.
 func (s *Store) keep() {
-	present, err := s.stat(s.real())
+	present, err := s.stat("/", s.real())
 	var log unix.Stat_t
 	if err != nil || contentOf(present).file != s.open.content.file || unix.Lstat(s.real()+"-wal", &log) == nil {
 		s.disconnect()
@@ -73,7 +75,7 @@ func (s *Store) keep() {
 	s.open.content = contentOf(present)
 }
 
-func contentOf(st unix.Stat_t) content { return content{file{st.Dev, st.Ino}, st.Ctim} }
+func contentOf(st *syscall.Stat_t) content { return content{file{st.Dev, st.Ino}, st.Ctim} }
 
 func (s *Store) disconnect() {
 	if s.open != nil {
@@ -82,16 +84,21 @@ func (s *Store) disconnect() {
 	}
 }
 
-// dsn: the journal is deleted after each transaction, and its folder synced
-// (EXTRA): otherwise power loss could bring the journal back and undo what was
-// acknowledged.
-func (s *Store) dsn() string {
-	u := url.URL{Scheme: "file", Path: s.real()}
-	u.RawQuery = url.Values{
-		"mode":         {"rw"}, // never to create
+// dsn: the journal is deleted after each transaction, and its folder synced (EXTRA): otherwise a
+// power loss could bring the journal back and undo what was acknowledged.
+func (s *Store) dsn() (string, error) {
+	return litefile.Address(s.real(), url.Values{
+		"mode":         {"rw"}, // never create it
 		"_synchronous": {"EXTRA"},
-	}.Encode()
-	return u.String()
+	})
+}
+
+func (s *Store) dial() (*connection, error) {
+	dsn, err := s.dsn()
+	if err != nil {
+		return nil, err
+	}
+	return dial(dsn)
 }
 
 func dial(dsn string) (*connection, error) {
@@ -117,21 +124,22 @@ func limitLength(conn any) error {
 
 func (c *connection) close() error {
 	for _, s := range c.statements {
-		_ = s.Close() // with the connection at the latest
+		_ = s.Close() // otherwise the end of the connection closes it
 	}
 	if c.conn != nil {
-		_ = c.conn.Close() // back to the pool, which is closed
+		_ = c.conn.Close() // back to the pool, which is closed next
 	}
 	return c.pool.Close()
 }
 
 const (
 	beginRead  = "BEGIN"
-	beginWrite = "BEGIN IMMEDIATE" // the write lock from the beginning
+	beginWrite = "BEGIN IMMEDIATE" // takes the write lock at once
+	beginAlone = "BEGIN EXCLUSIVE" // keeps readers out too
 )
 
-// begin starts a transaction. SQLite waits for a lock without looking at a context, so
-// it is told how long.
+// begin starts a transaction. SQLite waits for a lock without checking a context, so it gets the
+// time left as its limit.
 func (c *connection) begin(ctx context.Context, begin string) error {
 	wait := patience
 	if deadline, ok := ctx.Deadline(); ok {
@@ -140,13 +148,13 @@ func (c *connection) begin(ctx context.Context, begin string) error {
 	return c.run(fmt.Sprintf("PRAGMA busy_timeout = %d; %s", wait.Milliseconds(), begin))
 }
 
-// commit ends a transaction, and forgets the pages that were read: a database
-// that is restored in place may have the same change counter over other content.
+// commit ends a transaction, and drops the cached pages: a database that is restored in place may
+// have the same change counter with other content.
 func (c *connection) commit() error {
 	return c.run("COMMIT; PRAGMA shrink_memory")
 }
 
-// run executes what is not worth preparing.
+// run executes SQL that is not worth preparing.
 func (c *connection) run(query string) error {
 	_, err := c.conn.ExecContext(context.Background(), query)
 	return err

@@ -18,7 +18,7 @@ func hashOf(t *testing.T, s *Store, name string) string {
 	return got.Records[name].Hash
 }
 
-// TestReplaced: another file with the database's name is the database, at once.
+// TestReplaced: another file with the database's name is used at once.
 func TestReplaced(t *testing.T) {
 	s, path := fresh(t)
 	create(t, s, sample())
@@ -44,8 +44,8 @@ func TestReplaced(t *testing.T) {
 	}
 }
 
-// TestRestoredInPlace: a backup that is copied over the open database, and then written
-// to, has the change counter of the content that it replaced.
+// TestRestoredInPlace: a backup that is copied over the open database, and then written to, has the
+// change counter of the content that it replaced.
 func TestRestoredInPlace(t *testing.T) {
 	s, path := fresh(t)
 	create(t, s, sample())
@@ -66,8 +66,8 @@ func TestRestoredInPlace(t *testing.T) {
 	}
 }
 
-// TestRebuiltInPlace: a rebuilt database (sqlite3's .recover) that is copied over the open
-// one has the schema's number and its tables at other pages.
+// TestRebuiltInPlace: a rebuilt database (sqlite3's .recover) that is copied over the open one has
+// the same schema number, but its tables at other pages.
 func TestRebuiltInPlace(t *testing.T) {
 	s, path := fresh(t)
 	create(t, s, sample())
@@ -97,8 +97,8 @@ func TestRebuiltInPlace(t *testing.T) {
 	}
 }
 
-// TestWAL: an application's write in a journal mode that it was told not to set reaches
-// the file that is watched, and no log of it is left for a file that takes its place.
+// TestWAL: if an application sets the journal mode that it was told not to set, its write still
+// reaches the watched file, and no log is left for a file that replaces the database.
 func TestWAL(t *testing.T) {
 	s, path := fresh(t)
 	create(t, s, sample())

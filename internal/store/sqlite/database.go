@@ -6,23 +6,45 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
+	"github.com/shadowsync/shadowsync/internal/files/rootonly"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 )
 
-// version is the schema's, in PRAGMA user_version.
+// version is the version of the schema, in PRAGMA user_version.
 const version = 1
 
-// real is the path as this process sees it.
-func (s *Store) real() string { return filepath.Join("/", s.root, s.path) }
+// enter opens the folder of the database, below the root of a mounted system, and keeps it open.
+func (s *Store) enter() error {
+	if s.folder != nil {
+		return nil
+	}
+	folder, err := inroot.OpenPlainFolder(s.root, filepath.Dir(s.path))
+	switch {
+	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENOTDIR):
+		return driver.Malformed("%s is not a folder that root alone can write", filepath.Dir(s.path))
+	case err != nil:
+		return driver.Unavailable(err)
+	}
+	s.folder = folder
+	return nil
+}
 
-// checkPlace makes sure that the database is where nobody but root (in a test:
-// whoever runs it) can put another file in its place. Looked at by lstat(2): to open and close
-// the file would take the locks that another connection of this process holds.
+// real is the path as this process sees it, once the folder is entered.
+func (s *Store) real() string { return s.folder.Path(filepath.Base(s.path)) }
+
+// checkPlace checks that only root (in a test: the user who runs it) can put another file in the
+// database's place. It uses lstat(2): opening and closing the file would drop the locks that
+// another connection of this process holds.
 func (s *Store) checkPlace() (content, error) {
-	st, err := s.stat(s.real())
+	if err := s.enter(); err != nil {
+		return content{}, err
+	}
+	st, err := s.stat("/", s.real())
 	if err != nil {
 		return content{}, err
 	}
@@ -33,88 +55,96 @@ func (s *Store) checkPlace() (content, error) {
 }
 
 func (s *Store) checkFolders() error {
-	top := filepath.Clean("/" + s.root)
-	for folder := filepath.Dir(s.real()); ; folder = filepath.Dir(folder) {
-		st, err := s.stat(folder)
+	for folder := filepath.Dir(s.path); ; folder = filepath.Dir(folder) {
+		st, err := s.stat(s.root, folder)
 		if err != nil {
 			return err
 		}
-		// In a folder like /tmp nobody can rename what is root's.
-		sticky := st.Mode&unix.S_ISVTX != 0 && folder != filepath.Dir(s.real())
+		// In a sticky folder like /tmp others cannot rename root's files.
+		sticky := st.Mode&unix.S_ISVTX != 0 && folder != filepath.Dir(s.path)
 		if st.Mode&unix.S_IFMT != unix.S_IFDIR || st.Mode&0o022 != 0 && !sticky {
 			return driver.Malformed("%s is not a folder that root alone can write", folder)
 		}
-		if folder == top || folder == "/" {
+		if folder == "/" {
 			return nil
 		}
 	}
 }
 
-func (s *Store) stat(path string) (unix.Stat_t, error) {
-	var st unix.Stat_t
-	if err := unix.Lstat(path, &st); err != nil {
-		return st, driver.Unavailable(fmt.Errorf("%s: %w", path, err))
+// stat follows no link, and refuses a file that belongs to another user than root.
+func (s *Store) stat(root, path string) (*syscall.Stat_t, error) {
+	info, err := inroot.Lstat(root, path)
+	if err != nil {
+		return nil, driver.Unavailable(err)
 	}
+	st := info.Sys().(*syscall.Stat_t)
 	if st.Uid != 0 && int(st.Uid) != os.Geteuid() {
 		return st, driver.Malformed("%s is not root's", path)
 	}
 	return st, nil
 }
 
-// create makes folder and database where they are missing.
+// create creates folder and database if they are missing.
 func (s *Store) create(ctx context.Context) error {
 	gid, err := s.gid()
 	if err != nil {
 		return err
 	}
-	if err := s.createFolder(gid); err != nil {
+	folder, err := s.createFolder(gid)
+	if err != nil {
 		return fmt.Errorf("cannot make the folder of %s: %w", s.path, err)
 	}
-	if err := s.createFile(gid); err != nil {
+	defer folder.Close()
+	if err := s.createFile(folder, gid); err != nil {
 		return fmt.Errorf("cannot make %s: %w", s.path, err)
 	}
 	return s.createSchema(ctx)
 }
 
-func (s *Store) createFolder(gid int) error {
-	folder := filepath.Dir(s.real())
-	err := os.Mkdir(folder, 0o700)
-	switch {
-	case errors.Is(err, os.ErrExist):
-		return s.checkFolders()
-	case err != nil:
-		return err
-	case gid < 0:
-		return s.checkFolders()
+// createFolder creates the folder, in one that only root can change, and opens it.
+func (s *Store) createFolder(gid int) (*os.File, error) {
+	path := filepath.Dir(s.path)
+	parent, err := rootonly.Folder(s.root, filepath.Dir(path))
+	if err != nil {
+		return nil, err
 	}
-	return errors.Join(os.Chown(folder, -1, gid), os.Chmod(folder, 0o750), s.checkFolders())
+	defer parent.Close()
+	err = unix.Mkdirat(int(parent.Fd()), filepath.Base(path), 0o700)
+	if err != nil && !errors.Is(err, unix.EEXIST) {
+		return nil, err
+	}
+	made := err == nil
+	folder, err := rootonly.Folder(s.root, path)
+	if err != nil {
+		return nil, err
+	}
+	if made && gid >= 0 {
+		err = errors.Join(folder.Chown(-1, gid), folder.Chmod(0o750))
+	}
+	if err != nil {
+		return nil, errors.Join(err, folder.Close())
+	}
+	return folder, nil
 }
 
-// createFile makes an empty file, which is an empty database, with its owner and
-// mode: SQLite would make it with the umask's, and copies them to its journal.
-func (s *Store) createFile(gid int) error {
-	f, err := os.OpenFile(s.real(), os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
-	if errors.Is(err, os.ErrExist) {
+// createFile creates an empty file, which is an empty database, with the right owner and mode:
+// SQLite would use the umask. SQLite copies owner and mode to its journal.
+func (s *Store) createFile(folder *os.File, gid int) error {
+	fd, err := unix.Openat(int(folder.Fd()), filepath.Base(s.path), unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if errors.Is(err, unix.EEXIST) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	f := os.NewFile(uintptr(fd), s.path)
 	if gid >= 0 {
 		err = errors.Join(f.Chown(-1, gid), f.Chmod(0o640))
 	}
-	return errors.Join(err, f.Sync(), f.Close(), syncFolder(filepath.Dir(s.real())))
+	return errors.Join(err, f.Sync(), f.Close(), folder.Sync())
 }
 
-func syncFolder(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-// createSchema fills a database that is still empty; another process may do the same.
+// createSchema fills a database that is still empty; another process may do so at the same time.
 func (s *Store) createSchema(ctx context.Context) error {
 	return s.transact(ctx, beginWrite, func(c *connection) error {
 		var found, tables int

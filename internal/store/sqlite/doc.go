@@ -4,7 +4,7 @@
 //
 // # For the application
 //
-// An application that runs as root reads DefaultPath. For one that does not, the
+// An application that runs as root reads DefaultPath. For any other application the
 // configuration names a group and a path in a folder of its own:
 //
 //	[application.store]
@@ -12,8 +12,8 @@
 //	path   = "/var/lib/shadowsync-conductor/credentials.db"
 //	group  = "conductor"
 //
-// The folder is then root:conductor 0750 and the database root:conductor 0640. (The
-// default path cannot be used: /var/lib/shadowsync holds shadowsync's state too and is root's alone.)
+// The folder is then root:conductor 0750 and the database root:conductor 0640. (The default
+// path does not work: /var/lib/shadowsync also holds shadowsync's state, and only root can enter it.)
 // The application opens the database read-only and without changing its journal
 // mode, which is DELETE:
 //
@@ -22,22 +22,26 @@
 //
 // Transactions must be short: while one is open no password can be written.
 // SQLITE_BUSY means a write that takes milliseconds, so set a busy timeout.
-// SQLITE_READONLY_ROLLBACK means that a writer was killed in the middle of
-// one: it goes away with the next look of shadowsync, for only root can roll it
-// back. To notice changes, watch the folder (the database is written in place,
-// its journal comes and goes) and compare revision.value.
+// SQLITE_READONLY_ROLLBACK means that a writer was killed in the middle of a write.
+// Only root can roll it back; the next access by shadowsync does that. To notice changes,
+// watch the folder (the database is written in place, its journal comes and goes) and
+// compare revision.value.
 //
-// Only root can write: who writes a SQLite database writes files in its
-// folder, and a folder that others can write to is no place for a file of
-// root's. The members of the group can do nothing but read; holding a read lock for
-// longer than a write waits makes the store unavailable.
+// Only root can write: whatever writes a SQLite database also creates files in its folder,
+// and a file of root's must not be in a folder that others can write to. The members of the
+// group can only read. A read lock that is held longer than a write waits makes the store
+// unavailable.
 //
-//	driver.go     what the configuration says
-//	database.go   where the database may be, and making it
+//	driver.go     the configuration
+//	database.go   checks the database's place, and creates it
 //	connection.go the open database
-//	store.go      reading, writing
+//	store.go      reads and writes
 //	row.go        a row and its credential
-//	error.go      SQLite's errors in our words
+//	embedded.go   all rows at once, for backups
+//	image.go      the rows as a file in a backup
+//	error.go      turns SQLite's errors into faults
+//	writer.go     one write, and what the schema would refuse
+//	group.go      the group that may read
 package sqlite
 
 import _ "embed"

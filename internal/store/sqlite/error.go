@@ -11,7 +11,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 )
 
-// fault says what an error of SQLite's means for the store.
+// fault turns an error of SQLite into a fault of the store.
 func (s *Store) fault(err error) error {
 	var e sqlite3.Error
 	switch {
@@ -34,8 +34,8 @@ func (s *Store) fault(err error) error {
 	return driver.Unavailable(err)
 }
 
-// errno is the kernel's word on an error. SQLite keeps it for some; on a file system that is
-// mounted read-only it only finds itself unable to open or to write.
+// errno returns the kernel's error number. SQLite keeps it for some errors; on a read-only file
+// system it reports only that it cannot open or write.
 func (s *Store) errno(e sqlite3.Error) unix.Errno {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(filepath.Dir(s.real()), &fs); err == nil && fs.Flags&unix.ST_RDONLY != 0 {
@@ -50,7 +50,7 @@ func (s *Store) errno(e sqlite3.Error) unix.Errno {
 	return 0
 }
 
-// busyError is a lock that another process did not give up in time.
+// busyError means that another process did not release its lock in time.
 type busyError struct{ cause error }
 
 func (busyError) Error() string   { return "another process holds its lock" }

@@ -2,11 +2,11 @@ package sqlite
 
 import (
 	"fmt"
-	"os"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
 )
 
 // gid returns the number of the group that may read; -1: none.
@@ -14,8 +14,8 @@ func (s *Store) gid() (int, error) {
 	if s.group == "" {
 		return -1, nil
 	}
-	if s.root != "" {
-		return groupOf(filepath.Join(s.root, "etc/group"), s.group)
+	if !inroot.Live(s.root) {
+		return groupOf(s.root, s.group)
 	}
 	g, err := user.LookupGroup(s.group)
 	if err != nil {
@@ -24,9 +24,10 @@ func (s *Store) gid() (int, error) {
 	return strconv.Atoi(g.Gid)
 }
 
-// groupOf looks into the group(5) file of a mounted system, which is none of this system's NSS's business.
-func groupOf(path, name string) (int, error) {
-	data, err := os.ReadFile(path)
+// groupOf reads the group(5) file of a mounted system, because NSS answers only for the running
+// system.
+func groupOf(root, name string) (int, error) {
+	data, err := inroot.ReadFile(root, "etc/group")
 	if err != nil {
 		return -1, err
 	}
@@ -35,5 +36,5 @@ func groupOf(path, name string) (int, error) {
 			return strconv.Atoi(f[2])
 		}
 	}
-	return -1, fmt.Errorf("there is no group %q in %s", name, path)
+	return -1, fmt.Errorf("there is no group %q in %s", name, inroot.Shown(root, "etc/group"))
 }

@@ -40,7 +40,7 @@ func open(t testing.TB, path string) *Store {
 // application runs SQL as an application does, on a connection of its own.
 func application(t testing.TB, path, statement string) {
 	t.Helper()
-	db, err := sql.Open("sqlite3", (&Store{path: path}).dsn())
+	db, err := sql.Open("sqlite3", address(t, &Store{path: path}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func create(t testing.TB, s *Store, credentials map[string]shadowsync.Credential
 	}
 }
 
-// sample are credentials that differ in every field.
+// sample returns credentials that differ in every field.
 func sample() map[string]shadowsync.Credential {
 	full := shadowsync.Credential{Hash: "$6$s$h", Locked: true, LastChange: 20000, Min: 0, Max: 99999, Warn: 7, Inactive: 3, Expire: 21000}
 	must := shadowsync.NoAgeing()
@@ -172,7 +172,7 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
-// TestMalformedRow: a row that the schema does not allow is no other row's fault.
+// TestMalformedRow: a row that the schema does not allow does not fail the others.
 func TestMalformedRow(t *testing.T) {
 	for name, spoilt := range map[string]string{
 		"a day that is none":   "min_days = 'secret'",
@@ -283,8 +283,8 @@ func TestConfigure(t *testing.T) {
 		{"a group at the default path", with("", group), `"group" needs a "path" in a folder of its own`},
 		{"a group beside the state", with("/var/lib/shadowsync/x.db", group), "is for root alone"},
 		{"a group beneath it", with("/var/lib/shadowsync/x/x.db", group), "is for root alone"},
-		{"unknown", with("", map[string]any{"grup": "x"}), `unknown key "grup"`},
-		{"a number", with("", map[string]any{"group": 5}), `"group" must be a string`},
+		{"unknown", with("", map[string]any{"grup": "x"}), `unknown key "grup", did you mean "group"`},
+		{"a number", with("", map[string]any{"group": 5}), `group must be a string`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

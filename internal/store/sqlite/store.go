@@ -8,17 +8,18 @@ import (
 	"sync"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// patience bounds the wait for another process's lock where the context has no end.
+// patience bounds the wait for another process's lock if the context has no deadline.
 const patience = 5 * time.Second
 
-// Store is the database. Its methods may be called from several goroutines; they
-// take turns.
+// Store is the database. Its methods may be called from several goroutines; one runs at a time.
 type Store struct {
 	root, path string
+	folder     *inroot.Folder // nil: not entered yet
 	group      string
 	formats    shadowsync.Formats
 
@@ -28,7 +29,7 @@ type Store struct {
 
 // Capabilities implements shadowsync.CredentialStore: the store holds every field.
 func (s *Store) Capabilities() shadowsync.Capabilities {
-	return shadowsync.Capabilities{Fields: shadowsync.AllFields, Formats: s.formats}
+	return shadowsync.Capabilities{Fields: shadowsync.AllFields, Formats: s.formats, Creates: true}
 }
 
 // Close implements shadowsync.CredentialStore.
@@ -36,16 +37,18 @@ func (s *Store) Close() error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	s.disconnect()
-	return nil
+	err := s.folder.Close()
+	s.folder = nil
+	return err
 }
 
 // Watch implements shadowsync.CredentialStore by a watch on the file's folders.
 func (s *Store) Watch(ctx context.Context) (<-chan struct{}, error) {
-	return driver.Watch(ctx, s.real())
+	return driver.Watch(ctx, s.root, s.path)
 }
 
-// Revision implements shadowsync.CredentialStore by one row, which triggers keep for
-// every writer alike.
+// Revision implements shadowsync.CredentialStore with one row, which triggers update for every
+// writer.
 func (s *Store) Revision(ctx context.Context) (revision string, err error) {
 	err = s.transact(ctx, beginRead, func(c *connection) error {
 		revision, err = s.revision(c)
@@ -69,8 +72,8 @@ func (s *Store) Read(ctx context.Context, names []string) (snapshot shadowsync.S
 	return snapshot, err
 }
 
-// readRecords reads the named rows. One that its schema does not allow is no other
-// row's fault. It may take long, so that the driver watches the context.
+// readRecords reads the named rows. A row that the schema does not allow does not fail the others.
+// Reading may take long, so the driver watches the context.
 func readRecords(ctx context.Context, c *connection, names string, into *shadowsync.StoreSnapshot) error {
 	s, err := c.prepare("SELECT name, " + columns + ", changed_at FROM credential WHERE name IN (SELECT value FROM json_each(?))")
 	if err != nil {
@@ -98,7 +101,7 @@ func readRecords(ctx context.Context, c *connection, names string, into *shadows
 	return rows.Err()
 }
 
-// revision also makes sure that the database is one that is understood.
+// revision also checks the version of the schema.
 func (s *Store) revision(c *connection) (string, error) {
 	var found int
 	if err := c.get("PRAGMA user_version", nil, &found); err != nil {
@@ -116,8 +119,8 @@ func (s *Store) revision(c *connection) (string, error) {
 }
 
 // Write implements shadowsync.CredentialStore, in one transaction.
-func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (map[string]error, error) {
-	left := make(map[string]error)
+func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (shadowsync.Unwritten, error) {
+	left := make(shadowsync.Unwritten)
 	err := s.transact(ctx, beginWrite, func(c *connection) error {
 		if _, err := s.revision(c); err != nil {
 			return err
@@ -142,7 +145,14 @@ func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (map[strin
 	return left, nil
 }
 
-// transact runs do in a transaction. A connection on which anything failed is not used again.
+// Rehearse implements driver.Rehearser: it writes a row unchanged, with a journal.
+func (s *Store) Rehearse(ctx context.Context) error {
+	return s.transact(ctx, beginWrite, func(c *connection) error {
+		return c.run("UPDATE revision SET value = value WHERE id = 1")
+	})
+}
+
+// transact runs do in a transaction. After any failure the connection is not used again.
 func (s *Store) transact(ctx context.Context, begin string, do func(*connection) error) error {
 	s.turn.Lock()
 	defer s.turn.Unlock()

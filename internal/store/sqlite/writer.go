@@ -8,7 +8,7 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// write does one write; why says what left the account alone.
+// write does one write; why says why it left the account alone.
 func (c *connection) write(want shadowsync.Write) (why, err error) {
 	if why := refuse(want); why != nil {
 		return why, nil
@@ -38,7 +38,7 @@ func (c *connection) write(want shadowsync.Write) (why, err error) {
 	return nil, c.exec("UPDATE credential SET ("+columns+") = (?,?,?,?,?,?,?,?) WHERE name = ?", append(values(want.Want), want.Name)...)
 }
 
-// refuse tells what the schema would refuse, and with it the whole batch.
+// refuse returns why the schema would refuse a write, which would fail the whole batch.
 func refuse(w shadowsync.Write) error {
 	password := w.Want.Password()
 	switch {

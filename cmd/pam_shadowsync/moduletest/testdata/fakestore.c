@@ -1,15 +1,18 @@
 /*
- * Stands where pam_unix stands in a real stack: "stores" or "checks" the token of $TOKEN, so that the next module finds
- * it in PAM_AUTHTOK, then brings about what $MISFORTUNE names. With an argument it stands after the module under test and
- * lifts the limits again, for libpam itself fails where it cannot open its audit socket. So the module meets the
- * misfortune, and nothing before or after it does.
+ * Takes the place of pam_unix in a real stack: it "stores" or "checks" the token of $TOKEN, so that the next module finds
+ * it in PAM_AUTHTOK, and then sets up the failures that $MISFORTUNE names. A second line with an argument follows the
+ * module under test and lifts the limits again, because libpam itself fails if it cannot open its audit socket. So the
+ * failures affect the module under test and nothing else.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <security/pam_modules.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void limit(__rlimit_resource_t what, rlim_t to)
@@ -29,6 +32,16 @@ static void lift(void)
 	limit(RLIMIT_AS, RLIM_INFINITY);
 }
 
+/* Writes the text of $STORES to shadow, as a storing module writes shadow(5). */
+static void store(void)
+{
+	const char *lines = getenv("STORES");
+	FILE *file = lines ? fopen("shadow", "w") : NULL;
+
+	if (lines && (!file || fputs(lines, file) < 0 || fclose(file) != 0))
+		abort();
+}
+
 static void befall(const char *misfortune)
 {
 	if (strstr(misfortune, "std"))
@@ -38,6 +51,13 @@ static void befall(const char *misfortune)
 		limit(RLIMIT_NOFILE, 3);
 	if (strstr(misfortune, "fsize"))
 		limit(RLIMIT_FSIZE, 0);
+	if (strstr(misfortune, "onefile")) { /* one descriptor is left, and it is not a standard one */
+		int next = fcntl(3, F_DUPFD, 3);
+		close(next);
+		limit(RLIMIT_NOFILE, (rlim_t)next + 1);
+	}
+	if (strstr(misfortune, "umask"))
+		umask(0777);
 	if (strstr(misfortune, "as"))
 		limit(RLIMIT_AS, 1 << 20);
 }
@@ -52,6 +72,7 @@ static int act(pam_handle_t *pamh, int argc)
 	}
 	if (token && pam_set_item(pamh, PAM_AUTHTOK, token) != PAM_SUCCESS)
 		abort();
+	store();
 	if (misfortune)
 		befall(misfortune);
 	return PAM_SUCCESS;

@@ -1,12 +1,13 @@
 /*
- * A host program like passwd: runs pam_chauthtok on a private stack and reports on descriptor 3. It is root's own
- * passwd unless it is to be one that a "person" runs (setuid), one at login whose password has "expired", a "login"
- * that authenticates, or a program that is not root's at all ("locker"). Prompts are answered with $ANSWER.
+ * A host program like passwd: it runs pam_chauthtok on a private stack and reports on descriptor 3. Without an option it
+ * acts as passwd run by root. Options make it a passwd that a "person" runs (setuid), a login with an "expired" password,
+ * a "login" that authenticates, or a program that does not run as root at all ("locker"). It answers prompts with
+ * $ANSWER.
  *
  *     host CONFDIR STACK USER CALLS [silent] [noconv] [failconv] [respond] [timer] [slow] [person] [expired] [login] [locker]
  *
  * Lines: "conv STYLE TEXT" for each message, then "result R" and "ms M" of the slowest call, "total M" of all,
- * "descriptors BEFORE AFTER". The signal dispositions must be as they were: it aborts if not.
+ * "descriptors BEFORE AFTER". It aborts if a signal disposition has changed.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -24,7 +25,7 @@
 
 static bool failing, responding, slow, person, login, locker;
 
-/* Stands before libc's for the module too, so that a peer can be made to close between its connect and its send. */
+/* Replaces libc's for the module too, so that a peer can close between the module's connect and its send. */
 int connect(int fd, const struct sockaddr *address, socklen_t size)
 {
 	int result = (int)syscall(SYS_connect, fd, address, size);

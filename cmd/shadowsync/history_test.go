@@ -1,0 +1,62 @@
+package main
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// history marks what is in use now, and undoing a restore is no guess: the command is printed and
+// leads back, however often.
+func TestHistoryLeadsBack(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	for _, password := range []string{"first", "second", "third"} {
+		s.must(0, "user", "set", "password", "admin", password)
+	}
+	third := s.osField("admin", 2)
+	undo := regexp.MustCompile(`To undo this: shadowsync --root \S+ history restore admin (\d+)\n`)
+	n := "2"
+	var other string
+	for round := range 4 {
+		r := s.must(0, "history", "restore", "admin", n)
+		found := undo.FindStringSubmatch(r.out)
+		if found == nil {
+			t.Fatalf("round %d: it says\n%s", round, r.out)
+		}
+		n = found[1]
+		now := s.osField("admin", 2)
+		if round == 0 {
+			other = now
+		}
+		if want := []string{other, third}[round%2]; now != want || now == third != (round%2 == 1) {
+			t.Errorf("round %d: the OS has %s, want %s", round, now, want)
+		}
+		var list historyList
+		s.must(0, "history", "admin", "--json").object(t, &list)
+		used := 0
+		for _, h := range list.History {
+			if h.InUse {
+				used++
+			}
+		}
+		if list.Present == nil || list.Present.State != "in-sync" || used != 1 {
+			t.Errorf("round %d: %d entries are in use; present %+v", round, used, list.Present)
+		}
+	}
+	out := s.must(0, "history", "admin").out
+	if !strings.Contains(out, "\nnow ") || !strings.Contains(out, "in use, since 2") || strings.Count(out, "in use again now") != 1 {
+		t.Errorf("history says\n%s", out)
+	}
+	s.usermod("admin", s.hash("by hand"))
+	if out := s.must(0, "history", "admin").out; !strings.Contains(out, "in use, queued") || strings.Contains(out, "in use again") {
+		t.Errorf("after a change that nobody has worked on:\n%s", out)
+	}
+	s = newSystem(t)
+	s.must(0, "sync")
+	s.must(0, "user", "set", "password", "admin", "first")
+	s.must(0, "user", "set", "password", "admin", "last")
+	if out := s.must(0, "history", "admin").out; strings.Count(out, "replaced by what is in use now") != 1 {
+		t.Errorf("after a new one:\n%s", out)
+	}
+}

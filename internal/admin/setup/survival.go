@@ -1,0 +1,67 @@
+package setup
+
+import (
+	"context"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// tellSurvival ends a setup. Only a password change followed by a start of the application can prove that
+// a new password survives a restart; until then setup says that this is not proven. With Restart it
+// restarts the application and reports what the application reads and writes.
+func (j *job) tellSurvival(ctx context.Context) error {
+	if j.mounted() || j.DryRun || !j.ledger.exists() {
+		return nil
+	}
+	db, err := j.ledger.open(ctx)
+	if err != nil {
+		return err
+	}
+	if j.Restart {
+		if err := j.restarts(ctx, db); err != nil {
+			return err
+		}
+	}
+	for _, a := range j.config.Applications {
+		unit, err := j.bus.Unit(ctx, a.Unit)
+		if err != nil {
+			continue
+		}
+		if account, at, ok := survived(ctx, db, a, unit.Entered); ok && unit.Active == "active" {
+			j.note("proven: %s's password was changed at %s, and %s kept it when it started at %s",
+				account, at.Local().Format(time.DateTime), a.Unit, unit.Entered.Local().Format(time.DateTime))
+			continue
+		}
+		j.note("not proven yet: that %[1]s keeps a new password. Change one (passwd %[2]s), then run shadowsync setup --restart, which restarts %[1]s and watches its start", a.Unit, a.Accounts[0])
+	}
+	return nil
+}
+
+// survived finds an account whose password was changed before the application's last start and that
+// is in sync since. An alarm about the store at that start disproves it.
+func survived(ctx context.Context, db *state.DB, a config.Application, started time.Time) (account string, at time.Time, ok bool) {
+	memory, err := db.Load(ctx, a.Name, a.Accounts)
+	if err != nil || started.IsZero() || memory.Synced == (shadowsync.Revisions{}) {
+		return "", at, false
+	}
+	for alarm, err := range db.Trail(ctx, state.Query{Since: started.Add(-time.Minute), Action: shadowsync.ActionAlarm}) {
+		if err != nil || alarm.Event.Application == a.Name && alarm.Event.WrongStore() {
+			return "", at, false
+		}
+	}
+	for _, name := range a.Accounts {
+		m := memory.Accounts[name]
+		if m.Open != nil || m.Baseline == nil {
+			continue
+		}
+		for _, e := range m.Record {
+			if !e.Lost && e.Replaced.Before(started) && e.OS.Hash != m.Baseline.OS.Hash {
+				return name, e.Replaced, true
+			}
+		}
+	}
+	return "", at, false
+}

@@ -1,0 +1,116 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/password/pamworker"
+	"github.com/shadowsync/shadowsync/internal/password/proof"
+	"github.com/shadowsync/shadowsync/internal/store/driver"
+	"github.com/shadowsync/shadowsync/internal/wire/module"
+	"github.com/shadowsync/shadowsync/internal/wire/socket"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// pamChanged handles a change that the PAM module announced from inside passwd, login, su or sshd.
+// It returns the answer and, if the change is in force, who made it. For a PAM worker of
+// ours the text is empty: the dialogue tells the operator.
+func (b *Broker) pamChanged(ctx context.Context, e *engine.Engine, peer socket.Peer, user string, token []*os.File) (said module.Answer, by shadowsync.Origin) {
+	a, ok := e.Config.Managing(user)
+	if !ok {
+		return says(""), by
+	}
+	k := b.keepers[a.Name]
+	announced := k.Announcing()
+	defer announced()
+	by = who(e, peer)
+	errand := b.errands.Of(by.Unit)
+	switch {
+	case errand != nil:
+		by = errand.Origin()
+	case pamworker.IsUnit(by.Unit): // a worker of an earlier broker
+		by.SeenBy = shadowsync.SeenByPcli
+	}
+	snapshot, err := e.Accounts.Read(ctx, []string{user})
+	if err != nil {
+		b.log.Warn("a changed account cannot be read", "account", user, "error", err)
+		return module.Answer{Kind: module.Notes}, by
+	}
+	account, there := snapshot.Accounts[user]
+	if !there { // an account of LDAP or sssd: the changed password is not the one in shadow(5)
+		return says(elsewhere(user)), shadowsync.Origin{}
+	}
+	if b.overwritten(ctx, peer, account.Hash, token) {
+		return says(fmt.Sprintf("shadowsync: %s: NOT persisted (another program wrote over it at once); set it again", user)), shadowsync.Origin{}
+	}
+	if errand != nil {
+		errand.Found(account.Hash)
+	}
+	change := shadowsync.Change{Account: user, OS: account.Credential, Origin: by}
+	err = b.pairInTime(ctx, e, a, &change, token, errand == nil)
+	if _, writer := b.witness(a.Unit)(); writer == shadowsync.WriterApplication || errors.Is(err, proof.ErrNotProven) {
+		// Another value was set meanwhile: this announcement is not about that value.
+		change.Origin = shadowsync.Origin{At: by.At, SeenBy: shadowsync.SeenByWatch}
+	}
+	outcome, recorded := k.Changed(ctx, change)
+	if errand != nil {
+		errand.Settle(outcome)
+		return says(""), by
+	}
+	if !recorded {
+		return noted(user, storeFault(ctx, e, a)), by
+	}
+	guard, err := b.guard.Status(a.Unit)
+	if err != nil {
+		b.log.Warn("the guard cannot be read", "unit", a.Unit, "error", err)
+	}
+	return says(Message(a, outcome, guard) + b.keptOut(account)), by
+}
+
+// storeFault returns why an application's store could not take a change now. Nil means that it
+// could, or that this is not known in time.
+func storeFault(ctx context.Context, e *engine.Engine, a config.Application) error {
+	s, ok := e.Reconciler(a.Name).Store.(driver.Rehearser)
+	if !ok {
+		return nil
+	}
+	fault := s.Rehearse(ctx)
+	if ctx.Err() == nil {
+		return fault
+	}
+	return nil
+}
+
+// pairWithin leaves time to record the change and to answer.
+const pairWithin = time.Second
+
+// pairInTime is pair for a caller that waits for the answer. If later is set, a hash that takes too
+// long is made afterwards; until then the change waits for clear text, and the answer says so.
+func (b *Broker) pairInTime(ctx context.Context, e *engine.Engine, a config.Application, change *shadowsync.Change, token []*os.File, later bool) error {
+	short, cancel := context.WithTimeout(ctx, pairWithin)
+	defer cancel()
+	err := proof.Pair(short, e.Reconciler(a.Name).Store, change, token)
+	if err != nil {
+		b.log.Warn("the store's hash could not be made", "account", change.Account, "error", err)
+	}
+	if later && len(token) == 1 && errors.Is(err, context.DeadlineExceeded) {
+		b.pairLater(ctx, e, a, *change, token[0])
+	}
+	return err
+}
+
+// overwritten reports whether the OS already holds another password than the announced one: an
+// application that is just starting may have written its old one over it. This is checked only if
+// another process wrote the file last, because the proof costs as much as a login.
+func (b *Broker) overwritten(ctx context.Context, peer socket.Peer, osHash string, token []*os.File) bool {
+	by, known := b.writers.wrote()
+	if len(token) == 0 || !known || by.PID == peer.PID {
+		return false
+	}
+	return errors.Is(proof.Check(ctx, token[0], osHash), proof.ErrNotProven)
+}

@@ -1,0 +1,350 @@
+// Package keeper keeps one application in sync while the daemon runs: it reconciles whenever there is
+// news, and again, with growing pauses, while something is left to do.
+//
+//	keeper.go  Keeper: news, reconciles, announced changes, the end of sessions
+//	look.go    when it looks again
+//	gate.go    waits until announcements in progress are done
+package keeper
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// The pauses between attempts at a change that the store could not take yet.
+const (
+	firstRetry = time.Second
+	lastRetry  = time.Minute
+)
+
+// logoutRetry is the pause before sessions that could not be ended are tried again.
+const logoutRetry = 10 * time.Second
+
+// slowLook is how often the keeper looks without any news. This finds what a watch cannot see: a
+// store's folder that its owner may not read, writes through mmap(2).
+const slowLook = 5 * time.Minute
+
+// Keeper keeps one application in sync: it reconciles whenever there is news, and again, with
+// growing pauses, while something is left to do.
+type Keeper struct {
+	engine      func() *engine.Engine // the present one
+	application config.Application
+	after       func() // called after each reconcile
+	// Failed is called with the error of a reconcile; may be nil.
+	Failed func(error)
+	// GuardUntil returns when the guard of the application's unit ends by itself; zero: it does
+	// not. May be nil.
+	GuardUntil func() time.Time
+	log        *slog.Logger
+
+	work sync.Mutex // one reconcile at a time in this process
+	// announcing are the announcements in progress. News waits for them: the watch sees the same
+	// changes, but an announcement knows better who made them.
+	announcing gate
+	busy       atomic.Int64 // when the present reconcile began, in Unix nanoseconds; 0: none
+
+	background sync.WaitGroup // announced changes and session ends in progress
+	ending     sync.Mutex     // serialises session ends: two would end and audit the same sessions
+
+	mu   sync.Mutex
+	next *shadowsync.Request // what is known about the waiting news
+	news chan struct{}
+}
+
+// New returns the keeper of an application. It gets the engine anew for each piece of work, and calls
+// after when one is done.
+func New(engine func() *engine.Engine, a config.Application, after func(), log *slog.Logger) *Keeper {
+	return &Keeper{engine: engine, application: a, after: after, log: log.With("application", a.Name), news: make(chan struct{}, 1)}
+}
+
+// Noticed is a difference that was not announced; storeNews is news of the store.
+var (
+	Noticed   = shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByWatch}}
+	storeNews = shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByStore}}
+)
+
+// Tell says that something may have changed. It never waits. News that arrives faster than it is
+// handled is merged; facts about the OS side win over the store's.
+func (k *Keeper) Tell(req shadowsync.Request) {
+	k.mu.Lock()
+	if k.next == nil || req.Origin.SeenBy != shadowsync.SeenByStore {
+		if k.next != nil {
+			req.Force = req.Force || k.next.Force
+		}
+		k.next = &req
+	}
+	k.mu.Unlock()
+	select {
+	case k.news <- struct{}{}:
+	default:
+	}
+}
+
+// Run handles news until ctx ends.
+func (k *Keeper) Run(ctx context.Context) {
+	var retry <-chan time.Time
+	pause := firstRetry
+	var req shadowsync.Request
+	slow := time.NewTicker(slowLook)
+	defer slow.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-k.news:
+			req = k.latest()
+			// Each attempt reopens a failing store and watches it again, which counts as news of
+			// the store: that alone must not bring the next attempt forward.
+			if req.Origin.SeenBy != shadowsync.SeenByStore {
+				pause = firstRetry
+			}
+		case <-slow.C:
+			req = Noticed
+		case <-retry:
+			pause = min(2*pause, lastRetry)
+		}
+		k.announcing.wait(ctx)
+		report, err := k.reconcile(ctx, req)
+		again := err != nil || unfinished(report)
+		if !again {
+			pause = firstRetry
+		}
+		retry = nil
+		if wait := k.nextLook(report, again, pause); wait > 0 {
+			retry = time.After(wait)
+		}
+	}
+}
+
+// latest takes what is known about the waiting news.
+func (k *Keeper) latest() shadowsync.Request {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	req := Noticed
+	if k.next != nil {
+		req = *k.next
+	}
+	k.next = nil
+	return req
+}
+
+func (k *Keeper) reconcile(ctx context.Context, req shadowsync.Request) (shadowsync.Report, error) {
+	end := k.Begin()
+	defer end()
+	report, err := k.engine().Reconcile(ctx, k.application.Name, req)
+	if err != nil {
+		k.log.Error("reconcile failed", "error", err)
+		k.fail(err)
+	}
+	k.Finish(ctx)
+	return report, err
+}
+
+func (k *Keeper) fail(err error) {
+	if k.Failed != nil {
+		k.Failed(err)
+	}
+}
+
+// Begin locks the keeper for one reconcile; the result unlocks it.
+func (k *Keeper) Begin() func() {
+	k.work.Lock()
+	k.busy.Store(time.Now().UnixNano())
+	return func() {
+		k.busy.Store(0)
+		k.work.Unlock()
+	}
+}
+
+// BusySince returns when the present reconcile began; zero: none runs.
+func (k *Keeper) BusySince() time.Time {
+	if ns := k.busy.Load(); ns != 0 {
+		return time.Unix(0, ns)
+	}
+	return time.Time{}
+}
+
+// Announcing keeps other news waiting while an announcement is in progress; the result ends that.
+func (k *Keeper) Announcing() (done func()) { return k.announcing.begin() }
+
+// Go does something in the background that belongs to this application.
+func (k *Keeper) Go(do func()) { k.background.Go(do) }
+
+// Wait waits for everything that is done in the background.
+func (k *Keeper) Wait() { k.background.Wait() }
+
+// SettleWithin bounds the work on an announced change. The announcer may wait for less.
+const SettleWithin = 30 * time.Second
+
+// Changed handles a change that PAM announced. It returns the outcome by the time that ctx ends,
+// and whether the change is recorded. The work goes on after ctx: an announcement is not lost if
+// another process holds the lock at that time.
+func (k *Keeper) Changed(ctx context.Context, change shadowsync.Change) (o shadowsync.Outcome, recorded bool) {
+	settled := make(chan shadowsync.Outcome, 1)
+	var announced atomic.Bool
+	k.background.Go(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), SettleWithin)
+		defer cancel()
+		settled <- k.settle(ctx, change, &announced)
+	})
+	select {
+	case o := <-settled:
+		return o, announced.Load()
+	case <-ctx.Done():
+		return shadowsync.Outcome{Account: change.Account, State: shadowsync.Queued}, announced.Load()
+	}
+}
+
+// settle announces a change, sets announced, and reconciles.
+func (k *Keeper) settle(ctx context.Context, change shadowsync.Change, announced *atomic.Bool) shadowsync.Outcome {
+	end := k.Begin()
+	defer end()
+	defer k.Finish(ctx)
+	outcome := shadowsync.Outcome{Account: change.Account, State: shadowsync.Queued}
+	settled, err := k.engine().Reconciler(k.application.Name).Announce(ctx, change)
+	announced.Store(err == nil)
+	if settled && err == nil {
+		outcome.State, outcome.Verdict = shadowsync.InSync, shadowsync.VerdictAdopt
+		return outcome
+	}
+	if err == nil {
+		var report shadowsync.Report
+		report, err = k.engine().Reconcile(ctx, k.application.Name, Noticed)
+		if o, ok := report.For(change.Account); ok {
+			outcome = o
+		}
+		if unfinished(report) {
+			k.Tell(Noticed)
+		}
+	}
+	if err != nil {
+		k.log.Error("a change could not be settled", "account", change.Account, "error", err)
+		k.fail(err)
+		k.Tell(Noticed)
+	}
+	return outcome
+}
+
+// Finish ends sessions in the background, after the acknowledgement.
+func (k *Keeper) Finish(ctx context.Context) {
+	k.background.Go(func() {
+		k.ending.Lock()
+		defer k.ending.Unlock()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		survivors, err := k.engine().Reconciler(k.application.Name).EndSessions(ctx)
+		if err != nil {
+			k.log.Error("sessions could not be ended", "error", err)
+			time.AfterFunc(logoutRetry, func() { k.Tell(Noticed) })
+		}
+		for account, left := range survivors {
+			if len(left) > 0 {
+				k.log.Warn("sessions survived", "account", account, "sessions", len(left))
+			}
+		}
+		k.after()
+	})
+}
+
+// Follow watches the application's store. It retries a store that cannot be watched, and reconciles
+// first when the store is back.
+func (k *Keeper) Follow(ctx context.Context) {
+	pause := firstRetry
+	for ctx.Err() == nil {
+		news, err := k.engine().Reconciler(k.application.Name).Store.Watch(ctx)
+		if err == nil {
+			pause = firstRetry
+			k.Tell(storeNews)
+			for range news {
+				k.Tell(storeNews)
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+			pause = min(2*pause, lastRetry)
+		}
+	}
+}
+
+// Takes returns why the store could not take a change of the account now. It tests that by writing
+// the present record over itself.
+func (k *Keeper) Takes(ctx context.Context, account string) error {
+	end := k.Begin()
+	defer end()
+	store := k.engine().Reconciler(k.application.Name).Store
+	snapshot, err := store.Read(ctx, []string{account})
+	if err != nil {
+		return err
+	}
+	if why, ok := snapshot.Malformed[account]; ok {
+		return fmt.Errorf("%s's credential store: %s: %w", k.application.Name, why, shadowsync.ErrMalformed)
+	}
+	record, there := snapshot.Records[account]
+	if !there {
+		return fmt.Errorf("%s's credential store does not hold %s: %w", k.application.Name, account, shadowsync.ErrUnavailable)
+	}
+	refused, err := store.Write(ctx, []shadowsync.Write{{Name: account, Expect: record.Credential, Want: record.Credential}})
+	if err != nil {
+		return err
+	}
+	return refused[account]
+}
+
+// Accepts returns why a new account could not be added to the store now: a *RefusedError if only the
+// application adds accounts and has not added this one.
+func (k *Keeper) Accepts(ctx context.Context, account string) error {
+	end := k.Begin()
+	defer end()
+	store := k.engine().Reconciler(k.application.Name).Store
+	snapshot, err := store.Read(ctx, []string{account})
+	if err != nil {
+		return err
+	}
+	_, there := snapshot.Records[account]
+	if !there && !store.Capabilities().Creates {
+		return &shadowsync.RefusedError{Reason: "the account is not in the store, and only the application can add it"}
+	}
+	return nil
+}
+
+// Forget removes the account's record from the store.
+func (k *Keeper) Forget(ctx context.Context, account string) error {
+	end := k.Begin()
+	defer end()
+	store := k.engine().Reconciler(k.application.Name).Store
+	snapshot, err := store.Read(ctx, []string{account})
+	if err != nil {
+		return err
+	}
+	record, there := snapshot.Records[account]
+	if !there {
+		return nil
+	}
+	refused, err := store.Write(ctx, []shadowsync.Write{{Name: account, Expect: record.Credential, Delete: true}})
+	if err != nil {
+		return err
+	}
+	return refused[account]
+}
+
+// Set makes a change of our own on both sides, and returns its outcome.
+func (k *Keeper) Set(ctx context.Context, change shadowsync.Change) (shadowsync.Outcome, error) {
+	end := k.Begin()
+	defer end()
+	defer k.Finish(ctx)
+	report, err := k.engine().Set(ctx, k.application.Name, []shadowsync.Change{change})
+	if err == nil {
+		err = report.Unwritten[change.Account]
+	}
+	outcome, _ := report.For(change.Account)
+	return outcome, err
+}

@@ -1,0 +1,48 @@
+package broker
+
+import (
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/shadowsync"
+	"github.com/shadowsync/shadowsync/systemd"
+)
+
+// TestUntilWhenTheGuardHolds: only for accounts for which the unit is guarded, and never too early.
+func TestUntilWhenTheGuardHolds(t *testing.T) {
+	soon := time.Now().Add(10 * time.Minute)
+	a := config.Application{Name: "conductor", Unit: "128T.service"}
+	o := shadowsync.Outcome{Account: "admin", State: shadowsync.Pending, Verdict: shadowsync.VerdictPending, Reason: "store: read-only file system"}
+	const pending = "shadowsync: admin: NOT persisted (store: read-only file system); "
+	for name, c := range map[string]struct {
+		guard systemd.GuardStatus
+		want  string
+	}{
+		"for another":  {systemd.GuardStatus{Mode: systemd.GuardPending, Accounts: []string{"other"}, Until: soon}, "it is as soon as the store takes it"},
+		"by hand too":  {systemd.GuardStatus{Mode: systemd.GuardHeld, Accounts: []string{"admin"}}, "restart of 128T.service is held until it is"},
+		"to its limit": {systemd.GuardStatus{Mode: systemd.GuardPending, Accounts: []string{"admin"}, Until: soon}, "restart of 128T.service is held until it is" + atMost(soon, time.Now())},
+	} {
+		if said := Message(a, o, c.guard); said != pending+c.want {
+			t.Errorf("%s: it says %q, want %q", name, said, c.want)
+		}
+	}
+}
+
+func TestAtMost(t *testing.T) {
+	at := func(day, hour, minute, second int) time.Time {
+		return time.Date(2026, 11, day, hour, minute, second, 0, time.Local)
+	}
+	now := at(28, 17, 32, 0)
+	for want, until := range map[string]time.Time{
+		"":                                  {},
+		" (at most until 17:42)":            at(28, 17, 42, 0),
+		" (at most until 17:43)":            at(28, 17, 42, 1),
+		" (at most until 2026-11-29 00:02)": at(29, 0, 2, 0),
+		" (at most until 2026-11-29 00:00)": at(28, 23, 59, 30),
+	} {
+		if said := atMost(until, now); said != want {
+			t.Errorf("%v: it says %q, want %q", until, said, want)
+		}
+	}
+}

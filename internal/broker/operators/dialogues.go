@@ -1,0 +1,194 @@
+package operators
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/account/accountworker"
+	"github.com/shadowsync/shadowsync/internal/account/sessions"
+	"github.com/shadowsync/shadowsync/internal/detect/origin"
+	"github.com/shadowsync/shadowsync/internal/password/pamworker"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// spareFor is how long the shell that made a change may outlive the account's other sessions, even
+// if its answer is slow.
+const spareFor = 5 * time.Second
+
+// askWithin is how long a shell whose broker died during its change has to ask the next broker for
+// the outcome. It asks as soon as there is one.
+const askWithin = time.Second
+
+// Dialogues are the password changes that operators are making, one per account. They wrap the end
+// of sessions: the shell that made the change ends last, after it got its answer. Other sessions do
+// not wait for that, and a change by someone else does not spare the shell.
+type Dialogues struct {
+	Ender
+	Again func(account string) // tries the due session ends of an account again
+
+	mu     sync.Mutex
+	open   map[string]*dialogue
+	parted map[int64][]shadowsync.Session // sessions that ended before the last shell, by logout
+}
+
+// Ender ends sessions; sessions.Sessions does.
+type Ender interface {
+	shadowsync.Sessions
+	EndBut(ctx context.Context, account shadowsync.Account, keep sessions.Keep) (ended, survivors []shadowsync.Session, err error)
+}
+
+// dialogue is one such change.
+type dialogue struct {
+	process origin.Process            // the operator's shell
+	orphan  bool                      // begun under an earlier broker, whose worker may still be running
+	ended   chan []shadowsync.Session // survivors, once the other sessions were ended
+
+	next   *pamworker.Worker    // started in advance
+	lister *accountworker.Ahead // of doors, started in advance; nil: not started
+	hash   string               // of the current password
+	doors  <-chan []string      // ways in that stay open; nil: not asked yet
+
+	// About the end of its own shell; guarded by the mutex of Dialogues.
+	spared *time.Timer // fires when the shell has been spared for long enough
+	lapsed bool
+}
+
+func newDialogue(process origin.Process) *dialogue {
+	return &dialogue{process: process, ended: make(chan []shadowsync.Session, 1)}
+}
+
+// begin makes one the account's dialogue; false if there is another. Only then can it change
+// anything. A dialogue that only asks for an outcome gives way.
+func (d *Dialogues) begin(account string, one *dialogue) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.open == nil {
+		d.open = map[string]*dialogue{}
+	}
+	if other := d.open[account]; other != nil && (one.orphan || !other.orphan) {
+		return false
+	}
+	d.open[account] = one
+	return true
+}
+
+// count returns how many dialogues have begun.
+func (d *Dialogues) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.open)
+}
+
+// InProgress reports whether an operator's password is being changed.
+func (d *Dialogues) InProgress() bool { return d.count() > 0 }
+
+// end closes a dialogue that has begun: its shell then ends like all others.
+func (d *Dialogues) end(account string, one *dialogue) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.open[account] != one {
+		return
+	}
+	delete(d.open, account)
+	if one.spared != nil && one.spared.Stop() {
+		d.Again(account)
+	}
+}
+
+// End ends an account's sessions. The shell that made the change stays until it got its answer.
+// Until then the end stays due, so that the next broker finds it if this one dies.
+func (d *Dialogues) End(ctx context.Context, account shadowsync.Account, l shadowsync.Logout) (ended, survivors []shadowsync.Session, err error) {
+	one := d.sparing(account.Name, l)
+	if one == nil && d.orphaned(account.Name, l) {
+		return nil, nil, shadowsync.ErrNotYet
+	}
+	if one == nil {
+		ended, survivors, err = d.Ender.End(ctx, account, l)
+		return d.all(l, ended, err), survivors, err
+	}
+	ended, survivors, err = d.EndBut(ctx, account, sessions.Keep{Session: l.Keep, Process: one.process})
+	if err != nil {
+		return ended, survivors, err
+	}
+	d.part(account.Name, one, l, ended)
+	select {
+	case one.ended <- survivors:
+	default: // an earlier end is already reported
+	}
+	return ended, survivors, shadowsync.ErrNotYet
+}
+
+// sparing returns the dialogue that made the change, as long as its shell is spared. A change by
+// someone else ends that shell at once.
+func (d *Dialogues) sparing(account string, l shadowsync.Logout) *dialogue {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	one := d.open[account]
+	if one == nil || one.lapsed || !one.made(l.Origin) {
+		return nil
+	}
+	return one
+}
+
+// made reports whether a change is the dialogue's own: made from its shell or, after a restart of
+// the broker, announced by a worker of an earlier broker.
+func (d *dialogue) made(by shadowsync.Origin) bool {
+	return by.SeenBy == shadowsync.SeenByPcli && (by.PID == d.process.PID || d.orphan && pamworker.IsUnit(by.Unit))
+}
+
+// orphaned reports whether an earlier broker led the dialogue of a change and its shell may still
+// ask for the outcome. It is true only once for each logout, and then retries after askWithin.
+func (d *Dialogues) orphaned(account string, l shadowsync.Logout) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	asked := newDialogue(origin.Process{PID: l.Origin.PID})
+	asked.orphan = true
+	_, known := d.parted[l.ID]
+	if known || d.open[account] != nil || l.Origin.By != account || !asked.made(l.Origin) {
+		return false
+	}
+	d.remember(l, nil)
+	time.AfterFunc(askWithin, func() { d.Again(account) })
+	return true
+}
+
+// remember notes which sessions ended for a logout that is still due.
+func (d *Dialogues) remember(l shadowsync.Logout, ended []shadowsync.Session) {
+	if d.parted == nil {
+		d.parted = map[int64][]shadowsync.Session{}
+	}
+	d.parted[l.ID] = append(d.parted[l.ID], ended...)
+}
+
+// part notes which sessions ended before the dialogue's shell, and ensures that the shell ends too:
+// with the dialogue, or after spareFor.
+func (d *Dialogues) part(account string, one *dialogue, l shadowsync.Logout, ended []shadowsync.Session) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.remember(l, ended)
+	switch {
+	case d.open[account] != one:
+		d.Again(account) // it was answered while the others ended
+	case one.spared == nil:
+		one.spared = time.AfterFunc(spareFor, func() { d.lapse(account, one) })
+	}
+}
+
+func (d *Dialogues) lapse(account string, one *dialogue) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	one.lapsed = true
+	d.Again(account)
+}
+
+// all returns the sessions that one logout ended, including the last ones.
+func (d *Dialogues) all(l shadowsync.Logout, last []shadowsync.Session, err error) []shadowsync.Session {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	ended := append(d.parted[l.ID], last...)
+	if err == nil {
+		delete(d.parted, l.ID)
+	}
+	return ended
+}

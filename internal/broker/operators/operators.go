@@ -1,0 +1,199 @@
+// Package operators answers what the operators' shell asks the daemon. Who may ask for what stands in
+// one table: rules.go. The peer's credentials come from the kernel; roles and scope
+// come from the OS's groups and the configuration. The passwords that operators type pass through
+// as descriptors; nothing here reads them.
+//
+//	operators.go    the server, and a request's way through it
+//	rules.go        the table of who may ask what, and about which accounts
+//	asker.go        who asks, as the kernel and the OS's files say
+//	scope.go        which applications' accounts an operator administers
+//	people.go       cache of passwd(5) and group(5)
+//	queries.go      operations that show
+//	acts.go         operations that change
+//	roster.go       who may lock or remove which account
+//	users.go        creates accounts
+//	edituser.go     changes one field of an account, and its role
+//	deleteuser.go   removes accounts
+//	givepassword.go sets the password of another account
+//	setpassword.go  the dialogue in which operators set their own password
+//	proving.go      proves an operator's current password, within limits
+//	outcome.go      the outcome of a dialogue after the broker died
+//	dialogues.go    which shell ends last
+//	errands.go      changes that PAM workers make for operators
+//	explain.go      what operators are told, and what is audited
+package operators
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/account/accountworker"
+	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
+	"github.com/shadowsync/shadowsync/internal/broker/keeper"
+	"github.com/shadowsync/shadowsync/internal/broker/limit"
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/password/pamworker"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
+	"github.com/shadowsync/shadowsync/internal/wire/operator"
+	"github.com/shadowsync/shadowsync/internal/wire/socket"
+	"github.com/shadowsync/shadowsync/shadowsync"
+	"github.com/shadowsync/shadowsync/systemd"
+)
+
+// How long an operator may keep the broker waiting.
+const (
+	firstPacket = 3 * time.Second  // for the request
+	answering   = 15 * time.Second // for everything but the dialogue
+	typing      = 2 * time.Minute  // for each password of the dialogue
+	dialogueFor = 10 * time.Minute // for the whole dialogue
+)
+
+// Server answers on the operators' socket. The peer's credentials from the kernel, the OS's
+// groups and the table of rules decide what a peer may ask.
+type Server struct {
+	Options
+	engine *engine.Engine // as it was when the request came
+	rules  map[operator.Op]rule
+	*kept
+}
+
+// Options are the parts of the broker that operators use.
+type Options struct {
+	Engine    func() *engine.Engine // the present one
+	Guard     *systemd.Guard
+	Keepers   map[string]*keeper.Keeper // of each application
+	Dialogues *Dialogues
+	Errands   *Errands
+	Vouch     func(account string) // says that the account's new password was judged
+	PAM       *pamworker.Workers
+	Accounts  *accountworker.Workers
+	Log       *slog.Logger
+	Life      context.Context                // ends when the broker is told to stop
+	File      string                         // path of the configuration
+	Relist    func(application string) error // loads the present list of an application's accounts
+}
+
+// New returns the server of the operators' socket.
+func New(o Options) *Server {
+	return &Server{Options: o, rules: rules, kept: newKept()}
+}
+
+// Timeout bounds a whole request.
+const Timeout = firstPacket + dialogueFor
+
+// Answer answers one request.
+func (o *Server) Answer(ctx context.Context, r *socket.Request) { o.with(o.Engine()).answer(ctx, r) }
+
+// Place says which connections a peer's are counted with.
+func (o *Server) Place(p socket.Peer) int {
+	return o.people.place(o.Life, o.Engine().Root(), p.UID)
+}
+
+// kept is the part that outlives a request.
+type kept struct {
+	wrong     limit.Tries // failed proofs of a password
+	given     limit.Tries // passwords for others' accounts that were not set, by operator
+	refused   limit.Tries // refused requests
+	proofs    limit.Budget
+	allProofs limit.Budget  // of all accounts together
+	turns     chan struct{} // semaphore: bounds PAM transactions
+	people    people
+	roster    chan struct{} // semaphore: serialises account changes
+}
+
+func newKept() *kept {
+	return &kept{
+		proofs: limit.Budget{Most: proofsAtOnce, Every: proofEvery}, allProofs: limit.Budget{Most: allProofsAtOnce, Every: anyProofEvery},
+		turns: make(chan struct{}, mostTransactions), roster: make(chan struct{}, 1),
+	}
+}
+
+// with returns a copy that uses the given engine.
+func (o Server) with(e *engine.Engine) *Server {
+	o.engine = e
+	return &o
+}
+
+// call is one request.
+type call struct {
+	asker
+	conn    *socket.Conn
+	request operator.Request
+	files   []*os.File
+	people  map[string]shadowfile.Person
+}
+
+func (o *Server) answer(ctx context.Context, r *socket.Request) {
+	c := &call{conn: r.Conn}
+	first, cancel := context.WithTimeout(ctx, firstPacket)
+	files, err := r.Conn.Receive(first, &c.request)
+	cancel()
+	if err != nil {
+		return // an unreadable request gets no answer
+	}
+	c.files = files
+	defer socket.CloseAll(files)
+	if err := o.identify(ctx, r.Peer, c); err != nil {
+		o.Log.Error("an operator cannot be identified", "uid", r.Peer.UID, "error", err)
+		_ = operator.SendError(ctx, r.Conn, operator.Errorf(operator.Unavailable, "shadowsync cannot read the accounts"))
+		return
+	}
+	limit := answering
+	if c.request.Op == operator.OpSetPassword {
+		limit = dialogueFor
+	}
+	ctx, cancel = context.WithTimeout(ctx, limit)
+	defer cancel()
+	if err := o.serve(ctx, c); err != nil && !errors.Is(err, io.EOF) { // EOF: the peer hung up
+		_ = operator.SendError(ctx, r.Conn, o.explain(c, err)) // fails only if the peer is gone
+	}
+}
+
+func (o *Server) serve(ctx context.Context, c *call) error {
+	rule := o.rules[c.request.Op]
+	if rule.may(c.asker) {
+		return rule.do(o, ctx, c)
+	}
+	if names := c.namesOf(c.uid); len(names) > 1 && c.uid != 0 {
+		why := fmt.Sprintf("uid %d is that of %s: nobody can tell whose password it is, so give each a uid of its own", c.uid, strings.Join(names, " and "))
+		o.auditRefusal(ctx, c, why)
+		return operator.Errorf(operator.NotPermitted, "%s", why)
+	}
+	o.auditRefusal(ctx, c, "not permitted")
+	return errNotPermitted
+}
+
+// auditRefusal audits a refused attempt. A flood of attempts does not fill the trail: the next
+// entry says how many were left out.
+func (o *Server) auditRefusal(ctx context.Context, c *call, why string) {
+	place := o.people.place(ctx, o.engine.Root(), c.uid)
+	unsaid, due := o.refused.Due(strconv.Itoa(place), time.Now())
+	if !due {
+		return
+	}
+	if unsaid > 0 {
+		why += fmt.Sprintf(", and %d more since the last record", unsaid)
+	}
+	if c.request.Op == operator.OpRootTool {
+		c.origin.SeenBy, c.origin.Verb = shadowsync.SeenByTool, c.verb()
+	}
+	o.audit(ctx, c, printable.Clip(c.request.User, 64), "refused: "+why)
+}
+
+// verb is what our own tool, run by a user other than root, says that it was asked to do. Only the
+// verb is the user's claim: the identity comes from the kernel.
+func (c *call) verb() string {
+	var attempt operator.Attempt
+	if json.Unmarshal(c.request.Args, &attempt) != nil {
+		return ""
+	}
+	return printable.Clip(attempt.Verb, 64)
+}

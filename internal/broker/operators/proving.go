@@ -1,0 +1,143 @@
+package operators
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/password/pamworker"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
+	"github.com/shadowsync/shadowsync/internal/wire/operator"
+)
+
+// Each proof starts a unit, and PID 1 starts units one after the other for the whole machine. So
+// proofs are limited before a unit is started, per account and for all accounts together, whatever
+// their result.
+const (
+	proofsAtOnce    = 12 // for each account
+	proofEvery      = 5 * time.Second
+	allProofsAtOnce = 36
+	anyProofEvery   = 500 * time.Millisecond
+
+	// mostTransactions run at a time; mostAhead dialogues have their next worker started in
+	// advance.
+	mostTransactions = 8
+	mostAhead        = 8
+	// queueFor is how long an operator waits for a free slot.
+	queueFor = 5 * time.Second
+)
+
+// shortestHash is the length of the shortest hash of crypt(5), that of DES. Anything shorter is a
+// mark, such as "*".
+const shortestHash = 13
+
+var errBusy = operator.Errorf(operator.Unavailable, "too many passwords are being changed; try again in a moment")
+
+// provable refuses the dialogue if no password could be proven; otherwise it returns the present
+// hash.
+func (o *Server) provable(ctx context.Context, name string) (hash string, err error) {
+	account, err := o.present(ctx, name)
+	switch {
+	case err != nil:
+		return "", err
+	case account.Locked:
+		return "", operator.Errorf(operator.NotAuthenticated, "your password is locked; an administrator can unlock it")
+	case len(account.Hash) < shortestHash:
+		return "", operator.Errorf(operator.NotAuthenticated, "your account has no password that could be proven; an administrator can set one")
+	}
+	return account.Hash, nil
+}
+
+// patience refuses an account that failed too often.
+func (o *Server) patience(name string) error {
+	if wait := o.wrong.Wait(name, time.Now()); wait > 0 {
+		return operator.Errorf(operator.NotAuthenticated, "too many failures; try again in %s", wait.Round(time.Second))
+	}
+	return nil
+}
+
+// spend takes one proof from the account's budget and from the common one, before the unit is
+// started.
+func (o *Server) spend(name string) error {
+	now := time.Now()
+	wait := o.proofs.Spend(name, now)
+	if wait == 0 {
+		wait = o.allProofs.Spend("", now)
+	}
+	if wait > 0 {
+		return operator.Errorf(operator.Unavailable, "too many attempts in a short time; try again in %s", max(wait, time.Second).Round(time.Second))
+	}
+	return nil
+}
+
+// current asks for the current password and has it proven. An unanswered prompt does not block the
+// account's other dialogues: this dialogue begins with the answer.
+func (o *Server) current(ctx context.Context, c *call, d *dialogue) (*os.File, error) {
+	current, err := o.secret(ctx, c, operator.Turn{Ask: operator.AskCurrent})
+	if err != nil {
+		return nil, err
+	}
+	if err := o.prove(ctx, c, d, current); err != nil {
+		_ = current.Close()
+		return nil, err
+	}
+	return current, nil
+}
+
+// prove has the machine's PAM stack prove the current password. It counts as a failure until it has
+// succeeded, because the operator may kill the process that does it.
+func (o *Server) prove(ctx context.Context, c *call, d *dialogue, current *os.File) error {
+	if !o.Dialogues.begin(c.name, d) {
+		return errElsewhere
+	}
+	if err := o.patience(c.name); err != nil { // others may have failed meanwhile
+		return err
+	}
+	if err := o.spend(c.name); err != nil {
+		return err
+	}
+	answer, err := o.inTurn(ctx, func() (pamworker.Answer, error) {
+		o.wrong.Fail(c.name, time.Now())
+		worker := o.PAM.Start(ctx, d.hash)
+		defer worker.Close()
+		return worker.Prove(ctx, c.name, c.uid, current)
+	})
+	if err == nil && answer.Verdict == pamworker.Done {
+		o.wrong.Forgive(c.name)
+		return nil
+	}
+	return o.unproven(ctx, c, answer, err)
+}
+
+// inTurn runs a transaction when a slot is free.
+func (o *Server) inTurn(ctx context.Context, transact func() (pamworker.Answer, error)) (pamworker.Answer, error) {
+	late := time.NewTimer(queueFor)
+	defer late.Stop()
+	select {
+	case o.turns <- struct{}{}:
+		defer func() { <-o.turns }()
+		return transact()
+	case <-late.C:
+		return pamworker.Answer{}, errBusy
+	case <-ctx.Done():
+		return pamworker.Answer{}, ctx.Err()
+	}
+}
+
+// unproven is the error for a current password that was not proven.
+func (o *Server) unproven(ctx context.Context, c *call, answer pamworker.Answer, err error) error {
+	switch {
+	case errors.Is(err, errBusy):
+		return err
+	case err != nil:
+		o.audit(ctx, c, c.name, "failed: the PAM stack did not answer")
+		o.Log.Error("a password could not be proven", "account", c.name, "error", err)
+		return operator.Errorf(operator.Unavailable, "the password could not be checked; nothing was changed")
+	case answer.Verdict == pamworker.Wrong:
+		o.audit(ctx, c, c.name, "refused: current password not proven: "+printable.Clip(answer.Reason, 200))
+		return operator.Errorf(operator.NotAuthenticated, "the current password is not correct")
+	}
+	o.audit(ctx, c, c.name, "failed: "+printable.Clip(answer.Reason, 200))
+	return operator.Errorf(operator.Failed, "%s", printable.Clip(answer.Reason, 200))
+}

@@ -1,0 +1,36 @@
+package operators
+
+import (
+	"testing"
+
+	"github.com/shadowsync/shadowsync/internal/wire/operator"
+)
+
+// The whole table, op by role: anything not in it is refused.
+func TestRules(t *testing.T) {
+	const nobody, user, admin, root = 0, 1, 2, 4
+	want := map[operator.Op]int{
+		operator.OpHello: user | admin | root, operator.OpNames: user | admin | root, operator.OpShowUser: user | admin | root,
+		operator.OpSessions: user | admin | root, operator.OpActivity: user | admin | root, operator.OpSync: user | admin | root,
+		operator.OpSetPassword: user | admin, operator.OpOutcome: user | admin, operator.OpDisconnect: admin | root, operator.OpLock: admin | root,
+		operator.OpUnlock: admin | root, operator.OpExpirePassword: admin | root,
+		operator.OpCreateUser: admin | root, operator.OpEditUser: admin | root, operator.OpDeleteUser: admin | root,
+		operator.OpRootTool: nobody, "": nobody, "pam-changed": nobody, "HELLO": nobody, "shutdown": nobody,
+	}
+	askers := map[int]asker{
+		nobody: {name: "x", uid: 1}, user: {name: "x", uid: 1, role: operator.RoleUser},
+		admin: {name: "x", uid: 1, role: operator.RoleAdmin}, root: {name: "root", uid: 0, role: operator.RoleAdmin},
+	}
+	for op := range rules {
+		if _, listed := want[op]; !listed {
+			t.Errorf("%s is not in this test", op)
+		}
+	}
+	for op, who := range want {
+		for role, a := range askers {
+			if may := rules[op].may(a); may != (role != nobody && who&role != 0) {
+				t.Errorf("%q by %+v: %v", op, a, may)
+			}
+		}
+	}
+}

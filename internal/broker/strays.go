@@ -1,0 +1,68 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/shadowsync"
+	"github.com/shadowsync/shadowsync/systemd"
+)
+
+// followUnits moves guards after an application got another unit in the configuration while the
+// guard was on: the former unit is no longer ours to hold, and the new one would have no guard
+// until the first look. The move is audited.
+func (b *Broker) followUnits(ctx context.Context) {
+	e := b.engine.Load()
+	var units []string
+	for _, a := range e.Config.Applications {
+		units = append(units, a.Unit)
+	}
+	strays, err := b.guard.Strays(units)
+	for _, unit := range strays {
+		err = errors.Join(err, followUnit(ctx, e, b.guard, unit))
+	}
+	if err != nil {
+		b.log.Error("a guard is on a unit that no application has", "error", err)
+	}
+}
+
+// untilOf returns a function that tells when the guard of a unit ends by itself; zero: it does not.
+// If the guard cannot be read, its end is reported at the next look.
+func untilOf(guard *systemd.Guard, unit string) func() time.Time {
+	return func() time.Time {
+		status, _ := guard.Status(unit)
+		return status.Until
+	}
+}
+
+func followUnit(ctx context.Context, e *engine.Engine, guard *systemd.Guard, unit string) error {
+	status, err := guard.Status(unit)
+	if err != nil {
+		return err
+	}
+	to, events := map[string]string{}, []shadowsync.Event{}
+	tell := func(application, account, reason string) {
+		now := time.Now()
+		events = append(events, shadowsync.Event{
+			At: now, Application: application, Account: account, Action: "guard-moved", Reason: reason,
+			Origin: shadowsync.Origin{At: now, SeenBy: shadowsync.SeenByStart},
+		})
+	}
+	for _, account := range append(status.Accounts, status.Lapsed...) {
+		if a, managed := e.Config.Managing(account); managed {
+			to[account] = a.Unit
+			tell(a.Name, account, fmt.Sprintf("the guard of %s for this account is one of %s now", unit, a.Unit))
+		}
+	}
+	if status.Mode == systemd.GuardHeld {
+		tell("", "", fmt.Sprintf("no application has %s any longer: its guard by hand is lifted, and set on the unit that the application has now", unit))
+	}
+	if err := guard.Move(ctx, unit, to); err != nil {
+		return fmt.Errorf("cannot move the guard of %s (%s): %w", unit, strings.Join(status.Accounts, ", "), err)
+	}
+	return e.Audit(ctx, events...)
+}

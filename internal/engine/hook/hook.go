@@ -1,0 +1,151 @@
+// Package hook is what systemd runs around an application's start and stop.
+//
+// A hook works without the broker, because the engine runs in the hook's own process, and ends
+// within Limit even if other parts hang. The watch on an application that settles lasts as long as
+// the settle time, and Limit applies to each of its looks.
+//
+//	hook.go    Run, and the moments
+//	settle.go  the settle time, and the watch on an application in it
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// Limit bounds a hook from start to end; the units' own time-outs are longer. The watch has the
+// settle time, and Limit for each look.
+const Limit = 9 * time.Second
+
+// Kind is the moment at which a hook runs.
+type Kind string
+
+// The moments.
+const (
+	PreStart  Kind = "pre-start"  // before the application reads its store
+	PostStart Kind = "post-start" // it runs and may have rewritten the OS from its memory
+	Settle    Kind = "settle"     // like PostStart, and repeated until the settle time is over
+	PreStop   Kind = "pre-stop"
+	PostStop  Kind = "post-stop" // it stopped and may have written its memory over the store
+)
+
+// Kinds lists the moments, for the command line.
+var Kinds = []Kind{PreStart, PostStart, Settle, PreStop, PostStop}
+
+// Bound returns the context in which a hook runs.
+func (k Kind) Bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if k == Settle {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, Limit)
+}
+
+// ErrOutdated says that the watch must continue with a new engine, because the configuration has
+// changed. With the old configuration it would undo, for up to an hour, what the new one decides.
+var ErrOutdated = errors.New("the configuration has changed")
+
+// NotSettledError says that the application is about to start while its store lacks a change that
+// the start could undo, and its policy is to refuse that.
+type NotSettledError struct {
+	Unit    string
+	Outcome shadowsync.Outcome
+}
+
+func (e *NotSettledError) Error() string {
+	return fmt.Sprintf("cannot let %s start: the change of %s is not in its credential store (%s: %s)", e.Unit, e.Outcome.Account, e.Outcome.State, e.Outcome.Reason)
+}
+
+// Run does the work of one moment for the application of a unit. units tells about that unit; nil:
+// unknown, as on a mounted system.
+func Run(ctx context.Context, e *engine.Engine, units Units, kind Kind, unit string) error {
+	a, ok := e.Config.Application(unit)
+	if !ok {
+		return fmt.Errorf("cannot run the %s hook: no application has the unit %s", kind, unit)
+	}
+	h := moment{e, units, a}
+	if kind == Settle {
+		return h.watch(ctx)
+	}
+	ctx, cancel := kind.Bound(ctx)
+	defer cancel()
+	switch kind {
+	case PreStart:
+		return h.preStart(ctx)
+	case PostStart:
+		if err := h.settle(ctx, h.left(ctx)); err != nil {
+			return err
+		}
+	}
+	// The start hook may run at the same time as the stop hook. What the application wrote may come
+	// after the start hook looked, so the stop hook compares everything.
+	_, err := h.look(ctx, shadowsync.SeenByStart, kind == PostStop)
+	return errors.Join(err, h.others(ctx, kind != PreStop))
+}
+
+// moment is what all moments share.
+type moment struct {
+	*engine.Engine
+	units       Units
+	application config.Application
+}
+
+// look compares both sides. Every moment does that.
+func (h moment) look(ctx context.Context, seen shadowsync.SeenBy, force bool) (shadowsync.Report, error) {
+	return h.Reconcile(ctx, h.application.Name, shadowsync.Request{Origin: shadowsync.Origin{SeenBy: seen}, Force: force})
+}
+
+// others looks at the applications to which accounts of this one moved, because this one still
+// writes what it remembers of them. wrote: this application ran since the last look.
+func (h moment) others(ctx context.Context, wrote bool) error {
+	if len(h.Config.Applications) < 2 {
+		return nil
+	}
+	departed, err := h.State.Departed(ctx, h.application.Name)
+	there := map[string][]string{}
+	for _, name := range departed {
+		if a, managed := h.Config.Managing(name); managed && a.Name != h.application.Name {
+			there[a.Name] = append(there[a.Name], name)
+		}
+	}
+	for application, names := range there {
+		req := shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByStart}}
+		if wrote {
+			req.Evidence.Writer, req.Wrote = shadowsync.WriterApplication, names
+		}
+		_, failed := h.Reconcile(ctx, application, req)
+		err = errors.Join(err, failed)
+	}
+	return err
+}
+
+// preStart also runs for a `systemctl start` of an application that runs already: then it does not
+// read its store, and its settle time stays as it was.
+func (h moment) preStart(ctx context.Context) error {
+	report, err := h.look(ctx, shadowsync.SeenByStart, false)
+	// After the reconcile, which looks at what was done while the application was down; and before
+	// the start, because most applications write the OS before they are ready.
+	if !h.activity(ctx).Active {
+		err = errors.Join(err, h.settle(ctx, h.settleTime()))
+	}
+	err = errors.Join(err, h.others(ctx, false), engine.WriteManaged(ctx, h.Root(), h.Config, h.State))
+	_ = engine.Provide(h.Root(), h.Config) // no reason to keep an application down; doctor reports it
+	if h.application.Start == config.StartRefuse {
+		err = errors.Join(err, refuse(h.application, report))
+	}
+	return err
+}
+
+func refuse(a config.Application, report shadowsync.Report) error {
+	for _, o := range report.Outcomes {
+		if o.AtStake {
+			return &NotSettledError{Unit: a.Unit, Outcome: o}
+		}
+	}
+	return nil
+}

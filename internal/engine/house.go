@@ -1,0 +1,86 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// housed is a configuration that the state follows.
+type housed struct {
+	config *config.Config
+	events []shadowsync.Event // recorded already
+}
+
+// rehouse makes the state follow the configuration's names. An account that was removed from the
+// configuration while its change waits for the store stays in it until that is settled, because
+// otherwise a start of the application would undo the change.
+func rehouse(ctx context.Context, db *state.DB, accounts *shadowfile.File, o Options) (housed, error) {
+	c := o.Config
+	renamed, err := db.Renamed(ctx, c.Revision, housesOf(c))
+	if err != nil {
+		return housed{}, err
+	}
+	if c, err = c.Follow(o.Root, renamed, !o.Volatile); err != nil {
+		return housed{}, err
+	}
+	events, err := db.Rehouse(ctx, c.Revision, housesOf(c), func(names []string) (map[string]shadowsync.Account, error) {
+		snapshot, err := accounts.Read(ctx, names)
+		return snapshot.Accounts, err
+	})
+	if err != nil {
+		return housed{}, err
+	}
+	waiting, err := db.Waiting(ctx)
+	if err != nil {
+		return housed{}, err
+	}
+	kept := map[string][]string{}
+	for application, names := range waiting {
+		for _, name := range names {
+			if _, managed := c.Managing(name); !managed {
+				kept[application] = append(kept[application], name)
+			}
+		}
+	}
+	if len(kept) > 0 {
+		c = c.Keeping(kept)
+	}
+	return housed{c, events}, nil
+}
+
+func housesOf(c *config.Config) []state.House {
+	houses := make([]state.House, len(c.Applications))
+	for i, a := range c.Applications {
+		houses[i] = state.House{Application: a.Name, Unit: a.Unit, Accounts: a.Accounts}
+	}
+	return houses
+}
+
+// housing opens the state and makes it follow the configuration. With Look, if the disk cannot be
+// written, it works on a copy in memory.
+func housing(ctx context.Context, o *Options, accounts *shadowfile.File) (*state.DB, shadowsync.Locker, housed, error) {
+	db, lock, err := openState(ctx, *o)
+	if err != nil {
+		return nil, nil, housed{}, err
+	}
+	db.KeepPasswords(o.Config.Password.History)
+	settled, err := rehouse(ctx, db, accounts, *o)
+	switch {
+	case err == nil:
+		return db, lock, settled, nil
+	case !o.Look || o.Volatile || errors.Is(err, shadowsync.ErrMalformed):
+		return nil, nil, housed{}, errors.Join(err, db.Close())
+	}
+	_ = db.Close() // it is opened again
+	o.Volatile = true
+	db, lock, settled, failed := housing(ctx, o, accounts)
+	if failed != nil {
+		return nil, nil, housed{}, err
+	}
+	return db, lock, settled, nil
+}

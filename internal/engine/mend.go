@@ -1,0 +1,114 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
+	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/shadowsync"
+	"github.com/shadowsync/shadowsync/systemd"
+)
+
+// rebuiltAction is the audit's action for a state that was created anew.
+const rebuiltAction = "state-rebuilt"
+
+// notReplaced describes a damaged state on a disk that cannot be written.
+const notReplaced = "the state can be neither read nor replaced: until it can, baselines, history, waiting changes and holds are not known, " +
+	"and what differs is a conflict; make its disk writable, then run shadowsync doctor --fix"
+
+// asideLately is the maximum age of a state moved aside that counts as the predecessor of the
+// present one.
+const asideLately = 10 * time.Minute
+
+// Mending runs do on an engine of the running system. If the state is damaged, Mending moves it
+// aside, keeps it, and builds a new one from both sides and the notes, once; it records what is
+// lost. Any other fault of the state remains an error.
+func Mending(ctx context.Context, o Options, do func(*Engine) error) error {
+	err := using(ctx, o, do)
+	if moved, cannot := MoveAside(ctx, o, err); moved || cannot != nil {
+		return errors.Join(cannot, using(ctx, o, do))
+	}
+	return err
+}
+
+func using(ctx context.Context, o Options, do func(*Engine) error) error {
+	e, err := Open(ctx, o)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(e), e.Close())
+}
+
+// MoveAside moves the state aside if err says that it is damaged, and reports whether another
+// attempt would find another state.
+func MoveAside(ctx context.Context, o Options, err error) (moved bool, _ error) {
+	var damaged *state.DamagedError
+	if !errors.As(err, &damaged) || !inroot.Live(o.Root) {
+		return false, nil
+	}
+	_, cannot := state.MoveAside(ctx, damaged, o.Program)
+	return cannot == nil, cannot
+}
+
+// recordLoss records that a new state was created on a machine that had one before.
+func (e *Engine) recordLoss(ctx context.Context) error {
+	if !e.State.Created() || e.options.Volatile && e.options.Look || !inroot.Live(e.root) {
+		return nil
+	}
+	if e.options.Volatile { // also to the journal, which persists
+		return e.Audit(ctx, shadowsync.Event{At: time.Now(), Action: rebuiltAction, Reason: notReplaced, Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByStart}})
+	}
+	reason, aside := e.loss()
+	if reason == "" {
+		return nil
+	}
+	err := e.Audit(ctx, shadowsync.Event{At: time.Now(), Action: rebuiltAction, Reason: reason, Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByStart}})
+	if err == nil && aside != "" {
+		err = e.salvage(ctx, aside)
+	}
+	return errors.Join(err, e.recallHolds(ctx))
+}
+
+// Rebuilt reports whether a new state was created in place of a lost one.
+func Rebuilt(ctx context.Context, db *state.DB) (bool, error) {
+	for _, err := range db.Trail(ctx, state.Query{Action: rebuiltAction}) {
+		return err == nil, err
+	}
+	return false, nil
+}
+
+// recallHolds records the holds again that are in force, because they must outlive the boot and the
+// guard's own memory does not.
+func (e *Engine) recallHolds(ctx context.Context) error {
+	guard, ok := e.options.Guard.(interface {
+		Status(unit string) (systemd.GuardStatus, error)
+	})
+	if !ok {
+		return nil
+	}
+	for _, a := range e.Config.Applications {
+		status, err := guard.Status(a.Unit)
+		if err == nil && status.Mode == systemd.GuardHeld {
+			err = e.State.SetHeld(ctx, a.Name, true)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loss says what was lost with the previous state ("" if there was none), and where that state was
+// moved.
+func (e *Engine) loss() (reason, aside string) {
+	if all := state.Aside(StateDir, time.Now().Add(-asideLately)); len(all) > 0 {
+		aside = all[len(all)-1]
+		return "the state could not be understood; baselines, history, audit trail and holds up to now are in " + aside, aside
+	}
+	if _, err := inroot.Lstat(e.root, keptList); err == nil {
+		return "the state was missing or empty: baselines, history, audit trail and holds up to now are lost", ""
+	}
+	return "", ""
+}

@@ -1,0 +1,107 @@
+package pamworker
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/msteinert/pam/v2"
+)
+
+// The stack's modules ask in their own words. The process never calls setlocale(3), so these are
+// always English. Each token only answers its own question: a current password must not become a
+// new one because a module asked out of turn.
+const (
+	asksNothing = iota
+	asksCurrent
+	asksNew
+)
+
+// errAsksAgain ends a transaction whose stack asks for another new password: the operator enters
+// that one in a new transaction.
+var errAsksAgain = errors.New("the new password was refused")
+
+// conversation answers for the operator. Its tokens are copies in the heap of a process that ends
+// soon.
+type conversation struct {
+	current, new string
+	strict       bool // a complaint about the new password is a refusal, although PAM only warns root
+	changing     bool
+	given        int    // how often the new password was given
+	complaint    string // what the stack said last against it
+	cause        error  // why the conversation ended; PAM reports it as its own error
+
+	weak chan string // what is wrong with the new password, known before libpam delays the failure
+}
+
+// RespondPAM implements pam.ConversationHandler.
+func (c *conversation) RespondPAM(style pam.Style, message string) (string, error) {
+	switch style {
+	case pam.ErrorMsg, pam.TextInfo:
+		c.hear(style, message)
+		return "", nil
+	case pam.PromptEchoOff:
+		answer, err := c.answer(message)
+		c.cause = errors.Join(c.cause, err)
+		return answer, err
+	}
+	c.cause = errors.Join(c.cause, fmt.Errorf("the PAM stack asks for something else than a password: %q", message))
+	return "", c.cause
+}
+
+// hear records what is wrong. It ignores the line of pam_shadowsync.so, which is meant for passwd,
+// and everything after this process has ended the conversation itself.
+func (c *conversation) hear(style pam.Style, message string) {
+	message = strings.TrimSpace(message)
+	if strings.HasPrefix(message, "shadowsync:") || message == "" || c.cause != nil {
+		return
+	}
+	if style == pam.ErrorMsg || c.complaint == "" && (c.given > 0 || !c.changing) {
+		c.complaint = message
+	}
+}
+
+func (c *conversation) answer(prompt string) (string, error) {
+	switch what := c.asks(prompt); {
+	case what == asksCurrent && c.current != "":
+		return c.current, nil
+	case what == asksNew && c.changing:
+		return c.giveNew(prompt)
+	}
+	return "", fmt.Errorf("the PAM stack asks what cannot be answered: %q", prompt)
+}
+
+// giveNew gives the new password and its repetition. If the stack asks for another one, or for the
+// repetition of one that was found weak, giveNew ends the transaction.
+func (c *conversation) giveNew(prompt string) (string, error) {
+	again := isRepetition(prompt)
+	if !again && c.given > 0 || c.strict && c.complaint != "" {
+		if len(c.weak) == 0 {
+			c.weak <- cmp.Or(c.complaint, errAsksAgain.Error())
+		}
+		return "", errAsksAgain
+	}
+	if !again {
+		c.given++
+	}
+	return c.new, nil
+}
+
+func (c *conversation) asks(prompt string) int {
+	p := strings.ToLower(prompt)
+	switch {
+	case strings.Contains(p, "new") || isRepetition(p):
+		return asksNew
+	case strings.Contains(p, "current") || strings.Contains(p, "old"):
+		return asksCurrent
+	case !c.changing && strings.Contains(p, "password"):
+		return asksCurrent // pam_authenticate asks for only one password
+	}
+	return asksNothing
+}
+
+func isRepetition(prompt string) bool {
+	p := strings.ToLower(prompt)
+	return strings.Contains(p, "retype") || strings.Contains(p, "again") || strings.Contains(p, "confirm")
+}

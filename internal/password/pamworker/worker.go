@@ -1,0 +1,171 @@
+package pamworker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/msteinert/pam/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/password/crypt"
+	"github.com/shadowsync/shadowsync/internal/wire/socket"
+	"github.com/shadowsync/shadowsync/internal/wire/worker"
+)
+
+var job = worker.Job[question, Answer]{Name: "worker-pam", Short: "Run a PAM transaction, for the daemon", Tokens: 2, Answer: answer}
+
+// Command is the job as a hidden command of the root tool.
+var Command = job.Command()
+
+// service is the stack of passwd(1). On Debian it has no auth lines of its own, and libpam takes
+// those of "other", which are the machine's common ones; on Fedora it has its own.
+const service = "passwd"
+
+// question says what to do, and for which user. With it come the descriptors of the current
+// password, the new one, or both, in this order.
+type question struct {
+	User    string `json:"user"`
+	UID     int    `json:"uid"` // real uid of the transaction
+	Current bool   `json:"current"`
+	New     bool   `json:"new"`
+
+	Within time.Duration `json:"within"` // time limit of the transaction
+}
+
+// Verdict is the result of a transaction.
+type Verdict string
+
+// The verdicts.
+const (
+	Done    Verdict = "done"
+	Wrong   Verdict = "wrong"   // the current password is wrong, or the account may not log in
+	Weak    Verdict = "weak"    // the new password was refused: another may be accepted
+	Refused Verdict = "refused" // no new password is accepted now: the last change is too recent
+	Failed  Verdict = "failed"  // the stack itself failed
+)
+
+// Answer is what the stack said.
+type Answer struct {
+	Verdict Verdict `json:"verdict"`
+	Reason  string  `json:"reason,omitempty"` // the stack's own words
+}
+
+// answer runs the transaction. From here on the process is the user's, and the kernel ends it in time.
+func answer(_ context.Context, q question, tokens []*os.File) (a Answer, err error) {
+	if err := killAfter(q.Within); err != nil {
+		return a, err
+	}
+	c, err := q.take(tokens)
+	if err != nil {
+		return a, err
+	}
+	// Only the real uid: the saved uid stays 0, so that the user may signal this process, but no
+	// more.
+	if err := syscall.Setresuid(q.UID, 0, 0); err != nil {
+		return a, fmt.Errorf("cannot act for uid %d: %w", q.UID, err)
+	}
+	// The unit forbids core dumps and swap; locking all memory would cost more than the
+	// transaction.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return a, fmt.Errorf("cannot keep the memory private: %w", err)
+	}
+	return run(q, c), nil
+}
+
+// take reads the tokens.
+func (q question) take(files []*os.File) (*conversation, error) {
+	c := &conversation{strict: q.UID == 0, weak: make(chan string, 1)}
+	for _, want := range []struct {
+		sent bool
+		into *string
+	}{{q.Current, &c.current}, {q.New, &c.new}} {
+		if !want.sent {
+			continue
+		}
+		if len(files) == 0 {
+			return nil, errors.New("a question without its token")
+		}
+		token, err := socket.ReadSecret(files[0], crypt.MaxToken)
+		if err != nil {
+			return nil, err
+		}
+		*want.into, files = string(token), files[1:]
+		socket.Wipe(token)
+	}
+	return c, nil
+}
+
+func run(q question, c *conversation) Answer {
+	if strings.ContainsAny(c.current+c.new, "\x00\n") {
+		return Answer{Weak, "a password has no NUL and no line break"}
+	}
+	t, err := pam.Start(service, q.User, c)
+	if err != nil {
+		return Answer{Failed, err.Error()}
+	}
+	done := make(chan Answer, 1)
+	go func() {
+		answer := transact(t, q, c)
+		if err := t.End(); err != nil && answer.Verdict != Done {
+			answer.Reason = cmp.Or(answer.Reason, err.Error())
+		}
+		done <- answer
+	}()
+	select {
+	case answer := <-done:
+		return answer
+	case reason := <-c.weak:
+		// libpam would delay this result by two seconds, which pam_unix requests against guessing
+		// of the current password. passwd asks for another new one at once.
+		return Answer{Weak, reason}
+	}
+}
+
+func transact(t *pam.Transaction, q question, c *conversation) Answer {
+	if !q.New {
+		return prove(t, c)
+	}
+	if c.new == "" {
+		return Answer{Weak, "no password was given"}
+	}
+	c.changing = true
+	err := t.ChangeAuthTok(0)
+	switch {
+	case err == nil:
+		return Answer{Verdict: Done}
+	case errors.Is(c.cause, errAsksAgain), c.given > 0 && c.cause == nil:
+		return Answer{Weak, cmp.Or(c.complaint, err.Error())}
+	case c.cause != nil:
+		return Answer{Failed, c.cause.Error()}
+	case c.complaint != "":
+		return Answer{Refused, c.complaint}
+	case errors.Is(err, pam.ErrAuth), errors.Is(err, pam.ErrAuthtokRecovery):
+		return Answer{Wrong, err.Error()}
+	}
+	return Answer{Failed, err.Error()}
+}
+
+// prove checks the current password as a login would, and failures count as there. An expired
+// password is accepted, since it is about to be changed.
+func prove(t *pam.Transaction, c *conversation) Answer {
+	if c.current == "" {
+		return Answer{Wrong, "no password was given"} // pam_unix with nullok would accept it
+	}
+	err := t.Authenticate(pam.DisallowNullAuthtok)
+	if err == nil {
+		err = t.AcctMgmt(pam.DisallowNullAuthtok)
+	}
+	switch {
+	case err == nil, errors.Is(err, pam.ErrNewAuthtokReqd):
+		return Answer{Verdict: Done}
+	case c.cause != nil:
+		return Answer{Failed, c.cause.Error()}
+	}
+	return Answer{Wrong, cmp.Or(c.complaint, err.Error())}
+}

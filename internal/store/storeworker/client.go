@@ -1,0 +1,318 @@
+package storeworker
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/store"
+	"github.com/shadowsync/shadowsync/internal/store/driver"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
+	"github.com/shadowsync/shadowsync/internal/wire/socket"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+var (
+	errGone = errors.New("the store's worker is gone")
+	errLie  = errors.New("the store's worker gave an answer that cannot be")
+)
+
+// Client is a credential store in a worker. Its calls run one at a time.
+type Client struct {
+	conn         *socket.Conn
+	capabilities shadowsync.Capabilities
+	turn         chan struct{} // holds one element while a call is running
+	release      func() error  // ends the worker
+
+	close  sync.Once
+	closed chan struct{}
+	result error
+}
+
+var _ shadowsync.CredentialStore = (*Client)(nil)
+
+// Connect opens the store in the worker at the other end of conn. The client owns conn from here
+// on, even if this fails.
+func Connect(ctx context.Context, conn *socket.Conn, options store.Options) (*Client, error) {
+	return connect(ctx, conn, request{Options: &options}, func() error { return nil })
+}
+
+func connect(ctx context.Context, conn *socket.Conn, first request, release func() error) (*Client, error) {
+	d, err := store.Find(first.Options.Driver)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close(), release())
+	}
+	c := &Client{conn: conn, release: release, turn: make(chan struct{}, 1), closed: make(chan struct{})}
+	err = c.call(ctx, func() error {
+		if err := conn.SetLimits(socket.MaxPacket, 0); err != nil { // a worker never sends a descriptor
+			return err
+		}
+		first.Op, first.Within = opOpen, within(ctx)
+		if err := conn.Send(ctx, first); err != nil {
+			return err
+		}
+		a, err := c.receive(ctx)
+		if err != nil {
+			return err
+		}
+		if a.Capabilities == nil {
+			return errLie
+		}
+		c.capabilities = *a.Capabilities
+		c.capabilities.Fields &= d.Fields
+		return nil
+	})
+	if err != nil {
+		_ = c.Close() // the first error says more
+		return nil, err
+	}
+	return c, nil
+}
+
+// Capabilities implements shadowsync.CredentialStore.
+func (c *Client) Capabilities() shadowsync.Capabilities { return c.capabilities }
+
+// Usable reports whether the worker may still answer. Once it is false it stays false, and a new
+// worker is needed.
+func (c *Client) Usable() bool {
+	select {
+	case <-c.closed:
+		return false
+	default:
+		return true
+	}
+}
+
+// Close ends the worker.
+func (c *Client) Close() error {
+	c.close.Do(func() {
+		close(c.closed)
+		c.result = errors.Join(c.conn.Close(), c.release())
+	})
+	return c.result
+}
+
+// call runs one exchange. An error that is not the store's own ends the connection, because the
+// next packet on it could answer any request.
+func (c *Client) call(ctx context.Context, exchange func() error) error {
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+		return driver.Unavailable(context.Cause(ctx))
+	}
+	if !c.Usable() {
+		return driver.Unavailable(errGone)
+	}
+	err := exchange()
+	if err == nil || isFault(err) {
+		return err
+	}
+	_ = c.Close() // the first error says more
+	switch {
+	case ctx.Err() != nil:
+		return driver.Unavailable(context.Cause(ctx))
+	case errors.Is(err, errLie):
+		return driver.Unavailable(errLie)
+	}
+	return &driver.Fault{Kind: shadowsync.ErrUnavailable, Reason: errGone.Error(), Cause: err}
+}
+
+func isFault(err error) bool {
+	var fault *driver.Fault
+	return errors.As(err, &fault)
+}
+
+// receive receives one packet of an answer.
+func (c *Client) receive(ctx context.Context) (answer, error) {
+	var a answer
+	if _, err := c.conn.Receive(ctx, &a); err != nil {
+		return answer{}, err
+	}
+	if len(a.Revision) > maxText {
+		return answer{}, errLie
+	}
+	if a.Fault == nil {
+		return a, nil
+	}
+	err := a.Fault.unpack()
+	if !isFault(err) {
+		err = errLie // an error of one account, sent for the whole store
+	}
+	return answer{}, err
+}
+
+// Revision implements shadowsync.CredentialStore.
+func (c *Client) Revision(ctx context.Context) (revision string, err error) {
+	err = c.call(ctx, func() error {
+		if err := c.conn.Send(ctx, request{Op: opRevision, Within: within(ctx)}); err != nil {
+			return err
+		}
+		a, err := c.receive(ctx)
+		revision = a.Revision
+		return err
+	})
+	return revision, err
+}
+
+// Read implements shadowsync.CredentialStore.
+func (c *Client) Read(ctx context.Context, names []string) (shadowsync.StoreSnapshot, error) {
+	asked := make(map[string]bool, len(names))
+	list := make([]string, 0, len(names))
+	for _, name := range names {
+		if len(name) <= maxName && !asked[name] { // no account has a longer one
+			asked[name] = true
+			list = append(list, name)
+		}
+	}
+	snapshot := shadowsync.StoreSnapshot{Records: map[string]shadowsync.StoreRecord{}, Malformed: map[string]string{}}
+	err := c.call(ctx, func() error {
+		err := sendList(ctx, c.conn, list, func(part []string, more bool) any {
+			return request{Op: opRead, Within: within(ctx), Names: part, More: more}
+		})
+		if err != nil {
+			return err
+		}
+		return c.receiveRecords(ctx, asked, &snapshot)
+	})
+	if err != nil {
+		return shadowsync.StoreSnapshot{}, err
+	}
+	return snapshot, nil
+}
+
+var errNoRehearsal = driver.Malformed("the store cannot try a write")
+
+// Rehearse implements driver.Rehearser.
+func (c *Client) Rehearse(ctx context.Context) error { return c.order(ctx, opRehearse) }
+
+// receiveRecords accepts each requested name at most once.
+func (c *Client) receiveRecords(ctx context.Context, asked map[string]bool, into *shadowsync.StoreSnapshot) error {
+	for {
+		a, err := c.receive(ctx)
+		if err != nil {
+			return err
+		}
+		for _, r := range a.Records {
+			if !asked[r.Name] || len(r.Credential.Password) > maxPassword {
+				return errLie
+			}
+			delete(asked, r.Name)
+			held := shadowsync.Credential{}.With(r.Credential.unpack(), c.capabilities.Fields)
+			into.Records[r.Name] = shadowsync.StoreRecord{Credential: held, ChangedAt: timeOf(r.ChangedAt)}
+		}
+		for _, m := range a.Malformed {
+			if !asked[m.Name] {
+				return errLie
+			}
+			delete(asked, m.Name)
+			into.Malformed[m.Name] = printable.Clip(m.Why, maxText)
+		}
+		into.Revision = a.Revision
+		switch {
+		case !a.More:
+			return nil
+		case len(a.Records)+len(a.Malformed) == 0:
+			return errLie // it would never end
+		}
+	}
+}
+
+func timeOf(milliseconds int64) time.Time {
+	if milliseconds <= 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(milliseconds)
+}
+
+// Write implements shadowsync.CredentialStore.
+func (c *Client) Write(ctx context.Context, writes []shadowsync.Write) (shadowsync.Unwritten, error) {
+	left := make(shadowsync.Unwritten)
+	asked := make(map[string]bool, len(writes))
+	list := make([]write, 0, len(writes))
+	for _, w := range writes {
+		if len(w.Name) > maxName || max(len(w.Want.Password()), len(w.Expect.Password())) > maxPassword {
+			left[w.Name] = &shadowsync.RefusedError{Reason: "the account's name or its password field is too long"}
+			continue
+		}
+		asked[w.Name] = true
+		list = append(list, write{Name: w.Name, Expect: pack(w.Expect), Want: pack(w.Want), Create: w.Create, Delete: w.Delete})
+	}
+	err := c.call(ctx, func() error {
+		err := sendList(ctx, c.conn, list, func(part []write, more bool) any {
+			return request{Op: opWrite, Within: within(ctx), Writes: part, More: more}
+		})
+		if err != nil {
+			return err
+		}
+		return c.receiveLeft(ctx, asked, left)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return left, nil
+}
+
+func (c *Client) receiveLeft(ctx context.Context, asked map[string]bool, left shadowsync.Unwritten) error {
+	for {
+		a, err := c.receive(ctx)
+		if err != nil {
+			return err
+		}
+		for _, l := range a.Left {
+			why := l.Why.unpack()
+			if !asked[l.Name] || errors.Is(why, shadowsync.ErrUnavailable) || errors.Is(why, errLie) {
+				return errLie
+			}
+			delete(asked, l.Name)
+			left[l.Name] = why
+		}
+		switch {
+		case !a.More:
+			return nil
+		case len(a.Left) == 0:
+			return errLie
+		}
+	}
+}
+
+// Watch implements shadowsync.CredentialStore. The channel also closes when the worker ends.
+func (c *Client) Watch(ctx context.Context) (<-chan struct{}, error) {
+	ours, theirs, err := socket.Pair()
+	if err != nil {
+		return nil, driver.Unavailable(err)
+	}
+	defer theirs.Close()
+	err = c.call(ctx, func() error {
+		if err := ours.SetLimits(len("{}"), 0); err != nil {
+			return err
+		}
+		if err := c.conn.Send(ctx, request{Op: opWatch}, theirs); err != nil {
+			return err
+		}
+		_, err := c.receive(ctx)
+		return err
+	})
+	if err != nil {
+		_ = ours.Close()
+		return nil, err
+	}
+	changed := make(chan struct{}, 1)
+	go forward(ctx, ours, changed)
+	return changed, nil
+}
+
+func forward(ctx context.Context, from *socket.Conn, to chan<- struct{}) {
+	defer close(to)
+	defer from.Close()
+	for {
+		if _, err := from.Receive(ctx, &struct{}{}); err != nil {
+			return
+		}
+		select {
+		case to <- struct{}{}:
+		default: // one is waiting already
+		}
+	}
+}

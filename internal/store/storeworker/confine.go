@@ -1,0 +1,72 @@
+package storeworker
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+
+	"github.com/landlock-lsm/go-landlock/landlock"
+	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
+	"github.com/shadowsync/shadowsync/internal/store"
+)
+
+// confine gives up what a worker never needs. The worker runs with the uid of the application's
+// user, who must not read its memory either.
+func confine() error {
+	runtime.GOMAXPROCS(1) // one request at a time: more threads would only use memory
+	unix.Umask(0o077)
+	return errors.Join(
+		unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0),
+		unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}),
+	)
+}
+
+// becomeOwner takes the uid and gid of the store file's owner, without other groups, irrevocably:
+// leaving uid 0 drops all capabilities.
+func becomeOwner(o store.Options) error {
+	owner, err := Owner(o)
+	if err != nil {
+		return err
+	}
+	uid, gid := int(owner.UID), int(owner.GID)
+	if uid == os.Geteuid() && uid != 0 {
+		return nil
+	}
+	err = errors.Join(syscall.Setgroups([]int{}), syscall.Setresgid(gid, gid, gid), syscall.Setresuid(uid, uid, uid))
+	if err != nil {
+		return fmt.Errorf("cannot become the owner of the store: %w", err)
+	}
+	// The change of uid has reset both settings of this thread, which must live as long as the
+	// process.
+	runtime.LockOSThread()
+	return errors.Join(
+		unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0),
+		unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0),
+	)
+}
+
+// confineTo restricts file access to the store's folder with Landlock, as far as the kernel
+// supports it: the uid alone would give access to every other file of its owner. A mount namespace
+// would do that too, but it would hide mounts made over the folder later, and a password would be
+// persisted where no application looks.
+func confineTo(o store.Options) error {
+	rules := []landlock.Rule{
+		landlock.RODirs("/proc/self"),    // mountinfo, which the watch follows
+		landlock.ROFiles("/dev/urandom"), // SQLite
+	}
+	// If the folder cannot be opened, the driver reports that with its own error.
+	if folder, err := inroot.OpenPlainFolder(o.Root, filepath.Dir(o.Path)); err == nil {
+		defer folder.Close()
+		rules = append(rules, landlock.RWDirs(folder.Path("")).IgnoreIfMissing())
+	}
+	err := landlock.V5.BestEffort().RestrictPaths(rules...)
+	if err != nil {
+		return fmt.Errorf("cannot confine the worker to %s: %w", filepath.Dir(o.Path), err)
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package scenes
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/test/machine"
+)
+
+// resting is how long the test watches the idle broker and its worker.
+const resting = 30 * time.Second
+
+// atRest is the memory that broker and worker may take together, in kB: a tenth more than was measured.
+// A position-independent program has a megabyte of addresses in each process that it cannot share.
+const atRest = 12 << 10
+
+// TestAtRest: with nothing to do, the broker and its store worker take little memory and almost
+// no time.
+func TestAtRest(t *testing.T) {
+	s := set(t, machine.Bookworm, machine.Appliance{})
+	for i := range 3 {
+		s.passwd("admin", fmt.Sprintf("Rest-%d-velvet-x", i))
+	}
+	s.settles("admin")
+	time.Sleep(5 * time.Second) // work after passwd ends: ending sessions, collecting garbage
+	units := []string{"shadowsync.service", storeWorkerUnit}
+	total := 0
+	for _, unit := range units {
+		total += s.pss(unit)
+	}
+	t.Logf("%d kB PSS together", total)
+	if total > atRest {
+		t.Errorf("%d kB PSS together, want at most %d", total, atRest)
+	}
+	for unit, n := range s.wakeUps(units) {
+		t.Logf("%s: %d wake-ups in %v", unit, n, resting)
+		if n > 2 { // the watchdog wakes it once a minute, and this may span two seconds
+			t.Errorf("%s wakes up %d times in %v", unit, n, resting)
+		}
+	}
+}
+
+// wakeUps counts the seconds in which any thread of a unit ran, because one cause wakes several threads.
+func (s *stage) wakeUps(units []string) map[string]int {
+	s.t.Helper()
+	switches := func(unit string) int {
+		return s.number("awk '/ctxt_switches/ { n += $2 } END { print n }' /proc/$(cat /sys/fs/cgroup/system.slice/" + unit + "/cgroup.procs)/task/*/status")
+	}
+	n, before := map[string]int{}, map[string]int{}
+	for range int(resting / time.Second) {
+		for _, unit := range units {
+			now := switches(unit)
+			if before[unit] != 0 && now != before[unit] {
+				n[unit]++
+			}
+			before[unit] = now
+		}
+		time.Sleep(time.Second)
+	}
+	return n
+}
+
+func (s *stage) pss(unit string) int {
+	s.t.Helper()
+	return s.number("awk '/^Pss:/ { print $2 }' /proc/$(systemctl show -P MainPID " + unit + ")/smaps_rollup")
+}
+
+func (s *stage) number(script string) int {
+	s.t.Helper()
+	n, err := strconv.Atoi(strings.TrimSpace(s.MustShell(script)))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}

@@ -1,0 +1,215 @@
+package operator
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// Path is where the broker listens for operators.
+const Path = "/run/shadowsync/operator.sock"
+
+// Op names an operation.
+type Op string
+
+// The operations.
+const (
+	OpHello          Op = "hello"        // the caller's own account and role: Hello
+	OpNames          Op = "names"        // the accounts that the caller may see: []string
+	OpSetPassword    Op = "set-password" // the dialogue
+	OpOutcome        Op = "outcome"      // Args: Given. The result of a dialogue that broke off: one Turn
+	OpShowUser       Op = "show-user"    // User: a name, empty for the caller, or All: []User
+	OpSessions       Op = "sessions"     // User as for show-user: []Session
+	OpActivity       Op = "activity"     // Args: Activity: []shadowsync.Event
+	OpSync           Op = "sync"         // []SyncState
+	OpDisconnect     Op = "disconnect"   // Ended
+	OpLock           Op = "lock"         // Result
+	OpUnlock         Op = "unlock"
+	OpExpirePassword Op = "expire-password"
+	OpCreateUser     Op = "create-user" // Args: NewUser, with the password attached: Result
+	OpEditUser       Op = "edit-user"   // Args: Edit, with the password attached if that is the field: Result
+	OpDeleteUser     Op = "delete-user" // Args: Deletion: Result
+	OpRootTool       Op = "root-tool"   // Args: Attempt. Always refused; recorded in the audit
+)
+
+// All, instead of a name, means every account that the caller may see.
+const All = "*"
+
+// Role is an operator's role, decided by groups of the OS and the configuration.
+type Role string
+
+// The roles. Root has the administrator's role and also root's own rights.
+const (
+	RoleAdmin Role = "admin"
+	RoleUser  Role = "user"
+	RoleNone  Role = "" // an account that no application manages: it may ask for nothing
+)
+
+// Request is the first packet of a connection.
+type Request struct {
+	Op   Op              `json:"op"`
+	User string          `json:"user,omitempty"`
+	Args json.RawMessage `json:"args,omitempty"`
+}
+
+// Answer is the broker's answer. A list comes in several, all but the last with More.
+type Answer struct {
+	Error  *Error          `json:"error,omitempty"`
+	Result json.RawMessage `json:"result,omitempty"`
+	More   bool            `json:"more,omitempty"`
+}
+
+// Hello describes the caller as the broker sees it.
+type Hello struct {
+	User    string `json:"user"`
+	UID     int    `json:"uid"`
+	Role    Role   `json:"role"`
+	Node    string `json:"node"`
+	Asset   string `json:"asset"`
+	Expired bool   `json:"expired"` // the password must be changed before anything else
+	Ops     []Op   `json:"ops"`     // what this role may ask for
+	// IdleTimeout is the number of seconds without a key press after which the shell ends; 0:
+	// never.
+	IdleTimeout int `json:"idle_timeout"`
+	// Groups and Shells are the choices of create and edit user; only for administrators.
+	Groups []string `json:"groups,omitempty"`
+	Shells []string `json:"shells,omitempty"`
+}
+
+// User is one account as `show user` prints it. It contains the hash's format, but no part of the
+// hash.
+type User struct {
+	Name        string                 `json:"name"`
+	FullName    string                 `json:"full_name"`
+	Role        Role                   `json:"role"`
+	Enabled     bool                   `json:"enabled"` // neither locked nor expired
+	Application string                 `json:"application"`
+	Format      string                 `json:"format,omitempty"` // of the hash: "yescrypt"
+	LastChange  string                 `json:"last_change,omitempty"`
+	MustChange  bool                   `json:"must_change"`
+	Expires     string                 `json:"expires,omitempty"` // the password's last day, 2006-01-02
+	Locked      bool                   `json:"locked"`
+	Protected   string                 `json:"protected,omitempty"` // why operators may not change it
+	Shell       string                 `json:"shell,omitempty"`
+	Home        string                 `json:"home,omitempty"`
+	State       shadowsync.ChangeState `json:"state"`
+	Reason      string                 `json:"reason,omitempty"`
+	Sessions    int                    `json:"sessions"`
+}
+
+// Session is a login as `show user sessions` prints it.
+type Session struct {
+	User string `json:"user"`
+	Own  bool   `json:"own,omitempty"` // the caller is in it
+	shadowsync.Session
+}
+
+// Activity asks for records of the audit trail. A zero time or an empty User means no limit; Rows
+// counts from the newest, 0 means the default of 50.
+type Activity struct {
+	From time.Time `json:"from,omitzero"`
+	To   time.Time `json:"to,omitzero"`
+	Rows int       `json:"rows,omitempty"`
+	User string    `json:"user,omitempty"`
+}
+
+// Attempt is the root tool's command that a user other than root tried to run, without arguments:
+// they may contain a password.
+type Attempt struct {
+	Verb string `json:"verb"`
+}
+
+// SyncState is one account's line of `show sync`.
+type SyncState struct {
+	Application  string                 `json:"application"`
+	Unit         string                 `json:"unit"`
+	Guard        string                 `json:"guard"` // as in status --json
+	Account      string                 `json:"account"`
+	State        shadowsync.ChangeState `json:"state"`
+	Reason       string                 `json:"reason,omitempty"`
+	PendingSince time.Time              `json:"pending_since,omitzero"`
+	LastChange   *shadowsync.Origin     `json:"last_change,omitempty"`
+}
+
+// Result is the result of a change. Notes are complete lines for the operator: sessions that
+// survived, ways in that stay open, what else was done.
+type Result struct {
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Ended is the result of ending sessions.
+type Ended struct {
+	Ended     []Session `json:"ended"`
+	Survivors []Session `json:"survivors"`
+	Doors     []string  `json:"doors"` // ways in that need no password: complete lines
+}
+
+// NewUser describes an account to create.
+type NewUser struct {
+	Name        string `json:"name"`
+	FullName    string `json:"full_name"`
+	Role        Role   `json:"role"`
+	Shell       string `json:"shell,omitempty"` // empty: the configuration's first
+	Enabled     bool   `json:"enabled"`
+	Application string `json:"application,omitempty"` // the one that will manage it; empty: the asker's own, or the only one
+	TakeHome    bool   `json:"take_home,omitempty"`   // keep an existing home of that name
+	// Check only asks whether an account of that name could be created, before anybody is asked
+	// for the rest.
+	Check bool `json:"check,omitempty"`
+}
+
+// Deletion says what goes with an account.
+type Deletion struct {
+	RemoveHome bool `json:"remove_home,omitempty"`
+}
+
+// Field is a property of an account that `edit user` changes.
+type Field string
+
+// The fields of edit user.
+const (
+	FieldFullName Field = "full-name"
+	FieldRole     Field = "role"
+	FieldEnabled  Field = "enabled" // "true" or "false"
+	FieldShell    Field = "shell"
+	FieldPassword Field = "password" // the value is the attached secret
+)
+
+// Edit changes one field of an account.
+type Edit struct {
+	Field Field  `json:"field"`
+	Value string `json:"value,omitempty"`
+}
+
+// Turn is one packet of the broker in the set-password dialogue. Exactly one of Ask, Done and Error
+// is set; Weak comes only with Ask.
+type Turn struct {
+	Ask   Secret   `json:"ask,omitempty"`
+	Weak  string   `json:"weak,omitempty"` // why the last one was refused
+	Left  int      `json:"left,omitempty"` // tries after this one
+	Done  bool     `json:"done,omitempty"`
+	Notes []string `json:"notes,omitempty"`
+	Error *Error   `json:"error,omitempty"`
+}
+
+// Given says when an operator gave the new password of a dialogue that broke off.
+type Given struct {
+	At time.Time `json:"at"`
+}
+
+// Secret names what the broker asks for.
+type Secret string
+
+// The secrets of the dialogue. The operator sends each as a Reply with a sealed memfd of at most
+// MaxSecret bytes, without NUL and newline.
+const (
+	AskCurrent Secret = "current"
+	AskNew     Secret = "new"
+	MaxSecret         = 511 // Linux-PAM's PAM_MAX_RESP_SIZE, less the NUL
+)
+
+// Reply is one packet of the operator in that dialogue.
+type Reply struct {
+	Op string `json:"op"` // "secret"
+}

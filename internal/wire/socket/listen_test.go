@@ -1,0 +1,273 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func listen(t *testing.T, path string) *Listener {
+	t.Helper()
+	l, err := Listen(path, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func TestListenAcceptDial(t *testing.T) {
+	keepsDescriptors(t)
+	path := filepath.Join(t.TempDir(), "s")
+	l := listen(t, path)
+	client, err := Dial(background(t), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	server, err := l.Accept(background(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	peer, err := server.Peer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if peer.PID != os.Getpid() || peer.UID != os.Getuid() || peer.GID != os.Getgid() {
+		t.Errorf("peer %+v", peer)
+	}
+	if peer.Process != nil && !peer.Alive() {
+		t.Error("this process is said to be dead")
+	}
+	peer.Close()
+	if peer.Close() != nil || peer.Alive() {
+		t.Error("a closed peer proves nothing, and may be closed twice")
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the socket is still there: %v", err)
+	}
+}
+
+func TestPeerDies(t *testing.T) {
+	keepsDescriptors(t)
+	ours, theirs, err := Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	path := filepath.Join(t.TempDir(), "s")
+	l := listen(t, path)
+	// A child connects and exits.
+	cmd := exec.Command("python3", "-c",
+		"import socket,sys; s=socket.socket(socket.AF_UNIX,socket.SOCK_SEQPACKET); s.connect(sys.argv[1]); sys.stdin.read(1)", path)
+	cmd.Stdin = theirs
+	if err := cmd.Start(); err != nil {
+		theirs.Close()
+		t.Skip("needs python3:", err)
+	}
+	theirs.Close()
+	c, err := l.Accept(background(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	peer, err := c.Peer()
+	if err != nil || peer.PID != cmd.Process.Pid {
+		t.Fatalf("peer %+v, %v", peer, err)
+	}
+	defer peer.Close()
+	if peer.Process == nil {
+		t.Skip("needs Linux 6.5")
+	}
+	if !peer.Alive() {
+		t.Error("dead before its time")
+	}
+	ours.Close()
+	eventually(t, "its death, as a zombie still", func() bool { return !peer.Alive() })
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestListenMode(t *testing.T) {
+	old := syscall.Umask(0)
+	defer syscall.Umask(old)
+	for _, umask := range []int{0, 0o077, 0o777} {
+		for _, mode := range []fs.FileMode{0o600, 0o666, 0o660} {
+			syscall.Umask(umask)
+			path := filepath.Join(t.TempDir(), "s")
+			_ = os.Chmod(filepath.Dir(path), 0o700)
+			var seen []fs.FileMode
+			stop, watched := make(chan struct{}), make(chan struct{})
+			go func() { defer close(watched); seen = modes(path, stop) }()
+			l, err := Listen(path, mode)
+			close(stop)
+			<-watched
+			if err != nil {
+				t.Fatal(err)
+			}
+			info, err := os.Lstat(path)
+			if err != nil || info.Mode().Perm() != mode {
+				t.Errorf("umask %o: mode %v, want %v (%v)", umask, info.Mode(), mode, err)
+			}
+			for _, m := range seen {
+				if m&^mode != 0 {
+					t.Errorf("umask %o: was %v for a moment, want %v", umask, m, mode)
+				}
+			}
+			l.Close()
+		}
+	}
+}
+
+// modes collects the permissions that path shows until stop.
+func modes(path string, stop <-chan struct{}) (seen []fs.FileMode) {
+	for {
+		if info, err := os.Lstat(path); err == nil {
+			seen = append(seen, info.Mode().Perm())
+		}
+		select {
+		case <-stop:
+			return seen
+		default:
+		}
+	}
+}
+
+func TestListenReplacesOnlyStaleSockets(t *testing.T) {
+	keepsDescriptors(t)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "s")
+
+	t.Run("stale", func(t *testing.T) {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET, 0)
+		if err == nil {
+			err = unix.Bind(fd, &unix.SockaddrUnix{Name: path})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		unix.Close(fd)
+		listen(t, path)
+	})
+	t.Run("alive and ours", func(t *testing.T) {
+		listen(t, path)
+		if _, err := Listen(path, 0o600); !errors.Is(err, ErrInUse) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("alive without the lock, queue full", func(t *testing.T) {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: path}), unix.Listen(fd, 0)); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if _, err := Listen(path, 0o600); !errors.Is(err, ErrInUse) {
+				t.Errorf("got %v", err)
+			}
+		}
+		os.Remove(path)
+	})
+	for _, kind := range []string{"file", "symlink"} {
+		t.Run(kind, func(t *testing.T) {
+			if kind == "file" {
+				os.WriteFile(path, nil, 0o600)
+			} else {
+				os.Symlink("elsewhere", path)
+			}
+			defer os.Remove(path)
+			if l, err := Listen(path, 0o600); err == nil {
+				l.Close()
+				t.Error("was replaced")
+			}
+			if _, err := os.Lstat(path); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Run("path too long", func(t *testing.T) {
+		if _, err := Listen(filepath.Join(dir, strings.Repeat("x", 120)), 0o600); err == nil {
+			t.Error("no error")
+		}
+	})
+}
+
+func TestListenRace(t *testing.T) {
+	keepsDescriptors(t)
+	path := filepath.Join(t.TempDir(), "s")
+	for range 20 {
+		results := make(chan *Listener, 4)
+		for range cap(results) {
+			go func() {
+				l, err := Listen(path, 0o600)
+				if err != nil && !errors.Is(err, ErrInUse) {
+					t.Error(err)
+				}
+				results <- l
+			}()
+		}
+		var won []*Listener
+		for range cap(results) {
+			if l := <-results; l != nil {
+				won = append(won, l)
+			}
+		}
+		if len(won) != 1 {
+			t.Errorf("%d listeners", len(won))
+		}
+		for _, l := range won {
+			// A crash: the socket stays, the lock is gone.
+			l.file.Close()
+			l.lock.Close()
+		}
+	}
+}
+
+func TestDialEnds(t *testing.T) {
+	keepsDescriptors(t)
+	path := filepath.Join(t.TempDir(), "s")
+	if _, err := Dial(background(t), path); !errors.Is(err, unix.ENOENT) {
+		t.Errorf("nobody there: %v", err)
+	}
+	l := listen(t, path)
+	if err := control(l.file, func(fd int) error { return unix.Listen(fd, 0) }); err != nil {
+		t.Fatal(err)
+	}
+	first, err := Dial(background(t), path) // fills the queue
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := Dial(short, path); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("full queue: %v", err)
+	}
+	go func() {
+		if c, err := l.Accept(background(t)); err == nil {
+			c.Close()
+		}
+	}()
+	c, err := Dial(background(t), path)
+	if err != nil {
+		t.Fatalf("after a place was free: %v", err)
+	}
+	c.Close()
+}
