@@ -23,7 +23,9 @@ func resident(t *testing.T, statm *os.File, line []byte) int {
 	return pages * os.Getpagesize()
 }
 
-// TestReleaseProgram: a good part of the program is unmapped, and the needed part returns.
+// TestReleaseProgram: a good part of the program is unmapped, and the needed part returns. What
+// other threads run in between, the garbage collector or the race detector, is mapped again: the
+// best of ten tries counts.
 func TestReleaseProgram(t *testing.T) {
 	statm, err := os.Open("/proc/self/statm")
 	if err != nil {
@@ -32,8 +34,12 @@ func TestReleaseProgram(t *testing.T) {
 	defer statm.Close()
 	line := make([]byte, 200)
 	before := resident(t, statm, line)
-	releaseProgram()
-	if after := resident(t, statm, line); after > before-1<<20 {
+	after := before
+	for range 10 {
+		releaseProgram()
+		after = min(after, resident(t, statm, line))
+	}
+	if after > before-1<<20 {
 		t.Errorf("%d bytes of files are mapped, %d were", after, before)
 	}
 	giveBack()
