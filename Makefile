@@ -25,7 +25,7 @@ include cmd/pam_shadowsync/module.mk
 
 # What the build and the tests need from Debian.
 BUILD_PACKAGES := gcc libc6-dev libpam0g-dev libcrypt-dev pkg-config
-TEST_PACKAGES  := clang binutils util-linux debootstrap systemd-container dbus libpam-modules sqlite3 strace oathtool
+TEST_PACKAGES  := clang binutils util-linux debootstrap systemd-container dbus libpam-modules sqlite3 strace oathtool zbar-tools
 
 .PHONY: build install uninstall test trees unit run bench tidy lint format docs fuzz clean build-deps test-deps FORCE
 

@@ -29,11 +29,16 @@ func SetupKey(secret []byte) string {
 
 // ParseSetupKey returns the secret of a typed setup key, in either case, with or without spaces,
 // dashes and padding. No error shows a part of the key.
-func ParseSetupKey(text string) ([]byte, error) {
-	if len(text) > 4*mostSecret {
+func ParseSetupKey(typed []byte) ([]byte, error) {
+	if len(typed) > 4*mostSecret {
 		return nil, errors.New("the setup key is too long")
 	}
-	key := bytes.TrimRight([]byte(strings.NewReplacer(" ", "", "-", "").Replace(text)), "=")
+	key := make([]byte, 0, len(typed))
+	for _, c := range bytes.TrimRight(typed, "= ") {
+		if c != ' ' && c != '-' {
+			key = append(key, c)
+		}
+	}
 	defer clear(key)
 	for at, c := range key {
 		if 'a' <= c && c <= 'z' {

@@ -34,7 +34,7 @@ func TestParseSetupKey(t *testing.T) {
 		{strings.Repeat("A", 112), "560 bits, more than 512"},
 		{strings.Repeat("A", 1<<20), "too long"},
 	} {
-		secret, err := ParseSetupKey(tt.typed)
+		secret, err := ParseSetupKey([]byte(tt.typed))
 		switch {
 		case tt.wrong == "" && (err != nil || !bytes.Equal(secret, rfcSecret)):
 			t.Errorf("%q: %q, %v", tt.typed, secret, err)
@@ -49,7 +49,7 @@ func TestParseSetupKey(t *testing.T) {
 func TestSetupKeyIsParsedAgain(t *testing.T) {
 	for size := leastSecret; size <= mostSecret; size++ {
 		secret := bytes.Repeat([]byte{0xa5, byte(size)}, size)[:size]
-		got, err := ParseSetupKey(SetupKey(secret))
+		got, err := ParseSetupKey([]byte(SetupKey(secret)))
 		if err != nil || !bytes.Equal(got, secret) {
 			t.Errorf("%d bytes: %x, %v", size, got, err)
 		}
