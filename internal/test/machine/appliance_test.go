@@ -59,7 +59,7 @@ func TestTheApplianceDumpsItsMemory(t *testing.T) {
 			before := m.ShadowHash("admin")
 			m.WriteFile(machine.StorePath, strings.Replace(m.ReadFile(machine.StorePath), before, "$6$other$hash", 1), 0o600)
 			test.provoke(m)
-			m.WaitFor("the dump", 10*time.Second, func() bool { return m.StoreHash("admin") == before })
+			m.WaitFor("the dump", machine.Patience, func() bool { return m.StoreHash("admin") == before })
 			stat := m.Must("stat", "-c", "%U:%G %a", machine.StorePath)
 			if want := machine.StoreOwner + ":" + machine.StoreOwner + " 600\n"; stat != want {
 				t.Errorf("the store is %s, want %s", stat, want)
@@ -97,11 +97,11 @@ func TestTheApplianceCrashes(t *testing.T) {
 	t.Parallel()
 	m := machine.Boot(t, machine.Bookworm)
 	m.InstallAppliance(machine.Appliance{CrashAfter: 300 * time.Millisecond, Restart: "always"})
-	m.WaitFor("three restarts", 20*time.Second, func() bool {
+	m.WaitFor("three restarts", machine.Patience, func() bool {
 		count, _ := strconv.Atoi(strings.TrimSpace(m.Must("systemctl", "show", "-P", "NRestarts", machine.ApplianceUnit)))
 		return count >= 3
 	})
 	before := m.ShadowHash("admin")
 	m.WriteFile(machine.StorePath, strings.Replace(m.ReadFile(machine.StorePath), before, "$6$other$hash", 1), 0o600)
-	m.WaitFor("the store's hash in the OS", 10*time.Second, func() bool { return m.ShadowHash("admin") == "$6$other$hash" })
+	m.WaitFor("the store's hash in the OS", machine.Patience, func() bool { return m.ShadowHash("admin") == "$6$other$hash" })
 }

@@ -3,7 +3,6 @@ package machine_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
@@ -80,15 +79,15 @@ func TestSessionIsLogindsAndEnds(t *testing.T) {
 	eachRelease(t, func(t *testing.T, m *machine.T) {
 		m.AddUser("admin", "right")
 		login := m.SSH("admin", "right")
-		login.Expect("$ ", 20*time.Second)
+		login.Expect("$ ", machine.Patience)
 		login.Send("tty; cat /proc/self/loginuid\n")
-		login.Expect("/dev/pts/", 5*time.Second)
-		login.Expect(strings.TrimSpace(m.Must("id", "-u", "admin")), 5*time.Second)
+		login.Expect("/dev/pts/", machine.Patience)
+		login.Expect(strings.TrimSpace(m.Must("id", "-u", "admin")), machine.Patience)
 		if sessions := m.Must("loginctl", "--no-legend", "list-sessions"); !strings.Contains(sessions, "admin") {
 			t.Errorf("sessions: %q", sessions)
 		}
 		m.Must("loginctl", "terminate-user", "admin")
-		login.Ended(10 * time.Second)
+		login.Ended(machine.Patience)
 	})
 }
 
@@ -148,16 +147,16 @@ func TestTerminal(t *testing.T) {
 	eachRelease(t, func(t *testing.T, m *machine.T) {
 		m.AddUser("user222", "an old password")
 		passwd := m.As("user222").Terminal("passwd")
-		passwd.Expect("Current password: ", 10*time.Second)
+		passwd.Expect("Current password: ", machine.Patience)
 		if !passwd.Silent() {
 			t.Error("passwd echoes")
 		}
 		passwd.Send("an old password\n")
 		passwd.Answer("New password: ", "12345678")
-		passwd.Expect("BAD PASSWORD", 10*time.Second)
+		passwd.Expect("BAD PASSWORD", machine.Patience)
 		passwd.Answer("New password: ", "Trubador-Gneis-81")
 		passwd.Answer("Retype new password: ", "Trubador-Gneis-81")
-		if code := passwd.Ended(10 * time.Second); code != 0 {
+		if code := passwd.Ended(machine.Patience); code != 0 {
 			t.Errorf("passwd ended with %d; %s", code, passwd)
 		}
 		if !m.Login("user222", "Trubador-Gneis-81") {
@@ -171,10 +170,10 @@ func TestTerminalInterrupt(t *testing.T) {
 	t.Parallel()
 	m := machine.Boot(t, machine.Bookworm)
 	program := m.Terminal("sh", "-c", `trap 'sleep 0.2; echo caught; exit 130' INT; tty; while :; do sleep 0.05; done`)
-	program.Expect("/dev/pts/", 10*time.Second)
+	program.Expect("/dev/pts/", machine.Patience)
 	program.Send("\x03")
-	program.Expect("caught", 10*time.Second)
-	if code := program.Ended(10 * time.Second); code != 130 {
+	program.Expect("caught", machine.Patience)
+	if code := program.Ended(machine.Patience); code != 130 {
 		t.Errorf("ended with %d; %s", code, program)
 	}
 }
@@ -196,7 +195,7 @@ func TestCommands(t *testing.T) {
 		t.Errorf("as admin: %q", got)
 	}
 	background := m.Start("sleep", "1000")
-	m.WaitFor("the sleep", 5*time.Second, func() bool { return m.Run("pgrep", "-x", "sleep").Code == 0 })
+	m.WaitFor("the sleep", machine.Patience, func() bool { return m.Run("pgrep", "-x", "sleep").Code == 0 })
 	if err := background.Stop(); err != nil {
 		t.Error(err)
 	}

@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// Patience limits every step of a test that sets no limit of its own. It is generous, because
-// several booting machines may share two cores.
-const Patience = 60 * time.Second
+// Patience limits every step of a test that sets no limit of its own, and waits for events that a
+// machine brings by itself. It is generous, because several booting machines may share two cores:
+// only a test that fails waits for as long.
+const Patience = 2 * time.Minute
 
 // TB is the used part of testing.TB. Programs do not link package testing, so one that plays a test
 // step by step can implement TB.

@@ -21,7 +21,7 @@ func TestProgramGone(t *testing.T) {
 		s.Must("systemctl", "is-active", machine.ApplianceUnit)
 	})
 	s.scene("passwd", func(s *stage) {
-		s.within("passwd", 2*time.Second+2*slack, func() { s.passwd("admin", "Bare-1-velvet-x") })
+		s.within("passwd", 2*time.Second+slack, func() { s.passwd("admin", "Bare-1-velvet-x") })
 		s.opens("admin", "Bare-1-velvet-x", machine.OldPassword)
 	})
 	s.scene("the program is back", func(s *stage) {

@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
@@ -49,13 +48,13 @@ func TestAdministration(t *testing.T) {
 		s.Must("shadowsync", "user", "expire", "password", "admin")
 		s.restart()
 		d := s.SSH("admin", "Found-0815-kelp")
-		d.Expect("urrent", 20*time.Second)
+		d.Expect("urrent", machine.Patience)
 		d.Send("Found-0815-kelp\n")
-		d.Expect("ew password", 20*time.Second)
+		d.Expect("ew password", machine.Patience)
 		d.Send("Chosen-4711-reef\n")
-		d.Expect("etype", 20*time.Second)
+		d.Expect("etype", machine.Patience)
 		d.Send("Chosen-4711-reef\n")
-		d.Ended(20 * time.Second)
+		d.Ended(machine.Patience)
 		s.restart()
 		s.opens("admin", "Chosen-4711-reef", "Found-0815-kelp")
 	})
@@ -193,12 +192,7 @@ func TestRecoveryInOneGo(t *testing.T) {
 	}
 	before := len(s.audit("user222"))
 	password := s.reset("--unlock")
-	var ours []event
-	for _, e := range s.audit("user222")[before:] {
-		if e.Action != "logged-out" {
-			ours = append(ours, e)
-		}
-	}
+	ours := onTime(s.audit("user222")[before:])
 	s.opens("user222", password, "")
 	s.restart()
 	s.opens("user222", password, "")

@@ -79,7 +79,7 @@ func TestAttempts(t *testing.T) {
 		t.Run(a.by+" "+a.action+" "+a.verb, func(t *testing.T) {
 			before := len(s.trail())
 			a.try()
-			ours := s.trail()[before:]
+			ours := onTime(s.trail()[before:])
 			if len(ours) != 1 {
 				t.Fatalf("on record is %+v", ours)
 			}

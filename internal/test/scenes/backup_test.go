@@ -73,7 +73,7 @@ func (s *stage) refusesBackups() {
 		if r.Code != 1 || !strings.Contains(r.Stderr, "cannot read the backup") {
 			s.t.Errorf("%s: %s", file, r)
 		}
-		if ours := s.trail()[before:]; len(ours) != 1 || ours[0].Action != "failed" || ours[0].Origin.Verb != "restore" {
+		if ours := onTime(s.trail()[before:]); len(ours) != 1 || ours[0].Action != "failed" || ours[0].Origin.Verb != "restore" {
 			s.t.Errorf("%s: on record is %+v", file, ours)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/shadowsync/shadowsync/internal/password/crypt"
 	"github.com/shadowsync/shadowsync/internal/test/machine"
@@ -121,7 +120,7 @@ func (s *stage) noCores(m *insides) {
 	defer func() { m.abort = false }()
 	m.flies("worker-proof", []string{"passwd admin"}, func() { s.passwd("admin", canary) })
 	m.isNowhere()
-	s.eventually("the broker was aborted", 10*time.Second, func() bool {
+	s.eventually("the broker was aborted", machine.Patience, func() bool {
 		return strings.Contains(s.Journal("--unit", "shadowsync.service"), "status=6/ABRT")
 	})
 	if left := s.MustShell("cd /var/lib/shadowsync && ls -d core* 2>/dev/null || true"); left != "" {
@@ -139,7 +138,7 @@ func (s *stage) seesWhatIsPlanted(m *insides) {
 	s.WriteFile("/var/lib/shadowsync/planted", "x"+canary, 0o600)
 	s.MustShell("cp /var/lib/shadowsync/planted /run/planted")
 	for _, want := range []string{"the memory of sleep", "environ of sleep", "/run/planted", "/var/lib/shadowsync/planted"} {
-		s.eventually("the planted one is found in "+want, 10*time.Second, func() bool {
+		s.eventually("the planted one is found in "+want, machine.Patience, func() bool {
 			return strings.Contains(strings.Join(m.find(), "\n"), want)
 		})
 	}
@@ -165,7 +164,7 @@ func (s *stage) needsLogin() {
 		s.t.Fatalf("no yescrypt hash: %.4q, %v", hash, err)
 	}
 	s.Must("usermod", "-p", hash, "user222")
-	s.eventually("status says needs-login", 10*time.Second, func() bool { return s.state("user222").State == "needs-login" })
+	s.eventually("status says needs-login", machine.Patience, func() bool { return s.state("user222").State == "needs-login" })
 	if a := s.state("user222"); a.Reason == nil || !strings.Contains(*a.Reason, "the store takes another hash format") {
 		s.t.Errorf("status gives no reason: %+v", a)
 	}

@@ -73,7 +73,7 @@ func TestConcurrentChanges(t *testing.T) {
 	for _, failure := range c.failures {
 		t.Error(failure)
 	}
-	s.eventually("all is in sync", 20*time.Second, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
+	s.eventually("all is in sync", machine.Patience, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
 	for _, account := range accounts {
 		if !s.bothOpen(account, c.acknowledged[account]) {
 			t.Errorf("%s: the last acknowledged password is lost (OS %.12q, store %.12q)", account, s.ShadowHash(account), s.StoreHash(account))
@@ -106,7 +106,7 @@ func (s *stage) race(account string, round int) {
 	for _, failure := range c.failures {
 		s.t.Error(failure)
 	}
-	s.eventually("both sides hold the same", 10*time.Second, func() bool {
+	s.eventually("both sides hold the same", machine.Patience, func() bool {
 		return s.state(account).State == "in-sync" && s.ShadowHash(account) == s.StoreHash(account)
 	})
 	winner := slices.IndexFunc(changers, func(by changer) bool { return s.opensHash(s.ShadowHash(account), password(by)) })

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
@@ -70,7 +69,7 @@ func TestBadConfiguration(t *testing.T) {
 		}
 		pid := s.brokerPID()
 		s.MustShell(file + `sed -i 's/^accounts .*/accounts = ["admin"]/' $F`)
-		s.eventually("the broker manages admin alone", 20*time.Second, func() bool { return lists("admin") && !lists("user222") && s.brokerPID() != pid })
+		s.eventually("the broker manages admin alone", machine.Patience, func() bool { return lists("admin") && !lists("user222") && s.brokerPID() != pid })
 		if said := s.passwd("user222", "Changed-velvet-1"); strings.Contains(said, "shadowsync") {
 			s.t.Errorf("passwd user222 said %q", said)
 		}
@@ -80,7 +79,7 @@ func TestBadConfiguration(t *testing.T) {
 		if said := s.passwd("admin", "Changed-velvet-2"); !strings.Contains(said, "persisted in conductor's credential store") {
 			s.t.Errorf("passwd admin said %q", said)
 		}
-		s.eventually("the broker looked at the bad one", 20*time.Second, func() bool {
+		s.eventually("the broker looked at the bad one", machine.Patience, func() bool {
 			return s.Shell("journalctl -o cat -u shadowsync.service | grep -q 'going on as before'").Code == 0
 		})
 		if s.brokerPID() != pid {
@@ -88,10 +87,10 @@ func TestBadConfiguration(t *testing.T) {
 		}
 		s.Must("systemctl", "restart", "shadowsync.service") // it goes on with the last good one
 		s.MustShell(file + "cp -p /root/good.toml $F")
-		s.eventually("the broker manages both", 20*time.Second, func() bool {
+		s.eventually("the broker manages both", machine.Patience, func() bool {
 			return lists("user222") && !strings.Contains(s.Must("systemctl", "show", "-P", "StatusText", "shadowsync.service"), "last good")
 		})
-		s.eventually("status names no broker", 20*time.Second, func() bool { return !strings.Contains(s.Must("shadowsync", "status"), "broker:") })
+		s.eventually("status names no broker", machine.Patience, func() bool { return !strings.Contains(s.Must("shadowsync", "status"), "broker:") })
 		s.passwd("user222", "Changed-velvet-3")
 		s.inStore("user222")
 	})

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
@@ -79,7 +78,7 @@ func TestBothSidesChanged(t *testing.T) {
 	s := set(t, machine.Bookworm, machine.Appliance{Accounts: names}, edits...)
 	s.apart(names...)
 	held := []string{"rulehold", "rulenewest", "admin", "user222"}
-	s.eventually("the rules are followed", 10*time.Second, func() bool {
+	s.eventually("the rules are followed", machine.Patience, func() bool {
 		return s.state("rulestore").State == "in-sync" && s.state("user222").State == "conflict"
 	})
 
@@ -107,7 +106,7 @@ func TestBothSidesChanged(t *testing.T) {
 
 	s.sub("a restart decides nothing", func(s *stage) {
 		s.restart()
-		s.eventually("the OS holds root's value again", 10*time.Second, func() bool { return s.opensHash(s.ShadowHash("admin"), inOS("admin")) })
+		s.eventually("the OS holds root's value again", machine.Patience, func() bool { return s.opensHash(s.ShadowHash("admin"), inOS("admin")) })
 		for _, name := range held {
 			s.sides(name, inOS(name), inAppliance(name))
 		}
@@ -162,7 +161,7 @@ func TestProvenConflict(t *testing.T) {
 	if said := s.passwd("admin", inOS("admin")); !strings.Contains(said, "shadowsync: admin: persisted") && !strings.Contains(said, queued) { // the start may take longer than passwd waits
 		t.Errorf("passwd said %q", said)
 	}
-	s.eventually("the change is settled", 10*time.Second, func() bool { return s.state("admin").State == "in-sync" })
+	s.eventually("the change is settled", machine.Patience, func() bool { return s.state("admin").State == "in-sync" })
 	s.sides("admin", inOS("admin"), inOS("admin"))
 	s.exits(0, "shadowsync", "history", "restore", "admin", s.lost("admin"))
 	s.sides("admin", inAppliance("admin"), inAppliance("admin"))

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/shadowsync/shadowsync/internal/password/crypt"
 	"github.com/shadowsync/shadowsync/internal/password/crypt/format"
@@ -113,10 +112,10 @@ var deeds = []deed{
 			s.Must("mv", storeFolder, storeFolder+".away")
 			defer s.Must("mv", storeFolder+".away", storeFolder)
 			s.passwd("admin", password)
-			s.eventually("the broker dies", 10*time.Second, func() bool { return s.brokerDied(pid) })
+			s.eventually("the broker dies", machine.Patience, func() bool { return s.brokerDied(pid) })
 			if step == shadowsync.StepGuarded {
 				// Each new broker dies there again; the first one perhaps before it knew of the change.
-				s.eventually("the unit is held", 10*time.Second, func() bool {
+				s.eventually("the unit is held", machine.Patience, func() bool {
 					return s.Guarded()
 				})
 				s.isHeld("admin")
@@ -231,14 +230,14 @@ func (s *stage) killed(d deed, step shadowsync.Step, password string) {
 	}
 	acknowledged := d.do(s, step, password)
 	if !d.tool {
-		s.eventually("the broker dies at its step", 10*time.Second, func() bool { return s.brokerDied(pid) })
+		s.eventually("the broker dies at its step", machine.Patience, func() bool { return s.brokerDied(pid) })
 		s.disarm()
 	}
 	if acknowledged {
-		s.eventually("both sides hold the new password", 10*time.Second, func() bool { return s.bothOpen("admin", password) })
+		s.eventually("both sides hold the new password", machine.Patience, func() bool { return s.bothOpen("admin", password) })
 	}
-	s.eventually("all is in sync", 10*time.Second, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
-	s.eventually("nothing is held", 10*time.Second, func() bool {
+	s.eventually("all is in sync", machine.Patience, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
+	s.eventually("nothing is held", machine.Patience, func() bool {
 		return !s.Guarded()
 	})
 	s.inStore("admin")
@@ -272,14 +271,14 @@ func TestKilledStoreWorker(t *testing.T) {
 	if died < 3 {
 		t.Error("too few workers were killed to tell anything")
 	}
-	s.eventually("the last password drains into the store", 10*time.Second, func() bool { return s.bothOpen("admin", "Worker-19-velvet") })
-	s.eventually("all is in sync", 10*time.Second, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
-	s.eventually("the next worker is there, and killed", 10*time.Second, func() bool {
+	s.eventually("the last password drains into the store", machine.Patience, func() bool { return s.bothOpen("admin", "Worker-19-velvet") })
+	s.eventually("all is in sync", machine.Patience, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
+	s.eventually("the next worker is there, and killed", machine.Patience, func() bool {
 		return s.Run("systemctl", "kill", "-s", "KILL", storeWorkerUnit).Code == 0
 	})
 	hash := sha512crypt(t, "Worker-idle-velvet")
 	s.AskAppliance("set", "admin", hash)
-	s.eventually("a change by the application is seen after the idle worker died", 10*time.Second, func() bool { return s.ShadowHash("admin") == hash })
+	s.eventually("a change by the application is seen after the idle worker died", machine.Patience, func() bool { return s.ShadowHash("admin") == hash })
 	if s.bystanders("admin") != others {
 		t.Error("other lines of the shadow file changed")
 	}

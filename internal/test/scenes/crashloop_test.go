@@ -22,7 +22,7 @@ func (s *stage) restarts() int {
 func (s *stage) crashes(n int) {
 	s.t.Helper()
 	from := s.restarts()
-	s.eventually("the application crashes and restarts", 30*time.Second, func() bool { return s.restarts() >= from+n })
+	s.eventually("the application crashes and restarts", machine.Patience, func() bool { return s.restarts() >= from+n })
 }
 
 // TestCrashLoop: an application crashes again and again, and rewrites the OS at each restart.
@@ -56,7 +56,7 @@ func (s *stage) lives() { s.t.Helper(); s.livesSince(s.started()) }
 
 func (s *stage) livesSince(before string) {
 	s.t.Helper()
-	s.eventually("the application is up again", 10*time.Second, func() bool {
+	s.eventually("the application is up again", machine.Patience, func() bool {
 		return s.started() != before && s.Run("systemctl", "is-active", machine.ApplianceUnit).Code == 0
 	})
 }

@@ -6,12 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/engine/hook"
 	"github.com/shadowsync/shadowsync/internal/test/machine"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// slack is the extra time that a step may take because other tests use the host too.
-const slack = 800 * time.Millisecond
+// slack is the extra time that a step may take because other tests use the host too. It is shorter
+// than the two seconds of a time-out, so that one time-out too many does not pass.
+const slack = 1500 * time.Millisecond
 
 // queued is what passwd says when shadowsync does not answer.
 const queued = "queued (shadowsync did not answer in time); it is persisted before the next start of " + machine.ApplianceUnit
@@ -55,7 +57,7 @@ func TestDaemonHangs(t *testing.T) {
 	s.scene("chpasswd of 1,000 lines", func(s *stage) { s.chpasswd(alone) })
 	s.scene("hooks", func(s *stage) {
 		for _, moment := range []string{"post-stop", "pre-start", "post-start"} {
-			s.within(moment, 10*time.Second, func() { s.Must("shadowsync", "hook", moment, "--unit", machine.ApplianceUnit) })
+			s.within(moment, hook.Limit+slack, func() { s.Must("shadowsync", "hook", moment, "--unit", machine.ApplianceUnit) })
 		}
 		s.within("restart", 20*time.Second, s.restart)
 	})
@@ -85,7 +87,7 @@ func TestDaemonHangs(t *testing.T) {
 		s.MustShell("systemctl daemon-reload && systemctl restart shadowsync.service")
 		stuck := s.brokerPID()
 		s.signalBroker("STOP")
-		s.eventually("another broker serves", 15*time.Second, func() bool {
+		s.eventually("another broker serves", machine.Patience, func() bool {
 			pid := s.brokerPID()
 			return pid != stuck && pid != "0" && s.Run("systemctl", "is-active", "shadowsync.service").Code == 0
 		})
@@ -125,12 +127,13 @@ func (s *stage) thousand(what, password string) (took time.Duration) {
 	return took
 }
 
-// chpasswd asserts that a broker that does not answer delays 1,000 lines by three seconds at most.
+// chpasswd asserts that a broker that does not answer delays 1,000 lines by one time-out, and not by
+// one each: the rest of the bound is for a host that has become busier.
 func (s *stage) chpasswd(alone time.Duration) {
 	s.t.Helper()
 	s.MustShell(cheap)
 	defer s.MustShell("cd /etc/pam.d && mv common-password.was common-password")
-	if took := s.thousand("with the module", "Bulk-velvet-x"); took > alone+3*time.Second {
+	if took := s.thousand("with the module", "Bulk-velvet-x"); took > 3*alone+4*time.Second {
 		s.t.Errorf("chpasswd of 1,000 lines took %v, and %v without the module", took, alone)
 	}
 }
@@ -145,29 +148,29 @@ func TestStoppedWithTheLock(t *testing.T) {
 			password := func(n int) string { return fmt.Sprintf("Lock-%d%d-velvet-x", i, n) }
 			others := s.unmanaged([]string{"admin", "user222"})
 			s.arm("stop:" + step)
-			s.within("passwd", 2*time.Second+2*slack, func() { s.says(s.passwd("admin", password(0)), queued) })
+			s.within("passwd", 2*time.Second+slack, func() { s.says(s.passwd("admin", password(0)), queued) })
 			s.isStopped()
 			s.askAgain()
-			s.within("the next passwd", 2*time.Second+2*slack, func() { s.passwd("admin", password(1)) })
+			s.within("the next passwd", 2*time.Second+slack, func() { s.passwd("admin", password(1)) })
 			if step == shadowsync.StepPersisted {
 				s.chpasswd(alone)
 			}
 			s.within("status", 5*time.Second, func() { s.Must("shadowsync", "status") })
 			last := password(1)
-			hook := func(moment string) func() {
+			runs := func(moment string) func() {
 				return func() {
-					s.within(moment, 10*time.Second, func() { s.Must("shadowsync", "hook", moment, "--unit", machine.ApplianceUnit) })
+					s.within(moment, hook.Limit+slack, func() { s.Must("shadowsync", "hook", moment, "--unit", machine.ApplianceUnit) })
 				}
 			}
 			acts := []func(){
-				hook("pre-start"),
+				runs("pre-start"),
 				func() {
 					last = password(2)
 					s.within("user set password", 10*time.Second, func() {
 						s.Input(last+"\n").Must("shadowsync", "user", "set", "password", "admin", "--stdin")
 					})
 				},
-				hook("post-stop"),
+				runs("post-stop"),
 				func() { s.within("restart", 25*time.Second, s.restart) },
 			}
 			for j := range acts { // the first act takes over the lock, the others find it free

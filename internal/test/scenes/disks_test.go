@@ -20,7 +20,8 @@ func (s *stage) helpsOnce(r machine.Result) string {
 const (
 	sockets    = "shadowsync.socket shadowsync-operator.socket"
 	stopDaemon = "systemctl stop shadowsync.service " + sockets + " 'shadowsync-settle@*'" // the watch over the start has the state open, too
-	runDaemon  = "systemctl reset-failed shadowsync.service " + sockets + "; systemctl start " + sockets + " shadowsync.service"
+	// restart, because start would join a start that systemd may be trying by itself, on the disk as it was.
+	runDaemon = "systemctl reset-failed shadowsync.service " + sockets + "; systemctl start " + sockets + "; systemctl restart shadowsync.service"
 )
 
 const (

@@ -3,7 +3,6 @@ package scenes
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
@@ -31,7 +30,7 @@ func (s *stage) known(account string) string {
 // becomes waits until both sides hold the hash of a password.
 func (s *stage) becomes(account, password string) {
 	s.t.Helper()
-	s.eventually("both sides hold "+password, 10*time.Second, func() bool {
+	s.eventually("both sides hold "+password, machine.Patience, func() bool {
 		return s.opensHash(s.ShadowHash(account), password) && s.known(account) == s.ShadowHash(account)
 	})
 }
@@ -60,7 +59,7 @@ func TestEmbeddedStore(t *testing.T) {
 	s.sub("must-change and ageing", func(s *stage) {
 		s.MustShell("passwd -e admin; chage -m 2 -M 90 -W 10 -I 5 -E 2031-01-01 user222; passwd -l boss")
 		query := "SELECT name, must_change, min_days, max_days, warn_days, inactive_days, expire_day FROM credential WHERE name = 'user222'"
-		s.eventually("the store holds the ageing", 10*time.Second, func() bool {
+		s.eventually("the store holds the ageing", machine.Patience, func() bool {
 			return strings.TrimSpace(s.Must("sqlite3", "file:"+embeddedPath+"?mode=ro", query)) == "user222|0|2|90|10|5|22280"
 		})
 		for range 2 {
@@ -110,7 +109,7 @@ func TestEmbeddedStore(t *testing.T) {
 		s.Must("usermod", "-aG", "sudo", "boss")
 		before := s.ShadowHash("boss")
 		s.AskAppliance("set", "boss", s.hashed("Smuggled-in-5"))
-		s.eventually("the change is refused", 10*time.Second, func() bool { return s.state("boss").State == "conflict" })
+		s.eventually("the change is refused", machine.Patience, func() bool { return s.state("boss").State == "conflict" })
 		if a := s.state("boss"); a.Reason == nil || !strings.Contains(*a.Reason, "member of sudo") {
 			s.t.Errorf("status says %+v", a)
 		}
@@ -118,7 +117,7 @@ func TestEmbeddedStore(t *testing.T) {
 			s.t.Errorf("status offers what is refused:\n%s", said)
 		}
 		s.restart() // the application itself writes its value to the OS
-		s.eventually("the OS side is put back", 10*time.Second, func() bool { return s.ShadowHash("boss") == before })
+		s.eventually("the OS side is put back", machine.Patience, func() bool { return s.ShadowHash("boss") == before })
 		s.exits(4, "shadowsync", "sync", "boss", "--prefer", "store")
 		s.exits(0, "shadowsync", "sync", "boss", "--prefer", "os")
 		if s.ShadowHash("boss") != before || s.known("boss") != before {
@@ -174,7 +173,7 @@ func (s *stage) toolsFlags() {
 	d.Answer("urrent", password)
 	d.Answer("ew password", "Chosen-embedded-7")
 	d.Answer("etype", "Chosen-embedded-7")
-	d.Ended(20 * time.Second)
+	d.Ended(machine.Patience)
 	s.becomes("user222", "Chosen-embedded-7")
 	holds("the change at login, and a lock of the password", "0|365|-", "lock", "user222", "--password-only")
 	s.Must("shadowsync", "user", "unlock", "user222")

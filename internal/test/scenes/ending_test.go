@@ -20,7 +20,7 @@ func TestWhatEndsSessions(t *testing.T) {
 	s.Must("shadowsync", "user", "set", "password", "admin", newPassword)
 	s.stays(d, "the tool, which is left out")
 	s.Must("usermod", "-p", s.hashed(oldPassword), "admin")
-	d.Ended(5 * time.Second)
+	d.Ended(machine.Patience)
 
 	// A session in which a user changes their own password stays if keep_own is true.
 	for _, c := range []struct {
@@ -38,7 +38,7 @@ func TestWhatEndsSessions(t *testing.T) {
 			d.Expect("updated successfully", machine.Patience)
 			s.stays(d, "the session that passwd ran in")
 		} else {
-			d.Ended(5 * time.Second)
+			d.Ended(machine.Patience)
 		}
 	}
 }

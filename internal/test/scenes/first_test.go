@@ -3,7 +3,6 @@ package scenes
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
@@ -17,7 +16,7 @@ func (s *stage) manages(names ...string) {
 // reaches waits until an account has a state.
 func (s *stage) reaches(name, state string) {
 	s.t.Helper()
-	s.eventually(name+" is "+state, 15*time.Second, func() bool { return s.state(name).State == state })
+	s.eventually(name+" is "+state, machine.Patience, func() bool { return s.state(name).State == state })
 }
 
 // TestFirstPair: the sides of an account differ before shadowsync has any record of it. A change
@@ -36,7 +35,7 @@ func TestFirstPair(t *testing.T) {
 		}
 		s.says(s.answered("fresh", "Fresh-1-velvet-x"), "fresh: persisted in conductor's credential store")
 		s.reaches("fresh", "in-sync")
-		s.eventually("nothing is held", 10*time.Second, func() bool { return s.status().Guard == "off" })
+		s.eventually("nothing is held", machine.Patience, func() bool { return s.status().Guard == "off" })
 		s.restart()
 		s.sides("fresh", "Fresh-1-velvet-x", "Fresh-1-velvet-x")
 		s.opens("fresh", "Fresh-1-velvet-x", machine.OldPassword)
@@ -55,7 +54,7 @@ func TestFirstPair(t *testing.T) {
 		}
 		s.lost("bare")
 		s.says(s.answered("bare", "Bare-1-velvet-x"), "bare: persisted in conductor's credential store")
-		s.eventually("nothing is held", 10*time.Second, func() bool { return s.status().Guard == "off" })
+		s.eventually("nothing is held", machine.Patience, func() bool { return s.status().Guard == "off" })
 		s.restart()
 		s.opens("bare", "Bare-1-velvet-x", machine.OldPassword)
 	})
@@ -64,15 +63,15 @@ func TestFirstPair(t *testing.T) {
 		s.Must("usermod", "-p", s.hashed("Undecided-1-velvet-x"), "undecided")
 		s.manages("admin", "user222", "fresh", "bare", "undecided")
 		s.reaches("undecided", "conflict")
-		s.eventually("the restart is held", 10*time.Second, func() bool { return s.status().Guard == "on" && s.Guarded() })
+		s.eventually("the restart is held", machine.Patience, func() bool { return s.status().Guard == "on" && s.Guarded() })
 		s.isHeld("undecided")
 		s.MustShell("systemctl kill -s KILL " + machine.ApplianceUnit + " && systemctl start " + machine.ApplianceUnit)
-		s.eventually("root's value is back", 15*time.Second, func() bool { return s.opensHash(s.ShadowHash("undecided"), "Undecided-1-velvet-x") })
+		s.eventually("root's value is back", machine.Patience, func() bool { return s.opensHash(s.ShadowHash("undecided"), "Undecided-1-velvet-x") })
 		s.reaches("undecided", "conflict")
 		s.exits(0, "shadowsync", "sync", "undecided", "--prefer", "os")
 		s.sides("undecided", "Undecided-1-velvet-x", "Undecided-1-velvet-x")
 		s.lost("undecided")
-		s.eventually("nothing is held", 10*time.Second, func() bool { return s.status().Guard == "off" })
+		s.eventually("nothing is held", machine.Patience, func() bool { return s.status().Guard == "off" })
 		s.isFree()
 	})
 }
@@ -85,7 +84,7 @@ func TestPasswordFields(t *testing.T) {
 	s.sub("usermod -p '!'", func(s *stage) {
 		for _, field := range []string{"!", "!!"} {
 			s.Must("usermod", "-p", field, "user222")
-			s.eventually("the store is locked", 15*time.Second, func() bool { return strings.Trim(s.StoreHash("user222"), "!") == "" })
+			s.eventually("the store is locked", machine.Patience, func() bool { return strings.Trim(s.StoreHash("user222"), "!") == "" })
 			s.reaches("user222", "in-sync")
 			s.restart()
 			if now := s.ShadowHash("user222"); strings.Trim(now, "!") != "" || now == "" {
@@ -101,7 +100,7 @@ func TestPasswordFields(t *testing.T) {
 	s.sub("a marker is no lock", func(s *stage) {
 		for _, field := range []string{"*", "!*"} {
 			s.Must("usermod", "-p", field, "user222")
-			s.eventually("the store has it", 15*time.Second, func() bool { return s.StoreHash("user222") == field })
+			s.eventually("the store has it", machine.Patience, func() bool { return s.StoreHash("user222") == field })
 			s.says(s.exits(6, "shadowsync", "user", "unlock", "user222"), "it has no password")
 		}
 		s.Must("usermod", "-p", "*", "user222")

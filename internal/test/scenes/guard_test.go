@@ -39,7 +39,7 @@ func TestGuard(t *testing.T) {
 	s.scene("a restart puts nothing back", func(s *stage) {
 		wanted := s.ShadowHash("admin")
 		s.restart() // the appliance rewrites the OS from a store that still has the lost password
-		s.eventually("the OS holds root's password again", 10*time.Second, func() bool { return s.ShadowHash("admin") == wanted })
+		s.eventually("the OS holds root's password again", machine.Patience, func() bool { return s.ShadowHash("admin") == wanted })
 		s.opens("admin", "Guard-1-velvet-x", machine.OldPassword)
 		if a := s.state("admin"); a.State != "pending" {
 			s.t.Errorf("status says %+v", a)
@@ -137,7 +137,7 @@ func TestGuardLimit(t *testing.T) {
 	s.passwd("admin", "Limit-1-velvet-x")
 	s.MustShell("systemctl mask --runtime --quiet shadowsync.service && systemctl kill -s KILL shadowsync.service")
 	s.isHeld("admin")
-	s.eventually("the guard is off", 10*time.Second, func() bool {
+	s.eventually("the guard is off", machine.Patience, func() bool {
 		return !s.Guarded()
 	})
 	if took := time.Since(begun); took < 3*time.Second {
@@ -157,7 +157,7 @@ func TestGuardLimit(t *testing.T) {
 	}
 	wanted := s.ShadowHash("admin")
 	s.restart()
-	s.eventually("the OS holds root's password again", 10*time.Second, func() bool { return s.ShadowHash("admin") == wanted })
+	s.eventually("the OS holds root's password again", machine.Patience, func() bool { return s.ShadowHash("admin") == wanted })
 	s.writable()
 	s.settles("admin")
 	s.scene("a hold by hand across a reboot", func(s *stage) {
@@ -187,7 +187,7 @@ func (s *stage) toldInTime() {
 	before := lifted()
 	s.passwd("admin", "Limit-told-velvet-x")
 	s.isHeld("admin")
-	s.eventually("the guard is off", 30*time.Second, func() bool { return !s.Guarded() })
+	s.eventually("the guard is off", machine.Patience, func() bool { return !s.Guarded() })
 	s.eventually("its end is on record", 6*time.Second, func() bool { return lifted() > before })
 }
 
@@ -195,7 +195,7 @@ func (s *stage) toldInTime() {
 func (s *stage) anotherTerm() {
 	s.t.Helper()
 	s.reconfigured(`s/^limit = .*/limit = "10m"/`)
-	s.eventually("the end of the limit is on record", 20*time.Second, func() bool {
+	s.eventually("the end of the limit is on record", machine.Patience, func() bool {
 		return slices.ContainsFunc(s.trail(), func(e event) bool { return e.Action == "guard-lifted" && e.Account == "admin" })
 	})
 	if a := s.status(); a.Guard != "off" || !slices.Equal(a.Lapsed, []string{"admin"}) {

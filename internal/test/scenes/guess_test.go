@@ -3,7 +3,8 @@ package scenes
 import (
 	"fmt"
 	"strings"
-	"time"
+
+	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
 
 // historyIsNoOracle: an administrator who tries another user's old passwords soon has to wait, and the
@@ -54,7 +55,7 @@ func costlyHistory(s *stage) {
 		used = append(used, fmt.Sprintf("Marzipan-slow-%d-x", i))
 		costly := hash(used[i], 656_000)
 		s.swapStore(s.StoreHash("user222"), costly)
-		s.eventually("the OS has the store's hash", 30*time.Second, func() bool { return s.ShadowHash("user222") == costly })
+		s.eventually("the OS has the store's hash", machine.Patience, func() bool { return s.ShadowHash("user222") == costly })
 		s.reaches("user222", "in-sync")
 	}
 	before, present, old := s.ShadowHash("user222"), used[3], used[0]

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
@@ -76,12 +75,12 @@ useradd weak`)
 				s.MustShell("rm -f /run/loaded-as-root.*")
 				s.Must("systemctl", "start", unit)
 				s.Must("systemctl", "is-active", unit)
-				s.eventually("the watch", 20*time.Second, func() bool {
+				s.eventually("the watch", machine.Patience, func() bool {
 					return s.Run("systemctl", "is-active", "shadowsync-settle@"+unit).Code == 0
 				})
 				s.Must("systemctl", "restart", unit)
 				s.MustShell("kill -9 $(systemctl show -P MainPID " + unit + ")")
-				s.eventually("the end of the hooks", 20*time.Second, func() bool {
+				s.eventually("the end of the hooks", machine.Patience, func() bool {
 					return !strings.Contains(s.Must("systemctl", "list-jobs", "--no-legend"), "service")
 				})
 			}
@@ -121,7 +120,7 @@ func TestAStartThatIsQueuedWhileItStops(t *testing.T) {
 					s.passwd("admin", password)
 					s.MustShell("systemctl mask --runtime --now shadowsync.socket shadowsync-operator.socket shadowsync.service")
 					s.MustShell(strings.ReplaceAll(script, "U", machine.ApplianceUnit))
-					s.eventually("the end of the hooks", 20*time.Second, func() bool {
+					s.eventually("the end of the hooks", machine.Patience, func() bool {
 						return !strings.Contains(s.Must("systemctl", "list-jobs", "--no-legend"), "service")
 					})
 					s.opens("admin", password, last)
@@ -146,7 +145,7 @@ func TestAlarms(t *testing.T) {
 		s.says(said, "not proven yet: that 128T.service keeps a new password")
 		s.passwd("admin", "Elsewhere-1-velvet-x")
 		s.restart()
-		s.eventually("the alarm", 20*time.Second, func() bool {
+		s.eventually("the alarm", machine.Patience, func() bool {
 			return strings.Contains(s.Must("shadowsync", "status"), "alarm: admin: wrong store: ")
 		})
 		trail := s.Must("shadowsync", "audit", "--user", "admin")
@@ -173,7 +172,7 @@ func TestAlarms(t *testing.T) {
 			s.passwd("admin", password)
 			s.settles("admin")
 			s.Must("systemctl", "start", "puppet.service")
-			s.eventually("its hash in the store", 10*time.Second, func() bool { return s.StoreHash("admin") == old })
+			s.eventually("its hash in the store", machine.Patience, func() bool { return s.StoreHash("admin") == old })
 			s.settles("admin")
 		}
 		const alarm = "one value came back 3 times, set by "

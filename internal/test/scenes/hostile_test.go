@@ -66,7 +66,7 @@ func jsonString(s string) string {
 func (h *hostile) repels(shadow, says string) {
 	h.t.Helper()
 	said := ""
-	h.eventually("status says "+says, 10*time.Second, func() bool {
+	h.eventually("status says "+says, machine.Patience, func() bool {
 		said = h.Run("shadowsync", "status").Stdout
 		return strings.Contains(said, says)
 	})
@@ -150,7 +150,7 @@ func TestSwappedFolder(t *testing.T) {
 	if now := s.bystanders("admin"); now != others {
 		t.Errorf("something beyond the link reached the OS: %s", firstDifference(now, others))
 	}
-	s.eventually("the last password drains into the store", 10*time.Second, func() bool { return s.bothOpen("admin", "Swapped-7-velvet") })
+	s.eventually("the last password drains into the store", machine.Patience, func() bool { return s.bothOpen("admin", "Swapped-7-velvet") })
 }
 
 // insist: not even sync --prefer store takes over such a value.
@@ -219,13 +219,13 @@ func (h *hostile) besideIt(i int) {
 	h.t.Helper()
 	hash := sha512crypt(h.t, fmt.Sprintf("Beside-%d-velvet", i))
 	h.swapStore(h.StoreHash("user222"), hash)
-	h.eventually("the other account's password is applied", 10*time.Second, func() bool { return h.ShadowHash("user222") == hash })
+	h.eventually("the other account's password is applied", machine.Patience, func() bool { return h.ShadowHash("user222") == hash })
 }
 
 // restore: the application writes the good store again.
 func (h *hostile) restore() {
 	h.t.Helper()
 	h.writeStore(h.good)
-	h.eventually("all is in sync again", 10*time.Second, func() bool { return h.Run("shadowsync", "status", "--check").Code == 0 })
+	h.eventually("all is in sync again", machine.Patience, func() bool { return h.Run("shadowsync", "status", "--check").Code == 0 })
 	h.good = h.ReadFile(machine.StorePath)
 }

@@ -16,12 +16,14 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
 
 // insides is a machine as the host's root sees it from outside.
 type insides struct {
 	t         *testing.T
-	abort     bool   // abort the worker that is caught, and the broker
+	abort     bool   // abort the worker-proof that is caught, and the broker
 	namespace string // the PID namespace of its processes
 	root      string
 }
@@ -49,7 +51,7 @@ func (m *insides) processes() map[string]string {
 func (m *insides) flies(worker string, typedInto []string, act func()) {
 	m.t.Helper()
 	caught := make(chan []string, 1)
-	go func() { caught <- m.catch(worker, 20*time.Second) }()
+	go func() { caught <- m.catch(worker, machine.Patience) }()
 	act()
 	holders := <-caught
 	if len(holders) == 0 {
@@ -103,7 +105,7 @@ func (m *insides) ends(process string, end func()) {
 	defer unix.Close(fd)
 	end()
 	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 5000)
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(machine.Patience.Milliseconds()))
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
@@ -122,21 +124,27 @@ func (m *insides) freeze(worker string) (holders []string) {
 	if !inMemory(worker) {
 		return nil
 	}
-	broker := ""
+	if m.abort {
+		return m.aborts(worker)
+	}
 	for pid, line := range m.processes() {
 		if inMemory(pid) {
 			holders = append(holders, line)
 		}
-		if strings.Contains(line, "shadowsync daemon") {
-			broker = pid
-		}
-	}
-	if m.abort {
-		// If the broker died first, the worker would be killed with it.
-		m.ends(worker, func() { _, _ = signal(worker, syscall.SIGABRT), signal(worker, syscall.SIGCONT) })
-		_ = signal(broker, syscall.SIGABRT)
 	}
 	return holders
+}
+
+// aborts aborts the worker and then the broker: if the broker died first, the worker would be killed
+// with it. It searches no other process, because meanwhile the broker could kill the worker as late.
+func (m *insides) aborts(worker string) []string {
+	m.ends(worker, func() { _, _ = signal(worker, syscall.SIGABRT), signal(worker, syscall.SIGCONT) })
+	for pid, line := range m.processes() {
+		if strings.Contains(line, "shadowsync daemon") {
+			_ = signal(pid, syscall.SIGABRT)
+		}
+	}
+	return []string{"the worker-proof that was aborted"}
 }
 
 // signal signals one process. It refuses 1, 0 and negative numbers: for kill(2) some of them mean several processes.

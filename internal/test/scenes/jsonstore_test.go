@@ -3,7 +3,6 @@ package scenes
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
@@ -35,7 +34,7 @@ func TestJSONStore(t *testing.T) {
 	s.sub("the application's own change", func(s *stage) {
 		s.restart() // so that it knows the present passwords
 		s.AskAppliance("set", "admin", s.hashed("Clicked-in-the-app-2"))
-		s.eventually("the OS has the application's value", 10*time.Second, func() bool { return s.opensHash(s.ShadowHash("admin"), "Clicked-in-the-app-2") })
+		s.eventually("the OS has the application's value", machine.Patience, func() bool { return s.opensHash(s.ShadowHash("admin"), "Clicked-in-the-app-2") })
 		s.inStore("admin")
 		if a := s.state("admin"); a.State != "in-sync" || a.LastChange == nil || a.LastChange.SeenBy != "store" {
 			s.t.Errorf("status says %+v, last change %+v", a, a.LastChange)
@@ -69,7 +68,7 @@ func TestJSONStore(t *testing.T) {
 			s.t.Errorf("status: %s", r)
 		}
 		s.swapStore(bad, good)
-		s.eventually("the record is mended", 10*time.Second, func() bool { return s.state("admin").State == "in-sync" })
+		s.eventually("the record is mended", machine.Patience, func() bool { return s.state("admin").State == "in-sync" })
 		s.sides("admin", "Under-the-bad-record-4", "Under-the-bad-record-4")
 	})
 
@@ -78,7 +77,7 @@ func TestJSONStore(t *testing.T) {
 	s.sub("a deleted password is not carried over", func(s *stage) {
 		before := s.StoreHash("user222")
 		s.Must("passwd", "-d", "user222")
-		s.eventually("the deletion is in conflict", 10*time.Second, func() bool { return s.state("user222").State == "conflict" })
+		s.eventually("the deletion is in conflict", machine.Patience, func() bool { return s.state("user222").State == "conflict" })
 		if s.StoreHash("user222") != before {
 			s.t.Error("the store has lost its password")
 		}
@@ -104,7 +103,7 @@ func TestMissingAccounts(t *testing.T) {
 	shadow, store := s.ReadFile("/etc/shadow"), s.ReadFile(machine.StorePath)
 
 	s.sub("reported", func(s *stage) {
-		s.eventually("all are seen", 10*time.Second, func() bool { return s.state("osonly").State == "missing" })
+		s.eventually("all are seen", machine.Patience, func() bool { return s.state("osonly").State == "missing" })
 		for name, reason := range missing {
 			if a := s.state(name); a.State != "missing" || a.Reason == nil || *a.Reason != reason {
 				s.t.Errorf("status of %s: %+v", name, a)
@@ -144,7 +143,7 @@ func TestMissingAccounts(t *testing.T) {
 	s.sub("deleted on the OS side", func(s *stage) {
 		before := s.StoreHash("user222")
 		s.Must("userdel", "user222")
-		s.eventually("it is missing", 10*time.Second, func() bool { return s.state("user222").State == "missing" })
+		s.eventually("it is missing", machine.Patience, func() bool { return s.state("user222").State == "missing" })
 		s.restart()
 		if s.StoreHash("user222") != before || strings.Contains(s.ReadFile("/etc/shadow"), "user222:") {
 			s.t.Error("the account was deleted from the store, or came back to the OS")

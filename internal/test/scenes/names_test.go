@@ -3,7 +3,6 @@ package scenes
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
@@ -40,7 +39,7 @@ func TestNamesThatAreEdited(t *testing.T) {
 		s.t.Helper()
 		s.writable()
 		s.eventually("the store has it", drained, func() bool { return s.opensHash(s.StoreHash(account), password) })
-		s.eventually("nothing is held", 10*time.Second, func() bool { return !s.Guarded() })
+		s.eventually("nothing is held", machine.Patience, func() bool { return !s.Guarded() })
 	}
 
 	s.sub("the application's name", func(s *stage) {
@@ -70,8 +69,8 @@ func TestNamesThatAreEdited(t *testing.T) {
 		}
 		s.Must("shadowsync", "status") // the first look must not lose anything
 		s.reconfigured(`s/"` + former + `"/"` + machine.ApplianceUnit + `"/`)
-		s.eventually("the former unit is free", 10*time.Second, func() bool { return !refused() })
-		s.eventually("it is held by hand", 10*time.Second, func() bool { return s.status().Guard == "held" })
+		s.eventually("the former unit is free", machine.Patience, func() bool { return !refused() })
+		s.eventually("it is held by hand", machine.Patience, func() bool { return s.status().Guard == "held" })
 		s.isHeld("by hand, admin")
 		s.told("guard-moved", "admin")
 		s.told("guard-moved", "its guard by hand is lifted")
@@ -133,8 +132,8 @@ printf '[Service]\nExecStart=/bin/sleep infinity\n' > /etc/systemd/system/second
 		s.eventually("the other store has it", drained, func() bool {
 			return strings.Contains(s.ReadFile(storeFolder+"/second.json"), s.ShadowHash("admin")) && s.opensHash(s.ShadowHash("admin"), "Names-3-velvet-x")
 		})
-		s.eventually("nothing is held", 10*time.Second, func() bool { return !s.Guarded() })
+		s.eventually("nothing is held", machine.Patience, func() bool { return !s.Guarded() })
 		s.restart() // the old application still writes the value that it remembers for admin
-		s.eventually("the new value is back", 15*time.Second, func() bool { return s.opensHash(s.ShadowHash("admin"), "Names-3-velvet-x") })
+		s.eventually("the new value is back", machine.Patience, func() bool { return s.opensHash(s.ShadowHash("admin"), "Names-3-velvet-x") })
 	})
 }

@@ -30,7 +30,7 @@ func (s *stage) beyondPAM(account, password string) {
 // awaits asserts that shadowsync awaits the account's next login, and that the PAM module knows it.
 func (s *stage) awaits(account string) {
 	s.t.Helper()
-	s.eventually("a login of "+account+" is awaited", 10*time.Second, func() bool {
+	s.eventually("a login of "+account+" is awaited", machine.Patience, func() bool {
 		return s.state(account).State == "needs-login" && strings.Contains(s.ReadFile("/run/shadowsync/managed"), account+"\t"+machine.ApplianceUnit+"\tlogin\n")
 	})
 }
@@ -38,7 +38,7 @@ func (s *stage) awaits(account string) {
 // migrated asserts that the store holds the password in the store's format, and the OS still in its own.
 func (s *stage) migrated(account, password string) {
 	s.t.Helper()
-	s.eventually("the store has "+account+"'s password", 10*time.Second, func() bool { return s.state(account).State == "in-sync" })
+	s.eventually("the store has "+account+"'s password", machine.Patience, func() bool { return s.state(account).State == "in-sync" })
 	os, store := s.ShadowHash(account), s.StoreHash(account)
 	if !strings.HasPrefix(os, "$y$") || !strings.HasPrefix(store, "$6$") || !s.opensHash(store, password) {
 		s.t.Errorf("the OS holds %.4q, the store %.4q", os, store)
@@ -49,7 +49,7 @@ func (s *stage) migrated(account, password string) {
 // awaitsNobody asserts that the PAM module no longer awaits a login of the account.
 func (s *stage) awaitsNobody(account string) {
 	s.t.Helper()
-	s.eventually("no login of "+account+" is awaited", 10*time.Second, func() bool {
+	s.eventually("no login of "+account+" is awaited", machine.Patience, func() bool {
 		return strings.Contains(s.ReadFile("/run/shadowsync/managed"), account+"\t"+machine.ApplianceUnit+"\n")
 	})
 }
@@ -171,7 +171,7 @@ func holdsUpNobody(s *stage) {
 	if s.Shell("test -e /run/shadowsync/pam-timeout").Code == 0 {
 		s.t.Error("a broker that is ready again leaves the module silent")
 	}
-	s.eventually("a login gives it", 20*time.Second, func() bool {
+	s.eventually("a login gives it", machine.Patience, func() bool {
 		return s.Login("admin", "Beyond-PAM-4-velvet") && s.state("admin").State == "in-sync"
 	})
 	s.migrated("admin", "Beyond-PAM-4-velvet")
@@ -205,7 +205,7 @@ func renewedAtLogin(s *stage) {
 	}
 	configure(strings.Replace(limited, formats, "", 1))
 	s.Must("usermod", "-p", s.yescrypted("Beyond-PAM-9-velvet"), "user222")
-	s.eventually("both sides hold it", 10*time.Second, func() bool { return s.StoreHash("user222") == s.ShadowHash("user222") })
+	s.eventually("both sides hold it", machine.Patience, func() bool { return s.StoreHash("user222") == s.ShadowHash("user222") })
 	configure(limited)
 	s.awaits("user222")
 	if said := s.Must("shadowsync", "user", "list", "--hashes"); !strings.Contains(said, "until the next login or password change: user222\n") {
@@ -251,7 +251,7 @@ func TestAStoreIsFilledByLogins(t *testing.T) {
 	s.Must("systemctl", "restart", "shadowsync.service")
 	s.awaits("admin")
 	s.opens("admin", "Beyond-PAM-8-velvet", "")
-	s.eventually("the store has admin", 10*time.Second, func() bool { return s.state("admin").State == "in-sync" })
+	s.eventually("the store has admin", machine.Patience, func() bool { return s.state("admin").State == "in-sync" })
 	if hash := s.known("admin"); !strings.HasPrefix(hash, "$6$") || !s.opensHash(hash, "Beyond-PAM-8-velvet") {
 		t.Errorf("the application holds %.4q", hash)
 	}

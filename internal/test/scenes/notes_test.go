@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
@@ -225,7 +224,7 @@ func TestOneDiskForBoth(t *testing.T) {
 	stands := func(s *stage, password, before string) {
 		s.t.Helper()
 		s.unguarded("restart " + machine.ApplianceUnit)
-		s.eventually("the new password is back", 10*time.Second, func() bool { return s.opensHash(s.ShadowHash("admin"), password) })
+		s.eventually("the new password is back", machine.Patience, func() bool { return s.opensHash(s.ShadowHash("admin"), password) })
 		if s.opensHash(s.StoreHash("admin"), password) {
 			s.t.Error("the store took it")
 		}

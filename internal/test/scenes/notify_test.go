@@ -94,11 +94,11 @@ var hashLike = regexp.MustCompile(`\$\w+\$[^"]`)
 // by the PAM module, which also knows who made it.
 func (s *stage) tells(account, action, result string) {
 	s.t.Helper()
-	s.eventually("the program is told of "+action, 10*time.Second, func() bool {
+	s.eventually("the program is told of "+action, machine.Patience, func() bool {
 		return strings.Contains(s.Run("cat", "/var/lib/told/it").Stdout, `"action":"`+action+`"`)
 	})
 	time.Sleep(500 * time.Millisecond) // time for a message that must not come
-	s.eventually("the program has read it", 10*time.Second, func() bool {
+	s.eventually("the program has read it", machine.Patience, func() bool {
 		return s.Must("systemctl", "list-units", "--no-legend", "shadowsync-notify-*") == ""
 	})
 	said := s.ReadFile("/var/lib/told/it")

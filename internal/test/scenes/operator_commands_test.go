@@ -3,7 +3,6 @@ package scenes
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
@@ -54,7 +53,7 @@ func (s *stage) resizes() {
 	}
 	shows := func(want string) {
 		s.t.Helper()
-		s.eventually("the window ends with "+want, 10*time.Second, func() bool { return strings.HasSuffix("\n"+strings.TrimSpace(tmux("capture-pane", "-p")), want) })
+		s.eventually("the window ends with "+want, machine.Patience, func() bool { return strings.HasSuffix("\n"+strings.TrimSpace(tmux("capture-pane", "-p")), want) })
 	}
 	const prompt, line = "user222@node1.conductor> ", "show user activity from 1h rows 5 user222"
 	tmux("new-session", "-d", "-x", "80", "-y", "10", "env", "pcli")

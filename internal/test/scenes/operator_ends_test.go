@@ -158,7 +158,7 @@ while alive:
 		s.t.Helper()
 		select {
 		case <-p.Done():
-		case <-time.After(10 * time.Second): // the caller reports by name which have not ended
+		case <-time.After(machine.Patience): // the caller reports by name which have not ended
 		}
 		ended := map[string]time.Time{}
 		for line := range strings.Lines(strings.TrimPrefix(p.Output(), "ready\n")) {
@@ -181,7 +181,7 @@ func (s *stage) gone(opened map[string]string, ended map[string]time.Time, sette
 	latest := confirmed
 	for pid, called := range opened {
 		at, there := ended[pid]
-		if took := at.Sub(confirmed); !there || took > 2*time.Second {
+		if took := at.Sub(confirmed); !there || took > 2*time.Second+slack {
 			s.t.Errorf("%s (%s) ended %v after the confirmation (if at all: %v)", called, pid, took, there)
 		}
 		if at.After(latest) {

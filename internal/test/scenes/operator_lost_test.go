@@ -25,7 +25,7 @@ func TestLostOperator(t *testing.T) {
 		}{{"Ctrl-C", (*stage).cancels}, {"SIGTERM", ended("TERM")}, {"SIGHUP", ended("HUP")}, {"hang-up", (*stage).hangsUp}, {"the connection dies", (*stage).loses}, {"the broker is killed", (*stage).losesBroker}} {
 			s.sub(question+" "+way.name, func(s *stage) {
 				way.lose(s, asked)
-				s.eventually("no worker and no shell is left", 10*time.Second, func() bool {
+				s.eventually("no worker and no shell is left", machine.Patience, func() bool {
 					return s.Run("pgrep", "-f", "worker-pa[m]").Code != 0 && s.Run("pgrep", "-U", "user222", "-x", "pcli").Code != 0
 				})
 			})
@@ -141,8 +141,8 @@ func (s *stage) afterConfirm() {
 			setPassword(d, current, fresh)
 			s.transacts()
 			way.lose(d)
-			s.eventually("it is on record", 20*time.Second, func() bool { return len(s.setPasswords("user222")) > told })
-			s.eventually("it is settled", 10*time.Second, func() bool { return s.state("user222").State == "in-sync" })
+			s.eventually("it is on record", machine.Patience, func() bool { return len(s.setPasswords("user222")) > told })
+			s.eventually("it is settled", machine.Patience, func() bool { return s.state("user222").State == "in-sync" })
 			s.same("user222")
 			changed := s.opensHash(s.ShadowHash("user222"), fresh)
 			if result := s.setPasswords("user222")[told]; (result == "done") != changed {

@@ -2,7 +2,6 @@ package scenes
 
 import (
 	"strings"
-	"time"
 
 	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
@@ -55,7 +54,7 @@ func (s *stage) leftTraces(account, uid, other string) {
 		s.t.Errorf("%s, uid %s, left something that another would inherit:\n%s", account, uid, left)
 	}
 	// logind keeps a user for ten seconds after the last session (logind.conf(5), UserStopDelaySec=).
-	s.eventually("logind has forgotten "+account, 30*time.Second, func() bool {
+	s.eventually("logind has forgotten "+account, machine.Patience, func() bool {
 		users := s.Run("loginctl", "list-users", "--no-legend") // fails while a user is being removed
 		return users.Code == 0 && !strings.Contains(users.Stdout, account) && s.Run("test", "-e", "/run/user/"+uid).Code != 0
 	})

@@ -16,8 +16,8 @@ import (
 // storeFolder is the folder of the appliance's store.
 var storeFolder = filepath.Dir(machine.StorePath)
 
-// drained limits the wait for a store that is back: the first retries come fast.
-const drained = 15 * time.Second
+// drained limits the wait for a store that is back: the retries come in steps.
+const drained = machine.Patience
 
 // scene runs a part of a story on the same machine, as a subtest.
 func (s *stage) scene(name string, play func(s *stage)) {
@@ -102,7 +102,7 @@ func (s *stage) isFree() {
 	if shown := s.Must("systemctl", "show", "-P", "Description", machine.ApplianceUnit); strings.Contains(shown, "shadowsync") {
 		s.t.Errorf("the unit's description is still %q", shown)
 	}
-	s.eventually("no shutdown is delayed any longer", 10*time.Second, func() bool { return !strings.Contains(s.inhibitors(), "shadowsync") })
+	s.eventually("no shutdown is delayed any longer", machine.Patience, func() bool { return !strings.Contains(s.inhibitors(), "shadowsync") })
 	s.restart()
 }
 
@@ -161,7 +161,7 @@ func TestStoreOutages(t *testing.T) {
 	})
 	s.scene("a value that it refuses", func(s *stage) {
 		s.Must("usermod", "-p", "$6$salt$"+strings.Repeat("x", 5000), "admin")
-		s.eventually("the refusal is known", 10*time.Second, func() bool { return s.state("admin").State == "conflict" })
+		s.eventually("the refusal is known", machine.Patience, func() bool { return s.state("admin").State == "conflict" })
 		s.isUnheld("too long")
 		s.says(s.passwd("admin", "Taken-1-velvet-x"), "persisted in conductor's credential store")
 		s.settles("admin")
@@ -191,9 +191,9 @@ while True:
 // broker, which has to find out who owns the store, the hooks and the tool.
 func hungFileSystem(s *stage) {
 	server := s.Start("python3", "-c", deadServer, storeFolder)
-	s.eventually("the mount", 10*time.Second, func() bool { return strings.Contains(s.ReadFile("/proc/mounts"), "dead "+storeFolder+" fuse") })
+	s.eventually("the mount", machine.Patience, func() bool { return strings.Contains(s.ReadFile("/proc/mounts"), "dead "+storeFolder+" fuse") })
 	s.notPersisted("admin", "Dead-1-velvet-x", "no answer in time")
-	s.within("a hook", 10*time.Second, func() { s.Run("shadowsync", "hook", "pre-start", "--unit", machine.ApplianceUnit) })
+	s.within("a hook", hook.Limit+slack, func() { s.Run("shadowsync", "hook", "pre-start", "--unit", machine.ApplianceUnit) })
 	s.within("status", 10*time.Second, func() {
 		if state := s.state("admin"); state.State != "pending" {
 			s.t.Errorf("status says %+v", state)
@@ -238,10 +238,10 @@ func tooLongForBcrypt(s *stage) {
 	s.Must("usermod", "-p", s.hashed(long), "admin")
 	s.awaits("admin")
 	s.opens("admin", long, "")
-	s.eventually("the refusal is known", 10*time.Second, func() bool { return s.state("admin").State == "conflict" })
+	s.eventually("the refusal is known", machine.Patience, func() bool { return s.state("admin").State == "conflict" })
 	s.isUnheld("longer than 72 bytes")
 	s.takesInBcrypt("admin", "Short-2-velvet-x")
-	s.eventually("the watch over the start is older than any other hook gets", 20*time.Second, func() bool {
+	s.eventually("the watch over the start is older than any other hook gets", machine.Patience, func() bool {
 		age := s.Shell("ps -o etimes= -p $(systemctl show -P MainPID shadowsync-settle@" + machine.ApplianceUnit + ")").Stdout
 		seconds, err := strconv.Atoi(strings.TrimSpace(age))
 		return err == nil && seconds > int(hook.Limit/time.Second)
@@ -256,7 +256,7 @@ func (s *stage) takesInBcrypt(account, password string) {
 	said := s.answered(account, password)
 	if strings.Contains(said, "made at the next login") {
 		s.t.Log("the store's hash took longer than its second")
-		s.eventually("it comes by itself", 10*time.Second, func() bool { return s.state(account).State == "in-sync" })
+		s.eventually("it comes by itself", machine.Patience, func() bool { return s.state(account).State == "in-sync" })
 		return
 	}
 	s.says(said, "persisted in conductor's credential store")

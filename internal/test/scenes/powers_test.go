@@ -3,7 +3,6 @@ package scenes
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
@@ -86,7 +85,7 @@ func (s *stage) powerful(d *machine.Dialogue, p power) {
 		s.t.Error("the OS side was changed")
 	}
 	s.MustShell(p.take)
-	s.eventually("both sides are in sync again", 10*time.Second, func() bool { return s.state("user222").State == "in-sync" })
+	s.eventually("both sides are in sync again", machine.Patience, func() bool { return s.state("user222").State == "in-sync" })
 }
 
 // newcomers: an account that an operator creates gets no rights by its name, and nothing of an

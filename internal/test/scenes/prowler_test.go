@@ -194,7 +194,7 @@ func (s *stage) flooded() {
 		s.t.Errorf("the flood says %q", flood.Output())
 	}
 	s.t.Logf("passwd takes %v, and %v in the flood", quiet, loud)
-	if limit := 2*quiet + 500*time.Millisecond; loud > limit {
+	if limit := 2*quiet + slack; loud > limit {
 		s.t.Errorf("passwd takes %v in the flood, %v without", loud, quiet)
 	}
 	select {
@@ -247,7 +247,7 @@ func TestForeignNames(t *testing.T) {
 		s.Must("cp", "/usr/sbin/usermod", "/root/"+strings.ReplaceAll(evil, "/", ""))
 		hash := sha512crypt(t, "Foreign-1-velvet")
 		s.Must("/root/"+evil, "-p", hash, "admin")
-		s.eventually("it is adopted", 10*time.Second, func() bool { return s.StoreHash("admin") == hash && s.state("admin").State == "in-sync" })
+		s.eventually("it is adopted", machine.Patience, func() bool { return s.StoreHash("admin") == hash && s.state("admin").State == "in-sync" })
 		if audit := s.Must("shadowsync", "audit"); !strings.Contains(audit, `ev\nil-line\x1b`) {
 			t.Errorf("the audit does not name the program:\n%s", audit)
 		}

@@ -3,7 +3,6 @@ package scenes
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
@@ -27,7 +26,7 @@ func TestRebootWhilePending(t *testing.T) {
 			s.notPersisted("admin", "Reboot-1-velvet-x", "read-only file system")
 			wanted, lost := s.ShadowHash("admin"), s.StoreHash("admin")
 			s.delayedReboot()
-			s.eventually("the OS holds root's password", 10*time.Second, func() bool { return s.ShadowHash("admin") == wanted })
+			s.eventually("the OS holds root's password", machine.Patience, func() bool { return s.ShadowHash("admin") == wanted })
 			if now := s.StoreHash("admin"); now != lost {
 				t.Errorf("the store that takes nothing holds %.20q", now)
 			}

@@ -115,13 +115,13 @@ var ways = []way{
 func forcedAtSSH(s *stage, old, p string) string {
 	s.Must("passwd", "-e", "admin")
 	d := s.SSH("admin", old)
-	d.Expect("urrent", 20*time.Second)
+	d.Expect("urrent", machine.Patience)
 	d.Send(old + "\n")
-	d.Expect("ew password", 20*time.Second)
+	d.Expect("ew password", machine.Patience)
 	d.Send(p + "\n")
-	d.Expect("etype", 20*time.Second)
+	d.Expect("etype", machine.Patience)
 	d.Send(p + "\n")
-	d.Ended(20 * time.Second)
+	d.Ended(machine.Patience)
 	return ""
 }
 
@@ -189,8 +189,8 @@ func (s *stage) changes(w way, old, password string) {
 	s.t.Helper()
 	before := len(s.audit("admin"))
 	w.change(s, old, password)
-	s.eventually("the store holds the new password", 10*time.Second, func() bool { return s.opensHash(s.StoreHash("admin"), password) })
-	s.eventually(fmt.Sprintf("it is on record as by %s, seen by %s", w.programs, w.seenBy), 10*time.Second, func() bool {
+	s.eventually("the store holds the new password", machine.Patience, func() bool { return s.opensHash(s.StoreHash("admin"), password) })
+	s.eventually(fmt.Sprintf("it is on record as by %s, seen by %s", w.programs, w.seenBy), machine.Patience, func() bool {
 		return slices.ContainsFunc(s.audit("admin")[before:], w.names)
 	})
 }
@@ -201,7 +201,7 @@ func (s *stage) holds(password string) {
 	if !s.opensHash(s.ShadowHash("admin"), password) {
 		s.t.Errorf("the OS does not hold the last password set (%q)", password)
 	}
-	s.eventually("both sides hold the last password set", 10*time.Second, func() bool { return s.bothOpen("admin", password) })
+	s.eventually("both sides hold the last password set", machine.Patience, func() bool { return s.bothOpen("admin", password) })
 }
 
 // usuallyNamed: for at least half of the changes past PAM the audit names the program that
@@ -237,7 +237,7 @@ func (s *stage) writtenBack(action string) (n int) {
 func (s *stage) dumpedOver(password string) {
 	s.t.Helper()
 	before := s.writtenBack("adopted-again")
-	s.eventually("the application's dump is noticed", 8*time.Second, func() bool { return s.writtenBack("adopted-again") > before })
+	s.eventually("the application's dump is noticed", machine.Patience, func() bool { return s.writtenBack("adopted-again") > before })
 	s.holds(password)
 }
 
@@ -284,7 +284,7 @@ func (s *stage) flagsSurvive() {
 			before := len(s.audit("admin"))
 			s.MustShell(c.command + " admin")
 			s.restart() // at once: either the watch or the hooks may see the change first
-			s.eventually(c.command+" survives the restart, on both sides", 10*time.Second, func() bool {
+			s.eventually(c.command+" survives the restart, on both sides", machine.Patience, func() bool {
 				return c.want(s.field("admin", c.field)) && s.StoreHash("admin") == s.ShadowHash("admin")
 			})
 			program, _, _ := strings.Cut(c.command, " ")

@@ -3,7 +3,6 @@ package scenes
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
@@ -29,7 +28,7 @@ func (s *stage) rolledBack(rule, backup string) (before int) {
 	s.rule(rule)
 	s.Input("clerk:Clerk-" + rule + "-77\n").Must("chpasswd")
 	s.passwd("admin", "Current-new-35")
-	s.eventually("the newer state is on record", 10*time.Second, func() bool { return s.state("admin").State == "in-sync" })
+	s.eventually("the newer state is on record", machine.Patience, func() bool { return s.state("admin").State == "in-sync" })
 	before = len(s.audit("admin"))
 	s.PowerOff()
 	s.putBack(backup, "")
@@ -52,13 +51,12 @@ func lineOf(shadow, account string) string {
 	return ""
 }
 
-// since returns the actions of admin's records after the first n. It leaves out the dumps that
-// the application makes while it stops, and the end of sessions, which comes after the answer
-// to passwd.
+// since returns the actions of admin's records after the first n that are on time. It leaves out
+// the dumps that the application makes while it stops.
 func (s *stage) since(n int) (actions []string) {
 	s.t.Helper()
-	for _, e := range s.audit("admin")[n:] {
-		if e.Action != "adopted-again" && e.Action != "logged-out" {
+	for _, e := range onTime(s.audit("admin")[n:]) {
+		if e.Action != "adopted-again" {
 			actions = append(actions, e.Action)
 		}
 	}
@@ -73,7 +71,7 @@ func TestRollback(t *testing.T) {
 	s.AddUser("clerk", "Clerk-first-77")
 	s.passwd("admin", "Backup-old-31")
 	backup := s.ReadFile("/etc/shadow")
-	s.eventually("the state of the backup is on record", 10*time.Second, func() bool { return s.state("admin").State == "in-sync" })
+	s.eventually("the state of the backup is on record", machine.Patience, func() bool { return s.state("admin").State == "in-sync" })
 	s.Input("clerk:Clerk-second-77\n").Must("chpasswd")
 	s.passwd("admin", "Current-new-32")
 
@@ -82,8 +80,8 @@ func TestRollback(t *testing.T) {
 		s.PowerOff()
 		s.putBack(backup, "")
 		s.PowerOn()
-		s.eventually("the newer password holds", 10*time.Second, func() bool { return s.opensHash(s.ShadowHash("admin"), "Current-new-32") })
-		s.eventually("it is on record", 10*time.Second, func() bool { return len(s.since(before)) > 0 })
+		s.eventually("the newer password holds", machine.Patience, func() bool { return s.opensHash(s.ShadowHash("admin"), "Current-new-32") })
+		s.eventually("it is on record", machine.Patience, func() bool { return len(s.since(before)) > 0 })
 		if got := strings.Join(s.since(before), " "); got != "rolled-back" {
 			s.t.Errorf("the audit says %q", got)
 		}
@@ -102,9 +100,9 @@ func TestRollback(t *testing.T) {
 		s.PowerOff()
 		s.putBack(backup, "admin")
 		s.PowerOn()
-		s.eventually("the store has the restored password", 10*time.Second, func() bool { return s.opensHash(s.StoreHash("admin"), "Backup-old-31") })
+		s.eventually("the store has the restored password", machine.Patience, func() bool { return s.opensHash(s.StoreHash("admin"), "Backup-old-31") })
 		s.inStore("admin")
-		s.eventually("it is on record", 10*time.Second, func() bool { return len(s.since(before)) > 0 })
+		s.eventually("it is on record", machine.Patience, func() bool { return len(s.since(before)) > 0 })
 		if got := strings.Join(s.since(before), " "); got != "adopted" {
 			s.t.Errorf("the audit says %q", got)
 		}
@@ -116,10 +114,10 @@ func TestRollback(t *testing.T) {
 		before := len(s.audit("admin"))
 		s.WriteFile("/root/line", lineOf(backup, "admin"), 0o600)
 		s.MustShell("cp -p /etc/shadow /etc/shadow.new && sed -i -e '/^admin:/{r /root/line' -e 'd}' /etc/shadow.new && mv /etc/shadow.new /etc/shadow")
-		s.eventually("the store has the restored password", 10*time.Second, func() bool { return s.opensHash(s.StoreHash("admin"), "Backup-old-31") })
+		s.eventually("the store has the restored password", machine.Patience, func() bool { return s.opensHash(s.StoreHash("admin"), "Backup-old-31") })
 		s.restart()
 		s.inStore("admin")
-		s.eventually("it is on record", 10*time.Second, func() bool { return len(s.since(before)) > 0 })
+		s.eventually("it is on record", machine.Patience, func() bool { return len(s.since(before)) > 0 })
 		if got := s.since(before); len(got) == 0 || got[0] != "adopted" || !s.opensHash(s.ShadowHash("admin"), "Backup-old-31") {
 			s.t.Errorf("the audit says %q", got)
 		}
@@ -142,7 +140,7 @@ func TestRollback(t *testing.T) {
 		before = len(s.audit("admin"))
 		s.Must("usermod", "-p", managed, "admin") // within the settle time of the restart
 		s.managed(managed)
-		s.eventually("it is on record", 10*time.Second, func() bool { return len(s.since(before)) > 0 })
+		s.eventually("it is on record", machine.Patience, func() bool { return len(s.since(before)) > 0 })
 		if got := s.since(before); len(got) == 0 || got[0] != "adopted" {
 			s.t.Errorf("the audit says %q", got)
 		}
@@ -154,7 +152,7 @@ func TestRollback(t *testing.T) {
 
 	s.sub("the whole image, rule os", func(s *stage) {
 		before := s.rolledBack("os", backup)
-		s.eventually("the older password holds", 10*time.Second, func() bool {
+		s.eventually("the older password holds", machine.Patience, func() bool {
 			return s.opensHash(s.ShadowHash("admin"), "Backup-old-31") && s.opensHash(s.StoreHash("admin"), "Backup-old-31") && s.state("admin").State == "in-sync"
 		})
 		if got := s.since(before); len(got) == 0 || got[0] != "rolled-back" {
@@ -165,15 +163,15 @@ func TestRollback(t *testing.T) {
 	s.sub("the whole image, rule hold", func(s *stage) {
 		s.MustShell("systemctl disable " + machine.ApplianceUnit)
 		before := s.rolledBack("hold", backup)
-		s.eventually("it is a conflict", 10*time.Second, func() bool { return s.state("admin").State == "conflict" })
+		s.eventually("it is a conflict", machine.Patience, func() bool { return s.state("admin").State == "conflict" })
 		known := len(s.audit("user222"))
 		s.Must("chage", "-W", "9", "user222")
-		s.eventually("there was a later look", 10*time.Second, func() bool { return len(s.audit("user222")) > known })
+		s.eventually("there was a later look", machine.Patience, func() bool { return len(s.audit("user222")) > known })
 		if s.state("admin").State != "conflict" || !s.opensHash(s.ShadowHash("admin"), "Backup-old-31") || !s.opensHash(s.StoreHash("admin"), "Current-new-35") {
 			s.t.Error("nobody decided, and it is settled")
 		}
 		s.MustShell("systemctl enable --now " + machine.ApplianceUnit)
-		s.eventually("what the application brought from its store holds", 10*time.Second, func() bool { return s.state("admin").State == "in-sync" })
+		s.eventually("what the application brought from its store holds", machine.Patience, func() bool { return s.state("admin").State == "in-sync" })
 		s.opens("admin", "Current-new-35", "Backup-old-31")
 		if got := s.since(before); len(got) == 0 || got[0] != "conflict" {
 			s.t.Errorf("the audit says %q", got)
@@ -184,7 +182,7 @@ func TestRollback(t *testing.T) {
 // managed waits until the store and the records have what configuration management set.
 func (s *stage) managed(hash string) {
 	s.t.Helper()
-	s.eventually("the store has the managed password", 10*time.Second, func() bool {
+	s.eventually("the store has the managed password", machine.Patience, func() bool {
 		return s.StoreHash("admin") == hash && s.state("admin").State == "in-sync"
 	})
 }

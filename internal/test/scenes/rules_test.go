@@ -87,7 +87,7 @@ var refusing = []door{
 		d.Answer("urrent", old)
 		d.Answer("ew password", fresh)
 		d.Answer("etype", fresh)
-		d.Ended(20 * time.Second)
+		d.Ended(machine.Patience)
 		s.MustShell("chage -d $(date -d yesterday +%F) admin")
 		return d.Transcript(), !strings.Contains(d.Transcript(), "BAD PASSWORD")
 	}},
@@ -131,7 +131,7 @@ func (d door) holds(s *stage) {
 	if said, done := d.tries(s, oldPassword, good); !done {
 		s.t.Errorf("a good one: %q", said)
 	}
-	s.eventually("the good one is on both sides", 10*time.Second, func() bool {
+	s.eventually("the good one is on both sides", machine.Patience, func() bool {
 		return s.ShadowHash("admin") != former && s.StoreHash("admin") == s.ShadowHash("admin")
 	})
 	d.refuses(s, good, oldPassword, historyText)
@@ -163,7 +163,13 @@ func (s *stage) judged(try func()) {
 	s.t.Helper()
 	hash, before, start := s.ShadowHash("admin"), len(s.audit("admin")), time.Now()
 	try()
-	if slices.ContainsFunc(s.audit("admin")[before:], func(e event) bool { return e.Reason == tooLate }) {
+	judgements := func(is func(e event) bool) bool { return slices.ContainsFunc(s.audit("admin")[before:], is) }
+	if s.ShadowHash("admin") != hash {
+		s.eventually("the judgement is on record", machine.Patience, func() bool {
+			return judgements(func(e event) bool { return e.Action == "judged" })
+		})
+	}
+	if judgements(func(e event) bool { return e.Reason == tooLate }) {
 		s.waive("a password was not judged in time")
 		s.Input("admin:"+hash+"\n").Must("chpasswd", "-e") // usermod would also rewrite passwd(5)
 		s.settles("admin")

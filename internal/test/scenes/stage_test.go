@@ -2,6 +2,7 @@ package scenes
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -158,6 +159,12 @@ func (s *stage) audit(account string) []event {
 		s.t.Fatalf("audit --json: %v\n%s", err, out)
 	}
 	return all.Events
+}
+
+// onTime leaves out the records that come after the answer to a passwd, perhaps after the test has
+// counted the records before its next step: the end of sessions and a review of root's password.
+func onTime(events []event) []event {
+	return slices.DeleteFunc(events, func(e event) bool { return e.Action == "logged-out" || e.Action == "judged" })
 }
 
 // field is a field of the account's line in shadow(5), counted from 1.

@@ -17,7 +17,7 @@ func (s *stage) expires(account string) {
 	s.restart()
 	// The appliance's usermod sets the day of the change when the appliance starts. Without a
 	// broker the watch over the start corrects that.
-	s.eventually("the password is expired again", 10*time.Second, func() bool { return s.field(account, 3) == "0" })
+	s.eventually("the password is expired again", machine.Patience, func() bool { return s.field(account, 3) == "0" })
 	if s.Login(account, password) {
 		s.t.Errorf("%s still logs in without a new password", account)
 	}
@@ -92,9 +92,9 @@ func (s *stage) logsOut() {
 	}
 	s.Must("shadowsync", "user", "logout", "admin") // ends sessions that earlier scenes left
 	d := s.SSH("user222", s.reset("--must-change", "false"))
-	d.Expect("$ ", 20*time.Second) // the shell's prompt
+	d.Expect("$ ", machine.Patience) // the shell's prompt
 	var open, after list
-	s.eventually("the login is listed", 10*time.Second, func() bool {
+	s.eventually("the login is listed", machine.Patience, func() bool {
 		open = list{}
 		s.object(&open, "user", "sessions", "user222")
 		return len(open.Sessions) == 1
@@ -107,7 +107,7 @@ func (s *stage) logsOut() {
 	}
 	s.listsSessions()
 	s.object(&after, "user", "logout", "user222")
-	d.Ended(10 * time.Second)
+	d.Ended(machine.Patience)
 	if len(after.Ended) != 1 || after.Ended[0].ID != open.Sessions[0].ID || len(after.Sessions)+len(after.Survivors) != 0 {
 		s.t.Errorf("logout says %+v", after)
 	}
@@ -200,7 +200,7 @@ func (s *stage) reportsHashes() {
 	}
 	s.Must("usermod", "-p", s.hashed("Counted-4711-kelp"), "admin")
 	s.Must("usermod", "-p", "$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/", "user222")
-	s.eventually("the store holds both", 10*time.Second, func() bool {
+	s.eventually("the store holds both", machine.Patience, func() bool {
 		return strings.HasPrefix(s.StoreHash("user222"), "$1$") && s.StoreHash("admin") == s.ShadowHash("admin")
 	})
 	if r := look(); r.Name != "conductor" || r.OS["sha512crypt"] != 1 || r.OS["md5crypt"] != 1 || r.Store["sha512crypt"] != 1 || r.Store["md5crypt"] != 1 || fmt.Sprint(r.Old, r.Unverifiable) != "[user222] []" {
