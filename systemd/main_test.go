@@ -17,7 +17,7 @@ const (
 	// insideVariable tells the test program that it runs on a test machine.
 	insideVariable = "SHADOWSYNC_INSIDE_MACHINE"
 	insideProgram  = "/usr/local/bin/systemd.test"
-	patience       = 20 * time.Second
+	patience       = machine.Patience
 )
 
 // TestMain lets the test program also act as shadowsync on a test machine.
@@ -59,7 +59,7 @@ func inside(t *testing.T) bool {
 			t.Parallel()
 			m := machine.Boot(t, release)
 			m.CopyIn(self, insideProgram, 0o755)
-			run := m.Env(insideVariable+"=1").Within(2*time.Minute).Run(insideProgram, "-test.v", "-test.run=^"+strings.Split(t.Name(), "/")[0]+"$")
+			run := m.Env(insideVariable+"=1").Within(5*machine.Patience).Run(insideProgram, "-test.v", "-test.run=^"+strings.Split(t.Name(), "/")[0]+"$")
 			if run.Code != 0 || !strings.Contains(run.Stdout, "--- PASS") {
 				t.Errorf("on the machine: %s", run)
 			}

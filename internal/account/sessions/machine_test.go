@@ -27,6 +27,7 @@ func inside(t *testing.T) bool {
 	if os.Getenv(insideVariable) != "" {
 		return true
 	}
+	t.Parallel()
 	machine.Need(t)
 	self, err := os.Executable()
 	if err != nil {
@@ -34,9 +35,10 @@ func inside(t *testing.T) bool {
 	}
 	for _, release := range machine.Releases {
 		t.Run(string(release), func(t *testing.T) {
+			t.Parallel()
 			m := machine.Boot(t, release)
 			m.CopyIn(self, "/usr/local/bin/sessions.test", 0o755)
-			run := m.Env(insideVariable+"=1").Within(2*time.Minute).Run("/usr/local/bin/sessions.test", "-test.v", "-test.run=^"+t.Name()[:strings.Index(t.Name(), "/")]+"$")
+			run := m.Env(insideVariable+"=1").Within(5*machine.Patience).Run("/usr/local/bin/sessions.test", "-test.v", "-test.run=^"+t.Name()[:strings.Index(t.Name(), "/")]+"$")
 			if run.Code != 0 || !strings.Contains(run.Stdout, "--- PASS") {
 				t.Errorf("on the machine: %s", run)
 			}
@@ -47,7 +49,7 @@ func inside(t *testing.T) bool {
 
 func must(t *testing.T, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), machine.Patience)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
 	if err != nil {
@@ -90,7 +92,7 @@ func expectAlive(t *testing.T, want ...string) {
 	t.Helper()
 	slices.Sort(want)
 	var got []string
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(machine.Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if got = alive(t); slices.Equal(got, want) {
 			return
 		}
@@ -137,7 +139,7 @@ func escape(t *testing.T) {
 	// From a su shell in another user's session, which logind does not end.
 	unit(t, "login5", "root", "user", "setsid setpriv --reuid=2001 --clear-groups unshare --user sh /tmp/leave; sleep 1012")
 	var inside []byte
-	for end := time.Now().Add(10 * time.Second); !strings.HasSuffix(string(inside), "\n") && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(machine.Patience); !strings.HasSuffix(string(inside), "\n") && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		inside, _ = os.ReadFile("/tmp/inside")
 	}
 	// As newuidmap(1) does for "unshare --map-auto --map-root-user".

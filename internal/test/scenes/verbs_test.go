@@ -15,13 +15,18 @@ func (s *stage) expires(account string) {
 	password := s.reset("--must-change", "false")
 	s.Must("shadowsync", "user", "expire", "password", account)
 	s.restart()
-	// The appliance's usermod sets the day of the change when the appliance starts. Without a
-	// broker the watch over the start corrects that.
-	s.eventually("the password is expired again", machine.Patience, func() bool { return s.field(account, 3) == "0" })
+	s.isExpired(account)
 	if s.Login(account, password) {
 		s.t.Errorf("%s still logs in without a new password", account)
 	}
 	s.reset("--must-change", "false")
+}
+
+// isExpired waits until the account must change its password. The appliance's usermod sets the day of
+// the change when the appliance starts; the broker, or else the watch over the start, corrects that.
+func (s *stage) isExpired(account string) {
+	s.t.Helper()
+	s.eventually("the password is expired again", machine.Patience, func() bool { return s.field(account, 3) == "0" })
 }
 
 // withKey gives user222 an ssh key, and returns a function that reports whether the key logs in.
