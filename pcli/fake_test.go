@@ -58,7 +58,7 @@ var userOps = []operator.Op{operator.OpSetPassword, operator.OpShowUser, operato
 // awaits waits until this many requests have arrived.
 func (f *fake) awaits(t *testing.T, n int32) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); f.arrived.Load() < n; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); f.arrived.Load() < n; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d requests arrived, not %d", f.arrived.Load(), n)
 		}

@@ -48,7 +48,7 @@ func begin(t testing.TB, f *fake) string {
 		_ = f.serve(ctx, path)
 	}()
 	t.Cleanup(func() { cancel(); <-done })
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		if _, err := os.Stat(path); err == nil {
 			return path
 		}
@@ -136,7 +136,7 @@ func closable(t *testing.T, tty *os.File) *os.File {
 // expect waits until the terminal shows text, and drops the output before it.
 func (p *player) expect(text string) string {
 	p.t.Helper()
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		if before, after, found := strings.Cut(p.seen.String(), text); found {
 			p.seen.Reset()
@@ -166,7 +166,7 @@ func (p *player) send(text string) {
 // wait returns the exit status and the remaining output.
 func (p *player) wait() (int, string) {
 	p.t.Helper()
-	timer := time.AfterFunc(10*time.Second, func() { _ = p.command.Process.Kill() })
+	timer := time.AfterFunc(time.Minute, func() { _ = p.command.Process.Kill() })
 	defer timer.Stop()
 	_ = p.command.Wait()
 	for {
@@ -255,7 +255,7 @@ func TestHalfAPasswordIsThrownAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.send(strings.Repeat("half a password ", 200)) // more than the shell reads before the signal arrives
-	for end := time.Now().Add(10 * time.Second); p.unread() == 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); p.unread() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the terminal does not take it")
 		}

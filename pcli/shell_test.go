@@ -198,7 +198,7 @@ func script(t *testing.T, path, input string, env ...string) (status int, out, e
 	command := shellCommand(t, path, "xterm", env...)
 	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(input), &o, &e
 	command.SysProcAttr = &unix.SysProcAttr{Setsid: true} // no /dev/tty
-	timer := time.AfterFunc(20*time.Second, func() { _ = command.Process.Kill() })
+	timer := time.AfterFunc(time.Minute, func() { _ = command.Process.Kill() })
 	defer timer.Stop()
 	var exit *exec.ExitError
 	if err := command.Run(); err != nil && !errors.As(err, &exit) {
@@ -413,7 +413,7 @@ func TestLostTerminal(t *testing.T) {
 	go func() { defer close(done); _ = p.command.Wait() }()
 	select {
 	case <-done:
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("it still runs")
 	}
 }

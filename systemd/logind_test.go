@@ -84,7 +84,7 @@ func TestLogindOnMachine(t *testing.T) {
 	if err != nil || len(survivors) > 0 || !slices.Equal(ids(ended), slices.Sorted(slices.Values([]string{first, second}))) {
 		t.Errorf("ended %q, survived %q, %v", ids(ended), ids(survivors), err)
 	}
-	if took := time.Since(start); took > 3*time.Second {
+	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("it took %v", took)
 	}
 	expectLogins(t, adminUID, keep)
@@ -124,7 +124,7 @@ func TestSurvivorOnMachine(t *testing.T) {
 	if want := fmt.Sprintf("[] [%q] cannot end sessions: session %s: ", session, session); !strings.HasPrefix(out, want) {
 		t.Errorf("%s, want %s…", out, want)
 	}
-	if took := time.Since(start); took < endLimit || took > endLimit+2*time.Second {
+	if took := time.Since(start); took < endLimit || took > endLimit+10*time.Second {
 		t.Errorf("it took %v", took)
 	}
 	expectLogins(t, adminUID, session)
@@ -140,7 +140,7 @@ func TestHungLogindOnMachine(t *testing.T) {
 	if _, _, err := (Logind{}).End(t.Context(), shadowsync.Account{Name: "admin", UID: adminUID}, ""); err == nil {
 		t.Error("a hung logind ended all sessions")
 	}
-	if took := time.Since(start); took > endLimit+2*time.Second {
+	if took := time.Since(start); took > endLimit+10*time.Second {
 		t.Errorf("it took %v", took)
 	}
 }

@@ -60,7 +60,7 @@ func TestAttemptByAnotherThanRoot(t *testing.T) {
 		if q.Op != operator.OpRootTool || string(q.Args) != `{"verb":"user set password"}` || q.User != "" {
 			t.Errorf("the daemon heard %+v", q)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the daemon heard nothing")
 	}
 }

@@ -70,7 +70,7 @@ func newTerminal(t *testing.T) *terminal {
 // expect waits for text after the previously expected text.
 func (p *terminal) expect(text string) {
 	p.t.Helper()
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		if i := strings.Index(p.seen[p.read:], text); i >= 0 {
 			p.read += i + len(text)
@@ -121,7 +121,7 @@ func (p *terminal) answer(done <-chan answer) answer {
 	select {
 	case a := <-done:
 		return a
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		p.t.Fatal("no answer in time")
 		return answer{}
 	}

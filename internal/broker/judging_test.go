@@ -54,7 +54,7 @@ func TestJudgementWhileTheStateIsBusy(t *testing.T) {
 			release := occupy(t, root, test.lock)
 			start := time.Now()
 			got := b.judge(t.Context(), b.engine.Load(), socket.Peer{PID: os.Getpid()}, "admin", false, []*os.File{token}).Text
-			took, late := time.Since(start), judgedWithin+600*time.Millisecond // margin for a busy machine
+			took, late := time.Since(start), judgedWithin+3*time.Second // margin for a busy machine
 			if took >= late || !strings.HasPrefix(got, test.says) {
 				t.Errorf("after %s it says %q, want %q", took, got, test.says)
 			}

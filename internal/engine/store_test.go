@@ -70,7 +70,7 @@ func TestWatchOfAHungStoreIsBounded(t *testing.T) {
 		if err == nil || !hung.closed {
 			t.Errorf("watched %v, closed %v", err, hung.closed)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("it hangs, and holds the store for everybody")
 	}
 }
@@ -134,13 +134,13 @@ func TestAHangThatNoDeadlineEnds(t *testing.T) {
 	for range 5 {
 		begin := time.Now()
 		_, err := l.Read(t.Context(), nil)
-		if took := time.Since(begin); !errors.Is(err, shadowsync.ErrUnavailable) || took > timeout+time.Second {
+		if took := time.Since(begin); !errors.Is(err, shadowsync.ErrUnavailable) || took > timeout+10*time.Second {
 			t.Fatalf("after %v: %v", took, err)
 		}
 		l.rest = time.Time{} // as if the rest were over
 	}
 	begin := time.Now()
-	if err := l.Close(); err != nil || time.Since(begin) > time.Second {
+	if err := l.Close(); err != nil || time.Since(begin) > 10*time.Second {
 		t.Errorf("closed after %v: %v", time.Since(begin), err)
 	}
 	if n := begun.Load(); n != 1 {

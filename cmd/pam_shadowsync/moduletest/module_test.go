@@ -135,7 +135,7 @@ func TestPeerMisbehaves(t *testing.T) {
 // untilClosed answers nothing and returns when the other side has closed, or after ten seconds.
 func untilClosed(conn int) {
 	events := []unix.PollFd{{Fd: int32(conn), Events: unix.POLLRDHUP}}
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline) && events[0].Revents == 0; {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline) && events[0].Revents == 0; {
 		unix.Poll(events, int(time.Until(deadline).Milliseconds()))
 	}
 }

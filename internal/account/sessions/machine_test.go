@@ -178,7 +178,7 @@ func TestEndOnMachine(t *testing.T) {
 	start := time.Now()
 	ended, survivors, err := Sessions{}.End(ctx, account, shadowsync.Logout{Keep: keep})
 	t.Logf("all but one in %v: %+v", time.Since(start), ended)
-	if err != nil || len(survivors) > 0 || time.Since(start) > 2*time.Second {
+	if err != nil || len(survivors) > 0 || time.Since(start) > 10*time.Second {
 		t.Errorf("survived %+v, %v, after %v", survivors, err, time.Since(start))
 	}
 	expectAlive(t, "1001", "1006", "1007", "1008", "1009", "1012")

@@ -78,8 +78,8 @@ func (s *scene) next(what string) Event {
 			s.t.Fatalf("%s: the channel is closed", what)
 		}
 		return e
-	case <-time.After(5 * time.Second):
-		s.t.Fatalf("%s: not announced within 5 s", what)
+	case <-time.After(time.Minute):
+		s.t.Fatalf("%s: not announced within a minute", what)
 	}
 	return Event{}
 }

@@ -69,8 +69,8 @@ func TestWritersTellsTheProgram(t *testing.T) {
 		if w.pid != cmd.Process.Pid || w.program != "sh" || w.name != "shadow+" && w.name != "shadow" {
 			t.Errorf("told %+v, want pid %d", w, cmd.Process.Pid)
 		}
-	case <-time.After(5 * time.Second):
-		t.Fatal("not told within 5 s")
+	case <-time.After(time.Minute):
+		t.Fatal("not told within a minute")
 	}
 	for { // the close follows the write
 		select {
@@ -103,8 +103,8 @@ func TestWritersTellsBeforeTheClose(t *testing.T) {
 		if w.pid != cmd.Process.Pid || w.program != "sh" {
 			t.Errorf("told %+v, want pid %d", w, cmd.Process.Pid)
 		}
-	case <-time.After(5 * time.Second):
-		t.Error("not told within 5 s")
+	case <-time.After(time.Minute):
+		t.Error("not told within a minute")
 	}
 	must(t, hold.Close())
 	_ = cmd.Wait() // read fails at the end of its input
@@ -119,8 +119,8 @@ func TestWritersKeepsNoDescriptors(t *testing.T) {
 	must(t, cmd.Run())
 	select {
 	case <-told:
-	case <-time.After(5 * time.Second):
-		t.Fatal("not told within 5 s")
+	case <-time.After(time.Minute):
+		t.Fatal("not told within a minute")
 	}
 	if now := descriptors(t); now > before {
 		t.Errorf("%d descriptors, %d before", now, before)

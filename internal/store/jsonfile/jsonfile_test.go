@@ -322,10 +322,11 @@ func TestReadingAgainEndsWithItsContext(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
-	start := time.Now()
-	_, err := open(t, path, pointer).Read(ctx, nil)
-	if !errors.Is(err, shadowsync.ErrUnavailable) || time.Since(start) > 200*time.Millisecond {
-		t.Errorf("%v after %v", err, time.Since(start))
+	if _, err := open(t, path, pointer).Read(ctx, nil); !errors.Is(err, shadowsync.ErrUnavailable) {
+		t.Error(err)
+	}
+	if _, err := open(t, path, pointer).Read(t.Context(), nil); err == nil || errors.Is(err, shadowsync.ErrUnavailable) {
+		t.Errorf("to the end: %v", err)
 	}
 }
 
@@ -342,7 +343,7 @@ func TestWatch(t *testing.T) {
 	}
 	select {
 	case <-changed:
-	case <-time.After(2 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the change was not noticed")
 	}
 	cancel()

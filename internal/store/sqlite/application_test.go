@@ -110,7 +110,7 @@ func TestLockedByAnother(t *testing.T) {
 		w := shadowsync.Write{Name: "full", Expect: sample()["full"], Want: sample()["none"]}
 		_, err = s.Write(ctx, []shadowsync.Write{w})
 		cancel()
-		if !errors.Is(err, shadowsync.ErrUnavailable) || time.Since(start) > time.Second {
+		if !errors.Is(err, shadowsync.ErrUnavailable) || time.Since(start) > patience/2 {
 			t.Errorf("%s: %v after %v", lock, err, time.Since(start))
 		}
 		if err := errors.Join(rows.Close(), db.Close()); err != nil {

@@ -229,7 +229,7 @@ func TestWatchThroughTheWorker(t *testing.T) {
 	for _, ch := range []<-chan struct{}{changed, again} {
 		select {
 		case <-ch:
-		case <-time.After(2 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("the change was not noticed")
 		}
 	}
@@ -243,7 +243,7 @@ func TestWatchThroughTheWorker(t *testing.T) {
 
 func drain(t *testing.T, ch <-chan struct{}) {
 	t.Helper()
-	deadline := time.After(2 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		select {
 		case _, open := <-ch:
@@ -265,7 +265,7 @@ func TestHungWorker(t *testing.T) {
 	defer cancel()
 	start := time.Now()
 	_, err := c.Read(ctx, names)
-	if !errors.Is(err, shadowsync.ErrUnavailable) || err.Error() != "no answer in time" || time.Since(start) > time.Second {
+	if !errors.Is(err, shadowsync.ErrUnavailable) || err.Error() != "no answer in time" || time.Since(start) > 10*time.Second {
 		t.Errorf("%v after %v", err, time.Since(start))
 	}
 	if _, err := c.Revision(t.Context()); !errors.Is(err, shadowsync.ErrUnavailable) || c.Usable() {
@@ -283,7 +283,7 @@ func stop(t *testing.T, pid int) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		states, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
 		if !slices.ContainsFunc(states, func(file string) bool {
 			text, _ := os.ReadFile(file)

@@ -18,7 +18,7 @@ import (
 )
 
 // crowdSize accounts u0, u1 ... are managed besides the appliance's usual two.
-const crowdSize = 10000
+const crowdSize = 5000
 
 // multitude is a machine whose appliance has thousands of accounts. The appliance does not run,
 // because it would rewrite them one after the other for a minute.

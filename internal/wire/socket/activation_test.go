@@ -70,7 +70,7 @@ func TestFromSystemd(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			timer := time.AfterFunc(15*time.Second, func() { _ = cmd.Process.Kill() })
+			timer := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
 			defer timer.Stop()
 			if strings.HasSuffix(tt.want, "<nil>") {
 				askEach(t, paths)

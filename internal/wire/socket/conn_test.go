@@ -74,9 +74,9 @@ func keepsDescriptors(t *testing.T) {
 // eventually polls until ok returns true, at most 5 s.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Errorf("not seen within 5 s: %s", what)
+			t.Errorf("not seen within a minute: %s", what)
 			return
 		}
 	}
@@ -223,7 +223,7 @@ func TestWaitsEndWithTheContext(t *testing.T) {
 	if _, err := b.Receive(short, &message{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("deadline: %v", err)
 	}
-	if took := time.Since(start); took < 30*time.Millisecond || took > 2*time.Second {
+	if took := time.Since(start); took < 30*time.Millisecond || took > 10*time.Second {
 		t.Errorf("a deadline of 30 ms took %v", took)
 	}
 
@@ -285,7 +285,7 @@ func TestCloseWakes(t *testing.T) {
 		if !errors.Is(err, os.ErrClosed) {
 			t.Errorf("got %v", err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("Receive still waits")
 	}
 	if err := a.Send(background(t), message{}); !errors.Is(err, os.ErrClosed) {
