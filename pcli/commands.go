@@ -76,7 +76,7 @@ func changes() []command {
 	return []command{
 		{grammar.Command{
 			Words: "set password", Needs: string(operator.OpSetPassword), Help: "Change your own password, and end all your sessions",
-			More: "It asks for your current password and twice for the new one. The new password is judged by the rules of this machine. " +
+			More: "It asks for your current password and twice for the new one. The new password must pass the rules of this machine. " +
 				"Your sessions then end, this one last. Nothing changes if you press Ctrl-C.",
 		}, (*Shell).setPassword},
 		{grammar.Command{
@@ -103,7 +103,7 @@ func changes() []command {
 		}, (*Shell).editUser},
 		{grammar.Command{
 			Words: "delete user", Needs: string(operator.OpDeleteUser), Help: "Delete an account; its home stays",
-			More:   "It says what goes and asks. The home and the mail stay, unless remove-home is given; no other account gets the uid while the home is there.",
+			More:   "It says what will be deleted and asks. The home and the mail stay, unless remove-home is given; no other account gets the uid while the home is there.",
 			Params: []grammar.Param{force, someone, {Word: "remove-home", Help: "delete the home and the mail, too"}}, See: []string{"lock user"},
 		}, (*Shell).deleteUser},
 		{grammar.Command{

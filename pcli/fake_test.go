@@ -192,7 +192,7 @@ func (f *fake) create(ctx context.Context, c *socket.Conn, q operator.Request, s
 		return err
 	}
 	if slices.ContainsFunc(f.users, func(other operator.User) bool { return other.Name == u.Name }) {
-		return operator.Errorf(operator.Usage, "there is an account of that name already")
+		return operator.Errorf(operator.Usage, "an account of that name exists already")
 	}
 	if u.Check {
 		return operator.SendResult(ctx, c, operator.Result{})

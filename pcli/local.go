@@ -11,7 +11,7 @@ Keys:
   ?         help, at any point of a line
   Tab       complete; a second Tab lists what there is
   Up, Down  the lines before; !! repeats the last, !5 line 5, !sh the last "sh…"
-  Ctrl-C    give up the line, the question or the wait
+  Ctrl-C    cancel the line, the question or the wait
   Ctrl-D    leave, on an empty line
   Ctrl-Z    run the line and go to the top; leave, on an empty line there
 

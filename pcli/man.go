@@ -55,7 +55,7 @@ Help at any point of a line, without Enter. On a terminal without cursor control
 Complete a word, an account or a value; a second Tab lists what there is.
 .TP
 .B Ctrl\-C
-Give up the line, the question or the wait. A change that was begun goes on to its end.
+Cancel the line, the question or the wait. A change that was begun goes on to its end.
 .TP
 .B Ctrl\-D
 On an empty line, leave the menu or the shell.

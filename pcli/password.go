@@ -40,7 +40,7 @@ func (s *Shell) setPassword(grammar.Call) error {
 // outcome asks the restarted broker for the result of a change whose result the previous one did
 // not report. If it does not answer either, the result stays unknown.
 func (s *Shell) outcome(given time.Time, unknown error) ([]string, error) {
-	s.say("shadowsync was interrupted; asking what came of it...")
+	s.say("shadowsync was interrupted; asking for the result...")
 	notes, err := change(s, func(ctx context.Context) ([]string, error) { return s.client.Outcome(ctx, given) })
 	var refusal *operator.Error
 	if errors.As(err, &refusal) && refusal.Kind == operator.Unavailable {

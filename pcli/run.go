@@ -100,7 +100,7 @@ func (s *Shell) ended(end error) int {
 		return 128 + int(signal.Signal) // silently: the terminal may be gone
 	case errors.Is(end, console.ErrIdle):
 		idle := (time.Duration(s.hello.IdleTimeout) * time.Second).String()
-		s.say("Nobody pressed a key for %s: leaving", strings.Replace(idle, "m0s", "m", 1))
+		s.say("No key was pressed for %s: leaving", strings.Replace(idle, "m0s", "m", 1))
 	case end != nil && !errors.Is(end, io.EOF):
 		s.fail(end)
 	}

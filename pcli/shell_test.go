@@ -67,9 +67,9 @@ func TestOnATerminal(t *testing.T) {
 			{"exit\r", ""},
 		}, 5},
 		{"create user refuses before it asks", []step{
-			{"create user admin\r", "create user admin\r\n% Error: there is an account of that name already\r\n" + prompt},
+			{"create user admin\r", "create user admin\r\n% Error: an account of that name exists already\r\n" + prompt},
 			{"create user\r", "Username: "},
-			{"admin\r", "admin\r\n% Error: there is an account of that name already\r\n" + prompt},
+			{"admin\r", "admin\r\n% Error: an account of that name exists already\r\n" + prompt},
 			{"exit\r", ""},
 		}, 2},
 		{"did you mean", []step{
@@ -89,7 +89,7 @@ func TestOnATerminal(t *testing.T) {
 			{"two\r", "% Error: the passwords do not match\r\nPassword: "},
 			{"one\r", "Confirm: "},
 			{"one\r", "Role (user | admin) [user]: "},
-			{"root\r", "% Error: 'root' is none of user, admin\r\nRole (user | admin) [user]: "},
+			{"root\r", "% Error: 'root' is not one of user, admin\r\nRole (user | admin) [user]: "},
 			{"admin\r", "Enabled (true or false) [true]: "},
 			{"\r", "Account 'jd' successfully created\r\n" + prompt},
 			{"show user jd\r", "Enabled: true\r\n Full Name: Joe ?\r\n Role: admin\r\n"},
@@ -261,7 +261,7 @@ func TestScripts(t *testing.T) {
 			"Changing the current password will log this user out of all active sessions. Subsequent logins will require the new password to authenticate.\n",
 			"Enter your current password:Enter a new password:Operation canceled\n",
 		},
-		{"a bad time", "", []string{command + "show user activity from noon"}, 2, "", "% Error: cannot understand the time: \"noon\" is no time: write 2026-11-21, \"2026-11-21 10:00\", yesterday, 10:00, 45m or \"2 hours ago\"\n"},
+		{"a bad time", "", []string{command + "show user activity from noon"}, 2, "", "% Error: cannot understand the time: \"noon\" is not a time: write 2026-11-21, \"2026-11-21 10:00\", yesterday, 10:00, 45m or \"2 hours ago\"\n"},
 		{"edit in a script", "edit user admin\nfull-name A D\nexit\nshow history\n", nil, 0, "Account 'admin' updated successfully\n", ""},
 	}
 	for _, tt := range tests {
@@ -424,7 +424,7 @@ func TestIdle(t *testing.T) {
 	p := play(t, begin(t, f), "xterm")
 	p.expect(prompt)
 	p.send("set password\r")
-	if status, rest := p.wait(); status != 0 || !strings.HasSuffix(rest, "Nobody pressed a key for 1s: leaving\r\n") || !p.echoes() {
+	if status, rest := p.wait(); status != 0 || !strings.HasSuffix(rest, "No key was pressed for 1s: leaving\r\n") || !p.echoes() {
 		t.Errorf("%d %q", status, rest)
 	}
 }

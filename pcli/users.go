@@ -93,9 +93,9 @@ func (s *Shell) answer(prompt, otherwise string, choices []string) (string, erro
 		}
 		switch {
 		case text == "":
-			s.say("%% Error: an answer is needed; Ctrl-C gives up")
+			s.say("%% Error: an answer is needed; Ctrl-C cancels")
 		case choices != nil && !slices.Contains(choices, text):
-			s.say("%% Error: '%s' is none of %s", text, strings.Join(choices, ", "))
+			s.say("%% Error: '%s' is not one of %s", text, strings.Join(choices, ", "))
 		default:
 			return text, nil
 		}

@@ -37,12 +37,12 @@ func (it *item) alarms(a Application, m Memory, now time.Time) []Event {
 	switch back := it.returned(); {
 	case !it.cameAtStart(a, m):
 	case it.decision.WroteBack && it.osWasOverwritten():
-		add(elsewhere+"%s set an older password at its start, which its configured store does not hold: it reads another one", it.writer(a))
+		add(elsewhere+"%s set an older password at its start, one that its configured store does not hold: it reads another store", it.writer(a))
 	case back != nil && it.in.Evidence.Writer == WriterUnknown:
-		add(elsewhere+"an older password came back at the start of %s, which its configured store does not hold, and nobody saw who set it: if the application did, it reads another one", a.Unit)
+		add(elsewhere+"at the start of %s an older password came back that its configured store does not hold. It is not known which program set it; if it was the application, it reads another store", a.Unit)
 	}
 	if e := it.returned(); e != nil && e.Returns+1 >= alarmAfter {
-		add("one value came back %d times, set by %s: whoever changes this password is reverted", e.Returns+1, it.setter(a))
+		add("one value came back %d times, set by %s: every change of this password is undone", e.Returns+1, it.setter(a))
 	}
 	return found
 }
@@ -94,7 +94,7 @@ func (o Origin) maker() string {
 	case o.Unit != "":
 		return "a program in " + o.Unit
 	}
-	return "a program that nobody saw"
+	return "an unknown program"
 }
 
 // returned is the recorded value that came back and now holds, set by neither PAM nor our tools:

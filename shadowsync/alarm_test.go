@@ -155,7 +155,7 @@ func TestAlarmAboutAnotherStoreUnseen(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.both(t, "admin", hashBase)
-	if alarms := w.alarmed(); len(alarms) != 1 || !strings.HasPrefix(alarms[0], elsewhere) || !strings.Contains(alarms[0], "nobody saw who set it") {
+	if alarms := w.alarmed(); len(alarms) != 1 || !strings.HasPrefix(alarms[0], elsewhere) || !strings.Contains(alarms[0], "not known which program set it") {
 		t.Errorf("alarms %q", alarms)
 	}
 }

@@ -235,7 +235,7 @@ func (r *Reconciler) settleIdle(ctx context.Context, due []Logout, uids map[stri
 func (r *Reconciler) endOf(ctx context.Context, account Account, l Logout) (reason string, left []Session, err error) {
 	late := r.Now().Sub(l.Origin.At) > logoutPatience
 	if late {
-		return "given up: not possible in time", nil, nil
+		return "given up: the sessions could not be ended in time", nil, nil
 	}
 	ended, left, err := r.Sessions.End(ctx, account, l)
 	if err != nil {

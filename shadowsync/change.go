@@ -28,20 +28,20 @@ func (s SeenBy) Announced() bool {
 // Origin says who made a change and how we noticed it. Fields that the kernel can no longer tell
 // stay empty; nothing is guessed.
 type Origin struct {
-	At       time.Time `json:"at"`
-	SeenBy   SeenBy    `json:"seen_by"`
-	By       string    `json:"by,omitempty"`        // name of the real uid
-	UID      *int      `json:"uid,omitempty"`       // real uid
-	Login    string    `json:"login,omitempty"`     // name of the login uid: the person behind sudo
-	LoginUID *int      `json:"login_uid,omitempty"` // /proc/PID/loginuid
-	Unproven string    `json:"unproven,omitempty"`  // what the process could have forged: "login", "program and login"
-	Sudo     string    `json:"sudo,omitempty"`      // name of the nearest parent's user that is not root: the person behind sudo or su
-	Program  string    `json:"program,omitempty"`
-	PID      int       `json:"pid,omitempty"`
-	Terminal string    `json:"terminal,omitempty"`
-	Unit     string    `json:"unit,omitempty"`    // systemd unit of the process
-	Session  string    `json:"session,omitempty"` // logind session of the process
-	Remote   string    `json:"remote,omitempty"`  // host that this session came from
+	At         time.Time `json:"at"`
+	SeenBy     SeenBy    `json:"seen_by"`
+	By         string    `json:"by,omitempty"`        // name of the real uid
+	UID        *int      `json:"uid,omitempty"`       // real uid
+	Login      string    `json:"login,omitempty"`     // name of the login uid: the person behind sudo
+	LoginUID   *int      `json:"login_uid,omitempty"` // /proc/PID/loginuid
+	Unverified string    `json:"unproven,omitempty"`  // what the process could have forged: "login", "program and login"; old states have the member's name
+	Sudo       string    `json:"sudo,omitempty"`      // name of the nearest parent's user that is not root: the person behind sudo or su
+	Program    string    `json:"program,omitempty"`
+	PID        int       `json:"pid,omitempty"`
+	Terminal   string    `json:"terminal,omitempty"`
+	Unit       string    `json:"unit,omitempty"`    // systemd unit of the process
+	Session    string    `json:"session,omitempty"` // logind session of the process
+	Remote     string    `json:"remote,omitempty"`  // host that this session came from
 	// SettledBy is who chose this value in a conflict; the other members say who made it.
 	SettledBy string `json:"settled_by,omitempty"`
 	Verb      string `json:"verb,omitempty"` // what our own tool was asked for: "reset password, unlock"

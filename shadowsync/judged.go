@@ -23,6 +23,6 @@ func (r *Reconciler) unjudged(it *item) bool {
 func (it *item) exemption(application string, now time.Time) Event {
 	return Event{
 		At: now, Application: application, Account: it.name, Action: "judged", Origin: it.origin,
-		Reason: "not judged: it came as a hash, past PAM and shadowsync's own commands",
+		Reason: "not judged: it was set as a hash, without PAM and without shadowsync's own commands",
 	}
 }

@@ -69,6 +69,6 @@ func (m AccountMemory) RecordFor(a Account, exists bool) Record {
 func (it *item) succession(application string, now time.Time) Event {
 	return Event{
 		At: now, Application: application, Account: it.name, Action: "succeeded", Origin: it.origin,
-		Reason: "the account was deleted and made again, or its uid changed with its password: what its name had before is no longer its history",
+		Reason: "the account was deleted and created again, or its uid and its password changed: the earlier history of this name is not its history",
 	}
 }

@@ -55,7 +55,7 @@ func TestRecordOfAPerson(t *testing.T) {
 		"the same":                     {"1000", Account{UID: 1000}, true, true},
 		"unknown, of an older state":   {"", Account{UID: 1000}, true, true},
 		"gone":                         {"gone 1000", Account{}, false, false},
-		"made again":                   {"gone 1000", Account{UID: 1000, Credential: cred("$y$theirs")}, true, false},
+		"created again":                {"gone 1000", Account{UID: 1000, Credential: cred("$y$theirs")}, true, false},
 		"another uid":                  {"1000", Account{UID: 1001, Credential: cred("$y$theirs")}, true, false},
 		"restored with its own hash":   {"gone 1000", Account{UID: 1000, Credential: cred(hashNew)}, true, true},
 		"moved to another uid by root": {"1000", Account{UID: 1001, Credential: cred(hashNew)}, true, true},

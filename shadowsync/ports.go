@@ -70,8 +70,8 @@ type Accounts interface {
 	Write(ctx context.Context, writes []Write) (Unwritten, error)
 }
 
-// StoreRecord is what a store holds for an account.
-type StoreRecord struct {
+// StoredAccount is what a store holds for an account.
+type StoredAccount struct {
 	Credential
 	ChangedAt time.Time // when this record changed; zero if the store does not tell
 }
@@ -79,9 +79,9 @@ type StoreRecord struct {
 // StoreSnapshot is one consistent reading of a store.
 type StoreSnapshot struct {
 	Revision string
-	Records  map[string]StoreRecord
+	Accounts map[string]StoredAccount
 	// Malformed says which accounts' records cannot be parsed, and why. They have no entry in
-	// Records.
+	// Accounts.
 	Malformed map[string]string
 }
 

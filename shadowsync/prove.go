@@ -14,7 +14,7 @@ import (
 func (r *Reconciler) Prove(ctx context.Context, account, osHash, storeHash string, login Origin) (bool, error) {
 	return r.answerWait(ctx, account, osHash, func(c *Change) Event {
 		c.StoreHash = storeHash
-		return Event{Action: "proven", Result: NeedsLogin, Reason: "a login gave what the store's format is made of", Origin: login}
+		return Event{Action: "proven", Result: NeedsLogin, Reason: "a login gave the password, from which the store's hash was made", Origin: login}
 	})
 }
 
@@ -24,7 +24,7 @@ func (r *Reconciler) Prove(ctx context.Context, account, osHash, storeHash strin
 func (r *Reconciler) Unfit(ctx context.Context, account, osHash, reason string, login Origin) (bool, error) {
 	return r.answerWait(ctx, account, osHash, func(c *Change) Event {
 		c.Verdict, c.Reason = VerdictRefused, reason
-		return Event{Action: "proven", Result: NeedsLogin, Reason: "of what a login gave, the store takes no hash: " + reason, Origin: login}
+		return Event{Action: "proven", Result: NeedsLogin, Reason: "the store cannot take the hash of the password that a login gave: " + reason, Origin: login}
 	})
 }
 
@@ -32,12 +32,12 @@ func (r *Reconciler) Unfit(ctx context.Context, account, osHash, reason string, 
 func (r *Reconciler) answerWait(ctx context.Context, account, osHash string, complete func(*Change) Event) (bool, error) {
 	lease, err := r.Lock.Acquire(ctx)
 	if err != nil {
-		return false, fmt.Errorf("cannot record the proof of %s: %w", account, err)
+		return false, fmt.Errorf("cannot record the login of %s: %w", account, err)
 	}
 	defer lease.Release()
 	memory, err := r.State.Load(ctx, r.Application.Name, []string{account})
 	if err != nil {
-		return false, fmt.Errorf("cannot record the proof of %s: %w", account, err)
+		return false, fmt.Errorf("cannot record the login of %s: %w", account, err)
 	}
 	open := memory.Accounts[account].Open
 	if open == nil || open.State != NeedsLogin || open.OS.Hash != osHash {

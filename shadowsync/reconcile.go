@@ -207,7 +207,7 @@ func (r *Reconciler) input(v view, req Request, name string) Input {
 	if why, ok := v.store.Malformed[name]; ok && v.fault == nil {
 		in.Fault = &StoreFault{Reason: "store: " + why, Malformed: true, single: true}
 	}
-	if rec, ok := v.store.Records[name]; ok && in.Fault == nil {
+	if rec, ok := v.store.Accounts[name]; ok && in.Fault == nil {
 		in.Store = &rec.Credential
 		in.Evidence.StoreAt = rec.ChangedAt
 		in.Refusal = r.refusal(rec.Credential)
@@ -220,7 +220,7 @@ func (r *Reconciler) input(v view, req Request, name string) Input {
 func (r *Reconciler) refusal(store Credential) string {
 	if store.Kind() == KindPassword || store.Kind() == KindNone && store.Hash != "*" {
 		if err := r.CheckHash(store.Hash); err != nil {
-			return "the store's value is not taken: " + err.Error()
+			return "the store's value was refused: " + err.Error()
 		}
 	}
 	return ""

@@ -480,10 +480,10 @@ func (s storeSide) Revision(context.Context) (string, error) {
 }
 
 func (s storeSide) Read(_ context.Context, names []string) (StoreSnapshot, error) {
-	snap := StoreSnapshot{Revision: fmt.Sprint(s.store), Records: map[string]StoreRecord{}, Malformed: s.malformed}
+	snap := StoreSnapshot{Revision: fmt.Sprint(s.store), Accounts: map[string]StoredAccount{}, Malformed: s.malformed}
 	for _, n := range names {
 		if c, ok := s.store[n]; ok && s.malformed[n] == "" {
-			snap.Records[n] = StoreRecord{Credential: c}
+			snap.Accounts[n] = StoredAccount{Credential: c}
 		}
 	}
 	return snap, s.storeErr

@@ -150,7 +150,7 @@ func (r *Reconciler) verify(ctx context.Context, work []*item) error {
 	store, storeErr := r.Store.Read(ctx, written)
 	for _, it := range work {
 		if it.writes() && !it.dropped {
-			it.check(os.Accounts[it.name].Credential, store.Records[it.name].Credential, storeErr)
+			it.check(os.Accounts[it.name].Credential, store.Accounts[it.name].Credential, storeErr)
 		}
 	}
 	r.probe(StepVerified)

@@ -66,12 +66,12 @@ func (m *merger) settleRollback() {
 	}
 	switch m.in.Policy.Rollback {
 	case RuleOS:
-		m.name(VerdictRollback, reasonRollback+"; the older OS value holds")
+		m.name(VerdictRollback, reasonRollback+"; the older OS value stays")
 	case RuleHold:
 		m.hold(AllFields, VerdictConflict, reasonRollback)
 	default:
 		m.os = m.wanted()
-		m.name(VerdictRollback, reasonRollback+"; the newer value holds")
+		m.name(VerdictRollback, reasonRollback+"; the newer value stays")
 	}
 }
 

@@ -42,7 +42,7 @@ func TakesOurs(mode string) bool { return mode != "isolate" && mode != "flush" }
 func DropIn(policy StartPolicy, jobs Jobs) (string, error) {
 	pull, ok := map[StartPolicy]string{PolicyStart: "Wants", PolicyRefuse: "Requires"}[policy]
 	if !ok {
-		return "", fmt.Errorf("%q is no policy for starts; there are %q and %q", policy, PolicyStart, PolicyRefuse)
+		return "", fmt.Errorf("unknown policy for starts %q: use %q or %q", policy, PolicyStart, PolicyRefuse)
 	}
 	text := fmt.Sprintf(dropIn, pull)
 	if TakesOurs(jobs.Success) {

@@ -272,7 +272,7 @@ func TestGuardThatAnotherProcessChanges(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("it waits for ever")
 	}
-	if holder := fmt.Sprintf("process %d has it: systemd.test", os.Getpid()); !errors.Is(err, shadowsync.ErrUnavailable) || !strings.Contains(err.Error(), holder) {
+	if holder := fmt.Sprintf("process %d holds it: systemd.test", os.Getpid()); !errors.Is(err, shadowsync.ErrUnavailable) || !strings.Contains(err.Error(), holder) {
 		t.Errorf("it says %v, want %q", err, holder)
 	}
 	if err := other.Close(); err != nil {

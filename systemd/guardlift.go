@@ -186,7 +186,7 @@ func lockHolder(file *os.File) string {
 	var stat unix.Stat_t
 	locks, err := os.ReadFile("/proc/locks")
 	if err != nil || unix.Fstat(int(file.Fd()), &stat) != nil {
-		return "another process has it"
+		return "another process holds it"
 	}
 	place := fmt.Sprintf("%02x:%02x:%d", unix.Major(stat.Dev), unix.Minor(stat.Dev), stat.Ino)
 	for line := range strings.Lines(string(locks)) {
@@ -196,9 +196,9 @@ func lockHolder(file *os.File) string {
 			continue
 		}
 		name, _ := os.ReadFile("/proc/" + f[4] + "/comm")
-		return fmt.Sprintf("process %s has it: %s", f[4], printable.Quote(strings.TrimSpace(string(name))))
+		return fmt.Sprintf("process %s holds it: %s", f[4], printable.Quote(strings.TrimSpace(string(name))))
 	}
-	return "nobody has it by now"
+	return "it is free again"
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

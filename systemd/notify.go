@@ -37,7 +37,7 @@ func KeepAlive() error { return notify(daemon.SdNotifyWatchdog) }
 func KeepAliveInterval() (time.Duration, error) {
 	limit, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		return 0, fmt.Errorf("cannot tell the watchdog's interval: %w", err)
+		return 0, fmt.Errorf("cannot read the watchdog's interval: %w", err)
 	}
 	return limit / 2, nil
 }

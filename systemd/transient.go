@@ -65,7 +65,7 @@ func (p program) check() error {
 	plain := func(r rune) bool { return isAlnum(r) || r == '-' || r == '_' }
 	switch {
 	case p.name == "" || len(p.name) > 64 || strings.IndexFunc(p.name, func(r rune) bool { return !plain(r) }) >= 0:
-		return fmt.Errorf("%q is not fit for the name of a unit", p.name)
+		return fmt.Errorf("%q cannot be part of a unit's name", p.name)
 	case p.stdin == nil:
 		return errors.New("it has no standard input")
 	case !filepath.IsAbs(p.argv[0]):

@@ -49,7 +49,7 @@ func run(arguments []string) int {
 		fmt.Print(usage)
 		return 0
 	case err == nil && set.NArg() > 0 && !o.OneCommand: // after -c COMMAND a shell accepts $0 and arguments
-		err = fmt.Errorf("%q is no option; a command is given with -c", set.Arg(0))
+		err = fmt.Errorf("unknown option %q; give a command with -c", set.Arg(0))
 	}
 	switch {
 	case err != nil:

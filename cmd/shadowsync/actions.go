@@ -5,38 +5,62 @@ import "strings"
 // actions explains the words that the audit, sync and history use for what was done. The help of
 // audit and its man page print it.
 var actions = [][2]string{
-	{"baseline", "both sides' values were taken as belonging together, when the account was first seen"},
+	{"baseline", "the account was seen for the first time; both sides' values were recorded as the same password"},
 	{"agreed", "both sides had changed to the same value"},
 	{"adopted", "the OS's value was written into the store"},
 	{"adopted-again", "the application wrote its old value over the new one; the new one was written again"},
 	{"applied", "the store's value was written into the OS"},
 	{"renewed", "the store got a new hash of the same password, in a format that its application can verify"},
-	{"rolled-back", "an older image was put back, and the rule for that decided"},
-	{"pending", "the store was not available; it is written as soon as it is"},
-	{"needs-login", "the store takes another hash format, which the next login or password change gives it"},
+	{"rolled-back", "an older system image was restored; the rule for rollbacks decided which side wins"},
+	{"pending", "the store was not available; it is written as soon as it is available again"},
+	{"needs-login", "the store needs another hash format; the next login or password change creates it"},
 	{"missing", "the account is gone on one side; nothing was deleted or created"},
-	{"refused", "the store, or a rule, does not take the value"},
+	{"refused", "the store or a rule refused the value, or somebody tried what they may not do"},
+	{"failed", "it was tried and failed; the text says why"},
 	{"conflict", "the sides differ, and a person must decide"},
 	{"preferred", "a person decided a conflict, with sync --prefer"},
 	{"withdrawn", "a waiting change was taken back"},
-	{"attributed", "who made an earlier recorded change became known afterwards"},
+	{"attributed", "it became known later who had made a recorded change"},
+	{"proven", "a login gave the password that a store needs for its hash format"},
 	{"judged", "a new password was checked against the rules"},
 	{"logged-out", "sessions that the old password had opened were ended"},
-	{"succeeded", "another person has the account's name now; the former one's history is closed"},
+	{"succeeded", "the account's name belongs to another person now; the history of the former one is closed"},
 	{"undone", "a change that could not be recorded was overwritten by the application"},
-	{"alarm", "something works against shadowsync; the text says what"},
+	{"moved", "an account belongs to another application now"},
+	{"renamed", "an account, an application or a unit has another name now"},
+	{"kept", "an account is no longer configured, but its change still waits for the store"},
+	{"left", "an application is no longer configured; a change will not reach its store"},
+	{"guard-held", "root forbids stop and restart of a unit until release"},
+	{"guard-released", "root lifted a guard"},
+	{"guard-lifted", "a guard reached its time limit although the change is still pending"},
+	{"guard-moved", "a guard moved to the unit that the application has now"},
+	{"hook-failed", "a hook failed before the application started"},
+	{"configuration-refused", "the configuration cannot be used; the last good one stays in use"},
+	{"not-told", "the journal did not take a record in time; the audit has it"},
+	{"not-notified", "the program of notify.command failed"},
+	{"notified", "the program of notify.command works again"},
+	{"set-up", "setup changed the wiring"},
+	{"removed", "remove undid the wiring"},
+	{"backed-up", "a backup was written"},
+	{"restored", "a backup was put back"},
+	{"restore-undone", "a restore failed and was taken back"},
+	{"restore-resumed", "a restore that was interrupted was finished or dropped"},
+	{"state-rebuilt", "the state was lost or damaged and begins anew"},
+	{"salvaged", "a waiting change was taken over from a damaged state"},
+	{"audit-trimmed", "old records were removed, as the configuration says"},
+	{"alarm", "a problem that shadowsync cannot solve by itself; the text says which"},
 }
 
 // actionsHelp is that table as text, for a help of 88 columns.
 func actionsHelp() string {
 	var b strings.Builder
 	for _, a := range actions {
-		b.WriteString("  " + a[0] + strings.Repeat(" ", 15-len(a[0])))
-		column := 17
+		b.WriteString("  " + a[0] + strings.Repeat(" ", 23-len(a[0])))
+		column := 25
 		for i, word := range strings.Fields(a[1]) {
 			if i > 0 && column+1+len(word) > 88 {
-				b.WriteString("\n" + strings.Repeat(" ", 17))
-				column = 17
+				b.WriteString("\n" + strings.Repeat(" ", 25))
+				column = 25
 			} else if i > 0 {
 				b.WriteString(" ")
 				column++

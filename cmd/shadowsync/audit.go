@@ -33,7 +33,7 @@ func (o auditOptions) check(tail bool) error {
 	case !o.Since.IsZero() && !o.Until.IsZero() && o.Since.After(o.Until):
 		return errors.New("--since is later than --until")
 	case o.verify && o.Query != state.Query{}:
-		return errors.New("--verify checks the whole trail: leave out what selects records")
+		return errors.New("--verify checks the whole trail: leave out the options that select records")
 	}
 	return nil
 }
@@ -43,18 +43,18 @@ func newAudit(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "audit",
 		Short: "Print the audit trail, oldest first, or verify it",
-		Long: "Prints who did what, when, from where, how it was seen, and what became of it; also what\n" +
-			"was refused and what failed. What users other than root tried is\n" +
-			"recorded only while the daemon runs. No password and no hash is ever in it.\n\n" +
+		Long: "Prints who did what, when, from where, how it was seen, and the result; also what was\n" +
+			"refused and what failed. Attempts of users other than root are recorded only while the\n" +
+			"daemon runs. The trail never contains a password or a hash.\n\n" +
 			"A time is a date, RFC 3339, a time of today (10:00), yesterday, \"yesterday 10:00\", or how\n" +
 			"long ago (45m, 1d, 1mo, \"2 hours ago\"). A date alone is the time when that day begins.\n\n" +
 			"--verify checks the trail's hash chain instead: it finds a record that was altered,\n" +
-			"removed or cut off. It proves nothing against root, who can write the trail and\n" +
+			"removed or cut off. It does not protect against root, who can write the trail and\n" +
 			"recompute the whole chain. The journal holds a copy of every record:\n" +
 			"  journalctl SYSLOG_IDENTIFIER=shadowsync\n" +
-			"and can be sealed so that not even root can alter what is past, once\n" +
+			"To seal it so that not even root can alter what is past, run\n" +
 			"  journalctl --setup-keys\n" +
-			"was run and its verification key is kept elsewhere (journalctl --verify --verify-key=).\n\n" +
+			"and keep its verification key elsewhere (journalctl --verify --verify-key=).\n\n" +
 			"Records are kept for good, or for the configuration's audit.keep_days. trim removes\n" +
 			"older ones, as the daemon does once a day; a record names the cut, and the chain stays\n" +
 			"verifiable.\n\n" +
@@ -65,7 +65,7 @@ func newAudit(a *app) *cobra.Command {
 	}
 	c.AddCommand(newAuditTrim(a))
 	flags := c.Flags()
-	flags.StringVar(&o.Account, "user", "", "only what concerns account `name`")
+	flags.StringVar(&o.Account, "user", "", "only records about account `name`")
 	flags.StringVar(&o.Action, "action", "", "only this `action`: adopted, conflict, alarm, ...")
 	flags.StringVar(&o.By, "by", "", "only what `user` did, also through sudo or su")
 	since := flags.String("since", "", "only from `time` on")
@@ -173,7 +173,7 @@ func knownTo(ctx context.Context, e *engine.Engine, account string) error {
 	for _, err := range e.State.Trail(ctx, state.Query{Account: account, Limit: 1}) {
 		return err
 	}
-	return fmt.Errorf("%w, and no record names it", &config.UnmanagedError{Account: account})
+	return fmt.Errorf("%w, and no audit record is about it", &config.UnmanagedError{Account: account})
 }
 
 // completeAudit offers what is in the newest records of the trail.
@@ -207,7 +207,7 @@ func (a *app) verifyAudit(ctx context.Context, db *state.DB) error {
 	}
 	a.say("%s %s good", plural.Count(n, "record"), plural.Form(n, "is", "are"))
 	if err != nil {
-		return fmt.Errorf("cannot vouch for the audit trail: %w", err)
+		return fmt.Errorf("cannot confirm the audit trail: %w", err)
 	}
 	return nil
 }

@@ -171,7 +171,7 @@ var passphraseWork = 18
 // seals returns the recipients that the backup is sealed for.
 func (o backupOptions) seals(ctx context.Context, a *app) ([]age.Recipient, error) {
 	if len(o.recipients) > 0 && o.passphrase.given() {
-		return nil, &usage{errors.New("a backup is sealed with a passphrase or for --recipient: give one of them"), "shadowsync backup"}
+		return nil, &usage{errors.New("a backup is sealed either with a passphrase or for --recipient: give only one of them"), "shadowsync backup"}
 	}
 	var recipients []age.Recipient
 	for _, text := range o.recipients {

@@ -256,7 +256,7 @@ func TestBackupSentences(t *testing.T) {
 		{"aaaaaaaaaaaaaaaa\n", []string{"backup", s.path("/new"), "--stdin"}, 6, "it has 1 different character, and needs at least 6"},
 		{"secret phrase\n", []string{"backup", phrase, "--stdin"}, 1, "the file exists\nhint: " + s.ours("backup "+phrase+".new (or, to replace what is there: ")},
 		{"", []string{"backup", s.path("/new")}, 1, "there is no terminal"},
-		{"", []string{"backup", s.path("/new"), "--stdin", "--recipient", key.Recipient().String()}, 2, "give one of them"},
+		{"", []string{"backup", s.path("/new"), "--stdin", "--recipient", key.Recipient().String()}, 2, "give only one of them"},
 		{"", []string{"backup", s.path("/none/new"), "--recipient", key.Recipient().String()}, 1, "no such file or directory\nhint: df -h "},
 		{"wrong phrase!\n", []string{"restore", phrase, "--stdin"}, 1, "it is sealed with another passphrase\nhint: " + s.ours("restore "+phrase)},
 		{"secret phrase\n", []string{"restore", keyed, "--stdin"}, 2, "sealed for the holder of a key, not with a passphrase\nhint: " + s.ours("restore "+keyed+" --identity FILE")},

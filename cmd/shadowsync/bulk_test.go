@@ -52,7 +52,7 @@ func TestSetFromList(t *testing.T) {
 	all := r.out + r.err
 	for _, want := range []string{
 		"Password for user `u0` set\n", "Password for user `u1` set\n", "Password for user `user222` set\n", "line 3: a line must be",
-		"line 4: no application", "line 7: password empty", "6 accounts: 3 in sync, 3 failed", "warning: left out, for the same account is named again further on: 1\n",
+		"line 4: no application", "line 7: password empty", "6 accounts: 3 in sync, 3 failed", "warning: lines left out because a later line names the same account: 1\n",
 	} {
 		if !strings.Contains(all, want) {
 			t.Errorf("%q is not in:\n%s", want, all)

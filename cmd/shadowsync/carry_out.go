@@ -25,7 +25,7 @@ func (a *app) carryOut(ctx context.Context, e *engine.Engine, v verb, s targetSo
 	}
 	targets, again := bulk.LastOfEach(targets)
 	if again > 0 {
-		fmt.Fprintf(a.err, "shadowsync: warning: left out, for the same account is named again further on: %d\n", again)
+		fmt.Fprintf(a.err, "shadowsync: warning: lines left out because a later line names the same account: %d\n", again)
 	}
 	return a.run(ctx, r, targets)
 }

@@ -27,9 +27,9 @@ func newConfig(a *app) *cobra.Command {
 		Short: "Say whether a configuration can be used, and which line is wrong",
 		Long: "Reads the configuration as the broker and the hooks do, the credential stores' options\n" +
 			"and the lists of accounts included, and names file, line and key of what is wrong.\n" +
-			"Units and accounts that this system does not have are wrong too, as for setup.\n" +
+			"Units and accounts that this system does not have are reported too, as by setup.\n" +
 			"shadowsync.toml(5) describes every key.\n" +
-			"Changes nothing. FILE is another file than --config's, such as one that is to replace it.\n\n" +
+			"Changes nothing. FILE checks another file than --config's, such as one that will replace it.\n\n" +
 			"While the configuration cannot be used, the broker and the hooks go on with the last good\n" +
 			"one. A copy of it is kept in " + engine.StateDir + ".",
 		Args: args(cobra.MaximumNArgs(1)),
@@ -100,9 +100,9 @@ type missingError struct{ fault *config.Fault }
 
 func (e *missingError) Error() string {
 	if e.fault.Line > 0 {
-		return fmt.Sprintf("cannot manage all that %s names: line %d: %v", e.fault.File, e.fault.Line, e.fault.Err)
+		return fmt.Sprintf("cannot manage everything that %s names: line %d: %v", e.fault.File, e.fault.Line, e.fault.Err)
 	}
-	return fmt.Sprintf("cannot manage all that %s names: %v", e.fault.File, e.fault.Err)
+	return fmt.Sprintf("cannot manage everything that %s names: %v", e.fault.File, e.fault.Err)
 }
 func (e *missingError) Unwrap() error { return e.fault }
 
@@ -172,7 +172,7 @@ func (a *app) dropped(ctx context.Context, c *config.Config) ([]string, error) {
 		for _, name := range old.Accounts {
 			m := memory.Accounts[name]
 			if m.Open != nil && m.AtStake() && !(there && slices.Contains(now.Accounts, name)) {
-				warnings = append(warnings, fmt.Sprintf("%s of %s is no longer in it, and the store has not taken its last change: run shadowsync sync %s before it is used", name, old.Unit, name))
+				warnings = append(warnings, fmt.Sprintf("it no longer lists %s of %s, whose last change the store has not taken: run shadowsync sync %s before you use it", name, old.Unit, name))
 			}
 		}
 	}

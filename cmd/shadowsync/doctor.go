@@ -19,15 +19,15 @@ func newDoctor(a *app) *cobra.Command {
 	var fix bool
 	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "Check the whole wiring, and say what mends each fault",
-		Long: "Checks everything that a changed password passes on its way, down to a real change on\n" +
-			"a scratch PAM stack, and names the command that mends each fault. Looking changes\n" +
-			"nothing, but replaces the shadow file and each store by itself to see that it can be;\n" +
-			"--fix mends what needs no decision. Exits with 1 while a check fails.",
+		Short: "Check the whole wiring, and say how to fix each fault",
+		Long: "Checks every part that handles a changed password, down to a real change on\n" +
+			"a scratch PAM stack, and names the command that fixes each fault. A check changes\n" +
+			"nothing, but replaces the shadow file and each store by an equal copy, as a test;\n" +
+			"--fix fixes what needs no decision. Exits with 1 while a check fails.",
 		Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error { return runDoctor(c.Context(), a, fix) },
 	}
-	c.Flags().BoolVar(&fix, "fix", false, "mend what needs no decision")
+	c.Flags().BoolVar(&fix, "fix", false, "fix what needs no decision")
 	return c
 }
 

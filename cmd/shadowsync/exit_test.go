@@ -44,7 +44,7 @@ func hintCases() map[string]hintCase {
 		"one choice":        {&conflictError{accounts: []string{"admin"}, choices: both[:1]}, 4, "shadowsync sync admin --prefer os"},
 		"no choice":         {&conflictError{accounts: []string{"admin"}}, 4, "shadowsync user set password admin"},
 		"nothing for all":   {&conflictError{accounts: []string{"admin", "b"}}, 4, "shadowsync status"},
-		"not to be read":    {&conflictError{accounts: []string{"admin"}, malformed: true}, 4, "mend the store, then: shadowsync sync admin"},
+		"not to be read":    {&conflictError{accounts: []string{"admin"}, malformed: true}, 4, "repair the store, then: shadowsync sync admin"},
 		"refused":           {&conflictError{accounts: []string{"admin"}, refused: true}, 4, "shadowsync user set password admin"},
 		"conflict, others":  {errors.Join(&pendingError{}, &conflictError{accounts: []string{"a"}, choices: both}), 4, "shadowsync sync a --prefer os (or --prefer store)"},
 		"no account":        {&config.UnmanagedError{Account: "x"}, 5, "shadowsync user list"},

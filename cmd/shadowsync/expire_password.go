@@ -21,7 +21,7 @@ func newExpirePassword(a *app) *cobra.Command {
 			return runVerb(c.Context(), a, expirePassword(), s)
 		},
 	}
-	s.addFlag(c, "names, one a line,")
+	s.addFlag(c, "names, one per line,")
 	return c
 }
 

@@ -55,7 +55,7 @@ func newGuardRelease(a *app) *cobra.Command {
 		o.force = force
 		return runGuardRelease(ctx, a, o)
 	})
-	c.Flags().BoolVar(&force, "force", false, "also while changes are pending: a restart may then lose them for a while")
+	c.Flags().BoolVar(&force, "force", false, "even while changes are pending; a restart may undo them until their store takes them")
 	return c
 }
 

@@ -205,7 +205,7 @@ func conflictHint(e *conflictError) string {
 	names := conflictNames(e.accounts)
 	switch {
 	case e.malformed:
-		return "mend the store, then: shadowsync sync " + names
+		return "repair the store, then: shadowsync sync " + names
 	case e.refused, len(e.choices) == 0 && len(e.accounts) == 1:
 		return "shadowsync user set password " + e.accounts[0]
 	case len(e.choices) == 0:

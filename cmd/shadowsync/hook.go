@@ -34,7 +34,7 @@ func newHook(a *app) *cobra.Command {
 		RunE: func(c *cobra.Command, given []string) error {
 			o.kind = hook.Kind(given[0])
 			if !slices.Contains(hook.Kinds, o.kind) {
-				return usageError(c, fmt.Errorf("%q is no moment: it is one of %v", given[0], kinds))
+				return usageError(c, fmt.Errorf("unknown moment %q: use one of %v", given[0], kinds))
 			}
 			if o.unit == "" {
 				return usageError(c, fmt.Errorf("--unit is missing"))
@@ -100,6 +100,6 @@ func runHookOnce(ctx context.Context, a *app, o hookOptions) error {
 	if failed != nil {
 		return errors.Join(err, failed)
 	}
-	fmt.Fprintf(a.err, "shadowsync: %s; done without it\n", oneLine(err.Error()))
+	fmt.Fprintf(a.err, "shadowsync: %s; went on without it\n", oneLine(err.Error()))
 	return nil
 }

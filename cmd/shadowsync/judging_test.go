@@ -18,7 +18,7 @@ func TestPolicy(t *testing.T) {
 	}
 	s.must(0, "user", "set", "password", "admin", "Second-One-2")
 	for password, reason := range map[string]string{
-		"Sh0rt-x": "7 characters, 8 are required", "alllowercase1": "2 classes", "xx-aCmE-1234": "reject list",
+		"Sh0rt-x": "7 characters, 8 are required", "alllowercase1": "2 classes", "xx-aCmE-1234": "forbidden text",
 		"First-One-1": "used before",
 	} {
 		r := s.must(6, "user", "set", "password", "admin", password)

@@ -212,7 +212,7 @@ func (l *ledger) tell(application config.Application, guard systemd.GuardStatus,
 		l.app.say("%s", said)
 	}
 	if len(j.Fate.Sharing) > 0 {
-		fmt.Fprintf(l.app.err, "shadowsync: %s: it has one uid with %s: their sessions are the same\n", oneLine(j.Name), oneLine(strings.Join(j.Fate.Sharing, ", ")))
+		fmt.Fprintf(l.app.err, "shadowsync: %s: it shares its uid with %s: their sessions are the same\n", oneLine(j.Name), oneLine(strings.Join(j.Fate.Sharing, ", ")))
 	}
 	for _, b := range j.Fate.Barriers {
 		fmt.Fprintf(l.app.err, "shadowsync: %s: %s\n", oneLine(j.Name), oneLine(l.app.named(b.String())))
@@ -287,7 +287,7 @@ func (s summary) String() string {
 	for _, part := range []struct {
 		n    int
 		text string
-	}{{s.Pending, "pending on the store's side"}, {s.Conflict, "in conflict"}, {s.Failed, "failed"}, {s.NotReached, "not reached and unchanged"}, {s.KeptOut, "still kept out of a login"}} {
+	}{{s.Pending, "pending on the store's side"}, {s.Conflict, "in conflict"}, {s.Failed, "failed"}, {s.NotReached, "not tried and unchanged"}, {s.KeptOut, "still unable to log in"}} {
 		if part.n > 0 {
 			text += fmt.Sprintf(", %d %s", part.n, part.text)
 		}

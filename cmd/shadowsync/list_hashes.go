@@ -84,7 +84,7 @@ func (a *app) hashReport(ctx context.Context, e *engine.Engine, s selection) (ha
 	find := report.Finder()
 	for _, name := range s.accounts {
 		account, inOS := os.Accounts[name]
-		record, inStore := store.Records[name]
+		record, inStore := store.Accounts[name]
 		if inOS {
 			r.OS[formatOf(account.Hash)]++
 		}

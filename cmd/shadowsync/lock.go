@@ -31,7 +31,7 @@ func newLock(a *app) *cobra.Command {
 func newUnlock(a *app) *cobra.Command {
 	return newLockVerb(a, "unlock", "Unlock accounts on both sides",
 		"Takes back what lock did, and clears the failure counter. The account's expiry becomes\n"+
-			"what it was before, as far as that is on record and lies ahead; otherwise there is none.\n\n"+
+			"what it was before if that is recorded and still lies ahead; otherwise there is none.\n\n"+
 			passwordFields, unlockAccount)
 }
 
@@ -49,7 +49,7 @@ func newLockVerb(a *app, name, short, long string, make func(lockOptions) verb) 
 		},
 	}
 	c.Flags().BoolVar(&o.passwordOnly, "password-only", false, "leave the account's expiry alone: ssh keys get in")
-	o.targets.addFlag(c, "names, one a line,")
+	o.targets.addFlag(c, "names, one per line,")
 	return c
 }
 

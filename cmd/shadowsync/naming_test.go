@@ -320,7 +320,7 @@ func TestUnreadableConfigurations(t *testing.T) {
 		"a link":           {"ln -s ../passwd F", "not a regular file", "ls -la /etc/shadowsync"},
 		"a link nowhere":   {"ln -s nowhere F", "not a regular file", "ls -la /etc/shadowsync"},
 		"garbage":          {`printf "\206\000\377" > F`, "line 1: ", "editor +1 " + file},
-		"nothing":          {": > F", "no application in it", "editor " + file},
+		"nothing":          {": > F", "it has no application", "editor " + file},
 		"too much":         {"truncate -s 3G F", "larger than 8 MiB", "ls -la /etc/shadowsync"},
 		"others may write": {"cp -p K F && chmod 666 F", "writable by nobody else", "chown root " + file + " && chmod go-w " + file},
 		"of somebody":      {"cp -p K F && chown 1000 F", "writable by nobody else", "chown root " + file + " && chmod go-w " + file},

@@ -162,8 +162,8 @@ func who(o shadowsync.Origin) string {
 	if o.Login != "" && o.Login != o.By {
 		parts = append(parts, "logged in as "+o.Login)
 	}
-	if o.Unproven != "" {
-		parts = append(parts, o.Unproven+" unproven")
+	if o.Unverified != "" {
+		parts = append(parts, o.Unverified+" not verified")
 	}
 	if o.Login == "" && o.Sudo != "" {
 		parts = append(parts, "started by "+o.Sudo)

@@ -87,8 +87,8 @@ func TestStatusForPeople(t *testing.T) {
   user222  in-sync
 
   admin: conflict: OS and store changed to different values
-    shadowsync sync admin --prefer os     the OS's password holds
-    shadowsync sync admin --prefer store  the store's password holds
+    shadowsync sync admin --prefer os     the OS's password wins
+    shadowsync sync admin --prefer store  the store's password wins
 `
 	if err != nil || out.String() != want {
 		t.Errorf("%v, got\n%s\nwant\n%s", err, out.String(), want)

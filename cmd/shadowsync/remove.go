@@ -17,14 +17,14 @@ func newRemove(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "remove",
 		Short: "Undo setup: PAM lines first, then guards, hooks and daemon",
-		Long: "Takes off what setup wrote, and leaves what somebody changed since, and names it.\n" +
+		Long: "Removes what setup wrote. What somebody changed since stays and is named.\n" +
 			"The state stays, with the embedded credential store, and the lists of accounts that\n" +
 			"operators created, unless --purge deletes them. No account is removed.",
 		Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error { return runRemove(c.Context(), a, o) },
 	}
 	f := c.Flags()
-	f.BoolVar(&o.force, "force", false, "also while changes wait for their store: nothing will bring them there then")
+	f.BoolVar(&o.force, "force", false, "even while changes wait for their store, which they then never reach")
 	f.BoolVar(&o.purge, "purge", false, "delete the state too, with the embedded credential store, and the lists of accounts")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be done, and do nothing")
 	return c

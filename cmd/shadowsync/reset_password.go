@@ -24,13 +24,13 @@ func newResetPassword(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "password {NAME... | --from FILE}",
 		Short: "Set a generated password on both sides, and print it once",
-		Long: "Sets a password of 192 random bits and prints it, once, when it is durable; it is kept\n" +
+		Long: "Sets a password of 192 random bits and prints it once, when it is durable; it is stored\n" +
 			"nowhere. It expires after --expiry days: without that, after the configuration's\n" +
 			"password.expiry_days (760 unless set), password.max_days or the account's own maximum,\n" +
 			"whichever is shortest. That becomes the account's maximum, for later passwords too, until\n" +
 			"another --expiry, or chage --maxdays DAYS NAME, sets another one.\n" +
 			"Without --must-change the account's flag stays as it is. A locked account stays locked,\n" +
-			"unless --unlock brings it back whole: lock mark, expiry and failure counter go with the\n" +
+			"unless --unlock is given: it removes lock mark, expiry and failure counter with the\n" +
 			"same change.",
 		Example: "  shadowsync user reset password admin --must-change true\n  shadowsync user reset password admin --unlock",
 		Args:    cobra.ArbitraryArgs, ValidArgsFunction: a.completeAccounts(0),
@@ -45,7 +45,7 @@ func newResetPassword(a *app) *cobra.Command {
 	c.Flags().IntVar(&o.Expiry, "expiry", 0, "`days` until the password must be changed, 1 to 99999")
 	c.Flags().StringVar(&mustChange, "must-change", "", "`true or false`: whether the next login must set a new one")
 	c.Flags().BoolVar(&o.Unlock, "unlock", false, "also unlock the account, lift its expiry and clear its failure counter")
-	o.targets.addFlag(c, "names, one a line,")
+	o.targets.addFlag(c, "names, one per line,")
 	completeFixed(c, "must-change", "true", "false")
 	return c
 }

@@ -36,15 +36,15 @@ func newRestore(a *app) *cobra.Command {
 		Use:   "restore {FILE | FOLDER}",
 		Short: "Put a backup's state and embedded credential stores back",
 		Long: "Replaces the state and the embedded credential stores by those of a backup, all of them\n" +
-			"or none; the daemon may run. The whole backup is read and checked before anything\n" +
+			"or none; the daemon may stay running. The whole backup is read and checked before anything\n" +
 			"changes, and one of a newer shadowsync is refused. What was there stays, in a new folder\n" +
-			"in " + engine.StateDir + "/" + backup.KeptName + " for each time, which\n" +
-			"can be given instead of a file to put that back; delete it when it is of no use any more.\n" +
+			"in " + engine.StateDir + "/" + backup.KeptName + " for each restore. Give that\n" +
+			"folder instead of a FILE to put it back; delete it when you no longer need it.\n" +
 			"The restored audit trail says how the one before it ended, and where it is. A restore that\n" +
-			"is killed is finished or forgotten by the next command, which says so.\n\n" +
-			"It prints beforehand who wins for each account. What changed since the backup was made holds,\n" +
-			"as after any change. On another machine or node, or where the state does not go on from the\n" +
-			"backup's, what differs is held: nothing is applied until sync --prefer or history restore\n" +
+			"is killed is finished or dropped by the next command, which says so.\n\n" +
+			"It prints beforehand who wins for each account. A value that changed since the backup wins,\n" +
+			"like any new change. On another machine or node, or where the state is not a continuation of\n" +
+			"the backup's, differences are held: nothing is applied until sync --prefer or history restore\n" +
 			"decides. --prefer decides at once: baseline gives the OS and the store what the backup knows\n" +
 			"of each. Every value that loses stays in the history.",
 		Args: exactly(1),
@@ -222,7 +222,7 @@ func (r *restore) show(content *backup.Content, done backup.Swapped, p plan) err
 	}
 	r.app.say("%s restored from %s", plural.Count(len(content.Databases), "database"), r.options.file)
 	if done.Damaged {
-		r.app.say("what was there is kept in %s; it cannot be put back, for its state cannot be read", done.Kept)
+		r.app.say("what was there is kept in %s; it cannot be put back because its state cannot be read", done.Kept)
 		return nil
 	}
 	r.app.say("what was there is kept; to put it back: %s", r.app.named("shadowsync restore "+shellWord(done.Kept)))

@@ -76,7 +76,7 @@ func (r *restore) strange(ctx context.Context, content *backup.Content, db *stat
 		return "", err
 	}
 	if !goesOn && end.Seq > 0 {
-		return "the state here does not go on from the one in the backup", nil
+		return "the state here is not a continuation of the one in the backup", nil
 	}
 	return "", nil
 }
@@ -124,7 +124,7 @@ func (r *restore) planOne(ctx context.Context, p *plan, db *state.DB, rehearsal 
 	p.baselines[a.Name] = map[string]shadowsync.Baseline{}
 	for _, name := range a.Accounts {
 		account, ok := os.Accounts[name]
-		record, known := there.Records[name]
+		record, known := there.Accounts[name]
 		b := memory.Accounts[name].Baseline
 		if b == nil || !ok || samePassword(account.Credential, b.OS) && (storeErr != nil || !known || samePassword(record.Credential, b.Store)) {
 			continue
@@ -145,7 +145,7 @@ func (r *restore) planOne(ctx context.Context, p *plan, db *state.DB, rehearsal 
 		return err
 	}
 	for _, o := range report.Outcomes {
-		p.accounts = append(p.accounts, r.planned(p, a, o, os.Accounts[o.Account], memory.Accounts[o.Account].Baseline, there.Records[o.Account]))
+		p.accounts = append(p.accounts, r.planned(p, a, o, os.Accounts[o.Account], memory.Accounts[o.Account].Baseline, there.Accounts[o.Account]))
 	}
 	return nil
 }
@@ -155,7 +155,7 @@ func samePassword(a, b shadowsync.Credential) bool {
 	return shadowsync.Equal(a, b, shadowsync.FieldHash|shadowsync.FieldLocked)
 }
 
-func (r *restore) planned(p *plan, a config.Application, o shadowsync.Outcome, os shadowsync.Account, b *shadowsync.Baseline, record shadowsync.StoreRecord) planned {
+func (r *restore) planned(p *plan, a config.Application, o shadowsync.Outcome, os shadowsync.Account, b *shadowsync.Baseline, record shadowsync.StoredAccount) planned {
 	line := planned{Application: a.Name, Account: o.Account, Wins: wins(o), OSFormat: formatOf(os.Hash), StoreFormat: formatOf(record.Hash), OSChanged: date(os.LastChange)}
 	reason := o.Reason
 	if b != nil {

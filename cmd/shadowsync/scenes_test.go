@@ -194,7 +194,7 @@ func TestMalformed(t *testing.T) {
 		t.Errorf("it says:\n%s", r.err)
 	}
 	r := s.must(4, "user", "set", "password", "admin", "secret")
-	if !strings.Contains(r.err, "hint: mend the store, then: "+s.ours("sync admin\n")) {
+	if !strings.Contains(r.err, "hint: repair the store, then: "+s.ours("sync admin\n")) {
 		t.Errorf("it says:\n%s", r.err)
 	}
 	if r := s.must(0, "status"); strings.Contains(r.out, "--prefer") || !strings.Contains(r.out, "store: malformed: cannot parse /srv/appliance/users.json, line 1: ") {
@@ -219,7 +219,7 @@ func TestMalformedRecord(t *testing.T) {
 		t.Error("user222's change did not reach the store")
 	}
 	r := s.must(4, "user", "set", "password", "admin", "secret")
-	if !strings.Contains(r.err, "hint: mend the store, then: "+s.ours("sync admin\n")) {
+	if !strings.Contains(r.err, "hint: repair the store, then: "+s.ours("sync admin\n")) {
 		t.Errorf("it says:\n%s", r.err)
 	}
 	if r := s.must(4, "--quiet", "sync"); !strings.Contains(r.err, "together: conflict: admin\nhint: ") || r.out != "" {
@@ -324,7 +324,7 @@ func TestAudit(t *testing.T) {
 		s.must(2, append([]string{"audit"}, wrong...)...)
 	}
 	r := s.must(5, "audit", "--user", "amdin")
-	if !strings.Contains(r.err, `no application manages an account "amdin", and no record names it`) || !strings.Contains(r.err, "hint: "+s.ours("user list")) || r.out != "" {
+	if !strings.Contains(r.err, `no application manages an account "amdin", and no audit record is about it`) || !strings.Contains(r.err, "hint: "+s.ours("user list")) || r.out != "" {
 		t.Errorf("an unknown user: %q, %q", r.out, r.err)
 	}
 	hash := regexp.MustCompile(`\$[0-9a-z]+\$[^$"]`)
@@ -346,7 +346,7 @@ func TestAuditTampered(t *testing.T) {
 	}
 	s.write(path, 0o600, tampered)
 	r := s.must(1, "audit", "--verify")
-	if !strings.Contains(r.err, "cannot vouch for the audit trail") || !strings.Contains(r.err, "hint: ") {
+	if !strings.Contains(r.err, "cannot confirm the audit trail") || !strings.Contains(r.err, "hint: ") {
 		t.Errorf("it says:\n%s", r.err)
 	}
 }

@@ -30,11 +30,11 @@ func newSetPassword(a *app) *cobra.Command {
 			"configuration's; --no-policy sets it even if they refuse it, and the audit says so.\n" +
 			"Asks on the terminal unless --stdin or --fd says where to read it. NEW on the command\n" +
 			"line works too, but process lists and the shell's history show it.\n\n" +
-			"--from takes many accounts at once, in lines \"name:password\" as chpasswd does; where an\n" +
-			"account is named twice, the last line counts. One CR at the end of a line and a byte\n" +
-			"order mark before the first one are no part of it, nor of a password from --stdin or\n" +
-			"--fd. They are set in batches; interrupted, each\n" +
-			"account has either its old or its new password, and is told of.",
+			"--from takes many accounts at once, in lines \"name:password\" as chpasswd does; if an\n" +
+			"account is named twice, the last line counts. A CR at the end of a line and a byte order\n" +
+			"mark before the first line do not belong to a password, also with --stdin and --fd. The\n" +
+			"passwords are set in batches. If this is interrupted, each account has either its old or\n" +
+			"its new password, and the output says which.",
 		Example:           "  shadowsync user set password admin\n  shadowsync user set password --from passwords.txt",
 		Args:              args(cobra.MaximumNArgs(2)),
 		ValidArgsFunction: a.completeAccounts(1),
@@ -51,7 +51,7 @@ func newSetPassword(a *app) *cobra.Command {
 	}
 	c.Flags().BoolVar(&o.token.stdin, "stdin", false, "read the password, one line, from standard input")
 	c.Flags().IntVar(&o.token.fd, "fd", -1, "read the password, one line, from file descriptor `n`")
-	c.Flags().BoolVar(&o.noPolicy, "no-policy", false, "set it whatever the password policy says; the audit says so")
+	c.Flags().BoolVar(&o.noPolicy, "no-policy", false, "set it even if the password policy refuses it; recorded in the audit")
 	o.targets.addFlag(c, `lines "name:password"`)
 	return c
 }

@@ -31,16 +31,16 @@ func newSetup(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "setup [--unit UNIT --account NAME... --store DRIVER [KEY=VALUE...]]",
 		Short: "Wire an application: configuration, first import, hooks, PAM lines, daemon",
-		Long: "Writes the configuration (one that is there is kept), takes the accounts over as they\n" +
-			"are, and installs the hooks of the application and the PAM lines; the one that judges\n" +
-			"new passwords only where the configuration has rules for them. Run again it changes\n" +
-			"nothing, unless the configuration is another. Where OS and store differ already, it\n" +
+		Long: "Writes the configuration (an existing one is kept), takes the accounts over as they\n" +
+			"are, and installs the hooks of the application and the PAM lines. The PAM line that judges\n" +
+			"new passwords is installed only if the configuration has rules for them. A second run changes\n" +
+			"nothing, unless the configuration changed. Where OS and store differ already, it\n" +
 			"shows both and wires nothing until --first says which side is right. More names and\n" +
 			"KEY=VALUE pairs of the table [application.store] may follow as arguments.\n\n" +
-			"--restart restarts the applications, and watches their start: that they read their store,\n" +
-			"set the OS accounts from there, and leave each password as it was. Else it fails, and\n" +
-			"says that an application keeps its passwords elsewhere. After a passwd it is the proof\n" +
-			"that a new password survives.",
+			"--restart restarts the applications and watches whether each reads its store, sets the OS\n" +
+			"accounts from there and leaves every password as it was. If not, setup fails and says that\n" +
+			"the application keeps its passwords elsewhere. Use it after a passwd to see that the new\n" +
+			"password survives a restart.",
 		Example: "  shadowsync setup --unit 128T.service --account admin user222 " + jsonStore + "\n" +
 			"  shadowsync setup --unit app --account admin --store sqlite    # the application reads our database\n" +
 			"  shadowsync setup --first os\n" +

@@ -24,14 +24,14 @@ func newStatus(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status [ACCOUNT...]",
 		Short: "Show whether OS and store agree, and why not",
-		Long: "Shows each application with its accounts: in-sync, queued (a difference that nobody\n" +
-			"has worked on yet), pending (the store could not take it yet), conflict, needs-login\n" +
-			"(the store takes another hash format, which the account's next login or password change\n" +
-			"gives it), missing (gone on one side), unknown (the store cannot be looked at now).\n" +
+		Long: "Shows each application with its accounts: in-sync, queued (a difference that is\n" +
+			"not processed yet), pending (the store could not take it yet), conflict, needs-login\n" +
+			"(the store needs another hash format, which the account's next login or password change\n" +
+			"creates), missing (gone on one side), unknown (the store cannot be read now).\n" +
 			"Changes nothing.\n\n" +
-			"Names and --application say which accounts are looked at; without them it is all.\n" +
+			"Names and --application select the accounts to look at; without them, it is all accounts.\n" +
 			"--state and --problems say which of these are shown; the others are only counted.\n\n" +
-			"--check goes by all accounts that are looked at, shown or not. It passes over\n" +
+			"--check counts all accounts that are looked at, shown or not. It ignores\n" +
 			"needs-login where both sides hold the same password and the application alone cannot\n" +
 			"verify it.",
 		Example:           "  shadowsync status --problems\n  shadowsync status admin user222 --check\n  shadowsync status --application conductor --state pending",
@@ -103,7 +103,7 @@ func (a *app) showStatus(s systemStatus) error {
 	}
 	if c := s.Configuration; c.State == configurationRefused {
 		a.tell("configuration: %s: %s", c.State, c.Reason)
-		a.tell("  what follows, the broker and the hooks go by the last good one, kept at %s", clock(*c.KeptAt))
+		a.tell("  the lines below, the broker and the hooks use the last good one, kept at %s", clock(*c.KeptAt))
 		a.say("    %s", a.named(checkHint))
 		a.say("")
 	}
@@ -163,7 +163,9 @@ func (s applicationStatus) release() string {
 }
 
 // lapsed names the accounts whose guard ended although their change is still pending.
-func lapsed(accounts []string) string { return "lifted at its limit for " + listed(accounts) }
+func lapsed(accounts []string) string {
+	return "lifted at its time limit with changes still pending: " + listed(accounts)
+}
 
 var statusColumns = []table.Column{{Head: "ACCOUNT"}, {Head: "STATE"}, {Head: "SINCE", Rank: 1}, {Head: "LAST CHANGE"}, {Wrap: true}}
 

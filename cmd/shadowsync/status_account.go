@@ -39,11 +39,11 @@ func (s accountStatus) next() []string {
 	case s.State == shadowsync.Queued:
 		return []string{"shadowsync sync " + s.Name}
 	case s.State == shadowsync.Pending:
-		return []string{"mend the store; the change is persisted by itself, or at once by", "shadowsync sync " + s.Name}
+		return []string{"repair the store; the change is persisted by itself, or at once by", "shadowsync sync " + s.Name}
 	case s.State == unknown:
 		return []string{"shadowsync doctor"}
 	case s.State == shadowsync.Conflict && s.malformed:
-		return []string{"mend the store, then:", "shadowsync sync " + s.Name}
+		return []string{"repair the store, then:", "shadowsync sync " + s.Name}
 	case s.State == shadowsync.Conflict && len(s.choices) > 0:
 		return s.decide()
 	case s.State == shadowsync.NeedsLogin, s.State == shadowsync.Conflict:
@@ -61,8 +61,8 @@ func (s accountStatus) next() []string {
 // decide returns the commands that settle a conflict, one for each side.
 func (s accountStatus) decide() []string {
 	texts := map[shadowsync.Side]string{
-		shadowsync.OSSide:    "os     the OS's password holds",
-		shadowsync.StoreSide: "store  the store's password holds",
+		shadowsync.OSSide:    "os     the OS's password wins",
+		shadowsync.StoreSide: "store  the store's password wins",
 	}
 	var commands []string
 	for _, side := range s.choices {
@@ -99,7 +99,7 @@ func accountOf(o shadowsync.Outcome, m shadowsync.AccountMemory) accountStatus {
 // doubt withdraws "in-sync" if the store could not be read or a note about the account is still
 // unprocessed.
 func (s *accountStatus) doubt(blind bool, store storeStatus, noted bool) {
-	reason := "changed while shadowsync could not take it"
+	reason := "changed while shadowsync could not process it"
 	switch {
 	case blind:
 		s.State, reason = unknown, "store: "+store.Reason

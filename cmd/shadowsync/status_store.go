@@ -41,7 +41,7 @@ func (s *storeStatus) afterRefusal(application config.Application, looked []acco
 			continue
 		}
 		if state, ok := now[name]; !ok || state == shadowsync.Pending {
-			s.State, s.Reason = storeUnavailable, "it can be read, and has not taken the change of "+name+": "+strings.TrimPrefix(open.Reason, "store: ")
+			s.State, s.Reason = storeUnavailable, "it can be read, but has not taken the change of "+name+": "+strings.TrimPrefix(open.Reason, "store: ")
 			return
 		}
 	}

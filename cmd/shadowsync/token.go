@@ -31,7 +31,7 @@ const tries = 3
 // noTerminalError: there is no terminal to ask on.
 type noTerminalError struct{ cause error }
 
-func (e *noTerminalError) Error() string { return "no terminal to ask on: " + e.cause.Error() }
+func (e *noTerminalError) Error() string { return "there is no terminal to ask on: " + e.cause.Error() }
 
 // tokenSource is where a new password comes from; the default is the terminal.
 type tokenSource struct {

@@ -143,7 +143,7 @@ func readUsers(ctx context.Context, e *engine.Engine, root string, s selection, 
 		if account, ok := os.Accounts[u.Name]; ok {
 			u.UID, u.Protected, u.OS = &account.UID, standings[u.Name].AgainstStores(), sideOf(account.Credential, shadowsync.AllFields)
 		}
-		if record, ok := store.Records[u.Name]; ok {
+		if record, ok := store.Accounts[u.Name]; ok {
 			u.Store = sideOf(record.Credential, fields)
 		}
 		users = append(users, u)

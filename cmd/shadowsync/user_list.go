@@ -108,7 +108,7 @@ func (a *app) addSessions(ctx context.Context, users []userStatus) {
 	defer cancel()
 	all, err := sessions.ListAll(short, uids)
 	if err != nil {
-		fmt.Fprintf(a.err, "shadowsync: warning: sessions are not known: %s\n", oneLine(err.Error()))
+		fmt.Fprintf(a.err, "shadowsync: warning: cannot list the sessions: %s\n", oneLine(err.Error()))
 		return
 	}
 	for i := range users {

@@ -42,7 +42,7 @@ func newUserLogout(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "logout NAME", Aliases: []string{"disconnect"},
 		Short: "End every session of an account, and look again",
-		Long: "Ends all that sessions lists, looks again and names what survived: then it exits with\n" +
+		Long: "Ends all that sessions lists, looks again and names what survived; in that case it exits with\n" +
 			"1. The session that the command itself was typed in stays.",
 		Args: exactly(1), ValidArgsFunction: a.completeAccounts(1),
 		RunE: func(c *cobra.Command, names []string) error { return runUserLogout(c.Context(), a, names[0]) },

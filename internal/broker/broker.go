@@ -226,7 +226,7 @@ func (b *Broker) makeRoom(ctx context.Context) {
 		err = b.bus.SetMemoryMax(ctx, systemd.BrokerUnit, unit+mostJudged*memory)
 	}
 	if err != nil {
-		b.log.Warn("costly hashes may not be computed", "error", err)
+		b.log.Warn("there may be too little memory to compute costly hashes", "error", err)
 	}
 }
 
@@ -275,11 +275,11 @@ func (b *Broker) keepAlive(ctx context.Context) {
 		case <-tick.C:
 		}
 		if name := b.stuck(); name != "" {
-			b.log.Error("a reconcile does not end; leaving it to the watchdog", "application", name)
+			b.log.Error("a reconcile does not end; the watchdog will restart the broker", "application", name)
 			continue
 		}
 		if err := systemd.KeepAlive(); err != nil {
-			b.log.Warn("the watchdog cannot be told", "error", err)
+			b.log.Warn("cannot notify the watchdog", "error", err)
 		}
 	}
 }
@@ -298,10 +298,10 @@ func (b *Broker) publish() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	if err := b.list(ctx); err != nil {
-		b.log.Warn("the PAM module cannot be told whom to report", "error", err)
+		b.log.Warn("cannot tell the PAM module which accounts are managed", "error", err)
 	}
 	if err := systemd.Status(b.status(ctx)); err != nil {
-		b.log.Warn("the status cannot be shown", "error", err)
+		b.log.Warn("cannot show the status", "error", err)
 	}
 	b.tidy.Worked()
 }
@@ -311,7 +311,7 @@ func (b *Broker) list(ctx context.Context) error {
 	defer b.listing.Unlock()
 	e := b.engine.Load()
 	if err := engine.Provide(e.Root(), e.Config); err != nil {
-		b.log.Warn("the PAM module cannot leave notes while nobody answers it", "error", err)
+		b.log.Warn("the PAM module cannot leave notes while the broker does not answer", "error", err)
 	}
 	return engine.WriteManaged(ctx, e.Root(), e.Config, e.State)
 }

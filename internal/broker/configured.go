@@ -36,7 +36,7 @@ func (b *Broker) tellConfig(ctx context.Context) {
 	by := e.OriginOf(origin.FromPID(os.Getpid()), shadowsync.SeenByStart)
 	event := shadowsync.Event{At: time.Now(), Action: "configuration-refused", Result: shadowsync.Pending, Reason: reason, Origin: by}
 	if err := e.Audit(ctx, event); err != nil {
-		b.log.Error("the refused configuration is not on record", "error", err)
+		b.log.Error("the refused configuration could not be recorded in the audit", "error", err)
 	}
 }
 

@@ -117,7 +117,7 @@ func (b *Broker) auditJudgement(ctx context.Context, e *engine.Engine, a config.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keeper.SettleWithin)
 		defer cancel()
 		if err := e.Audit(ctx, event); err != nil {
-			b.log.Error("a judgement could not be put on record", "account", user, "error", err)
+			b.log.Error("a judgement could not be recorded", "account", user, "error", err)
 		}
 	})
 	select {

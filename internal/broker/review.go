@@ -144,7 +144,7 @@ func (b *Broker) recordReview(e *engine.Engine, event shadowsync.Event) {
 	defer cancel()
 	event.At, event.Action = time.Now(), "judged"
 	if err := e.Audit(ctx, event); err != nil {
-		b.log.Error("a judgement could not be put on record", "account", event.Account, "error", err)
+		b.log.Error("a judgement could not be recorded", "account", event.Account, "error", err)
 	}
 }
 

@@ -26,7 +26,7 @@ func (b *Broker) followUnits(ctx context.Context) {
 		err = errors.Join(err, followUnit(ctx, e, b.guard, unit))
 	}
 	if err != nil {
-		b.log.Error("a guard is on a unit that no application has", "error", err)
+		b.log.Error("a guarded unit belongs to no application", "error", err)
 	}
 }
 
@@ -55,11 +55,11 @@ func followUnit(ctx context.Context, e *engine.Engine, guard *systemd.Guard, uni
 	for _, account := range append(status.Accounts, status.Lapsed...) {
 		if a, managed := e.Config.Managing(account); managed {
 			to[account] = a.Unit
-			tell(a.Name, account, fmt.Sprintf("the guard of %s for this account is one of %s now", unit, a.Unit))
+			tell(a.Name, account, fmt.Sprintf("the guard of %s for this account was moved to %s", unit, a.Unit))
 		}
 	}
 	if status.Mode == systemd.GuardHeld {
-		tell("", "", fmt.Sprintf("no application has %s any longer: its guard by hand is lifted, and set on the unit that the application has now", unit))
+		tell("", "", fmt.Sprintf("%s belongs to no application any more: its guard by hand was moved to the application's present unit", unit))
 	}
 	if err := guard.Move(ctx, unit, to); err != nil {
 		return fmt.Errorf("cannot move the guard of %s (%s): %w", unit, strings.Join(status.Accounts, ", "), err)

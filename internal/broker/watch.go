@@ -130,7 +130,7 @@ func (b *Broker) followWriters(ctx context.Context, folder string) func() {
 		inner, stop = context.WithCancel(ctx)
 		catchUp, err := watch.Writers(inner, folder, b.writers.saw)
 		if err != nil && !errors.Is(err, context.Canceled) {
-			b.log.Info("changes past PAM are audited without their program", "reason", err)
+			b.log.Info("changes made without PAM are audited without the program that made them", "reason", err)
 		}
 		b.writers.mu.Lock()
 		b.writers.catchUp = catchUp

@@ -88,7 +88,7 @@ func TestParseNamesTheFault(t *testing.T) {
 		"[notify]\ncommand='tell'":                                 "absolute path",
 		"[notify]\ncommand='/tell'\nuser='a b'":                    "notify.user",
 		"[sessions]\nend_on=['passwd']":                            "sessions.end_on",
-		"[sessions]\nend_on=['watch']":                             "watch without pam",
+		"[sessions]\nend_on=['watch']":                             "watch needs pam too",
 		"[settle]\ntime='1'":                                       "settle.time must be a duration",
 	} {
 		_, err := Parse([]byte(text))

@@ -27,7 +27,7 @@ var (
 )
 
 // errNoApplication: an empty file is the result of a broken write, and not intended.
-var errNoApplication = errors.New("no application in it")
+var errNoApplication = errors.New("it has no application")
 
 // Load reads the file at path beneath the root directory. The file must belong to root, and nobody
 // else may be able to write to it, because it decides which store gets which passwords. Errors are

@@ -91,7 +91,7 @@ func (c *Config) validate() error {
 
 func (s Sessions) validate() error {
 	if slices.Contains(s.EndOn, shadowsync.SeenByWatch) && !slices.Contains(s.EndOn, shadowsync.SeenByPAM) {
-		return at("sessions.end_on", "sessions.end_on: watch without pam: the watch may see what passwd does before PAM tells of it")
+		return at("sessions.end_on", "sessions.end_on: watch needs pam too: what passwd does may be seen in the file before PAM reports it")
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ const rebuiltAction = "state-rebuilt"
 
 // notReplaced describes a damaged state on a disk that cannot be written.
 const notReplaced = "the state can be neither read nor replaced: until it can, baselines, history, waiting changes and holds are not known, " +
-	"and what differs is a conflict; make its disk writable, then run shadowsync doctor --fix"
+	"and every difference is a conflict; make its disk writable, then run shadowsync doctor --fix"
 
 // asideLately is the maximum age of a state moved aside that counts as the predecessor of the
 // present one.

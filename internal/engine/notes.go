@@ -274,7 +274,7 @@ func waits(m shadowsync.AccountMemory, n noted) bool {
 func undone(application, account string, by shadowsync.Origin) shadowsync.Event {
 	return shadowsync.Event{
 		At: time.Now(), Application: application, Account: account, Action: "undone", Origin: by,
-		Reason: fmt.Sprintf("the password that was set at %s while shadowsync could not take it is gone: the OS has the one from before it",
+		Reason: fmt.Sprintf("the password that was set at %s while shadowsync could not process it is lost: the OS has the one before it again",
 			by.At.Format(time.DateTime)),
 	}
 }

@@ -29,10 +29,10 @@ func OriginOf(root string, p origin.Process, seenBy shadowsync.SeenBy) shadowsyn
 	case p.LoggedIn():
 		o.LoginUID, o.Login = p.LoginUID, origin.UserName(root, *p.LoginUID)
 	default:
-		o.Unproven = "login"
+		o.Unverified = "login"
 	}
 	if p.Unpinned && p.StartTicks != 0 {
-		o.Unproven = "program and login"
+		o.Unverified = "program and login"
 	}
 	if person := p.Invoker(); person != nil {
 		o.Sudo = origin.UserName(root, *person)

@@ -73,10 +73,10 @@ var errRehearsal = errors.New("a rehearsal writes nothing")
 func (s restored) Revision(context.Context) (string, error) { return "restored", nil }
 
 func (s restored) Read(_ context.Context, names []string) (shadowsync.StoreSnapshot, error) {
-	snapshot := shadowsync.StoreSnapshot{Revision: "restored", Records: map[string]shadowsync.StoreRecord{}, Malformed: map[string]string{}}
+	snapshot := shadowsync.StoreSnapshot{Revision: "restored", Accounts: map[string]shadowsync.StoredAccount{}, Malformed: map[string]string{}}
 	for _, name := range names {
 		if row, ok := s.rows[name]; ok {
-			snapshot.Records[name] = row.StoreRecord
+			snapshot.Accounts[name] = row.StoredAccount
 		}
 	}
 	return snapshot, nil

@@ -79,7 +79,7 @@ func takenOver(application string, was shadowsync.AccountMemory, now shadowsync.
 	t := shadowsync.Transition{Account: c.Account}
 	event := shadowsync.Event{
 		At: time.Now(), Application: application, Account: c.Account, Action: "salvaged", Origin: c.Origin,
-		Result: c.State, Reason: "the change waited in the damaged state, and goes on",
+		Result: c.State, Reason: "the change waited in the damaged state, and is continued",
 	}
 	if now.Hash == c.OS.Hash {
 		t.Open, t.Baseline = c, was.Baseline

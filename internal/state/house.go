@@ -122,7 +122,7 @@ func (m *mover) applications() error {
 		if err := m.moveApplication(away+old, name); err != nil {
 			return err
 		}
-		m.tell("renamed", name, "", "the application %q has the name %q now; baselines, open changes and history went along", old, name)
+		m.tell("renamed", name, "", "the application %q was renamed to %q; baselines, open changes and history moved with it", old, name)
 	}
 	return nil
 }
@@ -167,9 +167,9 @@ func (m *mover) orphans() error {
 			continue
 		}
 		if _, ok := m.house(func(h House) bool { return h.Application == p.application }); ok {
-			m.tell("kept", p.application, p.account, "it is no longer in accounts, and its change waits for the store: it stays managed until that is settled")
+			m.tell("kept", p.application, p.account, "it is no longer in accounts, but its change waits for the store: it stays managed until that is settled")
 		} else {
-			m.tell("left", p.application, p.account, "the application is no longer configured, and the account's change waited for its store: nothing brings it there")
+			m.tell("left", p.application, p.account, "the application is no longer configured; the account's change waited for its store and will not reach it")
 		}
 	}
 	return nil

@@ -104,7 +104,7 @@ func (l *Locker) Acquire(ctx context.Context) (shadowsync.Lease, error) {
 	}
 }
 
-// try takes the lock if it is free or its owner's deadline has passed. If another process has it,
+// try takes the lock if it is free or its owner's deadline has passed. If another process holds it,
 // try returns neither a lease nor an error.
 func (l *Locker) try(w *watcher) (*lease, error) {
 	f, err := openLock(l.path(), os.O_CREATE)

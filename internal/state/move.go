@@ -56,7 +56,7 @@ func (m *mover) accounts() error {
 			if err := m.moveAccount(from, to); err != nil {
 				return err
 			}
-			m.tell("moved", h.Application, name, "it was an account of %q; its open change and its history went along", from.application)
+			m.tell("moved", h.Application, name, "it was an account of %q; its open change and its history moved with it", from.application)
 		}
 	}
 	return nil
@@ -126,7 +126,7 @@ func (m *mover) rename(from, to place, account shadowsync.Account) error {
 	if err := m.moveAccount(from, to); err != nil {
 		return err
 	}
-	m.tell("renamed", to.application, to.account, "uid %d had the name %q; its open change and its history went along", account.UID, from.account)
+	m.tell("renamed", to.application, to.account, "uid %d had the name %q; its open change and its history moved with it", account.UID, from.account)
 	_, err := m.exec("UPDATE account SET person = ? WHERE application = ? AND account = ?", strconv.Itoa(account.UID), to.application, to.account)
 	return err
 }

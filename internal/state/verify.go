@@ -91,7 +91,7 @@ func (c *chain) checkHead(tx *tx) error {
 	}
 	switch {
 	case c.anchor.seq > 0 && c.cut != c.anchor.String():
-		return &ChainError{c.anchor.seq + 1, "is the first, and no record tells of the cut before it"}
+		return &ChainError{c.anchor.seq + 1, "is the first, and no record explains why the records before it are gone"}
 	case seq > c.seq:
 		return &ChainError{c.seq + 1, fmt.Sprintf("is missing, and all up to record %d: the end was cut off", seq)}
 	case seq < c.seq || !bytes.Equal(hash, c.hash):

@@ -13,7 +13,7 @@ func (s *Set) Help(line string, names Names) (text string, ok bool) {
 		return "", false
 	}
 	if !understood {
-		return "There is no help: the words before this are not understood\n", true
+		return "There is no help here: the words before this are not understood\n", true
 	}
 	if partial.text != "" {
 		return p.helpOnWord(partial, names), true

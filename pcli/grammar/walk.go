@@ -147,15 +147,15 @@ func (p *place) give(i int, t token) error {
 	switch q.Kind {
 	case Number:
 		if n, err := strconv.Atoi(t.text); err != nil || n < 1 {
-			return p.wrong("'%s' is no number", shown(t.text))
+			return p.wrong("'%s' is not a number", shown(t.text))
 		}
 	case Choice:
 		if !slices.Contains(q.Choices, t.text) {
-			return p.wrong("'%s' is none of %s", shown(t.text), strings.Join(q.Choices, ", "))
+			return p.wrong("'%s' is not one of %s", shown(t.text), strings.Join(q.Choices, ", "))
 		}
 	case Account:
 		if t.text == "" {
-			return p.wrong("an empty name is no account")
+			return p.wrong("the account name is empty")
 		}
 	}
 	if q.Kind == Rest && p.used[i] {

@@ -56,7 +56,7 @@ func (a Arrival) setAside(ctx context.Context) (*ids, error) {
 		return nil, fmt.Errorf("cannot look at %s: %w", a.Home, err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return nil, &takeError{a.Home + " is no folder"}
+		return nil, &takeError{a.Home + " is not a folder"}
 	}
 	owner := ids{int(st.Uid), int(st.Gid)}
 	if err := ownerIsGone(ctx, a.Home, owner.uid); err != nil {
@@ -173,7 +173,7 @@ func (w *walk) visit(f *os.File, depth int) error {
 		return fmt.Errorf("cannot look into the old home: %w", err)
 	}
 	if w.left--; w.left < 0 || depth == 0 {
-		return &takeError{"what is in the old home is too much to be taken over while somebody waits"}
+		return &takeError{"the old home holds too many files to be taken over here"}
 	}
 	if err := w.check(f.Name(), st); err != nil {
 		return err

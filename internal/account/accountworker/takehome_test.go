@@ -109,9 +109,9 @@ func TestHomesThatAreRefused(t *testing.T) {
 		"root's within": {"chown -h 0:0 link", "link is not the former owner's: it belongs to uid 0"},
 		"a hard link":   {"ln deep/er/file other", "has another name"},
 		"a device":      {"mknod null c 1 3 && chown 60123 null", "null is a device"},
-		"too deep":      {`for i in $(seq 70); do mkdir d && cd d; done; cd - >/dev/null; chown -R 60123 .`, "too much"},
-		"a link":        {`cd .. && mv heir real && ln -s real heir`, "is no folder"},
-		"a file":        {`cd .. && mv heir real && echo > heir && chown 60123 heir`, "is no folder"},
+		"too deep":      {`for i in $(seq 70); do mkdir d && cd d; done; cd - >/dev/null; chown -R 60123 .`, "too many files"},
+		"a link":        {`cd .. && mv heir real && ln -s real heir`, "is not a folder"},
+		"a file":        {`cd .. && mv heir real && echo > heir && chown 60123 heir`, "is not a folder"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := leftHome(t)

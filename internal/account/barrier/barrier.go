@@ -75,7 +75,7 @@ func (o *Observer) Before(a shadowsync.Account, now time.Time) []Barrier {
 		add(command, "%s", reason)
 	}
 	if o.nologin != "" && a.UID != 0 { // set by an administrator or by a shutdown; the file says which
-		add("cat "+o.nologin, "%s keeps out everybody but root until it is removed", o.nologin)
+		add("cat "+o.nologin, "only root can log in until %s is removed", o.nologin)
 	}
 	return found
 }
@@ -106,7 +106,7 @@ func (o *Observer) shell(name string) (reason, command string) {
 	shell, another := fields[5], "chsh -s /bin/bash "+name
 	switch base := filepath.Base(shell); {
 	case base == "nologin", base == "false":
-		return "its shell " + shell + " lets nobody in", another
+		return "its shell " + shell + " does not allow logins", another
 	case o.missing(shell):
 		return "its shell " + shell + " does not exist", another
 	case len(o.shells) > 0 && !bytes.Contains(append([]byte("\n"), append(o.shells, '\n')...), []byte("\n"+shell+"\n")):

@@ -26,14 +26,14 @@ func TestBefore(t *testing.T) {
 		"locked":          {shadowsync.Credential{Locked: true, Expire: shadowsync.NoDay}, "/bin/sh", nil, "still locked: shadowsync user unlock admin"},
 		"expired":         {shadowsync.Credential{Expire: today}, "/bin/sh", nil, "still expired since 2026-11-28: shadowsync user unlock admin"},
 		"expires":         {shadowsync.Credential{Expire: today + 1}, "/bin/sh", nil, ""},
-		"nologin":         {free, "/usr/sbin/nologin", nil, "its shell /usr/sbin/nologin lets nobody in: chsh -s /bin/bash admin"},
-		"false":           {free, "/bin/false", nil, "its shell /bin/false lets nobody in: chsh -s /bin/bash admin"},
+		"nologin":         {free, "/usr/sbin/nologin", nil, "its shell /usr/sbin/nologin does not allow logins: chsh -s /bin/bash admin"},
+		"false":           {free, "/bin/false", nil, "its shell /bin/false does not allow logins: chsh -s /bin/bash admin"},
 		"no such shell":   {free, "/bin/gone", nil, "its shell /bin/gone does not exist: chsh -s /bin/bash admin"},
 		"unlisted":        {free, "/bin/odd", map[string]string{"bin/odd": ""}, "its shell /bin/odd is not in /etc/shells, so that some services refuse it: sed -i '$a /bin/odd' /etc/shells"},
-		"nologin file":    {free, "/bin/sh", map[string]string{"etc/nologin": "later"}, "/etc/nologin keeps out everybody but root until it is removed: cat /etc/nologin"},
-		"booting":         {free, "/bin/sh", map[string]string{"run/nologin": "later"}, "/run/nologin keeps out everybody but root until it is removed: cat /run/nologin"},
+		"nologin file":    {free, "/bin/sh", map[string]string{"etc/nologin": "later"}, "only root can log in until /etc/nologin is removed: cat /etc/nologin"},
+		"booting":         {free, "/bin/sh", map[string]string{"run/nologin": "later"}, "only root can log in until /run/nologin is removed: cat /run/nologin"},
 		"refused":         {free, "/bin/sh", map[string]string{"var/run/faillock/admin": refused(3)}, "3 refused passwords count against it, which may keep it out (pam_faillock): shadowsync user unlock admin"},
-		"locked, nologin": {shadowsync.Credential{Locked: true, Expire: shadowsync.NoDay}, "/bin/false", nil, "still locked: shadowsync user unlock admin,its shell /bin/false lets nobody in: chsh -s /bin/bash admin"},
+		"locked, nologin": {shadowsync.Credential{Locked: true, Expire: shadowsync.NoDay}, "/bin/false", nil, "still locked: shadowsync user unlock admin,its shell /bin/false does not allow logins: chsh -s /bin/bash admin"},
 	} {
 		root := t.TempDir()
 		write := func(path, text string) {

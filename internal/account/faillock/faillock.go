@@ -60,7 +60,7 @@ func dirsOf(root string) []string {
 }
 
 // pamLines returns all lines of pam_faillock. It skips a service whose stack cannot be read: PAM
-// lets nobody in there and counts nothing.
+// does not allow logins there and counts nothing.
 func pamLines(root string) (found []pamstack.Line) {
 	services, err := pamstack.Services(root)
 	if err != nil {

@@ -39,7 +39,7 @@ func (n Newcomer) home(root string) (string, error) {
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || st.Uid != 0 || info.Mode().Perm()&0o022 != 0 {
-		return fmt.Sprintf("others than root may write to %s", folder), nil
+		return fmt.Sprintf("users other than root may write to %s", folder), nil
 	}
 	return "", nil
 }
@@ -55,10 +55,10 @@ func leftOf(root, name string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("%s is left of another %s", path, name), nil
+		return fmt.Sprintf("%s belonged to another %s", path, name), nil
 	}
 	if path, err := keysOf(root, name); path != "" || err != nil {
-		return fmt.Sprintf("%s is left of another %s", path, name), err
+		return fmt.Sprintf("%s belonged to another %s", path, name), err
 	}
 	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
 		text, err := inroot.ReadFile(root, file)
@@ -66,7 +66,7 @@ func leftOf(root, name string) (string, error) {
 			return "", err
 		}
 		if strings.Contains("\n"+string(text), "\n"+name+":") {
-			return fmt.Sprintf("%s has a range of another %s", file, name), nil
+			return fmt.Sprintf("%s still has a range of another %s", file, name), nil
 		}
 	}
 	census, err := shadowfile.Count(context.Background(), root)
@@ -130,7 +130,7 @@ func leftOfUID(root string, uid int, home string) (string, error) {
 			}
 			// useradd has created the home and the mail spool.
 			if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) == uid && path != home && entry.Name != filepath.Base(home) {
-				return fmt.Sprintf("%s is left of another account of uid %d", path, uid), nil
+				return fmt.Sprintf("%s belonged to another account of uid %d", path, uid), nil
 			}
 		}
 	}
@@ -140,7 +140,7 @@ func leftOfUID(root string, uid int, home string) (string, error) {
 			return "", err
 		}
 		if strings.Contains("\n"+string(text), "\n"+strconv.Itoa(uid)+":") {
-			return fmt.Sprintf("%s has a range of another account of uid %d", file, uid), nil
+			return fmt.Sprintf("%s still has a range of another account of uid %d", file, uid), nil
 		}
 	}
 	running, err := origin.UIDs()

@@ -93,7 +93,7 @@ func TestBefore(t *testing.T) {
 	if err := os.Chmod(filepath.Join(root, "home"), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := (Newcomer{Name: "joe", Home: "/home/joe"}).Before(root); err != nil || !strings.Contains(got, "others than root may write") {
+	if got, err := (Newcomer{Name: "joe", Home: "/home/joe"}).Before(root); err != nil || !strings.Contains(got, "users other than root may write") {
 		t.Errorf("in a folder of everybody's: %q, %v", got, err)
 	}
 	// A file that cannot be read is an error, not "nothing".

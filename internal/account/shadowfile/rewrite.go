@@ -18,7 +18,7 @@ const maxPassword = 4096
 // want. All other bytes stay.
 func (e entry) rewrite(raw string, want shadowsync.Credential) (string, error) {
 	if line, start := readLine(raw); !strings.HasPrefix(raw[start:], line) {
-		return "", errors.New("cannot rewrite the line: glibc reads some of its bytes twice")
+		return "", errors.New("cannot rewrite the line: glibc may misread some of its bytes")
 	}
 	var b strings.Builder
 	done := 0

@@ -56,7 +56,7 @@ func sharedUIDs(people map[string]shadowfile.Person, accounts []string) []verdic
 			continue
 		}
 		told[p.UID] = true
-		found = append(found, warn("%s have one uid, %d: a change of one's password ends the sessions of all, and pcli serves none of them",
+		found = append(found, warn("%s share the uid %d: changing the password of one ends the sessions of all, and pcli refuses all of them",
 			strings.Join(slices.Sorted(slices.Values(names[p.UID])), " and "), p.UID).person("give each a uid of its own", "getent passwd"))
 	}
 	return found
@@ -175,12 +175,12 @@ func assessStore(configuration string, a config.Application, snapshot shadowsync
 	}
 	if len(snapshot.Malformed) > 0 {
 		names := slices.Sorted(maps.Keys(snapshot.Malformed))
-		return fail("%s's credential store cannot be understood about %s: %s", a.Name, strings.Join(names, ", "), snapshot.Malformed[names[0]]).
-			person("mend their records", mendStore(a))
+		return fail("%s's credential store has records that cannot be understood, of %s: %s", a.Name, strings.Join(names, ", "), snapshot.Malformed[names[0]]).
+			person("correct their records", mendStore(a))
 	}
 	var missing []string
 	for _, name := range a.Accounts {
-		if _, ok := snapshot.Records[name]; !ok {
+		if _, ok := snapshot.Accounts[name]; !ok {
 			missing = append(missing, name)
 		}
 	}
@@ -225,7 +225,7 @@ func checkBaseline(ctx context.Context, e *exam) verdict {
 		if len(lacking) == 0 {
 			return pass("")
 		}
-		return fail("no baseline was taken of %s: nothing tells which side moved", strings.Join(lacking, ", ")).
+		return fail("there is no baseline of %s: nothing says which side changed", strings.Join(lacking, ", ")).
 			by("shadowsync setup", e.repair(setup.StepBaseline))
 	})
 }

@@ -30,7 +30,7 @@ func checkAlarms(ctx context.Context, e *exam) verdict {
 			found = append(found, warn("%s", text).person("take the old value out of what sets it", "shadowsync audit --user "+alarm.Account))
 		}
 		if a.Unnamed {
-			found = append(found, warn("%s names no store.driver for %s, which must read the embedded store for it", e.Config, a.Unit).
+			found = append(found, warn("%s sets no store.driver for %s, which therefore must read the embedded store", e.Config, a.Unit).
 				person("name it", "editor "+e.Config))
 		}
 		return join("", found...)

@@ -39,7 +39,7 @@ func checkEnabled(_ context.Context, e *exam) verdict {
 		}
 	}
 	if len(off) > 0 {
-		return fail("not enabled, so gone after the next boot: %s", strings.Join(off, ", ")).
+		return fail("not enabled, so not running after the next boot: %s", strings.Join(off, ", ")).
 			by("systemctl enable "+strings.Join(off, " "), e.repair(setup.StepEnable))
 	}
 	return pass("%s", strings.Join(setup.OurUnits, ", "))
@@ -115,7 +115,7 @@ func checkManaged(ctx context.Context, e *exam) verdict {
 		return fail("the list of managed accounts: %v", err).by(command, mend)
 	}
 	if v := assessPrivate(setup.Managed, info, 0o644); v.state != OK || !info.Mode().IsRegular() {
-		return fail("%s is not a file of root's alone", setup.Managed).by("rm "+setup.Managed+" && "+command, mend)
+		return fail("%s can be changed by others than root", setup.Managed).by("rm "+setup.Managed+" && "+command, mend)
 	}
 	awaiting, err := e.state.AwaitingLogin(ctx)
 	if err != nil {
@@ -123,7 +123,7 @@ func checkManaged(ctx context.Context, e *exam) verdict {
 	}
 	text, err := os.ReadFile(setup.Managed)
 	if err != nil || !bytes.Equal(text, engine.ManagedList(e.config, awaiting)) {
-		return fail("%s does not name the accounts of the configuration", setup.Managed).by(command, mend)
+		return fail("%s does not list the accounts of the configuration", setup.Managed).by(command, mend)
 	}
-	return pass("%s names them", setup.Managed)
+	return pass("%s lists them", setup.Managed)
 }

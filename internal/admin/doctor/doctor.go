@@ -102,7 +102,7 @@ func (e *exam) run(ctx context.Context, c check) Finding {
 		return f
 	}
 	if err := v.mend(ctx); err != nil {
-		f.Detail += " (cannot mend it: " + printable.Quote(err.Error()) + ")"
+		f.Detail += " (cannot fix it: " + printable.Quote(err.Error()) + ")"
 		return f
 	}
 	e.load(ctx)
@@ -121,11 +121,11 @@ func (r Result) Print(w io.Writer) error {
 	for _, f := range r.Checks {
 		detail := f.Detail
 		if f.Fixed {
-			detail = "mended: " + detail
+			detail = "fixed: " + detail
 		}
 		fmt.Fprintf(&b, "%-4s  %-*s  %s\n", f.State.label(), width, f.Name, detail)
 		if f.Fix != "" {
-			fmt.Fprintf(&b, "      %-*s  mend it with: %s\n", width, "", f.Fix)
+			fmt.Fprintf(&b, "      %-*s  fix it with: %s\n", width, "", f.Fix)
 		}
 	}
 	fmt.Fprintf(&b, "%s: %d failed, %s\n", plural.Count(len(r.Checks), "check"), r.Count(Fail), plural.Count(r.Count(Warn), "warning"))

@@ -33,9 +33,9 @@ func TestPrint(t *testing.T) {
 	}
 	want := `ok    clock     2026-01-02
 FAIL  pam-line  missing
-                mend it with: pam-auth-update --enable shadowsync
+                fix it with: pam-auth-update --enable shadowsync
 warn  locks     stale
-ok    managed   mended: named
+ok    managed   fixed: named
 4 checks: 1 failed, 1 warning
 `
 	if said.String() != want {
@@ -82,7 +82,7 @@ func TestFixLooksAgain(t *testing.T) {
 	if f := e.run(t.Context(), heals); f.State != OK || !f.Fixed || f.Detail != "well" {
 		t.Errorf("with --fix: %+v", f)
 	}
-	if f := e.run(t.Context(), stays); f.State != Fail || f.Fixed || f.Detail != `ill (cannot mend it: no\ncure)` {
+	if f := e.run(t.Context(), stays); f.State != Fail || f.Fixed || f.Detail != `ill (cannot fix it: no\ncure)` {
 		t.Errorf("an incurable one: %+v", f)
 	}
 }
@@ -191,7 +191,7 @@ func TestEditKeepsTheRest(t *testing.T) {
 func TestAssessStore(t *testing.T) {
 	t.Parallel()
 	a := config.Application{Name: "conductor", Accounts: []string{"admin", "user222"}}
-	one := shadowsync.StoreSnapshot{Records: map[string]shadowsync.StoreRecord{"admin": {}}}
+	one := shadowsync.StoreSnapshot{Accounts: map[string]shadowsync.StoredAccount{"admin": {}}}
 	for says, v := range map[string]verdict{
 		"does not hold user222": assessStore("/c", a, one, nil),
 		"is malformed: depth":   assessStore("/c", a, one, driver.Malformed("depth")),

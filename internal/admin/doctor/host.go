@@ -86,7 +86,7 @@ func assessTmp(st unix.Statfs_t, err error) verdict {
 	default:
 		return pass("")
 	}
-	return fail("/tmp takes no folder (%v), without which an older systemd cannot start the broker", err).
+	return fail("no folder can be created in /tmp (%v); an older systemd needs one to start the broker", err).
 		person("make room in it", "df -i /tmp; ls -ld /tmp")
 }
 

@@ -14,18 +14,18 @@ import (
 func checkNotify(ctx context.Context, e *exam) verdict {
 	program := e.config.Notify.Command
 	if program == "" {
-		return pass("no program is to be told")
+		return pass("notify.command is not set: no program is told")
 	}
 	if _, err := user.Lookup(e.config.Notify.User); err != nil {
-		return warn("notify.user %s: %v; nobody is told", e.config.Notify.User, err).person("name an account", "editor "+e.Config)
+		return warn("notify.user %s: %v; the program is not run", e.config.Notify.User, err).person("name an account", "editor "+e.Config)
 	}
 	switch info, err := os.Stat(program); {
 	case err != nil:
-		return warn("notify.command: %v; nobody is told", err).person("name a program", "editor "+e.Config)
+		return warn("notify.command: %v; no program is told", err).person("name a program", "editor "+e.Config)
 	case !info.Mode().IsRegular():
-		return warn("notify.command: %s is no file; nobody is told", program).person("name a program", "editor "+e.Config)
+		return warn("notify.command: %s is not a file; no program is told", program).person("name a program", "editor "+e.Config)
 	case info.Mode()&0o111 == 0:
-		return warn("notify.command: %s is not executable; nobody is told", program).by("chmod a+x "+program, nil)
+		return warn("notify.command: %s is not executable; no program is told", program).by("chmod a+x "+program, nil)
 	}
 	if e.state == nil {
 		return notChecked("the state cannot be opened")
@@ -36,7 +36,7 @@ func checkNotify(ctx context.Context, e *exam) verdict {
 		return fail("%v", err)
 	case found && last.Action == state.ActionNotNotified:
 		return warn("at %s: %s", last.At.Local().Format(time.DateTime), printable.Quote(last.Reason)).
-			person("mend the program", "journalctl -t shadowsync-notify")
+			person("repair the program", "journalctl -t shadowsync-notify")
 	}
 	return pass("%s can be run, and no failure is recorded since it last worked", program)
 }

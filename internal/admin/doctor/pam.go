@@ -80,7 +80,7 @@ type duty struct {
 
 // checkLine checks the stack of every service that changes passwords.
 func checkLine(_ context.Context, e *exam) verdict {
-	return e.checkDuty(duty{pamstack.Announce, nil, "shadowsync", "the line is where it must be in all that store passwords"})
+	return e.checkDuty(duty{pamstack.Announce, nil, "shadowsync", "the line is in the right place in every service that stores passwords"})
 }
 
 // checkJudge looks for the line that applies the configuration's rules to programs other than our
@@ -119,7 +119,7 @@ func (e *exam) checkDuty(d duty) verdict {
 		found = append(found, e.assessLine(d, service, lines, first))
 	}
 	if len(found) == 0 {
-		return fail("no PAM service has to do with the passwords in /etc/shadow")
+		return fail("no PAM service uses the passwords in /etc/shadow")
 	}
 	return distinct(d.good, found)
 }

@@ -53,10 +53,10 @@ func assessProtected(configuration string, a config.Application, found map[strin
 	var verdicts []verdict
 	if len(trusted) > 0 {
 		verdicts = append(verdicts, warn("trust_store lets %s's store change %s", a.Name, strings.Join(trusted, ", ")).
-			person("decide whether that store may make root", "editor "+configuration))
+			person("decide whether that store may change accounts that amount to root", "editor "+configuration))
 	}
 	if len(unknown) > 0 {
-		verdicts = append(verdicts, warn("protected until it can be told: %s", strings.Join(unknown, "; ")))
+		verdicts = append(verdicts, warn("protected until it is known: %s", strings.Join(unknown, "; ")))
 	}
 	if late > 0 {
 		verdicts = append(verdicts, warn("there was no time to ask sudo about %d of %s's accounts", late, a.Name))
@@ -80,7 +80,7 @@ func assessDirectories() verdict {
 		}
 		for service := range strings.FieldsSeq(services) {
 			if !slices.Contains(local, service) && !strings.HasPrefix(service, "[") {
-				return warn("groups come from %s too (%s): members that it gives to a protected group are not seen, but for sudo's rules", service, nsswitchPath)
+				return warn("groups also come from %s (%s): members that it adds to a protected group are seen only if sudo's rules name them", service, nsswitchPath)
 			}
 		}
 	}

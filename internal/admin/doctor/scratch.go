@@ -53,9 +53,9 @@ func checkChange(ctx context.Context, e *exam) verdict {
 	t := trial{token: rand.Text() + "+" + strings.ToLower(rand.Text())}
 	if err := t.run(ctx); err != nil {
 		if errors.Is(err, errNoNamespace) {
-			return warn("a change could not be tried: %v", err)
+			return warn("a trial change was not possible: %v", err)
 		}
-		return fail("a change could not be tried: %v", err)
+		return fail("a trial change was not possible: %v", err)
 	}
 	v := t.assess()
 	if module := checkModule(ctx, e); !t.heard && module.state == Fail {
@@ -76,7 +76,7 @@ func (t *trial) assess() verdict {
 	case t.carried != t.token:
 		return fail("the module does not hand over the new token").by("make install", nil)
 	case !strings.Contains(t.output, scratchMessage):
-		return fail("passwd does not show what became of the change").by("make install", nil)
+		return fail("passwd does not show the result of the change").by("make install", nil)
 	case t.failed != nil:
 		return fail("passwd reports a failure of a change that it made: %v: %s", t.failed, t.output)
 	}

@@ -51,7 +51,7 @@ func checkUnits(_ context.Context, e *exam) verdict {
 	for _, name := range slices.Sorted(maps.Keys(units)) {
 		found = append(found, assessUnit(name, units[name]))
 	}
-	return join("installed as this version brings them", found...)
+	return join("installed, and the same as in this version", found...)
 }
 
 func assessUnit(name string, want []byte) verdict {
@@ -70,9 +70,9 @@ func assessUnit(name string, want []byte) verdict {
 	case bytes.Equal(text, want):
 		return pass("")
 	case folder == setup.UnitFolders[0]:
-		return warn("%s stands in for the unit that belongs to this version", path).by("rm "+path+" && systemctl daemon-reload", nil)
+		return warn("%s is used instead of this version's unit", path).by("rm "+path+" && systemctl daemon-reload", nil)
 	}
-	return fail("%s is not the unit that belongs to this version", path).by("shadowsync doctor --fix", installUnit(folder, name, want))
+	return fail("%s differs from this version's unit", path).by("shadowsync doctor --fix", installUnit(folder, name, want))
 }
 
 // unitFolder is the folder for a missing unit: that of the others, or make install's.

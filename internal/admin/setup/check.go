@@ -232,7 +232,7 @@ func OtherNames(root string, a config.Application) string {
 	if !known || st.Nlink < 2 {
 		return ""
 	}
-	return fmt.Sprintf("%s, the store of %s, has %d names (hard links): a change replaces the file under this name alone", path, a.Name, st.Nlink)
+	return fmt.Sprintf("%s, the store of %s, has %d names (hard links): a change replaces the file under this name only", path, a.Name, st.Nlink)
 }
 
 // noteProtection says beforehand what the store will not be able to change.

@@ -92,7 +92,7 @@ func (r *removal) lost(ctx context.Context) ([]state.SetupFile, error) {
 	}
 	for _, path := range []string{r.Config, shellsFile} {
 		if _, known, err := r.ledger.find(ctx, path); err == nil && !known && r.mayBeOurs(path) {
-			r.note("%s is left: the state that recorded what setup did to it was lost", path)
+			r.note("%s is left as it is: the state that recorded what setup changed in it is lost", path)
 		}
 	}
 	return found, nil

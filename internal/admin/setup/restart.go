@@ -34,10 +34,10 @@ const (
 type WrongStoreError struct{ Unit, Store, What, Config string }
 
 func (e *WrongStoreError) Error() string {
-	return fmt.Sprintf("cannot keep passwords of %s: %s. It keeps its passwords elsewhere than in %s, and each of its starts undoes a new one", e.Unit, e.What, e.Store)
+	return fmt.Sprintf("cannot keep passwords of %s: %s. It does not keep its passwords in %s, and each of its starts undoes a new one", e.Unit, e.What, e.Store)
 }
 
-// StartError: the watched start proved nothing.
+// StartError: the watched start showed nothing.
 type StartError struct {
 	Unit string
 	Why  string
@@ -102,7 +102,7 @@ func (s *start) since(began time.Time) (read, wrote time.Time, lost bool) {
 	return read, wrote, s.lost > 0
 }
 
-// restarts restarts each application and reports whether its start proves that it keeps passwords,
+// restarts restarts each application and reports whether its start shows that it keeps passwords,
 // or that it does not.
 func (j *job) restarts(ctx context.Context, db *state.DB) error {
 	var errs []error
@@ -158,7 +158,7 @@ func (j *job) watchStart(ctx context.Context, db *state.DB, a config.Application
 	}
 	for _, name := range a.Accounts {
 		if m := memory.Accounts[name]; m.Open != nil || m.Baseline == nil || m.Baseline.OS.Hash != s.values[name] {
-			return nil, &StartError{a.Unit, name + " is not in sync, so nothing would tell whose password the start brings", nil}
+			return nil, &StartError{a.Unit, name + " is not in sync, so the start would not show whose password the application uses", nil}
 		}
 	}
 	folder, err := filepath.EvalSymlinks(filepath.Dir(s.store))
@@ -194,14 +194,14 @@ func (j *job) look(ctx context.Context, db *state.DB, a config.Application, s *s
 		read, wrote, lost := s.since(began)
 		written := !wrote.IsZero()
 		if !maps.Equal(now, s.values) && written {
-			return "its start gave the OS accounts other passwords than they had", nil
+			return "its start changed the passwords of the OS accounts", nil
 		}
 		if alarm, ok := wrongSince(ctx, db, a.Name, began); ok {
 			return alarm, nil
 		}
 		if written && time.Since(wrote) > startCalm {
 			if read.IsZero() && !lost {
-				return "its start set the OS accounts, and nothing of it read " + s.store, nil
+				return "it set the OS accounts at its start, but did not read " + s.store, nil
 			}
 			return "", nil
 		}
@@ -224,7 +224,7 @@ func wrongSince(ctx context.Context, db *state.DB, application string, since tim
 	return "", false
 }
 
-// noteStart notes what a start that changed nothing proves.
+// noteStart notes what a start that changed nothing shows.
 func (j *job) noteStart(ctx context.Context, a config.Application, s *start, began time.Time) error {
 	unit, err := j.bus.Unit(ctx, a.Unit)
 	if err != nil {
@@ -235,9 +235,9 @@ func (j *job) noteStart(ctx context.Context, a config.Application, s *start, beg
 	}
 	switch read, wrote, lost := s.since(began); {
 	case wrote.IsZero():
-		j.note("not seen: that %s sets the OS accounts at its start. It did not within %s", a.Unit, time.Duration(j.config.Settle.Time))
+		j.note("not seen: %s did not set the OS accounts within %s of its start", a.Unit, time.Duration(j.config.Settle.Time))
 	case read.IsZero() && lost:
-		j.note("not seen: whether it was %s that read %s at its start; that process was gone too soon", a.Unit, s.store)
+		j.note("not seen: a process read the store at the start, but ended too soon to tell whether it was of %s (%s)", a.Unit, s.store)
 	default:
 		j.note("seen: %s read %s at its start at %s, then set the OS accounts, each as it was", a.Unit, s.store, began.Local().Format(time.DateTime))
 	}

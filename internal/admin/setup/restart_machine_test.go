@@ -23,7 +23,7 @@ func TestAWatchedStart(t *testing.T) {
 	if wrong.Code != 1 {
 		t.Errorf("with a store that nobody reads: %s", wrong)
 	}
-	says(wrong.Stderr, "cannot keep passwords of 128T.service: its start set the OS accounts, and nothing of it read /var/lib/shadowsync/credentials.db")
+	says(wrong.Stderr, "cannot keep passwords of 128T.service: it set the OS accounts at its start, but did not read /var/lib/shadowsync/credentials.db")
 	says(wrong.Stderr, "hint: edit /etc/shadowsync/shadowsync.toml ([application.store]), then: shadowsync setup --restart")
 	says(m.Must("shadowsync", "audit"), "keeps its passwords elsewhere")
 
@@ -32,7 +32,7 @@ func TestAWatchedStart(t *testing.T) {
 	m.Must("systemctl", "restart", "shadowsync.service")
 	right := m.Must("shadowsync", "setup", "--first", "os", "--restart")
 	says(right, "seen: 128T.service read "+machine.StorePath+" at its start at ")
-	says(right, "not proven yet: that 128T.service keeps a new password. Change one (passwd admin), then run shadowsync setup --restart")
+	says(right, "not confirmed yet that 128T.service keeps a new password: change one (passwd admin), then run shadowsync setup --restart")
 	m.Input("Trubador-Gneis-81\nTrubador-Gneis-81\n").Must("passwd", "admin")
 	says(m.Must("shadowsync", "setup", "--restart"), "proven: admin's password was changed at ")
 	if !m.Login("admin", "Trubador-Gneis-81") {

@@ -135,7 +135,7 @@ func (j *job) imports() []step {
 func (j *job) wiring() []step {
 	steps := []step{
 		{name: StepDropIns, what: "hooks around " + j.units(), due: j.dropInsDue, do: j.writeDropIns},
-		{name: StepCapability, what: "the broker's right to read /etc/shadow, by its mode", due: j.capabilityDue, do: j.setCapability},
+		{name: StepCapability, what: "the broker's right to read /etc/shadow, which its mode requires", due: j.capabilityDue, do: j.setCapability},
 		{name: StepReload, what: "unit files read by systemd", due: j.reloadDue, do: j.reload, live: true},
 		{name: StepEnable, what: "sockets and broker enabled", due: j.enableDue, do: j.enable},
 		j.shells(),

@@ -50,7 +50,7 @@ func TestSetupThenRemoveLeavesEtcAsItWas(t *testing.T) {
 			}
 			for _, left := range []string{"/run/shadowsync", "/run/systemd/system/128T.service.d"} {
 				if m.Shell("test -e "+left).Code == 0 {
-					t.Errorf("%s is left: %s", left, m.MustShell("ls -la "+left))
+					t.Errorf("%s is left as it is: %s", left, m.MustShell("ls -la "+left))
 				}
 			}
 			if m.Shell("test -s /var/lib/shadowsync/state/state.db").Code != 0 {
@@ -281,7 +281,7 @@ func TestFailedImportTakesTheConfigurationBack(t *testing.T) {
 		t.Errorf("setup with no place for the store: %s", failed)
 	}
 	if after := m.Etc(); after != before {
-		t.Errorf("something is left:\n%s", difference(before, after))
+		t.Errorf("something is left as it is:\n%s", difference(before, after))
 	}
 }
 

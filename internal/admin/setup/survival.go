@@ -9,8 +9,8 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// tellSurvival ends a setup. Only a password change followed by a start of the application can prove that
-// a new password survives a restart; until then setup says that this is not proven. With Restart it
+// tellSurvival ends a setup. Only a password change followed by a start of the application can confirm that
+// a new password survives a restart; until then setup says that it is not confirmed. With Restart it
 // restarts the application and reports what the application reads and writes.
 func (j *job) tellSurvival(ctx context.Context) error {
 	if j.mounted() || j.DryRun || !j.ledger.exists() {
@@ -31,17 +31,17 @@ func (j *job) tellSurvival(ctx context.Context) error {
 			continue
 		}
 		if account, at, ok := survived(ctx, db, a, unit.Entered); ok && unit.Active == "active" {
-			j.note("proven: %s's password was changed at %s, and %s kept it when it started at %s",
+			j.note("confirmed: %s's password was changed at %s, and %s kept it when it started at %s",
 				account, at.Local().Format(time.DateTime), a.Unit, unit.Entered.Local().Format(time.DateTime))
 			continue
 		}
-		j.note("not proven yet: that %[1]s keeps a new password. Change one (passwd %[2]s), then run shadowsync setup --restart, which restarts %[1]s and watches its start", a.Unit, a.Accounts[0])
+		j.note("not confirmed yet that %[1]s keeps a new password: change one (passwd %[2]s), then run shadowsync setup --restart, which restarts %[1]s and watches its start", a.Unit, a.Accounts[0])
 	}
 	return nil
 }
 
 // survived finds an account whose password was changed before the application's last start and that
-// is in sync since. An alarm about the store at that start disproves it.
+// is in sync since. An alarm about the store at that start refutes it.
 func survived(ctx context.Context, db *state.DB, a config.Application, started time.Time) (account string, at time.Time, ok bool) {
 	memory, err := db.Load(ctx, a.Name, a.Accounts)
 	if err != nil || started.IsZero() || memory.Synced == (shadowsync.Revisions{}) {

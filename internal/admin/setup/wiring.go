@@ -74,7 +74,7 @@ func (j *job) writeDropIns(ctx context.Context) error {
 			return err
 		}
 		if changed {
-			j.note("%s was changed since setup wrote it; it is as before now (changes belong in a drop-in of their own)", path)
+			j.note("%s was changed since setup wrote it; that is undone now (put changes into a drop-in of your own)", path)
 		}
 		if err := j.ledger.write(ctx, path, []byte(text), 0o644); err != nil {
 			return err
@@ -96,7 +96,7 @@ func (j *job) writeDropIns(ctx context.Context) error {
 func (j *job) takeBack(ctx context.Context, path string) error {
 	left, err := j.ledger.takeBack(ctx, path)
 	if left {
-		j.note("%s was changed since setup wrote it, and is left; remove it by hand if it is not wanted", path)
+		j.note("%s was changed since setup wrote it, and stays; remove it by hand if you do not need it", path)
 	}
 	return err
 }

@@ -288,7 +288,7 @@ func (k *Keeper) Takes(ctx context.Context, account string) error {
 	if why, ok := snapshot.Malformed[account]; ok {
 		return fmt.Errorf("%s's credential store: %s: %w", k.application.Name, why, shadowsync.ErrMalformed)
 	}
-	record, there := snapshot.Records[account]
+	record, there := snapshot.Accounts[account]
 	if !there {
 		return fmt.Errorf("%s's credential store does not hold %s: %w", k.application.Name, account, shadowsync.ErrUnavailable)
 	}
@@ -309,7 +309,7 @@ func (k *Keeper) Accepts(ctx context.Context, account string) error {
 	if err != nil {
 		return err
 	}
-	_, there := snapshot.Records[account]
+	_, there := snapshot.Accounts[account]
 	if !there && !store.Capabilities().Creates {
 		return &shadowsync.RefusedError{Reason: "the account is not in the store, and only the application can add it"}
 	}
@@ -325,7 +325,7 @@ func (k *Keeper) Forget(ctx context.Context, account string) error {
 	if err != nil {
 		return err
 	}
-	record, there := snapshot.Records[account]
+	record, there := snapshot.Accounts[account]
 	if !there {
 		return nil
 	}

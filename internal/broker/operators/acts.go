@@ -185,7 +185,7 @@ func took(outcome shadowsync.Outcome, fields shadowsync.Fields) bool {
 }
 
 // errOvertaken: a password that someone else set is in force.
-var errOvertaken = operator.Errorf(operator.Conflict, "another password was set meanwhile, and holds")
+var errOvertaken = operator.Errorf(operator.Conflict, "another password was set meanwhile, and stays")
 
 // putBack gives the OS side its former value, because the store could not take the new one; why is
 // the reason. It returns what to tell the operator.

@@ -69,8 +69,8 @@ func (o *Server) remove(ctx context.Context, c *call, account shadowsync.Account
 		return nil, errors.Join(err, config.AddAccount("/", o.File, a.Name, account.Name), o.Relist(a.Name))
 	}
 	if err := o.departed(ctx, c, a.Name, account.Name); err != nil {
-		o.Log.Warn("that an account is gone is not on record", "account", account.Name, "error", err)
-		notes = append(notes, "its history could not be closed: whoever gets the name "+account.Name+" has it")
+		o.Log.Warn("the deletion of an account could not be recorded", "account", account.Name, "error", err)
+		notes = append(notes, "its history could not be closed: a new account with the name "+account.Name+" inherits it")
 	}
 	if err := o.Keepers[a.Name].Forget(ctx, account.Name); err != nil {
 		o.Log.Warn("a record is left in the credential store", "account", account.Name, "error", err)

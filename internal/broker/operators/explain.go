@@ -58,6 +58,6 @@ func (o *Server) audit(ctx context.Context, c *call, account, result string) {
 		Action: strings.ReplaceAll(printable.Clip(string(c.request.Op), 32), "-", " "), Reason: result, Origin: c.origin,
 	})
 	if err != nil {
-		o.Log.Error("an attempt could not be put on record", "account", account, "error", err)
+		o.Log.Error("an attempt could not be recorded", "account", account, "error", err)
 	}
 }

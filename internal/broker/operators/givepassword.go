@@ -75,9 +75,9 @@ func (o *Server) keepMarks(ctx context.Context, c *call, a config.Application, f
 		wanted.LastChange, wanted.MustChange = shadowsync.NoDay, true
 		change := shadowsync.Change{Account: name, OS: wanted, Fields: shadowsync.FieldLastChange | shadowsync.FieldMustChange, Origin: by}
 		if _, err := o.Keepers[a.Name].Set(ctx, change); err != nil {
-			o.Log.Error("must-change could not be kept", "account", name, "error", err)
+			o.Log.Error("must-change was lost", "account", name, "error", err)
 			o.audit(ctx, c, name, "must-change was cleared: "+err.Error())
-			notes = append(notes, name+" need not change it at the next login any more: must-change could not be kept (expire password "+name+")")
+			notes = append(notes, name+" need not change it at the next login any more: must-change was lost (expire password "+name+")")
 		} else {
 			notes = append(notes, name+" must still set a new one at the next login, as before")
 		}

@@ -163,7 +163,7 @@ func (o *Server) serve(ctx context.Context, c *call) error {
 		return rule.do(o, ctx, c)
 	}
 	if names := c.namesOf(c.uid); len(names) > 1 && c.uid != 0 {
-		why := fmt.Sprintf("uid %d is that of %s: nobody can tell whose password it is, so give each a uid of its own", c.uid, strings.Join(names, " and "))
+		why := fmt.Sprintf("%s share the uid %d: it cannot be known whose password this is; give each a uid of its own", strings.Join(names, " and "), c.uid)
 		o.auditRefusal(ctx, c, why)
 		return operator.Errorf(operator.NotPermitted, "%s", why)
 	}

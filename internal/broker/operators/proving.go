@@ -44,7 +44,7 @@ func (o *Server) provable(ctx context.Context, name string) (hash string, err er
 	case account.Locked:
 		return "", operator.Errorf(operator.NotAuthenticated, "your password is locked; an administrator can unlock it")
 	case len(account.Hash) < shortestHash:
-		return "", operator.Errorf(operator.NotAuthenticated, "your account has no password that could be proven; an administrator can set one")
+		return "", operator.Errorf(operator.NotAuthenticated, "your account has no password that could be checked; an administrator can set one")
 	}
 	return account.Hash, nil
 }
@@ -132,10 +132,10 @@ func (o *Server) unproven(ctx context.Context, c *call, answer pamworker.Answer,
 		return err
 	case err != nil:
 		o.audit(ctx, c, c.name, "failed: the PAM stack did not answer")
-		o.Log.Error("a password could not be proven", "account", c.name, "error", err)
+		o.Log.Error("a password could not be checked", "account", c.name, "error", err)
 		return operator.Errorf(operator.Unavailable, "the password could not be checked; nothing was changed")
 	case answer.Verdict == pamworker.Wrong:
-		o.audit(ctx, c, c.name, "refused: current password not proven: "+printable.Clip(answer.Reason, 200))
+		o.audit(ctx, c, c.name, "refused: wrong current password: "+printable.Clip(answer.Reason, 200))
 		return operator.Errorf(operator.NotAuthenticated, "the current password is not correct")
 	}
 	o.audit(ctx, c, c.name, "failed: "+printable.Clip(answer.Reason, 200))

@@ -72,7 +72,7 @@ func (o *Server) checkName(c *call, u operator.NewUser) (config.Application, err
 		return usage("%s is the name of a group of the configuration", u.Name)
 	}
 	if _, taken := c.people[u.Name]; taken {
-		return usage("there is an account of that name already")
+		return usage("an account of that name exists already")
 	}
 	return o.applicationFor(c, u)
 }

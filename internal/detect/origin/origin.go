@@ -153,7 +153,7 @@ func read(proc string, pid int) Process {
 	for len(p.Ancestors) < maxAncestors && ppid > 1 {
 		parent, next := readOne(proc, ppid, nil)
 		if parent.StartTicks == 0 || parent.StartTicks > p.StartTicks {
-			break // gone, or another process has its pid
+			break // gone, or another process holds its pid
 		}
 		p.Ancestors = append(p.Ancestors, Ancestor{ppid, parent.Program(), parent.UID})
 		ppid = next

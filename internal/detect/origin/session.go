@@ -14,7 +14,7 @@ const sessionDir = "/run/systemd/sessions"
 // logind does not know.
 func RemoteOf(session string) string { return valueOf(sessionDir, session, "REMOTE_HOST") }
 
-// LoggedIn reports whether a process's login uid is proven. Any process may set it while it is
+// LoggedIn reports whether a process's login uid is reliable. Any process may set it while it is
 // unset (audit_set_loginuid in the kernel). So it counts only if logind has a session of that uid
 // with the audit session's number, or if the process is in the scope of a session of that uid.
 func (p Process) LoggedIn() bool { return p.loggedIn(sessionDir) }

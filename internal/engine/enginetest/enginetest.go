@@ -47,10 +47,10 @@ func (s *Store) Revision(context.Context) (string, error) {
 func (s *Store) Read(_ context.Context, names []string) (shadowsync.StoreSnapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	snapshot := shadowsync.StoreSnapshot{Revision: fmt.Sprint(s.Records), Records: map[string]shadowsync.StoreRecord{}}
+	snapshot := shadowsync.StoreSnapshot{Revision: fmt.Sprint(s.Records), Accounts: map[string]shadowsync.StoredAccount{}}
 	for _, name := range names {
 		if c, ok := s.Records[name]; ok {
-			snapshot.Records[name] = shadowsync.StoreRecord{Credential: c}
+			snapshot.Accounts[name] = shadowsync.StoredAccount{Credential: c}
 		}
 	}
 	return snapshot, nil

@@ -56,8 +56,8 @@ func (d *database) Read(ctx context.Context, _ []string) (shadowsync.StoreSnapsh
 	if d.lacks {
 		return shadowsync.StoreSnapshot{Revision: "lacks"}, err
 	}
-	record := shadowsync.StoreRecord{Credential: shadowsync.Credential{Hash: d.hash}}
-	return shadowsync.StoreSnapshot{Revision: d.hash, Records: map[string]shadowsync.StoreRecord{"admin": record}}, err
+	record := shadowsync.StoredAccount{Credential: shadowsync.Credential{Hash: d.hash}}
+	return shadowsync.StoreSnapshot{Revision: d.hash, Accounts: map[string]shadowsync.StoredAccount{"admin": record}}, err
 }
 
 func (d *database) Write(ctx context.Context, writes []shadowsync.Write) (shadowsync.Unwritten, error) {

@@ -71,7 +71,7 @@ func (h moment) watch(ctx context.Context) error {
 	defer cancel()
 	events, err := watch.Watch(settling, inroot.Shown(h.Root(), "etc/shadow"), slog.Default())
 	if err != nil {
-		slog.Warn("looks at the shadow file from time to time only", "error", err)
+		slog.Warn("cannot watch the shadow file; looks at it from time to time instead", "error", err)
 	}
 	if err := h.settle(ctx, left); err != nil {
 		return err

@@ -188,7 +188,7 @@ func owned(st unix.Stat_t, path string) error {
 	if st.Uid == 0 || int(st.Uid) == os.Geteuid() {
 		return nil
 	}
-	return &Error{path, fmt.Sprintf("belongs to uid %d, who can put another file in the place of one there", st.Uid)}
+	return &Error{path, fmt.Sprintf("belongs to uid %d, who can replace files in it", st.Uid)}
 }
 
 // Regular returns an error unless f is a regular file that only root or the caller can write. The

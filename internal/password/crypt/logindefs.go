@@ -74,7 +74,7 @@ func methodOf(settings map[string]string) (Method, error) {
 		}
 		n, err := strconv.ParseUint(value, 10, 31)
 		if err != nil {
-			return Method{}, fmt.Errorf("%w: %s is no number: %q", ErrLoginDefs, key, value)
+			return Method{}, fmt.Errorf("%w: %s is not a number: %q", ErrLoginDefs, key, value)
 		}
 		m.Cost = max(m.Cost, int(n))
 	}

@@ -14,7 +14,7 @@ var (
 	ErrControl      = errors.New(Module + " decides the outcome of a password change: its control must be optional")
 
 	ErrLate      = errors.New(Module + " judge does not come before the module that stores the password")
-	ErrPowerless = errors.New(Module + " judge refuses for nothing, or more than it judges: its control must be [authtok_err=die default=ignore]")
+	ErrPowerless = errors.New(Module + " judge refuses either nothing or too much: its control must be [authtok_err=die default=ignore]")
 
 	ErrUnheard     = errors.New(Module + " is never reached by a login, or before its password is checked")
 	ErrAfterDenial = errors.New(Module + " is reached after a refused login too")

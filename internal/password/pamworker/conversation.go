@@ -69,7 +69,7 @@ func (c *conversation) answer(prompt string) (string, error) {
 	case what == asksNew && c.changing:
 		return c.giveNew(prompt)
 	}
-	return "", fmt.Errorf("the PAM stack asks what cannot be answered: %q", prompt)
+	return "", fmt.Errorf("the PAM stack asks a question that shadowsync cannot answer: %q", prompt)
 }
 
 // giveNew gives the new password and its repetition. If the stack asks for another one, or for the

@@ -75,7 +75,7 @@ func (r Rules) check(token []byte, past []string, again string) error {
 	defer clear(folded)
 	for _, text := range r.Reject {
 		if bytes.Contains(folded, bytes.ToLower([]byte(text))) {
-			return weak("it contains a text of the reject list")
+			return weak("it contains a forbidden text")
 		}
 	}
 	for i, same := range matches(token, past) {

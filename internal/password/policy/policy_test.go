@@ -44,7 +44,7 @@ func TestRules(t *testing.T) {
 		"long enough":          {Rules{MinLength: 4}, "äöü1", ""},
 		"classes":              {Rules{MinClasses: 4}, "aA1", "3 classes"},
 		"all classes":          {Rules{MinClasses: 4}, "aA1 ", ""},
-		"reject":               {Rules{Reject: []string{"ACME"}}, "my-acme-1", "reject list"},
+		"reject":               {Rules{Reject: []string{"ACME"}}, "my-acme-1", "forbidden text"},
 		"present":              {Rules{History: 1}, "present", "used before"},
 		"before":               {Rules{History: 2}, "before", "used before"},
 		"beyond":               {Rules{History: 2}, "long ago", ""},

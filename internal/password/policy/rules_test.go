@@ -32,7 +32,7 @@ func TestCheckFile(t *testing.T) {
 	record := shadowsync.Record{{Baseline: shadowsync.Baseline{OS: shadowsync.Credential{Hash: hash(t, "before")}}}}
 	rules := Rules{MinLength: 4, MinClasses: 1, Reject: []string{"acme\u2028"}, History: 2}
 	for token, want := range map[string]string{
-		"abc": "3 characters", "present": "used before", "before": "used before", "ACME\u2028": "reject list", "another": "",
+		"abc": "3 characters", "present": "used before", "before": "used before", "ACME\u2028": "forbidden text", "another": "",
 	} {
 		f, err := socket.SealedMemfd([]byte(token))
 		if err != nil {

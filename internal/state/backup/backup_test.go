@@ -76,7 +76,7 @@ func TestRestoreOnAFreshMachine(t *testing.T) {
 // never parts of both, and says which.
 func TestRestoreIsKilled(t *testing.T) {
 	for step, want := range map[string]struct{ value, says string }{
-		StepKept: {"later", ""}, StepHeld: {"later", ""}, StepWritten: {"later", ""}, StepJournal: {"later", "nothing of it was done"},
+		StepKept: {"later", ""}, StepHeld: {"later", ""}, StepWritten: {"later", ""}, StepJournal: {"later", "before it changed anything"},
 		StepCommitted: {"backed-up", "is finished now"}, StepStores: {"backed-up", "is finished now"},
 	} {
 		t.Run(step, func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestJournalIsCutOff(t *testing.T) {
 			w.must(os.WriteFile(w.system.journal(), []byte(text), 0o600))
 			w.must(st.Close())
 			said, err := w.system.Resume(t.Context())
-			if err != nil || !strings.Contains(said, "nothing of it was done") {
+			if err != nil || !strings.Contains(said, "before it changed anything") {
 				t.Fatalf("it says %q, %v", said, err)
 			}
 			w.mustHold("later")

@@ -63,7 +63,7 @@ type UndoError struct {
 }
 
 func (e *UndoError) Error() string {
-	return fmt.Sprintf("the state is the backup's, and a store is not: %v; the next run tries again, and what was there is in %s", e.Err, e.Kept)
+	return fmt.Sprintf("the state was restored, but a store could not be: %v; the next run tries again, and what was there is in %s", e.Err, e.Kept)
 }
 func (e *UndoError) Unwrap() error { return e.Err }
 
@@ -142,7 +142,7 @@ func (s System) Resume(ctx context.Context) (said string, err error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", nil
 	case errors.Is(err, errUnwritten):
-		return "a restore was interrupted; nothing of it was done", errors.Join(s.forget(), s.clean())
+		return "a restore was interrupted before it changed anything", errors.Join(s.forget(), s.clean())
 	case err != nil:
 		return "", fmt.Errorf("cannot finish the restore that was interrupted: %w", err)
 	}
@@ -152,7 +152,7 @@ func (s System) Resume(ctx context.Context) (said string, err error) {
 	}
 	made := j.Created.Format(time.RFC3339)
 	if !done {
-		said = "the restore of the backup of " + made + " was interrupted; nothing of it was done"
+		said = "the restore of the backup of " + made + " was interrupted before it changed anything"
 		return said, errors.Join(s.forget(), s.clean())
 	}
 	gone, err := s.forward(ctx)
@@ -161,7 +161,7 @@ func (s System) Resume(ctx context.Context) (said string, err error) {
 	}
 	said = "the restore of the backup of " + made + " was interrupted, and is finished now; what was there is in " + s.Folder.Shown(j.Kept)
 	if len(gone) > 0 {
-		said += "; the credential store of " + strings.Join(gone, ", ") + " is as it was, for the configuration no longer has it"
+		said += "; the credential store of " + strings.Join(gone, ", ") + " is as it was, because the configuration no longer has it"
 	}
 	return said, s.clean()
 }

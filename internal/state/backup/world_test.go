@@ -95,7 +95,7 @@ func newWorld(t *testing.T) *world {
 
 func rows(value string) []driver.Row {
 	c := shadowsync.Credential{Hash: "$6$salt$" + value, LastChange: 20000, Min: shadowsync.NoDay, Max: shadowsync.NoDay, Warn: shadowsync.NoDay, Inactive: shadowsync.NoDay, Expire: shadowsync.NoDay}
-	return []driver.Row{{Name: "admin", StoreRecord: shadowsync.StoreRecord{Credential: c, ChangedAt: time.UnixMilli(1_700_000_000_000)}}}
+	return []driver.Row{{Name: "admin", StoredAccount: shadowsync.StoredAccount{Credential: c, ChangedAt: time.UnixMilli(1_700_000_000_000)}}}
 }
 
 // live sets a value in the state and in both stores.

@@ -9,7 +9,7 @@ import (
 // Row is an account of a store.
 type Row struct {
 	Name string
-	shadowsync.StoreRecord
+	shadowsync.StoredAccount
 }
 
 // Embedded is a store that shadowsync creates itself, so backups include it. All reading and

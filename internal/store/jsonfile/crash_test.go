@@ -66,7 +66,7 @@ func writeForEver(path string) error {
 		if err != nil {
 			return err
 		}
-		w := shadowsync.Write{Name: "user000003", Expect: before.Records["user000003"].Credential, Want: value(fmt.Sprint("$6$", i))}
+		w := shadowsync.Write{Name: "user000003", Expect: before.Accounts["user000003"].Credential, Want: value(fmt.Sprint("$6$", i))}
 		if left, err := s.Write(ctx, []shadowsync.Write{w}); err != nil || len(left) > 0 {
 			return fmt.Errorf("left %v: %w", left, err)
 		}
@@ -128,7 +128,7 @@ func writeOnce(path string) error {
 	if err != nil {
 		return err
 	}
-	left, err := s.Write(ctx, []shadowsync.Write{{Name: "user000003", Expect: before.Records["user000003"].Credential, Want: value("$6$once")}})
+	left, err := s.Write(ctx, []shadowsync.Write{{Name: "user000003", Expect: before.Accounts["user000003"].Credential, Want: value("$6$once")}})
 	return errors.Join(err, left["user000003"])
 }
 
@@ -163,7 +163,7 @@ func TestKillAtEveryStep(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w := shadowsync.Write{Name: "user000003", Expect: present.Records["user000003"].Credential, Want: value("$6$later")}
+			w := shadowsync.Write{Name: "user000003", Expect: present.Accounts["user000003"].Credential, Want: value("$6$later")}
 			if left, err := s.Write(t.Context(), []shadowsync.Write{w}); err != nil || len(left) != 0 {
 				t.Fatal(left, err)
 			}
@@ -213,7 +213,7 @@ func TestManyWriters(t *testing.T) {
 					failed <- err
 					return
 				}
-				w := shadowsync.Write{Name: name, Expect: before.Records[name].Credential, Want: value(fmt.Sprint(name, i))}
+				w := shadowsync.Write{Name: name, Expect: before.Accounts[name].Credential, Want: value(fmt.Sprint(name, i))}
 				left, err := s.Write(t.Context(), []shadowsync.Write{w})
 				switch {
 				case err != nil:
@@ -239,7 +239,7 @@ func TestManyWriters(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range names {
-		if got, want := after.Records[name].Hash, fmt.Sprint(name, rounds-1); got != want {
+		if got, want := after.Accounts[name].Hash, fmt.Sprint(name, rounds-1); got != want {
 			t.Errorf("%s has %q, want %q: a write was lost", name, got, want)
 		}
 	}
@@ -278,7 +278,7 @@ func mountAndWrite(path, users string, mounts ...func(folder string) error) stri
 	if err != nil {
 		return err.Error()
 	}
-	w := shadowsync.Write{Name: "admin", Expect: before.Records["admin"].Credential, Want: value("new")}
+	w := shadowsync.Write{Name: "admin", Expect: before.Accounts["admin"].Credential, Want: value("new")}
 	_, err = s.Write(context.Background(), []shadowsync.Write{w})
 	entries, _ := os.ReadDir(filepath.Dir(path))
 	var errno syscall.Errno

@@ -81,11 +81,11 @@ func TestRead(t *testing.T) {
 		"guest":   {}, // no password
 		"radius":  {},
 	}
-	if len(got.Records) != len(want) {
-		t.Errorf("read %d accounts, want %d: %v", len(got.Records), len(want), got.Records)
+	if len(got.Accounts) != len(want) {
+		t.Errorf("read %d accounts, want %d: %v", len(got.Accounts), len(want), got.Accounts)
 	}
 	for name, c := range want {
-		if r := got.Records[name]; r.Credential != c || !r.ChangedAt.IsZero() {
+		if r := got.Accounts[name]; r.Credential != c || !r.ChangedAt.IsZero() {
 			t.Errorf("%s is %+v, want %+v", name, r, c)
 		}
 	}
@@ -185,7 +185,7 @@ func TestAnAccountWithoutAPassword(t *testing.T) {
 		path := file(t, `{"u": `+text+`}`)
 		s := open(t, path, "/u")
 		snapshot, err := s.Read(t.Context(), []string{"a"})
-		if r, ok := snapshot.Records["a"]; err != nil || !ok || r.Kind() != shadowsync.KindOpen {
+		if r, ok := snapshot.Accounts["a"]; err != nil || !ok || r.Kind() != shadowsync.KindOpen {
 			t.Errorf("%s: read %+v (%v)", text, r, err)
 		}
 		left, err := s.Write(t.Context(), []shadowsync.Write{{Name: "a", Expect: value(""), Want: value("$6$new")}})
@@ -200,8 +200,8 @@ func TestObjectKeyedByName(t *testing.T) {
 	path := file(t, text)
 	s := open(t, path, "/u/a~1b")
 	got, err := s.Read(t.Context(), []string{"0", "admin", "x"})
-	if err != nil || len(got.Records) != 2 || got.Records["admin"].Hash != "two" || got.Records["0"].Hash != "one" {
-		t.Fatalf("read %v, %v", got.Records, err)
+	if err != nil || len(got.Accounts) != 2 || got.Accounts["admin"].Hash != "two" || got.Accounts["0"].Hash != "one" {
+		t.Fatalf("read %v, %v", got.Accounts, err)
 	}
 	left, err := s.Write(t.Context(), []shadowsync.Write{{Name: "admin", Expect: value("two"), Want: value("!")}})
 	if err != nil || len(left) != 0 || read(t, path) != strings.Replace(text, `"two"`, `"!"`, 1) {
@@ -217,7 +217,7 @@ func TestMalformed(t *testing.T) {
 		{"byte order mark", "\ufeff" + user(""), "byte order mark"},
 		{"not UTF-8", "{\"x\":1,\n\"u\":[\"\xff\"]}", "line 2: not UTF-8"},
 		{"cut short", user(`{"name":"admin","password":"x"`)[:20], "line 1"},
-		{"behind the end", user("") + "{}", "behind the end"},
+		{"after the end", user("") + "{}", "after the end"},
 		{"too deep", `{"u":[], "x":` + deep, "nested deeper than 64"},
 		{"too deep on the way", deep, "nested deeper than 64"},
 		{"no accounts", `{"v":[]}`, `there is no "u"`},
@@ -274,7 +274,7 @@ func TestMalformedRecord(t *testing.T) {
 			path := file(t, tt.text)
 			s := open(t, path, "/u")
 			got, err := s.Read(t.Context(), []string{"admin", "user222"})
-			if err != nil || !strings.Contains(got.Malformed["admin"], tt.says) || got.Records["user222"].Hash != "h" || len(got.Records) != 1 {
+			if err != nil || !strings.Contains(got.Malformed["admin"], tt.says) || got.Accounts["user222"].Hash != "h" || len(got.Accounts) != 1 {
 				t.Errorf("Read says %+v, %v", got, err)
 			}
 			left, err := s.Write(t.Context(), []shadowsync.Write{
@@ -294,8 +294,8 @@ func TestMalformedRecord(t *testing.T) {
 func TestWhatConcernsOthersIsNotOurs(t *testing.T) {
 	const text = `{"u":[{"name":"x","name":"x","password":7},{"name":"x"},{"name":5},{},{"name":"\ud800"},{"name":"admin","password":"h"}]}`
 	got, err := open(t, file(t, text), "/u").Read(t.Context(), []string{"admin"})
-	if err != nil || got.Records["admin"].Hash != "h" {
-		t.Errorf("read %v, %v", got.Records, err)
+	if err != nil || got.Accounts["admin"].Hash != "h" {
+		t.Errorf("read %v, %v", got.Accounts, err)
 	}
 }
 
@@ -307,8 +307,8 @@ func TestPartlyWrittenFileIsReadAgain(t *testing.T) {
 	failed := make(chan error, 1)
 	time.AfterFunc(30*time.Millisecond, func() { failed <- os.WriteFile(path, []byte(appliance), 0o600) })
 	got, err := open(t, path, pointer).Read(t.Context(), []string{"admin"})
-	if err != nil || len(got.Records) != 1 {
-		t.Errorf("read %v, %v", got.Records, err)
+	if err != nil || len(got.Accounts) != 1 {
+		t.Errorf("read %v, %v", got.Accounts, err)
 	}
 	if err := <-failed; err != nil {
 		t.Fatal(err)

@@ -98,12 +98,12 @@ func TestCrowdInOneWrite(t *testing.T) {
 	path := file(t, text)
 	s := open(t, path, "/u")
 	before, err := s.Read(t.Context(), names)
-	if err != nil || len(before.Records) != len(names) {
-		t.Fatalf("read %d accounts: %v", len(before.Records), err)
+	if err != nil || len(before.Accounts) != len(names) {
+		t.Fatalf("read %d accounts: %v", len(before.Accounts), err)
 	}
 	writes := make([]shadowsync.Write, len(names))
 	for i, name := range names {
-		writes[i] = shadowsync.Write{Name: name, Expect: before.Records[name].Credential, Want: value("$y$" + name)}
+		writes[i] = shadowsync.Write{Name: name, Expect: before.Accounts[name].Credential, Want: value("$y$" + name)}
 	}
 	left, err := s.Write(t.Context(), writes)
 	if err != nil || len(left) != 0 {
@@ -114,7 +114,7 @@ func TestCrowdInOneWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range names {
-		if got := after.Records[name].Hash; got != "$y$"+name {
+		if got := after.Accounts[name].Hash; got != "$y$"+name {
 			t.Fatalf("%s has %q", name, got)
 		}
 	}
@@ -150,7 +150,7 @@ func BenchmarkStore(b *testing.B) {
 			}
 			round++
 			for _, name := range names {
-				writes = append(writes, shadowsync.Write{Name: name, Expect: snapshot.Records[name].Credential, Want: value(fmt.Sprintf("$6$saltsalt$%086d", round))})
+				writes = append(writes, shadowsync.Write{Name: name, Expect: snapshot.Accounts[name].Credential, Want: value(fmt.Sprintf("$6$saltsalt$%086d", round))})
 			}
 			b.StartTimer()
 			_, err = s.Write(b.Context(), writes)

@@ -56,7 +56,7 @@ func (s *scanner) fail(at int, format string, args ...any) error {
 func (s *scanner) end() error {
 	s.space()
 	if s.at < len(s.data) {
-		return s.fail(s.at, "text behind the end")
+		return s.fail(s.at, "text after the end")
 	}
 	return nil
 }

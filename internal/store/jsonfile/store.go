@@ -57,14 +57,14 @@ func (s *Store) Read(ctx context.Context, names []string) (shadowsync.StoreSnaps
 	defer p.folder.Close()
 	snapshot := shadowsync.StoreSnapshot{
 		Revision: safefile.Revision(p.content.Data),
-		Records:  make(map[string]shadowsync.StoreRecord, len(p.records)), Malformed: map[string]string{},
+		Accounts: make(map[string]shadowsync.StoredAccount, len(p.records)), Malformed: map[string]string{},
 	}
 	for name, r := range p.records {
 		if r.fault != nil {
 			snapshot.Malformed[name] = r.fault.Error()
 			continue
 		}
-		snapshot.Records[name] = shadowsync.StoreRecord{Credential: r.credential()}
+		snapshot.Accounts[name] = shadowsync.StoredAccount{Credential: r.credential()}
 	}
 	return snapshot, nil
 }
@@ -124,7 +124,7 @@ func (s *Store) load(ctx context.Context, names []string) (*page, error) {
 	}
 	p, _, err := s.loadOnce(wanted)
 	if errors.Is(err, safefile.ErrMoved) {
-		err = driver.Unavailable(errors.New("its file is written to without a pause"))
+		err = driver.Unavailable(errors.New("its file is being written all the time"))
 	}
 	return p, err
 }

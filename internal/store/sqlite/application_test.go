@@ -64,10 +64,10 @@ func TestChangedAtFollowsTheApplication(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if at := got.Records["none"].ChangedAt; at.UnixMilli() != 1000 {
+	if at := got.Accounts["none"].ChangedAt; at.UnixMilli() != 1000 {
 		t.Errorf("untouched: %v", at)
 	}
-	if at := got.Records["full"].ChangedAt; time.Since(at).Abs() > time.Minute {
+	if at := got.Accounts["full"].ChangedAt; time.Since(at).Abs() > time.Minute {
 		t.Errorf("touched: %v", at)
 	}
 }
@@ -82,8 +82,8 @@ func TestWhatAnApplicationMaySay(t *testing.T) {
 	}
 	a := shadowsync.NoAgeing()
 	a.Hash, a.Locked, a.MustChange = "$6$x", true, true
-	if got.Records["a"].Credential != a || got.Records["b"].Credential != shadowsync.NoAgeing() {
-		t.Errorf("%+v", got.Records)
+	if got.Accounts["a"].Credential != a || got.Accounts["b"].Credential != shadowsync.NoAgeing() {
+		t.Errorf("%+v", got.Accounts)
 	}
 }
 
@@ -117,7 +117,7 @@ func TestLockedByAnother(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := s.Read(t.Context(), []string{"full"})
-		if err != nil || got.Records["full"].Credential != sample()["full"] {
+		if err != nil || got.Accounts["full"].Credential != sample()["full"] {
 			t.Errorf("%s: afterwards %+v, %v", lock, got, err)
 		}
 	}

@@ -15,7 +15,7 @@ func hashOf(t *testing.T, s *Store, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return got.Records[name].Hash
+	return got.Accounts[name].Hash
 }
 
 // TestReplaced: another file with the database's name is used at once.

@@ -18,8 +18,8 @@ func someRows() []driver.Row {
 	must.LastChange, must.MustChange = shadowsync.NoDay, true
 	at := time.UnixMilli(1_700_000_000_123)
 	return []driver.Row{
-		{Name: "admin", StoreRecord: shadowsync.StoreRecord{Credential: c, ChangedAt: at}},
-		{Name: "new", StoreRecord: shadowsync.StoreRecord{Credential: must, ChangedAt: at}},
+		{Name: "admin", StoredAccount: shadowsync.StoredAccount{Credential: c, ChangedAt: at}},
+		{Name: "new", StoredAccount: shadowsync.StoredAccount{Credential: must, ChangedAt: at}},
 	}
 }
 

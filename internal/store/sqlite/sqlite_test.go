@@ -77,11 +77,11 @@ func TestEveryFieldComesBack(t *testing.T) {
 	start := time.Now().Add(-time.Second)
 	create(t, s, want)
 	got, err := s.Read(t.Context(), []string{"full", "must", "none", "empty", "nobody"})
-	if err != nil || len(got.Records) != len(want) {
+	if err != nil || len(got.Accounts) != len(want) {
 		t.Fatal(got, err)
 	}
 	for name, c := range want {
-		r := got.Records[name]
+		r := got.Accounts[name]
 		if r.Credential != c {
 			t.Errorf("%s is %+v, want %+v", name, r.Credential, c)
 		}
@@ -125,8 +125,8 @@ func TestWriteIsCompareAndSwap(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range present {
-		if got.Records[name].Credential != c {
-			t.Errorf("%s is %+v, want %+v", name, got.Records[name], c)
+		if got.Accounts[name].Credential != c {
+			t.Errorf("%s is %+v, want %+v", name, got.Accounts[name], c)
 		}
 	}
 }
@@ -184,7 +184,7 @@ func TestMalformedRow(t *testing.T) {
 			create(t, s, sample())
 			application(t, path, "PRAGMA ignore_check_constraints = ON; UPDATE credential SET "+spoilt+" WHERE name = 'full'")
 			got, err := s.Read(t.Context(), []string{"full", "must"})
-			if why := got.Malformed["full"]; err != nil || why == "" || strings.Contains(why, "secret") || len(got.Records) != 1 {
+			if why := got.Malformed["full"]; err != nil || why == "" || strings.Contains(why, "secret") || len(got.Accounts) != 1 {
 				t.Errorf("read %+v, %v", got, err)
 			}
 			must := sample()["must"]
@@ -196,7 +196,7 @@ func TestMalformedRow(t *testing.T) {
 			if err != nil || !errors.Is(left["full"], shadowsync.ErrMalformed) || len(left) != 1 {
 				t.Errorf("left alone %v, %v", left, err)
 			}
-			if got, err := s.Read(t.Context(), []string{"must"}); err != nil || got.Records["must"].Hash != "$y$new" {
+			if got, err := s.Read(t.Context(), []string{"must"}); err != nil || got.Accounts["must"].Hash != "$y$new" {
 				t.Errorf("read %+v, %v", got, err)
 			}
 		})
@@ -320,8 +320,8 @@ func TestDelete(t *testing.T) {
 		}
 	}
 	got, err := s.Read(t.Context(), []string{"full", "must"})
-	if _, there := got.Records["full"]; err != nil || there || len(got.Records) != 1 {
-		t.Errorf("the store holds %v, %v", got.Records, err)
+	if _, there := got.Accounts["full"]; err != nil || there || len(got.Accounts) != 1 {
+		t.Errorf("the store holds %v, %v", got.Accounts, err)
 	}
 	if got.Revision == before {
 		t.Error("the revision did not move")

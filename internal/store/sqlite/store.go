@@ -84,7 +84,7 @@ func readRecords(ctx context.Context, c *connection, names string, into *shadows
 		return err
 	}
 	defer rows.Close()
-	into.Records, into.Malformed = map[string]shadowsync.StoreRecord{}, map[string]string{}
+	into.Accounts, into.Malformed = map[string]shadowsync.StoredAccount{}, map[string]string{}
 	for rows.Next() {
 		var name string
 		var changed int64
@@ -95,7 +95,7 @@ func readRecords(ctx context.Context, c *connection, names string, into *shadows
 		case err != nil:
 			return err
 		default:
-			into.Records[name] = shadowsync.StoreRecord{Credential: c, ChangedAt: timeOf(changed)}
+			into.Accounts[name] = shadowsync.StoredAccount{Credential: c, ChangedAt: timeOf(changed)}
 		}
 	}
 	return rows.Err()

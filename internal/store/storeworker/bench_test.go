@@ -51,14 +51,14 @@ func BenchmarkClient(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			present := before.Records
+			present := before.Accounts
 			for round := 0; b.Loop(); round++ {
 				var writes []shadowsync.Write
 				for name, r := range present {
 					w := shadowsync.Write{Name: name, Expect: r.Credential, Want: r.Credential}
 					w.Want.Hash = fmt.Sprintf("$6$saltsalt$%086d", round)
 					writes = append(writes, w)
-					present[name] = shadowsync.StoreRecord{Credential: w.Want}
+					present[name] = shadowsync.StoredAccount{Credential: w.Want}
 				}
 				if left, err := c.Write(b.Context(), writes); err != nil || len(left) > 0 {
 					b.Fatal(len(left), err)

@@ -14,8 +14,8 @@ import (
 )
 
 var (
-	errGone = errors.New("the store's worker is gone")
-	errLie  = errors.New("the store's worker gave an answer that cannot be")
+	errGone = errors.New("the store's worker has ended")
+	errLie  = errors.New("the store's worker sent an invalid answer")
 )
 
 // Client is a credential store in a worker. Its calls run one at a time.
@@ -166,7 +166,7 @@ func (c *Client) Read(ctx context.Context, names []string) (shadowsync.StoreSnap
 			list = append(list, name)
 		}
 	}
-	snapshot := shadowsync.StoreSnapshot{Records: map[string]shadowsync.StoreRecord{}, Malformed: map[string]string{}}
+	snapshot := shadowsync.StoreSnapshot{Accounts: map[string]shadowsync.StoredAccount{}, Malformed: map[string]string{}}
 	err := c.call(ctx, func() error {
 		err := sendList(ctx, c.conn, list, func(part []string, more bool) any {
 			return request{Op: opRead, Within: within(ctx), Names: part, More: more}
@@ -200,7 +200,7 @@ func (c *Client) receiveRecords(ctx context.Context, asked map[string]bool, into
 			}
 			delete(asked, r.Name)
 			held := shadowsync.Credential{}.With(r.Credential.unpack(), c.capabilities.Fields)
-			into.Records[r.Name] = shadowsync.StoreRecord{Credential: held, ChangedAt: timeOf(r.ChangedAt)}
+			into.Accounts[r.Name] = shadowsync.StoredAccount{Credential: held, ChangedAt: timeOf(r.ChangedAt)}
 		}
 		for _, m := range a.Malformed {
 			if !asked[m.Name] {

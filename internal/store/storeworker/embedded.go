@@ -41,8 +41,8 @@ func (c *Client) receiveAll(ctx context.Context) (rows []driver.Row, err error) 
 				return nil, errLie
 			}
 			last = r.Name
-			record := shadowsync.StoreRecord{Credential: r.Credential.unpack(), ChangedAt: timeOf(r.ChangedAt)}
-			rows = append(rows, driver.Row{Name: r.Name, StoreRecord: record})
+			record := shadowsync.StoredAccount{Credential: r.Credential.unpack(), ChangedAt: timeOf(r.ChangedAt)}
+			rows = append(rows, driver.Row{Name: r.Name, StoredAccount: record})
 		}
 		switch {
 		case !a.More:
@@ -160,7 +160,7 @@ func (s *server) all(ctx, work context.Context, e driver.Embedded) error {
 func unpackRows(packed []write) []driver.Row {
 	rows := make([]driver.Row, 0, len(packed))
 	for _, w := range packed {
-		rows = append(rows, driver.Row{Name: w.Name, StoreRecord: shadowsync.StoreRecord{Credential: w.Want.unpack(), ChangedAt: timeOf(w.At)}})
+		rows = append(rows, driver.Row{Name: w.Name, StoredAccount: shadowsync.StoredAccount{Credential: w.Want.unpack(), ChangedAt: timeOf(w.At)}})
 	}
 	return rows
 }

@@ -45,12 +45,12 @@ func embedded(t *testing.T, n int) (*Client, []driver.Row) {
 	t.Cleanup(func() { _ = c.Close() })
 	rows := make([]driver.Row, 0, n)
 	for i := range n {
-		record := shadowsync.StoreRecord{Credential: shadowsync.Credential{
+		record := shadowsync.StoredAccount{Credential: shadowsync.Credential{
 			Hash: fmt.Sprintf("$6$saltsalt$%086d", i), Locked: i%3 == 0, LastChange: 20000,
 			Min: shadowsync.NoDay, Max: 90, Warn: 7, Inactive: shadowsync.NoDay, Expire: shadowsync.NoDay,
 		}}
 		record.ChangedAt = time.UnixMilli(1_700_000_000_000 + int64(i))
-		rows = append(rows, driver.Row{Name: fmt.Sprintf("user%06d", i), StoreRecord: record})
+		rows = append(rows, driver.Row{Name: fmt.Sprintf("user%06d", i), StoredAccount: record})
 	}
 	return c, rows
 }

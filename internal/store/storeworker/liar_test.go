@@ -109,7 +109,7 @@ func TestFieldsBeyondTheDriver(t *testing.T) {
 	days := [6]shadowsync.Day{1, 2, 3, 4, 5, 6}
 	c := liar(t, answer{Records: []record{{Name: "admin", Credential: credential{Password: "!x", MustChange: true, Days: &days}}}})
 	got, err := c.Read(t.Context(), []string{"admin"})
-	if want := (shadowsync.Credential{Hash: "x", Locked: true}); err != nil || got.Records["admin"].Credential != want {
+	if want := (shadowsync.Credential{Hash: "x", Locked: true}); err != nil || got.Accounts["admin"].Credential != want {
 		t.Errorf("%+v, %v", got, err)
 	}
 }

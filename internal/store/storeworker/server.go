@@ -103,12 +103,12 @@ func (s *server) read(ctx, work context.Context, names []string) error {
 	if err != nil {
 		return s.conn.Send(ctx, answer{Fault: packError(err)})
 	}
-	records := make([]record, 0, len(snapshot.Records))
+	records := make([]record, 0, len(snapshot.Accounts))
 	var bad []malformed
 	for name, why := range snapshot.Malformed {
 		bad = append(bad, malformed{name, printable.Clip(why, maxText)})
 	}
-	for name, r := range snapshot.Records {
+	for name, r := range snapshot.Accounts {
 		if len(r.Password()) > maxPassword {
 			bad = append(bad, malformed{name, "the password field is too long"})
 			continue

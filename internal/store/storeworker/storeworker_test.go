@@ -100,8 +100,8 @@ func TestThroughTheWorker(t *testing.T) {
 		t.Errorf("fields are %b", got)
 	}
 	before, err := c.Read(t.Context(), append(names, "nobody", names[0], strings.Repeat("x", 1<<20)))
-	if err != nil || len(before.Records) != len(names) {
-		t.Fatalf("read %d accounts: %v", len(before.Records), err)
+	if err != nil || len(before.Accounts) != len(names) {
+		t.Fatalf("read %d accounts: %v", len(before.Accounts), err)
 	}
 	if revision, err := c.Revision(t.Context()); err != nil || revision != before.Revision {
 		t.Errorf("Revision %q, %v; Read gave %q", revision, err, before.Revision)
@@ -109,7 +109,7 @@ func TestThroughTheWorker(t *testing.T) {
 	var writes []shadowsync.Write
 	for i, name := range names {
 		want := shadowsync.Credential{Hash: fmt.Sprint("$6$new$", i), Locked: i%2 == 0}
-		writes = append(writes, shadowsync.Write{Name: name, Expect: before.Records[name].Credential, Want: want})
+		writes = append(writes, shadowsync.Write{Name: name, Expect: before.Accounts[name].Credential, Want: want})
 	}
 	writes[5].Expect.Hash = "another"
 	writes = append(writes,
@@ -129,7 +129,7 @@ func TestThroughTheWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, w := range writes[:len(names)] {
-		if got := after.Records[w.Name].Credential; i != 5 && got != w.Want {
+		if got := after.Accounts[w.Name].Credential; i != 5 && got != w.Want {
 			t.Fatalf("%s is %+v, want %+v", w.Name, got, w.Want)
 		}
 	}
@@ -146,7 +146,7 @@ func TestWorstRecordFitsInAPacket(t *testing.T) {
 	}
 	c := spawn(t, path)
 	got, err := c.Read(t.Context(), []string{name})
-	if err != nil || got.Records[name].Hash != first {
+	if err != nil || got.Accounts[name].Hash != first {
 		t.Fatalf("read %v: %v", got, err)
 	}
 	long := shadowsync.Credential{Hash: strings.Repeat("<", maxPassword)}
@@ -202,8 +202,8 @@ func TestMalformedRecordsOfACrowd(t *testing.T) {
 	}
 	c := spawn(t, path)
 	got, err := c.Read(t.Context(), names)
-	if err != nil || len(got.Malformed) != n/2 || len(got.Records) != n-n/2 {
-		t.Fatalf("%d malformed, %d read, %v", len(got.Malformed), len(got.Records), err)
+	if err != nil || len(got.Malformed) != n/2 || len(got.Accounts) != n-n/2 {
+		t.Fatalf("%d malformed, %d read, %v", len(got.Malformed), len(got.Accounts), err)
 	}
 	left, err := c.Write(t.Context(), []shadowsync.Write{{Name: names[0], Want: shadowsync.Credential{Hash: "x"}}})
 	if err != nil || !errors.Is(left[names[0]], shadowsync.ErrMalformed) || !c.Usable() {
@@ -362,10 +362,10 @@ func TestRootOutOfReach(t *testing.T) {
 	}
 	defer c.Close()
 	before, err := c.Read(ctx, names)
-	if err != nil || len(before.Records) != len(names) {
-		t.Fatalf("read %d accounts: %v", len(before.Records), err)
+	if err != nil || len(before.Accounts) != len(names) {
+		t.Fatalf("read %d accounts: %v", len(before.Accounts), err)
 	}
-	w := shadowsync.Write{Name: names[1], Expect: before.Records[names[1]].Credential, Want: shadowsync.Credential{Hash: "$6$new$"}}
+	w := shadowsync.Write{Name: names[1], Expect: before.Accounts[names[1]].Credential, Want: shadowsync.Credential{Hash: "$6$new$"}}
 	if left, err := c.Write(ctx, []shadowsync.Write{w}); err != nil || len(left) > 0 {
 		t.Fatalf("left %v: %v", left, err)
 	}

@@ -24,7 +24,7 @@ const maxDigits = 6
 // Without a zone a time is in the zone of now.
 func Parse(text string, now time.Time) (time.Time, error) {
 	if text == "" {
-		return now, errors.New("an empty text is no time")
+		return now, errors.New("the time is empty")
 	}
 	if t, ok := absolute(text, now.Location()); ok {
 		return t, nil
@@ -35,7 +35,7 @@ func Parse(text string, now time.Time) (time.Time, error) {
 	if t, ok := ago(text, now); ok {
 		return t, nil
 	}
-	return now, fmt.Errorf(`%q is no time: write 2026-11-21, "2026-11-21 10:00", yesterday, 10:00, 45m or "2 hours ago"`, text)
+	return now, fmt.Errorf(`%q is not a time: write 2026-11-21, "2026-11-21 10:00", yesterday, 10:00, 45m or "2 hours ago"`, text)
 }
 
 // absolute reads a date, with or without a time.

@@ -44,7 +44,7 @@ func TestAttempts(t *testing.T) {
 		{"user222", "admin", "lock", "", "refused: not permitted", func() { s.prowl("user222", `{"op":"lock","user":"admin"}`) }},
 		{"nobody", "", "names", "", "refused: not permitted", func() { s.prowl("nobody", `{"op":"names"}`) }},
 		{"user222", `x\n`, `\x1b[31m`, "", "refused: not permitted", func() { s.prowl("user222", `{"op":"\u001b[31m","user":"x\n"}`) }},
-		{"user222", "user222", "set password", "", "refused: current password not proven", func() {
+		{"user222", "user222", "set password", "", "refused: wrong current password", func() {
 			d := s.As("user222").Terminal("pcli", "-c", "set password")
 			d.Answer("Enter your current password:", secret)
 			d.Ended(machine.Patience)

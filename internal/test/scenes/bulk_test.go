@@ -203,7 +203,7 @@ func (c multitude) storeAway() {
 
 var (
 	setLine   = regexp.MustCompile("Password for user `(u\\d+)` set\r?\n")
-	unreached = regexp.MustCompile(`(\d+) accounts: (\d+) in sync, (\d+) not reached and unchanged`)
+	unreached = regexp.MustCompile(`(\d+) accounts: (\d+) in sync, (\d+) not tried and unchanged`)
 )
 
 // interrupted: Ctrl-C while the second batch is being hashed. On one processor, and with

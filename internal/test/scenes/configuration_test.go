@@ -16,7 +16,7 @@ var spoilt = []struct{ name, script, says string }{
 	{"unknown key", `sed -i '1i colour = "red"' $F`, `line 1: unknown key`},
 	{"unknown driver", "sed -i 's/\"json\"/\"jsonn\"/' $F", "unknown store driver"},
 	{"key of the store misspelt", "sed -i 's/^users /userz /' $F", `unknown key \"userz\", did you mean \"users\"`},
-	{"empty", ": > $F", "no application in it"},
+	{"empty", ": > $F", "it has no application"},
 	{"gone", "rm $F", "no configuration"},
 	{"others may write it", "chmod 666 $F", "must belong to root"},
 	{"somebody else's", "chown 1000 $F", "must belong to root"},

@@ -201,7 +201,7 @@ func (s *stage) anotherTerm() {
 	if a := s.status(); a.Guard != "off" || !slices.Equal(a.Lapsed, []string{"admin"}) {
 		s.t.Errorf("status says %+v", a)
 	}
-	s.says(s.Must("shadowsync", "status"), "guard off, lifted at its limit for admin")
+	s.says(s.Must("shadowsync", "status"), "guard off, lifted at its time limit with changes still pending: admin")
 	s.says(s.answered("admin", "Limit-again-velvet-x"), "is held until it is (at most until ")
 	s.isHeld("admin")
 	if a := s.status(); a.Guard != "on" || len(a.Lapsed) > 0 {

@@ -86,7 +86,7 @@ var hintedErrors = []hinted{
 	},
 	{
 		name: "not to be read", spoil: "cp -p " + machine.StorePath + " /root/store.json; echo '{' >> " + machine.StorePath, line: "echo Hinted-4-velvet-x | shadowsync user set password user222 --stdin", code: 4,
-		hint: "mend the store, then: shadowsync sync user222", mend: "cp -p /root/store.json " + machine.StorePath, follow: "shadowsync sync user222", holds: opensNow("Hinted-4-velvet-x"),
+		hint: "repair the store, then: shadowsync sync user222", mend: "cp -p /root/store.json " + machine.StorePath, follow: "shadowsync sync user222", holds: opensNow("Hinted-4-velvet-x"),
 	},
 	{
 		name: "refused", spoil: "cp -p " + machine.ConfigurationPath + " /root/good.toml; echo 'formats = [\"bcrypt\"]' >> " + machine.ConfigurationPath + "; systemctl restart shadowsync.service",

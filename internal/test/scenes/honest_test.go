@@ -15,7 +15,7 @@ func TestKeptOut(t *testing.T) {
 	s := set(t, machine.Bookworm, machine.Appliance{})
 	s.sub("expired and without a shell", func(s *stage) {
 		s.MustShell("chage -E 2020-01-01 admin; usermod -s /usr/sbin/nologin admin")
-		const expired, shell = "still expired since 2020-01-01: shadowsync user unlock admin", "its shell /usr/sbin/nologin lets nobody in: chsh -s /bin/bash admin"
+		const expired, shell = "still expired since 2020-01-01: shadowsync user unlock admin", "its shell /usr/sbin/nologin does not allow logins: chsh -s /bin/bash admin"
 		said := s.passwd("admin", "Kept-velvet-1")
 		s.says(said, "persisted in conductor's credential store; "+expired)
 		s.says(said, shell)
@@ -23,7 +23,7 @@ func TestKeptOut(t *testing.T) {
 		s.says(out.Stderr, "shadowsync: admin: "+expired)
 		out = s.Run("shadowsync", "user", "reset", "password", "admin", "user222")
 		s.says(out.Stderr, shell)
-		s.says(out.Stderr, "2 accounts: 2 in sync, 1 still kept out of a login")
+		s.says(out.Stderr, "2 accounts: 2 in sync, 1 still unable to log in")
 		s.says(s.Run("shadowsync", "user", "reset", "password", "admin", "--json").Stdout, `"reason":"still expired since 2020-01-01"`)
 		s.Must("shadowsync", "user", "unlock", "admin")
 		s.Must("chsh", "-s", "/bin/bash", "admin")

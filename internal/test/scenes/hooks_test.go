@@ -142,7 +142,7 @@ func TestAlarms(t *testing.T) {
 	s := &stage{T: m, t: t}
 	s.scene("a store that the application does not read", func(s *stage) {
 		said := s.Must("shadowsync", "setup", "--unit", "128T", "--account", "admin", "user222", "--store", "sqlite")
-		s.says(said, "not proven yet: that 128T.service keeps a new password")
+		s.says(said, "not confirmed yet that 128T.service keeps a new password")
 		s.passwd("admin", "Elsewhere-1-velvet-x")
 		s.restart()
 		s.eventually("the alarm", machine.Patience, func() bool {
@@ -152,13 +152,13 @@ func TestAlarms(t *testing.T) {
 		if strings.Contains(trail, "usermod in 128T.service set an older password at its start") {
 			s.opens("admin", "Elsewhere-1-velvet-x", machine.OldPassword)
 		} else { // usermod had ended before the kernel could be asked about it
-			s.says(trail, "nobody saw who set it")
+			s.says(trail, "not known which program set it")
 		}
 		s.says(s.Must("shadowsync", "status", "--json"), `"alarms"`)
 		if r := s.Run("shadowsync", "doctor"); r.Code == 0 || !strings.Contains(r.Stdout, "a person has to name the store that the application reads") {
 			s.t.Errorf("doctor: %s", r)
 		}
-		s.says(s.Must("shadowsync", "setup"), "not proven yet")
+		s.says(s.Must("shadowsync", "setup"), "not confirmed yet")
 		s.Must("shadowsync", "remove", "--purge")
 	})
 	s.scene("configuration management", func(s *stage) {
@@ -177,7 +177,7 @@ func TestAlarms(t *testing.T) {
 		}
 		const alarm = "one value came back 3 times, set by "
 		if status := s.Must("shadowsync", "status"); !strings.Contains(status, alarm+"usermod in puppet.service") {
-			s.says(status, alarm+"a program that nobody saw")
+			s.says(status, alarm+"an unknown program")
 		}
 		s.says(s.Must("shadowsync", "audit", "--user", "admin"), alarm)
 		s.says(s.Run("shadowsync", "doctor").Stdout, alarm)

@@ -64,7 +64,7 @@ func TestJSONStore(t *testing.T) {
 		if g := s.status().Guard; g != "off" {
 			s.t.Errorf("guard %s", g)
 		}
-		if r := s.Run("shadowsync", "status", "--check"); r.Code != 3 || !strings.Contains(r.Stdout, "mend the store") || strings.Contains(r.Stdout, "--prefer") {
+		if r := s.Run("shadowsync", "status", "--check"); r.Code != 3 || !strings.Contains(r.Stdout, "repair the store") || strings.Contains(r.Stdout, "--prefer") {
 			s.t.Errorf("status: %s", r)
 		}
 		s.swapStore(bad, good)

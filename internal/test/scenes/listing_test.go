@@ -19,7 +19,7 @@ func (s *stage) listsSessions() {
 		if err := json.Unmarshal([]byte(r.Stdout), &shown); err != nil || r.Code != 0 {
 			s.t.Fatalf("%v, %s", err, r)
 		}
-		if known != (shown.Sessions != nil && len(*shown.Sessions) == 1) || known == strings.Contains(r.Stderr, "sessions are not known") {
+		if known != (shown.Sessions != nil && len(*shown.Sessions) == 1) || known == strings.Contains(r.Stderr, "cannot list the sessions") {
 			s.t.Errorf("%s: %s", line, r)
 		}
 	}

@@ -73,7 +73,7 @@ func TestNamesThatAreEdited(t *testing.T) {
 		s.eventually("it is held by hand", machine.Patience, func() bool { return s.status().Guard == "held" })
 		s.isHeld("by hand, admin")
 		s.told("guard-moved", "admin")
-		s.told("guard-moved", "its guard by hand is lifted")
+		s.told("guard-moved", "its guard by hand was moved")
 		s.Must("shadowsync", "guard", "release", "--force")
 		drains(s, "admin", "Names-unit-velvet-x")
 		s.restart()
@@ -97,7 +97,7 @@ func TestNamesThatAreEdited(t *testing.T) {
 		s.reaches("user222", "in-sync")
 	})
 
-	s.sub("deleted and made again", func(s *stage) {
+	s.sub("deleted and created again", func(s *stage) {
 		s.says(s.answered("leaver", "Leaver-1-velvet-x"), "leaver: persisted")
 		s.Must("userdel", "leaver")
 		s.reaches("leaver", "missing")

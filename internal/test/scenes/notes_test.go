@@ -102,7 +102,7 @@ func TestStateLostWithAHold(t *testing.T) {
 	s.eventually("the unit is held again", drained, func() bool { return s.status().Guard == "held" })
 	s.Must("shadowsync", "guard", "release")
 	removed := s.Must("shadowsync", "remove")
-	s.says(removed, "is left: the state that recorded what setup did to it was lost")
+	s.says(removed, "is left as it is: the state that recorded what setup changed in it is lost")
 	if left := strings.TrimSpace(s.Shell("ls -d /etc/systemd/system/*.d/50-sh* /etc/systemd/system/" + machine.ApplianceUnit + ".d 2>/dev/null").Stdout); left != "" {
 		s.t.Errorf("remove left %q", left)
 	}

@@ -33,7 +33,7 @@ func TestBrokerDiesDuringTheChange(t *testing.T) {
 	d := s.SSH("admin", oldPassword)
 	d.Expect("# ", machine.Patience)
 	kill(d, "systemctl kill --signal=KILL 'shadowsync-helper-pam-*'; ")
-	d.Expect("asking what came of it", machine.Patience)
+	d.Expect("asking for the result", machine.Patience)
 	d.Expect("% Error: nothing was changed", machine.Patience)
 	if after := s.ShadowHash("admin") + s.StoreHash("admin"); after != before {
 		t.Error("something was changed")
@@ -42,7 +42,7 @@ func TestBrokerDiesDuringTheChange(t *testing.T) {
 	// The broker alone: the worker finishes the change.
 	d.Expect("# ", machine.Patience)
 	kill(d, "")
-	d.Expect("asking what came of it", machine.Patience)
+	d.Expect("asking for the result", machine.Patience)
 	d.Expect("Password updated successfully", machine.Patience)
 	s.same("admin")
 	s.lets("admin", newPassword, oldPassword)
@@ -57,7 +57,7 @@ func (s *stage) diesWithTheStore(kill func(d *machine.Dialogue, with string)) {
 	d := s.SSH("user222", oldPassword)
 	d.Expect("> ", machine.Patience)
 	kill(d, "mount --bind -o ro /var/lib/128technology /var/lib/128technology; ")
-	d.Expect("asking what came of it", machine.Patience)
+	d.Expect("asking for the result", machine.Patience)
 	d.Expect("did not take it; nothing was changed", machine.Patience)
 	if after := s.ShadowHash("user222") + s.StoreHash("user222"); after != before {
 		s.t.Error("something was changed")
@@ -84,7 +84,7 @@ func diesAfterTheAnnouncement(s *stage) {
 	s.WaitFor("the store's part", machine.Patience, func() bool { return s.StoreHash("user222") != before })
 	s.Must("systemctl", "kill", "--signal=KILL", "shadowsync.service")
 	s.release()
-	d.Expect("asking what came of it", machine.Patience)
+	d.Expect("asking for the result", machine.Patience)
 	d.Expect("Password updated successfully", machine.Patience)
 	d.Ended(machine.Patience)
 	other.Ended(machine.Patience)

@@ -141,7 +141,7 @@ func TestOperatorIsRefused(t *testing.T) {
 	}
 	s.Must("umount", "--lazy", "/var/lib/128technology")
 	audit := s.Must("shadowsync", "audit", "--user", "user222")
-	for _, want := range []string{"current password not proven", "BAD PASSWORD", "cannot take it"} {
+	for _, want := range []string{"wrong current password", "BAD PASSWORD", "cannot take it"} {
 		if !strings.Contains(audit, want) {
 			t.Errorf("the audit has no %q:\n%s", want, audit)
 		}

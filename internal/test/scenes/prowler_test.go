@@ -116,7 +116,7 @@ func breaksOff(s *stage) {
 	if answer := s.As("user222").Must("prowler", "ask", operatorSocket, `{"op":"set-password"}`); !strings.Contains(answer, `"ask":"current"`) {
 		s.t.Errorf("the next dialogue is answered %q", answer)
 	}
-	for password, want := range map[string]string{"*": "no password that could be proven", "": "no password that could be proven", "!" + s.ShadowHash("user222"): "locked"} {
+	for password, want := range map[string]string{"*": "no password that could be checked", "": "no password that could be checked", "!" + s.ShadowHash("user222"): "locked"} {
 		s.Must("usermod", "-p", password, "user222")
 		if answer := s.As("user222").Must("prowler", "ask", operatorSocket, `{"op":"set-password"}`); !strings.Contains(answer, want) {
 			s.t.Errorf("with %.3q in shadow it is answered %q", password, answer)

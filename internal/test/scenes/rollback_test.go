@@ -85,7 +85,7 @@ func TestRollback(t *testing.T) {
 		if got := strings.Join(s.since(before), " "); got != "rolled-back" {
 			s.t.Errorf("the audit says %q", got)
 		}
-		if said := s.Journal("-b", "-p", "warning", "-t", "shadowsync"); !strings.Contains(said, "rolled back to an older state; the newer value holds") {
+		if said := s.Journal("-b", "-p", "warning", "-t", "shadowsync"); !strings.Contains(said, "rolled back to an older state; the newer value stays") {
 			s.t.Errorf("the journal does not warn: %s", said)
 		}
 		if !s.opensHash(s.ShadowHash("clerk"), "Clerk-first-77") {

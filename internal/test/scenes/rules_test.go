@@ -21,7 +21,7 @@ const (
 	machines  = "exempted: the machine's rules refuse it, but do not bind root"
 	unasked   = "exempted: the configuration's rules refuse it, and they were not asked before it was set"
 	tooSoon   = "exempted: it was set within the minimum age, which does not bind root"
-	asHash    = "not judged: it came as a hash, past PAM and shadowsync's own commands"
+	asHash    = "not judged: it was set as a hash, without PAM and without shadowsync's own commands"
 	unheard   = "not judged: it was set while shadowsync did not answer"
 	tooLate   = "not judged: it took too long or failed; the journal tells why"
 )
@@ -30,7 +30,7 @@ const (
 var weak = map[string]string{
 	tooShort:                 ruleText,
 	"marzipan-orbit-reef":    "it has 2 classes of characters, 3 are required",
-	"Marzipan-aCMe-orbit-55": "it contains a text of the reject list",
+	"Marzipan-aCMe-orbit-55": "it contains a forbidden text",
 }
 
 // ruled sets a stage whose configuration has password rules, with admin as operator.

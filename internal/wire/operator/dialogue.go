@@ -21,7 +21,7 @@ type Asker interface {
 
 // ErrUnknownOutcome means that the connection ended after the new password was sent and before the
 // broker reported the result: either both sides were changed, or neither.
-var ErrUnknownOutcome = errors.New("shadowsync did not say what came of it")
+var ErrUnknownOutcome = errors.New("shadowsync did not say whether it was done")
 
 // SetPassword changes the caller's own password. It returns the notes of the broker: sessions that
 // survived, ways in that stay open. The broker ends the caller's session soon after.

@@ -40,8 +40,8 @@ func (c *Conn) Peer() (Peer, error) {
 	return peer, nil
 }
 
-// Alive reports whether the process that connected is proven to run still. Then what /proc/PID
-// showed a moment ago was about this process and no other. Without a pidfd it is not proven.
+// Alive reports whether the process that connected is known to run still. Then what /proc/PID
+// showed a moment ago was about this process and no other. Without a pidfd it is not known.
 func (p Peer) Alive() bool {
 	if p.Process == nil {
 		return false
