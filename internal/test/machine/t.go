@@ -162,9 +162,11 @@ func (m *T) Login(user, password string) bool {
 	return opened
 }
 
-// Journal returns the output of journalctl(1) with these arguments.
+// Journal returns the output of journalctl(1) with these arguments, with all that was sent to
+// journald before.
 func (m *T) Journal(args ...string) string {
 	m.tb.Helper()
+	m.Must("journalctl", "--sync")
 	return m.Must(append([]string{"journalctl", "--no-pager"}, args...)...)
 }
 

@@ -45,7 +45,7 @@ func (c multitude) generated() {
 	if !c.Login("u4", a.told["u4"]) {
 		c.t.Error("the password that was told last opens no login")
 	}
-	if c.Shell("journalctl --no-pager | grep -qF -e "+a.told["u4"]).Code == 0 || strings.Contains(c.Must("shadowsync", "audit", "--json"), a.told["u4"]) {
+	if c.Shell("journalctl --sync; journalctl --no-pager | grep -qF -e "+a.told["u4"]).Code == 0 || strings.Contains(c.Must("shadowsync", "audit", "--json"), a.told["u4"]) {
 		c.t.Error("a generated password is in the journal or the audit")
 	}
 }

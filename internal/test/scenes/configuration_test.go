@@ -110,7 +110,7 @@ func (s *stage) saysSo(reason string) {
 	for _, command := range []struct {
 		line string
 		code int
-	}{{"shadowsync config check", 1}, {"shadowsync status", 0}, {"shadowsync status --check", 3}, {"shadowsync doctor", 1}, {"journalctl -b -o cat -u shadowsync.service -n 20", 0}, {"shadowsync audit", 0}} {
+	}{{"shadowsync config check", 1}, {"shadowsync status", 0}, {"shadowsync status --check", 3}, {"shadowsync doctor", 1}, {"journalctl --sync; journalctl -b -o cat -u shadowsync.service -n 20", 0}, {"shadowsync audit", 0}} {
 		out := s.Shell(command.line)
 		text := out.Stdout + out.Stderr
 		if out.Code != command.code || !strings.Contains(text, plain) && !strings.Contains(text, reason) && !strings.Contains(text, "there is no "+machine.ConfigurationPath) && !strings.Contains(text, "belongs to uid 1000") && !strings.Contains(text, "others may write it") {

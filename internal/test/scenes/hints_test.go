@@ -114,7 +114,7 @@ var hintedErrors = []hinted{
 			`UPDATE audit SET event = replace(event, 'user222', 'user333') WHERE seq = (SELECT max(seq) FROM audit WHERE account = 'user222'); ` +
 			`CREATE TRIGGER audit_fix BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'the audit trail is append-only'); END"`,
 		line: "shadowsync audit --verify", code: 1, hint: "compare with the journal: journalctl SYSLOG_IDENTIFIER=shadowsync",
-		follow: "journalctl --no-pager SYSLOG_IDENTIFIER=shadowsync", says: "user222",
+		follow: "journalctl --sync; journalctl --no-pager SYSLOG_IDENTIFIER=shadowsync", says: "user222",
 	},
 }
 

@@ -81,7 +81,7 @@ useradd weak`)
 				s.Must("systemctl", "restart", unit)
 				s.MustShell("kill -9 $(systemctl show -P MainPID " + unit + ")")
 				s.eventually("the end of the hooks", machine.Patience, func() bool {
-					return !strings.Contains(s.Must("systemctl", "list-jobs", "--no-legend"), "service")
+					return s.Run("systemctl", "is-active", unit).Code != 0 && !strings.Contains(s.Must("systemctl", "list-jobs", "--no-legend"), "service")
 				})
 			}
 			write("")

@@ -48,7 +48,7 @@ func TestNotes(t *testing.T) {
 		if left := s.noted(); left != "" {
 			s.t.Errorf("the start left the notes %q", left)
 		}
-		found := s.audit("admin")
+		found := onTime(s.audit("admin"))
 		if last := found[len(found)-1]; last.Action != "adopted" || last.Origin.SeenBy != "pam" || last.Origin.By != "root" {
 			s.t.Errorf("the last record is %+v, want root's change by PAM", last)
 		}

@@ -146,9 +146,9 @@ func TestStoreFailsDuringTheChange(t *testing.T) {
 	d.Send("show user\n")
 	d.Expect("Information for user222", machine.Patience)
 	s.Must("umount", "--lazy", "/var/lib/128technology")
-	if audit := s.Must("shadowsync", "audit", "--user", "user222"); !strings.Contains(audit, "withdrawn") {
-		t.Errorf("the audit does not tell that it was taken back:\n%s", audit)
-	}
+	s.eventually("the audit tells that it was taken back", machine.Patience, func() bool {
+		return strings.Contains(s.Must("shadowsync", "audit", "--user", "user222"), "withdrawn")
+	})
 	s.lets("user222", oldPassword, newPassword)
 	s.sub("a password given by an administrator", func(s *stage) { s.givesInVain(d) })
 }

@@ -100,8 +100,7 @@ func breaksOff(s *stage) {
 		s.t.Helper()
 		since := strings.TrimSpace(s.Must("date", "+%s.%N"))
 		s.As("user222").Must(append([]string{"prowler", "break", operatorSocket, "5"}, password...)...)
-		s.Must("journalctl", "--sync")
-		return strings.Count(s.Must("journalctl", "--since", "@"+since, "-o", "cat", "_PID=1"), "Started shadowsync-helper-")
+		return strings.Count(s.Journal("--since", "@"+since, "-o", "cat", "_PID=1"), "Started shadowsync-helper-")
 	}
 	if n := units(); n != 0 {
 		s.t.Errorf("%d units were started for dialogues that gave no password", n)

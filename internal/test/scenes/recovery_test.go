@@ -260,7 +260,9 @@ func (s *stage) alarmed(password string) {
 	if got := s.writtenBack("adopted-again"); got < dumps+4 {
 		s.t.Errorf("%d dumps on record, want at least 4", got-dumps)
 	}
-	s.says(s.Journal("-b", "-p", "err", "-t", "shadowsync"), "wrote its old value back 3 times")
+	s.eventually("the journal tells of it", machine.Patience, func() bool {
+		return strings.Contains(s.Journal("-b", "-p", "err", "-t", "shadowsync"), "wrote its old value back 3 times")
+	})
 	s.restart()
 	s.opens("admin", password, "")
 }
