@@ -48,6 +48,7 @@ type crowd struct {
 
 // TestConcurrentChanges: 200 changes of 50 accounts by four programs at once.
 func TestConcurrentChanges(t *testing.T) {
+	t.Parallel()
 	const people, rounds = 10, 4
 	var accounts []string
 	for i := range 50 {
@@ -135,7 +136,7 @@ func (s *stage) race(account string, round int) {
 // change tries until the program accepts the password, because pam_unix and shadow-utils give up
 // if another program holds their lock.
 func (c *crowd) change(by changer, account, password string) {
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(machine.Patience); ; {
 		r, err := c.s.Exec(c.s.t.Context(), by.call(account, password))
 		c.mu.Lock()
 		if err == nil && r.Code == 0 {

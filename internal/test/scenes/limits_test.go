@@ -43,6 +43,7 @@ var programs = []struct {
 // TestStraits: with the module a program does the same as without it, and the change arrives
 // in the store.
 func TestStraits(t *testing.T) {
+	t.Parallel()
 	s := set(t, machine.Bookworm, machine.Appliance{})
 	others := s.bystanders("admin")
 	alone := s.inStraits("alone")

@@ -20,6 +20,7 @@ const atRest = 12 << 10
 // TestAtRest: with nothing to do, the broker and its store worker take little memory and almost
 // no time.
 func TestAtRest(t *testing.T) {
+	t.Parallel()
 	s := set(t, machine.Bookworm, machine.Appliance{})
 	units := []string{"shadowsync.service", storeWorkerUnit}
 	total := s.rests(units)
