@@ -150,7 +150,7 @@ func (p *player) expect(text string) string {
 			}
 			p.seen.Write(some)
 		case <-timeout:
-			p.t.Fatalf("not seen within 10 s: %q; seen: %q", text, p.seen.String())
+			p.t.Fatalf("not seen within a minute: %q; seen: %q", text, p.seen.String())
 		}
 	}
 }
@@ -169,15 +169,16 @@ func (p *player) wait() (int, string) {
 	timer := time.AfterFunc(time.Minute, func() { _ = p.command.Process.Kill() })
 	defer timer.Stop()
 	_ = p.command.Wait()
-	for {
-		select {
-		case some := <-p.output:
-			p.seen.Write(some)
-			continue
-		case <-time.After(20 * time.Millisecond): // the kernel delivers the rest at once
+	const end = "\x06"
+	_, _ = p.slave.WriteString(end) // comes after all that the shell wrote; a terminal that hung up has an end itself
+	for !bytes.HasSuffix(p.seen.Bytes(), []byte(end)) {
+		some, ok := <-p.output
+		if !ok {
+			break
 		}
-		return p.command.ProcessState.ExitCode(), p.seen.String()
+		p.seen.Write(some)
 	}
+	return p.command.ProcessState.ExitCode(), strings.TrimSuffix(p.seen.String(), end)
 }
 
 // echoes reports whether the terminal is in a shell's mode: lines, echo, signals.
