@@ -63,7 +63,7 @@ func (s *scene) settle() (seen []Event) {
 		select {
 		case e := <-s.events:
 			seen = append(seen, e)
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(200 * time.Millisecond):
 			return seen
 		}
 	}

@@ -57,7 +57,7 @@ func TestAsk(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer token.Close()
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
 			start := time.Now()
 			job := shout
@@ -66,7 +66,7 @@ func TestAsk(t *testing.T) {
 			if got.Text != c.want || (err != nil) != (c.fails != "") || err != nil && !strings.Contains(err.Error(), c.fails) {
 				t.Errorf("got %q, %v", got, err)
 			}
-			if took := time.Since(start); took > 4*time.Second {
+			if took := time.Since(start); took > 15*time.Second {
 				t.Errorf("it took %v", took)
 			}
 		})

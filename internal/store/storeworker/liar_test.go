@@ -25,7 +25,7 @@ func liar(t *testing.T, packets ...any) *Client {
 	if err := worker.SetLimits(100_000, 1); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	done := make(chan struct{})
 	t.Cleanup(func() { _ = worker.Close(); cancel(); <-done })
 	go func() {
