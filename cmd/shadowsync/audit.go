@@ -133,10 +133,10 @@ func runAuditTrim(ctx context.Context, a *app) error {
 			return a.printJSON(trimmed{Removed: n, KeepDays: e.Config.Audit.KeepDays})
 		}
 		if e.Config.Audit.KeepDays == 0 {
-			a.say("Everything is kept: audit.keep_days is not set")
+			a.tell("Everything is kept: audit.keep_days is not set")
 			return nil
 		}
-		a.say("%s older than %s removed", plural.Count(n, "record"), plural.Count(e.Config.Audit.KeepDays, "day"))
+		a.tell("%s older than %s removed", plural.Count(n, "record"), plural.Count(e.Config.Audit.KeepDays, "day"))
 		return nil
 	})
 }
@@ -205,7 +205,7 @@ func (a *app) verifyAudit(ctx context.Context, db *state.DB) error {
 		}
 		return errors.Join(a.printJSON(object), err)
 	}
-	a.say("%s %s good", plural.Count(n, "record"), plural.Form(n, "is", "are"))
+	a.tell("%s %s good", plural.Count(n, "record"), plural.Form(n, "is", "are"))
 	if err != nil {
 		return fmt.Errorf("cannot confirm the audit trail: %w", err)
 	}

@@ -160,7 +160,7 @@ func (a *app) showBackup(r backupResult) error {
 	if a.json {
 		return a.printJSON(r)
 	}
-	a.say("%s sealed in %s", plural.Count(len(r.Databases), "database"), r.File)
+	a.tell("%s sealed in %s", plural.Count(len(r.Databases), "database"), r.File)
 	return nil
 }
 

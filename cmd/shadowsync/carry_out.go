@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/shadowsync/shadowsync/internal/admin/bulk"
 	"github.com/shadowsync/shadowsync/internal/engine"
@@ -25,7 +24,7 @@ func (a *app) carryOut(ctx context.Context, e *engine.Engine, v verb, s targetSo
 	}
 	targets, again := bulk.LastOfEach(targets)
 	if again > 0 {
-		fmt.Fprintf(a.err, "shadowsync: warning: lines left out because a later line names the same account: %d\n", again)
+		a.warn("lines left out because a later line names the same account: %d", again)
 	}
 	return a.run(ctx, r, targets)
 }

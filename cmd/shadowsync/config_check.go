@@ -130,7 +130,7 @@ func (a *app) missing(ctx context.Context, c *config.Config) error {
 
 func (a *app) showChecked(r configCheck) error {
 	for _, warning := range r.Warnings {
-		fmt.Fprintf(a.err, "shadowsync: warning: %s\n", oneLine(a.named(warning)))
+		a.warn("%s", a.named(warning))
 	}
 	if a.json {
 		return a.printJSON(r)
@@ -139,14 +139,14 @@ func (a *app) showChecked(r configCheck) error {
 	for _, application := range r.Applications {
 		accounts += len(application.Accounts)
 	}
-	a.say("%s is good (applications: %d, accounts: %d)", r.File, len(r.Applications), accounts)
+	a.tell("%s is good (applications: %d, accounts: %d)", r.File, len(r.Applications), accounts)
 	return nil
 }
 
 // showKept says which configuration the broker and the hooks use instead.
 func (a *app) showKept() {
 	if kept, err := config.Kept(a.root, engine.StateDir, a.config); err == nil {
-		a.say("The broker and the hooks go on with the last good one, kept at %s: %s", clock(kept.KeptAt), inroot.Shown(a.root, config.KeptPath(engine.StateDir, a.config)))
+		a.tell("The broker and the hooks go on with the last good one, kept at %s: %s", clock(kept.KeptAt), inroot.Shown(a.root, config.KeptPath(engine.StateDir, a.config)))
 	}
 }
 

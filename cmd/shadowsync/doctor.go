@@ -47,7 +47,7 @@ func runDoctor(ctx context.Context, a *app, fix bool) error {
 	if a.json {
 		err = errors.Join(err, a.printJSON(result))
 	} else {
-		err = errors.Join(err, a.sayLines(result.Print))
+		err = errors.Join(err, a.sayLines(result.Label(), result.Print))
 	}
 	if err == nil && result.Count(doctor.Fail) > 0 {
 		return told(errFindings)

@@ -222,10 +222,10 @@ func conflictHint(e *conflictError) string {
 func (a *app) complain(c *cobra.Command, err error) {
 	command := c.CommandPath()
 	for _, text := range untold(err) {
-		fmt.Fprintf(a.err, "shadowsync: %s\n", oneLine(cannot(command, text)))
+		a.complaint("%s", cannot(command, text))
 	}
 	if hint := a.named(a.keeping(hintFor(err, command), c, err)); hint != "" {
-		fmt.Fprintf(a.err, "hint: %s\n", printable.Quote(hint))
+		a.hint(hint)
 	}
 }
 

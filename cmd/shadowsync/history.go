@@ -169,7 +169,7 @@ var historyColumns = []table.Column{{Head: "N"}, {Head: "OS", Rank: 2}, {Head: "
 
 func (a *app) showHistory(list historyList) error {
 	if len(list.History) == 0 {
-		a.say("%s has no history yet", list.Name)
+		a.tell("%s has no history yet", list.Name)
 		return nil
 	}
 	var rows [][]string
@@ -231,7 +231,7 @@ func runHistoryRestore(ctx context.Context, a *app, name string, n int) error {
 	look(func(record shadowsync.Record, hash string) {
 		i := slices.IndexFunc(record, func(e shadowsync.Entry) bool { return e.OS.Hash == before })
 		if i >= 0 && before != "" && before != hash {
-			a.say("To undo this: %s", a.named(fmt.Sprintf("shadowsync history restore %s %d", shellWord(name), i+1)))
+			a.tell("To undo this: %s", a.named(fmt.Sprintf("shadowsync history restore %s %d", shellWord(name), i+1)))
 		}
 	})
 	return nil

@@ -125,7 +125,7 @@ const jsonMore = 200
 // hide reports that an account's new password could not be shown.
 func (l *ledger) hide(name string) {
 	l.unseen = append(l.unseen, name)
-	fmt.Fprintf(l.app.err, "shadowsync: cannot show the new password of %s: %s\n", oneLine(name), oneLine(l.broken.Error()))
+	l.app.complaint("cannot show the new password of %s: %s", name, l.broken)
 }
 
 // Note keeps an error for the exit status.
@@ -157,7 +157,7 @@ func (l *ledger) add(application config.Application, guard systemd.GuardStatus, 
 	case l.app.json:
 		l.addJSON(j)
 	case j.Fate.Err != nil:
-		fmt.Fprintf(l.app.err, "shadowsync: cannot %s %s: %s\n", l.verb.phrase, oneLine(j.Label()), oneLine(j.Fate.Err.Error()))
+		l.app.complaint("cannot %s %s: %s", l.verb.phrase, j.Label(), j.Fate.Err)
 	default:
 		l.tell(application, guard, j)
 	}
@@ -206,16 +206,16 @@ func (l *ledger) tell(application config.Application, guard systemd.GuardStatus,
 			fmt.Fprintln(l.app.err, message)
 		}
 	case away || !l.bulk:
-		l.app.say("%s", said)
-		l.app.say("%s", message)
+		l.app.tell("%s", said)
+		l.app.tell("%s", message)
 	default:
-		l.app.say("%s", said)
+		l.app.tell("%s", said)
 	}
 	if len(j.Fate.Sharing) > 0 {
-		fmt.Fprintf(l.app.err, "shadowsync: %s: it shares its uid with %s: their sessions are the same\n", oneLine(j.Name), oneLine(strings.Join(j.Fate.Sharing, ", ")))
+		l.app.complaint("%s: it shares its uid with %s: their sessions are the same", j.Name, strings.Join(j.Fate.Sharing, ", "))
 	}
 	for _, b := range j.Fate.Barriers {
-		fmt.Fprintf(l.app.err, "shadowsync: %s: %s\n", oneLine(j.Name), oneLine(l.app.named(b.String())))
+		l.app.complaint("%s: %s", j.Name, l.app.named(b.String()))
 	}
 }
 
@@ -274,7 +274,7 @@ func (l *ledger) close() error {
 		}
 		l.print(head + "\n], \"summary\": " + strings.TrimSpace(string(text)) + "}\n")
 	} else if l.bulk && !l.app.quiet {
-		fmt.Fprintf(l.app.err, "shadowsync: %s: %s\n", l.verb.Name, l.total)
+		l.app.complaint("%s: %s", l.verb.Name, l.total)
 	}
 	if len(l.unseen) > 0 {
 		l.Note(told(&unseenError{l.unseen}))

@@ -137,7 +137,7 @@ func (a *app) showHashes(r hashReport) error {
 		{r.Old, "an old format, renewed by the next password change: shadowsync user expire password NAME"},
 	} {
 		if len(part.names) > 0 {
-			a.say("  %s: %s", a.named(part.text), listed(part.names))
+			a.tell("  %s: %s", a.named(part.text), listed(part.names))
 		}
 	}
 	return nil

@@ -19,7 +19,7 @@ func (a *app) endSessions(ctx context.Context, e *engine.Engine, application con
 	survivors, err := e.Reconciler(application.Name).EndSessions(ctx)
 	for _, name := range slices.Sorted(maps.Keys(survivors)) {
 		for _, s := range survivors[name] {
-			fmt.Fprintf(a.err, "shadowsync: %s\n", oneLine(survivor(name, s)))
+			a.complaint("%s", survivor(name, s))
 		}
 	}
 	if err != nil {

@@ -14,7 +14,6 @@ import (
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/internal/state"
-	"github.com/shadowsync/shadowsync/internal/term/printable"
 	"github.com/shadowsync/shadowsync/shadowsync"
 	"github.com/shadowsync/shadowsync/systemd"
 )
@@ -32,7 +31,8 @@ func (a *app) load() (*config.Config, error) {
 	c, err := a.loadQuietly()
 	if err == nil && c.Instead != nil && !a.warned {
 		a.warned = true
-		fmt.Fprintf(a.err, "shadowsync: warning: %s\nhint: %s\n", oneLine(insteadOf(c)), printable.Quote(a.named(checkHint)))
+		a.warn("%s", insteadOf(c))
+		a.hint(a.named(checkHint))
 	}
 	return c, err
 }

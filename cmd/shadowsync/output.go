@@ -6,15 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 	"unicode/utf16"
 
-	"golang.org/x/term"
-
 	"github.com/shadowsync/shadowsync/internal/password/crypt/format"
-	"github.com/shadowsync/shadowsync/internal/term/pager"
 	"github.com/shadowsync/shadowsync/internal/term/printable"
 	"github.com/shadowsync/shadowsync/internal/term/table"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -29,32 +25,7 @@ func (a *app) say(format string, args ...any) {
 
 // warn prints a warning on standard error.
 func (a *app) warn(format string, args ...any) {
-	fmt.Fprintf(a.err, "shadowsync: warning: %s\n", oneLine(fmt.Sprintf(format, args...)))
-}
-
-// width returns the number of columns of the terminal; 0 if the output is not a terminal.
-func (a *app) width() int {
-	f, ok := a.out.(*os.File)
-	if p, paged := a.out.(*pager.Pager); paged {
-		f, ok = p.Terminal(), true
-	}
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return 0
-	}
-	width, _, err := term.GetSize(int(f.Fd()))
-	if err != nil || width < 1 {
-		return 80 // a serial line does not report its size
-	}
-	return width
-}
-
-// tell prints a line for people, wrapped at words on a narrow terminal.
-func (a *app) tell(format string, args ...any) {
-	line := fmt.Sprintf(format, args...)
-	indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
-	if !a.quiet {
-		fmt.Fprintln(a.out, table.Wrap(printable.Quote(line), a.width(), indent+"  "))
-	}
+	a.complaint("warning: "+format, args...)
 }
 
 // table prints rows in columns, unless --quiet is given.

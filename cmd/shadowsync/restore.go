@@ -220,12 +220,12 @@ func (r *restore) show(content *backup.Content, done backup.Swapped, p plan) err
 		result.Replaced = done.Kept
 		return r.app.printJSON(result)
 	}
-	r.app.say("%s restored from %s", plural.Count(len(content.Databases), "database"), r.options.file)
+	r.app.tell("%s restored from %s", plural.Count(len(content.Databases), "database"), r.options.file)
 	if done.Damaged {
-		r.app.say("what was there is kept in %s; it cannot be put back because its state cannot be read", done.Kept)
+		r.app.tell("what was there is kept in %s; it cannot be put back because its state cannot be read", done.Kept)
 		return nil
 	}
-	r.app.say("what was there is kept; to put it back: %s", r.app.named("shadowsync restore "+shellWord(done.Kept)))
+	r.app.tell("what was there is kept; to put it back: %s", r.app.named("shadowsync restore "+shellWord(done.Kept)))
 	return nil
 }
 

@@ -216,7 +216,7 @@ var planColumns = []table.Column{
 
 func (p plan) show(a *app) error {
 	if p.elsewhere != "" {
-		a.say("%s: what differs is held until you decide", p.elsewhere)
+		a.tell("%s: what differs is held until you decide", p.elsewhere)
 	}
 	var rows [][]string
 	for _, line := range p.accounts {

@@ -82,8 +82,17 @@ func newRoot(a *app) *cobra.Command {
 	}
 	help := root.HelpFunc()
 	root.SetHelpFunc(func(c *cobra.Command, args []string) {
+		out := c.OutOrStdout()
+		var page strings.Builder
+		c.SetOut(&page)
 		help(c, args)
-		_, _ = fmt.Fprint(c.OutOrStdout(), exitHelp())
+		c.SetOut(out)
+		page.WriteString(exitHelp())
+		text := page.String()
+		if width := columnsOf(out); width > 0 {
+			text = narrowed(text, width)
+		}
+		_, _ = io.WriteString(out, text)
 	})
 	root.SetOut(a.out)
 	root.SetErr(a.err)

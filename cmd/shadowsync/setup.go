@@ -12,6 +12,7 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/admin/setup"
 	"github.com/shadowsync/shadowsync/internal/store"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
 	"github.com/shadowsync/shadowsync/internal/term/table"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -127,17 +128,27 @@ func (a *app) showSteps(r setup.Result) error {
 	if len(r.Steps) == 0 && len(r.Notes) == 0 {
 		return nil
 	}
-	return a.sayLines(r.Print)
+	return a.sayLines(setupLabel, r.Print)
 }
 
-// sayLines prints another package's text for people, line by line.
-func (a *app) sayLines(write func(io.Writer) error) error {
+// setupLabel is the width of the word before what setup says of a step.
+const setupLabel = 10
+
+// sayLines prints another package's text for people, line by line. Each begins with a label of so
+// many columns; without one, what is indented stays whole.
+func (a *app) sayLines(label int, write func(io.Writer) error) error {
 	var text bytes.Buffer
 	if err := write(&text); err != nil {
 		return err
 	}
 	for line := range strings.Lines(text.String()) {
-		a.say("%s", strings.TrimSuffix(line, "\n"))
+		line = printable.Quote(strings.TrimSuffix(line, "\n"))
+		if label > 0 || !strings.HasPrefix(line, " ") {
+			line = wrapped(line, a.width(), hanging(label, a.width()))
+		}
+		if !a.quiet {
+			fmt.Fprintln(a.out, line)
+		}
 	}
 	return nil
 }
@@ -148,7 +159,7 @@ func (a *app) advise(err error) error {
 	if !errors.As(err, &stack) {
 		return nil
 	}
-	return a.sayLines(func(w io.Writer) error {
+	return a.sayLines(0, func(w io.Writer) error {
 		_, err := io.WriteString(w, a.named(stack.Advice))
 		return err
 	})
@@ -171,6 +182,6 @@ func (a *app) showDifferences(e *setup.FirstDifferenceError) error {
 	for _, d := range e.Differences {
 		rows = append(rows, []string{d.Account, d.OS.Format, d.OS.LastChange, d.Store.Format, d.Store.LastChange, d.Reason})
 	}
-	a.say("OS and credential store differ, and nothing tells which is right. Nothing is wired.")
+	a.tell("OS and credential store differ, and nothing tells which is right. Nothing is wired.")
 	return a.table("  ", differenceColumns, rows)
 }

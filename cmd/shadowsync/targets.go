@@ -65,7 +65,7 @@ func (a *app) readList(ctx context.Context, from string, tokens bool) ([]byte, e
 		return nil, err
 	}
 	if tokens && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
-		fmt.Fprintf(a.err, "shadowsync: warning: others may read the passwords in %s: chmod 600 it, or remove it\n", oneLine(from))
+		a.warn("others may read the passwords in %s: chmod 600 it, or remove it", from)
 	}
 	return inTime(ctx, func() ([]byte, error) { return bulk.ReadAll(f, info.Size()) })
 }

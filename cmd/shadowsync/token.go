@@ -71,7 +71,7 @@ func (a *app) token(ctx context.Context, s tokenSource, account string) ([]byte,
 func (a *app) readToken(ctx context.Context, s tokenSource, account string) ([]byte, error) {
 	switch {
 	case s.argument != nil:
-		fmt.Fprintln(a.err, "shadowsync: warning: a password on the command line is shown by process lists, the shell's history and sudo's log")
+		a.warn("a password on the command line is shown by process lists, the shell's history and sudo's log")
 		return s.argument, nil
 	case s.stdin:
 		return readFirst(ctx, a.in)

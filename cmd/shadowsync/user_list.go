@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -108,7 +107,7 @@ func (a *app) addSessions(ctx context.Context, users []userStatus) {
 	defer cancel()
 	all, err := sessions.ListAll(short, uids)
 	if err != nil {
-		fmt.Fprintf(a.err, "shadowsync: warning: cannot list the sessions: %s\n", oneLine(err.Error()))
+		a.warn("cannot list the sessions: %s", err)
 		return
 	}
 	for i := range users {

@@ -77,10 +77,10 @@ func runUserSessions(ctx context.Context, a *app, name string) error {
 			return a.printJSON(r)
 		}
 		for _, s := range r.Sessions {
-			a.say("%s", sessionText(s))
+			a.tell("%s", sessionText(s))
 		}
 		if len(r.Sessions) == 0 {
-			a.say("%s has no session", name)
+			a.tell("%s has no session", name)
 		}
 		a.sayOpen(r)
 		return nil
@@ -109,7 +109,7 @@ func runUserLogout(ctx context.Context, a *app, name string) error {
 func (a *app) showLogout(r sessionsResult) error {
 	if len(r.Survivors) > 0 && !a.json {
 		for _, s := range r.Survivors {
-			fmt.Fprintf(a.err, "shadowsync: %s\n", oneLine(survivor(r.Name, s)))
+			a.complaint("%s", survivor(r.Name, s))
 		}
 	}
 	var err error
@@ -117,9 +117,9 @@ func (a *app) showLogout(r sessionsResult) error {
 		err = a.printJSON(r)
 	} else {
 		for _, s := range r.Ended {
-			a.say("ended %s", sessionText(s))
+			a.tell("ended %s", sessionText(s))
 		}
-		a.say("%s of user `%s` ended, %d survived", plural.Count(len(r.Ended), "session"), r.Name, len(r.Survivors))
+		a.tell("%s of user `%s` ended, %d survived", plural.Count(len(r.Ended), "session"), r.Name, len(r.Survivors))
 		a.sayOpen(r)
 	}
 	if len(r.Survivors) > 0 {
@@ -174,10 +174,10 @@ func (a *app) doors(account shadowsync.Account) ([]sessions.Door, error) {
 // sayOpen reports what stays: background sessions, and logins that need no password.
 func (a *app) sayOpen(r sessionsResult) {
 	for _, l := range r.LeftAlone {
-		a.say("%s: %s", r.Name, oneLine(l.Text()))
+		a.tell("%s: %s", r.Name, oneLine(l.Text()))
 	}
 	for _, d := range r.Doors {
-		a.say("%s: %s", r.Name, d.Text)
+		a.tell("%s: %s", r.Name, d.Text)
 	}
 }
 

@@ -111,13 +111,20 @@ func (e *exam) run(ctx context.Context, c check) Finding {
 	return f
 }
 
-// Print writes the result as a table for people.
-func (r Result) Print(w io.Writer) error {
-	var b strings.Builder
-	width := 0
+// Label returns the number of columns before what Print says of a check.
+func (r Result) Label() int { return 6 + r.nameWidth() + 2 }
+
+func (r Result) nameWidth() (width int) {
 	for _, f := range r.Checks {
 		width = max(width, len(f.Name))
 	}
+	return width
+}
+
+// Print writes the result as a table for people.
+func (r Result) Print(w io.Writer) error {
+	var b strings.Builder
+	width := r.nameWidth()
 	for _, f := range r.Checks {
 		detail := f.Detail
 		if f.Fixed {

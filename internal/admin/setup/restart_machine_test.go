@@ -25,7 +25,7 @@ func TestAWatchedStart(t *testing.T) {
 	}
 	says(wrong.Stderr, "cannot keep passwords of 128T.service: it set the OS accounts at its start, but did not read /var/lib/shadowsync/credentials.db")
 	says(wrong.Stderr, "hint: edit /etc/shadowsync/shadowsync.toml ([application.store]), then: shadowsync setup --restart")
-	says(m.Must("shadowsync", "audit"), "keeps its passwords elsewhere")
+	says(m.Must("shadowsync", "audit"), "does not keep its passwords in")
 
 	// Follow the hint.
 	m.Configure()
@@ -34,7 +34,7 @@ func TestAWatchedStart(t *testing.T) {
 	says(right, "seen: 128T.service read "+machine.StorePath+" at its start at ")
 	says(right, "not confirmed yet that 128T.service keeps a new password: change one (passwd admin), then run shadowsync setup --restart")
 	m.Input("Trubador-Gneis-81\nTrubador-Gneis-81\n").Must("passwd", "admin")
-	says(m.Must("shadowsync", "setup", "--restart"), "proven: admin's password was changed at ")
+	says(m.Must("shadowsync", "setup", "--restart"), "confirmed: admin's password was changed at ")
 	if !m.Login("admin", "Trubador-Gneis-81") {
 		t.Error("the new password does not open")
 	}
@@ -56,5 +56,5 @@ func TestAWatchedStart(t *testing.T) {
 	if lost.Code != 1 {
 		t.Errorf("with a copy of the store: %s", lost)
 	}
-	says(lost.Stderr, "It keeps its passwords elsewhere than in /var/lib/128technology/other.json")
+	says(lost.Stderr, "It does not keep its passwords in /var/lib/128technology/other.json")
 }
