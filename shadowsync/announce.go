@@ -103,7 +103,7 @@ func (r *Reconciler) journalOver(ctx context.Context, changes []Change, memory M
 		before := (&item{in: Input{Baseline: m.Baseline}}).before()
 		lost := Baseline{OS: o.OS, Store: before.Store.With(o.OS, r.Store.Capabilities().Fields)}
 		lost.Store.Hash = cmp.Or(o.StoreHash, o.OS.Hash)
-		entry := Entry{Baseline: lost, Origin: o.Origin, Replaced: r.Now(), Lost: true}
+		entry := Entry{Baseline: lost, Origin: o.Origin, Replaced: r.Now(), Lost: true, Next: nextOf(c.OS)}
 		replaced = append(replaced, Transition{Account: c.Account, Open: &c, Seen: &c, Displaced: []Entry{entry}})
 	}
 	if len(replaced) == 0 {

@@ -20,8 +20,9 @@ type Baseline struct {
 // Entry is a pair that an account once had, or that lost a decision.
 type Entry struct {
 	Baseline
-	Origin   Origin    // of the change that had set it
+	Origin   Origin    // of the change that replaced it; of one that lost undecided: its own
 	Replaced time.Time // when it stopped being the value
+	Next     string    // digest of the OS password that took its place; empty: not known
 	Lost     bool      // it lost a conflict and was never the value of both sides
 	Returns  int       // how often it came back, set by neither PAM nor our tools
 }
@@ -31,6 +32,12 @@ const (
 	RecordEntries = 5
 	RecordAge     = 180 * 24 * time.Hour
 )
+
+// nextOf is the member Next of an entry that c replaced.
+func nextOf(c Credential) string { return digest("password", c.Password()) }
+
+// ReplacedBy reports whether c is the value that took the entry's place.
+func (e Entry) ReplacedBy(c Credential) bool { return e.Next != "" && e.Next == nextOf(c) }
 
 // Record is an account's history: the pairs it had before, newest first.
 type Record []Entry

@@ -32,7 +32,7 @@ func (it *item) displaced(now time.Time) []Entry {
 	var out []Entry
 	add := func(b Baseline, lost bool) {
 		if !it.onRecord(b) {
-			out = append(out, Entry{Baseline: b, Origin: it.origin, Replaced: now, Lost: lost})
+			out = append(out, Entry{Baseline: b, Origin: it.origin, Replaced: now, Lost: lost, Next: nextOf(next.OS)})
 		}
 	}
 	d := it.decision

@@ -90,6 +90,7 @@ type historyEntry struct {
 	Lost        bool              `json:"lost"`                // it lost a conflict, so it was never in effect on both sides
 	InUse       bool              `json:"in_use"`              // the OS has this password again
 	ByPresent   bool              `json:"replaced_by_present"` // the change that set what is in use now replaced it
+	ReplacedBy  *int              `json:"replaced_by"`         // the entry with the value that took its place; null: what is in use now, one that is in no entry, or not known
 	Origin      shadowsync.Origin `json:"origin"`
 }
 
@@ -162,7 +163,22 @@ func historyOf(name string, m shadowsync.AccountMemory, now *shadowsync.Account)
 			ByPresent: list.Present != nil && list.Present.Origin != nil && reflect.DeepEqual(entry.Origin, *list.Present.Origin),
 		})
 	}
+	for i := range list.History {
+		if h := &list.History[i]; !h.ByPresent {
+			h.ReplacedBy = successor(m.Record, m.Record[i])
+		}
+	}
 	return list
+}
+
+// successor returns the number of the entry that has the value which took the place of e.
+func successor(record shadowsync.Record, e shadowsync.Entry) *int {
+	for i, other := range record {
+		if n := i + 1; e.ReplacedBy(other.OS) {
+			return &n
+		}
+	}
+	return nil
 }
 
 var historyColumns = []table.Column{{Head: "N"}, {Head: "OS", Rank: 2}, {Head: "STORE", Rank: 3}, {Head: "SET", Rank: 1}, {Head: "REPLACED"}, {Head: "REPLACED BY", Wrap: true}, {Head: "NOTES", Wrap: true}}
@@ -200,8 +216,12 @@ func (h historyEntry) notes() string {
 	var notes []string
 	if h.InUse {
 		notes = append(notes, "in use again now")
-	} else if h.ByPresent {
+	}
+	switch {
+	case h.ByPresent && !h.InUse:
 		notes = append(notes, "replaced by what is in use now")
+	case h.ReplacedBy != nil:
+		notes = append(notes, fmt.Sprintf("replaced by entry %d", *h.ReplacedBy))
 	}
 	if h.Locked {
 		notes = append(notes, "locked")

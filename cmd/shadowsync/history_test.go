@@ -2,6 +2,7 @@ package main
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -56,7 +57,23 @@ func TestHistoryLeadsBack(t *testing.T) {
 	s.must(0, "sync")
 	s.must(0, "user", "set", "password", "admin", "first")
 	s.must(0, "user", "set", "password", "admin", "last")
-	if out := s.must(0, "history", "admin").out; strings.Count(out, "replaced by what is in use now") != 1 {
+	if out := s.must(0, "history", "admin").out; strings.Count(out, "replaced by what is in use now") != 1 || strings.Count(out, "replaced by entry 1\n") != 1 {
 		t.Errorf("after a new one:\n%s", out)
+	}
+	// The value before the first one comes back: entry 1 had its place, and has its own from the last.
+	s.must(0, "history", "restore", "admin", "2")
+	s.must(0, "user", "set", "password", "admin", "another")
+	var list historyList
+	s.must(0, "history", "admin", "--json").object(t, &list)
+	var went []int
+	for _, h := range list.History {
+		n := 0
+		if h.ReplacedBy != nil {
+			n = *h.ReplacedBy
+		}
+		went = append(went, n)
+	}
+	if want := []int{3, 1, 2}; !slices.Equal(went, want) {
+		t.Errorf("the values went to %v, want %v:\n%s", went, want, s.must(0, "history", "admin").out)
 	}
 }

@@ -26,6 +26,7 @@
 //	list_hashes.go what `user list --hashes` shows
 //	restore_plan.go which side's password holds after a restore
 //	passphrase.go passphrases and keys of backups
+//	narrow.go    breaks lines for a narrow terminal, and no command within itself
 //	naming.go    adds needed options to commands named in texts
 //	progress.go  shows the progress of long work
 //	room.go      reserves room for passwords shown once; keep_output.go keeps them on a terminal

@@ -207,13 +207,14 @@ func (t *tx) addEntry(application, account string, e shadowsync.Entry) error {
 		return err
 	}
 	_, err = t.exec(`INSERT INTO entry (application, account, seq, os, store, origin, replaced, lost)
-		VALUES (?1, ?2, (SELECT coalesce(max(seq), 0) + 1 FROM entry WHERE application = +?1 AND account = +?2), ?3, ?4, ?5, ?6, ?7)`,
-		application, account, credentialText(e.OS), credentialText(e.Store), origin, timeText(e.Replaced), e.Lost)
+		VALUES (?1, ?2, (SELECT coalesce(max(seq), 0) + 1 FROM entry WHERE application = +?1 AND account = +?2), ?3, ?4,
+		CASE ?8 WHEN '' THEN ?5 ELSE json_set(?5, '$.next', ?8) END, ?6, ?7)`,
+		application, account, credentialText(e.OS), credentialText(e.Store), origin, timeText(e.Replaced), e.Lost, e.Next)
 	return err
 }
 
 // countReturn counts that a recorded value came back. The count is stored as a member of the
-// origin's JSON.
+// origin's JSON, as what took the value's place is.
 func (t *tx) countReturn(application, account string, e shadowsync.Entry) error {
 	_, err := t.exec(`UPDATE entry SET origin = json_set(origin, '$.returns', ?5)
 		WHERE application = ?1 AND account = ?2 AND os = ?3 AND replaced = ?4`,

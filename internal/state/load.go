@@ -210,12 +210,12 @@ func (l *loader) record(filter string, args []any) error {
 }
 
 func (l *loader) entries(filter string, args []any) error {
-	var name, os, store, origin, replaced string
+	var name, os, store, origin, replaced, next string
 	var lost bool
 	var returns int
-	return l.tx.each("SELECT account, os, store, origin, replaced, lost, coalesce(origin ->> 'returns', 0) FROM entry WHERE application = +?"+filter+" ORDER BY account, seq DESC",
-		args, []any{&name, &os, &store, &origin, &replaced, &lost, &returns}, func() (err error) {
-			e := shadowsync.Entry{Lost: lost, Returns: returns}
+	return l.tx.each("SELECT account, os, store, origin, replaced, lost, coalesce(origin ->> 'returns', 0), coalesce(origin ->> 'next', '') FROM entry WHERE application = +?"+filter+" ORDER BY account, seq DESC",
+		args, []any{&name, &os, &store, &origin, &replaced, &lost, &returns, &next}, func() (err error) {
+			e := shadowsync.Entry{Lost: lost, Returns: returns, Next: next}
 			if e.Baseline, err = pair(os, store); err != nil {
 				return err
 			}
