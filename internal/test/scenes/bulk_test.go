@@ -179,7 +179,7 @@ func (c multitude) badLines() {
 		{"u0:Velvet-0-gneiss\nHidden-without-colon\n", 2, "line 2: a line must be"},
 		{"Hidden-ghost:Hidden-4711\nu0:Velvet-0-marble\n", 5, "line 1: no application manages that account"},
 		{"u0:abc\nu1:Velvet-1-marble\n", 6, "2 accounts: 1 in sync, 1 failed"},
-		{"u0:Hidden-before\nu0:Velvet-0-slate\n", 0, "named again further on: 1"},
+		{"u0:Hidden-before\nu0:Velvet-0-slate\n", 0, "a later line names the same account: 1"},
 	} {
 		said := c.Input(r.lines).Run("shadowsync", "user", "set", "password", "--from", "-")
 		if said.Code != r.status || !strings.Contains(said.Stderr, r.says) || strings.Contains(said.Stdout+said.Stderr, "Hidden") {

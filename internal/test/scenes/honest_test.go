@@ -37,7 +37,7 @@ func TestKeptOut(t *testing.T) {
 		s.MustShell("useradd --non-unique --uid $(id -u user222) --gid $(id -g user222) second")
 		s.says(s.As("user222").Run("pcli", "-c", "show user").Stderr, "second and user222")
 		s.says(s.passwd("user222", "Shared-velvet-1"), "is also that of second, whose sessions end too")
-		s.says(s.Shell("shadowsync doctor").Stdout, "second and user222 have one uid")
+		s.says(s.Shell("shadowsync doctor").Stdout, "second and user222 share the uid")
 		s.MustShell("sed -i /^second:/d /etc/passwd /etc/shadow; shadowsync sync")
 	})
 	s.sub("a store that takes nothing", func(s *stage) {
