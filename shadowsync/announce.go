@@ -141,7 +141,7 @@ func (r *Reconciler) attribution(change Change) Transition {
 		}},
 	}
 	if ending := r.Application.Ending; ending.Ends(change.Origin.SeenBy) {
-		t.Logout = &Logout{Account: change.Account, Keep: ending.keeps(change.Origin), Origin: change.Origin}
+		t.Logout = &Logout{Account: change.Account, Keep: ending.Keeps(change.Origin), Origin: change.Origin}
 	}
 	return t
 }

@@ -27,11 +27,11 @@ func (e Ending) Ends(seen SeenBy) bool {
 	return slices.Contains(e.On, seen)
 }
 
-// keeps returns the session that stays open. The operator shell's own session is not kept; it ends
+// Keeps returns the session that stays open. The operator shell's own session is not kept; it ends
 // last. A program that asks for a new password during a login, as login(1) does, has no session
-// yet. The session that it opens next belongs to the person who just typed that password, so keeps
+// yet. The session that it opens next belongs to the person who just typed that password, so Keeps
 // returns its process.
-func (e Ending) keeps(o Origin) string {
+func (e Ending) Keeps(o Origin) string {
 	switch {
 	case e.Own, o.SeenBy == SeenByPcli:
 		return ""

@@ -35,7 +35,7 @@ func TestEnding(t *testing.T) {
 		{Ending{Own: true}, Origin{SeenBy: SeenByPAM, PID: 9}, ""},
 		{Ending{}, Origin{SeenBy: SeenByPcli, PID: 9, Session: "7"}, ""},
 	} {
-		if got := tt.ending.keeps(tt.origin); got != tt.keeps {
+		if got := tt.ending.Keeps(tt.origin); got != tt.keeps {
 			t.Errorf("%+v keeps %q of a change by %+v, want %q", tt.ending, got, tt.origin, tt.keeps)
 		}
 	}

@@ -152,7 +152,7 @@ func (it *item) transition(a Application, memory AccountMemory, now time.Time) T
 		t.Events = append(t.Events, it.event(a.Name, now))
 	}
 	if it.endsSessions(a.Ending) {
-		t.Logout = &Logout{Account: it.name, Keep: a.Ending.keeps(it.origin), Origin: it.origin}
+		t.Logout = &Logout{Account: it.name, Keep: a.Ending.Keeps(it.origin), Origin: it.origin}
 	}
 	return t
 }

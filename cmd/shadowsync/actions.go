@@ -48,6 +48,14 @@ var actions = [][2]string{
 	{"state-rebuilt", "the state was lost or damaged and begins anew"},
 	{"salvaged", "a waiting change was taken over from a damaged state"},
 	{"audit-trimmed", "old records were removed, as the configuration says"},
+	{"enrol-begun", "the enrolment of a second factor was begun; a code of it is still to be shown"},
+	{"enrolled", "a code of the new second factor was shown, and the account is enrolled"},
+	{"code-taken", "a code of a second factor was right, and is used up"},
+	{"code-refused", "a code of a second factor was refused; the text says why"},
+	{"codes-renewed", "the recovery codes of a second factor were replaced"},
+	{"factor-reset", "a second factor was dropped, and an enrolment code was handed out"},
+	{"floor-lowered", "codes of the present time are valid again, after a clock that was ahead"},
+	{"mail-set", "the mail address on record was set or removed"},
 	{"alarm", "a problem that shadowsync cannot solve by itself; the text says which"},
 }
 

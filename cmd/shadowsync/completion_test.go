@@ -46,7 +46,12 @@ func TestCompletion(t *testing.T) {
 		{"guard status _", units},
 		{"hook _", []string{"pre-start", "post-start", "settle", "pre-stop", "post-stop"}},
 		{"hook pre-start --unit _", units},
-		{"user reset _", []string{"password"}},
+		{"user reset _", []string{"2fa", "password"}},
+		{"user reset 2fa _", []string{"local", "ldap"}},
+		{"user reset 2fa local _", accounts},
+		{"user enrol 2fa _", accounts},
+		{"user renew 2fa codes _", accounts},
+		{"user set mail _", accounts},
 	} {
 		words := append([]string{"__complete", "--root", s.root}, strings.Fields(tc.line)...)
 		words[len(words)-1] = ""

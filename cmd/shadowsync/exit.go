@@ -13,6 +13,7 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/admin/bulk"
 	"github.com/shadowsync/shadowsync/internal/admin/setup"
+	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/password/cleartext"
 	"github.com/shadowsync/shadowsync/internal/password/crypt"
 	"github.com/shadowsync/shadowsync/internal/password/policy"
@@ -45,12 +46,12 @@ var exits = []ending{
 	{exit.Done, "done", nil},
 	{exit.Failed, "failed", nil},
 	{exit.Interrupted, "interrupted", []error{errInterrupted, context.Canceled}},
-	{exit.Usage, "wrong usage", []error{errUsage, setup.ErrIncomplete, bulk.ErrLine}},
+	{exit.Usage, "wrong usage", []error{errUsage, setup.ErrIncomplete, bulk.ErrLine, factor.ErrAddress}},
 	{exit.Conflict, "conflict: a person must decide", []error{errConflict, setup.ErrUndecided}},
 	{exit.NotInSync, "not in sync, or done on the OS side and pending on the store's", []error{errNotInSync, setup.ErrWaiting}},
 	{exit.Unknown, "no such account or application", []error{shadowsync.ErrNoAccount, errNoApplication}},
 	{exit.Policy, "refused by the password policy", []error{errPassword, policy.ErrWeak, crypt.ErrTokenEmpty, crypt.ErrTokenTooLong, crypt.ErrTokenNUL, cleartext.ErrNewline, bulk.ErrNoPassword}},
-	{exit.NotAuthenticated, "not authenticated", []error{errNotAuthenticated}},
+	{exit.NotAuthenticated, "not authenticated", []error{errNotAuthenticated, factor.ErrRefused}},
 	{exit.NotPermitted, "not permitted", []error{errNotPermitted, os.ErrPermission}},
 	{exit.Unavailable, "store or lock not available in time", []error{shadowsync.ErrUnavailable, context.DeadlineExceeded}},
 }

@@ -34,6 +34,10 @@ var hints = []func(err error, command string) string{
 	as(func(e *usage, _ string) string { return e.command + " --help" }),
 	as(func(_ notRootError, command string) string { return "sudo " + command }),
 	as(func(e *unseenError, _ string) string { return unseenHint(e) }),
+	as(func(e *unseenCodesError, _ string) string {
+		return "shadowsync user renew 2fa codes " + shellWord(e.account)
+	}),
+	as(func(e *factorError, _ string) string { return factorHint(e) }),
 	as(func(e *heldError, _ string) string { return heldHint(e) }),
 	as(func(e *conflictError, _ string) string { return conflictHint(e) }),
 	as(func(e *guardPendingError, _ string) string {
@@ -56,7 +60,7 @@ var hints = []func(err error, command string) string{
 	as(func(e *backup.UndoError, _ string) string { return undoHint(e) }),
 	as(func(e *rootonly.Error, _ string) string { return "ls -ld " + shellWord(e.Path) }),
 	as(func(e *sourceError, _ string) string { return "ls -l " + shellWord(filepath.Dir(e.path)) }),
-	as(func(*noTerminalError, string) string { return "shadowsync user set password NAME --stdin" }),
+	as(func(_ *noTerminalError, command string) string { return noTerminalHint(command) }),
 	as(func(e *bulk.NoPasswordError, _ string) string {
 		return "shadowsync user reset password " + e.Account + " --unlock"
 	}),
@@ -191,6 +195,14 @@ func unseenHint(e *unseenError) string {
 		return "shadowsync user reset password --from FILE, with the accounts named above"
 	}
 	return "shadowsync user reset password " + strings.Join(e.accounts, " ")
+}
+
+// noTerminalHint is the same command with its input from elsewhere.
+func noTerminalHint(command string) string {
+	if strings.HasSuffix(command, " 2fa") {
+		return command + " NAME --stdin"
+	}
+	return "shadowsync user set password NAME --stdin"
 }
 
 // conflictNames lists the accounts in a hint, or says NAME if they are too many.

@@ -16,6 +16,7 @@
 //	carry_out.go has a change carried out on accounts, by internal/admin/bulk
 //	ledger.go    what is said about such a change, and the result for each account
 //	record.go    writes the result to the audit
+//	factor.go    what the commands for second factors share
 //	logout.go    ends the sessions that an old password opened
 //	hook_again.go the second try at a hook whose unit failed
 //	inspect.go   reads what status, user and guard show

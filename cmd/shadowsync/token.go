@@ -88,9 +88,9 @@ func (a *app) readToken(ctx context.Context, s tokenSource, account string) ([]b
 
 // askToken asks for the password on the terminal, twice.
 func (a *app) askToken(ctx context.Context, account string) ([]byte, error) {
-	tty, err := os.OpenFile(a.tty, os.O_RDWR|unix.O_NOCTTY, 0)
+	tty, err := a.terminal()
 	if err != nil {
-		return nil, &noTerminalError{err}
+		return nil, err
 	}
 	defer tty.Close()
 	for range tries {
@@ -108,6 +108,15 @@ func (a *app) askToken(ctx context.Context, account string) ([]byte, error) {
 		fmt.Fprintln(tty, "Passwords do not match.")
 	}
 	return nil, errors.New("the two answers differ")
+}
+
+// terminal opens the terminal to ask on.
+func (a *app) terminal() (*os.File, error) {
+	tty, err := os.OpenFile(a.tty, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, &noTerminalError{err}
+	}
+	return tty, nil
 }
 
 func askHidden(ctx context.Context, tty *os.File, question string) ([]byte, error) {

@@ -1,16 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/shadowsync/shadowsync/internal/account/faillock"
 	"github.com/shadowsync/shadowsync/internal/admin/bulk"
 	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/term/plural"
 	"github.com/shadowsync/shadowsync/internal/term/table"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -20,10 +23,13 @@ func newUser(a *app) *cobra.Command {
 	c := &cobra.Command{Use: "user", Short: "List, show and change accounts"}
 	c.AddCommand(
 		newUserList(a), newUserShow(a),
-		group("set", "Set a password", newSetPassword(a)),
-		group("reset", "Reset a password", newResetPassword(a)),
+		group("set", "Set a password or a mail address", newSetPassword(a), newSetMail(a)),
+		group("reset", "Reset a password or a second factor", newResetPassword(a), newReset2FA(a)),
 		group("expire", "Expire a password", newExpirePassword(a)),
 		newLock(a), newUnlock(a), newUserSessions(a), newUserLogout(a),
+		group("enrol", "Enrol a second factor", newEnrol2FA(a)),
+		group("check", "Try a code of a second factor", newCheck2FA(a)),
+		group("renew", "Renew the recovery codes of a second factor", group("2fa", "Renew the recovery codes", newRenewCodes(a))),
 	)
 	return c
 }
@@ -52,7 +58,13 @@ type userStatus struct {
 	OS          *sideStatus          `json:"os"`       // null: absent
 	Store       *sideStatus          `json:"store"`    // null: absent, or not readable
 	Failures    int                  `json:"failures"` // failed logins that pam_faillock counts
+	Factor      factor.State         `json:"second_factor"`
+	Recovery    int                  `json:"recovery_codes_left"`
+	FactorUsed  *time.Time           `json:"second_factor_used"` // null: never
+	Mail        string               `json:"mail,omitempty"`
 	Sessions    []shadowsync.Session `json:"sessions"` // null: unknown
+
+	factor factor.Record
 }
 
 // sideStatus is what one side holds. It omits fields that the store cannot hold.
@@ -133,10 +145,15 @@ func readUsers(ctx context.Context, e *engine.Engine, root string, s selection, 
 	if len(s.accounts) == 1 { // asking sudo about each of many accounts would take too long
 		standings = e.Protect.Of(ctx, s.accounts...)
 	}
+	factors, err := factorsOf(ctx, e)
+	if err != nil {
+		return nil, err
+	}
 	failures := faillock.Of(root)
 	users := make([]userStatus, 0, len(status.Accounts))
 	for _, account := range status.Accounts {
 		u := userStatus{accountStatus: account, Application: s.application.Name}
+		u.addFactor(factors[account.Name])
 		if u.Failures, err = failures.Count(u.Name); err != nil {
 			return nil, err
 		}
@@ -149,6 +166,23 @@ func readUsers(ctx context.Context, e *engine.Engine, root string, s selection, 
 		users = append(users, u)
 	}
 	return users, nil
+}
+
+// factorsOf returns what is kept of second factors of local accounts, by name.
+func factorsOf(ctx context.Context, e *engine.Engine) (map[string]factor.Record, error) {
+	all, err := e.State.Factors(ctx)
+	found := map[string]factor.Record{}
+	for _, r := range all {
+		if r.Realm == factor.Local {
+			found[r.Account] = r
+		}
+	}
+	return found, err
+}
+
+func (u *userStatus) addFactor(r factor.Record) {
+	u.factor = r
+	u.Factor, u.Recovery, u.FactorUsed, u.Mail = cmp.Or(r.State, factor.None), r.RecoveryLeft(), stamp(r.UsedAt), r.Mail
 }
 
 func runUserShow(ctx context.Context, a *app, name string) error {
@@ -189,6 +223,12 @@ func (a *app) showUser(u userStatus) error {
 	}
 	if u.Failures > 0 {
 		rows = append(rows, []string{"Failures", plural.Count(u.Failures, "refused password")})
+	}
+	if u.factor.Asked() || u.Factor == factor.Pending {
+		rows = append(rows, []string{"Second factor", factorText(u.factor)})
+	}
+	if u.Mail != "" {
+		rows = append(rows, []string{"Mail", u.Mail})
 	}
 	rows = append(rows, []string{"OS", u.OS.text()}, []string{"Store", u.Store.text()})
 	for _, s := range u.Sessions {

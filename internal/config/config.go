@@ -16,6 +16,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -39,6 +40,7 @@ type Config struct {
 	Pcli         Pcli          `toml:"pcli"`
 	Users        Users         `toml:"users"`
 	Password     Password      `toml:"password"`
+	SecondFactor SecondFactor  `toml:"second_factor"`
 	Audit        Audit         `toml:"audit"`
 	Notify       Notify        `toml:"notify"`
 	Applications []Application `toml:"application"`
@@ -124,6 +126,29 @@ func (p Password) Aged(c shadowsync.Credential) (shadowsync.Credential, shadowsy
 	set(shadowsync.FieldMax, &c.Max, p.MaxDays)
 	set(shadowsync.FieldWarn, &c.Warn, p.WarnDays)
 	return c, fields
+}
+
+// SecondFactor has the settings for second factors.
+type SecondFactor struct {
+	// Issuer is the name under which authenticator apps list the account; default: see Config.Issuer.
+	Issuer string `toml:"issuer"`
+	// Required says whose accounts should have one; default nobody.
+	Required Required `toml:"required"`
+}
+
+// Required says whose accounts should have a second factor.
+type Required string
+
+// Who should have one.
+const (
+	RequiredNobody    Required = "nobody"
+	RequiredAdmins    Required = "admins"
+	RequiredEverybody Required = "everybody"
+)
+
+// Issuer is the name under which authenticator apps list accounts of this machine.
+func (c *Config) Issuer() string {
+	return cmp.Or(c.SecondFactor.Issuer, c.Node.Asset, c.Node.Name, "shadowsync")
 }
 
 // Roles say what operators may do, by the groups of group(5) that they are in.

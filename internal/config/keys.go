@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/shadowsync/shadowsync/internal/config/key"
 	"github.com/shadowsync/shadowsync/internal/password/crypt/format"
@@ -22,8 +23,15 @@ var (
 	plainPathForm = key.Form{Says: "an absolute path of letters, digits, dots, dashes and underscores", Is: func(s string) bool {
 		return strings.HasPrefix(s, "/") && madeOf(s, &pathSet, 256)
 	}}
-	textForm = key.Form{Says: "a text that is not empty", Is: func(s string) bool { return s != "" }}
+	issuerForm = key.Form{Says: "up to 64 printable characters without a colon", Is: issuerName}
+	textForm   = key.Form{Says: "a text that is not empty", Is: func(s string) bool { return s != "" }}
 )
+
+// issuerName reports whether an authenticator app can show the name: a colon separates it from the
+// account in an otpauth address.
+func issuerName(s string) bool {
+	return len(s) <= 64 && !strings.Contains(s, ":") && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
+}
 
 // maxReject bounds the reject list, because a worker gets it with each question in one packet.
 const maxReject = 8 << 10
@@ -48,6 +56,9 @@ var keys = []key.Key{
 	{Name: "password.min_days", Kind: key.Number, Max: 99999, Unit: "days", Zero: "as the account has it", Doc: "The minimum age that a new password gets from our tools and pcli. Not above `max_days`."},
 	{Name: "password.max_days", Kind: key.Number, Max: 99999, Unit: "days", Zero: "as the account has it", Doc: "The maximum age that a new password gets from our tools and pcli."},
 	{Name: "password.warn_days", Kind: key.Number, Max: 99999, Unit: "days", Zero: "as the account has it", Doc: "How long before that age the user is warned."},
+
+	{Name: "second_factor.issuer", Kind: key.Text, Form: issuerForm, Default: "`node.asset`, else `node.name`", Doc: "The name under which authenticator apps list an account of this machine."},
+	{Name: "second_factor.required", Kind: key.Text, OneOf: key.Of(string(RequiredNobody), string(RequiredAdmins), string(RequiredEverybody)), Doc: "Whose accounts should have a second factor. `doctor` names those that have none; nothing else asks for one yet."},
 
 	{Name: "roles.admin", Kind: key.Texts, Form: groupForm, Doc: "OS groups whose members are administrators in pcli. A managed account administers the application that manages it; any other account administers all of them."},
 	{Name: "roles.user", Kind: key.Texts, Form: groupForm, Default: "every managed account is a user", Doc: "OS groups whose members may use pcli for their own account."},

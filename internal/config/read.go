@@ -142,7 +142,9 @@ func defaults() *Config {
 		Pcli:     Pcli{IdleTimeout: Duration(15 * time.Minute)},
 		Users:    Users{Shells: []string{shell}, Home: "/home"},
 		Password: Password{ExpiryDays: 760},
-		Notify:   Notify{User: "nobody"},
+
+		SecondFactor: SecondFactor{Required: RequiredNobody},
+		Notify:       Notify{User: "nobody"},
 	}
 }
 

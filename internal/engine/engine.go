@@ -18,6 +18,7 @@
 //	coalesce.go  limits how often that program starts
 //	notified.go  records the program's results
 //	managed.go   the list of managed accounts that the PAM module reads
+//	factor.go    the second factors, and the list of whom the PAM module must refuse without a broker
 //	mend.go      a state that is damaged or cannot be written
 //	salvage.go   takes over what is readable in a damaged state
 //	notes.go     the notes that the PAM module leaves when no broker takes a change

@@ -143,7 +143,7 @@ func (t *tx) transit(application string, tr shadowsync.Transition, now time.Time
 	return t.addLogout(application, *tr.Logout)
 }
 
-// forget drops the record of the former owner of an account's name. The digests of what the
+// forget drops the record of the former owner of an account's name, and their second factor. The digests of what the
 // application may remember stay: its old values must not reach the new owner either.
 func (t *tx) forget(application, account string) error {
 	for _, query := range []string{
@@ -154,7 +154,7 @@ func (t *tx) forget(application, account string) error {
 			return err
 		}
 	}
-	return nil
+	return t.dropFactor(account)
 }
 
 // putAccount updates what the transition changes. A write-back is counted; a baseline that moved

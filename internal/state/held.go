@@ -67,6 +67,7 @@ func (h *Held) replace(ctx context.Context, event func(was string) shadowsync.Ev
 	if seq, hash, err := h.tx.head(); err == nil {
 		was = Position{seq, hash}.String()
 	}
+	live, _ := h.tx.factors() // what cannot be read cannot hold against the backup's
 	for _, kind := range []string{"trigger", "view", "index", "table"} {
 		if err := drop(ctx, h.db.conn, kind); err != nil {
 			return at, err
@@ -78,6 +79,9 @@ func (h *Held) replace(ctx context.Context, event func(was string) shadowsync.Ev
 		}
 	}
 	if err := copyRows(ctx, h.db.conn); err != nil {
+		return at, err
+	}
+	if err := h.tx.mergeFactors(live); err != nil {
 		return at, err
 	}
 	if err := h.tx.audit(event(was)); err != nil {

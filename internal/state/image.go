@@ -284,6 +284,9 @@ func readable(ctx context.Context, path string) error {
 		}
 	}
 	if err == nil {
+		_, err = db.Factors(ctx)
+	}
+	if err == nil {
 		for _, e := range db.Trail(ctx, Query{Limit: 1}) {
 			err = errors.Join(err, e)
 		}

@@ -127,6 +127,9 @@ func (m *mover) rename(from, to place, account shadowsync.Account) error {
 		return err
 	}
 	m.tell("renamed", to.application, to.account, "uid %d had the name %q; its open change and its history moved with it", account.UID, from.account)
+	if err := m.moveFactor(from.account, to.account); err != nil {
+		return err
+	}
 	_, err := m.exec("UPDATE account SET person = ? WHERE application = ? AND account = ?", strconv.Itoa(account.UID), to.application, to.account)
 	return err
 }

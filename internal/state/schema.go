@@ -123,6 +123,25 @@ var migrations = []string{
 	) STRICT;`,
 
 	`ALTER TABLE application ADD COLUMN held INTEGER NOT NULL DEFAULT 0; -- 1: its unit is held back by hand, across reboots`,
+
+	// Of a second factor nothing belongs to an application.
+	`CREATE TABLE factor (
+		realm        TEXT NOT NULL,
+		account      TEXT NOT NULL,
+		state        TEXT NOT NULL,
+		secret       BLOB NOT NULL,    -- sealed; empty: none
+		generation   INTEGER NOT NULL, -- raised by each enrolment, renewal and reset
+		step         INTEGER NOT NULL, -- the last of which a code was taken
+		recovery     TEXT NOT NULL,    -- JSON: hashes, and when they were used
+		ticket       BLOB,             -- hash of the enrolment code that a reset handed out; NULL: none is out
+		ticket_boot  TEXT,             -- the boot in which it is valid
+		ticket_until INTEGER,          -- and until when, in ns since that boot
+		mail         TEXT NOT NULL,
+		enrolled     TEXT NOT NULL,
+		used         TEXT NOT NULL,
+		PRIMARY KEY (realm, account),
+		CHECK ((ticket IS NULL) = (ticket_boot IS NULL) AND (ticket IS NULL) = (ticket_until IS NULL))
+	) STRICT, WITHOUT ROWID;`,
 }
 
 // NewerError is the error for a state that a newer shadowsync wrote.

@@ -201,6 +201,9 @@ func (db *DB) understood(ctx context.Context) error {
 			_, err = db.Load(ctx, name, nil)
 		}
 	}
+	if err == nil {
+		_, err = db.Factors(ctx)
+	}
 	return err
 }
 

@@ -160,9 +160,8 @@ func (r *Run) recorded(name string) (string, error) {
 	return fmt.Sprintf("%s (%s forgotten)", r.verb.Name, plural.Count(n, "refused password")), nil
 }
 
-// forgive clears the failure counters if the verb asks for it. Other parts of a recovery, such as a
-// second factor, belong here: after the credential is set, because a failed change must leave
-// everything as it was.
+// forgive clears the failure counters if the verb asks for it: after the credential is set, because a
+// failed change must leave everything as it was.
 func (r *Run) forgive(ctx context.Context, jobs []*Job) {
 	if !r.verb.Forgives {
 		return

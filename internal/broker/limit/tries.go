@@ -60,18 +60,29 @@ func (t *Tries) fail(name string, now time.Time) {
 	if t.failed == nil {
 		t.failed = map[string]failures{}
 	}
-	if len(t.failed) >= triesKept {
-		for other, f := range t.failed {
-			if now.Sub(f.last) > lastDelay {
-				delete(t.failed, other)
-			}
-		}
+	f, known := t.failed[name]
+	if !known && len(t.failed) >= triesKept {
+		t.makeRoom(now)
 	}
-	f := t.failed[name]
 	if now.Sub(f.last) > Forget {
 		f.count = 0
 	}
 	t.failed[name] = failures{count: f.count + 1, last: now}
+}
+
+// makeRoom forgets whoever is not delayed any more, or else whoever failed longest ago.
+func (t *Tries) makeRoom(now time.Time) {
+	oldest, last := "", now
+	for other, f := range t.failed {
+		if now.Sub(f.last) > lastDelay {
+			delete(t.failed, other)
+		} else if !f.last.After(last) {
+			oldest, last = other, f.last
+		}
+	}
+	if len(t.failed) >= triesKept {
+		delete(t.failed, oldest)
+	}
 }
 
 // Due counts an attempt and reports whether to report it: not after too many lately. With true it

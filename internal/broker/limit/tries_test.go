@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,6 +27,25 @@ func TestBeginAtOnce(t *testing.T) {
 		all.Wait()
 		if n := begun.Load(); n != Free {
 			t.Fatalf("%d began, want %d", n, Free)
+		}
+	}
+}
+
+// TestTriesAreBounded: whoever fails under ever new names fills no memory, and only the oldest are
+// forgotten.
+func TestTriesAreBounded(t *testing.T) {
+	var tries Tries
+	now := time.Now()
+	for i := range Free * (triesKept + 100) {
+		now = now.Add(time.Millisecond)
+		tries.Fail(fmt.Sprint(i/Free), now)
+	}
+	if n := len(tries.failed); n != triesKept {
+		t.Errorf("%d names are kept, want %d", n, triesKept)
+	}
+	for name, delayed := range map[string]bool{"0": false, "99": false, fmt.Sprint(triesKept + 99): true} {
+		if wait := tries.Wait(name, now); (wait > 0) != delayed {
+			t.Errorf("%s waits %v", name, wait)
 		}
 	}
 }

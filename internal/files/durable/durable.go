@@ -9,7 +9,7 @@
 //	Place           gives the file its name (renameat2(2))
 //	SyncFolder      writes the name to the disk
 //
-// [Write] does all of it for a file with a given mode.
+// [Write] does all of it for a file with a given mode, [WriteNew] if there is none yet.
 //
 //	durable.go     the steps
 //	attributes.go  owner, mode, access list, extended attributes
@@ -69,6 +69,15 @@ func SyncFolder(folder int) error {
 // Write replaces a file in an open folder. It replaces a link with that name and does not follow
 // it.
 func Write(folder int, name string, data []byte, mode fs.FileMode) error {
+	return write(folder, name, data, mode, 0)
+}
+
+// WriteNew is Write for a name that must be free.
+func WriteNew(folder int, name string, data []byte, mode fs.FileMode) error {
+	return write(folder, name, data, mode, unix.RENAME_NOREPLACE)
+}
+
+func write(folder int, name string, data []byte, mode fs.FileMode, flags uint) error {
 	n, err := Create(folder, "."+name+"-"+rand.Text())
 	if err != nil {
 		return err
@@ -76,7 +85,7 @@ func Write(folder int, name string, data []byte, mode fs.FileMode) error {
 	_, err = n.Write(data)
 	err = n.Settle(errors.Join(err, n.Chmod(mode)))
 	if err == nil {
-		err = n.Place(name, 0)
+		err = n.Place(name, flags)
 	}
 	if err != nil {
 		return errors.Join(err, n.Discard())

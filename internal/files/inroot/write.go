@@ -121,3 +121,9 @@ func Symlink(root, target, name string) error {
 func Replace(root, name string, data []byte, mode fs.FileMode) error {
 	return in("replace", root, name, func(parent int, base string) error { return durable.Write(parent, base, data, mode) })
 }
+
+// Create writes a new file, as durably as Replace. If the name is taken, the error is fs.ErrExist and
+// what is there stays.
+func Create(root, name string, data []byte, mode fs.FileMode) error {
+	return in("create", root, name, func(parent int, base string) error { return durable.WriteNew(parent, base, data, mode) })
+}

@@ -13,7 +13,7 @@ import (
 // rooms are the groups directly below internal/, from the lowest to the highest. A package
 // may import packages of its own room and of the rooms before it.
 var rooms = []string{
-	"term", "files", "wire", "detect", "password", "config", "account", "store", "state", "factor", "engine", "admin", "broker", "test",
+	"term", "files", "wire", "detect", "password", "config", "account", "store", "factor", "state", "engine", "admin", "broker", "test",
 }
 
 // mostRooms keeps the folder easy to survey.

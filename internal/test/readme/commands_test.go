@@ -84,6 +84,7 @@ func commands(t *testing.T) (names []string) {
 var groups = []string{
 	"shadowsync", "shadowsync guard", "shadowsync config",
 	"shadowsync user", "shadowsync user set", "shadowsync user reset", "shadowsync user expire",
+	"shadowsync user enrol", "shadowsync user check", "shadowsync user renew", "shadowsync user renew 2fa",
 }
 
 // TestCommands: there is a man page for each command, with the exit statuses, and a line in the table.

@@ -1,0 +1,98 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/detect/boot"
+	"github.com/shadowsync/shadowsync/internal/factor"
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
+	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// EnrolledList is the list of accounts that must show a code (factor.List). Only root may read it. It
+// is not in RunDir, because nobody must get in without a code while the broker is not up yet.
+const EnrolledList = HomeDir + "/enrolled"
+
+// FactorKey is the key that seals the secrets of second factors in the system at root.
+func FactorKey(root string) factor.KeyFile {
+	return factor.KeyFile{Root: root, Name: HomeDir + "/factor.key"}
+}
+
+// Factors are the second factors of the system. Whoever uses them for longer keeps the brake, so that
+// it remembers wrong codes.
+func (e *Engine) Factors(brake factor.Brake) *factor.Factors {
+	return &factor.Factors{Store: factors{e.State, e}, Key: FactorKey(e.root), Brake: brake, Now: time.Now, Boot: e.sinceBoot}
+}
+
+func (e *Engine) sinceBoot() (string, time.Duration) {
+	if !inroot.Live(e.root) {
+		return "", 0
+	}
+	return boot.ID(), boot.Elapsed()
+}
+
+// factors is the state, and also sends its audit events to the journal and keeps the list up to date.
+type factors struct {
+	*state.DB
+	engine *Engine
+}
+
+// errVolatile: a code that is taken in memory would be valid again after a reboot.
+var errVolatile = fmt.Errorf("the state cannot be written: %w", shadowsync.ErrUnavailable)
+
+func (f factors) ChangeFactor(ctx context.Context, s factor.Subject, change func(factor.Record) (factor.Change, error)) error {
+	if f.engine.options.Volatile {
+		return errVolatile
+	}
+	var done factor.Change
+	err := f.DB.ChangeFactor(ctx, s, func(r factor.Record) (c factor.Change, err error) {
+		c, err = change(r)
+		f.assign(c.Events)
+		done = c
+		return c, err
+	}, func(all []factor.Record) error { return writeEnrolled(f.engine.root, all) })
+	if err == nil {
+		f.engine.teller.tell(done.Events...)
+	}
+	return err
+}
+
+func (f factors) Audit(ctx context.Context, events ...shadowsync.Event) error {
+	f.assign(events)
+	return f.engine.Audit(ctx, events...)
+}
+
+// assign names the application that manages each event's account.
+func (f factors) assign(events []shadowsync.Event) {
+	for i, e := range events {
+		a, _ := f.engine.Config.Managing(e.Account)
+		events[i].Application = a.Name
+	}
+}
+
+// writeEnrolled writes the list, durably. Where nobody ever had a second factor there is none.
+func writeEnrolled(root string, all []factor.Record) error {
+	list := factor.List(all)
+	if len(list) == 0 {
+		if _, err := inroot.Lstat(root, EnrolledList); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+	}
+	if inroot.Holds(root, EnrolledList, list) {
+		return nil
+	}
+	if err := inroot.Replace(root, EnrolledList, list, 0o600); err != nil {
+		return fmt.Errorf("cannot list the accounts with a second factor: %w", err)
+	}
+	return nil
+}
+
+// WriteEnrolled writes that list from the state. Every change of a factor does; this mends it.
+func WriteEnrolled(ctx context.Context, root string, db *state.DB) error {
+	return db.ListFactors(ctx, func(all []factor.Record) error { return writeEnrolled(root, all) })
+}

@@ -1,0 +1,212 @@
+package factor
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/factor/onetime"
+	"github.com/shadowsync/shadowsync/internal/factor/totp"
+	"github.com/shadowsync/shadowsync/internal/term/plural"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// Beginning begins an enrolment.
+type Beginning struct {
+	Subject
+	Secret []byte // to take over; nil: a new one
+	// ByRoot: no enrolment code is needed after a reset. Everybody else shows it, so that a stolen
+	// password does not suffice to enrol.
+	ByRoot bool
+	Code   []byte // the enrolment code
+	Source string // where it comes from, as in Attempt
+	Origin shadowsync.Origin
+}
+
+// The actions of the audit.
+const (
+	ActionBegun    = "enrol-begun"
+	ActionEnrolled = "enrolled"
+	ActionRenewed  = "codes-renewed"
+)
+
+// The refusals of an enrolment code.
+var (
+	ErrTicket  = refused("the second factor was reset: an enrolment code is needed")
+	ErrExpired = refused("the enrolment code is not valid any more, after a day or a reboot; an administrator can reset the second factor again")
+)
+
+// Begin begins an enrolment, instead of one that was begun earlier. The account is enrolled when
+// Confirm has seen a code of the returned secret, which the caller clears.
+func (f *Factors) Begin(ctx context.Context, b Beginning) (secret []byte, err error) {
+	r, err := f.Store.Factor(ctx, b.Subject)
+	switch {
+	case err != nil:
+		return nil, err
+	case r.State == Enrolled:
+		return nil, ErrEnrolled
+	}
+	if !b.ByRoot && r.Ticket != nil {
+		if err := f.admitted(ctx, r, b); err != nil {
+			return nil, err
+		}
+	}
+	if err := f.provideKey(ctx); err != nil {
+		return nil, err
+	}
+	secret = append([]byte{}, b.Secret...)
+	if len(secret) == 0 {
+		secret = totp.NewSecret()
+	}
+	if err := f.begin(ctx, b, r, secret); err != nil {
+		clear(secret)
+		return nil, err
+	}
+	return secret, nil
+}
+
+// admitted checks the enrolment code.
+func (f *Factors) admitted(ctx context.Context, r Record, b Beginning) error {
+	if kind, _ := onetime.Read(b.Code); kind != onetime.Enrolment {
+		return ErrTicket
+	}
+	return f.braked(ctx, Attempt{b.Subject, b.Code, b.Source, b.Origin}, onetime.Enrolment, func() error {
+		switch {
+		case !onetime.Matches(r.Ticket.Hash, b.Code):
+			return ErrWrong
+		case !r.Ticket.Valid(f.Boot()):
+			return ErrExpired
+		}
+		return nil
+	})
+}
+
+func (f *Factors) begin(ctx context.Context, b Beginning, seen Record, secret []byte) error {
+	key, err := f.Key.Get()
+	if err != nil {
+		return err
+	}
+	defer clear(key)
+	return f.Store.ChangeFactor(ctx, b.Subject, func(r Record) (Change, error) {
+		if r.Generation != seen.Generation {
+			return Change{}, errMeanwhile
+		}
+		r.State, r.Generation, r.Recovery = Pending, r.Generation+1, nil
+		var err error
+		if r.Secret, err = r.sealWith(key, secret); err != nil {
+			return Change{}, err
+		}
+		reason := "with a new secret"
+		if b.Secret != nil {
+			reason = "with a secret that was imported"
+		}
+		return Change{Record: r, Events: []shadowsync.Event{event(f.Now(), b.Subject, b.Origin, ActionBegun, reason)}}, nil
+	})
+}
+
+// Confirm enrols the account by a code of the secret that Begin returned, and takes that code. It
+// returns the recovery codes, which nothing can show again.
+func (f *Factors) Confirm(ctx context.Context, a Attempt) (recovery []string, err error) {
+	kind, code := onetime.Read(a.Code)
+	defer clear(code)
+	if kind != onetime.TOTP {
+		return nil, ErrForm
+	}
+	a.Code = code
+	r, err := f.Store.Factor(ctx, a.Subject)
+	switch {
+	case err != nil:
+		return nil, err
+	case r.State == Enrolled:
+		return nil, ErrEnrolled
+	case r.State != Pending:
+		return nil, ErrNotBegun
+	}
+	err = f.braked(ctx, a, onetime.TOTP, func() error {
+		use, err := f.step(r, a.Code)
+		if err != nil {
+			return err
+		}
+		recovery, err = f.confirm(ctx, a, r, use)
+		return err
+	})
+	return recovery, err
+}
+
+func (f *Factors) confirm(ctx context.Context, a Attempt, seen Record, use use) ([]string, error) {
+	codes, hashes := newRecovery()
+	err := f.Store.ChangeFactor(ctx, a.Subject, func(r Record) (Change, error) {
+		if r.State != Pending || r.Generation != seen.Generation {
+			return Change{}, errMeanwhile
+		}
+		now := f.Now()
+		if _, err := use(&r, now); err != nil {
+			return Change{}, err
+		}
+		r.State, r.EnrolledAt, r.UsedAt, r.Recovery, r.Ticket = Enrolled, now, now, hashes, nil
+		reason := "with " + plural.Count(len(codes), "recovery code")
+		return Change{Record: r, Events: []shadowsync.Event{event(now, a.Subject, a.Origin, ActionEnrolled, reason)}}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return codes, nil
+}
+
+// newRecovery returns new recovery codes, and what is kept of them.
+func newRecovery() (codes []string, kept []RecoveryCode) {
+	codes = onetime.NewRecovery()
+	for _, code := range codes {
+		kept = append(kept, RecoveryCode{Hash: onetime.Hash(code)})
+	}
+	return codes, kept
+}
+
+// Renew replaces the recovery codes of an enrolled account, the used ones and the others, and returns
+// the new ones. The secret stays.
+func (f *Factors) Renew(ctx context.Context, s Subject, by shadowsync.Origin) ([]string, error) {
+	seen, err := f.Store.Factor(ctx, s)
+	switch {
+	case err != nil:
+		return nil, err
+	case seen.State != Enrolled:
+		return nil, ErrNotEnrolled
+	}
+	key, err := f.Key.Get()
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	codes, hashes := newRecovery()
+	err = f.Store.ChangeFactor(ctx, s, func(r Record) (Change, error) {
+		if r.Generation != seen.Generation || r.State != Enrolled {
+			return Change{}, errMeanwhile
+		}
+		unused := r.RecoveryLeft()
+		if err := r.raise(key); err != nil {
+			return Change{}, &KeyError{f.Key.Path(), errOtherKey}
+		}
+		r.Recovery = hashes
+		reason := fmt.Sprintf("%s, instead of %d that were not used", plural.Count(len(codes), "recovery code"), unused)
+		return Change{Record: r, Events: []shadowsync.Event{event(f.Now(), s, by, ActionRenewed, reason)}}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return codes, nil
+}
+
+// raise raises the generation, for which the secret is sealed anew.
+func (r *Record) raise(key []byte) error {
+	secret, err := r.openWith(key)
+	if err != nil {
+		return err
+	}
+	defer clear(secret)
+	r.Generation++
+	r.Secret, err = r.sealWith(key, secret)
+	return err
+}
+
+// ticketFor is how long an enrolment code is valid.
+const ticketFor = 24 * time.Hour

@@ -1,0 +1,57 @@
+package factor
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"errors"
+	"fmt"
+)
+
+// additional binds a sealed secret to its record: moved to another account, realm or generation it
+// does not open.
+func (r Record) additional() []byte {
+	return fmt.Appendf(nil, "shadowsync second factor\x00%s\x00%s\x00%d", r.Realm, r.Account, r.Generation)
+}
+
+// sealing is AES-256-GCM with a random nonce in front.
+func sealing(key []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+// sealWith seals a secret for the record.
+func (r Record) sealWith(key, secret []byte) ([]byte, error) {
+	aead, err := sealing(key)
+	if err != nil {
+		return nil, fmt.Errorf("cannot seal a second factor: %w", err)
+	}
+	return aead.Seal(nil, nil, secret, r.additional()), nil
+}
+
+// openWith returns the secret. The caller clears it.
+func (r Record) openWith(key []byte) ([]byte, error) {
+	aead, err := sealing(key)
+	if err != nil {
+		return nil, err
+	}
+	return aead.Open(nil, nil, r.Secret, r.additional())
+}
+
+var errOtherKey = errors.New("it does not open what was sealed")
+
+// unseal returns the secret of a record. The caller clears it.
+func (f *Factors) unseal(r Record) ([]byte, error) {
+	key, err := f.Key.Get()
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	secret, err := r.openWith(key)
+	if err != nil {
+		return nil, &KeyError{f.Key.Path(), errOtherKey}
+	}
+	return secret, nil
+}

@@ -1,0 +1,176 @@
+package state
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/factor"
+)
+
+const factorColumns = "realm, account, state, secret, generation, step, recovery, ticket, ticket_boot, ticket_until, mail, enrolled, used"
+
+// factorRow is a row of the table factor.
+type factorRow struct {
+	factor.Record
+	recovery, enrolled, used string
+	ticket                   factor.Ticket
+	boot                     sql.NullString
+	until                    sql.NullInt64
+}
+
+func (r *factorRow) dest() []any {
+	return []any{
+		&r.Realm, &r.Account, &r.State, &r.Secret, &r.Generation, &r.Step, &r.recovery,
+		&r.ticket.Hash, &r.boot, &r.until, &r.Mail, &r.enrolled, &r.used,
+	}
+}
+
+func (r *factorRow) record() (factor.Record, error) {
+	record := r.Record
+	if _, err := factor.ParseRealm(string(r.Realm)); err != nil {
+		return record, malformed("realm", string(r.Realm))
+	}
+	switch r.State {
+	case factor.None, factor.Pending, factor.Enrolled:
+	default:
+		return record, malformed("state of a factor", string(r.State))
+	}
+	err := parseJSON(r.recovery, &record.Recovery)
+	if err == nil {
+		record.EnrolledAt, err = parseTime(r.enrolled)
+	}
+	if err == nil {
+		record.UsedAt, err = parseTime(r.used)
+	}
+	if r.boot.Valid {
+		record.Ticket = &factor.Ticket{Hash: r.ticket.Hash, Boot: r.boot.String, Until: time.Duration(r.until.Int64)}
+	}
+	return record, err
+}
+
+// Factor returns what is kept of an account's second factor. If nothing is, its state is None.
+func (db *DB) Factor(ctx context.Context, s factor.Subject) (r factor.Record, err error) {
+	err = db.read(ctx, "read", func(tx *tx) error {
+		r, err = tx.factor(s)
+		return err
+	})
+	return r, err
+}
+
+func (t *tx) factor(s factor.Subject) (factor.Record, error) {
+	var row factorRow
+	found, err := t.get("SELECT "+factorColumns+" FROM factor WHERE realm = ? AND account = ?", []any{string(s.Realm), s.Account}, row.dest()...)
+	if err != nil || !found {
+		return factor.Record{Subject: s, State: factor.None}, err
+	}
+	return row.record()
+}
+
+// Factors returns all that is kept of second factors, sorted by realm and account.
+func (db *DB) Factors(ctx context.Context) (all []factor.Record, err error) {
+	err = db.read(ctx, "read", func(tx *tx) error {
+		all, err = tx.factors()
+		return err
+	})
+	return all, err
+}
+
+func (t *tx) factors() (all []factor.Record, err error) {
+	var row factorRow
+	err = t.each("SELECT "+factorColumns+" FROM factor ORDER BY realm, account", nil, row.dest(), func() error {
+		r, err := row.record()
+		all = append(all, r)
+		row = factorRow{} // its slices belong to the record now
+		return err
+	})
+	return all, err
+}
+
+// ChangeFactor changes an account's second factor, in one transaction with what is audited. If that
+// changes who must show a code, list is called with all records before the change is durable: an error
+// of it undoes the change.
+func (db *DB) ChangeFactor(ctx context.Context, s factor.Subject, change func(factor.Record) (factor.Change, error), list func([]factor.Record) error) error {
+	return db.write(ctx, "change a second factor in", func(tx *tx) error {
+		before, err := tx.factor(s)
+		if err != nil {
+			return err
+		}
+		c, err := change(before)
+		if err == nil {
+			err = tx.putFactor(c.Record)
+		}
+		if err == nil && (before.Asked() != c.Record.Asked() || before.State != c.Record.State) {
+			err = tx.listFactors(list)
+		}
+		if err == nil {
+			err = tx.audit(c.Events...)
+		}
+		if err != nil || c.Logout == nil {
+			return err
+		}
+		return tx.addLogout(c.Logout.Application, c.Logout.Logout)
+	})
+}
+
+func (t *tx) listFactors(list func([]factor.Record) error) error {
+	all, err := t.factors()
+	if err != nil {
+		return err
+	}
+	return list(all)
+}
+
+func (t *tx) putFactor(r factor.Record) error {
+	recovery, err := jsonText(r.Recovery)
+	if err != nil {
+		return err
+	}
+	var ticket, boot, until any // NULL: none
+	if r.Ticket != nil {
+		ticket, boot, until = r.Ticket.Hash, r.Ticket.Boot, int64(r.Ticket.Until)
+	}
+	secret := r.Secret
+	if secret == nil {
+		secret = []byte{}
+	}
+	_, err = t.exec("REPLACE INTO factor ("+factorColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		string(r.Realm), r.Account, string(r.State), secret, r.Generation, r.Step, recovery, ticket, boot, until, r.Mail, timeText(r.EnrolledAt), timeText(r.UsedAt))
+	return err
+}
+
+// dropFactor drops the second factor of a former owner of an account's name, like a reset: the
+// generation rises, so that no backup brings it back. Nobody gets an enrolment code.
+func (t *tx) dropFactor(account string) error {
+	_, err := t.exec(`UPDATE factor SET state = ?, secret = x'', generation = generation + 1, step = 0, recovery = 'null',
+		ticket = NULL, ticket_boot = NULL, ticket_until = NULL, mail = '', enrolled = '', used = '' WHERE realm = ? AND account = ?`,
+		string(factor.None), string(factor.Local), account)
+	return err
+}
+
+// moveFactor gives the second factor of a renamed account to its new name. The secret is sealed for the
+// old name and does not open any more, so that the account is refused, or gets in with a recovery code,
+// until root resets the factor: never without one.
+func (t *tx) moveFactor(from, to string) error {
+	_, err := t.exec("UPDATE OR REPLACE factor SET account = ? WHERE realm = ? AND account = ?", to, string(factor.Local), from)
+	return err
+}
+
+// mergeFactors takes over those of the given records that hold against the present ones.
+func (t *tx) mergeFactors(others []factor.Record) error {
+	for _, other := range others {
+		present, err := t.factor(other.Subject)
+		if err == nil {
+			err = t.putFactor(factor.Merge(other, present))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ListFactors calls list with all records, while none can change.
+func (db *DB) ListFactors(ctx context.Context, list func([]factor.Record) error) error {
+	return db.write(ctx, "list the second factors of", func(tx *tx) error { return tx.listFactors(list) })
+}
