@@ -18,7 +18,7 @@ var named = regexp.MustCompile(`(?:Action|[aA]ction\w*|Verdict\w* +Verdict|Actio
 func TestActionsAreExplained(t *testing.T) {
 	s := newSystem(t)
 	help, found := s.must(0, "audit", "--help").out, map[string]bool{"refused": true, "failed": true}
-	for _, folder := range []string{".", "../../shadowsync", "../../internal/state", "../../internal/engine", "../../internal/broker", "../../internal/admin"} {
+	for _, folder := range []string{".", "../../shadowsync", "../../internal/factor", "../../internal/state", "../../internal/engine", "../../internal/broker", "../../internal/admin"} {
 		if err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err
