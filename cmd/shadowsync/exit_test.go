@@ -16,6 +16,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/admin/setup"
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine/hook"
+	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/files/rootonly"
 	"github.com/shadowsync/shadowsync/internal/password/crypt"
 	"github.com/shadowsync/shadowsync/internal/password/policy"
@@ -75,6 +76,10 @@ func hintCases() map[string]hintCase {
 		"no backup":         {&sourceError{"/a/b", errors.New("x")}, 1, "ls -l /a"},
 		"no store":          {&setup.NoStoreError{File: "/c.toml"}, 2, "write a table [application.store] with a driver into /c.toml, then: shadowsync setup"},
 		"bad line":          {&shadowfile.BadLineError{Account: "admin", Line: 3}, 5, "vipw -s"},
+		"unseen codes":      {&unseenCodesError{"admin"}, 1, "shadowsync user renew 2fa codes admin"},
+		"no factor":         {&factorError{subject: factor.Subject{Realm: factor.Local, Account: "admin"}, err: factor.ErrNotEnrolled}, 1, "shadowsync user enrol 2fa admin"},
+		"used code":         {&factorError{subject: factor.Subject{Realm: factor.Local, Account: "admin"}, err: factor.ErrUsed}, 7, "shadowsync user show admin"},
+		"bad address":       {&factorError{subject: factor.Subject{Realm: factor.Local, Account: "admin"}, err: factor.ErrAddress}, 2, "shadowsync user set mail admin NAME@DOMAIN"},
 		"unseen":            {&unseenError{[]string{"admin"}}, 1, "shadowsync user reset password admin"},
 		"no terminal":       {&noTerminalError{os.ErrNotExist}, 1, "shadowsync user set password NAME --stdin"},
 		"no password":       {&bulk.NoPasswordError{Account: "admin"}, 6, "shadowsync user reset password admin --unlock"},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -213,6 +214,29 @@ func TestAClockThatWasAhead(t *testing.T) {
 	}
 	if r := s.check("admin", next()); r.status != 0 {
 		t.Errorf("status %d, it says %s", r.status, r.err)
+	}
+}
+
+// TestImportAndPicture: the app's present secret is taken over, and its QR code goes into a file.
+func TestImportAndPicture(t *testing.T) {
+	s := newSystem(t)
+	s.must(0, "sync")
+	file, picture := filepath.Join(t.TempDir(), "google"), filepath.Join(t.TempDir(), "qr.png")
+	const key = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+	if err := os.WriteFile(file, []byte(key+"\n\" RATE_LIMIT 3 30\n\" TOTP_AUTH\n12345678\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	secret, recovery, r := s.enrol("admin", "--import", file, "--qr", picture)
+	if r.status != 0 || len(recovery) != 10 || strings.ReplaceAll(totp.SetupKey(secret), " ", "") != key || !strings.Contains(r.err, "warning: not taken from") {
+		t.Fatalf("status %d:\n%s%s", r.status, r.out, r.err)
+	}
+	if info, err := os.Stat(picture); err != nil || info.Mode().Perm() != 0o600 || info.Size() < 100 {
+		t.Errorf("the picture: %v, %v", info, err)
+	}
+	for _, flags := range [][]string{{"--import", "/nothing"}, {"--import", picture}, {"--qr", picture}} {
+		if _, _, r := s.enrol("user222", flags...); r.status == 0 || strings.Contains(r.out+r.err, key) {
+			t.Errorf("%q: status %d, %s%s", flags, r.status, r.out, r.err)
+		}
 	}
 }
 

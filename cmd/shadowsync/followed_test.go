@@ -21,6 +21,11 @@ var followed = map[string]string{
 	"other seal": rows, "pending": rows, "waiting": rows, "not to be read": rows, "contradiction": rows, "bad file": rows,
 	"file lost": rows, "broken chain": rows, "conflict": rows, "refused": rows,
 
+	"no factor":    "cmd/shadowsync/factor_test.go:TestSecondFactor",
+	"unseen codes": "cmd/shadowsync/factor_test.go:TestSecondFactor", // the same command
+	"used code":    "cmd/shadowsync/factor_test.go:TestSecondFactor",
+	"bad address":  "cmd/shadowsync/factor_test.go:TestResetOfASecondFactor",
+
 	"one choice":       rows + ":conflict", // the same command
 	"conflict, others": rows + ":conflict",
 	"no choice":        rows + ":refused",

@@ -171,10 +171,20 @@ func (r *restore) run(ctx context.Context) (err error) {
 		return err
 	}
 	engine.Tell(r.app.root, r.event)
+	err = r.listFactors(ctx)
 	if done.Aside {
-		err = r.app.reopenState(ctx)
+		err = errors.Join(err, r.app.reopenState(ctx))
 	}
 	return errors.Join(err, r.apply(ctx, plan), r.show(content, done, plan), r.undecided(plan))
+}
+
+// listFactors lists who must show a code according to the restored state.
+func (r *restore) listFactors(ctx context.Context) error {
+	db, err := state.OpenIn(ctx, r.app.root, engine.StateDir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(engine.WriteEnrolled(ctx, r.app.root, db), db.Close())
 }
 
 // undecided returns the conflicts that a person still has to settle.

@@ -156,9 +156,9 @@ func readLine(ctx context.Context, f io.Reader) ([]byte, error) {
 }
 
 // inTime waits for read until ctx ends.
-func inTime(ctx context.Context, read func() ([]byte, error)) ([]byte, error) {
+func inTime[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type result struct {
-		text []byte
+		text T
 		err  error
 	}
 	done := make(chan result, 1)
@@ -170,7 +170,8 @@ func inTime(ctx context.Context, read func() ([]byte, error)) ([]byte, error) {
 	case r := <-done:
 		return r.text, r.err
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		var none T
+		return none, ctx.Err()
 	}
 }
 

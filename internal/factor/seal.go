@@ -55,3 +55,21 @@ func (f *Factors) unseal(r Record) ([]byte, error) {
 	}
 	return secret, nil
 }
+
+// Unopened names the accounts whose secret the key does not open. With an error, there is no usable key
+// at all.
+func Unopened(k Key, all []Record) (names []string, err error) {
+	key, err := k.Get()
+	defer clear(key)
+	for _, r := range all {
+		if len(r.Secret) == 0 {
+			continue
+		}
+		secret, openErr := r.openWith(key)
+		clear(secret)
+		if openErr != nil {
+			names = append(names, r.Account)
+		}
+	}
+	return names, err
+}
