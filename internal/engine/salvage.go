@@ -22,7 +22,16 @@ func (e *Engine) salvage(ctx context.Context, aside string) error {
 			}
 		}
 	}
-	return e.salvageSetup(ctx, aside)
+	return errors.Join(e.salvageFactors(ctx, aside), e.salvageSetup(ctx, aside))
+}
+
+// salvageFactors takes over the second factors: otherwise whoever had one would get in without a code.
+func (e *Engine) salvageFactors(ctx context.Context, aside string) error {
+	found := state.SalvageFactors(ctx, aside)
+	if len(found) == 0 {
+		return nil
+	}
+	return e.State.TakeFactors(ctx, found)
 }
 
 // salvageSetup takes over the list of files that remove must restore, and the holds.

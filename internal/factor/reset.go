@@ -47,10 +47,10 @@ func (f *Factors) Reset(ctx context.Context, s Subject, logout *Logout, by shado
 
 // dropped says what a reset drops.
 func (r Record) dropped() string {
-	switch {
-	case r.State == Enrolled:
+	switch r.State {
+	case Enrolled:
 		return "dropped the secret and " + plural.Count(r.RecoveryLeft(), "recovery code")
-	case r.State == Pending:
+	case Pending:
 		return "dropped the enrolment that was begun"
 	}
 	return "dropped the enrolment code of the last reset"

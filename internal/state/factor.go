@@ -156,6 +156,11 @@ func (t *tx) moveFactor(from, to string) error {
 	return err
 }
 
+// TakeFactors takes over those of the given records that hold against the present ones (factor.Merge).
+func (db *DB) TakeFactors(ctx context.Context, others []factor.Record) error {
+	return db.write(ctx, "take second factors into", func(tx *tx) error { return tx.mergeFactors(others) })
+}
+
 // mergeFactors takes over those of the given records that hold against the present ones.
 func (t *tx) mergeFactors(others []factor.Record) error {
 	for _, other := range others {

@@ -113,7 +113,7 @@ func TestAFactorChangesWithItsRecords(t *testing.T) {
 		}
 		logouts, err := db.Logouts(t.Context(), application)
 		audited, verified := db.Verify(t.Context())
-		if kept := factorIn(t, db, local("admin")).Generation; kept != int64(3*n) || len(logouts) != n || int(audited) != n || err != nil || verified != nil {
+		if kept := factorIn(t, db, local("admin")).Generation; kept != int64(3*n) || len(logouts) != n || audited != n || err != nil || verified != nil {
 			t.Errorf("after %v: generation %d, %d logouts, %d records, %v, %v", result, kept, len(logouts), audited, err, verified)
 		}
 	}
@@ -193,5 +193,32 @@ func TestARestoreForgetsNoUsedCode(t *testing.T) {
 	want := []factor.Record{sampleFactor("gone"), late, reset, used}
 	if err != nil || !reflect.DeepEqual(all, want) {
 		t.Errorf("got  %+v\nwant %+v\n%v", all, want, err)
+	}
+}
+
+// TestFactorsAreSalvaged: a state that is begun anew after damage must not let anybody in without a code.
+func TestFactorsAreSalvaged(t *testing.T) {
+	aside := filepath.Join(t.TempDir(), "damaged.db")
+	before := openIn(t, t.TempDir())
+	for _, name := range []string{"admin", "user222"} {
+		putFactor(t, before, sampleFactor(name))
+	}
+	if err := before.Copy(t.Context(), aside); err != nil {
+		t.Fatal(err)
+	}
+	found := SalvageFactors(t.Context(), aside)
+	db := openIn(t, t.TempDir())
+	newer := sampleFactor("user222")
+	newer.Generation++
+	putFactor(t, db, newer)
+	if err := db.TakeFactors(t.Context(), found); err != nil {
+		t.Fatal(err)
+	}
+	all, err := db.Factors(t.Context())
+	if want := []factor.Record{sampleFactor("admin"), newer}; err != nil || !reflect.DeepEqual(all, want) {
+		t.Errorf("got  %+v\nwant %+v\n%v", all, want, err)
+	}
+	if found := SalvageFactors(t.Context(), filepath.Join(t.TempDir(), "nothing")); found != nil {
+		t.Errorf("found %+v in nothing", found)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"net/url"
 
+	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/files/inroot/litefile"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -62,6 +63,23 @@ func SalvageSetup(ctx context.Context, aside string) (files []SetupFile, held []
 	var name string
 	_ = salvagedRows(ctx, pool, "SELECT name FROM application WHERE held", []any{&name}, func() { held = append(held, name) }) // the rows before the damage are good
 	return files, held
+}
+
+// SalvageFactors reads from such a database the second factors, as far as they can be read.
+func SalvageFactors(ctx context.Context, aside string) (found []factor.Record) {
+	pool := openAside(ctx, aside)
+	if pool == nil {
+		return nil
+	}
+	defer pool.Close()
+	var row factorRow
+	_ = salvagedRows(ctx, pool, "SELECT "+factorColumns+" FROM factor", row.dest(), func() { // the rows before the damage are good
+		if r, err := row.record(); err == nil {
+			found = append(found, r)
+		}
+		row = factorRow{}
+	})
+	return found
 }
 
 func salvagedRows(ctx context.Context, pool *sql.DB, query string, dest []any, each func()) error {
