@@ -47,7 +47,7 @@ func assessFactorKey(key factor.Key, all []factor.Record) verdict {
 	case err != nil && len(unopened) == 0:
 		return fail("%v", err).person("remove the file", "ls -l "+key.Path())
 	case err != nil:
-		return fail("%v: key lost; no code of %s can be checked", err, strings.Join(few(unopened), ", ")).
+		return fail("key lost, so no code of an authenticator of %s can be checked: %v", strings.Join(few(unopened), ", "), err).
 			person("put the key back, or have everybody enrol anew", "shadowsync user reset 2fa --all")
 	case len(unopened) > 0:
 		return fail("%s does not open the second factor of %s", key.Path(), strings.Join(few(unopened), ", ")).

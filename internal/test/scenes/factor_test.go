@@ -170,6 +170,9 @@ func (s *stage) losesKey(a *authenticator) {
 	a.shown = append(a.shown, lost.shown...)
 	s.Must("mv", "/var/lib/shadowsync/factor.key", "/root/factor.key")
 	s.refuses("a code without the key", "admin", lost.code(30))
+	if said := s.Run("shadowsync", "doctor").Stdout; !strings.Contains(said, "key lost, so no code of an authenticator of admin can be checked") || !strings.Contains(said, "fix it with: shadowsync user reset 2fa --all") {
+		s.t.Errorf("doctor says %s", said)
+	}
 	if r := s.Input("123456\n").Run("shadowsync", "user", "enrol", "2fa", "user222", "--stdin"); r.Code == 0 || strings.Contains(r.Stdout, "Setup key") {
 		s.t.Errorf("enrolled with a key that is not there: %s", r)
 	}
