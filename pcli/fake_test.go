@@ -73,11 +73,7 @@ func (f *fake) kept() string {
 }
 
 // serve answers until ctx ends.
-func (f *fake) serve(ctx context.Context, path string) error {
-	l, err := socket.Listen(path, 0o600)
-	if err != nil {
-		return err
-	}
+func (f *fake) serve(ctx context.Context, l *socket.Listener) error {
 	server := socket.Server{Handler: f.handle, Timeout: time.Minute, PerPlace: 64}
 	return server.Serve(ctx, l)
 }

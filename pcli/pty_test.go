@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
+	"github.com/shadowsync/shadowsync/internal/wire/socket"
 )
 
 // TestMain lets the test binary play the shell, so that it runs as a process on a
@@ -25,7 +26,11 @@ import (
 //	bin/pcli --socket /tmp/try.sock
 func TestMain(m *testing.M) {
 	if path := os.Getenv("PCLI_TEST_BROKER"); path != "" {
-		fmt.Println(newFake().serve(context.Background(), path))
+		l, err := socket.Listen(path, 0o600)
+		if err == nil {
+			err = newFake().serve(context.Background(), l)
+		}
+		fmt.Println(err)
 		return
 	}
 	if path := os.Getenv("PCLI_TEST_SHELL"); path != "" {
@@ -41,21 +46,18 @@ func TestMain(m *testing.M) {
 func begin(t testing.TB, f *fake) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "operator.sock")
+	l, err := socket.Listen(path, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = f.serve(ctx, path)
+		_ = f.serve(ctx, l)
 	}()
 	t.Cleanup(func() { cancel(); <-done })
-	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-		if _, err := os.Stat(path); err == nil {
-			return path
-		}
-		if time.Now().After(end) {
-			t.Fatal("the broker does not listen")
-		}
-	}
+	return path
 }
 
 // player plays a person at a terminal.

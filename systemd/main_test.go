@@ -2,6 +2,7 @@ package systemd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -88,8 +89,13 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
+// script replaces a program. A unit that systemd calls started may still be in execve(2), which
+// refuses writes to the program's file.
 func script(t *testing.T, path, text string) {
 	t.Helper()
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
 	write(t, path, text)
 	if err := os.Chmod(path, 0o755); err != nil {
 		t.Fatal(err)

@@ -25,7 +25,7 @@ func (c multitude) generated() {
 	c.MustShell(fmt.Sprintf("seq 0 %d | sed s/^/u/ > /root/names; systemctl stop shadowsync.service shadowsync.socket shadowsync-operator.socket", crowdSize-1))
 	a := resets{multitude: c, told: map[string]string{}, seen: map[string]bool{}}
 	a.interrupted()
-	const again, batches = " user reset password --from /root/names", "SHADOWSYNC_BATCH=1s "
+	const again, batches = " user reset password --from /root/names", "SHADOWSYNC_BATCH=500ms "
 	for _, step := range shadowsync.Steps {
 		changed, _ := a.run(137, batches+"SHADOWSYNC_FAULT="+string(step)+"@1 "+dying+again)
 		if whole := step == shadowsync.StepLoggedOut; changed == 0 || (changed == crowdSize) != whole { // this step comes after the last batch
@@ -65,7 +65,7 @@ type resets struct {
 // interrupted: Ctrl-C in the second batch.
 func (c resets) interrupted() {
 	before := c.hashes()
-	said := c.cut("Password for user `u0` reset", "env", "SHADOWSYNC_BATCH=1s", dying, "user", "reset", "password", "--from", "/root/names")
+	said := c.cut("Password for user `u0` reset", "env", "SHADOWSYNC_BATCH=500ms", dying, "user", "reset", "password", "--from", "/root/names")
 	if strings.Contains(said, "^C") {
 		c.t.Error("the key is shown, and may be in the midst of a password")
 	}

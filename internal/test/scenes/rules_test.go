@@ -67,7 +67,8 @@ var refusing = []door{
 			return strings.Contains(said, "updated successfully") || strings.Contains(said, "BAD PASSWORD") || strings.Contains(said, "% Error")
 		})
 		said := d.Transcript()
-		d.Send("\x03exit\n")
+		_ = d.Close()
+		s.eventually("the change is broken off", machine.Patience, func() bool { return s.Run("pgrep", "-f", "worker-pa[m]").Code != 0 })
 		return said, strings.Contains(said, "updated successfully")
 	}},
 	{"the tool", func(s *stage, _, fresh string) (string, bool) {
