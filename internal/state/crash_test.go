@@ -41,7 +41,7 @@ func TestKillWhileCommitting(t *testing.T) {
 	dir := t.TempDir()
 	total := 0
 	for round := range 15 {
-		acknowledged := killed(t, dir)
+		acknowledged := killed(t, dir, round%2 == 1)
 		db := openIn(t, dir)
 		n, err := db.Verify(t.Context())
 		if err != nil {
@@ -62,8 +62,9 @@ func TestKillWhileCommitting(t *testing.T) {
 	t.Logf("%d changes acknowledged", total)
 }
 
-// killed runs a committing child, kills it, and returns the last number it acknowledged.
-func killed(t *testing.T, dir string) int {
+// killed runs a committing child, kills it some time after its start or after its first commit, and
+// returns the last number it acknowledged.
+func killed(t *testing.T, dir string, committing bool) int {
 	t.Helper()
 	cmd := child(t, "commit", dir)
 	out, err := cmd.StdoutPipe()
@@ -73,10 +74,18 @@ func killed(t *testing.T, dir string) int {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(time.Duration(20+rand.IntN(60))*time.Millisecond, func() { _ = cmd.Process.Kill() })
+	moment := time.Duration(20+rand.IntN(60)) * time.Millisecond
+	wait := moment
+	if committing {
+		wait = time.Minute
+	}
+	timer := time.AfterFunc(wait, func() { _ = cmd.Process.Kill() })
 	defer timer.Stop()
 	last := 0
 	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if committing && last == 0 {
+			timer.Reset(moment)
+		}
 		if i, err := strconv.Atoi(lines.Text()); err == nil {
 			last = i
 		}

@@ -189,7 +189,11 @@ func TestKilledWriterLeavesAWholeFile(t *testing.T) {
 		locked := 0
 		for i := range 60 {
 			writer := start(t, "write", "/")
-			time.Sleep(time.Duration(5+rand.IntN(30)) * time.Millisecond)
+			if i%2 == 0 {
+				time.Sleep(time.Duration(5+rand.IntN(30)) * time.Millisecond)
+			} else {
+				waitFor(t, "/etc/"+shadowLockName)
+			}
 			must(t, writer.Process.Kill())
 			writer.Wait()
 			if !valid.MatchString(shadowOf(t, "/")) {

@@ -116,7 +116,8 @@ var faults = []fault{
 	{name: "program open to all", breaking: "chmod 777 /usr/sbin/shadowsync", check: "program", says: "others may write it"},
 	{name: "program that others may read", breaking: "chmod 755 /usr/sbin/shadowsync", check: "program", says: "others may read it", state: doctor.Warn},
 	{name: "disk full", breaking: ownDisk + "dd if=/dev/zero of=/var/lib/shadowsync/filler bs=64k status=none || true", check: "disk", says: "is full", person: "rm /var/lib/shadowsync/filler"},
-	{name: "state of a newer version", breaking: `systemctl stop shadowsync.service; sqlite3 /var/lib/shadowsync/state/state.db "PRAGMA user_version = 999"`, check: "state", says: "newer", person: `sqlite3 /var/lib/shadowsync/state/state.db "PRAGMA user_version = $(cat /root/version)"; systemctl start shadowsync.service`},
+	// restart, because start would join a start that systemd may be trying by itself.
+	{name: "state of a newer version", breaking: `systemctl stop shadowsync.service; sqlite3 /var/lib/shadowsync/state/state.db "PRAGMA user_version = 999"`, check: "state", says: "newer", person: `sqlite3 /var/lib/shadowsync/state/state.db "PRAGMA user_version = $(cat /root/version)"; systemctl restart shadowsync.service`},
 	// Not the file: the broker uses that within seconds.
 	{name: "list edited by hand", breaking: "mkdir -p /etc/shadowsync/accounts.d && echo '# mine' >> /etc/shadowsync/accounts.d/conductor.list", check: "running", says: "older configuration or list of accounts", state: doctor.Warn},
 	{name: "configuration writable", breaking: "chmod 666 /etc/shadowsync/shadowsync.toml", check: "configuration", says: "may write it"},
