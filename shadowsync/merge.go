@@ -78,6 +78,11 @@ type Input struct {
 	// StoreLed: the value that both sides hold came from the store. The application knows it, so
 	// what it writes next is not an old memory.
 	StoreLed bool
+	// Announced: the value that both sides hold was announced by PAM or one of our tools.
+	Announced bool
+	// PastUnknown: Record and Past may lack what the application remembers. So a store that moved
+	// to a value not on record is no wish yet.
+	PastUnknown bool
 
 	Evidence Evidence
 	Policy   Policy
@@ -155,6 +160,7 @@ const (
 	reasonGoneStore      = "the account is not in the credential store"
 	reasonNoBaseline     = "OS and store differ and there is no baseline yet"
 	reasonBothChanged    = "OS and store changed to different values"
+	reasonPastUnknown    = "the store changed, and the application may remember this value from before the state was lost"
 	reasonEmpty          = "the OS password field is empty, so no password is asked for; that is not copied to the store"
 	reasonStoreEmpty     = "the account has no password in the credential store; that is not copied to the OS"
 	reasonStoreElsewhere = "the credential store says that the password is kept elsewhere; that is not copied to the OS"

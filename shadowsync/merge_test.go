@@ -160,6 +160,13 @@ func overCircumstances(in Input, check func(Input)) {
 				for _, fault := range faults {
 					in.Evidence, in.Policy, in.Refusal, in.Fault = e, p, refusal, fault
 					check(in)
+					if e == (Evidence{}) || e.Prefer != Neither {
+						for _, announced := range []bool{false, true} {
+							in.PastUnknown, in.Announced = true, announced
+							check(in)
+						}
+						in.PastUnknown, in.Announced = false, false
+					}
 				}
 			}
 		}
@@ -201,7 +208,7 @@ func checkInvariants(t *testing.T, fields Fields) {
 		verdicts[d.Verdict]++
 		for _, broken := range []string{
 			inventsNothing(in, d), leavesGoneAlone(in, d), keepsStoreOut(in, d), carriesNoDeletion(in, d),
-			nothingWritesNothing(in, d), keepsAnnounced(in, d), keepsPending(in, d), holdsRollback(in, d), losesNothing(in, d), converges(in, d), soundDays(d), needsNoPast(in, d),
+			nothingWritesNothing(in, d), keepsAnnounced(in, d), keepsPending(in, d), holdsRollback(in, d), losesNothing(in, d), takesNoMemory(in, d), converges(in, d), soundDays(d), needsNoPast(in, d),
 		} {
 			if broken != "" {
 				t.Fatalf("%s\ninput %s\ndecision %s", broken, show(in), showDecision(d))
@@ -227,6 +234,18 @@ func sameDecision(t *testing.T, in, essential Input) {
 	if !reflect.DeepEqual(d, e) {
 		t.Fatalf("what should not count does\ninput %s\ndecision %s\nwithout it %s", show(in), showDecision(d), showDecision(e))
 	}
+}
+
+// takesNoMemory: while the past is unknown, what only the store says never reaches the OS unless a
+// rule or a person is for the store.
+func takesNoMemory(in Input, d Decision) string {
+	if !in.PastUnknown || in.StoreLed || in.OS == nil || in.Baseline == nil || in.Policy.Conflict == RuleStore || in.Evidence.Prefer == StoreSide {
+		return ""
+	}
+	if d.OS.Hash != in.OS.Hash && d.OS.Hash != in.Baseline.OS.Hash && (in.Open == nil || d.OS.Hash != in.Open.OS.Hash) {
+		return "a value that the application may remember went to the OS"
+	}
+	return ""
 }
 
 // needsNoPast: record and past are not loaded for an account that did not move.

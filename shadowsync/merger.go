@@ -114,7 +114,9 @@ func (m *merger) decideUnit(unit Fields) {
 		m.base.OS, m.base.Store = m.base.OS.With(m.os, unit), m.base.Store.With(m.store, unit)
 		m.name(VerdictAgree, "")
 	case m.contested(osMoved, storeMoved):
-		m.settle(unit)
+		m.settle(unit, reasonBothChanged)
+	case m.storeDoubtful(unit):
+		m.settle(unit, reasonPastUnknown)
 	case osMoved:
 		m.tryAdopt(unit)
 	default:
@@ -158,14 +160,14 @@ func (m *merger) contested(osMoved, storeMoved bool) bool {
 	return osMoved && storeMoved || m.preferred() || storeMoved && m.in.Evidence.Prefer == OSSide
 }
 
-func (m *merger) settle(unit Fields) {
+func (m *merger) settle(unit Fields, undecided string) {
 	switch m.winner() {
 	case OSSide:
 		m.tryAdopt(unit)
 	case StoreSide:
 		m.tryApply(unit)
 	default:
-		m.hold(unit, VerdictConflict, reasonBothChanged)
+		m.hold(unit, VerdictConflict, undecided)
 	}
 }
 
@@ -184,7 +186,7 @@ func (m *merger) winner() Side {
 	case RuleNewest:
 		return m.newest()
 	case RuleDefault:
-		if m.wasAnnounced() {
+		if m.wasAnnounced() || m.in.Announced && m.in.PastUnknown && !m.osMoved(AllFields) {
 			return OSSide
 		}
 	}

@@ -131,7 +131,10 @@ type Memory struct {
 	Accounts map[string]AccountMemory
 	Synced   Revisions // zero unless everything was in sync at these revisions
 	Settle   time.Time // until when the application settles after its last start
-	Whole    bool      // it includes Record and Past, which a survey may leave out
+	// PastUnknown: the state began anew in place of a lost one, and the application has not read its
+	// store since, with nothing doubtful in it. It may remember values that are not on record.
+	PastUnknown bool
+	Whole       bool // it includes Record and Past, which a survey may leave out
 }
 
 // Transition is the change of one account's recorded state, made in one transaction.

@@ -185,8 +185,10 @@ func (r *Reconciler) input(v view, req Request, name string) Input {
 	in := Input{
 		Fault: v.fault, Fields: v.caps.Fields, Formats: v.caps.Formats,
 		Baseline: m.Baseline, Open: m.Open, Record: m.Record, Past: m.Past,
-		StoreLed: m.LastChange != nil && m.LastChange.SeenBy == SeenByStore,
-		Evidence: req.Evidence, Policy: r.Application.policy(name), Today: DayOf(r.Now()),
+		StoreLed:    m.LastChange != nil && m.LastChange.SeenBy == SeenByStore,
+		Announced:   m.LastChange != nil && m.LastChange.SeenBy.Announced(),
+		PastUnknown: v.memory.PastUnknown,
+		Evidence:    req.Evidence, Policy: r.Application.policy(name), Today: DayOf(r.Now()),
 	}
 	// Settling ends with the boot: a change that was made since was made by a person while the
 	// machine was off.

@@ -1,6 +1,9 @@
 package shadowsync
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Outcome is the result for one account.
 type Outcome struct {
@@ -30,6 +33,12 @@ type Report struct {
 	Outcomes  []Outcome
 	// Due is how soon a delayed change of the store is dealt with; zero: none is delayed.
 	Due time.Duration
+}
+
+// Doubtful reports whether the store holds, or may hold, what the application remembers from before
+// the state was lost. An application that reads it now still has an unknown past.
+func (r Report) Doubtful() bool {
+	return r.Fault != nil || slices.ContainsFunc(r.Outcomes, func(o Outcome) bool { return o.Malformed || o.Reason == reasonPastUnknown })
 }
 
 // Finder returns a function that finds an account's outcome. It builds an index once, for callers

@@ -37,6 +37,22 @@ func TestMergeTable(t *testing.T) {
 		{"the same, rule store", cred(hashNew), cred(hashApp), func(in *Input) { in.Policy.Conflict = RuleStore }, VerdictApply, hashApp, hashApp},
 		{"the same, rule newest without times: hold", cred(hashNew), cred(hashApp), func(in *Input) { in.Policy.Conflict = RuleNewest }, VerdictConflict, hashNew, hashApp},
 		{"a person prefers the store", cred(hashNew), cred(hashApp), func(in *Input) { in.Evidence.Prefer = StoreSide }, VerdictApply, hashApp, hashApp},
+		{"the state was lost, and the store moved: hold", cred(hashBase), cred(hashApp), func(in *Input) { in.PastUnknown = true }, VerdictConflict, hashBase, hashApp},
+		{"the same, after a change by PAM: put back", cred(hashBase), cred(hashApp), func(in *Input) { in.PastUnknown, in.Announced = true, true }, VerdictAdoptAgain, hashBase, hashBase},
+		{"the same, rule os", cred(hashBase), cred(hashApp), func(in *Input) { in.PastUnknown, in.Policy.Conflict = true, RuleOS }, VerdictAdoptAgain, hashBase, hashBase},
+		{"the same, rule store", cred(hashBase), cred(hashApp), func(in *Input) {
+			in.PastUnknown, in.Announced, in.Policy.Conflict = true, true, RuleStore
+		}, VerdictApply, hashApp, hashApp},
+		{"the same, rule hold", cred(hashBase), cred(hashApp), func(in *Input) {
+			in.PastUnknown, in.Announced, in.Policy.Conflict = true, true, RuleHold
+		}, VerdictConflict, hashBase, hashApp},
+		{"the same, and the application led before: apply", cred(hashBase), cred(hashApp), func(in *Input) { in.PastUnknown, in.StoreLed = true, true }, VerdictApply, hashApp, hashApp},
+		{"the same, and a person prefers the store", cred(hashBase), cred(hashApp), func(in *Input) {
+			in.PastUnknown, in.Evidence.Prefer = true, StoreSide
+		}, VerdictApply, hashApp, hashApp},
+		{"the state was lost, and the store lost its lock", cred(hashBase, locked), cred(hashBase), func(in *Input) {
+			in.PastUnknown, in.Baseline = true, &Baseline{OS: cred(hashBase, locked), Store: held(cred(hashBase, locked), fields)}
+		}, VerdictConflict, hashBase, hashBase},
 		{"deleted password is not carried over", cred(""), cred(hashBase), nil, VerdictConflict, "", hashBase},
 		{"live change back to an older value: adopt", cred(hashOld), cred(hashBase), nil, VerdictAdopt, hashOld, hashOld},
 		{"one account older at boot: adopt", cred(hashOld), cred(hashBase), func(in *Input) { in.Evidence.AtBoot = true }, VerdictAdopt, hashOld, hashOld},

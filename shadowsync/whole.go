@@ -1,8 +1,7 @@
 package shadowsync
 
-// decideWhole recognises the three cases in which an entry as a whole is an old value that is no
-// longer wanted: a rollback, an application that wrote its old memory over the OS, and one that
-// wrote it over its store.
+// decideWhole recognises the cases in which an entry as a whole is an old value that is no longer
+// wanted: a rollback, and an application that wrote its old memory over the OS or over its store.
 func (m *merger) decideWhole() {
 	if m.rolledBack() || m.heldBack() {
 		m.settleRollback()
@@ -12,9 +11,13 @@ func (m *merger) decideWhole() {
 		m.os = m.os.With(m.wanted(), touchedByUsermod)
 		m.writeBack("the application wrote its old value over the OS")
 	}
-	if m.storeUndone() {
+	switch {
+	case m.storeUndone():
 		m.store = m.old.Store
 		m.writeBack("the application wrote its old value over the store")
+	case m.storeBeaten():
+		m.store = m.old.Store
+		m.writeBack("the application wrote over the store what it may remember from before the state was lost")
 	}
 }
 
@@ -37,6 +40,18 @@ func (m *merger) storeWentBack() bool {
 	}
 	whole := m.in.Record.holdsStore(m.store, m.in.Fields) || m.in.Past.holdsStore(m.store, m.in.Fields)
 	return whole || m.storeMoved(FieldHash) && m.knew(m.store)
+}
+
+// storeDoubtful reports whether the store moved to a value that the application may remember from
+// before the state was lost.
+func (m *merger) storeDoubtful(unit Fields) bool {
+	return m.in.PastUnknown && (!m.in.StoreLed || m.in.Open != nil) && m.storeMoved(unit) && !m.agree(m.in.Fields)
+}
+
+// storeBeaten reports whether the store moved to such a value and must not keep it: nothing moved in
+// the OS, and the rule for conflicts is for the OS.
+func (m *merger) storeBeaten() bool {
+	return m.storeDoubtful(m.in.Fields) && m.in.Evidence.Prefer == Neither && !m.osMoved(AllFields) && m.winner() == OSSide
 }
 
 // rolledBack decides by the OS side. An equally old store may have been on the image, or the
