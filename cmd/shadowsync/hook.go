@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -48,9 +49,15 @@ func newHook(a *app) *cobra.Command {
 	return c
 }
 
-// runHook runs a hook. If neither the state nor a new one can be used, for example on a full disk,
-// it works on a copy of the state: a change that passwd reported as queued must reach the store
-// before the application starts.
+// A hook that must run again waits, at first for a moment: the cause may last, like a program that
+// replaces the state again and again. After the last pause it works on a copy of the state.
+const (
+	firstPause = 20 * time.Millisecond
+	lastPause  = 640 * time.Millisecond
+	goodRun    = 10 * time.Second // then the next cause is another one
+)
+
+// runHook runs a hook, again and again with a new engine while it must.
 func runHook(ctx context.Context, a *app, o hookOptions) error {
 	ctx, cancel := o.kind.Bound(ctx)
 	defer cancel()
@@ -59,14 +66,33 @@ func runHook(ctx context.Context, a *app, o hookOptions) error {
 			return err
 		}
 	}
-	err := runHookOnce(ctx, a, o)
-	for errors.Is(err, hook.ErrOutdated) {
-		err = runHookOnce(ctx, a, o)
-	}
-	return err
+	return repeated(ctx, func(last bool) error { return runHookOnce(ctx, a, o, last) })
 }
 
-func runHookOnce(ctx context.Context, a *app, o hookOptions) error {
+// repeated runs a hook until it need not run again. Last: it must do without the state if that is
+// replaced once more.
+func repeated(ctx context.Context, run func(last bool) error) error {
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		begun := time.Now()
+		err := run(pause == lastPause)
+		if !hook.Again(err) {
+			return err
+		}
+		if time.Since(begun) > goodRun {
+			pause = firstPause
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
+}
+
+// runHookOnce runs a hook with one engine. If neither the state nor a new one can be used, for
+// example on a full disk, it works on a copy of the state: a change that passwd reported as queued
+// must reach the store before the application starts.
+func runHookOnce(ctx context.Context, a *app, o hookOptions, last bool) error {
 	run := func(e *engine.Engine) error {
 		if _, err := unitOf(e.Config, o.unit); err != nil {
 			return err
@@ -76,16 +102,16 @@ func runHookOnce(ctx context.Context, a *app, o hookOptions) error {
 			units = &systemd.Bus{}
 		}
 		err := hook.Run(ctx, e, units, o.kind, o.unit)
-		if o.again && !errors.Is(err, hook.ErrOutdated) {
+		if o.again && !hook.Again(err) {
 			err = errors.Join(err, recordAgain(ctx, e, o, err))
 		}
 		return err
 	}
 	err := a.mending(ctx, run)
-	if errors.Is(err, state.ErrReplaced) { // another process has recreated the state meanwhile
-		err = a.mending(ctx, run)
-	}
-	if err == nil || errors.As(err, new(*hook.NotSettledError)) || errors.Is(err, errNoApplication) || errors.Is(err, hook.ErrOutdated) || ctx.Err() != nil {
+	switch {
+	case err == nil || errors.As(err, new(*hook.NotSettledError)) || errors.Is(err, errNoApplication) || ctx.Err() != nil:
+		return err
+	case hook.Again(err) && !(last && errors.Is(err, state.ErrReplaced)):
 		return err
 	}
 	volatile, failed := a.options()
@@ -94,10 +120,10 @@ func runHookOnce(ctx context.Context, a *app, o hookOptions) error {
 	}
 	volatile.Volatile = true
 	failed = engine.Mending(ctx, volatile, run)
-	if errors.Is(failed, state.ErrReplaced) { // another process has recreated the state, so it is usable again
-		return a.mending(ctx, run)
-	}
-	if failed != nil {
+	switch {
+	case hook.Again(failed): // for example, the state itself has its content again
+		return failed
+	case failed != nil:
 		return errors.Join(err, failed)
 	}
 	fmt.Fprintf(a.err, "shadowsync: %s; went on without it\n", oneLine(err.Error()))

@@ -124,6 +124,9 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	}
 	e.lock, e.system = mending{e.lock, e, system}, system
 	e.news = newNotifier(o.Root, o.Config, journalled{db, e.teller, nil})
+	if settled.lost.event.Action != "" {
+		e.teller.tell(settled.lost.event) // also to the journal, which persists if the state does not
+	}
 	e.teller.tell(settled.events...)
 	for _, a := range o.Config.Applications {
 		r, err := e.newReconciler(a)
@@ -132,7 +135,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		}
 		e.reconcilers[a.Name] = r
 	}
-	if err := e.recordLoss(ctx); err != nil {
+	if err := e.salvageLost(ctx, settled.lost); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
@@ -249,7 +252,7 @@ func (e *Engine) Reconciler(application string) *shadowsync.Reconciler {
 func (e *Engine) Reconcile(ctx context.Context, application string, req shadowsync.Request) (shadowsync.Report, error) {
 	var noted error // unreadable notes must not prevent the reconcile
 	if !req.DryRun {
-		noted = e.honourNotes(ctx, application)
+		noted = errors.Join(e.takeBack(ctx), e.honourNotes(ctx, application))
 	}
 	report, err := e.reconcile(ctx, application, req)
 	return report, errors.Join(err, noted)

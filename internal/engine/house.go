@@ -14,6 +14,7 @@ import (
 type housed struct {
 	config *config.Config
 	events []shadowsync.Event // recorded already
+	lost   loss
 }
 
 // rehouse makes the state follow the configuration's names. An account that was removed from the
@@ -50,7 +51,7 @@ func rehouse(ctx context.Context, db *state.DB, accounts *shadowfile.File, o Opt
 	if len(kept) > 0 {
 		c = c.Keeping(kept)
 	}
-	return housed{c, events}, nil
+	return housed{config: c, events: events}, nil
 }
 
 func housesOf(c *config.Config) []state.House {
@@ -69,7 +70,12 @@ func housing(ctx context.Context, o *Options, accounts *shadowfile.File) (*state
 		return nil, nil, housed{}, err
 	}
 	db.KeepPasswords(o.Config.Password.History)
-	settled, err := rehouse(ctx, db, accounts, *o)
+	lost, err := begin(ctx, db, *o)
+	var settled housed
+	if err == nil {
+		settled, err = rehouse(ctx, db, accounts, *o)
+		settled.lost = lost
+	}
 	switch {
 	case err == nil:
 		return db, lock, settled, nil

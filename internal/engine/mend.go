@@ -14,8 +14,8 @@ import (
 // rebuiltAction is the audit's action for a state that was created anew.
 const rebuiltAction = "state-rebuilt"
 
-// notReplaced describes a damaged state on a disk that cannot be written.
-const notReplaced = "the state can be neither read nor replaced: until it can, baselines, history, waiting changes and holds are not known, " +
+// notReplaced describes a damaged or empty state on a disk that cannot be written.
+const notReplaced = "the state can be neither used nor replaced: until it can, baselines, history, waiting changes and holds are not known, " +
 	"and every difference is a conflict; make its disk writable, then run shadowsync doctor --fix"
 
 // asideLately is the maximum age of a state moved aside that counts as the predecessor of the
@@ -52,23 +52,55 @@ func MoveAside(ctx context.Context, o Options, err error) (moved bool, _ error) 
 	return cannot == nil, cannot
 }
 
-// recordLoss records that a new state was created on a machine that had one before.
-func (e *Engine) recordLoss(ctx context.Context) error {
-	if !e.State.Created() || e.options.Volatile && e.options.Look || !inroot.Live(e.root) {
+// loss is what was lost with the state before the present one.
+type loss struct {
+	event shadowsync.Event // recorded already; no action: nothing was lost
+	aside string           // where that state was moved; empty: it is gone, or cannot be replaced
+}
+
+// begin records, as the first entry, that nothing is on record in the state of a machine that had one
+// before. Until they start, the applications may remember more than is on record.
+func begin(ctx context.Context, db *state.DB, o Options) (lost loss, err error) {
+	if !db.Blank() || o.Volatile && o.Look {
+		return loss{}, nil
+	}
+	reason, aside := lossOf(o.Root)
+	switch {
+	case reason == "":
+		return loss{}, nil
+	case o.Volatile:
+		reason, aside = notReplaced, ""
+	}
+	event := shadowsync.Event{At: time.Now(), Action: rebuiltAction, Reason: reason, Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByStart}}
+	names := make([]string, len(o.Config.Applications))
+	for i, a := range o.Config.Applications {
+		names[i] = a.Name
+	}
+	begun, err := db.Begin(ctx, names, event)
+	if err != nil || !begun { // another process was faster
+		return loss{}, err
+	}
+	return loss{event, aside}, nil
+}
+
+// salvageLost takes over what is left of the lost state.
+func (e *Engine) salvageLost(ctx context.Context, lost loss) error {
+	if lost.event.Action == "" || e.options.Volatile {
 		return nil
 	}
-	if e.options.Volatile { // also to the journal, which persists
-		return e.Audit(ctx, shadowsync.Event{At: time.Now(), Action: rebuiltAction, Reason: notReplaced, Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByStart}})
-	}
-	reason, aside := e.loss()
-	if reason == "" {
-		return nil
-	}
-	err := e.Audit(ctx, shadowsync.Event{At: time.Now(), Action: rebuiltAction, Reason: reason, Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByStart}})
-	if err == nil && aside != "" {
-		err = e.salvage(ctx, aside)
+	var err error
+	if lost.aside != "" {
+		err = e.salvage(ctx, lost.aside)
 	}
 	return errors.Join(err, e.recallHolds(ctx))
+}
+
+// takeBack brings what was recorded while the disk took no writes into the state.
+func (e *Engine) takeBack(ctx context.Context) error {
+	if e.options.Volatile {
+		return nil
+	}
+	return e.State.TakeBack(ctx, e.root, HeldDir)
 }
 
 // Rebuilt reports whether a new state was created in place of a lost one.
@@ -100,14 +132,14 @@ func (e *Engine) recallHolds(ctx context.Context) error {
 	return nil
 }
 
-// loss says what was lost with the previous state ("" if there was none), and where that state was
+// lossOf says what was lost with the previous state ("" if there was none), and where that state was
 // moved.
-func (e *Engine) loss() (reason, aside string) {
-	if all := state.Aside(StateDir, time.Now().Add(-asideLately)); len(all) > 0 {
+func lossOf(root string) (reason, aside string) {
+	if all := state.Aside(StateDir, time.Now().Add(-asideLately)); len(all) > 0 && inroot.Live(root) {
 		aside = all[len(all)-1]
 		return "the state could not be understood; baselines, history, audit trail and holds up to now are in " + aside, aside
 	}
-	if _, err := inroot.Lstat(e.root, keptList); err == nil {
+	if _, err := inroot.Lstat(root, keptList); err == nil {
 		return "the state was missing or empty: baselines, history, audit trail and holds up to now are lost", ""
 	}
 	return "", ""

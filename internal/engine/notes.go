@@ -11,7 +11,6 @@ import (
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/detect/origin"
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
-	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/internal/state/notes"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -177,7 +176,7 @@ func (e *Engine) honourNotes(ctx context.Context, application string) error {
 			return err
 		}
 	}
-	return state.Forget(e.root, HeldDir)
+	return nil
 }
 
 // announceNoted records what notes say. It reads the accounts after the notes were claimed, and

@@ -20,16 +20,17 @@ import (
 // DamagedError is a database that cannot be read. It cannot be repaired; MoveAside makes room for
 // another one. A database of a newer shadowsync is not damaged.
 type DamagedError struct {
-	Path  string
-	inode uint64
-	err   error
+	Path string
+	file fileID
+	err  error
 }
 
 func (e *DamagedError) Error() string { return e.err.Error() }
 func (e *DamagedError) Unwrap() error { return e.err }
 
 // ErrReplaced: the name belongs to another file than the open one, so what is written to the open
-// one would never be read.
+// one would never be read; or another state was written over the open one. A process must open the
+// state again, because what it knows is of the replaced one.
 var ErrReplaced = errors.New("the file was replaced")
 
 // damagedName is the name of a database that was moved aside; the time follows it.
@@ -40,19 +41,22 @@ func (db *DB) damage(err error) error {
 	if !errors.Is(err, shadowsync.ErrMalformed) || db.folder == nil { // in memory: nothing to move
 		return err
 	}
-	inode := db.inode
-	if inode == 0 {
-		inode = inodeAt(db.folder.Path(db.name))
+	file := db.file
+	if file == (fileID{}) {
+		file = fileAt(db.folder.Path(db.name))
 	}
-	return &DamagedError{Path: db.path, inode: inode, err: err}
+	return &DamagedError{Path: db.path, file: file, err: err}
 }
 
-func inodeAt(path string) uint64 {
+// fileID identifies a file; zero: there is none.
+type fileID struct{ dev, inode uint64 }
+
+func fileAt(path string) fileID {
 	var st unix.Stat_t
 	if unix.Lstat(path, &st) != nil {
-		return 0
+		return fileID{}
 	}
-	return st.Ino
+	return fileID{st.Dev, st.Ino}
 }
 
 // asideWithin bounds the wait for the engine lock, which a hung owner loses after five seconds.
@@ -70,7 +74,7 @@ func MoveAside(ctx context.Context, e *DamagedError, program string) (string, er
 		return "", fmt.Errorf("cannot move the damaged state aside: %w", err)
 	}
 	defer lease.Release()
-	if inodeAt(e.Path) != e.inode {
+	if fileAt(e.Path) != e.file {
 		return "", nil
 	}
 	aside := filepath.Join(dir, damagedName+asideTime(time.Now()))
@@ -97,15 +101,34 @@ func Aside(dir string, since time.Time) []string {
 	return found
 }
 
-// Created reports whether this opening created the database: there was none, or an empty file.
-func (db *DB) Created() bool { return db.created }
+// Blank reports whether nothing was recorded when this DB was opened: there was no file, an empty
+// one, or only the tables.
+func (db *DB) Blank() bool { return db.blank }
 
 // still returns ErrReplaced if the open file no longer has the name.
 func (db *DB) still() error {
-	if db.inode == 0 || inodeAt(db.folder.Path(db.name)) == db.inode {
+	if db.file == (fileID{}) || fileAt(db.folder.Path(db.name)) == db.file {
 		return nil
 	}
 	return ErrReplaced
+}
+
+// same returns ErrReplaced if the file's content was overwritten by a state in which nothing is
+// recorded. A trail never becomes empty otherwise.
+func (t *tx) same() error {
+	if !t.db.opened {
+		return nil
+	}
+	var recorded bool
+	_, err := t.get("SELECT EXISTS (SELECT 1 FROM audit_head)", nil, &recorded)
+	switch {
+	case err != nil:
+		return err
+	case t.db.recorded && !recorded:
+		return ErrReplaced
+	}
+	t.db.recorded = recorded
+	return nil
 }
 
 // Usable returns why nothing could be recorded now. It writes nothing.

@@ -183,13 +183,72 @@ func TestReplaced(t *testing.T) {
 	}
 }
 
-// TestCreated distinguishes a new state from an existing one.
-func TestCreated(t *testing.T) {
+// TestReplacedMeanwhile: what was written to a file that lost its name is not acknowledged.
+func TestReplacedMeanwhile(t *testing.T) {
+	dir := filled(t)
+	db := openIn(t, dir)
+	err := db.write(t.Context(), "x", func(*tx) error {
+		return os.Rename(filepath.Join(dir, FileName), filepath.Join(dir, "away"))
+	})
+	if !errors.Is(err, ErrReplaced) {
+		t.Errorf("it says %v", err)
+	}
+}
+
+// TestReplacedRecollection: what is remembered of a replaced file is not used either.
+func TestReplacedRecollection(t *testing.T) {
+	dir := filled(t)
+	db := openIn(t, dir)
+	if _, err := db.Survey(t.Context(), "conductor", []string{"admin"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(dir, FileName), filepath.Join(dir, "away")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Survey(t.Context(), "conductor", []string{"admin"}); !errors.Is(err, ErrReplaced) {
+		t.Errorf("it says %v", err)
+	}
+}
+
+// TestOverwritten: a process that has the file open learns that a state in which nothing is recorded
+// was written over it.
+func TestOverwritten(t *testing.T) {
+	dir, other := filled(t), filepath.Join(t.TempDir(), "state")
+	db := openIn(t, dir)
+	if err := db.SetSettle(t.Context(), "conductor", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := openIn(t, other).Rehearse(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(other, FileName))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, FileName), text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := db.SetSettle(t.Context(), "conductor", time.Now()); !errors.Is(err, ErrReplaced) {
+			t.Errorf("it says %v", err)
+		}
+	}
+}
+
+// TestBlank distinguishes a state in which nothing is recorded: the process that created it may have
+// been killed before it could record why.
+func TestBlank(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "home", "state")
-	for _, want := range []bool{true, false} {
+	for i, want := range []bool{true, true, false} {
 		db, err := Open(t.Context(), dir)
-		if err != nil || db.Created() != want {
-			t.Fatalf("created: %v, %v; want %v", db.Created(), err, want)
+		if err != nil || db.Blank() != want {
+			t.Fatalf("blank: %v, %v; want %v", db.Blank(), err, want)
+		}
+		if i > 0 {
+			begun, err := db.Begin(t.Context(), []string{"conductor"}, shadowsync.Event{Action: "begun"})
+			if err != nil || begun != want {
+				t.Fatalf("begun: %v, %v; want %v", begun, err, want)
+			}
 		}
 		db.Close()
 	}
@@ -197,7 +256,7 @@ func TestCreated(t *testing.T) {
 		t.Fatal(err)
 	}
 	db, err := Open(t.Context(), dir)
-	if err != nil || !db.Created() {
+	if err != nil || !db.Blank() {
 		t.Fatalf("an emptied one is not begun anew: %v", err)
 	}
 	db.Close()

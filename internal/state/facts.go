@@ -28,6 +28,40 @@ func (db *DB) SetSettle(ctx context.Context, application string, until time.Time
 		application, timeText(until))
 }
 
+// Begin records that this state took the place of a lost one: what these applications remember may
+// not be on record (Memory.PastUnknown). The event tells of the loss. Begin reports false if another
+// process was faster.
+func (db *DB) Begin(ctx context.Context, applications []string, event shadowsync.Event) (begun bool, err error) {
+	err = db.write(ctx, "write to", func(tx *tx) error {
+		seq, _, err := tx.head()
+		if begun = err == nil && seq == 0; !begun {
+			return err
+		}
+		for _, name := range applications {
+			if err := tx.setPastUnknown(name, true); err != nil {
+				return err
+			}
+		}
+		return tx.audit(event)
+	})
+	return begun && err == nil, err
+}
+
+// SetStarting records that an application is about to read its store, and that nothing in it is
+// doubtful (Report.Doubtful): what the application remembers from then on is on record.
+func (db *DB) SetStarting(ctx context.Context, application string) error {
+	memory, err := db.Load(ctx, application, []string{})
+	if err != nil || !memory.PastUnknown {
+		return err
+	}
+	return db.write(ctx, "write to", func(tx *tx) error { return tx.setPastUnknown(application, false) })
+}
+
+func (t *tx) setPastUnknown(application string, unknown bool) error {
+	_, err := t.exec("INSERT INTO application (name, past_unknown) VALUES (?, ?) ON CONFLICT DO UPDATE SET past_unknown = excluded.past_unknown", application, unknown)
+	return err
+}
+
 // Held reports whether an application's unit is held back by hand.
 func (db *DB) Held(ctx context.Context, application string) (held bool, err error) {
 	err = db.read(ctx, "read", func(tx *tx) error {

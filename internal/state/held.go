@@ -84,6 +84,10 @@ func (h *Held) replace(ctx context.Context, event func(was string) shadowsync.Ev
 	if err := h.tx.mergeFactors(live); err != nil {
 		return at, err
 	}
+	// An application that runs meanwhile remembers values that this older state does not know.
+	if err := h.tx.run("UPDATE application SET past_unknown = 1"); err != nil {
+		return at, err
+	}
 	if err := h.tx.audit(event(was)); err != nil {
 		return at, err
 	}

@@ -114,8 +114,11 @@ func TestHeldReplace(t *testing.T) {
 	if n, err := db.Verify(t.Context()); n != 3 || err != nil {
 		t.Errorf("%d records are good: %v", n, err)
 	}
+	if memory, err := db.Load(t.Context(), "conductor", nil); err != nil || !memory.PastUnknown {
+		t.Errorf("what the application remembers counts as known: %v", err)
+	}
 	if err := db.write(t.Context(), "x", func(tx *tx) error {
-		return tx.run("INSERT OR REPLACE INTO audit_anchor VALUES (1, 3, x''); DELETE FROM audit WHERE seq = 3; DELETE FROM audit_anchor; DELETE FROM audit_head")
+		return tx.run("UPDATE application SET past_unknown = 0; INSERT OR REPLACE INTO audit_anchor VALUES (1, 3, x''); DELETE FROM audit WHERE seq = 3; DELETE FROM audit_anchor; DELETE FROM audit_head")
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -78,8 +78,8 @@ func (l *loader) everything(names []string, read rows) error {
 func (l *loader) mark() error {
 	at := &l.memory.Synced
 	var settle string
-	_, err := l.tx.get("SELECT synced_os, synced_store, synced_config, settle FROM application WHERE name = ?",
-		[]any{l.application}, &at.OS, &at.Store, &at.Config, &settle)
+	_, err := l.tx.get("SELECT synced_os, synced_store, synced_config, settle, past_unknown FROM application WHERE name = ?",
+		[]any{l.application}, &at.OS, &at.Store, &at.Config, &settle, &l.memory.PastUnknown)
 	if err == nil {
 		l.memory.Settle, err = parseTime(settle)
 	}

@@ -54,7 +54,7 @@ func (db *DB) kept(ctx context.Context, application string, names []string) (sha
 	}
 	now, err := (&tx{ctx: ctx, db: db}).version()
 	r := db.recollections[application]
-	return r.memory, err == nil && r.good(now, names)
+	return r.memory, err == nil && db.still() == nil && r.good(now, names)
 }
 
 // keep reads everything, and remembers it.

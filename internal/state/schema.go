@@ -142,6 +142,8 @@ var migrations = []string{
 		PRIMARY KEY (realm, account),
 		CHECK ((ticket IS NULL) = (ticket_boot IS NULL) AND (ticket IS NULL) = (ticket_until IS NULL))
 	) STRICT, WITHOUT ROWID;`,
+
+	`ALTER TABLE application ADD COLUMN past_unknown INTEGER NOT NULL DEFAULT 0; -- 1: this state took the place of a lost one, and the application has not read its store since, with nothing doubtful in it`,
 }
 
 // NewerError is the error for a state that a newer shadowsync wrote.
@@ -159,7 +161,11 @@ func (e *NewerError) Error() string {
 func (db *DB) migrate(ctx context.Context, list []string) error {
 	var version int
 	err := db.read(ctx, "open", func(tx *tx) (err error) {
-		version, err = db.version(tx, len(list))
+		db.blank = true
+		if version, err = db.version(tx, len(list)); err != nil || version == 0 {
+			return err
+		}
+		_, err = tx.get("SELECT NOT EXISTS (SELECT 1 FROM audit_head) AND NOT EXISTS (SELECT 1 FROM application)", nil, &db.blank)
 		return err
 	})
 	if err != nil || version == len(list) {
@@ -170,7 +176,6 @@ func (db *DB) migrate(ctx context.Context, list []string) error {
 		if err != nil {
 			return err
 		}
-		db.created = version == 0
 		for _, step := range list[version:] {
 			if err := tx.run(step); err != nil {
 				return err

@@ -24,6 +24,7 @@
 //	file.go     the folder and the file, before SQLite opens them
 //	damage.go   detects a damaged database and moves it aside
 //	volatile.go a copy for work that cannot wait while the disk takes no writes
+//	takeback.go what the volatile copies know goes back into the state
 //	schema.go   the tables, and their migrations
 //	tx.go       transactions, bounded waiting, errors
 //	text.go     the text form of credentials, times and origins
@@ -78,8 +79,10 @@ type DB struct {
 	turn       chan struct{} // holds one token while the connection is in use
 	statements map[string]*sql.Stmt
 	passwords  int // how many passwords of an account its record keeps whatever their age
-	inode      uint64
-	created    bool // by this call of Open
+	file       fileID
+	blank      bool // when it was opened
+	opened     bool // Open has succeeded
+	recorded   bool // the trail had a record when this DB last looked
 
 	writes        uint64 // transactions that this DB has begun
 	recollections map[string]recollection
@@ -126,7 +129,7 @@ func (db *DB) connect() error {
 	if err := prepareFile(db.folder, db.name); err != nil {
 		return db.damage(err)
 	}
-	db.inode = inodeAt(db.folder.Path(db.name))
+	db.file = fileAt(db.folder.Path(db.name))
 	address, err := dsn(db.folder.Path(db.name))
 	if err == nil {
 		db.pool, err = sql.Open("sqlite3", address)
@@ -176,7 +179,11 @@ func (db *DB) start(ctx context.Context, list []string) error {
 	if err != nil {
 		return db.fault("open", err)
 	}
-	return db.migrate(ctx, list)
+	if err := db.migrate(ctx, list); err != nil {
+		return err
+	}
+	db.opened = true
+	return nil
 }
 
 // Close closes the database. The DB cannot be used afterwards.

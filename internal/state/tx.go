@@ -63,12 +63,21 @@ func (db *DB) transact(ctx context.Context, doing, begin string, do func(*tx) er
 			_ = t.run("ROLLBACK") // an error means that SQLite has rolled back by itself
 		}
 	}()
-	if err = do(t); err == nil {
+	if begin == beginWrite {
+		err = t.same()
+	}
+	if err == nil {
+		err = do(t)
+	}
+	if err == nil {
 		err = ctx.Err()
 	}
 	if err == nil {
 		err = t.run("COMMIT")
 		committed = err == nil
+	}
+	if err == nil && begin == beginWrite {
+		err = db.still() // what was written to a replaced file is not recorded
 	}
 	if err != nil {
 		return db.fault(doing, err)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/mattn/go-sqlite3"
 
@@ -47,14 +48,6 @@ func Glimpse(ctx context.Context, root, dir, held string) (*DB, error) {
 	}
 	defer closeOriginal(file)
 	return copyOf(ctx, file)
-}
-
-// Forget removes the volatile copies, once the state itself has their content.
-func Forget(root, held string) error {
-	if _, err := inroot.Lstat(root, held); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return inroot.RemoveAll(root, held)
 }
 
 // original opens the state, nil if that fails, and names the folder of its copy. The name is the
@@ -104,9 +97,9 @@ func openHeld(ctx context.Context, root, in string) (*DB, error) {
 	return nil, err
 }
 
-// put writes the copy to a file in the folder in, removes all other copies below held, and opens
-// the file, or the one that another process wrote meanwhile. The file gets its name once it is
-// complete.
+// put writes the copy to a file in the folder in, and opens the file, or the one that another process
+// wrote meanwhile. The file gets its name once it is complete. It takes over what the outdated copies
+// below held know, and removes them.
 func (db *DB) put(ctx context.Context, root, held, in string) (*DB, error) {
 	folder, err := openFolder(root, in)
 	if err != nil {
@@ -122,17 +115,12 @@ func (db *DB) put(ctx context.Context, root, held, in string) (*DB, error) {
 	if err := os.Link(path, folder.Path(FileName)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	others, _ := inroot.ReadDir(root, held)
-	for _, other := range others {
-		if other.Name != filepath.Base(in) {
-			_ = inroot.RemoveAll(root, filepath.Join(held, other.Name)) // an outdated copy
-		}
-	}
 	file, err := openHeld(ctx, root, in)
-	if err == nil {
-		file.created = db.created
+	if err != nil {
+		return nil, err
 	}
-	return file, err
+	_ = file.takeOthers(ctx, root, held, in) // if there is no room, they stay
+	return file, nil
 }
 
 func (db *DB) writeTo(ctx context.Context, root, in, name string) error {
@@ -188,13 +176,9 @@ func openMemory(ctx context.Context) (*DB, error) {
 // understood reads everything that a reconcile reads: intact pages may hold malformed rows.
 func (db *DB) understood(ctx context.Context) error {
 	var applications []string
-	err := db.read(ctx, "read", func(t *tx) error {
-		var name string
-		return t.each("SELECT name FROM application UNION SELECT application FROM account UNION SELECT application FROM change",
-			nil, []any{&name}, func() error {
-				applications = append(applications, name)
-				return nil
-			})
+	err := db.read(ctx, "read", func(t *tx) (err error) {
+		applications, err = t.applications()
+		return err
 	})
 	for _, name := range applications {
 		if err == nil {
@@ -205,6 +189,16 @@ func (db *DB) understood(ctx context.Context) error {
 		_, err = db.Factors(ctx)
 	}
 	return err
+}
+
+func (t *tx) applications() (names []string, err error) {
+	var name string
+	err = t.each("SELECT name FROM application UNION SELECT application FROM account UNION SELECT application FROM change",
+		nil, []any{&name}, func() error {
+			names = append(names, strings.Clone(name))
+			return nil
+		})
+	return names, err
 }
 
 // copyInto copies the database from into the empty database to.

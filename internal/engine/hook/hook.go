@@ -16,6 +16,7 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -49,6 +50,12 @@ func (k Kind) Bound(ctx context.Context) (context.Context, context.CancelFunc) {
 // ErrOutdated says that the watch must continue with a new engine, because the configuration has
 // changed. With the old configuration it would undo, for up to an hour, what the new one decides.
 var ErrOutdated = errors.New("the configuration has changed")
+
+// Again reports whether a hook must run again with a new engine: the configuration has changed, or
+// the state was replaced, and what the engine knows is of the old one.
+func Again(err error) bool {
+	return errors.Is(err, ErrOutdated) || errors.Is(err, state.ErrReplaced)
+}
 
 // NotSettledError says that the application is about to start while its store lacks a change that
 // the start could undo, and its policy is to refuse that.
@@ -130,7 +137,11 @@ func (h moment) preStart(ctx context.Context) error {
 	report, err := h.look(ctx, shadowsync.SeenByStart, false)
 	// After the reconcile, which looks at what was done while the application was down; and before
 	// the start, because most applications write the OS before they are ready.
-	if !h.activity(ctx).Active {
+	switch activity := h.activity(ctx); {
+	case activity.Over && err == nil && !report.Doubtful():
+		err = h.State.SetStarting(ctx, h.application.Name)
+		fallthrough
+	case !activity.Active:
 		err = errors.Join(err, h.settle(ctx, h.settleTime()))
 	}
 	err = errors.Join(err, h.others(ctx, false), engine.WriteManaged(ctx, h.Root(), h.Config, h.State))

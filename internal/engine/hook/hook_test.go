@@ -81,10 +81,11 @@ func (off) End(context.Context, shadowsync.Account, shadowsync.Logout) (ended, l
 // system is a system in a folder; its application has the given start policy.
 type system struct {
 	*testing.T
-	root   string
-	engine *engine.Engine
-	store  *database
-	units  Units
+	root    string
+	options engine.Options
+	engine  *engine.Engine
+	store   *database
+	units   Units
 }
 
 // unit is an application's unit in some state.
@@ -125,13 +126,13 @@ password = "password"
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.engine, err = engine.Open(t.Context(), engine.Options{
+	s.options = engine.Options{
 		Root: s.root, Config: c, Program: "test", StoreTimeout: 300 * time.Millisecond, Guard: off{}, Sessions: off{},
 		OpenStore: func(context.Context, config.Application, store.Options) (shadowsync.CredentialStore, error) {
 			return s.store, nil
 		},
-	})
-	if err != nil {
+	}
+	if s.engine, err = engine.Open(t.Context(), s.options); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.engine.Close() })

@@ -8,7 +8,6 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/detect/watch"
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
-	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/shadowsync"
 	"github.com/shadowsync/shadowsync/systemd"
 )
@@ -63,8 +62,8 @@ func (h moment) settle(ctx context.Context, left time.Duration) error {
 }
 
 // watch looks soon, at every change of the shadow file and at the end of the settle time, with or
-// without a broker. A new start of the application ends it; so does a changed configuration
-// (ErrOutdated).
+// without a broker. A new start of the application ends it; so does whatever needs a new engine
+// (Again).
 func (h moment) watch(ctx context.Context) error {
 	left := h.left(ctx)
 	settling, cancel := context.WithTimeout(ctx, left)
@@ -80,7 +79,7 @@ func (h moment) watch(ctx context.Context) error {
 	r := h.Reconciler(h.application.Name)
 	r.Pace = &shadowsync.Pace{} // each look that writes causes the next one
 	err = h.glance(ctx, shadowsync.SeenByStart, settling.Err() != nil)
-	for settling.Err() == nil && !errors.Is(err, ErrOutdated) {
+	for settling.Err() == nil && !Again(err) {
 		select {
 		case <-settling.Done():
 		case _, open := <-events:
@@ -94,9 +93,6 @@ func (h moment) watch(ctx context.Context) error {
 			r.Pace = nil // this is the last look
 		}
 		err = h.glance(ctx, shadowsync.SeenByWatch, settling.Err() != nil)
-		if errors.Is(err, state.ErrReplaced) {
-			return err // the caller opens the new state and continues
-		}
 	}
 	if ctx.Err() != nil {
 		return nil // the next start looks itself
