@@ -342,7 +342,9 @@ func (k *Keeper) Set(ctx context.Context, change shadowsync.Change) (shadowsync.
 	defer end()
 	defer k.Finish(ctx)
 	report, err := k.engine().Set(ctx, k.application.Name, []shadowsync.Change{change})
-	if err == nil {
+	if err != nil {
+		k.fail(err)
+	} else {
 		err = report.Unwritten[change.Account]
 	}
 	outcome, _ := report.For(change.Account)
