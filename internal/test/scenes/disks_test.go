@@ -62,7 +62,7 @@ func (s *stage) spoiltDisks(before string) {
 				s.t.Errorf("it says %q", said)
 			}
 			s.keepsWord(said, password, d.mend)
-			s.MustShell(runDaemon)
+			s.runsDaemon()
 			s.settles("admin")
 			s.restart()
 			s.opens("admin", password, before)
@@ -70,6 +70,13 @@ func (s *stage) spoiltDisks(before string) {
 			before = password
 		})
 	}
+}
+
+// runsDaemon starts the daemon. systemd may be starting it again already, since before the disk was
+// mended, and then reports that start's failure.
+func (s *stage) runsDaemon() {
+	s.t.Helper()
+	s.eventually("the daemon starts", machine.Patience, func() bool { return s.Shell(runDaemon).Code == 0 })
 }
 
 // keepsWord asserts that what passwd said comes true. It mends the disk once that no longer matters
@@ -96,7 +103,7 @@ func (s *stage) keepsWord(said, password, mend string) {
 		s.MustShell(mend)
 	case strings.Contains(said, "NOT recorded (") && strings.HasPrefix(hint, "admin"):
 		s.MustShell(mend)
-		s.MustShell(runDaemon)
+		s.runsDaemon()
 		if r := s.Run("shadowsync", "sync", "admin"); r.Code == 4 { // both sides differ, and the state is lost
 			_, settle, _ := strings.Cut(r.Stderr, "hint: ")
 			settle, _, _ = strings.Cut(settle, " (or ")

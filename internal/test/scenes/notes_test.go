@@ -2,9 +2,11 @@ package scenes
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
 
@@ -166,6 +168,47 @@ func TestStateDamaged(t *testing.T) {
 			s.t.Errorf("doctor: %s", r)
 		}
 	})
+	// The application remembers a password from before the one that the lost state knew, and dumps it as it stops.
+	blank := blankState(t)
+	beginsAnew := func(s *stage) {
+		s.t.Helper()
+		s.MustShell(away)
+		s.CopyIn(blank, db, 0o600)
+		s.MustShell(back)
+		s.settles("admin")
+		rebuilt(s, 3)
+	}
+	s.scene("begun anew after a change", func(s *stage) {
+		s.passwd("admin", "Lost-4-velvet-x")
+		s.settles("admin")
+		beginsAnew(s)
+		s.restart()
+		s.opens("admin", "Lost-4-velvet-x", "Lost-2-velvet-x")
+		if a := s.state("admin"); a.State != "conflict" {
+			s.t.Errorf("admin is %s, want a conflict", a.State)
+		}
+		s.restart()
+		s.opens("admin", "Lost-4-velvet-x", "Lost-2-velvet-x")
+		s.Must("shadowsync", "sync", "admin", "--prefer", "os")
+		s.settles("admin")
+		s.restart()
+		s.opens("admin", "Lost-4-velvet-x", "Lost-2-velvet-x")
+		s.inStore("admin")
+	})
+	s.scene("begun anew, and then a change", func(s *stage) {
+		s.passwd("admin", "Lost-5-velvet-x")
+		s.settles("admin")
+		beginsAnew(s)
+		s.passwd("admin", "Lost-6-velvet-x")
+		s.restart()
+		s.opens("admin", "Lost-6-velvet-x", "Lost-4-velvet-x")
+		s.inStore("admin")
+	})
+	s.scene("begun anew before its disk is full", func(s *stage) {
+		s.passwd("admin", "Lost-7-velvet-x")
+		s.settles("admin")
+		beginsAnew(s)
+	})
 	s.scene("its disk full", func(s *stage) {
 		s.Must("shadowsync", "guard", "hold")
 		s.MustShell("systemctl stop shadowsync.service shadowsync.socket shadowsync-operator.socket && cp -a /var/lib/shadowsync /root/kept && " +
@@ -174,7 +217,7 @@ func TestStateDamaged(t *testing.T) {
 		s.says(s.passwd("admin", "Full-1-velvet-x"), queued)
 		s.says(s.noted(), "admin")
 		s.Must("sh", "-c", s.helpsOnce(s.Run("shadowsync", "guard", "release"))) // the hinted command restarts the unit
-		s.opens("admin", "Full-1-velvet-x", "Lost-3-velvet-x")
+		s.opens("admin", "Full-1-velvet-x", "Lost-6-velvet-x")
 		s.inStore("admin")
 		s.MustShell("rm /var/lib/shadowsync/fill && systemctl start shadowsync.socket shadowsync-operator.socket shadowsync.service")
 		s.Must("shadowsync", "guard", "release")
@@ -193,6 +236,20 @@ func TestStateDamaged(t *testing.T) {
 		s.opens("admin", "Full-2-velvet-x", "Full-1-velvet-x")
 	})
 	s.spoiltDisks("Full-2-velvet-x")
+}
+
+// blankState is a state in which nothing is recorded.
+func blankState(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	blank, err := state.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := blank.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, state.FileName)
 }
 
 // oneSmallDisk puts our state and the store on one file system of a few megabytes.
