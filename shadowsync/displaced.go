@@ -2,10 +2,12 @@ package shadowsync
 
 import "time"
 
-// past returns what the application may remember once the baseline has moved.
+// past returns what the application may remember once the baseline has moved, or its store was
+// written over.
 func (it *item) past() Past {
 	in, next := it.in, it.decision.Baseline
-	if next == nil || in.Baseline != nil && *in.Baseline == *next && !it.decision.WroteBack {
+	replaces := it.replacesStore()
+	if next == nil || in.Baseline != nil && *in.Baseline == *next && !replaces && !it.decision.WroteBack {
 		return nil
 	}
 	var past Past
@@ -15,7 +17,7 @@ func (it *item) past() Past {
 	case in.Store != nil && !Equal(*in.Store, next.Store, in.Fields):
 		past = remembers(it.lostStore(*in.Store), in.Fields)
 	}
-	if d := it.decision; in.Store != nil && in.Fault == nil && d.Store != nil && !Equal(*in.Store, *d.Store, in.Fields) {
+	if replaces {
 		past = append(past, storeDigest(*in.Store, in.Fields))
 	}
 	return past

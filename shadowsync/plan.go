@@ -140,7 +140,8 @@ func (it *item) transition(a Application, memory AccountMemory, now time.Time) T
 		t.Events = append(t.Events, it.succession(a.Name, now))
 	}
 	if d.Verdict.State() == InSync {
-		if d.Verdict != VerdictRenew && !d.WroteBack || memory.LastChange == nil || it.movesHash() {
+		stays := d.Verdict == VerdictRenew || d.WroteBack || it.beatsStore()
+		if !stays || memory.LastChange == nil || it.movesHash() {
 			t.Origin = &it.origin
 		}
 		t.Open = it.awaited()
@@ -183,6 +184,18 @@ func (it *item) newsworthy() bool {
 func (it *item) movedOS() bool {
 	in := it.in
 	return in.OS != nil && (in.Baseline == nil || !Equal(*in.OS, in.Baseline.OS, AllFields))
+}
+
+// beatsStore reports whether the item's origin is a change of the store that lost: then it is not the
+// origin of what both sides hold.
+func (it *item) beatsStore() bool {
+	return it.origin.SeenBy == SeenByStore && it.decision.Verdict != VerdictApply && it.replacesStore()
+}
+
+// replacesStore reports whether the decision writes over what the store holds.
+func (it *item) replacesStore() bool {
+	in, d := it.in, it.decision
+	return in.Store != nil && in.Fault == nil && d.Store != nil && !Equal(*in.Store, *d.Store, in.Fields)
 }
 
 // movesHash reports whether the decision changes the baseline's hash.

@@ -35,6 +35,8 @@ type world struct {
 	lateWord   *Change // journalled just before the next commit: the lease was lost
 	beforeSave func()  // runs just before the store compares and swaps
 	die        Step
+
+	pastUnknown bool
 }
 
 var errWorthless = errors.New("worthless")
@@ -513,7 +515,7 @@ func (s storeSide) Watch(context.Context) (<-chan struct{}, error) { return nil,
 func (s storeSide) Close() error                                   { return nil }
 
 func (s stateSide) Load(context.Context, string, []string) (Memory, error) {
-	m := Memory{Accounts: map[string]AccountMemory{}, Synced: s.synced, Settle: s.settle}
+	m := Memory{Accounts: map[string]AccountMemory{}, Synced: s.synced, Settle: s.settle, PastUnknown: s.pastUnknown}
 	for n, a := range s.memory {
 		m.Accounts[n] = a
 	}
@@ -521,7 +523,7 @@ func (s stateSide) Load(context.Context, string, []string) (Memory, error) {
 }
 
 func (s stateSide) Survey(context.Context, string, []string) (Memory, error) {
-	m := Memory{Accounts: map[string]AccountMemory{}, Synced: s.synced, Settle: s.settle}
+	m := Memory{Accounts: map[string]AccountMemory{}, Synced: s.synced, Settle: s.settle, PastUnknown: s.pastUnknown}
 	for n, a := range s.memory {
 		a.Record, a.Past = nil, nil
 		m.Accounts[n] = a

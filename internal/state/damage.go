@@ -120,7 +120,7 @@ func (t *tx) same() error {
 		return nil
 	}
 	var recorded bool
-	_, err := t.get("SELECT EXISTS (SELECT 1 FROM audit_head)", nil, &recorded)
+	_, err := t.get("SELECT EXISTS (SELECT 1 FROM audit_head) OR EXISTS (SELECT 1 FROM audit)", nil, &recorded)
 	switch {
 	case err != nil:
 		return err

@@ -165,7 +165,7 @@ func (db *DB) migrate(ctx context.Context, list []string) error {
 		if version, err = db.version(tx, len(list)); err != nil || version == 0 {
 			return err
 		}
-		_, err = tx.get("SELECT NOT EXISTS (SELECT 1 FROM audit_head) AND NOT EXISTS (SELECT 1 FROM application)", nil, &db.blank)
+		_, err = tx.get("SELECT NOT EXISTS (SELECT 1 FROM audit_head UNION ALL SELECT 1 FROM audit UNION ALL SELECT 1 FROM application)", nil, &db.blank)
 		return err
 	})
 	if err != nil || version == len(list) {
