@@ -43,14 +43,18 @@ var menuCommands []command
 var (
 	commandSet, menuSet *grammar.Set
 	groups              = map[string]string{
+		"check":      "Try a code of your own second factor",
 		"clear":      "Clear the history of this shell",
 		"create":     "Create an account",
 		"delete":     "Delete an account",
 		"disconnect": "End the sessions of an account",
 		"edit":       "Change an account",
+		"enrol":      "Enrol your own second factor",
 		"expire":     "Expire the password of an account",
 		"lock":       "Lock an account",
 		"logout":     "End the sessions of an account",
+		"renew":      "Make new recovery codes of your own",
+		"reset":      "Reset the second factor of an account",
 		"set":        "Change your own password",
 		"show":       "Show information; 'show ?' lists what there is",
 		"unlock":     "Unlock an account",
@@ -72,13 +76,52 @@ func setOf(table []command) *grammar.Set {
 	return grammar.New(list, groups)
 }
 
-func changes() []command {
+func changes() []command { return append(append(ownChanges(), userChanges()...), factorChanges()...) }
+
+func ownChanges() []command {
 	return []command{
 		{grammar.Command{
 			Words: "set password", Needs: string(operator.OpSetPassword), Help: "Change your own password, and end all your sessions",
 			More: "It asks for your current password and twice for the new one. The new password must pass the rules of this machine. " +
 				"Your sessions then end, this one last. Nothing changes if you press Ctrl-C.",
 		}, (*Shell).setPassword},
+	}
+}
+
+func factorChanges() []command {
+	return []command{
+		{grammar.Command{
+			Words: "enrol 2fa", Needs: string(operator.OpEnrol2FA), Help: "Enrol a second factor: an authenticator app",
+			More: "It asks for your current password, shows a setup key and a QR code for your app, and asks for a first code. Then it shows ten recovery " +
+				"codes, once. From then on each new shell, 'set password', and what an administrator does to others ask for a code.",
+			See: []string{"check 2fa", "renew 2fa codes", "show user"},
+		}, (*Shell).enrol2FA},
+		{grammar.Command{
+			Words: "renew 2fa codes", Needs: string(operator.OpRenewCodes), Help: "Replace your recovery codes by ten new ones",
+			More: "The app stays as it is. It asks for your current password and a code.",
+			See:  []string{"enrol 2fa"},
+		}, (*Shell).renewCodes},
+		{grammar.Command{
+			Words: "check 2fa", Needs: string(operator.OpCode), Help: "Try a code of your second factor, which is used up then",
+			See: []string{"enrol 2fa"},
+		}, (*Shell).check2FA},
+		{grammar.Command{
+			Words: "reset 2fa", Needs: string(operator.OpReset2FA), Help: "Drop the second factor of an account that lost it",
+			More: "It asks for a code of your own second factor, ends the sessions of the account, and shows an enrolment code, once. With that, and within a " +
+				"day, the account enrols anew.",
+			Params: []grammar.Param{
+				force,
+				{Word: "local", Group: "realm", Help: "of a local account; so if left out"},
+				{Word: "ldap", Group: "realm", Help: "of an account of a directory"},
+				{Name: "NAME", Kind: grammar.Account, Help: "the account; your own if left out"},
+			},
+			See: []string{"enrol 2fa"},
+		}, (*Shell).reset2FA},
+	}
+}
+
+func userChanges() []command {
+	return []command{
 		{grammar.Command{
 			Words: "create user", Needs: string(operator.OpCreateUser), Help: "Create an account; asks for its name, password and role",
 			More: "It is refused if a home of that name exists. With take-home, the home of a former user becomes the folder home-before in the new " +

@@ -13,6 +13,7 @@
 //	shell.go     the loop: read a line, run it, keep its status
 //	commands.go  the one table of commands, and that of the edit menu
 //	password.go  set password, also for an expired one
+//	factor.go    codes of a second factor: asked for, enrolled, renewed, reset
 //	users.go     create, delete, lock, unlock, expire, disconnect
 //	edit.go      edit user, in one line or in its menu
 //	show.go      the show commands

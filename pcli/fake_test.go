@@ -30,6 +30,8 @@ type fake struct {
 	removed  []operator.Deletion
 	dropNew  bool         // hang up after receiving the new password
 	arrived  atomic.Int32 // number of requests
+	shown    bool         // a code
+	left     int          // recovery codes
 }
 
 func newFake() *fake {
@@ -100,8 +102,12 @@ func (f *fake) handle(ctx context.Context, r *socket.Request) {
 			return
 		}
 	}
-	if q.Op == operator.OpSetPassword {
+	switch q.Op {
+	case operator.OpSetPassword:
 		f.dialogue(ctx, r.Conn)
+		return
+	case operator.OpEnrol2FA, operator.OpRenewCodes:
+		f.factorDialogue(ctx, r.Conn, q.Op)
 		return
 	}
 	if err := f.answer(ctx, r.Conn, q, secret); err != nil {
@@ -129,6 +135,10 @@ func (f *fake) answer(ctx context.Context, c *socket.Conn, q operator.Request, s
 		return f.activity(ctx, c, q)
 	case operator.OpSync:
 		return operator.SendList(ctx, c, f.sync())
+	case operator.OpCode:
+		return f.code(ctx, c, secret)
+	case operator.OpReset2FA:
+		return f.resetFactor(ctx, c, q, secret)
 	case operator.OpCreateUser:
 		return f.create(ctx, c, q, secret)
 	case operator.OpShowUser:
@@ -242,6 +252,9 @@ func (f *fake) dialogue(ctx context.Context, c *socket.Conn) {
 		return
 	} else if current != f.password {
 		_ = c.Send(ctx, operator.Turn{Error: operator.Errorf(operator.NotAuthenticated, "the current password is not that")})
+		return
+	}
+	if f.hello.Factor == operator.FactorEnrolled && !f.askedCode(ctx, c, operator.Turn{Ask: operator.AskCode}) {
 		return
 	}
 	turn := operator.Turn{Ask: operator.AskNew, Left: 2}

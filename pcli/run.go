@@ -83,10 +83,12 @@ func (s *Shell) begin() error {
 
 // live runs commands until the shell ends.
 func (s *Shell) live() int {
-	var end error
-	if s.hello.Expired {
+	end := s.admitted()
+	switch {
+	case end != nil || s.over:
+	case s.hello.Expired:
 		end = s.expired()
-	} else {
+	default:
 		end = s.loop()
 	}
 	return s.ended(end)
@@ -128,6 +130,6 @@ func ends(ctx context.Context) (context.Context, func()) {
 }
 
 func newShell(ctx context.Context, o Options) *Shell {
-	s := &Shell{ctx: ctx, client: operator.Client{Path: o.Socket}, err: o.Err}
+	s := &Shell{ctx: ctx, client: operator.Client{Path: o.Socket}, err: o.Err, single: o.OneCommand, terminal: o.Terminal}
 	return s
 }

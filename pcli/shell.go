@@ -16,16 +16,18 @@ import (
 
 // Shell is one operator's session at the prompt.
 type Shell struct {
-	ctx     context.Context
-	client  operator.Client
-	console console.Console
-	err     io.Writer
-	hello   operator.Hello
-	history history
-	top     *grammar.Set // the commands of this role
-	menu    *menu        // the menu of edit user, or nil
-	status  int          // of the last command
-	over    bool         // the operator has asked to leave
+	ctx      context.Context
+	client   operator.Client
+	console  console.Console
+	err      io.Writer
+	hello    operator.Hello
+	history  history
+	top      *grammar.Set // the commands of this role
+	menu     *menu        // the menu of edit user, or nil
+	status   int          // of the last command
+	over     bool         // the operator has asked to leave, or may not go on
+	single   bool         // a single command was given
+	terminal string       // the value of TERM
 }
 
 // know stores who the operator is and which commands they may run.
@@ -178,22 +180,28 @@ func (s *Shell) say(format string, args ...any) {
 
 // ask sends a question to the broker. Ctrl-C cancels it.
 func ask[T any](s *Shell, f func(context.Context) (T, error)) (answer T, err error) {
-	err = s.console.Busy(func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, askTime)
-		defer cancel()
-		got, err := f(ctx)
-		if err == nil {
-			answer = got
-		}
-		return err
+	err = s.coded(func() error {
+		return s.console.Busy(func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, askTime)
+			defer cancel()
+			got, err := f(ctx)
+			if err == nil {
+				answer = got
+			}
+			return err
+		})
 	})
 	return answer, err
 }
 
 // change runs a change to its end. Ctrl-C cannot cancel it, because the result would then be
 // unknown.
-func change[T any](s *Shell, f func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(s.ctx, changeTime)
-	defer cancel()
-	return f(ctx)
+func change[T any](s *Shell, f func(context.Context) (T, error)) (answer T, err error) {
+	err = s.coded(func() (err error) {
+		ctx, cancel := context.WithTimeout(s.ctx, changeTime)
+		defer cancel()
+		answer, err = f(ctx)
+		return err
+	})
+	return answer, err
 }

@@ -87,6 +87,7 @@ func userRecord(width int, u operator.User) string {
 		{"Password Changed", u.LastChange},
 		{"Password Expires", u.Expires},
 		{"Must Change Password", ifTrue(u.MustChange)},
+		{"Second Factor", factorText(u)},
 		{"Protected", u.Protected},
 		{"State", state},
 		{"Sessions", strconv.Itoa(u.Sessions)},

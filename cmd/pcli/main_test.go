@@ -13,10 +13,14 @@ const module = "github.com/shadowsync/shadowsync/"
 // mayImport lists every package, our own and others', that the shell may import. Each is loaded at
 // every login.
 var mayImport = []string{
+	"github.com/boombuler/barcode", // by internal/factor/qr
+	"github.com/boombuler/barcode/qr",
+	"github.com/boombuler/barcode/utils",
 	"github.com/clipperhouse/displaywidth", // by internal/term/table
 	"github.com/clipperhouse/uax29/v2/graphemes",
 	"github.com/coreos/go-systemd/v22/activation", // by internal/wire/socket
 	module + "cmd/pcli",
+	module + "internal/factor/qr",
 	module + "internal/term/argv",
 	module + "internal/term/exit",
 	module + "internal/term/plural",

@@ -1,7 +1,7 @@
 // Package operators answers what the operators' shell asks the daemon. Who may ask for what stands in
 // one table: rules.go. The peer's credentials come from the kernel; roles and scope
 // come from the OS's groups and the configuration. The passwords that operators type pass through
-// as descriptors; nothing here reads them.
+// as descriptors; nothing here reads them. Codes of a second factor are read here, to be checked.
 //
 //	operators.go    the server, and a request's way through it
 //	rules.go        the table of who may ask what, and about which accounts
@@ -17,6 +17,8 @@
 //	givepassword.go sets the password of another account
 //	setpassword.go  the dialogue in which operators set their own password
 //	proving.go      proves an operator's current password, within limits
+//	codes.go        takes codes of an operator's second factor, and knows which shells have shown one
+//	factor.go       enrols, renews and resets second factors
 //	outcome.go      the outcome of a dialogue after the broker died
 //	dialogues.go    which shell ends last
 //	errands.go      changes that PAM workers make for operators
@@ -102,6 +104,8 @@ type kept struct {
 	wrong     limit.Tries // failed proofs of a password
 	given     limit.Tries // passwords for others' accounts that were not set, by operator
 	refused   limit.Tries // refused requests
+	codes     limit.Tries // wrong codes of second factors
+	shells    shells      // that have shown a code
 	proofs    limit.Budget
 	allProofs limit.Budget  // of all accounts together
 	turns     chan struct{} // semaphore: bounds PAM transactions
@@ -129,10 +133,11 @@ type call struct {
 	request operator.Request
 	files   []*os.File
 	people  map[string]shadowfile.Person
+	arrived time.Time
 }
 
 func (o *Server) answer(ctx context.Context, r *socket.Request) {
-	c := &call{conn: r.Conn}
+	c := &call{conn: r.Conn, arrived: time.Now()}
 	first, cancel := context.WithTimeout(ctx, firstPacket)
 	files, err := r.Conn.Receive(first, &c.request)
 	cancel()
@@ -147,7 +152,7 @@ func (o *Server) answer(ctx context.Context, r *socket.Request) {
 		return
 	}
 	limit := answering
-	if c.request.Op == operator.OpSetPassword {
+	if o.rules[c.request.Op].talks {
 		limit = dialogueFor
 	}
 	ctx, cancel = context.WithTimeout(ctx, limit)
@@ -160,6 +165,9 @@ func (o *Server) answer(ctx context.Context, r *socket.Request) {
 func (o *Server) serve(ctx context.Context, c *call) error {
 	rule := o.rules[c.request.Op]
 	if rule.may(c.asker) {
+		if err := o.admit(ctx, c, rule.need); err != nil {
+			return err
+		}
 		return rule.do(o, ctx, c)
 	}
 	if names := c.namesOf(c.uid); len(names) > 1 && c.uid != 0 {

@@ -9,6 +9,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/account/protect"
 	"github.com/shadowsync/shadowsync/internal/account/sessions"
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/password/crypt/format"
 	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
@@ -32,6 +33,11 @@ func (o *Server) hello(ctx context.Context, c *call) error {
 		}
 	}
 	slices.Sort(h.Ops)
+	own, err := o.ownFactor(ctx, c)
+	if err != nil {
+		return err
+	}
+	h.Factor = stateOf(own)
 	if _, managed := o.engine.Config.Managing(c.name); managed {
 		snapshot, err := o.engine.Accounts.Read(ctx, []string{c.name})
 		if err != nil {
@@ -40,6 +46,14 @@ func (o *Server) hello(ctx context.Context, c *call) error {
 		h.Expired = expired(snapshot.Accounts[c.name].Credential, shadowsync.DayOf(time.Now()))
 	}
 	return operator.SendResult(ctx, c.conn, h)
+}
+
+// stateOf returns the state of a second factor as shells know it.
+func stateOf(r factor.Record) operator.Factor {
+	if r.State != factor.Enrolled && r.Ticket != nil {
+		return operator.FactorReset
+	}
+	return operator.Factor(r.State)
 }
 
 // expired reports whether login(1) would demand a new password.
@@ -69,11 +83,17 @@ func (o *Server) showUser(ctx context.Context, c *call) error {
 		o.Log.Warn("sessions cannot be counted", "error", err)
 	}
 	standings := o.standings(ctx, names)
+	factors, err := o.factorsOf(ctx, names)
+	if err != nil {
+		return err
+	}
 	users := make([]operator.User, 0, len(names))
 	for _, name := range names {
 		if account, there := snapshot.Accounts[name]; there {
 			u := o.user(c, account, memory[name])
 			u.Sessions, u.Protected = len(open[account.UID]), standings[name].Why
+			r := factors[name]
+			u.Factor, u.EnrolledAt, u.FactorUsed, u.CodesLeft = stateOf(r), r.EnrolledAt, r.UsedAt, r.RecoveryLeft()
 			users = append(users, u)
 		}
 	}
@@ -87,6 +107,24 @@ func (o *Server) standings(ctx context.Context, names []string) map[string]prote
 		return o.engine.Protect.Of(ctx, names...)
 	}
 	return o.engine.Protect.Glance(ctx, names...)
+}
+
+// factorsOf returns what is kept of these accounts' second factors.
+func (o *Server) factorsOf(ctx context.Context, names []string) (map[string]factor.Record, error) {
+	kept, err := o.factors().Store.Factors(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]factor.Record, len(names))
+	for _, name := range names {
+		all[name] = factor.Record{State: factor.None}
+	}
+	for _, r := range kept {
+		if _, asked := all[r.Account]; asked && r.Realm == factor.Local {
+			all[r.Account] = r
+		}
+	}
+	return all, nil
 }
 
 // memory returns what the state records about accounts of any application.

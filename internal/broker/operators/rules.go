@@ -10,29 +10,36 @@ import (
 )
 
 // rule says which roles may ask for an operation. Roles not listed are denied. The operation itself
-// decides on which accounts, by visible and changeable.
+// decides on which accounts, by visible and changeable. Of an account with a second factor, need says
+// what it must have shown before.
 type rule struct {
 	user, admin, root bool
+	need              codeNeed
+	talks             bool // a dialogue: it waits for a person
 	do                func(*Server, context.Context, *call) error
 }
 
 // rules lists every operation of this socket.
 var rules = map[operator.Op]rule{
-	operator.OpHello:          {user: true, admin: true, root: true, do: (*Server).hello},
+	operator.OpHello:          {user: true, admin: true, root: true, need: byItself, do: (*Server).hello},
 	operator.OpNames:          {user: true, admin: true, root: true, do: (*Server).names},
 	operator.OpShowUser:       {user: true, admin: true, root: true, do: (*Server).showUser},
 	operator.OpSessions:       {user: true, admin: true, root: true, do: (*Server).listSessions},
 	operator.OpActivity:       {user: true, admin: true, root: true, do: (*Server).activity},
 	operator.OpSync:           {user: true, admin: true, root: true, do: (*Server).showSync},
-	operator.OpSetPassword:    {user: true, admin: true, do: (*Server).setPassword},
-	operator.OpOutcome:        {user: true, admin: true, do: (*Server).outcome},
-	operator.OpDisconnect:     {admin: true, root: true, do: (*Server).disconnect},
-	operator.OpLock:           {admin: true, root: true, do: (*Server).lock},
-	operator.OpUnlock:         {admin: true, root: true, do: (*Server).unlock},
-	operator.OpExpirePassword: {admin: true, root: true, do: (*Server).expirePassword},
-	operator.OpCreateUser:     {admin: true, root: true, do: (*Server).createUser},
-	operator.OpEditUser:       {admin: true, root: true, do: (*Server).editUser},
-	operator.OpDeleteUser:     {admin: true, root: true, do: (*Server).deleteUser},
+	operator.OpSetPassword:    {user: true, admin: true, need: byItself, talks: true, do: (*Server).setPassword},
+	operator.OpOutcome:        {user: true, admin: true, need: byItself, do: (*Server).outcome}, // the broker that knew this shell is gone
+	operator.OpCode:           {user: true, admin: true, need: byItself, do: (*Server).code},
+	operator.OpEnrol2FA:       {user: true, admin: true, need: byItself, talks: true, do: (*Server).enrol},
+	operator.OpRenewCodes:     {user: true, admin: true, need: byItself, talks: true, do: (*Server).renewCodes},
+	operator.OpReset2FA:       {admin: true, root: true, need: byItself, do: (*Server).reset2FA},
+	operator.OpDisconnect:     {admin: true, root: true, need: recently, do: (*Server).disconnect},
+	operator.OpLock:           {admin: true, root: true, need: recently, do: (*Server).lock},
+	operator.OpUnlock:         {admin: true, root: true, need: recently, do: (*Server).unlock},
+	operator.OpExpirePassword: {admin: true, root: true, need: recently, do: (*Server).expirePassword},
+	operator.OpCreateUser:     {admin: true, root: true, need: recently, do: (*Server).createUser},
+	operator.OpEditUser:       {admin: true, root: true, need: recently, do: (*Server).editUser},
+	operator.OpDeleteUser:     {admin: true, root: true, need: recently, do: (*Server).deleteUser},
 }
 
 // may reports whether the rule lets the asker ask.

@@ -12,7 +12,8 @@ func TestRules(t *testing.T) {
 	want := map[operator.Op]int{
 		operator.OpHello: user | admin | root, operator.OpNames: user | admin | root, operator.OpShowUser: user | admin | root,
 		operator.OpSessions: user | admin | root, operator.OpActivity: user | admin | root, operator.OpSync: user | admin | root,
-		operator.OpSetPassword: user | admin, operator.OpOutcome: user | admin, operator.OpDisconnect: admin | root, operator.OpLock: admin | root,
+		operator.OpSetPassword: user | admin, operator.OpOutcome: user | admin, operator.OpCode: user | admin, operator.OpEnrol2FA: user | admin,
+		operator.OpRenewCodes: user | admin, operator.OpReset2FA: admin | root, operator.OpDisconnect: admin | root, operator.OpLock: admin | root,
 		operator.OpUnlock: admin | root, operator.OpExpirePassword: admin | root,
 		operator.OpCreateUser: admin | root, operator.OpEditUser: admin | root, operator.OpDeleteUser: admin | root,
 		operator.OpRootTool: nobody, "": nobody, "pam-changed": nobody, "HELLO": nobody, "shutdown": nobody,
@@ -31,6 +32,22 @@ func TestRules(t *testing.T) {
 			if may := rules[op].may(a); may != (role != nobody && who&role != 0) {
 				t.Errorf("%q by %+v: %v", op, a, may)
 			}
+		}
+	}
+}
+
+// What an account with a second factor need not show a code for, and what it must have shown lately.
+// Every other operation needs a code in each new shell.
+func TestNeeds(t *testing.T) {
+	want := map[operator.Op]codeNeed{
+		operator.OpHello: byItself, operator.OpSetPassword: byItself, operator.OpOutcome: byItself, operator.OpCode: byItself,
+		operator.OpEnrol2FA: byItself, operator.OpRenewCodes: byItself, operator.OpReset2FA: byItself,
+		operator.OpDisconnect: recently, operator.OpLock: recently, operator.OpUnlock: recently, operator.OpExpirePassword: recently,
+		operator.OpCreateUser: recently, operator.OpEditUser: recently, operator.OpDeleteUser: recently,
+	}
+	for op, rule := range rules {
+		if rule.need != want[op] {
+			t.Errorf("%s needs %d, want %d", op, rule.need, want[op])
 		}
 	}
 }

@@ -33,7 +33,8 @@ const (
 
 var errElsewhere = operator.Errorf(operator.Unavailable, "your password is being changed from another session")
 
-// setPassword runs the dialogue. The current password is proven first. The machine's own PAM stack
+// setPassword runs the dialogue. The current password is proven first, and of an enrolled account a code
+// is taken. The machine's own PAM stack
 // judges and sets the new one. Both sides get it or neither. Then the sessions end. The broker
 // passes the passwords on and reads none. It starts nothing until the current password has come.
 func (o *Server) setPassword(ctx context.Context, c *call) error {
@@ -57,6 +58,9 @@ func (o *Server) setPassword(ctx context.Context, c *call) error {
 		return err
 	}
 	defer current.Close()
+	if err := o.second(ctx, c); err != nil {
+		return err
+	}
 	if err := o.renew(ctx, c, d, application, current); err != nil {
 		return err
 	}
@@ -94,7 +98,7 @@ func hostOf(shell origin.Process) (host origin.Process, hosted bool) {
 	return host, host.StartTicks != 0 && (shell.Terminal == "" || host.Terminal != shell.Terminal)
 }
 
-// secret asks for a password. It also ends when the broker is told to stop.
+// secret asks for a password or a code. It also ends when the broker is told to stop.
 func (o *Server) secret(ctx context.Context, c *call, t operator.Turn) (*os.File, error) {
 	ctx, cancel := context.WithTimeout(ctx, typing)
 	defer cancel()
@@ -109,13 +113,13 @@ func (o *Server) secret(ctx context.Context, c *call, t operator.Turn) (*os.File
 	case err != nil && o.Life.Err() != nil:
 		return nil, operator.Errorf(operator.Unavailable, "shadowsync is restarting; nothing was changed")
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil, operator.Errorf(operator.Unavailable, "no password was typed for %s; nothing was changed", typing)
+		return nil, operator.Errorf(operator.Unavailable, "nothing was typed for %s; nothing was changed", typing)
 	case err != nil:
 		return nil, err
 	}
 	if r.Op != "secret" || len(files) != 1 {
 		socket.CloseAll(files)
-		return nil, operator.Errorf(operator.Usage, "a password was expected")
+		return nil, operator.Errorf(operator.Usage, "a password or a code was expected")
 	}
 	return files[0], nil
 }

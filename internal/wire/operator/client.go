@@ -96,6 +96,21 @@ func (c Client) DeleteUser(ctx context.Context, name string, d Deletion) (Result
 	return one[Result](ctx, c, request(OpDeleteUser, name, d))
 }
 
+// Code shows a code of the caller's second factor, which is used up then. It is a sealed memfd; the
+// caller closes it.
+func (c Client) Code(ctx context.Context, code *os.File) (CodeTaken, error) {
+	return one[CodeTaken](ctx, c, Request{Op: OpCode}, code)
+}
+
+// Reset2FA drops the second factor of an account. The code is one of the caller's own; nil: the caller
+// is root.
+func (c Client) Reset2FA(ctx context.Context, name string, r Realm, code *os.File) (EnrolmentCode, error) {
+	if code == nil {
+		return one[EnrolmentCode](ctx, c, request(OpReset2FA, name, r))
+	}
+	return one[EnrolmentCode](ctx, c, request(OpReset2FA, name, r), code)
+}
+
 // RootTool records in the audit that the caller, who is not root, ran a command of the root tool.
 // The answer is always a refusal.
 func (c Client) RootTool(ctx context.Context, verb string) error {

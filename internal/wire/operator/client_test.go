@@ -97,8 +97,71 @@ func (a *answers) New(_ context.Context, weak string, left int) (*os.File, error
 	return socket.SealedMemfd([]byte("new"))
 }
 
+func (a *answers) Code(_ context.Context, t Turn) (*os.File, error) {
+	a.asked = append(a.asked, fmt.Sprintf("%s %q %d", t.Ask, t.Weak, t.Left))
+	if t.Setup != nil {
+		a.asked = append(a.asked, "set up "+t.Setup.Key)
+	}
+	return socket.SealedMemfd([]byte("123456"))
+}
+
+// lead leads a dialogue as a broker that asks in these turns, and ends with the last, or dies.
+func lead(t *testing.T, op Op, turns []Turn, last *Turn) Client {
+	return serve(t, func(ctx context.Context, conn *socket.Conn, q Request) {
+		if q.Op != op {
+			t.Errorf("asked for %s, want %s", q.Op, op)
+		}
+		for _, turn := range turns {
+			var r Reply
+			if err := conn.Send(ctx, turn); err != nil {
+				t.Error(err)
+			}
+			files, err := conn.Receive(ctx, &r)
+			if err != nil || len(files) != 1 {
+				t.Errorf("%d descriptors, %v", len(files), err)
+				return
+			}
+			files[0].Close()
+		}
+		if last != nil {
+			_ = conn.Send(ctx, last)
+		}
+	})
+}
+
+// TestRecoveryCodes: both dialogues about a second factor end with recovery codes. If the broker dies
+// after the code was sent, nobody says that nothing was changed.
+func TestRecoveryCodes(t *testing.T) {
+	turns := []Turn{{Ask: AskCurrent}, {Ask: AskEnrolment, Left: 2}, {Ask: AskCode, Left: 2, Setup: &Setup{Key: "ABCD"}}, {Ask: AskCode, Weak: "no", Left: 1}}
+	for op, call := range map[Op]func(Client, Asker) ([]string, error){
+		OpEnrol2FA:   func(c Client, a Asker) ([]string, error) { return c.Enrol2FA(t.Context(), a) },
+		OpRenewCodes: func(c Client, a Asker) ([]string, error) { return c.RenewCodes(t.Context(), a) },
+	} {
+		a := &answers{}
+		codes, err := call(lead(t, op, turns, &Turn{Done: true, Recovery: []string{"a", "b"}}), a)
+		if err != nil || !slices.Equal(codes, []string{"a", "b"}) {
+			t.Errorf("%s: %q, %v", op, codes, err)
+		}
+		if want := []string{"current", `enrolment "" 2`, `code "" 2`, "set up ABCD", `code "no" 1`}; !slices.Equal(a.asked, want) {
+			t.Errorf("%s asked %q, want %q", op, a.asked, want)
+		}
+		codes, err = call(lead(t, op, turns, nil), a)
+		if err == nil || codes != nil || strings.Contains(err.Error(), "nothing was changed") || errors.Is(err, ErrUnknownOutcome) {
+			t.Errorf("%s, the broker dies: %q, %v", op, codes, err)
+		}
+		_, err = call(lead(t, op, turns[:1], nil), a)
+		if err == nil || !strings.Contains(err.Error(), "nothing was changed") {
+			t.Errorf("%s, the broker dies before a code: %v", op, err)
+		}
+		var refusal *Error
+		if _, err = call(lead(t, op, turns[:2], &Turn{Error: Errorf(CodeRefused, "no")}), a); !errors.As(err, &refusal) || refusal.Kind.Exit() != 7 {
+			t.Errorf("%s, refused: %v", op, err)
+		}
+	}
+}
+
 func TestSetPassword(t *testing.T) {
-	turns := []Turn{{Ask: AskCurrent}, {Ask: AskNew, Left: 2}, {Ask: AskNew, Weak: "too short", Left: 1}}
+	turns := []Turn{{Ask: AskCurrent}, {Ask: AskCode, Left: 2}, {Ask: AskNew, Left: 2}, {Ask: AskNew, Weak: "too short", Left: 1}}
 	tests := []struct {
 		name  string
 		last  *Turn
@@ -114,29 +177,13 @@ func TestSetPassword(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := serve(t, func(ctx context.Context, conn *socket.Conn, q Request) {
-				for _, turn := range turns {
-					var r Reply
-					if err := conn.Send(ctx, turn); err != nil {
-						t.Error(err)
-					}
-					files, err := conn.Receive(ctx, &r)
-					if err != nil || len(files) != 1 {
-						t.Errorf("%d descriptors, %v", len(files), err)
-						return
-					}
-					files[0].Close()
-				}
-				if tt.last != nil {
-					_ = conn.Send(ctx, tt.last)
-				}
-			})
+			c := lead(t, OpSetPassword, turns, tt.last)
 			a := &answers{}
 			notes, err := c.SetPassword(t.Context(), a)
 			if !slices.Equal(notes, tt.notes) || !tt.check(err) {
 				t.Errorf("got %q, %v", notes, err)
 			}
-			if want := []string{"current", `new "" 2`, `new "too short" 1`}; !slices.Equal(a.asked, want) {
+			if want := []string{"current", `code "" 2`, `new "" 2`, `new "too short" 1`}; !slices.Equal(a.asked, want) {
 				t.Errorf("asked %q, want %q", a.asked, want)
 			}
 		})
@@ -148,7 +195,7 @@ func TestSetPassword(t *testing.T) {
 func TestBrokerHangsUp(t *testing.T) {
 	restarting := Errorf(Unavailable, "shadowsync is restarting; nothing was changed")
 	for _, last := range []*Error{restarting, nil} {
-		for _, at := range []Secret{AskCurrent, AskNew} {
+		for _, at := range []Secret{AskCurrent, AskCode, AskNew} {
 			for _, when := range []string{"before the answer", "with the answer unread"} {
 				t.Run(fmt.Sprintf("%v, %s, %s", last != nil, at, when), func(t *testing.T) {
 					gone, given := make(chan struct{}), make(chan struct{})
@@ -195,6 +242,8 @@ func (h hesitant) Current(context.Context) (*os.File, error) {
 }
 
 func (h hesitant) New(ctx context.Context, _ string, _ int) (*os.File, error) { return h.Current(ctx) }
+
+func (h hesitant) Code(ctx context.Context, _ Turn) (*os.File, error) { return h.Current(ctx) }
 
 func TestOutcome(t *testing.T) {
 	given := time.Now()

@@ -17,6 +17,9 @@ type Asker interface {
 	// New asks for the new one. On a further try, weak says why the last one was refused, and left
 	// how many tries remain after this one.
 	New(ctx context.Context, weak string, left int) (*os.File, error)
+	// Code asks for a code of the second factor, or for an enrolment code. With Setup in the turn,
+	// the code is that of an app which the operator sets up first.
+	Code(ctx context.Context, t Turn) (*os.File, error)
 }
 
 // ErrUnknownOutcome means that the connection ended after the new password was sent and before the
@@ -26,29 +29,57 @@ var ErrUnknownOutcome = errors.New("shadowsync did not say whether it was done")
 // SetPassword changes the caller's own password. It returns the notes of the broker: sessions that
 // survived, ways in that stay open. The broker ends the caller's session soon after.
 func (c Client) SetPassword(ctx context.Context, asker Asker) (notes []string, err error) {
-	conn, err := c.dial(ctx, Request{Op: OpSetPassword})
+	last, err := c.talk(ctx, OpSetPassword, asker)
+	return last.Notes, err
+}
+
+// Enrol2FA enrols a second factor of the caller's. It returns the recovery codes, which nothing can
+// show again.
+func (c Client) Enrol2FA(ctx context.Context, asker Asker) (recovery []string, err error) {
+	last, err := c.talk(ctx, OpEnrol2FA, asker)
+	return last.Recovery, err
+}
+
+// RenewCodes replaces the caller's recovery codes and returns the new ones.
+func (c Client) RenewCodes(ctx context.Context, asker Asker) (recovery []string, err error) {
+	last, err := c.talk(ctx, OpRenewCodes, asker)
+	return last.Recovery, err
+}
+
+// talk leads a dialogue and returns the broker's last packet.
+func (c Client) talk(ctx context.Context, op Op, asker Asker) (Turn, error) {
+	conn, err := c.dial(ctx, Request{Op: op})
 	if err != nil {
-		return nil, err
+		return Turn{}, err
 	}
 	defer conn.Close()
-	given := false
-	for {
+	for sent := Secret(""); ; {
 		var t Turn
 		err := receive(ctx, conn, &t)
 		switch {
-		case err != nil && given:
-			return nil, errors.Join(ErrUnknownOutcome, err)
 		case err != nil:
-			return nil, unchanged(err)
+			return t, interrupted(op, sent, err)
 		case t.Error != nil:
-			return nil, t.Error
+			return t, t.Error
 		case t.Done:
-			return t.Notes, nil
+			return t, nil
 		}
-		if given, err = answer(ctx, conn, t, asker); err != nil {
-			return nil, err
+		if err := answer(ctx, conn, t, asker); err != nil {
+			return t, err
 		}
+		sent = t.Ask
 	}
+}
+
+// interrupted says what an error of the connection means after the last secret that was sent.
+func interrupted(op Op, sent Secret, err error) error {
+	switch {
+	case sent == AskNew:
+		return errors.Join(ErrUnknownOutcome, err)
+	case sent == AskCode && op != OpSetPassword:
+		return err // what the code was for may have been done
+	}
+	return unchanged(err)
 }
 
 // Outcome asks, after an [ErrUnknownOutcome], for the result of the change whose new password was
@@ -69,22 +100,22 @@ func (c Client) Outcome(ctx context.Context, given time.Time) (notes []string, e
 	return t.Notes, nil
 }
 
-// answer sends what the broker asks for, and reports whether that was the new password. If the
-// broker has hung up meanwhile, it has sent the reason and changed nothing.
-func answer(ctx context.Context, conn *socket.Conn, t Turn, asker Asker) (given bool, err error) {
+// answer sends what the broker asks for. If the broker has hung up meanwhile, it has sent the reason
+// and changed nothing.
+func answer(ctx context.Context, conn *socket.Conn, t Turn, asker Asker) error {
 	secret, err := ask(ctx, t, asker)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer secret.Close()
 	if err = conn.Send(ctx, Reply{Op: "secret"}, secret); err == nil {
-		return t.Ask == AskNew, nil
+		return nil
 	}
 	var last Turn
 	if receive(ctx, conn, &last) == nil && last.Error != nil {
-		return false, last.Error
+		return last.Error
 	}
-	return false, unchanged(unreachable(err))
+	return unchanged(unreachable(err))
 }
 
 // unchanged adds to an error before the new password was sent that nothing was changed.
@@ -102,6 +133,8 @@ func ask(ctx context.Context, t Turn, asker Asker) (*os.File, error) {
 		return asker.Current(ctx)
 	case AskNew:
 		return asker.New(ctx, t.Weak, t.Left)
+	case AskCode, AskEnrolment:
+		return asker.Code(ctx, t)
 	}
 	return nil, Errorf(Unavailable, "shadowsync asks for something that this program does not know: it may be newer")
 }

@@ -18,6 +18,8 @@ const (
 	NoAccount        Kind = "no-account"        // no such account, or the caller may not see it
 	Policy           Kind = "policy"            // refused by the password policy
 	NotAuthenticated Kind = "not-authenticated" // the current password is wrong
+	CodeNeeded       Kind = "code-needed"       // this shell must show a code of the second factor first
+	CodeRefused      Kind = "code-refused"      // another code may be right
 	NotPermitted     Kind = "not-permitted"
 	Unavailable      Kind = "unavailable" // the store, a lock or the broker did not answer in time
 )
@@ -35,7 +37,7 @@ func (k Kind) Exit() int {
 		return exit.Unknown
 	case Policy:
 		return exit.Policy
-	case NotAuthenticated:
+	case NotAuthenticated, CodeNeeded, CodeRefused:
 		return exit.NotAuthenticated
 	case NotPermitted:
 		return exit.NotPermitted

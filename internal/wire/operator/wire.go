@@ -30,6 +30,10 @@ const (
 	OpCreateUser     Op = "create-user" // Args: NewUser, with the password attached: Result
 	OpEditUser       Op = "edit-user"   // Args: Edit, with the password attached if that is the field: Result
 	OpDeleteUser     Op = "delete-user" // Args: Deletion: Result
+	OpCode           Op = "code"        // takes a code of the caller's second factor, attached: CodeTaken
+	OpEnrol2FA       Op = "enrol-2fa"   // a dialogue, which ends with recovery codes
+	OpRenewCodes     Op = "renew-codes" // a dialogue, which ends with recovery codes
+	OpReset2FA       Op = "reset-2fa"   // Args: Realm, with a code of the caller's own attached: EnrolmentCode
 	OpRootTool       Op = "root-tool"   // Args: Attempt. Always refused; recorded in the audit
 )
 
@@ -68,7 +72,8 @@ type Hello struct {
 	Node    string `json:"node"`
 	Asset   string `json:"asset"`
 	Expired bool   `json:"expired"` // the password must be changed before anything else
-	Ops     []Op   `json:"ops"`     // what this role may ask for
+	Factor  Factor `json:"factor"`
+	Ops     []Op   `json:"ops"` // what this role may ask for
 	// IdleTimeout is the number of seconds without a key press after which the shell ends; 0:
 	// never.
 	IdleTimeout int `json:"idle_timeout"`
@@ -76,6 +81,18 @@ type Hello struct {
 	Groups []string `json:"groups,omitempty"`
 	Shells []string `json:"shells,omitempty"`
 }
+
+// Factor says how far the enrolment of an account's second factor is.
+type Factor string
+
+// The states of a second factor. An enrolled account must show a code in each new shell, and one
+// that was reset must enrol anew, before the broker does anything else.
+const (
+	FactorNone     Factor = "none"
+	FactorPending  Factor = "pending" // begun, but no code was shown yet
+	FactorEnrolled Factor = "enrolled"
+	FactorReset    Factor = "reset"
+)
 
 // User is one account as `show user` prints it. It contains the hash's format, but no part of the
 // hash.
@@ -96,6 +113,10 @@ type User struct {
 	State       shadowsync.ChangeState `json:"state"`
 	Reason      string                 `json:"reason,omitempty"`
 	Sessions    int                    `json:"sessions"`
+	Factor      Factor                 `json:"factor"`
+	EnrolledAt  time.Time              `json:"enrolled_at,omitzero"` // of the factor
+	FactorUsed  time.Time              `json:"factor_used,omitzero"` // when a code was last taken
+	CodesLeft   int                    `json:"recovery_codes_left"`  // recovery codes that were not used
 }
 
 // Session is a login as `show user sessions` prints it.
@@ -182,15 +203,39 @@ type Edit struct {
 	Value string `json:"value,omitempty"`
 }
 
-// Turn is one packet of the broker in the set-password dialogue. Exactly one of Ask, Done and Error
-// is set; Weak comes only with Ask.
+// CodeTaken says which code was taken, and how many recovery codes are left.
+type CodeTaken struct {
+	Recovery  bool `json:"recovery,omitempty"`
+	CodesLeft int  `json:"recovery_codes_left"`
+}
+
+// Realm says whose second factor is meant: that of a local account or that of a directory's.
+type Realm struct {
+	Realm string `json:"realm"`
+}
+
+// EnrolmentCode is the result of a reset; the code is empty if there was nothing to reset.
+type EnrolmentCode struct {
+	Code string `json:"code,omitempty"`
+}
+
+// Turn is one packet of the broker in a dialogue. Exactly one of Ask, Done and Error is set; Weak and
+// Setup come only with Ask, Notes and Recovery only with Done.
 type Turn struct {
-	Ask   Secret   `json:"ask,omitempty"`
-	Weak  string   `json:"weak,omitempty"` // why the last one was refused
-	Left  int      `json:"left,omitempty"` // tries after this one
-	Done  bool     `json:"done,omitempty"`
-	Notes []string `json:"notes,omitempty"`
-	Error *Error   `json:"error,omitempty"`
+	Ask      Secret   `json:"ask,omitempty"`
+	Weak     string   `json:"weak,omitempty"` // why the last one was refused
+	Left     int      `json:"left,omitempty"` // tries after this one
+	Setup    *Setup   `json:"setup,omitempty"`
+	Done     bool     `json:"done,omitempty"`
+	Notes    []string `json:"notes,omitempty"`
+	Recovery []string `json:"recovery,omitempty"` // new recovery codes; nothing can show them again
+	Error    *Error   `json:"error,omitempty"`
+}
+
+// Setup is what an authenticator app needs, for typing and as an otpauth address.
+type Setup struct {
+	Key     string `json:"key"`
+	Address string `json:"address"`
 }
 
 // Given says when an operator gave the new password of a dialogue that broke off.
@@ -201,15 +246,18 @@ type Given struct {
 // Secret names what the broker asks for.
 type Secret string
 
-// The secrets of the dialogue. The operator sends each as a Reply with a sealed memfd of at most
-// MaxSecret bytes, without NUL and newline.
+// The secrets of the dialogues. The operator sends each as a Reply with a sealed memfd of at most
+// MaxSecret bytes, without NUL and newline, or MaxCode bytes for a code.
 const (
-	AskCurrent Secret = "current"
-	AskNew     Secret = "new"
-	MaxSecret         = 511 // Linux-PAM's PAM_MAX_RESP_SIZE, less the NUL
+	AskCurrent   Secret = "current"
+	AskNew       Secret = "new"
+	AskCode      Secret = "code"      // of the second factor
+	AskEnrolment Secret = "enrolment" // the code that a reset has printed
+	MaxSecret           = 511         // Linux-PAM's PAM_MAX_RESP_SIZE, less the NUL
+	MaxCode             = 64
 )
 
-// Reply is one packet of the operator in that dialogue.
+// Reply is one packet of the operator in a dialogue.
 type Reply struct {
 	Op string `json:"op"` // "secret"
 }
