@@ -82,6 +82,7 @@ func diesAfterTheAnnouncement(s *stage) {
 	s.hold()
 	setPassword(d, oldPassword, newPassword)
 	s.WaitFor("the store's part", machine.Patience, func() bool { return s.StoreHash("user222") != before })
+	s.transacts() // behind the module: the watch may have seen the change before it was announced
 	s.Must("systemctl", "kill", "--signal=KILL", "shadowsync.service")
 	s.release()
 	d.Expect("asking for the result", machine.Patience)
