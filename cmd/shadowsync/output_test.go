@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +114,27 @@ func TestStatusNamesTheRelease(t *testing.T) {
 			err := a.showStatus(systemStatus{Applications: []applicationStatus{{Unit: "128T.service", Guard: tc.guard, GuardAccounts: tc.accounts, Store: storeStatus{State: storeOK}}}})
 			if err != nil || tc.want != "" && !strings.Contains(out.String(), tc.want) || tc.want == "" && strings.Contains(out.String(), "release") {
 				t.Errorf("%v, got\n%s", err, out.String())
+			}
+		})
+	}
+}
+
+// A guard that is being lifted has no accounts any more, and systemd still refuses a restart.
+func TestCheckOfAGuardBeingLifted(t *testing.T) {
+	for name, tc := range map[string]struct {
+		guard    string
+		accounts []string
+		want     error
+	}{
+		"off":          {"off", nil, nil},
+		"being lifted": {"on", nil, errNotInSync},
+		"of another":   {"on", []string{"admin"}, nil}, // and admin is not looked at
+		"by hand":      {"held", nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := systemStatus{Applications: []applicationStatus{{Name: "conductor", Guard: tc.guard, GuardAccounts: tc.accounts, Store: storeStatus{State: storeOK}}}}
+			if err := s.check(); !errors.Is(err, tc.want) {
+				t.Errorf("got %v", err)
 			}
 		})
 	}

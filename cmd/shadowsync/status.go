@@ -45,7 +45,7 @@ func newStatus(a *app) *cobra.Command {
 		},
 	}
 	o.addFlags(a, c)
-	c.Flags().BoolVar(&o.check, "check", false, "exit with 3 unless all is in sync, every store and the broker answer, and no start hook failed")
+	c.Flags().BoolVar(&o.check, "check", false, "exit with 3 unless all is in sync, every store and the broker answer, no guard is still to be lifted, and no start hook failed")
 	return c
 }
 
@@ -85,6 +85,11 @@ func (s systemStatus) check() error {
 		}
 		if application.Store.State != storeOK {
 			apart = append(apart, application.Name+"'s store")
+		}
+		if application.Guard == string(systemd.GuardPending) && len(application.GuardAccounts) == 0 {
+			// Its file is gone, and the accounts' names with it, but systemd still has it loaded and
+			// would refuse a restart.
+			apart = append(apart, application.Name+"'s guard")
 		}
 		apart = append(apart, application.apart...)
 	}
