@@ -65,21 +65,7 @@ func (o *Server) second(ctx context.Context, c *call) error {
 
 // password has the operator prove their current password, for nothing but their second factor.
 func (o *Server) password(ctx context.Context, c *call) error {
-	if err := o.patience(c.name); err != nil {
-		return err
-	}
-	hash, err := o.provable(ctx, c.name)
-	if err != nil {
-		return err
-	}
-	d := newDialogue(c.process)
-	d.hash = hash
-	defer o.Dialogues.end(c.name, d)
-	current, err := o.current(ctx, c, d)
-	if err != nil {
-		return err
-	}
-	return current.Close()
+	return o.proven(ctx, c, func(*dialogue, *os.File) error { return nil })
 }
 
 // enrol enrols the operator's second factor: the current password, after a reset the enrolment code,

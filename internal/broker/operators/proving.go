@@ -71,6 +71,28 @@ func (o *Server) spend(name string) error {
 	return nil
 }
 
+// proven asks for the operator's current password, has it proven, and calls then with it. The dialogue is
+// the account's only one from the proof until then returns.
+func (o *Server) proven(ctx context.Context, c *call, then func(d *dialogue, current *os.File) error) error {
+	if err := o.patience(c.name); err != nil {
+		return err
+	}
+	hash, err := o.provable(ctx, c.name)
+	if err != nil {
+		return err
+	}
+	d := newDialogue(c.process)
+	d.hash = hash
+	defer o.Dialogues.end(c.name, d)
+	defer func() { go d.closeWorkers() }() // in the background: an unused worker need not be waited for
+	current, err := o.current(ctx, c, d)
+	if err != nil {
+		return err
+	}
+	defer current.Close()
+	return then(d, current)
+}
+
 // current asks for the current password and has it proven. An unanswered prompt does not block the
 // account's other dialogues: this dialogue begins with the answer.
 func (o *Server) current(ctx context.Context, c *call, d *dialogue) (*os.File, error) {

@@ -33,39 +33,25 @@ const (
 
 var errElsewhere = operator.Errorf(operator.Unavailable, "your password is being changed from another session")
 
-// setPassword runs the dialogue. The current password is proven first, and of an enrolled account a code
-// is taken. The machine's own PAM stack
-// judges and sets the new one. Both sides get it or neither. Then the sessions end. The broker
-// passes the passwords on and reads none. It starts nothing until the current password has come.
+// setPassword runs the dialogue. The current password is proven first, and an enrolled account shows a
+// code. The machine's own PAM stack judges and sets the new one. Both sides get it or neither. Then
+// the sessions end. The broker passes the passwords on and reads none. It starts nothing until the
+// current password has come.
 func (o *Server) setPassword(ctx context.Context, c *call) error {
 	application, managed := o.engine.Config.Managing(c.name)
 	if !managed {
 		return errNotPermitted
 	}
-	if err := o.patience(c.name); err != nil {
-		return err
-	}
-	hash, err := o.provable(ctx, c.name)
-	if err != nil {
-		return err
-	}
-	d := newDialogue(c.process)
-	d.hash = hash
-	defer o.Dialogues.end(c.name, d)
-	defer func() { go d.closeWorkers() }() // in the background: an unused worker need not be waited for
-	current, err := o.current(ctx, c, d)
-	if err != nil {
-		return err
-	}
-	defer current.Close()
-	if err := o.second(ctx, c); err != nil {
-		return err
-	}
-	if err := o.renew(ctx, c, d, application, current); err != nil {
-		return err
-	}
-	o.farewell(ctx, c, d, o.ends(application, shadowsync.SeenByPcli))
-	return nil
+	return o.proven(ctx, c, func(d *dialogue, current *os.File) error {
+		if err := o.second(ctx, c); err != nil {
+			return err
+		}
+		if err := o.renew(ctx, c, d, application, current); err != nil {
+			return err
+		}
+		o.farewell(ctx, c, d, o.ends(application, shadowsync.SeenByPcli))
+		return nil
+	})
 }
 
 // ends reports whether a change that was seen this way ends sessions.
