@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -60,11 +61,7 @@ var userOps = []operator.Op{operator.OpSetPassword, operator.OpShowUser, operato
 // awaits waits until this many requests have arrived.
 func (f *fake) awaits(t *testing.T, n int32) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); f.arrived.Load() < n; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%d requests arrived, not %d", f.arrived.Load(), n)
-		}
-	}
+	eventually.Holds(t, fmt.Sprintf("%d requests arrived", n), func() bool { return f.arrived.Load() >= n })
 }
 
 // kept is the operator's current password.

@@ -16,6 +16,8 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
 )
 
 const probeResult = "/var/lib/shadowsync/probe"
@@ -147,7 +149,7 @@ func TestBrokerOnMachine(t *testing.T) {
 		t.Errorf("the broker is %s before anybody spoke to it", state)
 	}
 	knock(t, "/run/shadowsync/root.sock")
-	waitFor(t, "the broker", func() bool { return show(t, BrokerUnit, "ActiveState") == "active" })
+	eventually.Holds(t, "the broker", func() bool { return show(t, BrokerUnit, "ActiveState") == "active" })
 
 	if report, err := os.ReadFile(probeResult); err != nil || len(report) > 0 {
 		t.Errorf("in the broker's sandbox: %v\n%s", err, report)
@@ -189,7 +191,7 @@ func TestCrashLoopOnMachine(t *testing.T) {
 	must(t, "systemctl", "daemon-reload")
 	must(t, "systemctl", "start", RootSocketUnit, OperatorSocketUnit)
 	knock(t, "/run/shadowsync/root.sock")
-	waitFor(t, "30 crashes", func() bool {
+	eventually.Holds(t, "30 crashes", func() bool {
 		return len(show(t, BrokerUnit, "NRestarts")) > 1 && show(t, BrokerUnit, "NRestarts") >= "30"
 	})
 	states := []string{show(t, RootSocketUnit, "ActiveState"), show(t, OperatorSocketUnit, "ActiveState")}
@@ -197,7 +199,7 @@ func TestCrashLoopOnMachine(t *testing.T) {
 		t.Errorf("after a crash loop the sockets are %q", states)
 	}
 	must(t, "cp", "--remove-destination", insideProgram, DefaultBinary) // a unit may still run the former one
-	waitFor(t, "the mended broker", func() bool { return show(t, BrokerUnit, "ActiveState") == "active" })
+	eventually.Holds(t, "the mended broker", func() bool { return show(t, BrokerUnit, "ActiveState") == "active" })
 }
 
 // handedOver returns the sockets that systemd handed over, by name, or none if systemd did not

@@ -6,7 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
 )
 
 func TestDropIn(t *testing.T) {
@@ -111,9 +112,12 @@ var besideTheirHook = regexp.MustCompile(`(?m)^((?:simple|exec)\n)(settle .*\n)`
 func (r *hookReader) expect(t *testing.T, what, want string) {
 	t.Helper()
 	var got string
-	for end := time.Now().Add(patience); len(got) < len(want) && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		got += r.next(t)
-	}
+	defer func() {
+		if len(got) < len(want) {
+			t.Logf("%s: noted\n%swant\n%s", what, got, want)
+		}
+	}()
+	eventually.Holds(t, "as many lines as expected", func() bool { got += r.next(t); return len(got) >= len(want) })
 	// For systemd, a unit of type simple has started before its program does anything; with exec it
 	// is nearly so.
 	swapped := besideTheirHook.ReplaceAllString(want, "$2$1")
@@ -142,7 +146,7 @@ func TestHooksOnMachine(t *testing.T) {
 			t.Helper()
 			log.expect(t, a.unit+", "+what, want)
 			if what != "stop" {
-				waitFor(t, a.unit+" to run after "+what, func() bool { return show(t, a.unit, "SubState") == "running" })
+				eventually.Holds(t, a.unit+" to run after "+what, func() bool { return show(t, a.unit, "SubState") == "running" })
 			}
 		}
 		must(t, "systemctl", "start", a.unit)
@@ -165,7 +169,7 @@ func TestHooksOnMachine(t *testing.T) {
 // idle waits until systemd has no more jobs: the hook of a stop outlives the stop.
 func idle(t *testing.T) {
 	t.Helper()
-	waitFor(t, "the end of all jobs", func() bool { return !strings.Contains(must(t, "systemctl", "list-jobs", "--no-legend"), ".service") })
+	eventually.Holds(t, "the end of all jobs", func() bool { return !strings.Contains(must(t, "systemctl", "list-jobs", "--no-legend"), ".service") })
 }
 
 // Without our program, an application still starts and stops normally.

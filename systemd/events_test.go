@@ -6,7 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
 )
 
 // lingering is an application that writes its old users late: its main process ends at once, and
@@ -97,7 +98,7 @@ func TestEventsOnMachine(t *testing.T) {
 func (e event) happens(t *testing.T) {
 	installLingering(t, e.restart)
 	must(t, "systemctl", "start", lingering)
-	waitFor(t, "the application", func() bool { return show(t, lingering, "SubState") == "running" })
+	eventually.Holds(t, "the application", func() bool { return show(t, lingering, "SubState") == "running" })
 	idle(t)
 	if err := os.Truncate(hookLog, 0); err != nil {
 		t.Fatal(err)
@@ -110,12 +111,16 @@ func (e event) check(t *testing.T) {
 	t.Helper()
 	want := strings.Fields(e.want)
 	var all, noted []string
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	enough := func() bool {
 		all, noted = noteds(t)
-		if len(noted) >= len(want) && (!slices.Contains(want, "up") || e.name == "hooks masked" || slices.Contains(all, "settle")) {
-			break
-		}
+		return len(noted) >= len(want) && (!slices.Contains(want, "up") || e.name == "hooks masked" || slices.Contains(all, "settle"))
 	}
+	defer func() {
+		if !enough() {
+			t.Logf("noted %q, want %q", all, want)
+		}
+	}()
+	eventually.Holds(t, "as many events as expected", enough)
 	idle(t)
 	all, noted = noteds(t)
 	if !slices.Equal(noted, want) {

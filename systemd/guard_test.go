@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
 )
 
 const (
@@ -150,7 +152,7 @@ func TestGuardLimitOnMachine(t *testing.T) {
 	if !isGuarded(t) {
 		t.Error("not guarded")
 	}
-	waitFor(t, "the limit", func() bool { return show(t, guarded, "RefuseManualStop") == "no" })
+	eventually.Holds(t, "the limit", func() bool { return show(t, guarded, "RefuseManualStop") == "no" })
 	if took := time.Since(begun); took < guardLimit-100*time.Millisecond {
 		t.Errorf("a limit of %v lifted after %v", guardLimit, took)
 	}
@@ -181,7 +183,7 @@ func TestGuardTogglesOnMachine(t *testing.T) {
 	set(t, g, "admin")
 	expectGuard(t, g, GuardPending, "admin")
 	set(t, g)
-	waitFor(t, "the guard to lift", func() bool { return !exists(guardedFolder) })
+	eventually.Holds(t, "the guard to lift", func() bool { return !exists(guardedFolder) })
 	if n := reloads(t) - before; n > 2 {
 		t.Errorf("51 toggles cost %d reloads", n)
 	}
@@ -282,7 +284,7 @@ func TestInhibitorOnMachine(t *testing.T) {
 	installGuarded(t)
 	g := NewBrokerGuard(new(Bus))
 	delay := func() {
-		waitFor(t, "the inhibitor", func() bool {
+		eventually.Holds(t, "the inhibitor", func() bool {
 			set(t, g, "admin") // this does not wait for a slow logind
 			return delayed(t)
 		})
@@ -309,5 +311,5 @@ func delayed(t *testing.T) bool {
 
 func noDelay(t *testing.T) {
 	t.Helper()
-	waitFor(t, "logind to notice the release", func() bool { return !delayed(t) })
+	eventually.Holds(t, "logind to notice the release", func() bool { return !delayed(t) })
 }

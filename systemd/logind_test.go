@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -19,7 +20,7 @@ func logIn(t *testing.T, user, name, class, script string) (session string) {
 	t.Helper()
 	must(t, "systemd-run", "--quiet", "--unit="+name, "-p", "User="+user, "-p", "PAMName=login",
 		"-p", "Environment=XDG_SESSION_CLASS="+class, "sh", "-c", script)
-	waitFor(t, "the session of "+name, func() bool {
+	eventually.Holds(t, "the session of "+name, func() bool {
 		pid, _ := strconv.Atoi(show(t, name, "MainPID"))
 		id, err := Logind{}.SessionOf(within(t, patience), pid)
 		if err != nil {

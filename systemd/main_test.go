@@ -129,15 +129,6 @@ func show(t *testing.T, unit, property string) string {
 	return strings.TrimSpace(must(t, "systemctl", "show", "--value", "-p", property, unit))
 }
 
-func waitFor(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !condition(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited for %s", what)
-		}
-	}
-}
-
 func within(t *testing.T, limit time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)

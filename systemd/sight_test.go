@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
 )
 
 // sightLog is the file in which a hook on a test machine writes what it sees of its environment.
@@ -147,7 +149,7 @@ func (d directive) observe(t *testing.T) map[string]string {
 	see := func(moment string) {
 		t.Helper()
 		path := filepath.Join(sightLog, moment)
-		waitFor(t, moment, func() bool {
+		eventually.Holds(t, moment, func() bool {
 			text, err := os.ReadFile(path)
 			return err == nil && strings.HasSuffix(string(text), "end\n")
 		})

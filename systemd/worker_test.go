@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
 )
 
 // playWorker answers a packet that contains a path with the result of a write below it, and any
@@ -203,7 +205,7 @@ func succeedsStuckWorker(t *testing.T) {
 
 func expectNoWorker(t *testing.T) {
 	t.Helper()
-	waitFor(t, "the worker to be gone without trace", func() bool {
+	eventually.Holds(t, "the worker to be gone without trace", func() bool {
 		return must(t, "systemctl", "list-units", "--all", "--no-legend", "--plain", "shadowsync-store-*") == ""
 	})
 }
@@ -283,7 +285,7 @@ func TestWorkerDoesNotKeepTheBrokerOnMachine(t *testing.T) {
 	must(t, "systemctl", "daemon-reload")
 	stopped := make(chan error, 1)
 	go func() { stopped <- exec.CommandContext(t.Context(), "systemctl", "stop", BrokerUnit).Run() }()
-	waitFor(t, "the broker to be stopping", func() bool { return show(t, BrokerUnit, "ActiveState") == "deactivating" })
+	eventually.Holds(t, "the broker to be stopping", func() bool { return show(t, BrokerUnit, "ActiveState") == "deactivating" })
 	var bus Bus
 	_, theirs := socketPair(t)
 	err := bus.StartWorker(within(t, patience), WorkerUnit{Name: "conductor", UID: ownerUID, GID: ownerUID, Binary: DefaultBinary, Args: []string{"worker"}, Stdin: theirs})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -169,9 +170,7 @@ func TestATokenDoesNotWait(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { b.reviewAll(ctx); close(ended) }()
-	for deadline := time.Now().Add(time.Minute); len(b.reviews.queue) > 0 && time.Now().Before(deadline); {
-		time.Sleep(time.Millisecond)
-	}
+	eventually.Holds(t, "the review is taken", func() bool { return len(b.reviews.queue) == 0 })
 	end()
 	<-ended
 	if token[0].Close() == nil {

@@ -138,7 +138,7 @@ func TestLockOfAStoppedOwnerIsTakenOver(t *testing.T) {
 			}
 			most.Store(max(most.Load(), holding.Add(1)))
 			had.Add(1)
-			time.Sleep(5 * time.Millisecond)
+			time.Sleep(5 * time.Millisecond) // it holds the lock for a while
 			if err := lease.Extend(); err != nil {
 				t.Error(err)
 			}
@@ -251,8 +251,8 @@ func TestTakeOverUnderContention(t *testing.T) {
 					t.Error(err)
 				}
 				inside.Unlock()
-				own := expire(t, got) // from here on it may be taken at any time
-				time.Sleep(time.Millisecond)
+				own := expire(t, got)        // from here on it may be taken at any time
+				time.Sleep(time.Millisecond) // another may take it meanwhile
 				if own.Extend() != nil {
 					lost.Add(1)
 				}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/detect/origin"
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
 	"github.com/shadowsync/shadowsync/internal/test/machine"
 	"github.com/shadowsync/shadowsync/shadowsync"
 	"github.com/shadowsync/shadowsync/systemd"
@@ -92,12 +93,12 @@ func expectAlive(t *testing.T, want ...string) {
 	t.Helper()
 	slices.Sort(want)
 	var got []string
-	for end := time.Now().Add(machine.Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if got = alive(t); slices.Equal(got, want) {
-			return
+	defer func() {
+		if !slices.Equal(got, want) {
+			t.Logf("alive: %q, want %q", got, want)
 		}
-	}
-	t.Errorf("alive: %q, want %q", got, want)
+	}()
+	eventually.Holds(t, "these alone are alive", func() bool { got = alive(t); return slices.Equal(got, want) })
 }
 
 // The marks: 1001 and 1002 are admin's logins, the second ignores SIGTERM; 1003 is a su shell in
@@ -139,9 +140,10 @@ func escape(t *testing.T) {
 	// From a su shell in another user's session, which logind does not end.
 	unit(t, "login5", "root", "user", "setsid setpriv --reuid=2001 --clear-groups unshare --user sh /tmp/leave; sleep 1012")
 	var inside []byte
-	for end := time.Now().Add(machine.Patience); !strings.HasSuffix(string(inside), "\n") && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	eventually.Holds(t, "the shell's pid", func() bool {
 		inside, _ = os.ReadFile("/tmp/inside")
-	}
+		return strings.HasSuffix(string(inside), "\n")
+	})
 	// As newuidmap(1) does for "unshare --map-auto --map-root-user".
 	uidMap := filepath.Join("/proc", strings.TrimSpace(string(inside)), "uid_map")
 	if err := os.WriteFile(uidMap, []byte("0 2001 1\n1 100000 65536\n"), 0o644); err != nil {

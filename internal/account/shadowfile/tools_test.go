@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
 	"github.com/shadowsync/shadowsync/shadowsync"
 	"golang.org/x/sys/unix"
 )
@@ -153,7 +154,7 @@ func TestVipwIsWaitedForAndNamed(t *testing.T) {
 		privateEtc(t, "admin")
 		editor := exec.Command("env", "EDITOR=touch /etc/editing; while [ -e /etc/editing ]; do sleep 0.01; done; true", "vipw", "-s")
 		must(t, editor.Start())
-		waitFor(t, "/etc/editing")
+		appears(t, "/etc/editing")
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		write := setHash(read(t, Open("/"))["admin"], "$y$new")
@@ -169,14 +170,9 @@ func TestVipwIsWaitedForAndNamed(t *testing.T) {
 	})
 }
 
-func waitFor(t *testing.T, path string) {
+func appears(t *testing.T, path string) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if _, err := os.Stat(path); err == nil {
-			return
-		}
-	}
-	t.Fatalf("%s does not come", path)
+	eventually.Holds(t, path, func() bool { _, err := os.Stat(path); return err == nil })
 }
 
 // A writer that is killed at any moment leaves a whole file, and locks that the tools and this
@@ -190,9 +186,9 @@ func TestKilledWriterLeavesAWholeFile(t *testing.T) {
 		for i := range 60 {
 			writer := start(t, "write", "/")
 			if i%2 == 0 {
-				time.Sleep(time.Duration(5+rand.IntN(30)) * time.Millisecond)
+				time.Sleep(time.Duration(5+rand.IntN(30)) * time.Millisecond) // at any moment
 			} else {
-				waitFor(t, "/etc/"+shadowLockName)
+				appears(t, "/etc/"+shadowLockName)
 			}
 			must(t, writer.Process.Kill())
 			writer.Wait()

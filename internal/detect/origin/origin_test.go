@@ -9,20 +9,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/creack/pty"
-)
 
-// eventually polls until ok returns true, at most 5 s.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not seen within a minute: %s", what)
-		}
-	}
-}
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
+)
 
 // start runs a child until the test ends.
 func start(t *testing.T, cmd *exec.Cmd) int {
@@ -63,7 +54,7 @@ func TestChild(t *testing.T) {
 	shell := start(t, cmd)
 	t.Cleanup(func() { _ = syscall.Kill(-shell, syscall.SIGKILL) })
 	sleep := 0
-	eventually(t, "the grandchild", func() bool {
+	eventually.Holds(t, "the grandchild", func() bool {
 		children, _ := os.ReadFile("/proc/" + strconv.Itoa(shell) + "/task/" + strconv.Itoa(shell) + "/children")
 		sleep, _ = strconv.Atoi(strings.TrimSpace(string(children)))
 		return sleep != 0 && FromPID(sleep).Comm == "sleep"
@@ -107,7 +98,7 @@ func TestLoginUID(t *testing.T) {
 	}
 	pid := start(t, exec.Command("/bin/sh", "-c", "echo 4711 >/proc/self/loginuid && exec sleep 60"))
 	var p Process
-	eventually(t, "sleep", func() bool { p = FromPID(pid); return p.Comm == "sleep" || p.Exe == "" })
+	eventually.Holds(t, "sleep", func() bool { p = FromPID(pid); return p.Comm == "sleep" || p.Exe == "" })
 	if p.Comm != "sleep" {
 		t.Skip("needs root and a kernel with audit")
 	}
@@ -143,7 +134,7 @@ func TestZombie(t *testing.T) {
 	}
 	defer cmd.Wait()
 	var p Process
-	eventually(t, "its death", func() bool { p = FromPID(cmd.Process.Pid); return p.Exe == "" })
+	eventually.Holds(t, "its death", func() bool { p = FromPID(cmd.Process.Pid); return p.Exe == "" })
 	if p.Program() != "true" || p.UID == nil {
 		t.Errorf("got %+v", p)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/store"
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
 	"github.com/shadowsync/shadowsync/shadowsync"
 	"github.com/shadowsync/shadowsync/systemd"
 )
@@ -240,11 +241,11 @@ func TestWatchOnOneThatSettles(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- Run(ctx, s.engine, s.units, Settle, "128T.service") }()
-	within(t, "settling", s.settles)
+	eventually.Holds(t, "settling", s.settles)
 	s.shadow(newHash)
-	within(t, "the change in the store", func() bool { return s.store.holds(newHash) })
+	eventually.Holds(t, "the change in the store", func() bool { return s.store.holds(newHash) })
 	s.shadow(newHash + "x")
-	within(t, "the next change in the store", func() bool { return s.store.holds(newHash + "x") })
+	eventually.Holds(t, "the next change in the store", func() bool { return s.store.holds(newHash + "x") })
 	end()
 	if err := <-ended; err != nil {
 		t.Errorf("the end of the watch: %v", err)
@@ -255,15 +256,6 @@ func (d *database) holds(hash string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.hash == hash
-}
-
-func within(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); !holds(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited for %s", what)
-		}
-	}
 }
 
 // TestStoppingApplicationDumpsItsMemory: the application wrote its old users over the new password.

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/shadowsync/shadowsync/internal/store"
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -283,18 +284,13 @@ func stop(t *testing.T, pid int) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+	eventually.Holds(t, "every thread of the worker is stopped", func() bool {
 		states, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
-		if !slices.ContainsFunc(states, func(file string) bool {
+		return !slices.ContainsFunc(states, func(file string) bool {
 			text, _ := os.ReadFile(file)
 			return !strings.Contains(string(text), ") T ")
-		}) {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatal("the worker does not stop")
-		}
-	}
+		})
+	})
 }
 
 func TestKilledWorker(t *testing.T) {

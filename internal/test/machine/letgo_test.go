@@ -35,14 +35,12 @@ func TestStoppedStaysStopped(t *testing.T) {
 	}
 	// Repeated, because an nsenter(1) that continues before its child sees the child stopped and
 	// stops again.
-	for deadline := time.Now().Add(Patience); !isClosed(command.Done()); time.Sleep(50 * time.Millisecond) {
+	m.WaitFor("the end of a continued program", Patience, func() bool {
 		if err := command.Signal(syscall.SIGCONT); err != nil {
 			t.Fatal(err)
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("a continued program does not end")
-		}
-	}
+		return isClosed(command.Done())
+	})
 	if got := command.Output(); got != "went on\n" {
 		t.Errorf("a continued program printed %q", got)
 	}

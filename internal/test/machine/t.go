@@ -5,8 +5,9 @@ import (
 	"errors"
 	"flag"
 	"io/fs"
-	"strings"
 	"time"
+
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
 )
 
 // Patience limits every step of a test that sets no limit of its own, and waits for events that a
@@ -173,13 +174,5 @@ func (m *T) Journal(args ...string) string {
 // WaitFor polls until the condition holds. After patience it ends the test and names what.
 func (m *T) WaitFor(what string, patience time.Duration, condition func() bool) {
 	m.tb.Helper()
-	ctx, cancel := m.context(patience)
-	defer cancel()
-	for !condition() {
-		select {
-		case <-ctx.Done():
-			m.tb.Fatalf("waited for %s: %v", strings.TrimSpace(what), context.Cause(ctx))
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+	eventually.Within(m.tb, patience, what, condition)
 }

@@ -56,7 +56,7 @@ func (s *stage) logIn(account, password string) *machine.Dialogue {
 func (s *stage) stays(d *machine.Dialogue, after string) {
 	s.t.Helper()
 	s.eventually("in sync after "+after, machine.Patience, func() bool { return s.state("admin").State == "in-sync" })
-	time.Sleep(time.Second)
+	time.Sleep(time.Second) // time for an end that must not come
 	d.Send("echo still $((40+2))\n")
 	d.Expect("still 42", machine.Patience)
 }

@@ -67,7 +67,7 @@ func (m *insides) flies(worker string, typedInto []string, act func()) {
 // isNowhere asserts that a second later the clear text is nowhere on the machine.
 func (m *insides) isNowhere() {
 	m.t.Helper()
-	time.Sleep(time.Second)
+	time.Sleep(time.Second) // the promise: by then it is gone
 	for _, place := range m.find() {
 		m.t.Errorf("the clear text is in %s", place)
 	}

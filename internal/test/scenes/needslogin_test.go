@@ -147,7 +147,7 @@ func provesNothing(s *stage) {
 	for _, password := range []string{"guessed", ""} {
 		s.As("guest").Input(password+"\n").Run("su", "admin", "-c", "true")
 	}
-	time.Sleep(time.Second)
+	time.Sleep(time.Second) // time for a change that must not come
 	s.awaits("admin")
 	if s.StoreHash("admin") != before {
 		s.t.Error("the store was changed")
@@ -188,7 +188,7 @@ func TestALoginsClearTextNeverRests(t *testing.T) {
 	s.awaits("admin")
 	s.opens("admin", canary, "")
 	s.migrated("admin", canary)
-	time.Sleep(time.Second)
+	time.Sleep(time.Second) // the promise: by then it is gone
 	for _, place := range m.find() {
 		t.Errorf("the clear text is in %s", place)
 	}

@@ -13,6 +13,9 @@ import (
 // resting is how long the test watches the idle broker and its worker.
 const resting = 30 * time.Second
 
+// quietFor is longer than a process waits after its last work before it gives memory back.
+const quietFor = 4 * time.Second
+
 // atRest is the memory that broker and worker may take together, in kB: a tenth more than was measured.
 // A position-independent program has a megabyte of addresses in each process that it cannot share.
 const atRest = 12 << 10
@@ -38,7 +41,7 @@ func TestAtRest(t *testing.T) {
 	}
 }
 
-// rests returns the memory of the units some seconds after work. On a busy host a thread may finish
+// rests returns the memory of the units when they are quiet after work. On a busy host a thread may finish
 // its own part after the memory was given back; what it needs is mapped again, until the next work ends.
 func (s *stage) rests(units []string) (total int) {
 	s.t.Helper()
@@ -46,7 +49,7 @@ func (s *stage) rests(units []string) (total int) {
 		s.passwd("admin", fmt.Sprintf("Rest-%d-velvet-x", i))
 	}
 	s.settles("admin")
-	time.Sleep(5 * time.Second) // work after passwd ends: ending sessions, collecting garbage
+	s.quiet(units)
 	for _, unit := range units {
 		total += s.pss(unit)
 	}
@@ -57,21 +60,41 @@ func (s *stage) rests(units []string) (total int) {
 // wakeUps counts the seconds in which any thread of a unit ran, because one cause wakes several threads.
 func (s *stage) wakeUps(units []string) map[string]int {
 	s.t.Helper()
-	switches := func(unit string) int {
-		return s.number("awk '/ctxt_switches/ { n += $2 } END { print n }' /proc/$(cat /sys/fs/cgroup/system.slice/" + unit + "/cgroup.procs)/task/*/status")
-	}
 	n, before := map[string]int{}, map[string]int{}
 	for range int(resting / time.Second) {
 		for _, unit := range units {
-			now := switches(unit)
+			now := s.switches(unit)
 			if before[unit] != 0 && now != before[unit] {
 				n[unit]++
 			}
 			before[unit] = now
 		}
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) // it counts seconds
 	}
 	return n
+}
+
+// quiet waits until no thread of the units has run for a while: what follows work, such as ending
+// sessions and giving memory back, is over.
+func (s *stage) quiet(units []string) {
+	s.t.Helper()
+	before, since := 0, time.Now()
+	s.WaitFor("quiet after work", machine.Patience, func() bool {
+		now := 0
+		for _, unit := range units {
+			now += s.switches(unit)
+		}
+		if now != before {
+			before, since = now, time.Now()
+		}
+		return time.Since(since) > quietFor
+	})
+}
+
+// switches counts how often the threads of a unit were taken off a processor.
+func (s *stage) switches(unit string) int {
+	s.t.Helper()
+	return s.number("awk '/ctxt_switches/ { n += $2 } END { print n }' /proc/$(cat /sys/fs/cgroup/system.slice/" + unit + "/cgroup.procs)/task/*/status")
 }
 
 func (s *stage) pss(unit string) int {

@@ -74,16 +74,16 @@ func (s *stage) inStore(account string) {
 	}
 }
 
-// eventually polls until the condition holds.
+// eventually polls until the condition holds. If it does not, it shows the status.
 func (s *stage) eventually(what string, within time.Duration, holds func() bool) {
 	s.t.Helper()
-	deadline := time.Now().Add(within)
-	for !holds() {
-		if time.Now().After(deadline) {
-			s.t.Fatalf("not within %v: %s\n%s", within, what, s.Run("shadowsync", "status"))
+	held := false
+	defer func() {
+		if !held {
+			s.t.Logf("%s", s.Run("shadowsync", "status"))
 		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	}()
+	s.WaitFor(what, within, func() bool { held = holds(); return held })
 }
 
 // account is an account in `status --json`.

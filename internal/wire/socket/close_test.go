@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
 )
 
 // lingering returns a TCP socket whose close waits for a minute, because its peer reads nothing.
@@ -62,7 +64,7 @@ func TestServerClosesForeignDescriptors(t *testing.T) {
 			for _, one := range idle {
 				one.Close()
 			}
-			eventually(t, "another is served", func() bool { got, err := ask(t, path, "x"); return err == nil && got.Op == "x" })
+			eventually.Holds(t, "another is served", func() bool { got, err := ask(t, path, "x"); return err == nil && got.Op == "x" })
 			t.Logf("that took %v", time.Since(start))
 		})
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
 )
 
 type message struct {
@@ -63,23 +65,12 @@ func openDescriptors(t *testing.T) int {
 // keepsDescriptors fails the test if it leaves more descriptors than it found.
 func keepsDescriptors(t *testing.T) {
 	t.Helper()
-	runtime.GC() // closes files of earlier tests
-	time.Sleep(time.Millisecond)
+	runtime.GC()                 // closes files of earlier tests, in the background
+	time.Sleep(time.Millisecond) // one that is closed later only makes the bound wider
 	before := openDescriptors(t)
 	t.Cleanup(func() { // registered first, so it runs last
-		eventually(t, "descriptors are closed", func() bool { return openDescriptors(t) <= before })
+		eventually.Holds(t, "descriptors are closed", func() bool { return openDescriptors(t) <= before })
 	})
-}
-
-// eventually polls until ok returns true, at most 5 s.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Errorf("not seen within a minute: %s", what)
-			return
-		}
-	}
 }
 
 func TestSendReceive(t *testing.T) {
@@ -243,7 +234,7 @@ func TestWaitsEndWithTheContext(t *testing.T) {
 	if _, err := b.Receive(background(t), &got); err != nil || got.Op != "fill" {
 		t.Errorf("afterwards: %+v, %v", got, err)
 	}
-	eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= goroutines })
+	eventually.Holds(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= goroutines })
 }
 
 // fill sends until the buffer is full and the deadline is over.
@@ -262,7 +253,7 @@ func TestReceiveDuringReceiveIsBounded(t *testing.T) {
 	first, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { _, err := b.Receive(first, &message{}); done <- err }()
-	eventually(t, "the first waits", func() bool { return len(b.in.turn) == 1 })
+	eventually.Holds(t, "the first waits", func() bool { return len(b.in.turn) == 1 })
 	second, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if _, err := b.Receive(second, &message{}); !errors.Is(err, context.DeadlineExceeded) {
@@ -278,7 +269,7 @@ func TestCloseWakes(t *testing.T) {
 	a, _ := pair(t)
 	done := make(chan error, 1)
 	go func() { _, err := a.Receive(context.Background(), &message{}); done <- err }()
-	eventually(t, "it waits", func() bool { return len(a.in.turn) == 1 })
+	eventually.Holds(t, "it waits", func() bool { return len(a.in.turn) == 1 })
 	a.Close()
 	select {
 	case err := <-done:

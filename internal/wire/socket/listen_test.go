@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
 )
 
 func listen(t *testing.T, path string) *Listener {
@@ -96,7 +98,7 @@ func TestPeerDies(t *testing.T) {
 		t.Error("dead before its time")
 	}
 	ours.Close()
-	eventually(t, "its death, as a zombie still", func() bool { return !peer.Alive() })
+	eventually.Holds(t, "its death, as a zombie still", func() bool { return !peer.Alive() })
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
 )
 
 // serve runs s at a new path until the test ends, and checks that it stops.
@@ -117,7 +119,7 @@ func TestServerSurvivesPanics(t *testing.T) {
 		if _, err := ask(t, path, "panic"); !refused(err) {
 			t.Errorf("the one who caused it got %v", err)
 		}
-		eventually(t, "the next is served", func() bool { got, err := ask(t, path, "x"); return err == nil && got.Op == "x" })
+		eventually.Holds(t, "the next is served", func() bool { got, err := ask(t, path, "x"); return err == nil && got.Op == "x" })
 	}
 	if text := log.String(); !strings.Contains(text, "socket.echo") || strings.ContainsRune(text, 0x1b) {
 		t.Errorf("the log has no stack, or control characters: %q", text)
@@ -132,7 +134,7 @@ func TestServerLimitsOneUID(t *testing.T) {
 	for range 3 {
 		idle = append(idle, dial(t, path))
 	}
-	eventually(t, "three are counted", func() bool { return count(s) == 3 })
+	eventually.Holds(t, "three are counted", func() bool { return count(s) == 3 })
 	for range 200 {
 		if _, err := ask(t, path, "x"); !refused(err) {
 			t.Fatalf("beyond the limit: %v", err)
@@ -146,8 +148,8 @@ func TestServerLimitsOneUID(t *testing.T) {
 	for _, c := range idle {
 		c.Close()
 	}
-	eventually(t, "it is served again", func() bool { _, err := ask(t, path, "x"); return err == nil })
-	eventually(t, "nothing is counted", func() bool { return count(s) == 0 })
+	eventually.Holds(t, "it is served again", func() bool { _, err := ask(t, path, "x"); return err == nil })
+	eventually.Holds(t, "nothing is counted", func() bool { return count(s) == 0 })
 }
 
 func count(s *Server) int {
@@ -194,12 +196,12 @@ func TestServerPlaces(t *testing.T) {
 	s := &Server{Handler: echo, PerPlace: 1, Place: func(Peer) int { return -1 }}
 	path := serve(t, s)
 	idle := dial(t, path)
-	eventually(t, "one is counted", func() bool { return count(s) == 1 })
+	eventually.Holds(t, "one is counted", func() bool { return count(s) == 1 })
 	if _, err := ask(t, path, "x"); !refused(err) {
 		t.Errorf("beyond the place's limit: %v", err)
 	}
 	idle.Close()
-	eventually(t, "it is served again", func() bool { _, err := ask(t, path, "x"); return err == nil })
+	eventually.Holds(t, "it is served again", func() bool { _, err := ask(t, path, "x"); return err == nil })
 }
 
 func TestServerDeadline(t *testing.T) {
@@ -275,7 +277,7 @@ func TestServerFloodOfAnother(t *testing.T) {
 	}
 	defer cmd.Wait()
 	defer cmd.Process.Kill()
-	eventually(t, "the flood", func() bool { return held(s, nobody) == 4 })
+	eventually.Holds(t, "the flood", func() bool { return held(s, nobody) == 4 })
 
 	var slowest time.Duration
 	for range 300 {
@@ -340,7 +342,7 @@ func TestServerSurvivesEMFILE(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
-	eventually(t, "the back-off", func() bool { return strings.Contains(log.String(), "too many open files") })
+	eventually.Holds(t, "the back-off", func() bool { return strings.Contains(log.String(), "too many open files") })
 	if err := errors.Join(err, unix.Setrlimit(unix.RLIMIT_NOFILE, &old)); err != nil {
 		t.Fatal(err)
 	}
