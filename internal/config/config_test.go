@@ -136,3 +136,24 @@ func TestLoadTrustsRootOnly(t *testing.T) {
 		t.Error("followed a symbolic link")
 	}
 }
+
+// TestIssuer: its length is counted in characters, however many bytes they take.
+func TestIssuer(t *testing.T) {
+	for issuer, takes := range map[string]bool{
+		"conductor":                     true,
+		strings.Repeat("é", 64):         true,
+		strings.Repeat("é", 65):         false,
+		strings.Repeat("a", 65):         false,
+		"a:b":                           false,
+		"a" + `\n`:                      false,
+		"東京 " + strings.Repeat("本", 61): true,
+	} {
+		c, err := Parse([]byte(smallest + "[second_factor]\nissuer = \"" + issuer + "\"\n"))
+		if (err == nil) != takes || takes && c.Issuer() != issuer {
+			t.Errorf("%s: %v", issuer, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), issuerForm.Says) {
+			t.Errorf("%s: the refusal says %v", issuer, err)
+		}
+	}
+}

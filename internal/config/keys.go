@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/shadowsync/shadowsync/internal/config/key"
 	"github.com/shadowsync/shadowsync/internal/password/crypt/format"
@@ -30,7 +31,7 @@ var (
 // issuerName reports whether an authenticator app can show the name: a colon separates it from the
 // account in an otpauth address.
 func issuerName(s string) bool {
-	return len(s) <= 64 && !strings.Contains(s, ":") && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
+	return utf8.RuneCountInString(s) <= 64 && !strings.Contains(s, ":") && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // maxReject bounds the reject list, because a worker gets it with each question in one packet.
