@@ -17,6 +17,7 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/internal/password/cleartext"
 	"github.com/shadowsync/shadowsync/internal/state/backup"
@@ -36,9 +37,10 @@ func newBackup(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "backup FILE",
 		Short: "Seal the state and the embedded credential stores into a file",
-		Long: "Writes one file with the state (baselines, history, audit trail) and the embedded\n" +
-			"credential stores, sealed with a passphrase or for --recipient, readable by its owner\n" +
-			"alone. Nothing is stopped meanwhile. A FILE that exists is replaced only with --force.\n" +
+		Long: "Writes one file with the state (baselines, history, audit trail, second factors and their\n" +
+			"key) and the embedded credential stores, sealed with a passphrase or for --recipient,\n" +
+			"readable by its owner alone. Nothing is stopped meanwhile. A FILE that exists is replaced\n" +
+			"only with --force.\n" +
 			"It is an age file with a tar archive in it:\n" +
 			"  age -d FILE | tar t\n" +
 			"The stores that are the applications' own, the configuration and /etc/shadow are not in it.",
@@ -65,6 +67,8 @@ type backupResult struct {
 	Created    time.Time         `json:"created"`
 	Node       string            `json:"node"`
 	Databases  []backup.Database `json:"databases"`
+	FactorKey  bool              `json:"factor_key"` // backup: it is in the file; restore: it was missing, and is put back
+	Factors    []restoredFactor  `json:"second_factors,omitempty"`
 	Recipients []string          `json:"recipients,omitempty"` // of backup; empty if sealed with a passphrase
 	Replaced   string            `json:"replaced,omitempty"`   // the folder that keeps what restore replaced
 	DryRun     bool              `json:"dry_run"`
@@ -81,7 +85,7 @@ func runBackup(ctx context.Context, a *app, o backupOptions) error {
 		if err != nil {
 			return noted
 		}
-		r := backupResult{File: o.file, Created: m.Created, Node: m.Node, Databases: m.Databases, Recipients: o.recipients}
+		r := backupResult{File: o.file, Created: m.Created, Node: m.Node, Databases: m.Databases, FactorKey: m.FactorKey != "", Recipients: o.recipients}
 		return errors.Join(noted, a.showBackup(r))
 	})
 }
@@ -114,7 +118,14 @@ func (a *app) backUp(ctx context.Context, e *engine.Engine, o backupOptions, m *
 	}
 	defer func() { err = errors.Join(err, staging.Close()) }()
 	err = locked(ctx, e.Locker(), func(ctx context.Context) (err error) {
-		m.Databases, err = system.Collect(ctx, staging.Path)
+		if m.Databases, err = system.Collect(ctx, staging.Path); err != nil {
+			return err
+		}
+		m.FactorKey, err = system.CollectKey(staging.Path)
+		if errors.As(err, new(*factor.KeyError)) { // passwords are worth a backup without it
+			a.warn("%v: it is not in the backup", err)
+			return nil
+		}
 		return err
 	})
 	if err != nil {
@@ -160,7 +171,11 @@ func (a *app) showBackup(r backupResult) error {
 	if a.json {
 		return a.printJSON(r)
 	}
-	a.tell("%s sealed in %s", plural.Count(len(r.Databases), "database"), r.File)
+	what := plural.Count(len(r.Databases), "database")
+	if r.FactorKey {
+		what += " and the key of the second factors"
+	}
+	a.tell("%s sealed in %s", what, r.File)
 	return nil
 }
 

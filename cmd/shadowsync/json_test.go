@@ -49,7 +49,7 @@ var objects = map[string]reflect.Type{
 	"barrier": reflect.TypeFor[barrier.Barrier](), "history": reflect.TypeFor[historyList](), "present entry": reflect.TypeFor[presentEntry](), "history entry": reflect.TypeFor[historyEntry](),
 	"guards": reflect.TypeFor[guardList](), "guard": reflect.TypeFor[guardStatus](),
 	"audit": reflect.TypeFor[auditObject](), "record": reflect.TypeFor[auditRecord](), "verified": reflect.TypeFor[verified](), "trimmed": reflect.TypeFor[trimmed](),
-	"backup": reflect.TypeFor[backupResult](), "database": reflect.TypeFor[backup.Database](), "planned account": reflect.TypeFor[planned](),
+	"backup": reflect.TypeFor[backupResult](), "database": reflect.TypeFor[backup.Database](), "restored factor": reflect.TypeFor[restoredFactor](), "planned account": reflect.TypeFor[planned](),
 	"setup": reflect.TypeFor[setup.Result](), "step": reflect.TypeFor[setup.Outcome](), "imported": reflect.TypeFor[setup.Imported](),
 	"differences": reflect.TypeFor[differences](), "difference": reflect.TypeFor[setup.Difference](), "side view": reflect.TypeFor[setup.SideView](),
 	"broker":        reflect.TypeFor[brokerStatus](),

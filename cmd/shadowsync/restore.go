@@ -42,6 +42,10 @@ func newRestore(a *app) *cobra.Command {
 			"folder instead of a FILE to put it back; delete it when you no longer need it.\n" +
 			"The restored audit trail says how the one before it ended, and where it is. A restore that\n" +
 			"is killed is finished or dropped by the next command, which says so.\n\n" +
+			"Of a second factor that both know, the later one holds; no used code becomes valid again.\n" +
+			"One that only the backup knows is as of then: it says so. The key of the second factors is\n" +
+			"put back where it is missing or damaged; otherwise the present key stays, and what the\n" +
+			"backup's opens is sealed under it.\n\n" +
 			"It prints beforehand who wins for each account. A value that changed since the backup wins,\n" +
 			"like any new change. On another machine or node, or where the state is not a continuation of\n" +
 			"the backup's, differences are held: nothing is applied until sync --prefer or history restore\n" +
@@ -227,10 +231,11 @@ func (r *restore) swap(ctx context.Context, content *backup.Content) (backup.Swa
 func (r *restore) show(content *backup.Content, done backup.Swapped, p plan) error {
 	if r.app.json {
 		result := r.result(content, p)
-		result.Replaced = done.Kept
+		result.Replaced, result.FactorKey, result.Factors = done.Kept, done.Key, restoredFactors(done.Factors)
 		return r.app.printJSON(result)
 	}
 	r.app.tell("%s restored from %s", plural.Count(len(content.Databases), "database"), r.options.file)
+	r.showFactors(content, done)
 	if done.Damaged {
 		r.app.tell("what was there is kept in %s; it cannot be put back because its state cannot be read", done.Kept)
 		return nil

@@ -70,6 +70,14 @@ func (k KeyFile) Put(key []byte) error {
 	return nil
 }
 
+// Replace writes a key, durably, in place of one that cannot be used.
+func (k KeyFile) Replace(key []byte) error {
+	if err := inroot.Replace(k.Root, k.Name, key, 0o600); err != nil {
+		return fmt.Errorf("cannot replace the key of the second factors: %w", err)
+	}
+	return nil
+}
+
 // provideKey makes a missing key if nothing was ever sealed with it. A lost key is not made anew: then
 // nothing would tell that the factors that it sealed are lost.
 func (f *Factors) provideKey(ctx context.Context) error {

@@ -175,6 +175,21 @@ func (t *tx) mergeFactors(others []factor.Record) error {
 	return nil
 }
 
+// settleFactors makes of the second factors of a backup, which are in the state by now, those that hold.
+func (t *tx) settleFactors(live []factor.Record, merge MergeFactors) error {
+	backup, err := t.factors()
+	if err != nil {
+		return err
+	}
+	all, err := merge(live, backup)
+	for _, m := range all {
+		if err == nil {
+			err = t.putFactor(m.Record)
+		}
+	}
+	return err
+}
+
 // ListFactors calls list with all records, while none can change.
 func (db *DB) ListFactors(ctx context.Context, list func([]factor.Record) error) error {
 	return db.write(ctx, "list the second factors of", func(tx *tx) error { return tx.listFactors(list) })

@@ -182,7 +182,7 @@ func TestARestoreForgetsNoUsedCode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = held.Replace(t.Context(), func(string) shadowsync.Event { return shadowsync.Event{Action: "restored"} })
+	_, err = held.Replace(t.Context(), factor.Keys{}.Merge, func(string) shadowsync.Event { return shadowsync.Event{Action: "restored"} })
 	if err == nil {
 		err = held.Commit(t.Context())
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -51,18 +52,22 @@ func Hold(ctx context.Context, root, dir, path string) (*Held, error) {
 	return h, nil
 }
 
+// MergeFactors returns what holds after a restore of second factors, given those that are replaced and
+// those of the backup.
+type MergeFactors func(live, backup []factor.Record) ([]factor.Merged, error)
+
 // Replace replaces this state, tables included, by the other, and appends an event to its trail.
 // The event function gets the end of the replaced trail. Replace returns the position of that
 // record. Nothing is durable before Commit returns nil.
-func (h *Held) Replace(ctx context.Context, event func(was string) shadowsync.Event) (Position, error) {
-	at, err := h.replace(ctx, event)
+func (h *Held) Replace(ctx context.Context, merge MergeFactors, event func(was string) shadowsync.Event) (Position, error) {
+	at, err := h.replace(ctx, merge, event)
 	if err != nil {
 		return Position{}, h.db.fault("replace", err)
 	}
 	return at, nil
 }
 
-func (h *Held) replace(ctx context.Context, event func(was string) shadowsync.Event) (at Position, err error) {
+func (h *Held) replace(ctx context.Context, merge MergeFactors, event func(was string) shadowsync.Event) (at Position, err error) {
 	was := "a record that cannot be read any more" // a state that has lost its tables
 	if seq, hash, err := h.tx.head(); err == nil {
 		was = Position{seq, hash}.String()
@@ -81,7 +86,7 @@ func (h *Held) replace(ctx context.Context, event func(was string) shadowsync.Ev
 	if err := copyRows(ctx, h.db.conn); err != nil {
 		return at, err
 	}
-	if err := h.tx.mergeFactors(live); err != nil {
+	if err := h.tx.settleFactors(live, merge); err != nil {
 		return at, err
 	}
 	// An application that runs meanwhile remembers values that this older state does not know.
@@ -127,13 +132,16 @@ func OpenImage(ctx context.Context, path string) (*DB, error) {
 }
 
 // Note appends an event to the trail of a database that Renew has made and that will replace a
-// state that cannot be opened.
-func Note(ctx context.Context, path string, event shadowsync.Event) (at Position, err error) {
+// state that cannot be opened, and merges into it the second factors that could be read from that.
+func Note(ctx context.Context, path string, live []factor.Record, merge MergeFactors, event shadowsync.Event) (at Position, err error) {
 	db, err := OpenImage(ctx, path)
 	if err != nil {
 		return at, err
 	}
 	err = db.write(ctx, "record in", func(tx *tx) error {
+		if err := tx.settleFactors(live, merge); err != nil {
+			return err
+		}
 		if err := tx.audit(event); err != nil {
 			return err
 		}

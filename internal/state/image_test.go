@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -95,7 +96,7 @@ func TestHeldReplace(t *testing.T) {
 		t.Errorf("somebody wrote to a state that is held: %v", err)
 	}
 	var said string
-	at, err := h.Replace(t.Context(), func(was string) shadowsync.Event {
+	at, err := h.Replace(t.Context(), factor.Keys{}.Merge, func(was string) shadowsync.Event {
 		said = was
 		return shadowsync.Event{At: time.Now(), Action: "restored", Reason: was}
 	})
@@ -144,7 +145,7 @@ func TestHeldUndone(t *testing.T) {
 	before := content(t, db)
 	h, err := Hold(t.Context(), "/", dir, fresh)
 	if err == nil {
-		_, err = h.Replace(t.Context(), func(string) shadowsync.Event { return shadowsync.Event{Action: "restored"} })
+		_, err = h.Replace(t.Context(), factor.Keys{}.Merge, func(string) shadowsync.Event { return shadowsync.Event{Action: "restored"} })
 	}
 	if err := errors.Join(err, h.Close()); err != nil {
 		t.Fatal(err)

@@ -1,10 +1,10 @@
-// Package backup seals the state and the embedded credential stores into one file,
-// and restores them from it.
+// Package backup seals the state, the embedded credential stores and the key of the second factors
+// into one file, and restores them from it.
 //
 // The file is an age file (age-encryption.org/v1), sealed with a passphrase or for
 // recipients. It contains a tar archive with a manifest and an image of each database,
 // so that age(1), tar(1) and sqlite3(1) can read it without shadowsync. An image holds the
-// rows of the database in newly created tables. Nothing is stopped meanwhile.
+// rows of the database in newly created tables. The last member is the key. Nothing is stopped meanwhile.
 //
 // It promises:
 //
@@ -22,6 +22,7 @@
 //	file.go     the file, and the folder with what was replaced
 //	staging.go  the folder in which a backup is made or unpacked
 //	collect.go  Collect: images of the present databases
+//	key.go      the key of the second factors, in a backup and after a restore
 //	content.go  Content: the checked content of a backup
 //	swap.go     Swap: replaces the databases by that content
 //	resume.go   Resume: finishes or forgets a restore that was killed
@@ -41,6 +42,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
@@ -63,6 +65,8 @@ type Manifest struct {
 	Machine   string     `json:"machine,omitempty"` // a digest of machine-id(5)
 	By        string     `json:"written_by"`        // version of shadowsync
 	Databases []Database `json:"databases"`
+	// FactorKey is the name of the file with the key of the second factors; empty: it is not in it.
+	FactorKey string `json:"factor_key,omitempty"`
 }
 
 // Database is one of the databases.
@@ -94,6 +98,7 @@ type System struct {
 	Dir    string         // the state's folder beneath it
 	Folder *inroot.Folder // the same, open
 	Stores []Store
+	Key    factor.KeyFile    // of the second factors
 	Probe  func(step string) // called after each step of a swap; nil in production
 }
 
@@ -121,8 +126,8 @@ func seal(ctx context.Context, w io.Writer, folder string, m Manifest, recipient
 	if _, err := archive.Write(text); err != nil {
 		return err
 	}
-	for _, d := range m.Databases {
-		if err := sealOne(ctx, archive, filepath.Join(folder, d.Name), d.Name, head); err != nil {
+	for _, name := range m.files() {
+		if err := sealOne(ctx, archive, filepath.Join(folder, name), name, head); err != nil {
 			return err
 		}
 	}
@@ -208,7 +213,13 @@ func (m *Manifest) load(into string, part func(name string) (io.ReadCloser, erro
 			return err
 		}
 	}
-	return nil
+	if m.FactorKey == "" {
+		return nil
+	}
+	if r, err = part(m.FactorKey); err != nil {
+		return err
+	}
+	return errors.Join(spool(io.LimitReader(r, factor.KeySize+1), filepath.Join(into, keyName)), r.Close())
 }
 
 // parse reads the manifest. Each database is in it once, and the state is one of them.
@@ -218,6 +229,9 @@ func (m *Manifest) parse(text []byte) error {
 	}
 	if m.Version > version {
 		return ErrNewer
+	}
+	if m.FactorKey != "" && m.FactorKey != keyName {
+		return ErrNotBackup
 	}
 	seen := map[string]bool{}
 	for _, d := range m.Databases {
@@ -230,6 +244,17 @@ func (m *Manifest) parse(text []byte) error {
 		return ErrNotBackup
 	}
 	return nil
+}
+
+// files are the names of what follows the manifest.
+func (m Manifest) files() (names []string) {
+	for _, d := range m.Databases {
+		names = append(names, d.Name)
+	}
+	if m.FactorKey != "" {
+		names = append(names, m.FactorKey)
+	}
+	return names
 }
 
 func numbered(folder string, i int) string { return filepath.Join(folder, fmt.Sprintf("%d.image", i)) }

@@ -100,6 +100,9 @@ func (s System) keep(ctx context.Context, m Manifest, stores []Store) (name stri
 	name = filepath.Join(KeptName, name)
 	folder := s.path(name)
 	if m.Databases, err = s.keepDatabases(ctx, folder, stores); err == nil {
+		m.FactorKey, err = s.keepKey(folder)
+	}
+	if err == nil {
 		m.Version = version
 		err = writeJSON(filepath.Join(folder, manifestName), m)
 	}

@@ -25,6 +25,7 @@ func (e *NoStoreError) Error() string {
 type Content struct {
 	Manifest
 	stores []stored
+	key    []byte // of the second factors; nil: it is not in it
 	folder string
 }
 
@@ -53,6 +54,11 @@ func (s System) Check(ctx context.Context, st *Staging, source *Source, identiti
 	for i, d := range m.Databases {
 		if err := c.renew(ctx, s, d, numbered(images, i)); err != nil {
 			return nil, fmt.Errorf("cannot use the backup %s: %s: %w", source.Path, d.Name, err)
+		}
+	}
+	if m.FactorKey != "" {
+		if c.key, err = readKey(images); err != nil {
+			return nil, fmt.Errorf("cannot use the backup %s: %w", source.Path, err)
 		}
 	}
 	return c, errors.Join(os.RemoveAll(images), flush(st.Path))

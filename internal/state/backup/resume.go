@@ -110,7 +110,7 @@ func (s System) undo(ctx context.Context, event func(was string) shadowsync.Even
 		err = stores.replace(ctx)
 	}
 	if err == nil {
-		_, err = held.Replace(ctx, func(was string) shadowsync.Event {
+		_, err = held.Replace(ctx, s.union(c, new(Swapped)), func(was string) shadowsync.Event {
 			e := event(was)
 			e.Action, e.Reason = "restore-undone", "a store could not be written; everything is as it was"
 			return e

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -42,11 +43,15 @@ type Swapped struct {
 	// Aside: the replaced state could not be read, and its name belongs to another file now.
 	// Processes that have it open must open it again.
 	Aside bool
+	// Factors are the second factors from now on, and where each comes from.
+	Factors []factor.Merged
+	// Key says that the key of the second factors is the backup's, because there was none that could be used.
+	Key bool
 }
 
 // place replaces a state: *state.Held, or *aside.
 type place interface {
-	Replace(ctx context.Context, event func(was string) shadowsync.Event) (state.Position, error)
+	Replace(ctx context.Context, merge state.MergeFactors, event func(was string) shadowsync.Event) (state.Position, error)
 	Commit(ctx context.Context) error
 	Close() error
 }
@@ -66,7 +71,7 @@ func (s System) Swap(ctx context.Context, c *Content, m Manifest, event func(was
 	s.at(StepKept)
 	done.Kept, done.Damaged = s.Folder.Shown(kept), !whole
 	tell := func(was string) shadowsync.Event { return event(was, done.Kept) }
-	done.Aside, err = s.swap(ctx, c, journal{Kept: kept, Created: c.Created}, tell)
+	err = s.swap(ctx, c, journal{Kept: kept, Created: c.Created}, &done, tell)
 	var late *lateError
 	switch {
 	case err == nil:
@@ -110,15 +115,16 @@ func undoAll(made []func() error) (err error) {
 }
 
 // swap locks, writes and commits: in place if the present state can still be read, else aside.
-func (s System) swap(ctx context.Context, c *Content, j journal, event func(was string) shadowsync.Event) (away bool, err error) {
+func (s System) swap(ctx context.Context, c *Content, j journal, done *Swapped, event func(was string) shadowsync.Event) error {
 	held, err := state.Hold(ctx, s.Root, s.Dir, c.statePath())
 	if err == nil {
-		err = s.swapIn(ctx, held, c, j, event)
+		err = s.swapIn(ctx, held, c, j, done, event)
 	}
 	if !errors.Is(err, shadowsync.ErrMalformed) || errors.As(err, new(*storeError)) || errors.As(err, new(*lateError)) {
-		return false, err
+		return err
 	}
-	return true, s.swapIn(ctx, &aside{s.path(), c.statePath()}, c, j, event)
+	done.Aside = true
+	return s.swapIn(ctx, &aside{s.path(), c.statePath()}, c, j, done, event)
 }
 
 // storeError is an error of a store, not of the state.
@@ -132,7 +138,7 @@ func (e *storeError) Error() string {
 }
 func (e *storeError) Unwrap() error { return e.err }
 
-func (s System) swapIn(ctx context.Context, p place, c *Content, j journal, event func(was string) shadowsync.Event) (err error) {
+func (s System) swapIn(ctx context.Context, p place, c *Content, j journal, done *Swapped, event func(was string) shadowsync.Event) (err error) {
 	defer func() { err = errors.Join(err, p.Close()) }()
 	stores, err := holdAll(ctx, c.stores)
 	defer stores.close()
@@ -143,7 +149,7 @@ func (s System) swapIn(ctx context.Context, p place, c *Content, j journal, even
 	if err := stores.replace(ctx); err != nil {
 		return err
 	}
-	if j.At, err = p.Replace(ctx, event); err != nil {
+	if j.At, err = p.Replace(ctx, s.union(c, done), event); err != nil {
 		return err
 	}
 	s.at(StepWritten)
@@ -215,8 +221,9 @@ func (h heldStores) close() {
 // aside replaces a state that cannot be read: the new database takes its name.
 type aside struct{ dir, fresh string }
 
-func (a *aside) Replace(ctx context.Context, event func(was string) shadowsync.Event) (state.Position, error) {
-	at, err := state.Note(ctx, a.fresh, event("a record that cannot be read any more"))
+func (a *aside) Replace(ctx context.Context, merge state.MergeFactors, event func(was string) shadowsync.Event) (state.Position, error) {
+	live := state.SalvageFactors(ctx, filepath.Join(a.dir, state.FileName))
+	at, err := state.Note(ctx, a.fresh, live, merge, event("a record that cannot be read any more"))
 	if err == nil {
 		err = os.Remove(a.fresh + "-journal")
 	}
