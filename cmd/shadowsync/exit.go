@@ -148,6 +148,9 @@ type (
 		choices   []shadowsync.Side // each of these settles all of the conflicts
 	}
 
+	// halfResetError names accounts whose password is reset, and whose second factor is not, or whose
+	// enrolment code could not be shown.
+	halfResetError struct{ accounts []string }
 	// unseenError names accounts whose new password could not be shown.
 	unseenError struct{ accounts []string }
 
@@ -188,6 +191,9 @@ func (e *guardPendingError) Error() string {
 	return fmt.Sprintf("%s is held back for changes that its store has not taken yet: %s", e.unit, listed(e.accounts))
 }
 
+func (e *halfResetError) Error() string {
+	return "the password is reset, and the second factor is not: " + listed(e.accounts)
+}
 func (e *unseenError) Error() string { return "cannot show new passwords: " + listed(e.accounts) }
 
 // listed names the first few names and counts the rest.

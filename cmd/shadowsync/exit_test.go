@@ -77,6 +77,7 @@ func hintCases() map[string]hintCase {
 		"no store":          {&setup.NoStoreError{File: "/c.toml"}, 2, "write a table [application.store] with a driver into /c.toml, then: shadowsync setup"},
 		"bad line":          {&shadowfile.BadLineError{Account: "admin", Line: 3}, 5, "vipw -s"},
 		"unseen codes":      {&unseenCodesError{"admin"}, 1, "shadowsync user renew 2fa codes admin"},
+		"half reset":        {&halfResetError{[]string{"admin"}}, 1, "shadowsync user reset 2fa local admin"},
 		"no factor":         {&factorError{subject: factor.Subject{Realm: factor.Local, Account: "admin"}, err: factor.ErrNotEnrolled}, 1, "shadowsync user enrol 2fa admin"},
 		"used code":         {&factorError{subject: factor.Subject{Realm: factor.Local, Account: "admin"}, err: factor.ErrUsed}, 7, "shadowsync user show admin"},
 		"bad address":       {&factorError{subject: factor.Subject{Realm: factor.Local, Account: "admin"}, err: factor.ErrAddress}, 2, "shadowsync user set mail admin NAME@DOMAIN"},

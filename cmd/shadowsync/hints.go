@@ -34,6 +34,9 @@ var hints = []func(err error, command string) string{
 	as(func(e *usage, _ string) string { return e.command + " --help" }),
 	as(func(_ notRootError, command string) string { return "sudo " + command }),
 	as(func(e *unseenError, _ string) string { return unseenHint(e) }),
+	as(func(e *halfResetError, _ string) string {
+		return "shadowsync user reset 2fa local " + strings.Join(e.accounts, " ")
+	}),
 	as(func(e *unseenCodesError, _ string) string {
 		return "shadowsync user renew 2fa codes " + shellWord(e.account)
 	}),

@@ -41,6 +41,8 @@ type accountResult struct {
 	Reason      *string                `json:"reason"`
 	Password    string                 `json:"password,omitempty"` // generated
 	Barriers    []barrier.Barrier      `json:"barriers,omitempty"`
+	Enrolment   string                 `json:"enrolment_code,omitempty"`
+	FactorError string                 `json:"second_factor_error,omitempty"` // why it is as it was
 }
 
 // summary counts accounts. Accounts is the sum of the other counts without KeptOut.
@@ -70,6 +72,7 @@ type ledger struct {
 	broken       error    // why nothing more can be printed
 	full         bool     // there is no room for the next batch's passwords
 	unseen       []string // accounts with a new password that could not be shown
+	closed       []string // accounts with a new password whose second factor is not reset, or with an enrolment code that could not be shown
 }
 
 func newLedger(a *app, c *config.Config, v verb, list bool) *ledger {
@@ -107,6 +110,9 @@ func (l *ledger) Room(jobs []*bulk.Job) error {
 	n := 0
 	for _, j := range jobs {
 		n += len(l.verb.said(j.Name, j.Secret)) + 1
+		if l.verb.DropsFactor {
+			n += len(factorReset(j.Name, enrolmentForm)) + 1
+		}
 		if l.app.json {
 			n += len(j.Application) + jsonMore
 		}
@@ -118,6 +124,9 @@ func (l *ledger) Room(jobs []*bulk.Job) error {
 
 // Stuck reports whether to stop because new passwords could not be shown.
 func (l *ledger) Stuck() bool { return l.verb.Generates && (l.full || l.broken != nil) }
+
+// enrolmentForm is as long as an enrolment code.
+const enrolmentForm = "xxxx-xxxx-xxxx-xxxx-xxxx"
 
 // jsonMore is roughly how much longer an account's JSON is than its line for people.
 const jsonMore = 200
@@ -202,6 +211,7 @@ func (l *ledger) tell(application config.Application, guard systemd.GuardStatus,
 		if !l.print(said + "\n") {
 			l.hide(j.Name)
 		}
+		l.tellFactor(j)
 		if away {
 			fmt.Fprintln(l.app.err, message)
 		}
@@ -219,6 +229,24 @@ func (l *ledger) tell(application config.Application, guard systemd.GuardStatus,
 	}
 }
 
+// tellFactor prints the enrolment code, or why there is none.
+func (l *ledger) tellFactor(j *bulk.Job) {
+	f := j.Fate.Factor
+	switch {
+	case !l.verb.DropsFactor:
+	case f.Err != nil:
+		l.app.complaint("the password of %s is reset, and its second factor is not: %s", j.Name, f.Err)
+		l.closed = append(l.closed, j.Name)
+	case f.Code == "":
+		if !l.app.quiet {
+			fmt.Fprintf(l.app.err, "User `%s` has no second factor: only the password was reset\n", j.Name)
+		}
+	case !l.print(factorReset(j.Name, f.Code) + "\n"):
+		l.app.complaint("cannot show the enrolment code of %s: %s", j.Name, l.broken)
+		l.closed = append(l.closed, j.Name)
+	}
+}
+
 func (l *ledger) addJSON(j *bulk.Job) {
 	r := accountResult{Name: j.Name, Line: j.Line, Application: j.Application, State: j.Fate.Outcome.State, Password: string(j.Secret), Barriers: j.Fate.Barriers}
 	reason := j.Fate.Outcome.Reason
@@ -231,6 +259,13 @@ func (l *ledger) addJSON(j *bulk.Job) {
 	if reason != "" {
 		r.Reason = &reason
 	}
+	if f := j.Fate.Factor; j.Fate.Err == nil {
+		r.Enrolment = f.Code
+		if f.Err != nil {
+			r.FactorError = f.Err.Error()
+			l.closed = append(l.closed, j.Name)
+		}
+	}
 	if j.Application == "" && j.Line > 0 {
 		r.Name = "" // that line may contain anything
 	}
@@ -240,8 +275,13 @@ func (l *ledger) addJSON(j *bulk.Job) {
 	if !l.begun {
 		separator = l.begin() + "\n"
 	}
-	if !l.print(separator+strings.TrimSpace(string(text))) && r.Password != "" {
-		l.hide(j.Name)
+	if !l.print(separator + strings.TrimSpace(string(text))) {
+		if r.Password != "" {
+			l.hide(j.Name)
+		}
+		if r.Enrolment != "" {
+			l.closed = append(l.closed, j.Name)
+		}
 	}
 }
 
@@ -278,6 +318,9 @@ func (l *ledger) close() error {
 	}
 	if len(l.unseen) > 0 {
 		l.Note(told(&unseenError{l.unseen}))
+	}
+	if len(l.closed) > 0 {
+		l.Note(told(&halfResetError{l.closed}))
 	}
 	return errors.Join(append(l.errs, l.app.outcomeError(l.outs))...)
 }

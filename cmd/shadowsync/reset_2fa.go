@@ -215,21 +215,21 @@ func (r *factorResets) known(ctx context.Context, s factor.Subject) error {
 
 // reset resets a factor, and arranges that the account's sessions end.
 func (r *factorResets) reset(ctx context.Context, s factor.Subject) (said, code string, err error) {
-	var logout *factor.Logout
-	application, managed := r.engine.Config.Managing(s.Account)
-	if managed = managed && s.Realm == factor.Local; managed {
-		keep := r.engine.Config.Domain(application).Ending.Keeps(r.by)
-		logout = &factor.Logout{Application: application.Name, Logout: shadowsync.Logout{Account: s.Account, Keep: keep, Origin: r.by}}
-	}
+	logout := r.engine.FactorLogout(s, r.by)
 	if code, err = r.Reset(ctx, s, logout, r.by); err != nil {
 		return "", "", err
 	}
-	if managed {
-		r.managed[application.Name] = true
+	if logout != nil {
+		r.managed[logout.Application] = true
 	} else {
 		r.strangers = append(r.strangers, s)
 	}
-	return fmt.Sprintf("Second factor of user `%s` reset; enrolment code `%s`", s.Account, code), code, nil
+	return factorReset(s.Account, code), code, nil
+}
+
+// factorReset is the line with the enrolment code, which is shown once.
+func factorReset(name, code string) string {
+	return fmt.Sprintf("Second factor of user `%s` reset; enrolment code `%s`", name, code)
 }
 
 func (r *factorResets) lower(ctx context.Context, s factor.Subject) (said string, err error) {

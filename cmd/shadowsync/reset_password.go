@@ -31,8 +31,10 @@ func newResetPassword(a *app) *cobra.Command {
 			"another --expiry, or chage --maxdays DAYS NAME, sets another one.\n" +
 			"Without --must-change the account's flag stays as it is. A locked account stays locked,\n" +
 			"unless --unlock is given: it removes lock mark, expiry and failure counter with the\n" +
-			"same change.",
-		Example: "  shadowsync user reset password admin --must-change true\n  shadowsync user reset password admin --unlock",
+			"same change.\n" +
+			"With --reset-2fa a second factor that was lost is reset too, and a code is printed, once,\n" +
+			"with which the account is enrolled anew: see user reset 2fa.",
+		Example: "  shadowsync user reset password admin --must-change true\n  shadowsync user reset password admin --unlock --reset-2fa",
 		Args:    cobra.ArbitraryArgs, ValidArgsFunction: a.completeAccounts(0),
 		RunE: func(c *cobra.Command, names []string) error {
 			o.targets.names = names
@@ -45,6 +47,7 @@ func newResetPassword(a *app) *cobra.Command {
 	c.Flags().IntVar(&o.Expiry, "expiry", 0, "`days` until the password must be changed, 1 to 99999")
 	c.Flags().StringVar(&mustChange, "must-change", "", "`true or false`: whether the next login must set a new one")
 	c.Flags().BoolVar(&o.Unlock, "unlock", false, "also unlock the account, lift its expiry and clear its failure counter")
+	c.Flags().BoolVar(&o.Factor, "reset-2fa", false, "also reset the second factor, and print an enrolment code")
 	o.targets.addFlag(c, "names, one per line,")
 	completeFixed(c, "must-change", "true", "false")
 	return c

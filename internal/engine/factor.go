@@ -29,6 +29,17 @@ func (e *Engine) Factors(brake factor.Brake) *factor.Factors {
 	return &factor.Factors{Store: factors{e.State, e}, Key: FactorKey(e.root), Brake: brake, Now: time.Now, Boot: e.sinceBoot}
 }
 
+// FactorLogout asks for the end of an account's sessions, for a reset of its second factor; nil: no
+// application manages the account, and the caller ends them.
+func (e *Engine) FactorLogout(s factor.Subject, by shadowsync.Origin) *factor.Logout {
+	application, managed := e.Config.Managing(s.Account)
+	if !managed || s.Realm != factor.Local {
+		return nil
+	}
+	keep := e.Config.Domain(application).Ending.Keeps(by)
+	return &factor.Logout{Application: application.Name, Logout: shadowsync.Logout{Account: s.Account, Keep: keep, Origin: by}}
+}
+
 func (e *Engine) sinceBoot() (string, time.Duration) {
 	if !inroot.Live(e.root) {
 		return "", 0

@@ -7,6 +7,7 @@
 //	verbs.go    the changes that there are
 //	run.go      carries one out, batch by batch
 //	settle.go   sets one batch on both sides, records and tells it
+//	factor.go   resets the second factors too
 //	hashing.go  prepares the hashes, in batches
 //	judging.go  holds new passwords to the rules
 //	list.go     the accounts of a list, with or without passwords
@@ -39,6 +40,8 @@ type Verb struct {
 	LetsIn bool
 	// Forgives: the failure counter is cleared too.
 	Forgives bool
+	// DropsFactor: the second factor is reset too.
+	DropsFactor bool
 }
 
 // Person is an account in the state in which a verb finds it.
@@ -75,6 +78,13 @@ type Fate struct {
 	// Barriers are what still prevents a login with the new password.
 	Barriers []barrier.Barrier
 	Sharing  []string // accounts with the same uid, and so the same sessions
+	Factor   FactorFate
+}
+
+// FactorFate is what became of the account's second factor, where the verb resets it.
+type FactorFate struct {
+	Code string // the enrolment code; empty: there was no factor to reset
+	Err  error  // the factor is as it was, although the credential is set
 }
 
 // Ledger is told of everything that a run does. Its methods are called one after the other, except

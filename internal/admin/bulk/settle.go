@@ -41,6 +41,7 @@ func (r *Run) settle(ctx context.Context, jobs []*Job) {
 		if part := parts[application.Name]; len(part) > 0 {
 			r.settleOne(ctx, application.Name, part)
 			r.forgive(ctx, part)
+			r.dropFactors(ctx, part)
 		}
 	}
 	r.settled(ctx, jobs)

@@ -29,6 +29,7 @@ type Reset struct {
 	Expiry     int   // days; 0 means the default
 	MustChange *bool // nil keeps it as it is
 	Unlock     bool  // also unlock the account, lift its expiry and clear its failure counter
+	Factor     bool  // also reset the second factor
 }
 
 // ResetPassword sets a generated password.
@@ -36,6 +37,9 @@ func ResetPassword(o Reset, c config.Password) Verb {
 	v := Verb{Name: "reset password", Generates: true, LetsIn: true, Wish: func(p Person) (Wish, error) { return o.wish(p, c), nil }}
 	if o.Unlock {
 		v.Name, v.Forgives, v.Remembers = "reset password, unlock", true, true
+	}
+	if o.Factor {
+		v.Name, v.DropsFactor = v.Name+", reset 2fa", true
 	}
 	if c.MaxDays > 0 && o.Expiry > c.MaxDays {
 		v.Name += exemptByExpiry
