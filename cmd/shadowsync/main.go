@@ -26,6 +26,7 @@
 //	filter.go    selects what status and user list show
 //	list_hashes.go what `user list --hashes` shows
 //	restore_plan.go which side's password holds after a restore
+//	restore_factors.go which second factors hold after a restore
 //	passphrase.go passphrases and keys of backups
 //	narrow.go    breaks lines for a narrow terminal, and no command within itself
 //	naming.go    adds needed options to commands named in texts
