@@ -7,6 +7,8 @@ import (
 	"os/signal"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/wire/socket"
 )
 
 // room checks, as far as possible beforehand, that n more bytes can be printed: a password that is
@@ -22,7 +24,8 @@ func (a *app) room(n int) error {
 		return err
 	}
 	gone := []unix.PollFd{{Fd: int32(fd)}}
-	if _, err := unix.Poll(gone, 0); err == nil && gone[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0 {
+	err := socket.RetryInterrupted(func() error { _, err := unix.Poll(gone, 0); return err })
+	if err == nil && gone[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0 {
 		return unix.EPIPE // the reader of the pipe, or the terminal, is gone
 	}
 	return reserve(out, n)
@@ -42,8 +45,10 @@ func reserve(out *os.File, n int) error {
 	if flags, err := unix.FcntlInt(out.Fd(), unix.F_GETFL, 0); err == nil && flags&unix.O_APPEND != 0 {
 		at = info.Size()
 	}
-	err = unix.Fallocate(int(out.Fd()), unix.FALLOC_FL_KEEP_SIZE, at, int64(n))
-	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINTR) {
+	err = socket.RetryInterrupted(func() error {
+		return unix.Fallocate(int(out.Fd()), unix.FALLOC_FL_KEEP_SIZE, at, int64(n))
+	})
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
 		return nil
 	}
 	return err

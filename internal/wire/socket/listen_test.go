@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -101,6 +102,59 @@ func TestPeerDies(t *testing.T) {
 	eventually.Holds(t, "its death, as a zombie still", func() bool { return !peer.Alive() })
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAliveWhileInterrupted: the Go runtime interrupts its threads with signals, to let another
+// goroutine run. poll(2) then fails with EINTR even if it need not wait, which is no death.
+func TestAliveWhileInterrupted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l := listen(t, path)
+	client, err := Dial(background(t), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	server, err := l.Accept(background(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	peer, err := server.Peer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	if peer.Process == nil {
+		t.Skip("needs Linux 6.5")
+	}
+	runtime.LockOSThread() // the thread that asks is the one that gets the signals
+	defer runtime.UnlockOSThread()
+	asker, over, interrupted := unix.Gettid(), make(chan struct{}), make(chan int)
+	go func() {
+		n := 0
+		for {
+			select {
+			case <-over:
+				interrupted <- n
+				return
+			default:
+				if unix.Tgkill(os.Getpid(), asker, unix.SIGURG) == nil {
+					n++
+				}
+			}
+		}
+	}()
+	dead := 0
+	for range 150_000 {
+		if !peer.Alive() {
+			dead++
+		}
+	}
+	close(over)
+	n := <-interrupted
+	if dead > 0 || n == 0 {
+		t.Errorf("dead %d times, interrupted %d times", dead, n)
 	}
 }
 

@@ -35,7 +35,7 @@ func connect(ctx context.Context, fd int, path string) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		err := retryInterrupted(func() error { return unix.Connect(fd, &unix.SockaddrUnix{Name: path}) })
+		err := RetryInterrupted(func() error { return unix.Connect(fd, &unix.SockaddrUnix{Name: path}) })
 		if !errors.Is(err, unix.EAGAIN) {
 			return err
 		}

@@ -47,12 +47,15 @@ func (p Peer) Alive() bool {
 		return false
 	}
 	err := control(p.Process, func(fd int) error {
-		// A pidfd becomes readable when its process ends, even while it is a zombie.
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
-		if err == nil && n > 0 {
-			err = unix.ESRCH
-		}
-		return err
+		// A pidfd becomes readable when its process ends, even while it is a zombie. poll(2) fails with
+		// EINTR even where it does not wait: a signal of the Go runtime is no death.
+		return RetryInterrupted(func() error {
+			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+			if err == nil && n > 0 {
+				err = unix.ESRCH
+			}
+			return err
+		})
 	})
 	return err == nil
 }

@@ -52,7 +52,7 @@ func (d direction) do(ctx context.Context, call func(fd int) error) error {
 
 	var result error
 	err := d.wait(func(fd uintptr) bool {
-		result = retryInterrupted(func() error { return call(int(fd)) })
+		result = RetryInterrupted(func() error { return call(int(fd)) })
 		return !errors.Is(result, unix.EAGAIN)
 	})
 	switch {
@@ -81,7 +81,8 @@ func (d direction) boundBy(ctx context.Context) (release func()) {
 	}
 }
 
-func retryInterrupted(call func() error) error {
+// RetryInterrupted repeats a call that a signal interrupted: the Go runtime sends itself signals.
+func RetryInterrupted(call func() error) error {
 	for {
 		if err := call(); !errors.Is(err, syscall.EINTR) {
 			return err
