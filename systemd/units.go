@@ -19,6 +19,7 @@ const (
 	BrokerUnit         = "shadowsync.service"
 	RootSocketUnit     = "shadowsync.socket"
 	OperatorSocketUnit = "shadowsync-operator.socket"
+	FactorSocketUnit   = "shadowsync-factor.socket"
 )
 
 // DefaultBinary is the path of the program in the embedded units.

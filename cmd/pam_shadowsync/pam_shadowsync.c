@@ -7,21 +7,26 @@
  *
  * The first line announces a change. The second asks the broker to judge a new password by the configuration's rules,
  * and prompts for the password if no module before it did. The third hands over the password that a login proved, if the
- * store waits for a clear text.
+ * store waits for a clear text, and marks that a password was proven. The lines with the word "factor" ask for second
+ * factors, in the services that the configuration names: factor.h.
  *
  * Whatever happens here, the host program (passwd, chpasswd, login, su, sshd) goes on with its work:
  *
- *   - the result is PAM_IGNORE, except for a new password that the broker itself refuses;
+ *   - the result is PAM_IGNORE, except for a new password that the broker itself refuses, and of the factor lines, which
+ *     deny what they cannot check;
  *   - the module waits two seconds at most, and after a time-out it does not wait for half a minute;
  *   - it raises no signal, changes no handler, starts no thread or process, and leaves no descriptor open;
- *   - between two calls it keeps only how long the first one waited, and the tag of the old password field.
+ *   - between two calls it keeps only how long the first one waited, the tag of the old password field, and which factors
+ *     were shown.
  *
  * It says "queued" only if the broker, or a note that this module left, holds the change durably.
  *
  * text.c reads and writes the texts, rundir.c looks up managed accounts, wire.c talks to the broker, note.c leaves a note
- * if the broker does not take a change.
+ * if the broker does not take a change, factor.c asks for second factors, host.c talks to the host program.
  */
 #define _GNU_SOURCE
+#include "factor.h"
+#include "host.h"
 #include "note.h"
 #include "rundir.h"
 #include "tag.h"
@@ -29,60 +34,14 @@
 #include "wire.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <security/pam_ext.h>
 #include <security/pam_modules.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syslog.h>
 #include <unistd.h>
 
 enum { LINE_SIZE = TEXT_NAME_MAX + RUNDIR_UNIT_MAX + 128 };
-
-/* Shows text through the conversation. Nothing depends on it: it may be missing (cron jobs, daemons) or fail. */
-static void show(pam_handle_t *pamh, int style, const char *text)
-{
-	const void *item = NULL;
-
-	if (pam_get_item(pamh, PAM_CONV, &item) != PAM_SUCCESS || item == NULL)
-		return;
-	const struct pam_conv *conversation = item;
-	const struct pam_message message = {.msg_style = style, .msg = text};
-	const struct pam_message *messages = &message;
-	struct pam_response *response = NULL;
-
-	if (conversation->conv == NULL ||
-	    conversation->conv(1, &messages, &response, conversation->appdata_ptr) != PAM_SUCCESS || response == NULL)
-		return;
-	free(response->resp); /* pam_conv(3): the caller frees both */
-	free(response);
-}
-
-/*
- * Logs a fault with errno's text, unless the host has closed a standard descriptor: syslog(3) would open its socket
- * there and keep it, and the host would print into it.
- */
-static void warn(pam_handle_t *pamh, const char *name, const char *what)
-{
-	int why = errno;
-
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0)
-			return;
-	errno = why;
-	pam_syslog(pamh, LOG_WARNING, "account %s: cannot %s: %m", name, what);
-}
-
-/* The account that the host works on, or NULL if there is none or its name cannot be sent. */
-static const char *account_of(pam_handle_t *pamh)
-{
-	const void *name = NULL;
-
-	if (pam_get_item(pamh, PAM_USER, &name) != PAM_SUCCESS || name == NULL || !text_is_name(name))
-		return NULL;
-	return name;
-}
 
 /*
  * How long the judgement of this change has waited, in milliseconds: it and the announcement share two seconds.
@@ -111,7 +70,7 @@ static int seal_token(pam_handle_t *pamh, const char *name)
 		return -1;
 	int fd = wire_seal(token);
 	if (fd < 0)
-		warn(pamh, name, "seal the token");
+		host_warn(pamh, name, "seal the token");
 	return fd;
 }
 
@@ -121,7 +80,7 @@ static ssize_t exchange(pam_handle_t *pamh, const char *op, const char *name, ch
 	char request[TEXT_REQUEST_SIZE];
 	size_t size = text_request(request, op, name);
 	int token = seal_token(pamh, name);
-	ssize_t got = wire_exchange(request, size, token, answer, wait_ms);
+	ssize_t got = wire_exchange(WIRE_ROOT, request, size, token, answer, wait_ms);
 	int why = errno;
 
 	if (token >= 0)
@@ -142,9 +101,9 @@ static bool ask(pam_handle_t *pamh, const char *op, const char *name, struct tex
 		errno = EBADMSG;
 	bool timed_out = errno == ETIMEDOUT;
 	if (errno != ENOENT && errno != ECONNREFUSED) /* if nobody listens, only the person is told */
-		warn(pamh, name, "get an answer from shadowsync");
+		host_warn(pamh, name, "get an answer from shadowsync");
 	if (timed_out && !rundir_mark_timeout())
-		warn(pamh, name, "mark the time-out");
+		host_warn(pamh, name, "mark the time-out");
 	return false;
 }
 
@@ -162,7 +121,7 @@ static void forget_tag(pam_handle_t *pamh, void *tag, int status)
 
 static void remember_tag(pam_handle_t *pamh)
 {
-	const char *name = account_of(pamh);
+	const char *name = host_account(pamh);
 	struct listed listed;
 	char *tag;
 
@@ -186,9 +145,9 @@ static void show_unrecorded(pam_handle_t *pamh, const char *name, const char *un
 	char line[LINE_SIZE];
 
 	snprintf(line, sizeof line, "shadowsync: %s: NOT recorded (%s): a restart of %s loses it", name, why, unit);
-	show(pamh, PAM_TEXT_INFO, line);
+	host_show(pamh, PAM_TEXT_INFO, line);
 	snprintf(line, sizeof line, "hint: %s shadowsync sync %s", help, name);
-	show(pamh, PAM_TEXT_INFO, line);
+	host_show(pamh, PAM_TEXT_INFO, line);
 }
 
 /* The same if no note could be left; why is the errno of that. */
@@ -233,18 +192,18 @@ static void leave_note(pam_handle_t *pamh, const char *name, const struct audien
 	} else if (!rundir_has_program()) {
 		show_unrecorded(pamh, name, to->unit, SHADOWSYNC_PROGRAM " is missing", "install shadowsync again, then run:");
 	} else if (to->said[0] != '\0') {
-		show(pamh, PAM_TEXT_INFO, to->said);
+		host_show(pamh, PAM_TEXT_INFO, to->said);
 	} else if (!to->silent) {
 		snprintf(queued, sizeof queued,
 		         "shadowsync: %s: queued (shadowsync did not answer in time); it is persisted before the next start of %s",
 		         name, to->unit);
-		show(pamh, PAM_TEXT_INFO, queued);
+		host_show(pamh, PAM_TEXT_INFO, queued);
 	}
 }
 
 static void announce(pam_handle_t *pamh, bool quiet)
 {
-	const char *name = account_of(pamh);
+	const char *name = host_account(pamh);
 	struct listed listed;
 	struct text_answer answer;
 	int before = waited(pamh);
@@ -259,14 +218,14 @@ static void announce(pam_handle_t *pamh, bool quiet)
 	if (listing == LISTING_ABSENT)
 		return;
 	if (listing == LISTING_UNKNOWN && errno != ENOENT)
-		warn(pamh, name, "read the list of managed accounts");
+		host_warn(pamh, name, "read the list of managed accounts");
 
 	bool answered = !silent && ask(pamh, "pam-changed", name, &answer, WIRE_DEADLINE_MS - before);
 	if (answered && !late) /* otherwise each of a thousand changes would wait for a judgement again */
 		rundir_clear_timeout();
 	if (answered && answer.kind != TEXT_NOTES) {
 		if (!quiet && answer.text[0] != '\0')
-			show(pamh, PAM_TEXT_INFO, answer.text);
+			host_show(pamh, PAM_TEXT_INFO, answer.text);
 		return;
 	}
 	if (rundir_local(name))
@@ -279,7 +238,7 @@ static void announce(pam_handle_t *pamh, bool quiet)
  */
 static int judge(pam_handle_t *pamh, unsigned flags)
 {
-	const char *name = account_of(pamh), *token = NULL;
+	const char *name = host_account(pamh), *token = NULL;
 	struct listed listed;
 	struct text_answer answer;
 
@@ -299,14 +258,19 @@ static int judge(pam_handle_t *pamh, unsigned flags)
 		return PAM_IGNORE;
 	bool refused = answer.kind == TEXT_REFUSES;
 	if ((flags & PAM_SILENT) == 0)
-		show(pamh, refused ? PAM_ERROR_MSG : PAM_TEXT_INFO, answer.text);
+		host_show(pamh, refused ? PAM_ERROR_MSG : PAM_TEXT_INFO, answer.text);
 	return refused ? PAM_AUTHTOK_ERR : PAM_IGNORE;
+}
+
+static bool has(int argc, const char **argv, int at, const char *word)
+{
+	return argc > at && strcmp(argv[at], word) == 0;
 }
 
 /* libpam calls it twice per change: PAM_PRELIM_CHECK asks whether it can be made, PAM_UPDATE_AUTHTOK makes it. */
 __attribute__((visibility("default"))) int pam_sm_chauthtok(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-	bool judges = argc > 0 && strcmp(argv[0], "judge") == 0, updates = ((unsigned)flags & PAM_UPDATE_AUTHTOK) != 0;
+	bool judges = has(argc, argv, 0, "judge"), updates = ((unsigned)flags & PAM_UPDATE_AUTHTOK) != 0;
 
 	if (judges)
 		return updates ? judge(pamh, (unsigned)flags) : PAM_IGNORE;
@@ -322,23 +286,35 @@ __attribute__((visibility("default"))) int pam_sm_chauthtok(pam_handle_t *pamh, 
  * Hands over the password that a login proved, if the store waits for it. A host that does not run as root (a screen
  * locker) cannot hand over anything, because only root may use the socket.
  */
-__attribute__((visibility("default"))) int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc,
-                                                               const char **argv)
+static void hand_over(pam_handle_t *pamh)
 {
-	const char *name = geteuid() == 0 ? account_of(pamh) : NULL;
+	const char *name = geteuid() == 0 ? host_account(pamh) : NULL;
 	const void *token = NULL;
 	struct listed listed;
 	struct text_answer answer;
 
-	(void)flags, (void)argc, (void)argv;
 	if (name == NULL || rundir_silent() || rundir_find(name, &listed) != LISTING_MANAGED || !listed.awaited)
-		return PAM_IGNORE;
+		return;
 	if (pam_get_item(pamh, PAM_AUTHTOK, &token) == PAM_SUCCESS && token != NULL)
 		ask(pamh, "pam-authenticated", name, &answer, WIRE_LOGIN_MS);
+}
+
+__attribute__((visibility("default"))) int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc,
+                                                               const char **argv)
+{
+	if (has(argc, argv, 0, "factor"))
+		return has(argc, argv, 1, "key") ? factor_key(pamh) : factor_code(pamh, (unsigned)flags);
+	factor_proven(pamh);
+	hand_over(pamh);
 	return PAM_IGNORE;
 }
 
-/* libpam calls it for each stack in which it called the one above. The module has no credentials to set. */
+__attribute__((visibility("default"))) int pam_sm_acct_mgmt(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	return has(argc, argv, 0, "factor") ? factor_account(pamh, (unsigned)flags) : PAM_IGNORE;
+}
+
+/* libpam calls it for each stack in which it called pam_sm_authenticate. The module has no credentials to set. */
 __attribute__((visibility("default"))) int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	(void)pamh, (void)flags, (void)argc, (void)argv;

@@ -13,6 +13,7 @@
 
 static const char managed_path[] = SHADOWSYNC_RUN_DIR "/managed";
 static const char kept_path[] = SHADOWSYNC_HOME "/managed";
+static const char enrolled_path[] = SHADOWSYNC_HOME "/enrolled";
 static const char passwd_path[] = SHADOWSYNC_PASSWD;
 static const char shadow_path[] = SHADOWSYNC_SHADOW;
 static const char program_path[] = SHADOWSYNC_PROGRAM;
@@ -40,14 +41,15 @@ static bool is_roots_file(const struct stat *info)
 }
 
 /* Opens a regular file that belongs to root. O_NONBLOCK: a FIFO in its place must not block passwd. */
-static int open_list(const char *path)
+static int open_list(const char *path, mode_t forbidden)
 {
 	struct stat info;
 	int fd = rundir_above_std(open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
 
 	if (fd < 0)
 		return -1;
-	if (fstat(fd, &info) != 0 || !is_roots_file(&info) || info.st_size > MANAGED_MAX) {
+	if (fstat(fd, &info) != 0 || !is_roots_file(&info) || (info.st_mode & forbidden) != 0 ||
+	    info.st_size > MANAGED_MAX) {
 		close(fd);
 		errno = EINVAL;
 		return -1;
@@ -84,16 +86,39 @@ static void read_tag(const char *text, size_t size, void *to)
 	tag_of(to, text, colon == NULL ? size : (size_t)(colon - text));
 }
 
-/* The line to find: its first field, the separator after that, and the function that reads the rest, or NULL. */
+/*
+ * A line of the list of accounts that must show a code: account, realm and state, with a tab between them. Whatever else
+ * is there, the file is not that list.
+ */
+static bool is_enrolled_line(const char *line, size_t size)
+{
+	const char *tab = memchr(line, '\t', size), *end = line + size;
+	const char *second = tab == NULL ? NULL : memchr(tab + 1, '\t', (size_t)(end - tab) - 1);
+
+	if (second == NULL || tab == line)
+		return false;
+	size_t rest = (size_t)(end - second) - 1;
+	return is_mark(second + 1, rest, "enrolled") || is_mark(second + 1, rest, "enrol");
+}
+
+/*
+ * The line to find: its first field, the separator after that, and the function that reads the rest, or NULL. If every
+ * line must have a form, is_line checks it, and the file may not have any mode bit of forbidden.
+ */
 struct wanted {
 	const char *name;
 	char separator;
 	void (*reads)(const char *text, size_t size, void *to);
 	void *to;
+	bool (*is_line)(const char *line, size_t size);
+	mode_t forbidden;
 };
 
-/* Searches the complete lines among the first *used bytes of lines, and drops the lines that it searched. */
-static bool find_in_lines(char *lines, size_t *used, const struct wanted *wanted)
+/*
+ * Searches the complete lines among the first *used bytes of lines, and drops the lines that it searched. LISTING_UNKNOWN
+ * means that a line does not have its form.
+ */
+static enum listing find_in_lines(char *lines, size_t *used, const struct wanted *wanted)
 {
 	size_t length = strlen(wanted->name), start = 0;
 
@@ -103,16 +128,18 @@ static bool find_in_lines(char *lines, size_t *used, const struct wanted *wanted
 		if (end == NULL)
 			break;
 		size_t size = (size_t)(end - line);
+		if (wanted->is_line != NULL && !wanted->is_line(line, size))
+			return LISTING_UNKNOWN;
 		if (size > length && line[length] == wanted->separator && memcmp(line, wanted->name, length) == 0) {
 			if (wanted->reads != NULL)
 				wanted->reads(line + length + 1, size - length - 1, wanted->to);
-			return true;
+			return LISTING_MANAGED;
 		}
 		start += size + 1;
 	}
 	*used -= start;
 	memmove(lines, lines + start, *used);
-	return false;
+	return LISTING_ABSENT;
 }
 
 static enum listing find_in_buffer(int fd, const struct wanted *wanted, char lines[LINE_BUFFER])
@@ -127,12 +154,17 @@ static enum listing find_in_buffer(int fd, const struct wanted *wanted, char lin
 			continue;
 		if (got < 0)
 			return LISTING_UNKNOWN;
+		if (got == 0 && used > 0 && wanted->is_line != NULL)
+			break; /* the last line is not whole */
 		if (got == 0)
 			return LISTING_ABSENT;
 		total += (size_t)got;
 		used += (size_t)got;
-		if (find_in_lines(lines, &used, wanted))
-			return LISTING_MANAGED;
+		enum listing found = find_in_lines(lines, &used, wanted);
+		if (found == LISTING_MANAGED)
+			return found;
+		if (found == LISTING_UNKNOWN)
+			break;
 	}
 	errno = EINVAL;
 	return LISTING_UNKNOWN;
@@ -152,7 +184,7 @@ static enum listing find_in_file(int fd, const struct wanted *wanted)
 
 static enum listing find(const char *path, const struct wanted *wanted)
 {
-	int fd = open_list(path);
+	int fd = open_list(path, wanted->forbidden);
 	if (fd < 0)
 		return LISTING_UNKNOWN;
 	enum listing found = find_in_file(fd, wanted);
@@ -164,22 +196,27 @@ static enum listing find(const char *path, const struct wanted *wanted)
 
 enum listing rundir_find(const char *name, struct listed *listed)
 {
-	const struct wanted wanted = {name, '\t', read_listed, listed};
+	const struct wanted wanted = {.name = name, .separator = '\t', .reads = read_listed, .to = listed};
 
 	*listed = (struct listed){0};
 	enum listing found = find(managed_path, &wanted);
 	return found == LISTING_UNKNOWN && errno == ENOENT ? find(kept_path, &wanted) : found;
 }
 
+enum listing rundir_enrolled(const char *name)
+{
+	return find(enrolled_path, &(struct wanted){.name = name, .separator = '\t', .is_line = is_enrolled_line, .forbidden = 022});
+}
+
 bool rundir_local(const char *name)
 {
-	return find(passwd_path, &(struct wanted){name, ':', NULL, NULL}) != LISTING_ABSENT;
+	return find(passwd_path, &(struct wanted){.name = name, .separator = ':'}) != LISTING_ABSENT;
 }
 
 void rundir_tag(const char *name, char tag[TAG_SIZE])
 {
 	tag[0] = '\0';
-	find(shadow_path, &(struct wanted){name, ':', read_tag, tag});
+	find(shadow_path, &(struct wanted){.name = name, .separator = ':', .reads = read_tag, .to = tag});
 }
 
 bool rundir_has_program(void)

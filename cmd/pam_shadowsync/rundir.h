@@ -9,8 +9,9 @@
  *   pam-timeout  marks that the broker did not answer in time: an empty file whose modification time *is* the time since
  *                boot.
  *   root.sock    wire.h
+ *   factor.sock  wire.h
  *
- * The module also reads: a copy of "managed" without the marks in root's state, which exists even after a boot in which
+ * The module also reads: the list of the accounts that must show a code, in root's state, where only root may read it; a copy of "managed" without the marks in root's state, which exists even after a boot in which
  * no program of shadowsync has run yet; /etc/passwd, before it promises anything about a change that the broker did not
  * take; /etc/shadow, for the tag of a note (note.h). It also looks whether the program exists that keeps the promise.
  */
@@ -41,7 +42,7 @@ enum {
 };
 
 enum listing {
-	LISTING_UNKNOWN, /* both lists are missing (errno ENOENT), or one cannot be read (errno says why) */
+	LISTING_UNKNOWN, /* the list and its copy are missing (errno ENOENT), or one cannot be read (errno says why) */
 	LISTING_ABSENT,
 	LISTING_MANAGED,
 };
@@ -55,6 +56,12 @@ struct listed {
 
 /* Looks name up in the list of managed accounts; for any other account *listed is empty. */
 enum listing rundir_find(const char *name, struct listed *listed);
+
+/*
+ * Whether name is in the list of the accounts that must show a code: lines "account<TAB>realm<TAB>state". LISTING_UNKNOWN
+ * with errno if it is missing, or is not a list that only root could have written: nobody can tell then.
+ */
+enum listing rundir_enrolled(const char *name);
 
 /*
  * True if name may be a local account of this machine. An account of LDAP or sssd is not local: the password that was

@@ -139,6 +139,17 @@ static char *put(char *at, const char *text, size_t size)
 	return at + size;
 }
 
+/* Writes text that text_clean or text_is_name let pass: no other byte of it than these two wants escaping in JSON. */
+static char *put_escaped(char *at, const char *text)
+{
+	for (; *text != '\0'; text++) {
+		if (*text == '"' || *text == '\\')
+			*at++ = '\\';
+		*at++ = *text;
+	}
+	return at;
+}
+
 size_t text_request(char out[TEXT_REQUEST_SIZE], const char *op, const char *name)
 {
 	static const char before[] = "{\"op\":\"", between[] = "\",\"plain\":true,\"user\":\"", after[] = "\"}";
@@ -146,22 +157,58 @@ size_t text_request(char out[TEXT_REQUEST_SIZE], const char *op, const char *nam
 
 	at = put(at, op, strnlen(op, TEXT_OP_MAX));
 	at = put(at, between, sizeof between - 1);
-	for (; *name != '\0'; name++) {
-		if (*name == '"' || *name == '\\') /* text_is_name accepts no other byte that JSON wants escaped */
-			*at++ = '\\';
-		*at++ = *name;
-	}
+	at = put_escaped(at, name);
 	return (size_t)(put(at, after, sizeof after - 1) - out);
+}
+
+/* Writes a member of the login: its text, cleaned and cut, or nothing if there is none. */
+static char *put_member(char *at, const char *key, const char *text)
+{
+	static const char before[] = ",\"", between[] = "\":\"", after[] = "\"";
+	char clean[TEXT_ITEM_MAX + 1];
+
+	if (text == NULL)
+		return at;
+	text_clean(clean, sizeof clean, text, strnlen(text, TEXT_ITEM_MAX));
+	at = put(at, before, sizeof before - 1);
+	at = put(at, key, strlen(key));
+	at = put(at, between, sizeof between - 1);
+	at = put_escaped(at, clean);
+	return put(at, after, sizeof after - 1);
+}
+
+size_t text_login_request(char out[TEXT_LOGIN_SIZE], const char *op, const struct text_login *login)
+{
+	size_t size = text_request(out, op, login->user);
+	char *at = out + size - 1; /* before the closing brace */
+
+	at = put_member(at, "service", login->service);
+	at = put_member(at, "host", login->host);
+	at = put_member(at, "tty", login->tty);
+	*at++ = '}';
+	return (size_t)(at - out);
+}
+
+static bool read_answer(const char *packet, size_t size, const char *kinds, size_t count, struct text_answer *answer)
+{
+	answer->text[0] = '\0';
+	if (size == 0 || memchr(kinds, packet[0], count) == NULL)
+		return false;
+	answer->kind = (enum text_kind)packet[0];
+	text_clean(answer->text, sizeof answer->text, packet + 1, size - 1);
+	return answer->kind != TEXT_REFUSES || answer->text[0] != '\0';
 }
 
 bool text_answer(const char *packet, size_t size, struct text_answer *answer)
 {
 	static const char kinds[] = {TEXT_SAYS, TEXT_REFUSES, TEXT_NOTES};
 
-	answer->text[0] = '\0';
-	if (size == 0 || memchr(kinds, packet[0], sizeof kinds) == NULL)
-		return false;
-	answer->kind = (enum text_kind)packet[0];
-	text_clean(answer->text, sizeof answer->text, packet + 1, size - 1);
-	return answer->kind != TEXT_REFUSES || answer->text[0] != '\0';
+	return read_answer(packet, size, kinds, sizeof kinds, answer);
+}
+
+bool text_verdict(const char *packet, size_t size, struct text_answer *answer)
+{
+	static const char kinds[] = {TEXT_FREE, TEXT_ASKS, TEXT_PASSES, TEXT_REFUSES};
+
+	return read_answer(packet, size, kinds, sizeof kinds, answer);
 }

@@ -14,6 +14,9 @@ enum {
 	TEXT_OP_MAX = 24,       /* bytes of an operation's name */
 	/* Every byte of the name may need a backslash, and 64 bytes hold the rest of the request. */
 	TEXT_REQUEST_SIZE = 2 * TEXT_NAME_MAX + 64,
+	TEXT_ITEM_MAX = 128, /* bytes that are sent of a service, a host or a terminal */
+	/* The same for the three of them, and the rest of each member. */
+	TEXT_LOGIN_SIZE = TEXT_REQUEST_SIZE + 3 * (2 * TEXT_ITEM_MAX + 16),
 };
 
 /* True if name is 1 to TEXT_NAME_MAX bytes of printable UTF-8: it is then safe to send, compare and print. */
@@ -32,11 +35,22 @@ void text_clean(char *out, size_t out_size, const char *text, size_t size);
  */
 size_t text_request(char out[TEXT_REQUEST_SIZE], const char *op, const char *name);
 
+/* Who logs in where. NULL: not known. text_is_name accepts user. */
+struct text_login {
+	const char *user, *service, *host, *tty;
+};
+
+/* The same for an operation about a login. */
+size_t text_login_request(char out[TEXT_LOGIN_SIZE], const char *op, const struct text_login *login);
+
 /* The first byte of an answer. It says what the module does with the text that follows. */
 enum text_kind {
 	TEXT_SAYS = 's',    /* shows the text, if there is any */
-	TEXT_REFUSES = 'r', /* refuses the new password and shows the text */
+	TEXT_REFUSES = 'r', /* refuses the new password, or the login, and shows the text */
 	TEXT_NOTES = 'n',   /* leaves a note about the change, then shows the text, or "queued" if it is empty */
+	TEXT_FREE = 'u',    /* lets the other modules decide: the account has no second factor */
+	TEXT_ASKS = 'c',    /* asks for a code */
+	TEXT_PASSES = 'p',  /* the code was right and is used up; shows the text, if there is any */
 };
 
 struct text_answer {
@@ -49,5 +63,8 @@ struct text_answer {
  * broker from before this form answers in JSON; its '{' is not a kind.
  */
 bool text_answer(const char *packet, size_t size, struct text_answer *answer);
+
+/* Reads an answer about a second factor: only such kinds. */
+bool text_verdict(const char *packet, size_t size, struct text_answer *answer);
 
 #endif

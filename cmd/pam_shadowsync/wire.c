@@ -123,11 +123,15 @@ int wire_seal(const char *token)
 }
 
 /* Connects. A full backlog is EAGAIN; poll(2) cannot wait for its end, because unix(7) sockets do not queue connects. */
-static bool connect_until(int fd, int64_t *left_ns)
+static bool connect_until(int fd, enum wire_socket to, int64_t *left_ns)
 {
-	const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = SHADOWSYNC_RUN_DIR "/root.sock"};
+	static const struct sockaddr_un sockets[] = {
+		[WIRE_ROOT] = {.sun_family = AF_UNIX, .sun_path = SHADOWSYNC_RUN_DIR "/root.sock"},
+		[WIRE_FACTOR] = {.sun_family = AF_UNIX, .sun_path = SHADOWSYNC_RUN_DIR "/factor.sock"},
+	};
+	const struct sockaddr_un *address = &sockets[to];
 
-	while (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
+	while (connect(fd, (const struct sockaddr *)address, sizeof *address) != 0) {
 		if (errno != EAGAIN && errno != EINTR)
 			return false;
 		if (*left_ns <= 0) {
@@ -198,7 +202,8 @@ static ssize_t receive_until(int fd, char answer[WIRE_ANSWER_MAX], int64_t *left
 	}
 }
 
-ssize_t wire_exchange(const char *request, size_t size, int descriptor, char answer[WIRE_ANSWER_MAX], int wait_ms)
+ssize_t wire_exchange(enum wire_socket to, const char *request, size_t size, int descriptor, char answer[WIRE_ANSWER_MAX],
+                      int wait_ms)
 {
 	int64_t left_ns = (int64_t)wait_ms * NS_PER_MS;
 	ssize_t got = -1;
@@ -206,7 +211,7 @@ ssize_t wire_exchange(const char *request, size_t size, int descriptor, char ans
 
 	if (fd < 0)
 		return -1;
-	if (connect_until(fd, &left_ns) && peer_is_root(fd) && send_until(fd, request, size, descriptor, &left_ns))
+	if (connect_until(fd, to, &left_ns) && peer_is_root(fd) && send_until(fd, request, size, descriptor, &left_ns))
 		got = receive_until(fd, answer, &left_ns);
 	int why = errno;
 	close(fd);

@@ -1,5 +1,5 @@
 /*
- * The exchange with the broker: one connection, one request with the new token attached, one answer, all within one
+ * The exchange with the broker: one connection, one request with a secret attached, one answer, all within one
  * deadline. Time during which somebody has stopped the host does not count. If the other side hangs, lies, closes or
  * floods, that changes only what is returned.
  */
@@ -14,8 +14,15 @@ enum {
 	WIRE_DEADLINE_MS = 2000, /* for all exchanges about one change */
 	WIRE_JUDGE_MS = 1000,    /* for the one that asks whether a new password is good enough */
 	WIRE_LOGIN_MS = 1000,    /* for one about a login; sshd may take up to twice as long, to hide how long the check took */
+	WIRE_FACTOR_MS = 2000,   /* for one about a second factor */
 	WIRE_TOKEN_MAX = 512,    /* bytes, PAM_MAX_RESP_SIZE of Linux-PAM */
 	WIRE_ANSWER_MAX = 4096,  /* bytes */
+};
+
+/* The broker's sockets in the run directory. Codes have one of their own: a flood at ssh must not delay root's passwd. */
+enum wire_socket {
+	WIRE_ROOT,   /* root.sock */
+	WIRE_FACTOR, /* factor.sock */
 };
 
 /*
@@ -25,12 +32,12 @@ enum {
 int wire_seal(const char *token);
 
 /*
- * Sends request, with the descriptor attached unless it is -1, to the socket root.sock of the run directory and waits
- * for the answer, wait_ms in all. Returns its length, or -1 with errno: ETIMEDOUT after that time, EPERM if the peer is
+ * Sends request, with the descriptor attached unless it is -1, to a socket of the broker's and waits for the answer, wait_ms in all. Returns its length, or -1 with errno: ETIMEDOUT after that time, EPERM if the peer is
  * not root, EMSGSIZE if the answer is longer than WIRE_ANSWER_MAX, ECONNRESET if the peer closes without an answer, or
  * the kernel's error.
  */
-ssize_t wire_exchange(const char *request, size_t size, int descriptor, char answer[WIRE_ANSWER_MAX], int wait_ms);
+ssize_t wire_exchange(enum wire_socket to, const char *request, size_t size, int descriptor, char answer[WIRE_ANSWER_MAX],
+                      int wait_ms);
 
 /* The time in milliseconds, of a clock that nobody can set. */
 int64_t wire_now_ms(void);

@@ -6,13 +6,15 @@
 //	configured.go   reports a configuration that cannot be used, and uses a changed one
 //	strays.go       moves guards from units that an application no longer has
 //	watch.go        what changed on the OS side, and who wrote it
-//	server.go       the two sockets, and who may ask what on root's
+//	server.go       the three sockets, and who may ask what on root's
 //	announced.go    changes that the PAM module announces
 //	judging.go      judges new passwords by the configuration's rules
 //	vouchers.go     which changes were judged beforehand
 //	review.go       judges the other changes after they were made
 //	busy.go         one task at a time for an account
 //	logins.go       passes the proof of a login to a store that waits for it
+//	lists.go        what the PAM module reads while the broker does not answer
+//	codes.go        second factors at logins: who needs a code, and whether it is right
 //	message.go      what passwd prints
 //	worker.go       starts store workers in units of their own
 //	trim.go         keeps the audit trail for the configured time
@@ -25,7 +27,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"sync"
@@ -40,7 +41,6 @@ import (
 	"github.com/shadowsync/shadowsync/internal/broker/operators"
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
-	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/internal/password/crypt"
 	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/internal/term/plural"
@@ -80,6 +80,7 @@ type Broker struct {
 	logins    logins
 	judged    busy          // accounts with a judgement in progress
 	turns     chan struct{} // semaphore: bounds concurrent judgements
+	codes     codes
 	vouchers  vouchers
 	reviews   reviews
 	refused   limit.Tries // limits how many refused judgements are audited
@@ -125,7 +126,7 @@ func live(ctx context.Context, o Options, listeners map[string]*socket.Listener)
 	if err != nil {
 		return err
 	}
-	b := &Broker{spoiled: make(chan error, 1), bus: bus, helpers: helpers, accounts: accounts, guard: guard, dialogues: talks, keepers: map[string]*keeper.Keeper{}, log: o.Log, file: o.File, turns: make(chan struct{}, mostJudged)}
+	b := &Broker{spoiled: make(chan error, 1), bus: bus, helpers: helpers, accounts: accounts, guard: guard, dialogues: talks, keepers: map[string]*keeper.Keeper{}, log: o.Log, file: o.File, turns: make(chan struct{}, mostJudged), codes: codes{turns: make(chan struct{}, mostCodes)}}
 	b.engine.Store(e)
 	b.failures = sync.OnceValue(func() *faillock.Counters { return faillock.Of("/") })
 	b.reviews.queue = make(chan review, mostReviews)
@@ -180,6 +181,7 @@ func (b *Broker) run(ctx context.Context, listeners map[string]*socket.Listener)
 	if err := b.list(ctx); err != nil {
 		return err
 	}
+	b.listEnrolled(ctx)
 	if err := b.watch(ctx, &wg); err != nil {
 		return err
 	}
@@ -304,26 +306,6 @@ func (b *Broker) publish() {
 		b.log.Warn("cannot show the status", "error", err)
 	}
 	b.tidy.Worked()
-}
-
-func (b *Broker) list(ctx context.Context) error {
-	b.listing.Lock()
-	defer b.listing.Unlock()
-	e := b.engine.Load()
-	if err := engine.Provide(e.Root(), e.Config); err != nil {
-		b.log.Warn("the PAM module cannot leave notes while the broker does not answer", "error", err)
-	}
-	return engine.WriteManaged(ctx, e.Root(), e.Config, e.State)
-}
-
-// breakSilence removes the mark that keeps the PAM module silent for half a minute after a broker
-// did not answer, because this broker answers. If it hangs again, that costs one more passwd two
-// seconds.
-func (b *Broker) breakSilence() {
-	err := inroot.Remove(b.engine.Load().Root(), engine.RunDir+"/pam-timeout")
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		b.log.Warn("the PAM module stays silent for a while", "error", err)
-	}
 }
 
 // status is the line in `systemctl status shadowsync`.

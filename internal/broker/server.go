@@ -22,6 +22,7 @@ import (
 const (
 	rootSocket     = "root"
 	operatorSocket = "operator"
+	factorSocket   = "factor"
 )
 
 // refusal is the answer to a request that is not allowed: the peer's credentials from the kernel
@@ -36,7 +37,7 @@ func listen() (map[string]*socket.Listener, error) {
 	if err != nil || len(listeners) > 0 {
 		return listeners, err
 	}
-	modes := map[string]os.FileMode{rootSocket: 0o600, operatorSocket: 0o666}
+	modes := map[string]os.FileMode{rootSocket: 0o600, operatorSocket: 0o666, factorSocket: 0o600}
 	for name, mode := range modes {
 		l, err := socket.Listen(filepath.Join(engine.RunDir, name+".sock"), mode)
 		if err != nil {
@@ -48,10 +49,13 @@ func listen() (map[string]*socket.Listener, error) {
 }
 
 // serve answers on one socket. Each socket has its own server and limits, so that a flood on one
-// does not delay the other.
+// does not delay the others.
 func (b *Broker) serve(ctx context.Context, name string, l *socket.Listener) error {
 	server := &socket.Server{Handler: b.answerRoot, Place: invokers, PerPlace: 128, Total: 256, Kept: 64, Timeout: 3 * time.Second, Log: b.log}
-	if name == operatorSocket {
+	switch name {
+	case factorSocket:
+		server = &socket.Server{Handler: b.answerLogin, PerPlace: codeConnections, Total: codeConnections, Timeout: 3 * time.Second, Log: b.log}
+	case operatorSocket:
 		o := b.operators(ctx)
 		server = &socket.Server{Handler: o.Answer, Place: o.Place, Kept: 8, Timeout: operators.Timeout, Log: b.log}
 	}
@@ -75,7 +79,7 @@ func (b *Broker) operators(ctx context.Context) *operators.Server {
 		Engine: b.engine.Load, Guard: b.guard, Keepers: b.keepers, Dialogues: b.dialogues, Errands: &b.errands,
 		Vouch: func(account string) { b.vouchers.give(account, 0) },
 		PAM:   &pamworker.Workers{Helpers: b.helpers}, Accounts: b.accounts,
-		Log: b.log, Life: ctx, File: b.file, Relist: b.relist,
+		Log: b.log, Life: ctx, File: b.file, Relist: b.relist, WrongCodes: &b.codes.wrong,
 	})
 }
 

@@ -2,9 +2,7 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/detect/boot"
@@ -86,14 +84,10 @@ func (f factors) assign(events []shadowsync.Event) {
 	}
 }
 
-// writeEnrolled writes the list, durably. Where nobody ever had a second factor there is none.
+// writeEnrolled writes the list, durably, also an empty one: to the PAM module, a missing list does not
+// say that nobody has a second factor.
 func writeEnrolled(root string, all []factor.Record) error {
 	list := factor.List(all)
-	if len(list) == 0 {
-		if _, err := inroot.Lstat(root, EnrolledList); errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-	}
 	if inroot.Holds(root, EnrolledList, list) {
 		return nil
 	}
@@ -103,7 +97,8 @@ func writeEnrolled(root string, all []factor.Record) error {
 	return nil
 }
 
-// WriteEnrolled writes that list from the state. Every change of a factor does; this mends it.
+// WriteEnrolled writes that list from the state. Every change of a factor does; this is for the first
+// time, and mends it.
 func WriteEnrolled(ctx context.Context, root string, db *state.DB) error {
 	return db.ListFactors(ctx, func(all []factor.Record) error { return writeEnrolled(root, all) })
 }

@@ -219,6 +219,26 @@ func (e *SlowError) Error() string {
 }
 func (*SlowError) Unwrap() error { return ErrRefused }
 
+// Told is what whoever showed a code may be told about an error of [Factors.Check] or
+// [Factors.Confirm]; false: nothing, the cause is for root. By how much the clocks differ is for root
+// alone, too.
+func Told(err error) (text string, told bool) {
+	var slow *SlowError
+	var floor *FloorError
+	switch {
+	case errors.As(err, &slow):
+		return slow.Error(), true
+	case errors.As(err, &floor):
+		return floor.Error(), true
+	}
+	for _, refused := range []error{ErrWrong, ErrUsed, ErrForm, ErrTicket} {
+		if errors.Is(err, refused) {
+			return refused.Error(), true
+		}
+	}
+	return "", false
+}
+
 // event is the audit record of something done to a factor.
 func event(at time.Time, s Subject, by shadowsync.Origin, action, reason string) shadowsync.Event {
 	if s.Realm != Local {

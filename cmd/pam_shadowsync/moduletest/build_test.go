@@ -83,8 +83,14 @@ func (b build) writeStacks(module, store string) error {
 		"host":   announce,
 		"judged": "password required STORE\npassword [ignore=ignore authtok_err=die default=bad] MODULE judge\n" + announce,
 		"login":  "auth required STORE\nauth [ignore=ignore default=die] MODULE\nauth required STORE lift\n",
+		"first":  "auth requisite STORE\nauth [ignore=ignore default=die] MODULE\n",
+		// The line that lifts the limits again has no say, so that a login succeeds by the others alone.
+		"factor": "auth [success=1 default=ignore] MODULE factor key\nauth substack CONFDIR/first\nauth required MODULE factor\nauth [default=ignore] STORE lift\n" +
+			"account required MODULE factor\naccount required STORE lift\n",
+		"early": "auth sufficient STORE\nauth required MODULE\n", // which leaves the substack before our line
+		"gap":   "auth substack CONFDIR/early\nauth required MODULE factor\naccount required STORE\n",
 	}
-	paths := strings.NewReplacer("STORE", store, "MODULE", module)
+	paths := strings.NewReplacer("STORE", store, "MODULE", module, "CONFDIR", b.confDir)
 	for name, stack := range stacks {
 		if err := os.WriteFile(filepath.Join(b.confDir, name), []byte(paths.Replace(stack)), 0o644); err != nil {
 			return err
@@ -125,7 +131,7 @@ func TestExportsEntriesAlone(t *testing.T) {
 		names = append(names, strings.Fields(line)[0])
 	}
 	slices.Sort(names)
-	if want := []string{"pam_sm_authenticate", "pam_sm_chauthtok", "pam_sm_setcred"}; !slices.Equal(names, want) {
+	if want := []string{"pam_sm_acct_mgmt", "pam_sm_authenticate", "pam_sm_chauthtok", "pam_sm_setcred"}; !slices.Equal(names, want) {
 		t.Errorf("exported symbols: %q, want %q", names, want)
 	}
 }

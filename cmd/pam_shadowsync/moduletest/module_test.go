@@ -188,7 +188,12 @@ func TestBacklogIsFull(t *testing.T) {
 
 func fill(t *testing.T, dir string) {
 	t.Helper()
-	path := shortPath(t, dir) + "/root.sock"
+	fillAt(t, dir, "root.sock")
+}
+
+func fillAt(t *testing.T, dir, name string) {
+	t.Helper()
+	path := shortPath(t, dir) + "/" + name
 	for range 16 {
 		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 		if err != nil {

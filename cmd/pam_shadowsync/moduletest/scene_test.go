@@ -36,6 +36,7 @@ type scene struct {
 	stores     string // shadow(5) after the password is stored; empty: unchanged
 	options    []string
 	calls      int
+	wrong      int // the first call in which the password is wrong; 0: none
 }
 
 // A report is what the host program saw.
@@ -91,6 +92,9 @@ func run(t *testing.T, b build, dir string, s scene) report {
 	}
 	if s.stores != "" {
 		cmd.Env = append(cmd.Env, "STORES="+s.stores)
+	}
+	if s.wrong != 0 {
+		cmd.Env = append(cmd.Env, fmt.Sprint("WRONG=", s.wrong))
 	}
 	if s.answer != "" {
 		cmd.Env = append(cmd.Env, "ANSWER="+s.answer)
@@ -179,25 +183,36 @@ func timeoutMarked(t *testing.T, dir string) bool {
 	return err == nil
 }
 
-// bind creates the socket; nobody listens on it yet.
+// bind creates root's socket; nobody listens on it yet.
 func bind(t *testing.T, dir string) int {
+	t.Helper()
+	return bindAt(t, dir, "root.sock")
+}
+
+func bindAt(t *testing.T, dir, name string) int {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(fd) })
-	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: shortPath(t, dir) + "/root.sock"}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: shortPath(t, dir) + "/" + name}); err != nil {
 		t.Fatal(err)
 	}
 	return fd
 }
 
-// listen opens the broker's socket in dir. The kernel records the credentials of the listening peer at listen(2), so uid
-// need not be root's.
+// listen opens the broker's socket for root in dir.
 func listen(t *testing.T, dir string, backlog, uid int) int {
 	t.Helper()
-	fd := bind(t, dir)
+	return listenAt(t, dir, "root.sock", backlog, uid)
+}
+
+// listenAt opens a socket of the broker's in dir. The kernel records the credentials of the listening peer at listen(2),
+// so uid need not be root's.
+func listenAt(t *testing.T, dir, name string, backlog, uid int) int {
+	t.Helper()
+	fd := bindAt(t, dir, name)
 	runtime.LockOSThread() // raw setresuid(2) changes only this thread
 	defer runtime.UnlockOSThread()
 	set := func(uid int) {

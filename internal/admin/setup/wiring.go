@@ -20,7 +20,7 @@ import (
 )
 
 // OurUnits are enabled and started by setup: the sockets first, so that the broker inherits them.
-var OurUnits = []string{systemd.RootSocketUnit, systemd.OperatorSocketUnit, systemd.BrokerUnit}
+var OurUnits = []string{systemd.RootSocketUnit, systemd.OperatorSocketUnit, systemd.FactorSocketUnit, systemd.BrokerUnit}
 
 // brokerPatience is how long the broker may take to answer after systemd reports it ready.
 const brokerPatience = 10 * time.Second

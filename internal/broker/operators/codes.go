@@ -111,7 +111,7 @@ func (o *Server) admit(ctx context.Context, c *call, need codeNeed) error {
 }
 
 // factors are the second factors of the system. Wrong codes are counted for all shells together.
-func (o *Server) factors() *factor.Factors { return o.engine.Factors(&o.codes) }
+func (o *Server) factors() *factor.Factors { return o.engine.Factors(o.WrongCodes) }
 
 // local is the second factor of a local account.
 func local(name string) factor.Subject { return factor.Subject{Realm: factor.Local, Account: name} }
@@ -165,12 +165,9 @@ func tell(kind operator.Kind, err error) error { return operator.Errorf(kind, "%
 // differ is for root alone, in the audit.
 func (o *Server) codeError(c *call, err error) error {
 	var slow *factor.SlowError
-	var floor *factor.FloorError
 	switch {
 	case errors.As(err, &slow):
 		return tell(operator.NotAuthenticated, slow)
-	case errors.As(err, &floor):
-		return tell(operator.CodeRefused, floor)
 	case errors.Is(err, factor.ErrExpired):
 		return tell(operator.NotAuthenticated, factor.ErrExpired)
 	case errors.Is(err, factor.ErrNotEnrolled):
@@ -178,10 +175,8 @@ func (o *Server) codeError(c *call, err error) error {
 	case errors.Is(err, factor.ErrEnrolled):
 		return operator.Errorf(operator.Conflict, "a second factor is enrolled already; an administrator can reset it")
 	}
-	for _, refused := range []error{factor.ErrWrong, factor.ErrUsed, factor.ErrForm, factor.ErrTicket} {
-		if errors.Is(err, refused) {
-			return tell(operator.CodeRefused, refused)
-		}
+	if text, told := factor.Told(err); told {
+		return operator.Errorf(operator.CodeRefused, "%s", text)
 	}
 	o.Log.Error("a second factor could not be checked", "account", c.name, "error", err)
 	return operator.Errorf(operator.Unavailable, "the second factor cannot be checked now; nothing was changed")

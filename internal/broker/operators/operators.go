@@ -69,22 +69,26 @@ type Server struct {
 
 // Options are the parts of the broker that operators use.
 type Options struct {
-	Engine    func() *engine.Engine // the present one
-	Guard     *systemd.Guard
-	Keepers   map[string]*keeper.Keeper // of each application
-	Dialogues *Dialogues
-	Errands   *Errands
-	Vouch     func(account string) // says that the account's new password was judged
-	PAM       *pamworker.Workers
-	Accounts  *accountworker.Workers
-	Log       *slog.Logger
-	Life      context.Context                // ends when the broker is told to stop
-	File      string                         // path of the configuration
-	Relist    func(application string) error // loads the present list of an application's accounts
+	Engine     func() *engine.Engine // the present one
+	Guard      *systemd.Guard
+	Keepers    map[string]*keeper.Keeper // of each application
+	Dialogues  *Dialogues
+	Errands    *Errands
+	Vouch      func(account string) // says that the account's new password was judged
+	PAM        *pamworker.Workers
+	Accounts   *accountworker.Workers
+	Log        *slog.Logger
+	Life       context.Context                // ends when the broker is told to stop
+	File       string                         // path of the configuration
+	Relist     func(application string) error // loads the present list of an application's accounts
+	WrongCodes *limit.Tries                   // of second factors, also at logins; nil: of shells alone
 }
 
 // New returns the server of the operators' socket.
 func New(o Options) *Server {
+	if o.WrongCodes == nil {
+		o.WrongCodes = &limit.Tries{}
+	}
 	return &Server{Options: o, rules: rules, kept: newKept()}
 }
 
@@ -104,7 +108,6 @@ type kept struct {
 	wrong     limit.Tries // failed proofs of a password
 	given     limit.Tries // passwords for others' accounts that were not set, by operator
 	refused   limit.Tries // refused requests
-	codes     limit.Tries // wrong codes of second factors
 	shells    shells      // that have shown a code
 	proofs    limit.Budget
 	allProofs limit.Budget  // of all accounts together

@@ -1,5 +1,5 @@
-// Package module is what the PAM module and the broker say to each other on root's socket. The other
-// half is cmd/pam_shadowsync/text.c.
+// Package module is what the PAM module and the broker say to each other on root's socket, and on the
+// one for second factors. The other half is cmd/pam_shadowsync/text.c.
 //
 // A request is JSON. The answer to a module is plain: one byte for its kind, then its text, so that
 // no program with the module in it has to read JSON. A module that was loaded before an upgrade does
@@ -25,7 +25,7 @@ type Kind byte
 // The kinds.
 const (
 	Says    Kind = 's' // it shows the text, if there is one
-	Refuses Kind = 'r' // it refuses the new password and shows why
+	Refuses Kind = 'r' // it refuses the new password, or the login, and shows why
 	Notes   Kind = 'n' // it leaves a note about the change, and then shows the text; empty: that the change is queued
 )
 
@@ -46,9 +46,14 @@ const maxText = 1024
 // Send sends the answer in the form that the request asks for.
 func (a Answer) Send(ctx context.Context, conn *socket.Conn, r Request) error {
 	if r.Plain {
-		return conn.SendText(ctx, string(rune(a.Kind))+a.Text[:min(len(a.Text), maxText)])
+		return a.SendPlain(ctx, conn)
 	}
 	return conn.Send(ctx, a.message())
+}
+
+// SendPlain sends the answer in the plain form.
+func (a Answer) SendPlain(ctx context.Context, conn *socket.Conn) error {
+	return conn.SendText(ctx, string(rune(a.Kind))+a.Text[:min(len(a.Text), maxText)])
 }
 
 // message tells a module of before the kinds by how the text begins: "BAD PASSWORD: " refuses, and

@@ -2,7 +2,7 @@
  * Takes the place of pam_unix in a real stack: it "stores" or "checks" the token of $TOKEN, so that the next module finds
  * it in PAM_AUTHTOK, and then sets up the failures that $MISFORTUNE names. A second line with an argument follows the
  * module under test and lifts the limits again, because libpam itself fails if it cannot open its audit socket. So the
- * failures affect the module under test and nothing else.
+ * failures affect the module under test and nothing else. From the call numbered $WRONG on, the password is wrong.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -64,12 +64,15 @@ static void befall(const char *misfortune)
 
 static int act(pam_handle_t *pamh, int argc)
 {
-	const char *token = getenv("TOKEN"), *misfortune = getenv("MISFORTUNE");
+	const char *token = getenv("TOKEN"), *misfortune = getenv("MISFORTUNE"), *wrong = getenv("WRONG");
+	static int calls;
 
 	if (argc > 0) {
 		lift();
 		return PAM_SUCCESS;
 	}
+	if (wrong && ++calls >= atoi(wrong))
+		return PAM_AUTH_ERR;
 	if (token && pam_set_item(pamh, PAM_AUTHTOK, token) != PAM_SUCCESS)
 		abort();
 	store();
@@ -93,5 +96,12 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
 int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	(void)pamh, (void)flags, (void)argc, (void)argv;
+	return PAM_SUCCESS;
+}
+
+int pam_sm_acct_mgmt(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	(void)pamh, (void)flags, (void)argc, (void)argv;
+	lift();
 	return PAM_SUCCESS;
 }

@@ -1,10 +1,11 @@
 /*
  * A host program like passwd: it runs pam_chauthtok on a private stack and reports on descriptor 3. Without an option it
  * acts as passwd run by root. Options make it a passwd that a "person" runs (setuid), a login with an "expired" password,
- * a "login" that authenticates, or a program that does not run as root at all ("locker"). It answers prompts with
- * $ANSWER.
+ * a "login" that authenticates, or a program that does not run as root at all ("locker"), or an "ssh" that also asks
+ * whether the account may log in: after a "key", too, or after that "alone". It answers prompts with $ANSWER.
  *
- *     host CONFDIR STACK USER CALLS [silent] [noconv] [failconv] [respond] [timer] [slow] [person] [expired] [login] [locker]
+ *     host CONFDIR STACK USER CALLS [silent] [noconv] [failconv] [respond] [timer] [slow] [person] [expired] [login]
+ *          [locker] [ssh] [key] [alone]
  *
  * Lines: "conv STYLE TEXT" for each message, then "result R" and "ms M" of the slowest call, "total M" of all,
  * "descriptors BEFORE AFTER". It aborts if a signal disposition has changed.
@@ -23,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static bool failing, responding, slow, person, login, locker;
+static bool failing, responding, slow, person, login, locker, ssh, key, alone;
 
 /* Replaces libc's for the module too, so that a peer can close between the module's connect and its send. */
 int connect(int fd, const struct sockaddr *address, socklen_t size)
@@ -100,8 +101,31 @@ static void become(void)
 		abort();
 }
 
+static void no_delay(int result, unsigned delay_us, void *data)
+{
+	(void)result, (void)delay_us, (void)data;
+}
+
+/* As sshd does it: a key alone is not authenticated by PAM. */
+static int admit(pam_handle_t *pamh, int flags)
+{
+	int result = pam_set_item(pamh, PAM_RHOST, "2001:db8::1");
+
+	if (result == PAM_SUCCESS)
+		result = pam_set_item(pamh, PAM_TTY, "s\"s\\h");
+	if (result == PAM_SUCCESS)
+		result = pam_set_item(pamh, PAM_FAIL_DELAY, (void *)no_delay);
+	if (result == PAM_SUCCESS)
+		result = pam_putenv(pamh, key || alone ? "SSH_AUTH_INFO_0=hostbased x\npublickey ssh-ed25519 AAAA\n" : "SSH_AUTH_INFO_0=");
+	if (result == PAM_SUCCESS && !alone)
+		result = pam_authenticate(pamh, flags);
+	return result == PAM_SUCCESS ? pam_acct_mgmt(pamh, flags) : result;
+}
+
 static int act(pam_handle_t *pamh, int flags)
 {
+	if (ssh)
+		return admit(pamh, flags);
 	if (!login)
 		return pam_chauthtok(pamh, flags);
 	int result = pam_authenticate(pamh, flags);
@@ -121,6 +145,9 @@ int main(int argc, char **argv)
 		person |= strcmp(argv[i], "person") == 0;
 		locker |= strcmp(argv[i], "locker") == 0;
 		login |= strcmp(argv[i], "login") == 0;
+		ssh |= strcmp(argv[i], "ssh") == 0;
+		key |= strcmp(argv[i], "key") == 0;
+		alone |= strcmp(argv[i], "alone") == 0;
 		failing |= strcmp(argv[i], "failconv") == 0;
 		slow |= strcmp(argv[i], "slow") == 0;
 		responding |= strcmp(argv[i], "respond") == 0;

@@ -1,0 +1,332 @@
+#define _GNU_SOURCE
+#include "factor.h"
+
+#include "host.h"
+#include "rundir.h"
+#include "text.h"
+#include "wire.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <security/pam_ext.h>
+#include <security/pam_modutil.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syslog.h>
+#include <unistd.h>
+
+enum { FAIL_DELAY_US = 2000000 }; /* as pam_unix(8) */
+
+static const char prompt[] = "Verification code: ";
+static const char cannot_tell[] = "second factors cannot be checked now";
+
+/*
+ * A mark says what the account, by the name that the host works on, has shown to this handle. Each attempt begins without
+ * marks: login(1) and sshd make several with one handle.
+ */
+static const char password_mark[] = "shadowsync-password";
+static const char key_mark[] = "shadowsync-key";
+static const char code_mark[] = "shadowsync-code";
+
+static void forget_mark(pam_handle_t *pamh, void *name, int status)
+{
+	(void)pamh, (void)status;
+	free(name);
+}
+
+static const char *user_of(pam_handle_t *pamh)
+{
+	const void *name = NULL;
+
+	return pam_get_item(pamh, PAM_USER, &name) == PAM_SUCCESS ? name : NULL;
+}
+
+static bool set_mark(pam_handle_t *pamh, const char *mark)
+{
+	const char *user = user_of(pamh);
+	char *name = user == NULL ? NULL : strdup(user);
+
+	if (name == NULL)
+		return false;
+	if (pam_set_data(pamh, mark, name, forget_mark) == PAM_SUCCESS)
+		return true;
+	free(name);
+	return false;
+}
+
+static bool has_mark(pam_handle_t *pamh, const char *mark)
+{
+	const char *user = user_of(pamh);
+	const void *name = NULL;
+
+	return user != NULL && pam_get_data(pamh, mark, &name) == PAM_SUCCESS && name != NULL && strcmp(name, user) == 0;
+}
+
+static void drop_mark(pam_handle_t *pamh, const char *mark)
+{
+	const void *name = NULL;
+
+	if (pam_get_data(pamh, mark, &name) == PAM_SUCCESS && name != NULL)
+		pam_set_data(pamh, mark, NULL, NULL);
+}
+
+static bool take_mark(pam_handle_t *pamh, const char *mark)
+{
+	bool there = has_mark(pamh, mark);
+
+	drop_mark(pamh, mark);
+	return there;
+}
+
+void factor_proven(pam_handle_t *pamh)
+{
+	set_mark(pamh, password_mark);
+}
+
+/*
+ * Whose login it is. Another spelling of a name (a directory may ignore case), and another name of the same uid, belong
+ * to the same person.
+ */
+struct person {
+	const char *names[3]; /* as the host, getpwnam(3) and getpwuid(3) have it */
+	size_t count;
+	bool root;
+	enum listing listed;
+	const char *as; /* the name in the list */
+};
+
+static void add_name(struct person *who, const char *name)
+{
+	for (size_t i = 0; i < who->count; i++)
+		if (strcmp(who->names[i], name) == 0)
+			return;
+	who->names[who->count++] = name;
+}
+
+static struct person person_of(pam_handle_t *pamh)
+{
+	struct person who = {.listed = LISTING_UNKNOWN};
+	const char *user = user_of(pamh);
+
+	if (user == NULL)
+		return who;
+	add_name(&who, user);
+	const struct passwd *entry = pam_modutil_getpwnam(pamh, user);
+	if (entry != NULL) {
+		add_name(&who, entry->pw_name);
+		who.root = entry->pw_uid == 0;
+		entry = pam_modutil_getpwuid(pamh, entry->pw_uid);
+	}
+	if (entry != NULL)
+		add_name(&who, entry->pw_name);
+	who.listed = LISTING_ABSENT;
+	for (size_t i = 0; i < who.count && who.listed == LISTING_ABSENT; i++) {
+		who.as = who.names[i];
+		who.listed = rundir_enrolled(who.as);
+	}
+	return who;
+}
+
+/* The name for the log. */
+static const char *shown_name(const struct person *who)
+{
+	return who->count > 0 && text_is_name(who->names[0]) ? who->names[0] : "?";
+}
+
+static const char *item(pam_handle_t *pamh, int type)
+{
+	const void *text = NULL;
+
+	return pam_get_item(pamh, type, &text) == PAM_SUCCESS ? text : NULL;
+}
+
+/* Asks the broker about a login of name. False if no valid answer came in wait_ms. It closes the code. */
+static bool ask(pam_handle_t *pamh, const char *op, const char *name, int code, int64_t wait_ms, struct text_answer *answer)
+{
+	char request[TEXT_LOGIN_SIZE], packet[WIRE_ANSWER_MAX];
+	struct text_login login = {
+		.user = name, .service = item(pamh, PAM_SERVICE), .host = item(pamh, PAM_RHOST), .tty = item(pamh, PAM_TTY)};
+	ssize_t got = -1;
+
+	if (text_is_name(name))
+		got = wire_exchange(WIRE_FACTOR, request, text_login_request(request, op, &login), code, packet,
+		                    wait_ms > 0 ? (int)wait_ms : 0);
+	else
+		errno = EINVAL;
+	int why = errno;
+	if (code >= 0)
+		close(code);
+	if (got >= 0 && text_verdict(packet, (size_t)got, answer))
+		return true;
+	errno = got >= 0 ? EBADMSG : why;
+	host_warn(pamh, text_is_name(name) ? name : "?", "get an answer about the second factor from shadowsync");
+	return false;
+}
+
+/* What a login of this person needs; answer->kind is TEXT_FREE, TEXT_ASKS or TEXT_REFUSES. False if nobody can tell. */
+static bool need_of(pam_handle_t *pamh, struct person *who, struct text_answer *answer)
+{
+	int64_t end = wire_now_ms() + WIRE_FACTOR_MS;
+	size_t next = 0;
+
+	answer->kind = TEXT_FREE;
+	if (who->listed == LISTING_ABSENT)
+		return true;
+	if (who->listed == LISTING_MANAGED)
+		return ask(pamh, "factor-need", who->as, -1, WIRE_FACTOR_MS, answer) && answer->kind != TEXT_PASSES;
+	for (; next < who->count && answer->kind == TEXT_FREE; next++) {
+		who->as = who->names[next];
+		if (!ask(pamh, "factor-need", who->as, -1, end - wire_now_ms(), answer) || answer->kind == TEXT_PASSES)
+			return false;
+	}
+	return next > 0;
+}
+
+static void show(pam_handle_t *pamh, unsigned flags, int style, const char *text)
+{
+	char line[TEXT_MESSAGE_MAX + 16];
+
+	if ((flags & PAM_SILENT) != 0 || text[0] == '\0')
+		return;
+	snprintf(line, sizeof line, "shadowsync: %s", text);
+	host_show(pamh, style, line);
+}
+
+static int deny_code(pam_handle_t *pamh)
+{
+	pam_fail_delay(pamh, FAIL_DELAY_US);
+	return PAM_AUTH_ERR;
+}
+
+int factor_key(pam_handle_t *pamh)
+{
+	static const char key[] = "publickey ";
+
+	drop_mark(pamh, password_mark);
+	drop_mark(pamh, key_mark);
+	drop_mark(pamh, code_mark);
+	/* sshd_config(5), ExposeAuthInfo: a line for each method that succeeded. */
+	const char *used = pam_getenv(pamh, "SSH_AUTH_INFO_0");
+	while (used != NULL && strncmp(used, key, sizeof key - 1) != 0) {
+		used = strchr(used, '\n');
+		used = used == NULL ? NULL : used + 1;
+	}
+	if (used == NULL || person_of(pamh).listed != LISTING_MANAGED)
+		return PAM_IGNORE;
+	return set_mark(pamh, key_mark) ? PAM_SUCCESS : PAM_IGNORE;
+}
+
+/*
+ * Why an answer to the prompt is no code that somebody typed, or NULL. ssh's method "password" answers every prompt with
+ * the password; for accounts that may not log in, sshd answers with a text of its own (auth-pam.c, fake_password).
+ */
+static const char *unfit(pam_handle_t *pamh, const char *answer)
+{
+	static const char fake[] = "\b\n\r\177INCORRECT";
+	const void *password = NULL;
+	size_t same = 0;
+
+	if (answer[0] == '\0')
+		return "no code was typed";
+	while (answer[same] != '\0' && answer[same] == fake[same % (sizeof fake - 1)])
+		same++;
+	if (answer[same] == '\0')
+		return "no code was typed: sshd refuses the account";
+	if (pam_get_item(pamh, PAM_AUTHTOK, &password) == PAM_SUCCESS && password != NULL && strcmp(password, answer) == 0)
+		return "the password came instead of a code: the method \"password\" of ssh cannot show one, keyboard-interactive can";
+	return NULL;
+}
+
+/* Has the broker take a code. */
+static bool take(pam_handle_t *pamh, unsigned flags, const char *name, const char *code)
+{
+	struct text_answer answer;
+	int sealed = wire_seal(code);
+
+	if (sealed < 0) {
+		host_warn(pamh, name, "seal the code");
+		return false;
+	}
+	if (!ask(pamh, "factor-check", name, sealed, WIRE_FACTOR_MS, &answer)) {
+		show(pamh, flags, PAM_ERROR_MSG, cannot_tell);
+		return false;
+	}
+	bool passes = answer.kind == TEXT_PASSES;
+	show(pamh, flags, passes ? PAM_TEXT_INFO : PAM_ERROR_MSG, answer.text);
+	return passes && set_mark(pamh, code_mark);
+}
+
+static int ask_code(pam_handle_t *pamh, unsigned flags, const char *name)
+{
+	char *answer = NULL;
+
+	if (pam_prompt(pamh, PAM_PROMPT_ECHO_OFF, &answer, "%s", prompt) != PAM_SUCCESS || answer == NULL) {
+		host_log(pamh, LOG_NOTICE, name, "no code could be asked for");
+		free(answer);
+		return deny_code(pamh);
+	}
+	const char *why = unfit(pamh, answer);
+	if (why != NULL)
+		host_log(pamh, LOG_NOTICE, name, why);
+	bool passes = why == NULL && take(pamh, flags, name, answer);
+	explicit_bzero(answer, strlen(answer));
+	free(answer);
+	return passes ? PAM_SUCCESS : deny_code(pamh);
+}
+
+int factor_code(pam_handle_t *pamh, unsigned flags)
+{
+	bool by_key = take_mark(pamh, key_mark), by_password = take_mark(pamh, password_mark);
+	struct person who = person_of(pamh);
+	struct text_answer answer;
+	/* After a key nobody has asked for the password: only a code lets that login pass. */
+	int others_decide = by_key ? PAM_AUTH_ERR : PAM_IGNORE;
+
+	drop_mark(pamh, code_mark);
+	if (who.listed == LISTING_ABSENT)
+		return others_decide;
+	bool exempt = who.listed == LISTING_UNKNOWN && who.root;
+	if (!by_key && !by_password) {
+		if (exempt)
+			return others_decide;
+		host_log(pamh, LOG_NOTICE, shown_name(&who), "no code is asked for: the line of pam_shadowsync.so in common-auth was not reached");
+		return PAM_AUTH_ERR;
+	}
+	if (!need_of(pamh, &who, &answer)) {
+		if (exempt)
+			return others_decide;
+		show(pamh, flags, PAM_ERROR_MSG, cannot_tell);
+		return deny_code(pamh);
+	}
+	if (answer.kind == TEXT_FREE)
+		return others_decide;
+	if (answer.kind == TEXT_ASKS)
+		return ask_code(pamh, flags, who.as);
+	show(pamh, flags, PAM_ERROR_MSG, answer.text);
+	return deny_code(pamh);
+}
+
+int factor_account(pam_handle_t *pamh, unsigned flags)
+{
+	struct person who = person_of(pamh);
+	struct text_answer answer;
+
+	if (who.listed == LISTING_ABSENT || has_mark(pamh, code_mark))
+		return PAM_IGNORE;
+	if (!need_of(pamh, &who, &answer)) {
+		if (who.listed == LISTING_UNKNOWN && who.root)
+			return PAM_IGNORE;
+		show(pamh, flags, PAM_ERROR_MSG, cannot_tell);
+		return PAM_PERM_DENIED;
+	}
+	if (answer.kind == TEXT_FREE)
+		return PAM_IGNORE;
+	host_log(pamh, LOG_NOTICE, shown_name(&who), "refused: this login showed no code of the second factor");
+	if (answer.kind == TEXT_REFUSES)
+		show(pamh, flags, PAM_ERROR_MSG, answer.text);
+	else
+		show(pamh, flags, PAM_ERROR_MSG, "a key alone is not enough for this account: log in with a password and a verification code");
+	return PAM_PERM_DENIED;
+}

@@ -1,0 +1,278 @@
+package moduletest
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	enrolledList = "other\tlocal\tenrol\nadmin\tlocal\tenrolled\n"
+	codePrompt   = "1 Verification code: "
+	notRight     = "3 shadowsync: the code is not right"
+	cannotTell   = "3 shadowsync: second factors cannot be checked now"
+	keyAlone     = "3 shadowsync: a key alone is not enough for this account: log in with a password and a verification code"
+	// What sshd answers for an account that it refuses, as long as the typed answer.
+	refusedBySSHD = "\b\n\r\177INCORRECT\b\n\r\177INC"
+
+	authErr, permDenied = 7, 6 // of Linux-PAM
+)
+
+func enroll(t *testing.T, dir, list string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "home", "enrolled"), []byte(list), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// login is a login in the stack that asks for second factors.
+type login struct {
+	list    string            // of who must show a code
+	answers map[string]string // of the broker, by operation; "": it hangs
+	scene
+	said  []string
+	asked string // the operations; with the code that came with it
+}
+
+func (l login) play(t *testing.T, b build, dir string) report {
+	t.Helper()
+	if l.list != "-" {
+		enroll(t, dir, l.list)
+	}
+	var got []request
+	if l.answers != nil {
+		serve(t, listenAt(t, dir, "factor.sock", 5, 0), noting(t, l.answers, &got))
+	}
+	if l.token == "" && !slices.Contains(l.options, "key") {
+		l.token = "secret"
+	}
+	l.options = append([]string{"ssh"}, l.options...)
+	l.stack = "factor"
+	r := run(t, b, dir, l.scene)
+	wantSaid(t, r, l.said...)
+	var asked []string
+	for _, g := range got {
+		op, login, _ := strings.Cut(strings.TrimPrefix(g.text, `{"op":"factor-`), `","plain":true,`)
+		user := strings.TrimSuffix(strings.TrimPrefix(login, `"user":"`), `","service":"factor","host":"2001:db8::1","tty":"s\"s\\h"}`)
+		if user != "admin" {
+			op += " for " + user
+		}
+		if g.hasToken {
+			op += "=" + g.token
+			if g.seals&allSeals != allSeals {
+				t.Errorf("the code came with seals %#x", g.seals)
+			}
+		}
+		asked = append(asked, op)
+	}
+	if all := strings.Join(asked, " "); all != l.asked {
+		t.Errorf("asked %q, want %q", all, l.asked)
+	}
+	if timeoutMarked(t, dir) {
+		t.Error("a login silenced the module for others")
+	}
+	return r
+}
+
+func playAll(t *testing.T, logins map[string]login) {
+	t.Helper()
+	for name, l := range logins {
+		t.Run(name, func(t *testing.T) {
+			inBothBuilds(t, func(t *testing.T, b build, dir string) { l.play(t, b, dir) })
+		})
+	}
+}
+
+// answers are a broker's, of whom the module asks what a login needs and whether a code is right.
+func answers(need, check string) map[string]string {
+	return map[string]string{"factor-need": need, "factor-check": check}
+}
+
+// Whoever has no second factor notices nothing. The others show a code after their password.
+func TestFactor(t *testing.T) {
+	playAll(t, map[string]login{
+		"nobody has one":      {answers: answers("c", "p")},
+		"others have one":     {list: "admin2\tlocal\tenrolled\nadmi\tlocal\tenrolled\n", answers: answers("c", "p")},
+		"wrong password":      {scene: scene{wrong: 1, fails: authErr}, answers: answers("c", "p")},
+		"right":               {list: enrolledList, answers: answers("c", "p"), scene: scene{answer: "123456"}, said: []string{codePrompt}, asked: "need check=123456"},
+		"right, and a text":   {list: enrolledList, answers: answers("c", "p3 left"), scene: scene{answer: "123456"}, said: []string{codePrompt, "shadowsync: 3 left"}, asked: "need check=123456"},
+		"right, quietly":      {list: enrolledList, answers: answers("c", "p3 left"), scene: scene{answer: "123456", options: []string{"silent"}}, said: []string{codePrompt}, asked: "need check=123456"},
+		"not right":           {list: enrolledList, answers: answers("c", "rthe code is not right"), scene: scene{answer: "123456", fails: authErr}, said: []string{codePrompt, notRight}, asked: "need check=123456"},
+		"no password":         {list: enrolledList, answers: answers("c", "p"), scene: scene{answer: "123456", wrong: 1, fails: authErr}},
+		"no password later":   {list: enrolledList, answers: answers("c", "p"), scene: scene{answer: "123456", wrong: 2, calls: 2, fails: authErr}, said: []string{codePrompt}, asked: "need check=123456"},
+		"the list was late":   {list: enrolledList, answers: answers("u", "p"), asked: "need need"},
+		"must enrol":          {list: enrolledList, answers: answers("rthe code is not right", "p"), scene: scene{fails: authErr}, said: []string{notRight}, asked: "need"},
+		"the password":        {list: enrolledList, answers: answers("c", "p"), scene: scene{token: "abc", answer: "abc", fails: authErr}, said: []string{codePrompt}, asked: "need"},
+		"sshd refuses":        {list: enrolledList, answers: answers("c", "p"), scene: scene{answer: refusedBySSHD, fails: authErr}, said: []string{codePrompt}, asked: "need"},
+		"sshd refuses, short": {list: enrolledList, answers: answers("c", "p"), scene: scene{answer: refusedBySSHD[:6], fails: authErr}, said: []string{codePrompt}, asked: "need"},
+		"like that, longer":   {list: enrolledList, answers: answers("c", "p"), scene: scene{answer: refusedBySSHD + "1"}, said: []string{codePrompt}, asked: "need check=" + refusedBySSHD + "1"},
+		"too long":            {list: enrolledList, answers: answers("c", "p"), scene: scene{answer: strings.Repeat("1", 513), fails: authErr}, said: []string{codePrompt}, asked: "need"},
+		"nothing typed":       {list: enrolledList, answers: answers("c", "p"), scene: scene{fails: authErr}, said: []string{codePrompt}, asked: "need"},
+		"nobody to be asked":  {list: enrolledList, answers: answers("c", "p"), scene: scene{options: []string{"noconv"}, fails: authErr}, asked: "need"},
+		"nobody answers":      {list: enrolledList, answers: answers("c", "p"), scene: scene{options: []string{"failconv"}, fails: authErr}, said: []string{codePrompt}, asked: "need"},
+		"not root's program":  {list: enrolledList, answers: answers("c", "p"), scene: scene{options: []string{"locker"}, fails: authErr}, said: []string{cannotTell}},
+	})
+}
+
+// A key opens nothing without a code, whatever changes meanwhile, and is none of anybody else's business.
+func TestFactorAfterKey(t *testing.T) {
+	key, alone := []string{"key"}, []string{"alone"}
+	playAll(t, map[string]login{
+		"and a code":             {list: enrolledList, answers: answers("c", "p"), scene: scene{answer: "123456", options: key}, said: []string{codePrompt}, asked: "need check=123456"},
+		"and a wrong code":       {list: enrolledList, answers: answers("c", "rthe code is not right"), scene: scene{answer: "123456", options: key, fails: authErr}, said: []string{codePrompt, notRight}, asked: "need check=123456"},
+		"the list was late":      {list: enrolledList, answers: answers("u", "p"), scene: scene{options: key, fails: authErr}, asked: "need"},
+		"another's password":     {list: "", answers: answers("c", "p"), scene: scene{token: "x", options: key}},
+		"another's wrong one":    {list: "", answers: answers("c", "p"), scene: scene{wrong: 1, options: key, fails: authErr}},
+		"alone":                  {list: enrolledList, answers: answers("c", "p"), scene: scene{options: alone, fails: permDenied}, said: []string{keyAlone}, asked: "need"},
+		"alone, quietly":         {list: enrolledList, answers: answers("c", "p"), scene: scene{options: []string{"alone", "silent"}, fails: permDenied}, asked: "need"},
+		"alone, after a reset":   {list: enrolledList, answers: answers("rthe code is not right", "p"), scene: scene{options: alone, fails: permDenied}, said: []string{notRight}, asked: "need"},
+		"alone, after all":       {list: enrolledList, answers: answers("u", "p"), scene: scene{options: alone}, asked: "need"},
+		"alone, somebody else's": {list: "", answers: answers("c", "p"), scene: scene{options: alone}},
+		"alone, and no broker":   {list: enrolledList, scene: scene{options: alone, fails: permDenied}, said: []string{cannotTell}},
+	})
+}
+
+// What is no valid answer in time is a refusal.
+func TestFactorOfALyingBroker(t *testing.T) {
+	logins := map[string]login{}
+	for name, lie := range map[string]string{
+		"passes unasked": "p", "is of another socket": "s", "is a note": "n", "is JSON": `{"kind":"u"}`, "is a NUL": "\x00", "has no text": "r",
+		"is long": "u" + strings.Repeat(" ", 5000), "hangs": "",
+	} {
+		logins["need "+name] = login{list: enrolledList, answers: answers(lie, "p"), scene: scene{fails: authErr}, said: []string{cannotTell}, asked: "need"}
+	}
+	for name, lie := range map[string]string{
+		"is of another socket": "s", "is a note": "n", "is JSON": `{"kind":"p"}`, "has no text": "r", "is long": "p" + strings.Repeat(" ", 5000), "hangs": "",
+	} {
+		logins["check "+name] = login{list: enrolledList, answers: answers("c", lie), scene: scene{answer: "1", fails: authErr}, said: []string{codePrompt, cannotTell}, asked: "need check=1"}
+	}
+	for name, lie := range map[string]string{"needs none after all": "u", "asks again": "c"} {
+		logins["check "+name] = login{list: enrolledList, answers: answers("c", lie), scene: scene{answer: "1", fails: authErr}, said: []string{codePrompt}, asked: "need check=1"}
+	}
+	logins["nobody listens"] = login{list: enrolledList, scene: scene{fails: authErr}, said: []string{cannotTell}}
+	playAll(t, logins)
+}
+
+// A broker that closes early, floods, or is not root's: refused, and in time.
+func TestFactorOfAMisbehavingBroker(t *testing.T) {
+	for name, peer := range map[string]func(int){
+		"closes at once":       func(int) {},
+		"closes after reading": func(conn int) { receive(conn) },
+		"sends megabytes": func(conn int) {
+			for range 64 {
+				if unix.Sendto(conn, []byte("u"+strings.Repeat("p", 64<<10)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, nil) != nil {
+					return
+				}
+			}
+		},
+		"is empty": func(conn int) { answering("")(conn) },
+	} {
+		for _, option := range []string{"timer", "slow"} {
+			t.Run(name+"/"+option, func(t *testing.T) {
+				inBothBuilds(t, func(t *testing.T, b build, dir string) {
+					serve(t, listenAt(t, dir, "factor.sock", 5, 0), peer)
+					login{list: enrolledList, scene: scene{fails: authErr, options: []string{option}}, said: []string{cannotTell}}.play(t, b, dir)
+				})
+			})
+		}
+	}
+	t.Run("is not root's", func(t *testing.T) {
+		inBothBuilds(t, func(t *testing.T, b build, dir string) {
+			serve(t, listenAt(t, dir, "factor.sock", 5, 65534), answering("u"))
+			login{list: enrolledList, scene: scene{fails: authErr}, said: []string{cannotTell}}.play(t, b, dir)
+		})
+	})
+	t.Run("has a full backlog", func(t *testing.T) {
+		inBothBuilds(t, func(t *testing.T, b build, dir string) {
+			listenAt(t, dir, "factor.sock", 0, 0)
+			fillAt(t, dir, "factor.sock")
+			r := login{list: enrolledList, scene: scene{fails: authErr, options: []string{"timer"}}, said: []string{cannotTell}}.play(t, b, dir)
+			if r.slowest < 1900*time.Millisecond {
+				t.Errorf("gave up after %v", r.slowest)
+			}
+		})
+	})
+}
+
+// If the list cannot be used, the broker says who needs a code. Without both, only root gets in.
+func TestFactorWithoutList(t *testing.T) {
+	for name, spoil := range map[string]func(path string) error{
+		"missing":      func(string) error { return nil },
+		"writable":     func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"torn":         func(path string) error { return os.WriteFile(path, []byte("admin\tlocal\tenrolled"), 0o600) },
+		"not a list":   func(path string) error { return os.WriteFile(path, []byte("user222\nadmin\n"), 0o600) },
+		"no name":      func(path string) error { return os.WriteFile(path, []byte("\tlocal\tenrolled\n"), 0o600) },
+		"another form": func(path string) error { return os.WriteFile(path, []byte("x\tlocal\tenrolled\tx\n"), 0o600) },
+		"zeros":        func(path string) error { return os.WriteFile(path, make([]byte, 4096), 0o600) },
+		"too large":    func(path string) error { return os.WriteFile(path, make([]byte, 9<<20), 0o600) },
+		"a folder":     func(path string) error { return os.Mkdir(path, 0o700) },
+		"a FIFO":       func(path string) error { return unix.Mkfifo(path, 0o600) },
+		"a link":       func(path string) error { return os.Symlink("/dev/null", path) },
+		"another's": func(path string) error {
+			if err := os.WriteFile(path, nil, 0o600); err != nil {
+				return err
+			}
+			return os.Chown(path, 65534, 65534)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBothBuilds(t, func(t *testing.T, b build, dir string) {
+				path := filepath.Join(dir, "home", "enrolled")
+				if err := spoil(path); err != nil {
+					t.Fatal(err)
+				}
+				if name == "writable" {
+					if err := os.Chmod(path, 0o620); err != nil {
+						t.Fatal(err)
+					}
+				}
+				login{list: "-", scene: scene{fails: authErr}, said: []string{cannotTell}}.play(t, b, dir)
+				login{list: "-", scene: scene{fails: permDenied, options: []string{"alone"}}, said: []string{cannotTell}}.play(t, b, dir)
+				login{list: "-", scene: scene{fails: authErr, wrong: 1, user: "root"}}.play(t, b, dir)
+				login{list: "-", scene: scene{user: "root"}}.play(t, b, dir)
+				login{list: "-", scene: scene{user: "root", options: []string{"alone"}}}.play(t, b, dir)
+			})
+		})
+	}
+	playAll(t, map[string]login{
+		"nobody's":       {list: "-", answers: answers("u", "p"), asked: "need need"},
+		"somebody's":     {list: "-", answers: answers("c", "p"), scene: scene{answer: "1"}, said: []string{codePrompt}, asked: "need check=1"},
+		"root's":         {list: "-", answers: answers("c", "p"), scene: scene{answer: "1", user: "root"}, said: []string{codePrompt}, asked: "need for root check for root=1"},
+		"a stranger's":   {list: "-", answers: answers("c", "p"), scene: scene{wrong: 1, fails: authErr}},
+		"after a key":    {list: "-", answers: answers("c", "p"), scene: scene{options: []string{"alone"}, fails: permDenied}, said: []string{keyAlone}, asked: "need"},
+		"and it hangs":   {list: "-", answers: answers("", "p"), scene: scene{fails: authErr}, said: []string{cannotTell}, asked: "need"},
+		"root, it hangs": {list: "-", answers: answers("", "p"), scene: scene{user: "root", options: []string{"alone"}}, asked: "need for root"},
+	})
+}
+
+// A line that ends the checks of the password before ours leaves no way past the code.
+func TestFactorAfterAGap(t *testing.T) {
+	inBothBuilds(t, func(t *testing.T, b build, dir string) {
+		enroll(t, dir, enrolledList)
+		wantSaid(t, run(t, b, dir, scene{stack: "gap", token: "secret", answer: "1", fails: authErr, options: []string{"ssh"}}))
+		enroll(t, dir, "")
+		wantSaid(t, run(t, b, dir, scene{stack: "gap", token: "secret", options: []string{"ssh"}}))
+	})
+}
+
+// A host under limits is refused, or asked; it survives.
+func TestFactorUnderMisfortune(t *testing.T) {
+	for misfortune, l := range map[string]login{
+		"std":        {scene: scene{answer: "1"}, said: []string{codePrompt}, asked: "need check=1"},
+		"fsize":      {scene: scene{answer: "1", fails: authErr}, said: []string{codePrompt}, asked: "need"},
+		"nofile":     {scene: scene{fails: authErr}, said: []string{cannotTell}},
+		"std nofile": {scene: scene{fails: authErr}, said: []string{cannotTell}},
+	} {
+		t.Run(misfortune, func(t *testing.T) {
+			inBothBuilds(t, func(t *testing.T, b build, dir string) {
+				l.list, l.answers, l.misfortune = enrolledList, answers("c", "p"), misfortune
+				l.play(t, b, dir)
+			})
+		})
+	}
+}

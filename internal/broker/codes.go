@@ -1,0 +1,143 @@
+package broker
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/broker/limit"
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/factor"
+	"github.com/shadowsync/shadowsync/internal/term/plural"
+	"github.com/shadowsync/shadowsync/internal/wire/module"
+	"github.com/shadowsync/shadowsync/internal/wire/socket"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+const (
+	// codeWithin is less than the two seconds that the PAM module waits.
+	codeWithin = 1800 * time.Millisecond
+	// codeConnections bounds the logins that are served at a time: more than sshd admits by default.
+	codeConnections = 256
+	// mostCodes bounds the concurrent uses of the state for logins, so that a passwd is not queued
+	// behind hundreds of them.
+	mostCodes = 4
+	// fewCodes is how many recovery codes are so few that a login says it.
+	fewCodes = 3
+)
+
+// codes are what outlives the check of a code.
+type codes struct {
+	turns chan struct{} // semaphore: bounds concurrent uses of the state for logins
+	wrong limit.Tries   // wrong codes, at logins and in shells
+}
+
+// cannotTell is what a person is told when the cause is for root.
+const cannotTell = "the second factor cannot be checked now"
+
+// answerLogin answers on the socket for second factors: does a login need a code, and is this one
+// right? It asks nothing of the module but that its host runs as root: the code is the proof.
+func (b *Broker) answerLogin(connection context.Context, r *socket.Request) {
+	ctx, cancel := context.WithTimeout(connection, codeWithin)
+	defer cancel()
+	var q module.Login
+	files, err := r.Conn.Receive(ctx, &q)
+	if err != nil {
+		b.log.Warn("a request about a second factor could not be read", "pid", r.Peer.PID, "error", err)
+		return
+	}
+	defer socket.CloseAll(files)
+	answer := refusesLogin("not permitted")
+	if r.Peer.UID == 0 {
+		answer = b.judgeLogin(ctx, r.Peer, q, files)
+	}
+	if err := answer.SendPlain(connection, r.Conn); err != nil {
+		b.log.Info("an answer about a second factor could not be given", "pid", r.Peer.PID, "error", err)
+	}
+}
+
+func (b *Broker) judgeLogin(ctx context.Context, peer socket.Peer, q module.Login, files []*os.File) module.Answer {
+	select {
+	case b.codes.turns <- struct{}{}:
+		defer func() { <-b.codes.turns }()
+	case <-ctx.Done():
+		return refusesLogin(cannotTell)
+	}
+	e := b.engine.Load()
+	subject, err := subjectOf(ctx, e, q.User)
+	if err != nil {
+		return b.untold(q, err)
+	}
+	switch {
+	case q.Op == module.FactorNeed:
+		return b.need(ctx, e, subject, q)
+	case q.Op == module.FactorCheck && len(files) == 1:
+		return b.takeCode(ctx, e, subject, peer, q, files[0])
+	}
+	return refusesLogin("not permitted")
+}
+
+// subjectOf returns whose second factor it is. An account in shadow(5) is local, whatever a directory
+// holds of the same name.
+func subjectOf(ctx context.Context, e *engine.Engine, user string) (factor.Subject, error) {
+	snapshot, err := e.Accounts.Read(ctx, []string{user})
+	if err != nil {
+		return factor.Subject{}, err
+	}
+	if _, local := snapshot.Accounts[user]; local {
+		return factor.Subject{Realm: factor.Local, Account: user}, nil
+	}
+	return factor.Subject{Realm: factor.LDAP, Account: user}, nil
+}
+
+// need says whether a login needs a code. The module asks only about accounts that are in its list, or
+// if it cannot use that: so if the account needs none, the list is mended.
+func (b *Broker) need(ctx context.Context, e *engine.Engine, s factor.Subject, q module.Login) module.Answer {
+	r, err := e.Factors(&b.codes.wrong).Of(ctx, s)
+	switch {
+	case err != nil:
+		return b.untold(q, err)
+	case r.State == factor.Enrolled:
+		return module.Answer{Kind: module.Asks}
+	case r.Asked():
+		return refusesLogin("the second factor was reset: an administrator enrols a new one, with: shadowsync user enrol 2fa " + s.Account)
+	}
+	b.listEnrolled(ctx)
+	return module.Answer{Kind: module.Free}
+}
+
+// takeCode has a code checked and used up.
+func (b *Broker) takeCode(ctx context.Context, e *engine.Engine, s factor.Subject, peer socket.Peer, q module.Login, file *os.File) module.Answer {
+	code, err := socket.ReadSecret(file, module.MaxCode)
+	if err != nil {
+		return b.untold(q, err)
+	}
+	defer socket.Wipe(code)
+	taken, err := e.Factors(&b.codes.wrong).Check(ctx, factor.Attempt{Subject: s, Code: code, Source: q.Host, Origin: loginOf(e, peer, q)})
+	if text, told := factor.Told(err); told {
+		return refusesLogin(text)
+	}
+	if err != nil {
+		return b.untold(q, err)
+	}
+	answer := module.Answer{Kind: module.Passes}
+	if taken.RecoveryLeft <= fewCodes {
+		answer.Text = plural.Count(taken.RecoveryLeft, "recovery code") + " left; the command 'renew 2fa codes' in pcli makes new ones"
+	}
+	return answer
+}
+
+// loginOf is who shows a code: the program that logs somebody in, and where that person comes from.
+func loginOf(e *engine.Engine, peer socket.Peer, q module.Login) shadowsync.Origin {
+	by := who(e, peer)
+	by.Remote = q.Host
+	return by
+}
+
+// untold refuses a login for a reason that is for root.
+func (b *Broker) untold(q module.Login, err error) module.Answer {
+	b.log.Error("a second factor could not be checked", "account", q.User, "service", q.Service, "host", q.Host, "error", err)
+	return refusesLogin(cannotTell)
+}
+
+func refusesLogin(why string) module.Answer { return module.Answer{Kind: module.Refuses, Text: why} }

@@ -1,0 +1,39 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
+)
+
+// list writes the list of managed accounts.
+func (b *Broker) list(ctx context.Context) error {
+	b.listing.Lock()
+	defer b.listing.Unlock()
+	e := b.engine.Load()
+	if err := engine.Provide(e.Root(), e.Config); err != nil {
+		b.log.Warn("the PAM module cannot leave notes while the broker does not answer", "error", err)
+	}
+	return engine.WriteManaged(ctx, e.Root(), e.Config, e.State)
+}
+
+// listEnrolled writes the list of accounts that must show a code, if it differs.
+func (b *Broker) listEnrolled(ctx context.Context) {
+	e := b.engine.Load()
+	if err := engine.WriteEnrolled(ctx, e.Root(), e.State); err != nil {
+		b.log.Error("while the broker does not answer, the PAM module cannot tell who needs a code", "error", err)
+	}
+}
+
+// breakSilence removes the mark that keeps the PAM module silent for half a minute after a broker
+// did not answer, because this broker answers. If it hangs again, that costs one more passwd two
+// seconds.
+func (b *Broker) breakSilence() {
+	err := inroot.Remove(b.engine.Load().Root(), engine.RunDir+"/pam-timeout")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		b.log.Warn("the PAM module stays silent for a while", "error", err)
+	}
+}
