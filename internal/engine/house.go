@@ -36,6 +36,11 @@ func rehouse(ctx context.Context, db *state.DB, accounts *shadowfile.File, o Opt
 	if err != nil {
 		return housed{}, err
 	}
+	if len(events) > 0 && !o.Volatile { // an account may have another name now, under which it must show a code
+		if err := WriteEnrolled(ctx, o.Root, db); err != nil {
+			return housed{}, err
+		}
+	}
 	waiting, err := db.Waiting(ctx)
 	if err != nil {
 		return housed{}, err
