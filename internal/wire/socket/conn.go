@@ -121,50 +121,57 @@ func (c *Conn) send(ctx context.Context, packet []byte, fds []int) error {
 // A packet that was too large or malformed is lost. The connection could continue, but it is better
 // to close it.
 func (c *Conn) Receive(ctx context.Context, v any) ([]*os.File, error) {
-	packet, files, err := c.receive(ctx)
-	if err == nil && packet != nil {
-		err = json.Unmarshal(packet, v)
-	}
+	ended := false
+	files, err := c.receive(ctx, func(packet []byte) error {
+		if ended = len(packet) == 0; ended {
+			return nil
+		}
+		return json.Unmarshal(packet, v)
+	})
 	switch {
 	case err != nil:
 		dispose(files)
 		return nil, fmt.Errorf("cannot receive: %w", err)
-	case packet == nil:
+	case ended:
 		dispose(files)
 		return nil, io.EOF
 	}
 	return files, nil
 }
 
-// receive returns the bytes of one packet, nil for the end, and all descriptors that came with it,
-// even with an error.
-func (c *Conn) receive(ctx context.Context) ([]byte, []*os.File, error) {
-	packet := make([]byte, c.packet)
+// receive calls take with the bytes of one packet, none for the end, and returns all descriptors
+// that came with it, even with an error. The bytes are valid only during the call.
+func (c *Conn) receive(ctx context.Context, take func(packet []byte) error) ([]*os.File, error) {
 	rights := make([]byte, rightsSpace(c.files))
+	var packet buffer
 	var n, rightsLen, flags int
+	defer func() { packet.done(n) }()
 	err := c.in.do(ctx, func(fd int) (err error) {
-		n, rightsLen, flags, _, err = unix.Recvmsg(fd, packet, rights, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
+		packet.need(c.packet)
+		n, rightsLen, flags, _, err = unix.Recvmsg(fd, packet.bytes, rights, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
+		if err != nil {
+			n = 0
+			packet.done(n) // nothing holds one while it waits
+		}
 		return err
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	files, err := takeFiles(rights[:rightsLen])
 	if err == nil && c.secrets && !allSealed(files) {
 		dispose(files)
-		return nil, nil, ErrNotSealed
+		return nil, ErrNotSealed
 	}
 	switch {
 	case err != nil:
-		return nil, files, err
+		return files, err
 	case flags&unix.MSG_CTRUNC != 0 || len(files) > c.files:
-		return nil, files, ErrTooManyFiles
+		return files, ErrTooManyFiles
 	case flags&unix.MSG_TRUNC != 0:
-		return nil, files, ErrTooLarge
-	case n == 0:
-		return nil, files, nil
+		return files, ErrTooLarge
 	}
-	return packet[:n], files, nil
+	return files, take(packet.bytes[:n])
 }
 
 // Close closes the connection. Calls that are waiting end with os.ErrClosed.

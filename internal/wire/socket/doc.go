@@ -13,6 +13,7 @@
 // The files:
 //
 //	conn.go    sends and receives
+//	buffer.go  what packets are received into
 //	wait.go    binds a system call to a context
 //	files.go   descriptors
 //	close.go   closes descriptors that could block
