@@ -16,16 +16,31 @@ import (
 // that PAM or our own tool announced a moment earlier: then the announced origin stays.
 func (db *DB) Journal(ctx context.Context, application string, changes []shadowsync.Change) error {
 	return db.write(ctx, "journal to", func(tx *tx) error {
-		for _, c := range changes {
+		rows := make([]changeRow, len(changes))
+		for i, c := range changes {
 			kept, err := tx.keepAnnounced(application, c)
+			if err == nil {
+				rows[i], err = rowOf(kept)
+			}
+			if err == nil {
+				err = tx.putChange(application, rows[i])
+			}
 			if err != nil {
 				return err
 			}
-			if err := tx.putChange(application, kept); err != nil {
-				return err
-			}
 		}
-		return tx.setMark(application, shadowsync.Revisions{})
+		if err := tx.setMark(application, shadowsync.Revisions{}); err != nil {
+			return err
+		}
+		return tx.carry(application, func(r *recollection) error {
+			r.memory.Synced = shadowsync.Revisions{}
+			for _, row := range rows {
+				if err := r.open(row); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	})
 }
 
@@ -59,18 +74,14 @@ func merged(old, c shadowsync.Change) shadowsync.Change {
 	return c
 }
 
-func (t *tx) putChange(application string, c shadowsync.Change) error {
-	values, err := changeValues(application, c)
-	if err != nil {
-		return err
-	}
-	_, err = t.exec("REPLACE INTO change (application, "+changeColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values...)
+func (t *tx) putChange(application string, row changeRow) error {
+	_, err := t.exec("REPLACE INTO change (application, "+changeColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row.values(application)...)
 	return err
 }
 
 // replaceChange records a change, unless the present one was made at another time than seen.
 func (t *tx) replaceChange(application string, c shadowsync.Change, seen any) error {
-	values, err := changeValues(application, c)
+	row, err := rowOf(c)
 	if err != nil {
 		return err
 	}
@@ -78,15 +89,8 @@ func (t *tx) replaceChange(application string, c shadowsync.Change, seen any) er
 		ON CONFLICT DO UPDATE SET
 			state = excluded.state, reason = excluded.reason, verdict = excluded.verdict, os = excluded.os,
 			store_hash = excluded.store_hash, origin = excluded.origin, since = excluded.since, fields = excluded.fields
-		WHERE since = ?`, append(values, seen)...)
+		WHERE since = ?`, append(row.values(application), seen)...)
 	return err
-}
-
-func changeValues(application string, c shadowsync.Change) ([]any, error) {
-	origin, err := originText(c.Origin)
-	return []any{
-		application, c.Account, string(c.State), c.Reason, string(c.Verdict), credentialText(c.OS), c.StoreHash, origin, timeText(c.Since), c.Fields,
-	}, err
 }
 
 // Commit carries out all transitions in one durable transaction, including audit and outbox, and
@@ -283,7 +287,15 @@ func (db *DB) Mark(ctx context.Context, application string, at shadowsync.Revisi
 	if err != nil || memory.Synced == at {
 		return err
 	}
-	return db.write(ctx, "mark", func(tx *tx) error { return tx.setMark(application, at) })
+	return db.write(ctx, "mark", func(tx *tx) error {
+		if err := tx.setMark(application, at); err != nil {
+			return err
+		}
+		return tx.carry(application, func(r *recollection) error {
+			r.memory.Synced = at
+			return nil
+		})
+	})
 }
 
 func (t *tx) setMark(application string, at shadowsync.Revisions) error {

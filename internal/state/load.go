@@ -15,8 +15,11 @@ import (
 const scanFrom = 1000
 
 // Load returns what is recorded for the named accounts of an application. Nil names means all; an
-// empty list asks for the sync mark alone.
+// empty list asks for the sync mark alone. Its pointers are shared: do not write through them.
 func (db *DB) Load(ctx context.Context, application string, names []string) (shadowsync.Memory, error) {
+	if memory, ok := db.recalled(ctx, application, names); ok {
+		return memory, nil
+	}
 	return db.collect(ctx, application, names, (*loader).load)
 }
 
@@ -239,6 +242,20 @@ type changeRow struct {
 
 func (r *changeRow) dest() []any {
 	return []any{&r.account, &r.state, &r.reason, &r.verdict, &r.os, &r.storeHash, &r.origin, &r.since, &r.fields}
+}
+
+// rowOf is the row of an open change.
+func rowOf(c shadowsync.Change) (changeRow, error) {
+	origin, err := originText(c.Origin)
+	return changeRow{
+		account: c.Account, state: string(c.State), reason: c.Reason, verdict: string(c.Verdict), os: credentialText(c.OS),
+		storeHash: c.StoreHash, origin: origin, since: timeText(c.Since), fields: c.Fields,
+	}, err
+}
+
+// values are what putChange and replaceChange write.
+func (r *changeRow) values(application string) []any {
+	return []any{application, r.account, r.state, r.reason, r.verdict, r.os, r.storeHash, r.origin, r.since, r.fields}
 }
 
 func (r *changeRow) change(known origins) (c shadowsync.Change, err error) {

@@ -16,8 +16,8 @@ const rememberedWhole = 16
 // rememberedFor limits a recollection's age: entries reach their maximum age without any write.
 const rememberedFor = time.Hour
 
-// recollection is the last reading of an application. It is valid until the next write, and saves
-// the reading before a change goes to the store.
+// recollection is the last reading of an application, with what this connection changed since (carry).
+// It is valid until another write, and saves the reading before a change goes to the store.
 type recollection struct {
 	names   []string
 	memory  shadowsync.Memory
@@ -44,17 +44,48 @@ func (db *DB) recollect(ctx context.Context, application string, names []string)
 	return memory, nil
 }
 
-// kept returns the last reading, if it is still valid.
+// kept returns the last reading, if it is still valid and was one of these accounts.
 func (db *DB) kept(ctx context.Context, application string, names []string) (shadowsync.Memory, bool) {
+	r, ok := db.valid(ctx, application)
+	return r.memory, ok && slices.Equal(r.names, names)
+}
+
+// valid returns the last reading and whether the state still has that content.
+func (db *DB) valid(ctx context.Context, application string) (recollection, bool) {
 	select {
 	case db.turn <- struct{}{}:
 		defer func() { <-db.turn }()
 	case <-ctx.Done():
-		return shadowsync.Memory{}, false
+		return recollection{}, false
+	}
+	r, ok := db.recollections[application]
+	if !ok || time.Since(r.read) >= rememberedFor {
+		return r, false
 	}
 	now, err := (&tx{ctx: ctx, db: db}).version()
-	r := db.recollections[application]
-	return r.memory, err == nil && db.still() == nil && r.good(now, names)
+	return r, err == nil && db.still() == nil && r.version == now
+}
+
+// recalled is what Load would read about a few accounts, from a valid last reading that has them all.
+func (db *DB) recalled(ctx context.Context, application string, names []string) (shadowsync.Memory, bool) {
+	if names == nil || len(names) > rememberedWhole {
+		return shadowsync.Memory{}, false
+	}
+	r, ok := db.valid(ctx, application)
+	if !ok {
+		return shadowsync.Memory{}, false
+	}
+	memory := r.memory
+	memory.Whole, memory.Accounts = false, make(map[string]shadowsync.AccountMemory, len(names))
+	for _, name := range names {
+		if !slices.Contains(r.names, name) {
+			return shadowsync.Memory{}, false
+		}
+		if m, ok := r.memory.Accounts[name]; ok {
+			memory.Accounts[name] = m
+		}
+	}
+	return memory, true
 }
 
 // keep reads everything, and remembers it.
@@ -76,8 +107,39 @@ func (db *DB) keep(ctx context.Context, application string, names []string) (sha
 	return l.memory, err
 }
 
-func (r recollection) good(now version, names []string) bool {
-	return r.version == now && time.Since(r.read) < rememberedFor && slices.Equal(r.names, names)
+// carry lets the last reading of an application outlive this transaction, by making the same change
+// in it. Nothing else may have written since that reading; this transaction holds the file, so
+// nothing else writes before its end. If the transaction fails, the reading is no longer used.
+func (t *tx) carry(application string, change func(*recollection) error) error {
+	r, ok := t.db.recollections[application]
+	if !ok {
+		return nil
+	}
+	now, err := t.version()
+	if err != nil {
+		return err
+	}
+	if before := (version{now.others, now.ours - 1}); r.version != before {
+		return nil
+	}
+	r.version, r.memory.Accounts = now, maps.Clone(r.memory.Accounts) // others may have the former map
+	if err := change(&r); err != nil {
+		return err
+	}
+	t.carried = func() { t.db.recollections[application] = r }
+	return nil
+}
+
+// open puts an open change in, as a reading would return it.
+func (r *recollection) open(row changeRow) error {
+	c, err := row.change(origins{})
+	if err != nil || !slices.Contains(r.names, c.Account) {
+		return err
+	}
+	m := r.memory.Accounts[c.Account]
+	m.Open = &c
+	r.memory.Accounts[c.Account] = m
+	return nil
 }
 
 func (t *tx) version() (version, error) {

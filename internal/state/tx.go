@@ -17,8 +17,9 @@ const patience = 2 * time.Second
 
 // tx is a running transaction.
 type tx struct {
-	ctx context.Context
-	db  *DB
+	ctx     context.Context
+	db      *DB
+	carried func() // called when the transaction is durable; nil: see carry
 }
 
 // read runs do on one consistent snapshot of the database.
@@ -81,6 +82,9 @@ func (db *DB) transact(ctx context.Context, doing, begin string, do func(*tx) er
 	}
 	if err != nil {
 		return db.fault(doing, err)
+	}
+	if t.carried != nil {
+		t.carried()
 	}
 	return nil
 }
