@@ -49,11 +49,20 @@ func ownFolder(root, dir string) error {
 	if err := inroot.Mkdir(root, dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return cannotCreate(err)
 	}
+	return looksOurs(root, dir)
+}
+
+func looksOurs(root, dir string) error {
 	info, err := inroot.Lstat(root, dir)
 	if err != nil {
 		return fmt.Errorf("cannot open the state folder %s: %w: %w", dir, shadowsync.ErrUnavailable, err)
 	}
 	return usable(info, inroot.Shown(root, dir))
+}
+
+// bothOurs checks the folder dir of the running system, and its parent, and creates nothing.
+func bothOurs(dir string) error {
+	return errors.Join(looksOurs("/", filepath.Dir(dir)), looksOurs("/", dir))
 }
 
 func checkFolder(path, shown string) error {

@@ -62,10 +62,12 @@ func NewLockerIn(root, dir, program string) *Locker {
 }
 
 // prepare opens the folder once and keeps it, so that all users of this Locker use the same folder.
+// In the running system, where the folder is its path, it looks again whether that is still there
+// and ours alone.
 func (l *Locker) prepare() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.folder != nil && !inroot.Live(l.root) {
+	if l.folder != nil && (!inroot.Live(l.root) || bothOurs(l.dir) == nil) {
 		return nil
 	}
 	folder, err := openFolder(l.root, l.dir)

@@ -266,6 +266,30 @@ func TestTakeOverUnderContention(t *testing.T) {
 	}
 }
 
+// TestLockLooksAtItsFolder: at each use, not only at the first.
+func TestLockLooksAtItsFolder(t *testing.T) {
+	home := t.TempDir()
+	dir := filepath.Join(home, "state")
+	l := NewLocker(dir, "test")
+	mustAcquire(t, l, time.Second).Release()
+	for _, folder := range []string{home, dir} {
+		if err := os.Chmod(folder, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := acquire(t, l, time.Second); err == nil || !strings.Contains(err.Error(), folder+": mode 0777 lets others write") {
+			t.Errorf("%s is anybody's: %v", folder, err)
+		}
+		if err := os.Chmod(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		mustAcquire(t, l, time.Second).Release()
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	mustAcquire(t, l, time.Second).Release()
+}
+
 func TestLockRefusesASymlink(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Symlink("/etc/hostname", filepath.Join(dir, "lock")); err != nil {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,14 +20,30 @@ const (
 // processes of the system get the same one. The kernel's boot_id alone does not suffice for that: a
 // container's manager hides it behind another value, but a service's sandbox there has its own /proc
 // and shows the real one. systemd creates its socket once per boot in an empty folder.
-func ID() string { return id(socket, kernel) }
+func ID() string { return present.id() }
 
-func id(socket, kernel string) string {
-	var st unix.Stat_t
-	if unix.Stat(socket, &st) == nil {
-		return fmt.Sprintf("%d-%d", st.Ino, st.Mtim.Nano())
+// source is where the id of a boot is read.
+type source struct {
+	socket, kernel string
+
+	known atomic.Pointer[string] // the socket's
+}
+
+var present = source{socket: socket, kernel: kernel}
+
+// id reads the socket once: no process outlives a boot, and each holder of a lock asks several times.
+// The kernel's is not kept, because the socket may be there later.
+func (s *source) id() string {
+	if known := s.known.Load(); known != nil {
+		return *known
 	}
-	data, err := os.ReadFile(kernel)
+	var st unix.Stat_t
+	if unix.Stat(s.socket, &st) == nil {
+		id := fmt.Sprintf("%d-%d", st.Ino, st.Mtim.Nano())
+		s.known.Store(&id)
+		return id
+	}
+	data, err := os.ReadFile(s.kernel)
 	if err != nil {
 		return ""
 	}
