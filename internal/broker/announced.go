@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/detect/watch"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/password/pamworker"
 	"github.com/shadowsync/shadowsync/internal/password/proof"
@@ -28,7 +29,12 @@ func (b *Broker) pamChanged(ctx context.Context, e *engine.Engine, peer socket.P
 	k := b.keepers[a.Name]
 	announced := k.Announcing()
 	defer announced()
+	about, _ := watch.FileAt(shadowPath(e))
+	over := b.announced.begin()
+	var program string
+	defer func() { over(program, about) }()
 	by = who(e, peer)
+	program = by.Program
 	errand := b.errands.Of(by.Unit)
 	switch {
 	case errand != nil:

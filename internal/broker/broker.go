@@ -8,6 +8,7 @@
 //	watch.go        what changed on the OS side, and who wrote it
 //	server.go       the three sockets, and who may ask what on root's
 //	announced.go    changes that the PAM module announces
+//	announcers.go   which programs announce theirs
 //	judging.go      judges new passwords by the configuration's rules
 //	vouchers.go     which changes were judged beforehand
 //	review.go       judges the other changes after they were made
@@ -77,6 +78,7 @@ type Broker struct {
 	errands   operators.Errands
 	keepers   map[string]*keeper.Keeper
 	writers   *writers
+	announced announcers
 	logins    logins
 	judged    busy          // accounts with a judgement in progress
 	turns     chan struct{} // semaphore: bounds concurrent judgements

@@ -77,12 +77,18 @@ func (w *writers) lately(pid int) (origin.Process, bool) {
 // wrote returns the process that wrote the present content of the shadow file. Without its cgroup
 // the writer is unknown: it may or may not be the application.
 func (w *writers) wrote() (origin.Process, bool) {
+	_, by, known := w.present()
+	return by, known
+}
+
+// present returns the present content of the shadow file, and what wrote does.
+func (w *writers) present() (watch.File, origin.Process, bool) {
 	w.mu.Lock()
 	catchUp := w.catchUp
 	w.mu.Unlock()
 	file, err := watch.FileAt(w.path)
 	if err != nil {
-		return origin.Process{}, false
+		return file, origin.Process{}, false
 	}
 	if catchUp != nil {
 		catchUp()
@@ -91,10 +97,10 @@ func (w *writers) wrote() (origin.Process, bool) {
 	defer w.mu.Unlock()
 	for _, l := range w.last {
 		if l.file == file {
-			return l.by, l.by.Cgroup != "" // no cgroup: the process ended while it was looked at
+			return file, l.by, l.by.Cgroup != "" // no cgroup: the process ended while it was looked at
 		}
 	}
-	return origin.Process{}, false
+	return file, origin.Process{}, false
 }
 
 func shadowPath(e *engine.Engine) string { return inroot.Shown(e.Root(), "etc/shadow") }
@@ -112,12 +118,23 @@ func (b *Broker) watch(ctx context.Context, wg *sync.WaitGroup) error {
 			if e.Rescan {
 				follow()
 			}
+			b.awaitAnnouncement(ctx)
 			for _, k := range b.keepers {
 				k.Tell(shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByWatch, At: time.Now()}})
 			}
 		}
 	})
 	return nil
+}
+
+// awaitAnnouncement waits for the announcement of the change that the watch has seen, if one is likely.
+func (b *Broker) awaitAnnouncement(ctx context.Context) {
+	if !b.announced.some() {
+		return
+	}
+	if content, by, known := b.writers.present(); known {
+		b.announced.await(ctx, by.Program(), content)
+	}
 }
 
 // followWriters starts to watch who writes in the folder; the result restarts the watch after the
