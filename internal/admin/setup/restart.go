@@ -77,7 +77,7 @@ func (s *start) read(unit string, pid int, name string) {
 }
 
 func (s *start) wrote(unit string, w watch.Write) {
-	if !strings.HasPrefix(w.Name, "shadow") || origin.FromPID(w.PID).Unit != unit {
+	if !strings.HasPrefix(w.Name(), "shadow") || origin.FromPID(w.PID).Unit != unit {
 		return
 	}
 	s.mu.Lock()

@@ -45,9 +45,9 @@ func fileOf(st unix.Stat_t) File {
 type Write struct {
 	// PID is the pid in this process's pid namespace, 0 for a process outside it.
 	PID int
-	// Name is the file's name when the event is read: if a process writes /etc/shadow+ and renames
-	// it, this may be "shadow+" or "shadow".
-	Name string
+	// Name returns the file's present name, while the event is told: if a process writes /etc/shadow+
+	// and renames it, this may be "shadow+" or "shadow". It takes a look into /proc.
+	Name func() string
 	File File
 }
 
@@ -68,7 +68,7 @@ func Writers(ctx context.Context, folder string, seen func(Write)) (catchUp func
 // Readers reports which processes read files in folder, in the same way and with the same limits:
 // on read(2), or on the close of a file opened only for reading, for mmap(2).
 func Readers(ctx context.Context, folder string, seen func(pid int, name string)) error {
-	_, err := follow(ctx, folder, unix.FAN_ACCESS|unix.FAN_CLOSE_NOWRITE, func(w Write) { seen(w.PID, w.Name) })
+	_, err := follow(ctx, folder, unix.FAN_ACCESS|unix.FAN_CLOSE_NOWRITE, func(w Write) { seen(w.PID, w.Name()) })
 	return err
 }
 
@@ -145,7 +145,7 @@ func (w *writersQueue) tell(write Write) {
 }
 
 // eachWrite handles the events of one read: struct fanotify_event_metadata of fanotify(7), in the
-// machine's byte order. It closes every descriptor in them.
+// machine's byte order. It closes every descriptor in them after telling of it.
 func eachWrite(events []byte, tell func(Write)) {
 	const size = 24 // FAN_EVENT_METADATA_LEN
 	order := binary.NativeEndian
@@ -153,13 +153,13 @@ func eachWrite(events []byte, tell func(Write)) {
 		length := int(order.Uint32(events))
 		fd, pid := int(int32(order.Uint32(events[16:]))), int(int32(order.Uint32(events[20:])))
 		if fd >= 0 { // FAN_NOFD with FAN_Q_OVERFLOW
-			write := Write{PID: pid, Name: nameOf(fd)}
+			write := Write{PID: pid, Name: func() string { return nameOf(fd) }}
 			var st unix.Stat_t
 			if unix.Fstat(fd, &st) == nil {
 				write.File = fileOf(st)
 			}
-			_ = unix.Close(fd)
 			tell(write)
+			_ = unix.Close(fd)
 		}
 		events = events[min(max(length, size), len(events)):]
 	}

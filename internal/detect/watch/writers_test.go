@@ -44,11 +44,11 @@ func writersIn(t *testing.T, folder string) <-chan writer {
 	t.Helper()
 	told := make(chan writer, 100)
 	_, err := Writers(t.Context(), folder, func(w Write) {
-		if !strings.HasPrefix(w.Name, "shadow") {
+		if !strings.HasPrefix(w.Name(), "shadow") {
 			return
 		}
 		comm, _ := os.ReadFile("/proc/" + strconv.Itoa(w.PID) + "/comm")
-		told <- writer{w.PID, w.Name, strings.TrimSpace(string(comm))}
+		told <- writer{w.PID, w.Name(), strings.TrimSpace(string(comm))}
 	})
 	if errors.Is(err, ErrNoWriters) {
 		t.Skip(err)
