@@ -143,11 +143,12 @@ func (r *Reconciler) verify(ctx context.Context, work []*item) error {
 	if len(written) == 0 {
 		return nil
 	}
+	asked := startAsking(func() (StoreSnapshot, error) { return r.Store.Read(ctx, written) })
 	os, err := r.Accounts.Read(ctx, written)
+	store, storeErr := asked()
 	if err != nil {
 		return err
 	}
-	store, storeErr := r.Store.Read(ctx, written)
 	for _, it := range work {
 		if it.writes() && !it.dropped {
 			it.check(os.Accounts[it.name].Credential, store.Accounts[it.name].Credential, storeErr)
