@@ -47,6 +47,17 @@ type Record []Entry
 // may come back again, and that is counted.
 func (r Record) Trim(now time.Time, passwords int) Record {
 	kept := make(Record, 0, RecordEntries)
+	for i, keep := range r.Kept(now, passwords) {
+		if keep {
+			kept = append(kept, r[i])
+		}
+	}
+	return kept
+}
+
+// Kept says of each entry whether Trim keeps it.
+func (r Record) Kept(now time.Time, passwords int) []bool {
+	kept := make([]bool, len(r))
 	needed, returned := r.Newest(passwords), 0
 	for i, e := range r {
 		deep := i >= RecordEntries
@@ -54,9 +65,7 @@ func (r Record) Trim(now time.Time, passwords int) Record {
 			returned++
 			deep = deep && returned > RecordEntries
 		}
-		if !deep && now.Sub(e.Replaced) <= RecordAge || slices.Contains(needed, i) {
-			kept = append(kept, e)
-		}
+		kept[i] = !deep && now.Sub(e.Replaced) <= RecordAge || slices.Contains(needed, i)
 	}
 	return kept
 }

@@ -3,7 +3,6 @@ package state
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"strings"
 	"time"
 
@@ -226,45 +225,35 @@ func (t *tx) countReturn(application, account string, e shadowsync.Entry) error 
 	return err
 }
 
-// trimRecord is shadowsync.Record.Trim on the table.
+// trimRecord is shadowsync.Record.Trim on the table. An account has few entries: reading them costs
+// less than a statement that decides all of it.
 func (t *tx) trimRecord(application, account string, now time.Time) error {
-	needed, err := t.neededFor(application, account)
-	if err != nil {
-		return err
-	}
-	_, err = t.exec(`DELETE FROM entry WHERE application = ?1 AND account = ?2 AND (replaced < ?3
-		OR seq <= (SELECT max(seq) FROM entry WHERE application = +?1 AND account = +?2) - ?4)
-		AND seq NOT IN (SELECT value FROM json_each(?5))
-		AND (replaced < ?3 OR seq NOT IN (SELECT seq FROM entry WHERE application = +?1 AND account = +?2
-			AND coalesce(origin ->> 'returns', 0) > 0 ORDER BY seq DESC LIMIT ?4))`,
-		application, account, timeText(now.Add(-shadowsync.RecordAge)), shadowsync.RecordEntries, needed)
-	return err
-}
-
-// neededFor returns, as JSON, the entries that the rule against reuse of passwords needs.
-func (t *tx) neededFor(application, account string) (string, error) {
-	if t.db.passwords == 0 {
-		return "[]", nil
-	}
 	var seqs []int64
 	var record shadowsync.Record
 	var seq int64
-	var os string
-	err := t.each("SELECT seq, os FROM entry WHERE application = +? AND account = +? AND NOT lost ORDER BY seq DESC",
-		[]any{application, account}, []any{&seq, &os}, func() error {
-			c, err := parseCredential(os)
-			seqs, record = append(seqs, seq), append(record, shadowsync.Entry{Baseline: shadowsync.Baseline{OS: c}})
+	var e shadowsync.Entry
+	var os, replaced string
+	err := t.each(`SELECT seq, os, replaced, lost, coalesce(origin ->> 'returns', 0) FROM entry
+		WHERE application = +? AND account = +? ORDER BY seq DESC`,
+		[]any{application, account}, []any{&seq, &os, &replaced, &e.Lost, &e.Returns}, func() (err error) {
+			if e.OS, err = parseCredential(os); err == nil {
+				e.Replaced, err = parseTime(replaced)
+			}
+			seqs, record = append(seqs, seq), append(record, e)
 			return err
 		})
 	if err != nil {
-		return "", err
+		return err
 	}
-	needed := []int64{}
-	for _, i := range record.Newest(t.db.passwords) {
-		needed = append(needed, seqs[i])
+	for i, keep := range record.Kept(now, t.db.passwords) {
+		if keep {
+			continue
+		}
+		if _, err := t.exec("DELETE FROM entry WHERE application = ? AND account = ? AND seq = ?", application, account, seqs[i]); err != nil {
+			return err
+		}
 	}
-	text, err := json.Marshal(needed)
-	return string(text), err
+	return nil
 }
 
 func (t *tx) addPast(application, account string, more shadowsync.Past) error {

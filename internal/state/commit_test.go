@@ -200,6 +200,10 @@ func TestRecordIsTrimmed(t *testing.T) {
 	for i := 2; i < 9; i += 2 {
 		commit(t, db, shadowsync.Transition{Account: "admin", Displaced: []shadowsync.Entry{entry(i, 0), entry(i+1, 0)}})
 	}
+	var held int // in the table: a reading trims too
+	if err := db.conn.QueryRowContext(t.Context(), "SELECT count(*) FROM entry").Scan(&held); err != nil || held != shadowsync.RecordEntries {
+		t.Errorf("%d entries in the table, %v", held, err)
+	}
 	r := load(t, db, []string{"admin"}).Accounts["admin"].Record
 	if len(r) != shadowsync.RecordEntries {
 		t.Fatalf("%d entries", len(r))
