@@ -250,29 +250,34 @@ func (e *Engine) Reconciler(application string) *shadowsync.Reconciler {
 
 // Reconcile adds what is known about the circumstances and reconciles one application.
 func (e *Engine) Reconcile(ctx context.Context, application string, req shadowsync.Request) (shadowsync.Report, error) {
+	report, after, err := e.ReconcileFirst(ctx, application, req)
+	return report, errors.Join(err, after())
+}
+
+// ReconcileFirst is Reconcile for a caller that owes somebody the report: it must call after, once,
+// before the application is reconciled again. That records what the report does not depend on.
+func (e *Engine) ReconcileFirst(ctx context.Context, application string, req shadowsync.Request) (_ shadowsync.Report, after func() error, _ error) {
 	var noted error // unreadable notes must not prevent the reconcile
 	if !req.DryRun {
 		noted = errors.Join(e.takeBack(ctx), e.honourNotes(ctx, application))
 	}
-	report, err := e.reconcile(ctx, application, req)
-	return report, errors.Join(err, noted)
-}
-
-func (e *Engine) reconcile(ctx context.Context, application string, req shadowsync.Request) (shadowsync.Report, error) {
 	evidence, err := e.evidence(ctx, application, req.Evidence)
 	if err != nil {
-		return shadowsync.Report{}, err
+		return shadowsync.Report{}, func() error { return noted }, err
 	}
 	req.Evidence = evidence
 	report, err := e.reconcilers[application].Reconcile(ctx, req)
 	if req.DryRun {
-		return report, err
+		return report, func() error { return nil }, err
 	}
-	tended := e.tend(ctx, application)
-	if err == nil && (evidence.AtBoot || !report.Unchanged) {
-		err = e.noteSurroundings(ctx, application)
-	}
-	return report, errors.Join(err, tended)
+	surroundings := err == nil && (evidence.AtBoot || !report.Unchanged)
+	return report, func() error {
+		err := e.tend(ctx, application)
+		if surroundings {
+			err = errors.Join(e.noteSurroundings(ctx, application), err)
+		}
+		return errors.Join(err, noted)
+	}, err
 }
 
 // Set makes changes of our tools to accounts of one application. They do not change the

@@ -1,7 +1,8 @@
 // Package keeper keeps one application in sync while the daemon runs: it reconciles whenever there is
 // news, and again, with growing pauses, while something is left to do.
 //
-//	keeper.go  Keeper: news, reconciles, announced changes, the end of sessions
+//	keeper.go  Keeper: news, reconciles, the end of sessions
+//	changed.go announced changes
 //	look.go    when it looks again
 //	gate.go    waits until announcements in progress are done
 package keeper
@@ -180,58 +181,6 @@ func (k *Keeper) Go(do func()) { k.background.Go(do) }
 
 // Wait waits for everything that is done in the background.
 func (k *Keeper) Wait() { k.background.Wait() }
-
-// SettleWithin bounds the work on an announced change. The announcer may wait for less.
-const SettleWithin = 30 * time.Second
-
-// Changed handles a change that PAM announced. It returns the outcome by the time that ctx ends,
-// and whether the change is recorded. The work goes on after ctx: an announcement is not lost if
-// another process holds the lock at that time.
-func (k *Keeper) Changed(ctx context.Context, change shadowsync.Change) (o shadowsync.Outcome, recorded bool) {
-	settled := make(chan shadowsync.Outcome, 1)
-	var announced atomic.Bool
-	k.background.Go(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), SettleWithin)
-		defer cancel()
-		settled <- k.settle(ctx, change, &announced)
-	})
-	select {
-	case o := <-settled:
-		return o, announced.Load()
-	case <-ctx.Done():
-		return shadowsync.Outcome{Account: change.Account, State: shadowsync.Queued}, announced.Load()
-	}
-}
-
-// settle announces a change, sets announced, and reconciles.
-func (k *Keeper) settle(ctx context.Context, change shadowsync.Change, announced *atomic.Bool) shadowsync.Outcome {
-	end := k.Begin()
-	defer end()
-	defer k.Finish(ctx)
-	outcome := shadowsync.Outcome{Account: change.Account, State: shadowsync.Queued}
-	settled, err := k.engine().Reconciler(k.application.Name).Announce(ctx, change)
-	announced.Store(err == nil)
-	if settled && err == nil {
-		outcome.State, outcome.Verdict = shadowsync.InSync, shadowsync.VerdictAdopt
-		return outcome
-	}
-	if err == nil {
-		var report shadowsync.Report
-		report, err = k.engine().Reconcile(ctx, k.application.Name, Noticed)
-		if o, ok := report.For(change.Account); ok {
-			outcome = o
-		}
-		if unfinished(report) {
-			k.Tell(Noticed)
-		}
-	}
-	if err != nil {
-		k.log.Error("a change could not be settled", "account", change.Account, "error", err)
-		k.fail(err)
-		k.Tell(Noticed)
-	}
-	return outcome
-}
 
 // Finish ends sessions in the background, after the acknowledgement.
 func (k *Keeper) Finish(ctx context.Context) {
