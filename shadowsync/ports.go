@@ -110,6 +110,13 @@ type CredentialStore interface {
 	Close() error
 }
 
+// WriteReader is a CredentialStore that writes and reads back in one call.
+type WriteReader interface {
+	// WriteRead is Write, and then Read of the same accounts from where the store keeps them. back is
+	// nil if they were not read, whatever the reason; then Read tells more.
+	WriteRead(ctx context.Context, writes []Write) (left Unwritten, back *StoreSnapshot, err error)
+}
+
 // Revisions identify the content of both sides, and the configuration, when all was last in sync.
 type Revisions struct {
 	OS, Store, Config string

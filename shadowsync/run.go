@@ -18,13 +18,14 @@ func (r *Reconciler) run(ctx context.Context, lease Lease, work []*item, v view)
 		return carriedOut{r.guard(ctx, work, v.memory)}, nil
 	}
 	var fault error
+	var back *StoreSnapshot
 	steps := []func() error{
 		func() error { return r.journal(ctx, work) },
 		lease.Extend,
 		func() error { fault = r.writeOS(ctx, work); return nil },
-		func() error { r.persist(ctx, work); return nil },
+		func() error { back = r.persist(ctx, work); return nil },
 		lease.Extend, // a store may take its time
-		func() error { return r.verify(ctx, work) },
+		func() error { return r.verify(ctx, work, back) },
 		lease.Extend,
 		func() error { return r.commit(ctx, work, v.memory) },
 	}
@@ -85,18 +86,26 @@ func (r *Reconciler) writeOS(ctx context.Context, work []*item) error {
 	return err
 }
 
-func (r *Reconciler) persist(ctx context.Context, work []*item) {
+// persist writes the store, and returns what it holds then if it could be read in the same call.
+func (r *Reconciler) persist(ctx context.Context, work []*item) (back *StoreSnapshot) {
 	writes := collect(work, (*item).storeWrite)
 	if len(writes) == 0 {
-		return
+		return nil
 	}
-	failed, err := r.Store.Write(ctx, writes)
+	var failed Unwritten
+	var err error
+	if s, ok := r.Store.(WriteReader); ok {
+		failed, back, err = s.WriteRead(ctx, writes)
+	} else {
+		failed, err = r.Store.Write(ctx, writes)
+	}
 	for _, it := range work {
 		if _, wrote := it.storeWrite(); wrote && !it.dropped {
 			it.settleWrite(cmpErr(err, failed[it.name]))
 		}
 	}
 	r.probe(StepPersisted)
+	return back
 }
 
 func collect(work []*item, write func(*item) (Write, bool)) []Write {
@@ -132,8 +141,9 @@ func (it *item) settleWrite(err error) {
 	}
 }
 
-// verify reads both sides back, so that only values seen in place are acknowledged.
-func (r *Reconciler) verify(ctx context.Context, work []*item) error {
+// verify reads both sides back, so that only values seen in place are acknowledged. back is what
+// persist has read of the store; nil: nothing.
+func (r *Reconciler) verify(ctx context.Context, work []*item, back *StoreSnapshot) error {
 	var written []string
 	for _, it := range work {
 		if it.writes() && !it.dropped {
@@ -143,7 +153,10 @@ func (r *Reconciler) verify(ctx context.Context, work []*item) error {
 	if len(written) == 0 {
 		return nil
 	}
-	asked := startAsking(func() (StoreSnapshot, error) { return r.Store.Read(ctx, written) })
+	asked := func() (StoreSnapshot, error) { return *back, nil }
+	if back == nil {
+		asked = startAsking(func() (StoreSnapshot, error) { return r.Store.Read(ctx, written) })
+	}
 	os, err := r.Accounts.Read(ctx, written)
 	store, storeErr := asked()
 	if err != nil {

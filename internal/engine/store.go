@@ -200,6 +200,23 @@ func (l *link) Write(ctx context.Context, writes []shadowsync.Write) (shadowsync
 	})
 }
 
+// WriteRead implements shadowsync.WriteReader.
+func (l *link) WriteRead(ctx context.Context, writes []shadowsync.Write) (shadowsync.Unwritten, *shadowsync.StoreSnapshot, error) {
+	type answer struct {
+		left shadowsync.Unwritten
+		back *shadowsync.StoreSnapshot
+	}
+	a, err := ask(ctx, l, func(ctx context.Context, s shadowsync.CredentialStore) (a answer, err error) {
+		if both, ok := s.(shadowsync.WriteReader); ok {
+			a.left, a.back, err = both.WriteRead(ctx, writes)
+		} else {
+			a.left, err = s.Write(ctx, writes)
+		}
+		return a, err
+	})
+	return a.left, a.back, err
+}
+
 // Rehearse implements driver.Rehearser.
 func (l *link) Rehearse(ctx context.Context) error {
 	_, err := ask(ctx, l, func(ctx context.Context, s shadowsync.CredentialStore) (struct{}, error) {

@@ -158,28 +158,44 @@ func (c *Client) Revision(ctx context.Context) (revision string, err error) {
 
 // Read implements shadowsync.CredentialStore.
 func (c *Client) Read(ctx context.Context, names []string) (shadowsync.StoreSnapshot, error) {
-	asked := make(map[string]bool, len(names))
-	list := make([]string, 0, len(names))
-	for _, name := range names {
-		if len(name) <= maxName && !asked[name] { // no account has a longer one
-			asked[name] = true
-			list = append(list, name)
-		}
-	}
-	snapshot := shadowsync.StoreSnapshot{Accounts: map[string]shadowsync.StoredAccount{}, Malformed: map[string]string{}}
+	q := newQuestion(names)
 	err := c.call(ctx, func() error {
-		err := sendList(ctx, c.conn, list, func(part []string, more bool) any {
-			return request{Op: opRead, Within: within(ctx), Names: part, More: more}
-		})
-		if err != nil {
+		if err := q.send(ctx, c.conn); err != nil {
 			return err
 		}
-		return c.receiveRecords(ctx, asked, &snapshot)
+		return c.receiveRecords(ctx, q.asked, &q.snapshot)
 	})
 	if err != nil {
 		return shadowsync.StoreSnapshot{}, err
 	}
-	return snapshot, nil
+	return q.snapshot, nil
+}
+
+// question is what Read asks for, and what it gets.
+type question struct {
+	asked    map[string]bool
+	list     []string
+	snapshot shadowsync.StoreSnapshot
+}
+
+func newQuestion(names []string) *question {
+	q := &question{
+		asked: make(map[string]bool, len(names)), list: make([]string, 0, len(names)),
+		snapshot: shadowsync.StoreSnapshot{Accounts: map[string]shadowsync.StoredAccount{}, Malformed: map[string]string{}},
+	}
+	for _, name := range names {
+		if len(name) <= maxName && !q.asked[name] { // no account has a longer one
+			q.asked[name] = true
+			q.list = append(q.list, name)
+		}
+	}
+	return q
+}
+
+func (q *question) send(ctx context.Context, conn *socket.Conn) error {
+	return sendList(ctx, conn, q.list, func(part []string, more bool) any {
+		return request{Op: opRead, Within: within(ctx), Names: part, More: more}
+	})
 }
 
 var errNoRehearsal = driver.Malformed("the store cannot try a write")
@@ -224,57 +240,6 @@ func timeOf(milliseconds int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(milliseconds)
-}
-
-// Write implements shadowsync.CredentialStore.
-func (c *Client) Write(ctx context.Context, writes []shadowsync.Write) (shadowsync.Unwritten, error) {
-	left := make(shadowsync.Unwritten)
-	asked := make(map[string]bool, len(writes))
-	list := make([]write, 0, len(writes))
-	for _, w := range writes {
-		if len(w.Name) > maxName || max(len(w.Want.Password()), len(w.Expect.Password())) > maxPassword {
-			left[w.Name] = &shadowsync.RefusedError{Reason: "the account's name or its password field is too long"}
-			continue
-		}
-		asked[w.Name] = true
-		list = append(list, write{Name: w.Name, Expect: pack(w.Expect), Want: pack(w.Want), Create: w.Create, Delete: w.Delete})
-	}
-	err := c.call(ctx, func() error {
-		err := sendList(ctx, c.conn, list, func(part []write, more bool) any {
-			return request{Op: opWrite, Within: within(ctx), Writes: part, More: more}
-		})
-		if err != nil {
-			return err
-		}
-		return c.receiveLeft(ctx, asked, left)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return left, nil
-}
-
-func (c *Client) receiveLeft(ctx context.Context, asked map[string]bool, left shadowsync.Unwritten) error {
-	for {
-		a, err := c.receive(ctx)
-		if err != nil {
-			return err
-		}
-		for _, l := range a.Left {
-			why := l.Why.unpack()
-			if !asked[l.Name] || errors.Is(why, shadowsync.ErrUnavailable) || errors.Is(why, errLie) {
-				return errLie
-			}
-			delete(asked, l.Name)
-			left[l.Name] = why
-		}
-		switch {
-		case !a.More:
-			return nil
-		case len(a.Left) == 0:
-			return errLie
-		}
-	}
 }
 
 // Watch implements shadowsync.CredentialStore. The channel also closes when the worker ends.

@@ -3,8 +3,8 @@
 // may touch, and a store that hangs blocks no other process.
 //
 // Client and worker share one connection of package socket. The first packet carries the
-// options; then each request has one answer, both split into packets if they are
-// long. A watch has a connection of its own, whose other end the client sends along.
+// options; then each request has one answer, in the same order, both split into packets if they
+// are long. A watch has a connection of its own, whose other end the client sends along.
 //
 // The worker obeys its client. The client trusts no answer: anything that it did not ask
 // for, or that is too much or too long, ends the connection. After that, and after a
@@ -14,7 +14,7 @@
 //	spawn.go     starts a worker as a child (the broker lets systemd start it)
 //	worker.go    the worker process
 //	server.go    answers requests from a store
-//	client.go    the store as seen by the client
+//	client.go    the store as seen by the client; write.go its writes
 //	embedded.go  both ends for the backup of an embedded store: all accounts at once
 //	wire.go      the packets on the connection
 //	confine.go   the rights that a worker gives up
