@@ -55,7 +55,7 @@ var (
 		"logout":     "End the sessions of an account",
 		"renew":      "Make new recovery codes of your own",
 		"reset":      "Reset the second factor of an account",
-		"set":        "Change your own password",
+		"set":        "Change your own password or mail address",
 		"show":       "Show information; 'show ?' lists what there is",
 		"unlock":     "Unlock an account",
 	}
@@ -85,6 +85,16 @@ func ownChanges() []command {
 			More: "It asks for your current password and twice for the new one. The new password must pass the rules of this machine. " +
 				"Your sessions then end, this one last. Nothing changes if you press Ctrl-C.",
 		}, (*Shell).setPassword},
+		{grammar.Command{
+			Words: "set mail", Needs: string(operator.OpSetMail), Help: "Set your own mail address, for a lost second factor",
+			More: "You need a second factor: it asks for your current password and for a code. Where mail is configured, what happens to your second " +
+				"factor is told there, and who types 'lost' at the prompt for a code gets one by mail.",
+			Params: []grammar.Param{
+				{Name: "ADDRESS", Kind: grammar.Text, Group: "address", Required: true, Help: "the address, name@domain"},
+				{Word: "none", Group: "address", Required: true, Help: "keep no address"},
+			},
+			See: []string{"enrol 2fa"},
+		}, (*Shell).setMail},
 	}
 }
 

@@ -14,6 +14,7 @@
 //	commands.go  the one table of commands, and that of the edit menu
 //	password.go  set password, also for an expired one
 //	factor.go    codes of a second factor: asked for, enrolled, renewed, reset
+//	lost.go      the way back for who lost the authenticator; the mail address
 //	users.go     create, delete, lock, unlock, expire, disconnect
 //	edit.go      edit user, in one line or in its menu
 //	show.go      the show commands

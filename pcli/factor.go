@@ -15,8 +15,11 @@ import (
 )
 
 const (
-	askForCode      = "Verification code:"
-	askForEnrolment = "Enrolment code:"
+	askForCode        = "Verification code:"
+	askForCodeOr      = "Verification code (or 'lost'):"
+	askForMailed      = "Code from the mail:"
+	askForEnrolment   = "Enrolment code:"
+	askForEnrolmentOr = "Enrolment code (or 'lost'):"
 
 	// fewCodes is how many recovery codes, or fewer, are worth a word.
 	fewCodes = 3
@@ -33,7 +36,9 @@ func (s *Shell) admitted() error {
 		return nil
 	case s.hello.Factor == operator.FactorReset:
 		s.say("Your second factor was reset. Enrol a new one with the enrolment code that you were given.")
-		err = s.enrol2FA(grammar.Call{})
+		if err = s.enrol2FA(grammar.Call{}); errors.Is(err, errLost) {
+			err = s.lostFactor(nil)
+		}
 	case s.hello.Factor == operator.FactorEnrolled && !s.hello.Expired:
 		err = s.proveFactor()
 	}
@@ -56,7 +61,11 @@ func (s *Shell) coded(f func() error) error {
 
 // proveFactor shows the broker a code, and warns if few recovery codes are left.
 func (s *Shell) proveFactor() error {
-	taken, err := withCode(s, s.client.Code)
+	taken, err := withCode(s, s.readCode, s.client.Code)
+	var lost *lostError
+	if errors.As(err, &lost) {
+		return s.lostFactor(lost.mailed)
+	}
 	if err == nil && taken.CodesLeft <= fewCodes {
 		s.say("%s left; 'renew 2fa codes' makes new ones", plural.Count(taken.CodesLeft, "recovery code"))
 	}
@@ -64,9 +73,9 @@ func (s *Shell) proveFactor() error {
 }
 
 // withCode asks for a code and calls f with it, until f takes one or no tries are left.
-func withCode[T any](s *Shell, f func(context.Context, *os.File) (T, error)) (result T, err error) {
+func withCode[T any](s *Shell, read func() ([]byte, error), f func(context.Context, *os.File) (T, error)) (result T, err error) {
 	for left := tries; ; left-- {
-		result, err = withOneCode(s, f)
+		result, err = withOneCode(s, read, f)
 		var refusal *operator.Error
 		if !errors.As(err, &refusal) || refusal.Kind != operator.CodeRefused || left == 1 {
 			return result, err
@@ -75,8 +84,8 @@ func withCode[T any](s *Shell, f func(context.Context, *os.File) (T, error)) (re
 	}
 }
 
-func withOneCode[T any](s *Shell, f func(context.Context, *os.File) (T, error)) (result T, err error) {
-	code, err := sealed(s.console.ReadSecret(askForCode, operator.MaxCode))
+func withOneCode[T any](s *Shell, read func() ([]byte, error), f func(context.Context, *os.File) (T, error)) (result T, err error) {
+	code, err := sealed(read())
 	if err != nil {
 		return result, err
 	}
@@ -90,22 +99,33 @@ func withOneCode[T any](s *Shell, f func(context.Context, *os.File) (T, error)) 
 func (d *dialogue) Code(_ context.Context, t operator.Turn) (*os.File, error) {
 	d.bound.Stop()
 	defer d.bound.Reset(changeTime)
-	prompt := askForCode
-	if t.Ask == operator.AskEnrolment {
-		prompt = askForEnrolment
-	}
 	switch {
+	case t.Ask == operator.AskMailed && d.mailed != nil: // typed before, at the prompt for a code
+		code := d.mailed
+		d.mailed = nil
+		return sealed(code, nil)
 	case t.Weak != "":
 		d.shell.say("%% Error: %s", t.Weak)
 	case t.Setup != nil:
 		d.shell.showSetup(*t.Setup)
+	case t.Address != "":
+		d.shell.say("A code was sent to %s. It is valid for ten minutes, also at the prompt for a code of a later login.", t.Address)
 	}
-	return sealed(d.shell.console.ReadSecret(prompt, operator.MaxCode))
+	switch t.Ask {
+	case operator.AskEnrolment:
+		return sealed(d.shell.readEnrolment())
+	case operator.AskMailed:
+		return sealed(d.shell.console.ReadSecret(askForMailed, operator.MaxCode))
+	}
+	return sealed(d.shell.console.ReadSecret(askForCode, operator.MaxCode))
 }
 
 // showSetup shows what an authenticator app needs. People may type the key, so it comes first; a
 // person at a terminal that is wide enough also gets the QR code.
 func (s *Shell) showSetup(setup operator.Setup) {
+	if setup.Enrolment != "" {
+		s.say("Your second factor is reset. If you are cut off now, enrol it with this enrolment code: %s", setup.Enrolment)
+	}
 	s.say("Setup key: %s", setup.Key)
 	if drawn, err := qr.Terminal(setup.Address, true); err == nil && s.draws(drawn) {
 		_, _ = io.WriteString(s.console, drawn)
@@ -156,7 +176,7 @@ func (s *Shell) renewCodes(grammar.Call) error {
 
 // check2FA tries a code. It is used up like any other.
 func (s *Shell) check2FA(grammar.Call) error {
-	taken, err := withCode(s, s.client.Code)
+	taken, err := withCode(s, s.plainCode, s.client.Code)
 	if err != nil {
 		return err
 	}
@@ -188,7 +208,7 @@ func (s *Shell) reset2FA(c grammar.Call) error {
 			return s.client.Reset2FA(ctx, name, realm, nil)
 		})
 	} else {
-		code, err = withCode(s, func(ctx context.Context, own *os.File) (operator.EnrolmentCode, error) {
+		code, err = withCode(s, s.plainCode, func(ctx context.Context, own *os.File) (operator.EnrolmentCode, error) {
 			return s.client.Reset2FA(ctx, name, realm, own)
 		})
 	}

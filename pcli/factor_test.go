@@ -23,9 +23,9 @@ var errWrongCode = operator.Errorf(operator.CodeRefused, "the code is not right"
 func withFactor(state operator.Factor) *fake {
 	f := newFake()
 	f.hello.Factor, f.left = state, 9
-	f.hello.Ops = append(slices.Clone(adminOps), operator.OpCode, operator.OpEnrol2FA, operator.OpRenewCodes, operator.OpReset2FA)
+	f.hello.Ops = append(slices.Clone(adminOps), operator.OpCode, operator.OpEnrol2FA, operator.OpRenewCodes, operator.OpReset2FA, operator.OpLost2FA)
 	f.before = func(op operator.Op) *operator.Error {
-		free := []operator.Op{operator.OpHello, operator.OpCode, operator.OpSetPassword, operator.OpEnrol2FA, operator.OpRenewCodes, operator.OpReset2FA}
+		free := []operator.Op{operator.OpHello, operator.OpCode, operator.OpSetPassword, operator.OpEnrol2FA, operator.OpRenewCodes, operator.OpReset2FA, operator.OpLost2FA}
 		switch {
 		case slices.Contains(free, op) || f.shown:
 			return nil
@@ -128,6 +128,26 @@ func TestSecondFactorOnATerminal(t *testing.T) {
 		{"ctrl-c ends it", withFactor(operator.FactorEnrolled), []step{{"", askedForCode}, {"12\x03", "\r\nOperation canceled\r\n"}}, 130},
 		{"few recovery codes", func() *fake { f := withFactor(operator.FactorEnrolled); f.left = 3; return f }(), []step{
 			{"", askedForCode}, {"123456\r", "\r\n3 recovery codes left; 'renew 2fa codes' makes new ones\r\n" + prompt}, {"exit\r", ""},
+		}, 0},
+		{"lost", withLost(operator.FactorEnrolled), []step{
+			{"", askForCodeOr},
+			{"000000\r", "\r\n% Error: the code is not right\r\n" + askForCodeOr},
+			{"lost\r", "\r\nEnter your current password:"},
+			{"old secret\r", "\r\nA code was sent to a…n@example.net. It is valid for ten minutes, also at the prompt for a code of a later login.\r\n" + askForMailed},
+			{"00000000\r", "\r\n% Error: the code is not right\r\n" + askForMailed},
+			{"1234 5678\r", "with this enrolment code: " + rightTicket + "\r\nSetup key: GEZD GNBV\r\n"},
+			{"", askedForCode},
+			{"123456\r", "\r\nSecond factor enrolled\r\n"},
+			{"", prompt},
+			{"exit\r", ""},
+		}, 0},
+		{"lost, and the mail came after the first login", withLost(operator.FactorEnrolled), []step{
+			{"", askForCodeOr}, {"12345678\r", "\r\nEnter your current password:"}, {"old secret\r", "Setup key: GEZD GNBV\r\n"}, {"", askedForCode},
+			{"123456\r", "\r\nSecond factor enrolled\r\n"}, {"", prompt}, {"exit\r", ""},
+		}, 0},
+		{"lost, and cut off after the mailed code", withLost(operator.FactorReset), []step{
+			{"", "password:"}, {"old secret\r", askForEnrolmentOr}, {"lost\r", "\r\nEnter your current password:"}, {"old secret\r", askForMailed},
+			{rightMailed + "\r", "Setup key: GEZD GNBV\r\n"}, {"", askedForCode}, {"123456\r", "\r\nSecond factor enrolled\r\n"}, {"", prompt}, {"exit\r", ""},
 		}, 0},
 		{"pending asks for nothing", withFactor(operator.FactorPending), []step{{"", prompt}, {"exit\r", ""}}, 0},
 		{"enrol", withFactor(operator.FactorNone), []step{

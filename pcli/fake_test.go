@@ -103,6 +103,9 @@ func (f *fake) handle(ctx context.Context, r *socket.Request) {
 	case operator.OpSetPassword:
 		f.dialogue(ctx, r.Conn)
 		return
+	case operator.OpLost2FA:
+		f.lostDialogue(ctx, r.Conn, q)
+		return
 	case operator.OpEnrol2FA, operator.OpRenewCodes:
 		f.factorDialogue(ctx, r.Conn, q.Op)
 		return

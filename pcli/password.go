@@ -81,6 +81,7 @@ type dialogue struct {
 	bound  *time.Timer
 	failed int       // number of failed tries
 	given  time.Time // when the new password was entered
+	mailed []byte    // a mailed code that was typed already
 }
 
 func newDialogue(s *Shell) *dialogue {

@@ -19,6 +19,8 @@ type HelperUnit struct {
 	Stdin    *os.File // a connected socket; systemd takes a copy
 	Deadline time.Duration
 	Memory   int64 // memory limit in bytes; 0: as for a store worker
+	// Network: it is no root, but a user that exists only for it, with the network and nothing else.
+	Network bool
 }
 
 // StartHelper asks systemd to start a helper and does not wait for the program to run. The caller
@@ -52,8 +54,26 @@ func (h HelperUnit) check() error {
 }
 
 func (h HelperUnit) properties() []property {
-	return slices.Concat(limits(h.Memory), h.program().properties(), limitedTo(h.Deadline), []property{
-		prop("Description", h.What+" (shadowsync)"),
-		prop("KeyringMode", "private"),
-	})
+	common := slices.Concat(h.program().properties(), limitedTo(h.Deadline), []property{prop("Description", h.What+" (shadowsync)")})
+	if h.Network {
+		return append(common, networkOnly()...)
+	}
+	return slices.Concat(limits(h.Memory), common, []property{prop("KeyringMode", "private")})
+}
+
+// networkOnly denies everything but the network: no file can be written, and no other process is seen.
+func networkOnly() []property {
+	return append(sandboxWith("AF_UNIX", "AF_INET", "AF_INET6"), // AF_UNIX: resolvers of nsswitch.conf(5)
+		prop("DynamicUser", true),
+		prop("ProtectSystem", "strict"),
+		prop("ProtectHome", "yes"),
+		prop("PrivateTmp", true),
+		prop("PrivateDevices", true),
+		prop("ProtectProc", "invisible"),
+		prop("ProtectKernelTunables", true),
+		prop("ProtectControlGroups", true),
+		prop("ProtectClock", true),
+		prop("ProtectHostname", true),
+		prop("InaccessiblePaths", []string{"-/run/shadowsync", "-/var/lib/shadowsync", "-/etc/shadowsync"}),
+	)
 }

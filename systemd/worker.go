@@ -105,9 +105,12 @@ func (w WorkerUnit) properties() []property {
 // namespace (such as ProtectSystem=): a mount made over the store's folder later would then be
 // invisible to the worker, which would persist a password where no application looks. The worker
 // itself limits which files it may open, with Landlock.
-func sandbox() []property {
+func sandbox() []property { return sandboxWith("AF_UNIX") }
+
+// sandboxWith is the same, with sockets of these families.
+func sandboxWith(families ...string) []property {
 	return append(limits(0),
-		prop("RestrictAddressFamilies", filter{true, []string{"AF_UNIX"}}),
+		prop("RestrictAddressFamilies", filter{true, families}),
 		prop("RestrictNamespaces", uint64(0)), // the set of allowed namespaces: none
 		prop("RestrictRealtime", true),
 		prop("RestrictSUIDSGID", true),

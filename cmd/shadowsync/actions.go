@@ -56,6 +56,8 @@ var actions = [][2]string{
 	{"factor-reset", "a second factor was dropped, and an enrolment code was handed out"},
 	{"floor-lowered", "codes of the present time are valid again, after a clock that was ahead"},
 	{"mail-set", "the mail address on record was set or removed"},
+	{"lost", "who lost the authenticator asked for a code by mail"},
+	{"not-mailed", "a mail about a second factor could not be sent; the text says why"},
 	{"alarm", "a problem that shadowsync cannot solve by itself; the text says which"},
 }
 

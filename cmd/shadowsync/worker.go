@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shadowsync/shadowsync/internal/account/accountworker"
+	"github.com/shadowsync/shadowsync/internal/factor/mail"
 	"github.com/shadowsync/shadowsync/internal/password/pamworker"
 	"github.com/shadowsync/shadowsync/internal/password/policy"
 	"github.com/shadowsync/shadowsync/internal/password/proof"
@@ -19,6 +20,7 @@ var workers = []worker.Command{
 	proof.Command,         // makes a store's hash of a clear text
 	pamworker.Command,     // runs passwd's own PAM stack for an operator
 	accountworker.Command, // reads and changes what the daemon's sandbox hides of an account
+	mail.Command,          // sends a mail
 	policy.JudgeCommand,   // judges new passwords by the machine's own rules
 	policy.RulesCommand,   // judges a new password by the configuration's rules
 	policy.ReviewCommand,  // judges a password that root has set already

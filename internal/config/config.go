@@ -41,6 +41,7 @@ type Config struct {
 	Users        Users         `toml:"users"`
 	Password     Password      `toml:"password"`
 	SecondFactor SecondFactor  `toml:"second_factor"`
+	Mail         Mail          `toml:"mail"`
 	Audit        Audit         `toml:"audit"`
 	Notify       Notify        `toml:"notify"`
 	Applications []Application `toml:"application"`
@@ -134,6 +135,16 @@ type SecondFactor struct {
 	Issuer string `toml:"issuer"`
 	// Required says whose accounts should have one; default nobody.
 	Required Required `toml:"required"`
+}
+
+// Mail says how mail about second factors is sent; without a server, none is.
+type Mail struct {
+	Server string `toml:"server"` // host:port. Port 465: TLS from the start, else STARTTLS
+	From   string `toml:"from"`
+	CA     string `toml:"ca"` // a file of PEM certificates; default: those that the system trusts
+	User   string `toml:"user"`
+	// PasswordFile is read by root alone.
+	PasswordFile string `toml:"password_file"`
 }
 
 // Required says whose accounts should have a second factor.

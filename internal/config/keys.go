@@ -1,8 +1,11 @@
 package config
 
 import (
+	"net"
+	"net/mail"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -24,14 +27,26 @@ var (
 	plainPathForm = key.Form{Says: "an absolute path of letters, digits, dots, dashes and underscores", Is: func(s string) bool {
 		return strings.HasPrefix(s, "/") && madeOf(s, &pathSet, 256)
 	}}
-	issuerForm = key.Form{Says: "up to 64 printable characters without a colon", Is: issuerName}
-	textForm   = key.Form{Says: "a text that is not empty", Is: func(s string) bool { return s != "" }}
+	issuerForm  = key.Form{Says: "up to 64 printable characters without a colon", Is: issuerName}
+	serverForm  = key.Form{Says: "host:port", Is: hostPort}
+	addressForm = key.Form{Says: "an address of the form name@domain", Is: func(s string) bool {
+		a, err := mail.ParseAddress(s)
+		return err == nil && a.Address == s
+	}}
+	textForm = key.Form{Says: "a text that is not empty", Is: func(s string) bool { return s != "" }}
 )
 
 // issuerName reports whether an authenticator app can show the name: a colon separates it from the
 // account in an otpauth address.
 func issuerName(s string) bool {
 	return utf8.RuneCountInString(s) <= 64 && !strings.Contains(s, ":") && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// hostPort reports whether the text names a port of a host.
+func hostPort(s string) bool {
+	host, port, err := net.SplitHostPort(s)
+	n, bad := strconv.ParseUint(port, 10, 16)
+	return err == nil && bad == nil && n > 0 && host != "" && !strings.ContainsAny(host, " /\\@\"'")
 }
 
 // maxReject bounds the reject list, because a worker gets it with each question in one packet.
@@ -60,6 +75,12 @@ var keys = []key.Key{
 
 	{Name: "second_factor.issuer", Kind: key.Text, Form: issuerForm, Default: "`node.asset`, else `node.name`", Doc: "The name under which authenticator apps list an account of this machine."},
 	{Name: "second_factor.required", Kind: key.Text, OneOf: key.Of(string(RequiredNobody), string(RequiredAdmins), string(RequiredEverybody)), Doc: "Whose accounts should have a second factor. `doctor` names those that have none; nothing else asks for one yet."},
+
+	{Name: "mail.server", Kind: key.Text, Form: serverForm, Default: "no mail is sent", Doc: "The mail server, as `host:port`. On port 465 the connection is TLS from its start, on others by STARTTLS; the server's certificate is checked. Only a server on a loopback address may do without. With `mail.server`, pcli takes `lost` at the prompt for a code: see [The user's own way](second-factors.md#the-users-own-way)."},
+	{Name: "mail.from", Kind: key.Text, Form: addressForm, Doc: "The sender's address."},
+	{Name: "mail.ca", Kind: key.Text, Form: pathForm, Default: "what the system trusts", Doc: "A file with the certificates, in PEM, that the server's must be signed by."},
+	{Name: "mail.user", Kind: key.Text, Form: textForm, Doc: "The name to log in to the server with. Without it nobody logs in."},
+	{Name: "mail.password_file", Kind: key.Text, Form: pathForm, Doc: "A file with the password for that, in its first line. It must belong to root, and nobody else may read it."},
 
 	{Name: "roles.admin", Kind: key.Texts, Form: groupForm, Doc: "OS groups whose members are administrators in pcli. A managed account administers the application that manages it; any other account administers all of them."},
 	{Name: "roles.user", Kind: key.Texts, Form: groupForm, Default: "every managed account is a user", Doc: "OS groups whose members may use pcli for their own account."},

@@ -57,7 +57,7 @@ func (c *Config) validate() error {
 	if err := check(c, ""); err != nil {
 		return err
 	}
-	for _, err := range []error{c.Sessions.validate(), c.Password.validate()} {
+	for _, err := range []error{c.Sessions.validate(), c.Password.validate(), c.Mail.validate()} {
 		if err != nil {
 			return err
 		}
@@ -92,6 +92,18 @@ func (c *Config) validate() error {
 func (s Sessions) validate() error {
 	if slices.Contains(s.EndOn, shadowsync.SeenByWatch) && !slices.Contains(s.EndOn, shadowsync.SeenByPAM) {
 		return at("sessions.end_on", "sessions.end_on: watch needs pam too: what passwd does may be seen in the file before PAM reports it")
+	}
+	return nil
+}
+
+func (m Mail) validate() error {
+	switch {
+	case m.Server != "" && m.From == "":
+		return at("mail.server", "mail.server needs mail.from, the sender's address")
+	case m.Server == "" && m != Mail{}:
+		return at("mail", "[mail] needs server, as host:port")
+	case (m.User == "") != (m.PasswordFile == ""):
+		return at("mail.user", "mail.user and mail.password_file need each other")
 	}
 	return nil
 }

@@ -18,6 +18,7 @@
 //	coalesce.go  limits how often that program starts
 //	notified.go  records the program's results
 //	managed.go   the list of managed accounts that the PAM module reads
+//	mail.go      mail about second factors
 //	factor.go    the second factors, and the list of whom the PAM module must refuse without a broker
 //	mend.go      a state that is damaged or cannot be written
 //	salvage.go   takes over what is readable in a damaged state
@@ -30,6 +31,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +39,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/detect/origin"
+	"github.com/shadowsync/shadowsync/internal/factor/mail"
 	"github.com/shadowsync/shadowsync/internal/password/crypt/format"
 	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/internal/state/backup"
@@ -69,6 +72,8 @@ type Options struct {
 	Probe func(shadowsync.Step)
 	// AskSudo asks what sudo's rules allow; nil: in this process, which must not be sandboxed then.
 	AskSudo func(context.Context, []string) (map[string]protect.Answer, error)
+	// SendMail sends a mail; nil: by the mail worker and the configured server.
+	SendMail func(context.Context, mail.Message) error
 	// Volatile: nothing can be written to the disk. The engine works on a copy of the state
 	// (HeldDir), and leaves the PAM module's notes in place.
 	Volatile bool
@@ -88,6 +93,7 @@ type Engine struct {
 	lock        shadowsync.Locker
 	teller      *teller
 	news        *notifier
+	mail        *postman
 	looked      *boots
 	holds       *boots
 	reconcilers map[string]*shadowsync.Reconciler
@@ -113,6 +119,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 			Root: o.Root, Groups: o.Config.Protected.Groups, Admins: o.Config.AdminGroups(), Ask: o.AskSudo,
 		}),
 		teller:      newTeller(o.Root),
+		mail:        (&postman{root: o.Root, instead: o.SendMail, open: &sync.WaitGroup{}}).with(o.Config),
 		looked:      &boots{},
 		holds:       &boots{},
 		reconcilers: make(map[string]*shadowsync.Reconciler, len(o.Config.Applications)),
@@ -193,7 +200,7 @@ func taken(a config.Application) func(hash string) error {
 func (e *Engine) With(c *config.Config) *Engine {
 	next := &Engine{
 		Config: c, State: e.State, Accounts: e.Accounts, Protect: e.Protect, root: e.root, options: e.options, lock: e.lock,
-		teller: e.teller, news: e.news, looked: e.looked, holds: e.holds, system: e.system, mended: e.mended,
+		teller: e.teller, news: e.news, mail: e.mail.with(c), looked: e.looked, holds: e.holds, system: e.system, mended: e.mended,
 		reconcilers: make(map[string]*shadowsync.Reconciler, len(c.Applications)),
 	}
 	for _, a := range c.Applications {
@@ -228,6 +235,7 @@ func (e *Engine) occupied() (map[int]bool, error) {
 
 // Close closes the stores and the state.
 func (e *Engine) Close() error {
+	e.mail.wait()
 	e.news.wait()
 	e.teller.wait()
 	var errs []error

@@ -59,7 +59,9 @@ func (f factors) ChangeFactor(ctx context.Context, s factor.Subject, change func
 		return errVolatile
 	}
 	var done factor.Change
+	var before factor.Record
 	err := f.DB.ChangeFactor(ctx, s, func(r factor.Record) (c factor.Change, err error) {
+		before = r
 		c, err = change(r)
 		f.assign(c.Events)
 		done = c
@@ -67,6 +69,7 @@ func (f factors) ChangeFactor(ctx context.Context, s factor.Subject, change func
 	}, func(all []factor.Record) error { return writeEnrolled(f.engine.root, all) })
 	if err == nil {
 		f.engine.teller.tell(done.Events...)
+		f.engine.notify(addressesOf(before, done.Record), done.Events)
 	}
 	return err
 }

@@ -143,7 +143,7 @@ func (f *Factors) confirm(ctx context.Context, a Attempt, seen Record, use use) 
 		if _, err := use(&r, now); err != nil {
 			return Change{}, err
 		}
-		r.State, r.EnrolledAt, r.UsedAt, r.Recovery, r.Ticket = Enrolled, now, now, hashes, nil
+		r.State, r.EnrolledAt, r.UsedAt, r.Recovery, r.Ticket, r.Mailed = Enrolled, now, now, hashes, nil, nil
 		reason := "with " + plural.Count(len(codes), "recovery code")
 		return Change{Record: r, Events: []shadowsync.Event{event(now, a.Subject, a.Origin, ActionEnrolled, reason)}}, nil
 	})

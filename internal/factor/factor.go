@@ -17,6 +17,7 @@
 //	check.go   Check: takes a code
 //	enrol.go   enrolment: begun, then confirmed by a code; new recovery codes
 //	reset.go   the way back when a factor is lost; the floor after a clock that was ahead; the mail address
+//	lost.go    the user's own way: a mailed code
 //	merge.go   which of two records of a factor holds, after a restore
 //	seal.go    seals secrets
 //	key.go     the key that seals them
@@ -79,6 +80,7 @@ type Record struct {
 	Mail       string         // the address on record; empty: none
 	EnrolledAt time.Time
 	UsedAt     time.Time // when a code was last taken
+	Mailed     *Mailed   // sent to who lost the authenticator; nil: none is out
 }
 
 // RecoveryCode is a code that works once, without the authenticator.

@@ -33,10 +33,7 @@ func (f *Factors) Reset(ctx context.Context, s Subject, logout *Logout, by shado
 		if r.State == None && r.Ticket == nil {
 			return Change{}, ErrNotEnrolled
 		}
-		next := Record{
-			Subject: s, State: None, Generation: r.Generation + 1, Mail: r.Mail,
-			Ticket: &Ticket{Hash: hash, Boot: id, Until: elapsed + ticketFor},
-		}
+		next := r.reset(hash, id, elapsed)
 		return Change{Record: next, Events: []shadowsync.Event{event(f.Now(), s, by, ActionReset, r.dropped())}, Logout: logout}, nil
 	})
 	if err != nil {
@@ -83,13 +80,11 @@ var errLow = errors.New("the floor is not in the future")
 
 // SetMail sets the address on record; empty: none. The audit does not show it.
 func (f *Factors) SetMail(ctx context.Context, s Subject, address string, by shadowsync.Origin) error {
-	if address != "" {
-		if err := checkAddress(address); err != nil {
-			return err
-		}
+	if err := CheckAddress(address); err != nil {
+		return err
 	}
 	return f.Store.ChangeFactor(ctx, s, func(r Record) (Change, error) {
-		r.Mail = address
+		r.Mail, r.Mailed = address, nil // a code that was mailed to another address is void
 		reason := "an address"
 		if address == "" {
 			reason = "no address"
@@ -104,7 +99,11 @@ var ErrAddress = errors.New("not a mail address of the form name@domain")
 // maxAddress is the longest address of RFC 5321 (4.5.3.1.3, without its angle brackets).
 const maxAddress = 254
 
-func checkAddress(text string) error {
+// CheckAddress returns ErrAddress unless the text is an address, or empty.
+func CheckAddress(text string) error {
+	if text == "" {
+		return nil
+	}
 	parsed, err := mail.ParseAddress(text)
 	if err != nil || parsed.Address != text || len(text) > maxAddress || strings.ContainsAny(text, " \t\r\n\"<>") {
 		return ErrAddress

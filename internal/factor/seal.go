@@ -40,6 +40,27 @@ func (r Record) openWith(key []byte) ([]byte, error) {
 	return aead.Open(nil, nil, r.Secret, r.additional())
 }
 
+// ofMailed binds a mailed code, as additional does a secret.
+func (r Record) ofMailed() []byte { return append(r.additional(), "\x00mailed"...) }
+
+// sealMailed seals a mailed code for the record.
+func (r Record) sealMailed(key, code []byte) ([]byte, error) {
+	aead, err := sealing(key)
+	if err != nil {
+		return nil, fmt.Errorf("cannot seal a mailed code: %w", err)
+	}
+	return aead.Seal(nil, nil, code, r.ofMailed()), nil
+}
+
+// openMailed returns the mailed code. The caller clears it.
+func (r Record) openMailed(key []byte) ([]byte, error) {
+	aead, err := sealing(key)
+	if err != nil {
+		return nil, err
+	}
+	return aead.Open(nil, nil, r.Mailed.Sealed, r.ofMailed())
+}
+
 var errOtherKey = errors.New("it does not open what was sealed")
 
 // unseal returns the secret of a record. The caller clears it.

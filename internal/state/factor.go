@@ -8,21 +8,21 @@ import (
 	"github.com/shadowsync/shadowsync/internal/factor"
 )
 
-const factorColumns = "realm, account, state, secret, generation, step, recovery, ticket, ticket_boot, ticket_until, mail, enrolled, used"
+const factorColumns = "realm, account, state, secret, generation, step, recovery, ticket, ticket_boot, ticket_until, mail, enrolled, used, mailed"
 
 // factorRow is a row of the table factor.
 type factorRow struct {
 	factor.Record
-	recovery, enrolled, used string
-	ticket                   factor.Ticket
-	boot                     sql.NullString
-	until                    sql.NullInt64
+	recovery, enrolled, used, mailed string
+	ticket                           factor.Ticket
+	boot                             sql.NullString
+	until                            sql.NullInt64
 }
 
 func (r *factorRow) dest() []any {
 	return []any{
 		&r.Realm, &r.Account, &r.State, &r.Secret, &r.Generation, &r.Step, &r.recovery,
-		&r.ticket.Hash, &r.boot, &r.until, &r.Mail, &r.enrolled, &r.used,
+		&r.ticket.Hash, &r.boot, &r.until, &r.Mail, &r.enrolled, &r.used, &r.mailed,
 	}
 }
 
@@ -42,6 +42,9 @@ func (r *factorRow) record() (factor.Record, error) {
 	}
 	if err == nil {
 		record.UsedAt, err = parseTime(r.used)
+	}
+	if err == nil {
+		err = parseJSON(r.mailed, &record.Mailed)
 	}
 	if r.boot.Valid {
 		record.Ticket = &factor.Ticket{Hash: r.ticket.Hash, Boot: r.boot.String, Until: time.Duration(r.until.Int64)}
@@ -126,6 +129,10 @@ func (t *tx) putFactor(r factor.Record) error {
 	if err != nil {
 		return err
 	}
+	mailed, err := jsonText(r.Mailed)
+	if err != nil {
+		return err
+	}
 	var ticket, boot, until any // NULL: none
 	if r.Ticket != nil {
 		ticket, boot, until = r.Ticket.Hash, r.Ticket.Boot, int64(r.Ticket.Until)
@@ -134,8 +141,8 @@ func (t *tx) putFactor(r factor.Record) error {
 	if secret == nil {
 		secret = []byte{}
 	}
-	_, err = t.exec("REPLACE INTO factor ("+factorColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		string(r.Realm), r.Account, string(r.State), secret, r.Generation, r.Step, recovery, ticket, boot, until, r.Mail, timeText(r.EnrolledAt), timeText(r.UsedAt))
+	_, err = t.exec("REPLACE INTO factor ("+factorColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		string(r.Realm), r.Account, string(r.State), secret, r.Generation, r.Step, recovery, ticket, boot, until, r.Mail, timeText(r.EnrolledAt), timeText(r.UsedAt), mailed)
 	return err
 }
 
@@ -143,7 +150,7 @@ func (t *tx) putFactor(r factor.Record) error {
 // generation rises, so that no backup brings it back. Nobody gets an enrolment code.
 func (t *tx) dropFactor(account string) error {
 	_, err := t.exec(`UPDATE factor SET state = ?, secret = x'', generation = generation + 1, step = 0, recovery = 'null',
-		ticket = NULL, ticket_boot = NULL, ticket_until = NULL, mail = '', enrolled = '', used = '' WHERE realm = ? AND account = ?`,
+		ticket = NULL, ticket_boot = NULL, ticket_until = NULL, mail = '', enrolled = '', used = '', mailed = 'null' WHERE realm = ? AND account = ?`,
 		string(factor.None), string(factor.Local), account)
 	return err
 }

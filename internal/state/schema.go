@@ -144,6 +144,8 @@ var migrations = []string{
 	) STRICT, WITHOUT ROWID;`,
 
 	`ALTER TABLE application ADD COLUMN past_unknown INTEGER NOT NULL DEFAULT 0; -- 1: this state took the place of a lost one, and the application has not read its store since, with nothing doubtful in it`,
+
+	`ALTER TABLE factor ADD COLUMN mailed TEXT NOT NULL DEFAULT 'null'; -- JSON: the code that was mailed to who lost the authenticator, sealed`,
 }
 
 // NewerError is the error for a state that a newer shadowsync wrote.

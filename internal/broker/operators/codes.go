@@ -175,6 +175,9 @@ func (o *Server) codeError(c *call, err error) error {
 	case errors.Is(err, factor.ErrEnrolled):
 		return operator.Errorf(operator.Conflict, "a second factor is enrolled already; an administrator can reset it")
 	}
+	if told := mailError(err); told != nil {
+		return told
+	}
 	if text, told := factor.Told(err); told {
 		return operator.Errorf(operator.CodeRefused, "%s", text)
 	}

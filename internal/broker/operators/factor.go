@@ -90,10 +90,16 @@ func (o *Server) enrolProven(ctx context.Context, c *call, reset bool) error {
 	if err != nil {
 		return err
 	}
-	setup := &operator.Setup{Key: totp.SetupKey(secret), Address: totp.Address(o.engine.Config.Issuer(), c.name, secret)}
+	return o.enrolSecret(ctx, c, secret, "")
+}
+
+// enrolSecret shows the operator a new secret, which it clears, and enrols it by a code of it. An
+// enrolment code is shown along, for an operator who is cut off here.
+func (o *Server) enrolSecret(ctx context.Context, c *call, secret []byte, enrolment string) error {
+	setup := &operator.Setup{Enrolment: enrolment, Key: totp.SetupKey(secret), Address: totp.Address(o.engine.Config.Issuer(), c.name, secret)}
 	clear(secret)
 	var recovery []string
-	err = o.askCode(ctx, c, operator.Turn{Ask: operator.AskCode, Setup: setup}, func(file *os.File) error {
+	err := o.askCode(ctx, c, operator.Turn{Ask: operator.AskCode, Setup: setup}, func(file *os.File) error {
 		attempt, err := attemptOf(c, file)
 		if err != nil {
 			return err

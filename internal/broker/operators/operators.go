@@ -19,6 +19,7 @@
 //	proving.go      proves an operator's current password, within limits
 //	codes.go        takes codes of an operator's second factor, and knows which shells have shown one
 //	factor.go       enrols, renews and resets second factors
+//	lost.go         the way back for who lost the authenticator, and the mail address
 //	outcome.go      the outcome of a dialogue after the broker died
 //	dialogues.go    which shell ends last
 //	errands.go      changes that PAM workers make for operators

@@ -37,7 +37,7 @@ func (o *Server) hello(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	h.Factor = stateOf(own)
+	h.Factor, h.Lost = stateOf(own), o.recoverable(own)
 	if _, managed := o.engine.Config.Managing(c.name); managed {
 		snapshot, err := o.engine.Accounts.Read(ctx, []string{c.name})
 		if err != nil {

@@ -32,6 +32,8 @@ var rules = map[operator.Op]rule{
 	operator.OpCode:           {user: true, admin: true, need: byItself, do: (*Server).code},
 	operator.OpEnrol2FA:       {user: true, admin: true, need: byItself, talks: true, do: (*Server).enrol},
 	operator.OpRenewCodes:     {user: true, admin: true, need: byItself, talks: true, do: (*Server).renewCodes},
+	operator.OpLost2FA:        {user: true, admin: true, need: byItself, talks: true, do: (*Server).lost},
+	operator.OpSetMail:        {user: true, admin: true, need: byItself, talks: true, do: (*Server).setMail},
 	operator.OpReset2FA:       {admin: true, root: true, need: byItself, do: (*Server).reset2FA},
 	operator.OpDisconnect:     {admin: true, root: true, need: recently, do: (*Server).disconnect},
 	operator.OpLock:           {admin: true, root: true, need: recently, do: (*Server).lock},

@@ -13,7 +13,7 @@ func TestRules(t *testing.T) {
 		operator.OpHello: user | admin | root, operator.OpNames: user | admin | root, operator.OpShowUser: user | admin | root,
 		operator.OpSessions: user | admin | root, operator.OpActivity: user | admin | root, operator.OpSync: user | admin | root,
 		operator.OpSetPassword: user | admin, operator.OpOutcome: user | admin, operator.OpCode: user | admin, operator.OpEnrol2FA: user | admin,
-		operator.OpRenewCodes: user | admin, operator.OpReset2FA: admin | root, operator.OpDisconnect: admin | root, operator.OpLock: admin | root,
+		operator.OpRenewCodes: user | admin, operator.OpLost2FA: user | admin, operator.OpSetMail: user | admin, operator.OpReset2FA: admin | root, operator.OpDisconnect: admin | root, operator.OpLock: admin | root,
 		operator.OpUnlock: admin | root, operator.OpExpirePassword: admin | root,
 		operator.OpCreateUser: admin | root, operator.OpEditUser: admin | root, operator.OpDeleteUser: admin | root,
 		operator.OpRootTool: nobody, "": nobody, "pam-changed": nobody, "HELLO": nobody, "shutdown": nobody,
@@ -41,7 +41,7 @@ func TestRules(t *testing.T) {
 func TestNeeds(t *testing.T) {
 	want := map[operator.Op]codeNeed{
 		operator.OpHello: byItself, operator.OpSetPassword: byItself, operator.OpOutcome: byItself, operator.OpCode: byItself,
-		operator.OpEnrol2FA: byItself, operator.OpRenewCodes: byItself, operator.OpReset2FA: byItself,
+		operator.OpEnrol2FA: byItself, operator.OpRenewCodes: byItself, operator.OpLost2FA: byItself, operator.OpSetMail: byItself, operator.OpReset2FA: byItself,
 		operator.OpDisconnect: recently, operator.OpLock: recently, operator.OpUnlock: recently, operator.OpExpirePassword: recently,
 		operator.OpCreateUser: recently, operator.OpEditUser: recently, operator.OpDeleteUser: recently,
 	}

@@ -104,6 +104,7 @@ type System struct {
 	*engine.Engine
 	Held    *Store // the credential store
 	Guarded *Guard
+	Mails   Mails
 	t       *testing.T
 	dir     string
 }
@@ -133,7 +134,7 @@ func Open(t *testing.T, settings string) *System {
 		t.Fatal(err)
 	}
 	s.Engine, err = engine.Open(t.Context(), engine.Options{
-		Root: s.dir, Config: c, Program: "test", StoreTimeout: time.Second, Guard: s.Guarded,
+		Root: s.dir, Config: c, Program: "test", StoreTimeout: time.Second, Guard: s.Guarded, SendMail: s.Mails.send,
 		OpenStore: func(context.Context, config.Application, store.Options) (shadowsync.CredentialStore, error) {
 			return s.Held, nil
 		},

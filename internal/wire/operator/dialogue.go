@@ -29,26 +29,38 @@ var ErrUnknownOutcome = errors.New("shadowsync did not say whether it was done")
 // SetPassword changes the caller's own password. It returns the notes of the broker: sessions that
 // survived, ways in that stay open. The broker ends the caller's session soon after.
 func (c Client) SetPassword(ctx context.Context, asker Asker) (notes []string, err error) {
-	last, err := c.talk(ctx, OpSetPassword, asker)
+	last, err := c.talk(ctx, Request{Op: OpSetPassword}, asker)
 	return last.Notes, err
 }
 
 // Enrol2FA enrols a second factor of the caller's. It returns the recovery codes, which nothing can
 // show again.
 func (c Client) Enrol2FA(ctx context.Context, asker Asker) (recovery []string, err error) {
-	last, err := c.talk(ctx, OpEnrol2FA, asker)
+	last, err := c.talk(ctx, Request{Op: OpEnrol2FA}, asker)
 	return last.Recovery, err
 }
 
 // RenewCodes replaces the caller's recovery codes and returns the new ones.
 func (c Client) RenewCodes(ctx context.Context, asker Asker) (recovery []string, err error) {
-	last, err := c.talk(ctx, OpRenewCodes, asker)
+	last, err := c.talk(ctx, Request{Op: OpRenewCodes}, asker)
 	return last.Recovery, err
 }
 
+// Lost2FA enrols a second factor anew, after a code that is mailed. It returns the recovery codes.
+func (c Client) Lost2FA(ctx context.Context, lost Lost, asker Asker) (recovery []string, err error) {
+	last, err := c.talk(ctx, request(OpLost2FA, "", lost), asker)
+	return last.Recovery, err
+}
+
+// SetMail sets the caller's address on record.
+func (c Client) SetMail(ctx context.Context, mail Mail, asker Asker) error {
+	_, err := c.talk(ctx, request(OpSetMail, "", mail), asker)
+	return err
+}
+
 // talk leads a dialogue and returns the broker's last packet.
-func (c Client) talk(ctx context.Context, op Op, asker Asker) (Turn, error) {
-	conn, err := c.dial(ctx, Request{Op: op})
+func (c Client) talk(ctx context.Context, r Request, asker Asker) (Turn, error) {
+	conn, err := c.dial(ctx, r)
 	if err != nil {
 		return Turn{}, err
 	}
@@ -58,7 +70,7 @@ func (c Client) talk(ctx context.Context, op Op, asker Asker) (Turn, error) {
 		err := receive(ctx, conn, &t)
 		switch {
 		case err != nil:
-			return t, interrupted(op, sent, err)
+			return t, interrupted(r.Op, sent, err)
 		case t.Error != nil:
 			return t, t.Error
 		case t.Done:
@@ -76,7 +88,7 @@ func interrupted(op Op, sent Secret, err error) error {
 	switch {
 	case sent == AskNew:
 		return errors.Join(ErrUnknownOutcome, err)
-	case sent == AskCode && op != OpSetPassword:
+	case (sent == AskCode || sent == AskMailed) && op != OpSetPassword:
 		return err // what the code was for may have been done
 	}
 	return unchanged(err)
@@ -133,7 +145,7 @@ func ask(ctx context.Context, t Turn, asker Asker) (*os.File, error) {
 		return asker.Current(ctx)
 	case AskNew:
 		return asker.New(ctx, t.Weak, t.Left)
-	case AskCode, AskEnrolment:
+	case AskCode, AskEnrolment, AskMailed:
 		return asker.Code(ctx, t)
 	}
 	return nil, Errorf(Unavailable, "shadowsync asks for something that this program does not know: it may be newer")

@@ -33,6 +33,8 @@ const (
 	OpCode           Op = "code"        // takes a code of the caller's second factor, attached: CodeTaken
 	OpEnrol2FA       Op = "enrol-2fa"   // a dialogue, which ends with recovery codes
 	OpRenewCodes     Op = "renew-codes" // a dialogue, which ends with recovery codes
+	OpLost2FA        Op = "lost-2fa"    // Args: Lost. A dialogue, which ends with recovery codes
+	OpSetMail        Op = "set-mail"    // Args: Mail. A dialogue
 	OpReset2FA       Op = "reset-2fa"   // Args: Realm, with a code of the caller's own attached: EnrolmentCode
 	OpRootTool       Op = "root-tool"   // Args: Attempt. Always refused; recorded in the audit
 )
@@ -73,7 +75,8 @@ type Hello struct {
 	Asset   string `json:"asset"`
 	Expired bool   `json:"expired"` // the password must be changed before anything else
 	Factor  Factor `json:"factor"`
-	Ops     []Op   `json:"ops"` // what this role may ask for
+	Lost    bool   `json:"lost,omitempty"` // a code can be mailed to who lost the authenticator
+	Ops     []Op   `json:"ops"`            // what this role may ask for
 	// IdleTimeout is the number of seconds without a key press after which the shell ends; 0:
 	// never.
 	IdleTimeout int `json:"idle_timeout"`
@@ -214,6 +217,16 @@ type Realm struct {
 	Realm string `json:"realm"`
 }
 
+// Lost begins the way back of who lost the authenticator.
+type Lost struct {
+	Mailed bool `json:"mailed,omitempty"` // the operator has a mailed code already
+}
+
+// Mail is the address on record; empty: none.
+type Mail struct {
+	Address string `json:"address"`
+}
+
 // EnrolmentCode is the result of a reset; the code is empty if there was nothing to reset.
 type EnrolmentCode struct {
 	Code string `json:"code,omitempty"`
@@ -226,6 +239,7 @@ type Turn struct {
 	Weak     string   `json:"weak,omitempty"` // why the last one was refused
 	Left     int      `json:"left,omitempty"` // tries after this one
 	Setup    *Setup   `json:"setup,omitempty"`
+	Address  string   `json:"address,omitempty"` // masked: where a code was just mailed to
 	Done     bool     `json:"done,omitempty"`
 	Notes    []string `json:"notes,omitempty"`
 	Recovery []string `json:"recovery,omitempty"` // new recovery codes; nothing can show them again
@@ -236,6 +250,8 @@ type Turn struct {
 type Setup struct {
 	Key     string `json:"key"`
 	Address string `json:"address"`
+	// Enrolment is a code that begins this enrolment again, for who is cut off; empty: none.
+	Enrolment string `json:"enrolment_code,omitempty"`
 }
 
 // Given says when an operator gave the new password of a dialogue that broke off.
@@ -253,6 +269,7 @@ const (
 	AskNew       Secret = "new"
 	AskCode      Secret = "code"      // of the second factor
 	AskEnrolment Secret = "enrolment" // the code that a reset has printed
+	AskMailed    Secret = "mailed"    // a code from a mail
 	MaxSecret           = 511         // Linux-PAM's PAM_MAX_RESP_SIZE, less the NUL
 	MaxCode             = 64
 )

@@ -1,0 +1,174 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/factor"
+	"github.com/shadowsync/shadowsync/internal/factor/mail"
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
+	"github.com/shadowsync/shadowsync/internal/wire/worker"
+	"github.com/shadowsync/shadowsync/shadowsync"
+	"github.com/shadowsync/shadowsync/systemd"
+)
+
+// ErrNoMail: the configuration has no mail server, or the system is only mounted.
+var ErrNoMail = errors.New("no mail server is configured")
+
+// postman sends mail about second factors.
+type postman struct {
+	root    string
+	instead func(context.Context, mail.Message) error // of the mail worker
+	config  config.Mail
+	node    string
+	open    *sync.WaitGroup
+}
+
+// with returns the same for another configuration.
+func (p *postman) with(c *config.Config) *postman {
+	return &postman{p.root, p.instead, c.Mail, c.Node.Name, p.open}
+}
+
+// mailPatience is how long our process waits at its end for mails on their way. They go on without us.
+const mailPatience = 5 * time.Second
+
+func (p *postman) wait() {
+	done := make(chan struct{})
+	go func() {
+		p.open.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(mailPatience):
+	}
+}
+
+// sent counts the mails of this process, for the names of their units.
+var sent worker.Helpers
+
+// Mails reports whether mail can be sent.
+func (e *Engine) Mails() bool { return e.mail.able() }
+
+func (p *postman) able() bool {
+	return p.config.Server != "" && (p.instead != nil || inroot.Live(p.root))
+}
+
+// SendCode mails a code to who lost the authenticator.
+func (e *Engine) SendCode(ctx context.Context, account, address, code string) error {
+	text := fmt.Sprintf("The second factor of the account %s on %s is about to be enrolled anew.\n\n"+
+		"Code: %s\n\n"+
+		"It is valid for ten minutes and works once. If you did not ask for it, somebody else knows the\n"+
+		"password of the account: change it, and tell an administrator.\n", account, e.mail.node, code)
+	return e.mail.send(ctx, mail.Message{To: address, Subject: "Code for " + account + " on " + e.mail.node, Text: text})
+}
+
+// notices are what the owner of an account is told of its second factor.
+var notices = map[string]string{
+	factor.ActionReset:    "was reset",
+	factor.ActionEnrolled: "was enrolled",
+	factor.ActionRenewed:  "has new recovery codes",
+	factor.ActionMail:     "has another mail address on record",
+}
+
+// notify tells the owner of an account, at these addresses, what was done to its second factor. It does
+// not wait. A mail that cannot be sent is audited.
+func (e *Engine) notify(addresses []string, events []shadowsync.Event) {
+	if !e.Mails() {
+		return
+	}
+	for _, event := range events {
+		what, told := notices[event.Action]
+		if !told {
+			continue
+		}
+		text := fmt.Sprintf("The second factor of the account %s on %s %s, at %s.\n\n"+
+			"If you did not expect that, tell an administrator.\n", event.Account, e.mail.node, what, event.At.Format(time.RFC1123Z))
+		for _, address := range addresses {
+			e.mail.open.Go(func() {
+				err := e.mail.send(context.Background(), mail.Message{To: address, Subject: "Second factor of " + event.Account + " on " + e.mail.node, Text: text})
+				if err != nil {
+					failed := shadowsync.Event{At: time.Now(), Application: event.Application, Account: event.Account, Action: factor.ActionNotMailed, Reason: "a notice: " + err.Error(), Origin: event.Origin}
+					_ = e.Audit(context.Background(), failed) // it is in the journal at least
+				}
+			})
+		}
+	}
+}
+
+// addressesOf lists whom to tell of a change: the address on record, and one that it replaces.
+func addressesOf(before, after factor.Record) (list []string) {
+	if after.Mail != "" {
+		list = append(list, after.Mail)
+	}
+	if before.Mail != "" && before.Mail != after.Mail {
+		list = append(list, before.Mail)
+	}
+	return list
+}
+
+func (p *postman) send(ctx context.Context, m mail.Message) error {
+	switch {
+	case !p.able():
+		return ErrNoMail
+	case p.instead != nil:
+		return p.instead(ctx, m)
+	}
+	server := mail.Server{Address: p.config.Server, From: p.config.From, User: p.config.User}
+	if p.config.CA != "" {
+		ca, err := inroot.ReadFile(p.root, p.config.CA)
+		if err != nil {
+			return fmt.Errorf("cannot read mail.ca: %w", err)
+		}
+		server.CA = string(ca)
+	}
+	password, err := p.password()
+	if err != nil {
+		return err
+	}
+	defer clear(password)
+	return mail.Send(ctx, startMail, server, password, m)
+}
+
+// startMail starts the process that sends one mail, outside of whatever this process may not do.
+func startMail(ctx context.Context) (*worker.Process, error) {
+	binary, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	helpers := worker.Helpers{Bus: &systemd.Bus{}, Binary: binary}
+	return helpers.Start(ctx, mail.Command.Name, systemd.HelperUnit{
+		Name: sent.Name("mail-"), What: "Mail about a second factor", Deadline: mail.Within, Network: true,
+	})
+}
+
+// password reads the first line of the password's file, which only root may read.
+func (p *postman) password() ([]byte, error) {
+	if p.config.PasswordFile == "" {
+		return nil, nil
+	}
+	f, err := inroot.OpenRegular(p.root, p.config.PasswordFile, os.O_RDONLY)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read mail.password_file: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		err = errors.New("others than root can read it")
+	}
+	var text []byte
+	if err == nil {
+		text, err = inroot.ReadAll(f, 4096)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot use mail.password_file %s: %w", p.config.PasswordFile, err)
+	}
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	return bytes.TrimRight(line, "\r"), nil
+}

@@ -1,0 +1,110 @@
+package pcli
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/shadowsync/shadowsync/internal/wire/operator"
+	"github.com/shadowsync/shadowsync/internal/wire/socket"
+	"github.com/shadowsync/shadowsync/pcli/grammar"
+)
+
+// lostError: instead of a code of the authenticator, the operator typed 'lost', or a mailed code.
+type lostError struct{ mailed []byte }
+
+func (*lostError) Error() string { return "the authenticator is lost" }
+
+// errLost: the operator typed 'lost' instead of an enrolment code.
+var errLost = errors.New("the enrolment code is lost")
+
+// lostWord is what an operator without the authenticator types.
+const lostWord = "lost"
+
+func isLost(typed []byte) bool { return bytes.EqualFold(bytes.TrimSpace(typed), []byte(lostWord)) }
+
+// mailedDigits is how many digits a mailed code has, and no other code.
+const mailedDigits = 8
+
+// isMailed reports whether a code has the form of a mailed one.
+func isMailed(typed []byte) bool {
+	digits := 0
+	for _, c := range typed {
+		switch {
+		case '0' <= c && c <= '9':
+			digits++
+		case c != ' ' && c != '-':
+			return false
+		}
+	}
+	return digits == mailedDigits
+}
+
+// plainCode asks for a code of the second factor.
+func (s *Shell) plainCode() ([]byte, error) {
+	return s.console.ReadSecret(askForCode, operator.MaxCode)
+}
+
+// readCode asks for a code of the second factor. Where a code can be mailed, it also takes 'lost', or
+// such a code: a *lostError.
+func (s *Shell) readCode() ([]byte, error) {
+	if !s.hello.Lost {
+		return s.plainCode()
+	}
+	typed, err := s.console.ReadSecret(askForCodeOr, operator.MaxCode)
+	switch {
+	case err != nil:
+		return nil, err
+	case isLost(typed):
+		return nil, &lostError{}
+	case isMailed(typed):
+		return nil, &lostError{typed}
+	}
+	return typed, nil
+}
+
+// readEnrolment asks for an enrolment code, or errLost.
+func (s *Shell) readEnrolment() ([]byte, error) {
+	if !s.hello.Lost {
+		return s.console.ReadSecret(askForEnrolment, operator.MaxCode)
+	}
+	typed, err := s.console.ReadSecret(askForEnrolmentOr, operator.MaxCode)
+	if err == nil && isLost(typed) {
+		return nil, errLost
+	}
+	return typed, err
+}
+
+// lostFactor enrols the second factor anew, by a code that is mailed, or that was mailed before.
+func (s *Shell) lostFactor(mailed []byte) error {
+	d := newDialogue(s)
+	defer d.end()
+	defer socket.Wipe(mailed)
+	d.mailed = mailed
+	codes, err := s.client.Lost2FA(d.ctx, operator.Lost{Mailed: mailed != nil}, d)
+	if err != nil {
+		return err
+	}
+	s.hello.Factor = operator.FactorEnrolled
+	s.say("Second factor enrolled")
+	s.showRecovery(codes)
+	return nil
+}
+
+// setMail sets the operator's own mail address.
+func (s *Shell) setMail(c grammar.Call) error {
+	address := c.Get("ADDRESS")
+	if c.Has("none") {
+		address = ""
+	}
+	d := newDialogue(s)
+	defer d.end()
+	if err := s.client.SetMail(d.ctx, operator.Mail{Address: address}, d); err != nil {
+		return err
+	}
+	if address == "" {
+		s.say("Mail address removed")
+	} else {
+		s.say("Mail address set to `%s`", address)
+	}
+	return nil
+}
