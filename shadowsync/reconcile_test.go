@@ -189,6 +189,12 @@ func TestPendingGuardsAndDrains(t *testing.T) {
 	if len(w.events) != before {
 		t.Errorf("a retry that changed nothing was audited: %v", w.actions())
 	}
+	w.die = StepJournalled // status looks while the store is tried again
+	w.reconcile(t, Request{})
+	w.die = ""
+	if open := w.memory["admin"].Open; open == nil || open.State != Pending || open.Reason != "store: read-only file system" {
+		t.Errorf("while it is tried again it is %+v, want pending", open)
+	}
 	w.writeErr = nil
 	w.reconcile(t, Request{})
 	w.both(t, "admin", hashNew)

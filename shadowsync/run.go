@@ -51,6 +51,9 @@ func (r *Reconciler) journal(ctx context.Context, work []*item) error {
 			continue
 		}
 		c := it.change(r.Now())
+		if o := it.in.Open; o != nil && o.State == Pending && c.State == Queued && Equal(o.OS, c.OS, AllFields) {
+			c.State, c.Reason = Pending, o.Reason // status must not call it queued while it is tried again
+		}
 		it.open, writes = &c, true
 		// An announced change is journalled already; each write to the journal waits for the disk.
 		if it.in.Open == nil || c != *it.in.Open {
