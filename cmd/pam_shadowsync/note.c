@@ -106,11 +106,6 @@ static bool add_to(int folder, const char *file)
 	return errno != ENOENT && fstatat(folder, file, &info, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static bool is_full(void)
-{
-	return errno == ENOSPC || errno == EDQUOT;
-}
-
 /* Renames a spare link to own; false, with errno unchanged, if there is none. */
 static bool take_spare(int folder, const char *own)
 {
@@ -126,11 +121,14 @@ static bool take_spare(int folder, const char *own)
 	return false;
 }
 
-/* Creates a link that no reader takes for a note. If the name exists, a thread that was killed here left it. */
+/*
+ * Creates a link that no reader takes for a note. If the name exists, a thread that was killed here left it. A spare
+ * link may still be renamed where no new one can be made: on a full disk, over a quota, after an I/O error.
+ */
 static bool make_own(int folder, const char *own, const char *target)
 {
 	unlinkat(folder, own, 0);
-	return symlinkat(target, folder, own) == 0 || (is_full() && take_spare(folder, own));
+	return symlinkat(target, folder, own) == 0 || take_spare(folder, own);
 }
 
 /* Renames the link to the note's name; false with errno: EEXIST if there is a note by now. */
@@ -181,4 +179,29 @@ bool note_leave(const char *name, const char *tag, bool make)
 	bool held = leave(folder, file, target) && fsync(folder) == 0;
 	close_quietly(folder);
 	return held;
+}
+
+const char *note_obstacle(int why, char *reason, size_t size)
+{
+	static const char mend[] = "run: shadowsync doctor --fix, then:";
+	static const struct {
+		int why;
+		const char *reason, *help;
+	} known[] = {
+		{ENOSPC, "no space left on " SHADOWSYNC_HOME, "make room there, then run:"},
+		{EDQUOT, "the quota on " SHADOWSYNC_HOME " is used up", "make room there or raise it, then run:"},
+		{EROFS, SHADOWSYNC_HOME " is read-only", "make it writable, then run:"},
+		{EIO, "I/O error on " SHADOWSYNC_HOME, "look for the disk's fault (journalctl -k), then run:"},
+		{EPERM, SHADOWSYNC_HOME "/notes is not root's alone", mend},
+	};
+
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+		if (known[i].why == why) {
+			snprintf(reason, size, "%s", known[i].reason);
+			return known[i].help;
+		}
+	}
+	const char *text = strerrordesc_np(why);
+	snprintf(reason, size, SHADOWSYNC_HOME "/notes: %s", text ? text : "error");
+	return mend;
 }

@@ -14,6 +14,7 @@
 #define SHADOWSYNC_NOTE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #ifndef SHADOWSYNC_HOME
 #define SHADOWSYNC_HOME "/var/lib/shadowsync"
@@ -25,5 +26,8 @@
  * not root's alone, ENOENT if it is missing, or the kernel's error.
  */
 bool note_leave(const char *name, const char *tag, bool make);
+
+/* Writes for people why no note could be left, by the errno of note_leave. Returns what helps: the beginning of a hint. */
+const char *note_obstacle(int why, char *reason, size_t size);
 
 #endif

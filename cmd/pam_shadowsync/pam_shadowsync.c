@@ -154,20 +154,9 @@ static void show_unrecorded(pam_handle_t *pamh, const char *name, const char *un
 static void show_no_note(pam_handle_t *pamh, const char *name, const char *unit, int why)
 {
 	char reason[96];
+	const char *help = note_obstacle(why, reason, sizeof reason);
 
-	if (why == ENOSPC || why == EDQUOT) {
-		show_unrecorded(pamh, name, unit, "no space left on " SHADOWSYNC_HOME, "make room there, then run:");
-		return;
-	}
-	if (why == EROFS) {
-		show_unrecorded(pamh, name, unit, SHADOWSYNC_HOME " is read-only", "make it writable, then run:");
-		return;
-	}
-	if (why == EPERM)
-		snprintf(reason, sizeof reason, SHADOWSYNC_HOME "/notes is not root's alone");
-	else
-		snprintf(reason, sizeof reason, SHADOWSYNC_HOME "/notes: %s", strerrordesc_np(why) ? strerrordesc_np(why) : "error");
-	show_unrecorded(pamh, name, unit, reason, "run: shadowsync doctor --fix, then:");
+	show_unrecorded(pamh, name, unit, reason, help);
 }
 
 /* What the person may be told about a change that the broker did not take. */

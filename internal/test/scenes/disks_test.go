@@ -42,12 +42,26 @@ var spoiltDisks = []spoiltDisk{
 	{"read-only", stopDaemon + " && mount -o remount,ro /var/lib/shadowsync && { " + runDaemon + "; true; }", "mount -o remount,rw /var/lib/shadowsync", "queued"},
 	{"read-only, without the daemon", stopDaemon + " && mount -o remount,ro /var/lib/shadowsync", "mount -o remount,rw /var/lib/shadowsync", "queued"},
 	{"damaged and read-only", stopDaemon + "; echo garbage, not a database > /var/lib/shadowsync/state/state.db && mount -o remount,ro /var/lib/shadowsync && { " + runDaemon + "; true; }", "mount -o remount,rw /var/lib/shadowsync", "queued"},
+	{"its quota used up", failing("EDQUOT", "shadowsync.service"), failsNoMore, "NOT recorded"},
+	{"I/O errors", failing("EIO", "shadowsync.service"), failsNoMore, "NOT recorded"},
+	{"I/O errors for the hooks too", failing("EIO", "shadowsync.service", "shadowsync-start@.service", "shadowsync-stopped@.service", "shadowsync-settle@.service", "shadowsync-retry@.service", "shadowsync-recheck@.service"), failsNoMore, "NOT recorded"},
 	{"the folder of sockets and guards full", runDaemon + "; " + runFull, runRoom, "NOT recorded"},
 	{
 		"that full and the store read-only", runDaemon + "; mount --bind " + storeFolder + " " + storeFolder + " && mount -o remount,bind,ro " + storeFolder + "; " + runFull,
 		"umount --lazy " + storeFolder + "; " + runRoom, "persisted in",
 	},
 }
+
+// failing makes every write to a database fail in these units: SQLite alone uses pwrite64(2).
+func failing(errno string, units ...string) string {
+	script := runDaemon
+	for _, unit := range units {
+		script += "; mkdir -p /run/systemd/system/" + unit + ".d && printf '[Service]\nSystemCallFilter=~pwrite64:" + errno + "\n' > /run/systemd/system/" + unit + ".d/failing.conf"
+	}
+	return script + "; systemctl daemon-reload; systemctl restart shadowsync.service; true"
+}
+
+const failsNoMore = "rm -f /run/systemd/system/shadowsync*.service.d/failing.conf; systemctl daemon-reload"
 
 // spoiltDisks: whichever disk is full or read-only, passwd's message about the new password is true.
 func (s *stage) spoiltDisks(before string) {

@@ -7,12 +7,17 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <security/pam_modules.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static void limit(__rlimit_resource_t what, rlim_t to)
@@ -30,6 +35,21 @@ static void lift(void)
 	limit(RLIMIT_NOFILE, RLIM_INFINITY);
 	limit(RLIMIT_FSIZE, RLIM_INFINITY);
 	limit(RLIMIT_AS, RLIM_INFINITY);
+}
+
+/* Makes symlinkat(2) fail with why from now on. */
+static void refuse_links(unsigned int why)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_symlinkat, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | why),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof code / sizeof *code, code};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+		abort();
 }
 
 /* Writes the text of $STORES to shadow, as a storing module writes shadow(5). */
@@ -58,6 +78,10 @@ static void befall(const char *misfortune)
 	}
 	if (strstr(misfortune, "umask"))
 		umask(0777);
+	if (strstr(misfortune, "quota"))
+		refuse_links(EDQUOT);
+	if (strstr(misfortune, "eio"))
+		refuse_links(EIO);
 	if (strstr(misfortune, "as"))
 		limit(RLIMIT_AS, 1 << 20);
 }
