@@ -39,7 +39,7 @@ func (a *app) askBroker(ctx context.Context, c *config.Config) brokerStatus {
 		return brokerStatus{State: brokerOK}
 	}
 	if differs, err := setup.BrokerDiffers(ctx, c); err == nil && differs {
-		return brokerStatus{State: brokerOutdated, Reason: "it runs with an older configuration than the hooks: it takes a changed file within seconds, a list of accounts that was edited by hand only at its restart"}
+		return brokerStatus{State: brokerOutdated, Reason: "it runs with an older configuration than the hooks: it takes a changed file within seconds, unless an operator is changing something"}
 	}
 	return brokerStatus{State: brokerOK}
 }

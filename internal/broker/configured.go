@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/detect/origin"
 	"github.com/shadowsync/shadowsync/internal/detect/watch"
 	"github.com/shadowsync/shadowsync/internal/engine"
@@ -58,11 +59,11 @@ func (b *Broker) configStatus() string {
 	return "going on with the last good configuration until the next restart; "
 }
 
-// followConfig makes the broker start again when the file has another content that can be used.
-// The hooks and the tool read the file each time, so otherwise they and the broker would work by
-// different configurations.
+// followConfig makes the broker start again when the file, or a list of accounts beside it, has
+// another content that can be used. The hooks and the tool read them each time, so otherwise they and
+// the broker would work by different configurations.
 func (b *Broker) followConfig(ctx context.Context, wg *sync.WaitGroup) {
-	events, err := watch.Watch(ctx, b.file, b.log)
+	changed, err := b.watchConfig(ctx, wg)
 	if err != nil {
 		b.log.Warn("a changed configuration is used only after systemctl restart "+systemd.BrokerUnit, "error", err)
 		return
@@ -72,10 +73,9 @@ func (b *Broker) followConfig(ctx context.Context, wg *sync.WaitGroup) {
 		defer pause.Stop()
 		for waited := 0; ; {
 			select {
-			case _, open := <-events:
-				if !open {
-					return
-				}
+			case <-ctx.Done():
+				return
+			case <-changed:
 				waited = 0
 				pause.Reset(calm)
 			case <-pause.C:
@@ -96,11 +96,35 @@ func (b *Broker) followConfig(ctx context.Context, wg *sync.WaitGroup) {
 	})
 }
 
-// superseded reports whether the file has another content than this engine's configuration. An
-// error means that it cannot be used.
+// watchConfig announces changes of the configuration and of the lists of accounts beside it.
+func (b *Broker) watchConfig(ctx context.Context, wg *sync.WaitGroup) (<-chan struct{}, error) {
+	files := []string{b.file}
+	for _, a := range b.engine.Load().Config.Applications {
+		files = append(files, config.ListPath(b.file, a.Name))
+	}
+	changed := make(chan struct{}, 1)
+	for _, file := range files {
+		events, err := watch.Watch(ctx, file, b.log)
+		if err != nil {
+			return nil, err
+		}
+		wg.Go(func() {
+			for range events {
+				select {
+				case changed <- struct{}{}:
+				default: // one is waiting already
+				}
+			}
+		})
+	}
+	return changed, nil
+}
+
+// superseded reports whether the file, or a list beside it, has another content than this engine's
+// configuration. An error means that it cannot be used.
 func superseded(e *engine.Engine, file string) (bool, error) {
 	c, err := engine.CheckConfig(e.Root(), file)
-	return err == nil && !e.Config.IsOf(c), err
+	return err == nil && (!e.Config.IsOf(c) || e.Config.Revision != c.Revision), err
 }
 
 // startAgain has systemd restart the broker: the sockets stay open, and what is in progress ends as

@@ -24,7 +24,8 @@ import (
 
 func listFolder(path string) string { return filepath.Join(filepath.Dir(path), "accounts.d") }
 
-func listPath(path, application string) string {
+// ListPath is the list of an application's accounts beside the configuration at path.
+func ListPath(path, application string) string {
 	return filepath.Join(listFolder(path), application+".list")
 }
 
@@ -126,7 +127,7 @@ func (c *Config) takeListed(lists map[string][]byte) error {
 func (c *Config) readLists(root, path string) (map[string][]byte, error) {
 	lists := map[string][]byte{}
 	for _, a := range c.Applications {
-		list := listPath(path, a.Name)
+		list := ListPath(path, a.Name)
 		data, err := read(root, list)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -191,12 +192,12 @@ func (c *Config) formerLists(root string, former map[string]string) (map[string]
 	}
 	was := slices.Collect(maps.Values(former))
 	for name, old := range former {
-		data, err := read(root, listPath(c.path, old))
+		data, err := read(root, ListPath(c.path, old))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return nil, &Fault{File: listPath(c.path, old), Err: cause(err)}
+			return nil, &Fault{File: ListPath(c.path, old), Err: cause(err)}
 		}
 		names := slices.DeleteFunc(namesOf(data), func(name string) bool { return own[name] })
 		if !slices.Contains(was, name) { // otherwise that list belongs to another renamed application
@@ -214,8 +215,8 @@ func (c *Config) formerLists(root string, former map[string]string) (map[string]
 func (c *Config) writeLists(root string, former map[string]string) error {
 	for name := range former {
 		if text, ok := c.lists[name]; ok {
-			if err := replaceList(root, listPath(c.path, name), text); err != nil {
-				return fmt.Errorf("cannot write %s: %w", listPath(c.path, name), err)
+			if err := replaceList(root, ListPath(c.path, name), text); err != nil {
+				return fmt.Errorf("cannot write %s: %w", ListPath(c.path, name), err)
 			}
 		}
 	}
@@ -223,8 +224,8 @@ func (c *Config) writeLists(root string, former map[string]string) error {
 		if _, still := c.lists[old]; still {
 			continue
 		}
-		if err := inroot.Remove(root, listPath(c.path, old)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("cannot remove %s: %w", listPath(c.path, old), err)
+		if err := inroot.Remove(root, ListPath(c.path, old)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot remove %s: %w", ListPath(c.path, old), err)
 		}
 	}
 	return nil
@@ -248,7 +249,7 @@ func RemoveAccount(root, path, application, name string) error {
 }
 
 func editList(root, path, application string, edit func([]string) []string) error {
-	list := listPath(path, application)
+	list := ListPath(path, application)
 	data, err := read(root, list)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot read %s: %w", list, err)

@@ -143,7 +143,7 @@ func TestListsFollowTheirApplications(t *testing.T) {
 				t.Fatal(err)
 			}
 			for application, names := range c.lists {
-				if err := os.WriteFile(filepath.Join(root, listPath(path, application)), []byte(strings.ReplaceAll(names, " ", "\n")+"\n"), 0o600); err != nil {
+				if err := os.WriteFile(filepath.Join(root, ListPath(path, application)), []byte(strings.ReplaceAll(names, " ", "\n")+"\n"), 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}

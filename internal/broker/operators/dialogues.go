@@ -3,6 +3,7 @@ package operators
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/account/accountworker"
@@ -26,6 +27,8 @@ const askWithin = time.Second
 type Dialogues struct {
 	Ender
 	Again func(account string) // tries the due session ends of an account again
+
+	altering atomic.Bool // an account is being created, edited or removed
 
 	mu     sync.Mutex
 	open   map[string]*dialogue
@@ -80,8 +83,9 @@ func (d *Dialogues) count() int {
 	return len(d.open)
 }
 
-// InProgress reports whether an operator's password is being changed.
-func (d *Dialogues) InProgress() bool { return d.count() > 0 }
+// InProgress reports whether an operator's password is being changed, or an account created, edited
+// or removed.
+func (d *Dialogues) InProgress() bool { return d.altering.Load() || d.count() > 0 }
 
 // end closes a dialogue that has begun: its shell then ends like all others.
 func (d *Dialogues) end(account string, one *dialogue) {

@@ -14,7 +14,11 @@ import (
 func (o *Server) alone(ctx context.Context) (done func(), err error) {
 	select {
 	case o.roster <- struct{}{}:
-		return func() { <-o.roster }, nil
+		o.Dialogues.altering.Store(true)
+		return func() {
+			o.Dialogues.altering.Store(false) // first: whoever comes next sets it again
+			<-o.roster
+		}, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

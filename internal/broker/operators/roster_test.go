@@ -59,7 +59,7 @@ func crew(t *testing.T, members ...string) (*Server, func(...string)) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = e.Close() })
-	return New(Options{}).with(e), muster
+	return New(Options{Dialogues: &Dialogues{}}).with(e), muster
 }
 
 func by(name string) *call {
@@ -94,6 +94,9 @@ func TestMayRemove(t *testing.T) {
 			done, err := o.mayRemove(t.Context(), tt.by, tt.whom)
 			if (err == nil) != tt.may {
 				t.Errorf("got %v", err)
+			}
+			if o.Dialogues.InProgress() != (err == nil) { // or the broker could start again now
+				t.Errorf("a change in progress: %v", o.Dialogues.InProgress())
 			}
 			if err == nil {
 				done()

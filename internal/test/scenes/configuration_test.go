@@ -93,6 +93,7 @@ func TestBadConfiguration(t *testing.T) {
 		s.eventually("status names no broker", machine.Patience, func() bool { return !strings.Contains(s.Must("shadowsync", "status"), "broker:") })
 		s.passwd("user222", "Changed-velvet-3")
 		s.inStore("user222")
+		s.listedByHand(lists)
 	})
 	s.sub("removed, it is forgotten", func(s *stage) {
 		s.MustShell("shadowsync remove && rm -f " + machine.ConfigurationPath)
@@ -100,6 +101,28 @@ func TestBadConfiguration(t *testing.T) {
 			s.t.Errorf("status after remove: %s", out)
 		}
 	})
+}
+
+// listedByHand: a list beside the file that a person edits is followed too, like the roles in the file.
+func (s *stage) listedByHand(lists func(string) bool) {
+	s.t.Helper()
+	const list = "/etc/shadowsync/accounts.d/conductor.list"
+	s.MustShell("useradd listed && mkdir -p /etc/shadowsync/accounts.d && echo listed > " + list)
+	s.eventually("the broker manages the listed account", machine.Patience, func() bool { return lists("listed") })
+	s.MustShell("echo user222 >> " + list) // the file names it too
+	s.eventually("the broker looked at the bad list", machine.Patience, func() bool {
+		return s.Shell("journalctl -o cat -u shadowsync.service | grep -q 'going on as before.*is managed by'").Code == 0
+	})
+	s.MustShell("rm " + list)
+	s.eventually("the broker leaves the account alone", machine.Patience, func() bool { return !lists("listed") && lists("user222") })
+	s.MustShell("userdel listed && groupadd bosses && usermod -aG bosses user222")
+	role := func() string { return s.Must("runuser", "-u", "user222", "--", "pcli", "-c", "help") }
+	if strings.Contains(role(), "Create an account") {
+		s.t.Error("user222 is an administrator already")
+	}
+	s.MustShell(`printf '\n[roles]\nadmin = ["bosses"]\n' >> ` + machine.ConfigurationPath)
+	s.eventually("pcli's roles follow the file", machine.Patience, func() bool { return strings.Contains(role(), "Create an account") })
+	s.MustShell("gpasswd -d user222 bosses && groupdel bosses && cp -p /root/good.toml " + machine.ConfigurationPath)
 }
 
 // saysSo asserts that every command reports an unusable configuration, and that meanwhile no hint
