@@ -165,7 +165,7 @@ func (a *app) lookUp(ctx context.Context, name string) (uid int, err error) {
 }
 
 func noAccount(name string) error {
-	return fmt.Errorf("cannot find %s: the OS has no such account: %w", printable.Clip(name, 64), shadowsync.ErrNoAccount)
+	return fmt.Errorf("cannot find %s: the OS has %w", printable.Clip(name, 64), shadowsync.ErrNoAccount)
 }
 
 // askCode asks for a code up to three times, until try takes one. From standard input it takes one.

@@ -69,6 +69,7 @@ var hints = []func(err error, command string) string{
 	}),
 	as(func(e *bulk.NoEntryError, _ string) string { return "shadowsync history " + e.Account }),
 	as(func(*state.DamagedError, string) string { return "shadowsync doctor --fix" }),
+	as(func(*state.UnwritableError, string) string { return "shadowsync doctor" }),
 	as(func(*state.NewerError, string) string { return "install the shadowsync that wrote it, or a newer one" }),
 	as(func(*state.ChainError, string) string {
 		return "compare with the journal: journalctl SYSLOG_IDENTIFIER=shadowsync"
@@ -77,6 +78,9 @@ var hints = []func(err error, command string) string{
 		return "shadowsync setup --first os (or --first store)"
 	}),
 	as(func(e *setup.NoStoreError, _ string) string { return storeHint(e) }),
+	as(func(e *setup.OtherFileError, _ string) string {
+		return "install -m 600 " + shellWord(e.Path) + " " + shellWord(e.Read) + " (then run setup without --config)"
+	}),
 	as(func(e *setup.ContradictionError, _ string) string {
 		return "edit " + e.Path + ", then: shadowsync setup"
 	}),

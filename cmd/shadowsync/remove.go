@@ -37,5 +37,6 @@ func runRemove(ctx context.Context, a *app, o removeOptions) error {
 	stop := a.progress("Removing")
 	result, err := setup.Remove(ctx, setup.RemoveOptions{Root: a.root, Config: a.config, Force: o.force, Purge: o.purge, DryRun: o.dryRun})
 	stop()
+	result.Failed = err != nil
 	return errors.Join(a.showSteps(result), err, a.advise(err), a.recordWiring(ctx, "remove", result, err))
 }

@@ -112,6 +112,7 @@ func runSetup(ctx context.Context, a *app, o setupOptions) error {
 		Root: a.root, Config: a.config, Binary: installedAt, Unit: o.unit, Accounts: o.accounts, Store: o.store(), First: o.side(), DryRun: o.dryRun, Restart: o.restart,
 	})
 	stop()
+	result.Failed = err != nil
 	noted := a.recordWiring(ctx, "setup", result, err)
 	var apart *setup.FirstDifferenceError
 	if errors.As(err, &apart) {

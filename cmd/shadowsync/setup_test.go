@@ -147,3 +147,20 @@ func TestSetupSaysWhatItTakesBack(t *testing.T) {
 		}
 	}
 }
+
+// TestRemoveLeavesAConfigurationThatItDidNotWrite: it says so, and not that the file is gone.
+func TestRemoveLeavesAConfigurationThatItDidNotWrite(t *testing.T) {
+	s := newSystem(t)
+	s.install()
+	s.must(0, "setup", "--first", "os")
+	s.write("/var/lib/shadowsync/state/configuration.toml", 0o600, "# the broker's copy\n")
+	r := s.must(0, "remove")
+	for _, text := range []string{"done      no copy of the last good configuration\n", "left out  no /etc/shadowsync/shadowsync.toml\n", "no record says that setup wrote"} {
+		if !strings.Contains(r.out, text) {
+			t.Errorf("remove does not say %q:\n%s", text, r.out)
+		}
+	}
+	if _, err := os.Stat(s.path("/etc/shadowsync/shadowsync.toml")); err != nil {
+		t.Errorf("the configuration is gone: %v", err)
+	}
+}

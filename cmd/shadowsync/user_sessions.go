@@ -156,7 +156,7 @@ func presentOS(ctx context.Context, e *engine.Engine, name string) (shadowsync.A
 	}
 	account, ok := snapshot.Accounts[name]
 	if !ok {
-		return account, fmt.Errorf("cannot find %s: the OS has no such account: %w", name, shadowsync.ErrNoAccount)
+		return account, fmt.Errorf("cannot find %s: the OS has %w", name, shadowsync.ErrNoAccount)
 	}
 	return account, nil
 }

@@ -127,7 +127,7 @@ func (b *Broker) answerRoot(connection context.Context, r *socket.Request) {
 
 // health returns why the broker cannot do its work, or "" if it can.
 func (b *Broker) health(ctx context.Context, e *engine.Engine) string {
-	err := e.State.Usable(ctx)
+	err := e.State.Rehearse(ctx)
 	for _, a := range e.Config.Applications {
 		if err == nil {
 			_, err = e.State.Survey(ctx, a.Name, a.Accounts)

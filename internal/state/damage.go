@@ -131,11 +131,6 @@ func (t *tx) same() error {
 	return nil
 }
 
-// Usable returns why nothing could be recorded now. It writes nothing.
-func (db *DB) Usable(ctx context.Context) error {
-	return db.write(ctx, "write to", func(*tx) error { return nil })
-}
-
 // Check checks the whole file, until ctx ends. It returns a *DamagedError if any of it is wrong.
 func (db *DB) Check(ctx context.Context) error {
 	return db.read(ctx, "check", func(tx *tx) error {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
@@ -131,10 +132,25 @@ func (db *DB) fault(doing string, err error) error {
 	if errors.As(err, &newer) {
 		return err
 	}
+	if unwritable(err) {
+		err = &UnwritableError{err}
+	}
 	if kind := kindOf(err); kind != nil {
 		return db.damage(fmt.Errorf("cannot %s state %s: %w: %w", doing, db.path, kind, err))
 	}
 	return db.damage(fmt.Errorf("cannot %s state %s: %w", doing, db.path, err))
+}
+
+// UnwritableError: nothing can be recorded. The disk is full, over a quota, read-only or failing, or the
+// file is immutable.
+type UnwritableError struct{ err error }
+
+func (e *UnwritableError) Error() string { return e.err.Error() }
+func (e *UnwritableError) Unwrap() error { return e.err }
+
+func unwritable(err error) bool {
+	var e sqlite3.Error
+	return errors.As(err, &e) && slices.Contains([]sqlite3.ErrNo{sqlite3.ErrFull, sqlite3.ErrReadonly, sqlite3.ErrIoErr, sqlite3.ErrCantOpen, sqlite3.ErrPerm}, e.Code)
 }
 
 func kindOf(err error) error {

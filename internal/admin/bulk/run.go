@@ -122,7 +122,7 @@ func (r *Run) admit(ctx context.Context, targets []Target) (jobs, refused []*Job
 		case bad[t.Name] > 0:
 			j.Fate.Err = &shadowfile.BadLineError{Account: t.Name, Line: bad[t.Name]}
 		case !exists:
-			j.Fate.Err = fmt.Errorf("the OS has no such account: %w", shadowsync.ErrNoAccount)
+			j.Fate.Err = fmt.Errorf("the OS has %w", shadowsync.ErrNoAccount)
 		}
 		if j.Fate.Err != nil {
 			refused = append(refused, j)

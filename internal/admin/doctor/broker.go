@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/admin/setup"
+	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/systemd"
@@ -60,6 +62,13 @@ func checkRunning(ctx context.Context, e *exam) verdict {
 		return e.afterConfig(fail("not running: %s", strings.Join(down, ", ")).by(afresh, startAfresh))
 	}
 	if e.configErr != nil {
+		return pass("%s", strings.Join(setup.OurUnits, ", "))
+	}
+	if filepath.Clean(e.Config) != config.DefaultPath {
+		if differs, err := setup.BrokerDiffers(ctx, e.config); err == nil && differs {
+			return warn("the broker works by %s, which differs from %s", config.DefaultPath, e.Config).
+				person("run doctor without --config, or to install the other file", "install -m 600 "+e.Config+" "+config.DefaultPath)
+		}
 		return pass("%s", strings.Join(setup.OurUnits, ", "))
 	}
 	if outdated, err := setup.BrokerOutdated(ctx, e.bus, e.Config); err == nil && outdated {

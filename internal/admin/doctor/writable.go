@@ -94,13 +94,21 @@ func obstacle(path string, err error) (why, command string) {
 		return folder + " is read-only, as a subvolume may be", "findmnt -T " + folder
 	case hasText(err, unix.EDQUOT):
 		return "the quota of its owner is used up", "repquota -a"
-	case hasText(err, unix.ENOSPC):
+	case hasText(err, unix.ENOSPC), strings.Contains(err.Error(), sqliteFull):
 		return mountOf(folder) + " is full", "df -h " + folder
+	case hasText(err, unix.EIO), strings.Contains(err.Error(), sqliteIO):
+		return "the disk below " + folder + " returns I/O errors", "journalctl -k -p warning"
 	case hasText(err, unix.EACCES):
 		return fmt.Sprintf("its owner may not write to %s", folder), "namei -l " + path
 	}
 	return err.Error(), "namei -l " + path
 }
+
+// SQLite's own words for a full disk and for an I/O error.
+const (
+	sqliteFull = "database or disk is full"
+	sqliteIO   = "disk I/O error"
+)
 
 // hasText finds an errno also in an error of a worker, which only reports text.
 func hasText(err error, errno unix.Errno) bool {

@@ -55,8 +55,13 @@ func TestObstacle(t *testing.T) {
 // text.
 func TestObstacleOfAnError(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
+	for text, want := range map[string]string{"database or disk is full": " is full", "disk I/O error": "returns I/O errors", "disk I/O error: disk quota exceeded": "the quota"} {
+		if why, _ := obstacle(file, errors.New("state: "+text)); !strings.Contains(why, want) {
+			t.Errorf("%s: %q", text, why)
+		}
+	}
 	for errno, want := range map[unix.Errno]string{
-		unix.ENOSPC: " is full", unix.EDQUOT: "the quota", unix.EACCES: "its owner may not write to ", unix.EROFS: " is read-only", unix.EIO: unix.EIO.Error(),
+		unix.ENOSPC: " is full", unix.EDQUOT: "the quota", unix.EACCES: "its owner may not write to ", unix.EROFS: " is read-only", unix.EIO: "returns I/O errors",
 	} {
 		why, command := obstacle(file, errors.New("store: "+errno.Error()))
 		if !strings.Contains(why, want) || command == "" {

@@ -158,6 +158,8 @@ func (j *job) missingUnits(ctx context.Context) ([]Missing, error) {
 // unhookable says why our hooks cannot be attached to a unit.
 func unhookable(unit string, w systemd.Wiring) []string {
 	switch {
+	case w.Load == "not-found":
+		return []string{"there is no unit " + unit}
 	case w.Load != "loaded":
 		return []string{fmt.Sprintf("the unit %s is %s", unit, w.Load)}
 	case w.ID != unit: // hooks receive the main name

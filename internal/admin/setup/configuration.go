@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -51,6 +52,14 @@ func (e *ContradictionError) Error() string {
 	return fmt.Sprintf("cannot go on: %s says something else: %s", e.Path, strings.Join(e.What, "; "))
 }
 
+// OtherFileError: the configuration is not the one that daemon and hooks read, so that the wiring would
+// not do what it says.
+type OtherFileError struct{ Path, Read string }
+
+func (e *OtherFileError) Error() string {
+	return fmt.Sprintf("cannot set up with %s: the daemon and the hooks read only %s", e.Path, e.Read)
+}
+
 // LostError: the configuration file of a wired machine is gone. A copy of its last good content
 // exists.
 type LostError struct{ Path, Kept string }
@@ -68,6 +77,9 @@ func (j *job) exists(path string) bool {
 func (j *job) configure() error {
 	if j.Unit != "" && !strings.HasSuffix(j.Unit, ".service") {
 		j.Unit += ".service"
+	}
+	if filepath.Clean(j.Config) != config.DefaultPath {
+		return &OtherFileError{Path: inroot.Shown(j.Root, j.Config), Read: inroot.Shown(j.Root, config.DefaultPath)}
 	}
 	c, err := engine.CheckConfig(j.Root, j.Config)
 	if err == nil {

@@ -155,6 +155,10 @@ func (r *removal) steps() []step {
 			step{name: StepRuntime, what: "no " + engine.RunDir, will: "delete " + engine.RunDir, due: r.runtimeDue, do: r.removeRuntime})
 	}
 	configuration := step{name: StepConfiguration, what: "no " + r.Config, will: "delete " + r.Config, due: r.configurationOursDue, do: r.takeConfiguration, foreign: r.foreignConfiguration}
+	if foreign := r.foreignConfiguration(); foreign != "" && !slices.Contains(r.files, r.Config) {
+		steps = append(steps, step{name: StepConfiguration, what: "no copy of the last good configuration", will: "delete the copy of the last good configuration", due: r.configurationOursDue, do: r.forgetConfiguration})
+		configuration.leaveOut = foreign
+	}
 	if r.purge {
 		return append(steps,
 			step{name: StepLists, what: "no lists of accounts that operators created; the accounts stay", will: "delete the lists of accounts that operators created; the accounts stay", due: r.listsDue, do: r.removeLists},

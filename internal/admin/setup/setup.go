@@ -47,7 +47,7 @@ import (
 // file; if there is one, they may only repeat what it says.
 type Options struct {
 	Root   string // mount point of the system; empty: "/"
-	Config string // path of the configuration under Root; empty: config.DefaultPath
+	Config string // path of the configuration under Root; empty, and none but: config.DefaultPath
 	Binary string // the program that units run; empty: systemd.DefaultBinary
 
 	Unit     string // with or without ".service"
@@ -92,7 +92,7 @@ func (j *job) mounted() bool { return j.Root != "/" }
 // Run sets shadowsync up. Before it has taken the baseline it writes only the configuration, and it
 // removes that again if the baseline cannot be taken.
 //
-// Errors: *CheckError, ErrIncomplete, *ContradictionError before anything is done;
+// Errors: *CheckError, ErrIncomplete, *OtherFileError, *ContradictionError before anything is done;
 // *FirstDifferenceError and *ImportError with nothing wired; *PAMError with everything wired except
 // the PAM lines; *StartError and *WrongStoreError with everything wired.
 func Run(ctx context.Context, o Options) (Result, error) {

@@ -290,7 +290,7 @@ func TestChecksComeFirst(t *testing.T) {
 	m := appliance(t, machine.Bookworm)
 	before := m.Etc()
 	cases := []struct{ breaking, args, says string }{
-		{"true", "--unit nowhere --account admin --store sqlite", "the unit nowhere.service is not-found"},
+		{"true", "--unit nowhere --account admin --store sqlite", "there is no unit nowhere.service"},
 		{"true", "--unit 128T --account nobody-here --store sqlite", "the account nobody-here is not in /etc/passwd"},
 		{"true", "", "there is no configuration yet"},
 		{"true", "--unit 128T --account admin", "--store is missing"},

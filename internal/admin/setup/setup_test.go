@@ -352,3 +352,16 @@ func TestSetupTellsOfOtherNames(t *testing.T) {
 		}
 	}
 }
+
+// A setup that failed does not say that everything is as it must be.
+func TestPrintOfAFailedSetup(t *testing.T) {
+	for failed, want := range map[bool]bool{false: true, true: false} {
+		var text strings.Builder
+		if err := (Result{Steps: []Outcome{{What: "x", State: Kept}}, Failed: failed}).Print(&text); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(text.String(), "Nothing to do") != want {
+			t.Errorf("failed %v: it says\n%s", failed, text.String())
+		}
+	}
+}

@@ -85,6 +85,7 @@ type Result struct {
 	Steps    []Outcome  `json:"steps"`
 	Accounts []Imported `json:"accounts,omitempty"`
 	Notes    []string   `json:"notes,omitempty"` // for people
+	Failed   bool       `json:"-"`               // an error ended it
 }
 
 // Changed reports whether anything was done, or would be.
@@ -118,7 +119,7 @@ func (r Result) Print(w io.Writer) error {
 	}
 	is := func(s State) bool { return slices.ContainsFunc(r.Steps, func(o Outcome) bool { return o.State == s }) }
 	switch undone, leftOut := is(TakenBack), is(LeftOut); {
-	case r.Changed():
+	case r.Changed(), r.Failed:
 	case undone:
 		line("Nothing is wired.")
 	case leftOut:

@@ -245,13 +245,17 @@ func (r *removal) foreignConfiguration() string {
 	return "no record says that setup wrote " + r.Config + ": delete it if you no longer need it"
 }
 
-// takeConfiguration also deletes the copy of the last good configuration, which nothing uses after
-// this.
+// takeConfiguration also deletes the copy of the last good configuration.
 func (r *removal) takeConfiguration(ctx context.Context) error {
-	if err := config.Forget(r.Root, engine.StateDir, r.Config); err != nil {
+	if err := r.forgetConfiguration(ctx); err != nil {
 		return err
 	}
 	return r.takeBack(ctx, r.Config)
+}
+
+// forgetConfiguration deletes the copy of the last good configuration, which nothing uses after this.
+func (r *removal) forgetConfiguration(context.Context) error {
+	return config.Forget(r.Root, engine.StateDir, r.Config)
 }
 
 func (r *removal) stateDue(context.Context) (bool, error) {

@@ -102,6 +102,16 @@ var hintedErrors = []hinted{
 		follow: "shadowsync setup",
 	},
 	{
+		name: "unwritable state", spoil: "chattr +i /var/lib/shadowsync/state/state.db; systemctl restart shadowsync.service; shadowsync status --check | grep 'broker: failed: the broker cannot do its work: cannot write to state'",
+		line: "echo Hinted-9-velvet-x | shadowsync user set password user222 --stdin", code: 9, hint: "shadowsync doctor",
+		follow: "shadowsync doctor; chattr -i /var/lib/shadowsync/state/state.db", says: "chattr -i /var/lib/shadowsync/state/state.db", tidy: "systemctl restart shadowsync.service",
+	},
+	{
+		name: "other file", spoil: "(umask 077; cat " + machine.ConfigurationPath + "; echo '# other') > /root/other.toml; shadowsync --config /root/other.toml doctor | tr -s ' \\n' ' ' | grep 'works by " + machine.ConfigurationPath + ", which differs from /root/other.toml'",
+		line: "shadowsync --config /root/other.toml setup", code: 1, hint: "install -m 600 /root/other.toml " + machine.ConfigurationPath + " (then run setup without --config)",
+		follow: "install -m 600 /root/other.toml " + machine.ConfigurationPath + " && shadowsync setup",
+	},
+	{
 		name: "bad file", spoil: "cp -p " + machine.ConfigurationPath + " /root/good.toml; sed -i 's/^accounts = /accounts /' " + machine.ConfigurationPath, line: "shadowsync setup", code: 1,
 		hint: "shadowsync config check", follow: "shadowsync config check; [ $? = 1 ]", says: "hint: editor +", tidy: "cp -p /root/good.toml " + machine.ConfigurationPath,
 	},

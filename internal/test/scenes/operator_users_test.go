@@ -11,7 +11,7 @@ import (
 // in to pcli.
 func administered(t *testing.T) (*stage, *machine.Dialogue) {
 	t.Helper()
-	edits := embedded("[[application]]", "[roles]\nadmin = [\"operators\"]\n\n[password]\nmax_days = 90\n\n[[application]]")
+	edits := embedded("[[application]]", "[roles]\nadmin = [\"operators\"]\n\n[password]\nmax_days = 90\nreject = [\"Acme\"]\n\n[[application]]")
 	s := set(t, machine.Bookworm, machine.Appliance{Embedded: embeddedPath}, edits...)
 	s.MustShell("groupadd operators && usermod -aG operators -s /usr/bin/pcli admin && echo /usr/bin/pcli >> /etc/shells")
 	s.passwd("admin", oldPassword)
@@ -26,6 +26,9 @@ func TestAdministratorsUsers(t *testing.T) {
 	s, d := administered(t)
 	create(d, "jdeveloper", "abc")
 	d.Expect("BAD PASSWORD", machine.Patience)
+	d.Answer("Password: ", "Marzipan-aCMe-orbit-55") // pam_pwquality accepts it
+	d.Answer("Confirm: ", "Marzipan-aCMe-orbit-55")
+	d.Expect("BAD PASSWORD: it contains a forbidden text", machine.Patience)
 	if s.Run("id", "jdeveloper").Code == 0 {
 		t.Error("an account with a refused password was left")
 	}
