@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -34,8 +35,9 @@ type Logind struct{}
 // login is a session with details that only this package needs.
 type login struct {
 	shadowsync.Session
-	class string
-	uid   uint32
+	class  string
+	uid    uint32
+	leader uint32
 }
 
 // opened reports whether a person logged in with the session. Background sessions belong to cron
@@ -71,20 +73,49 @@ type Login struct {
 	Opened bool // a person logged in with it: it is neither a background job nor a greeter
 	// Background: a job runs in it, started by cron, at, or su(1) and the like without a terminal.
 	Background bool
+	Leader     int // pid of the process that opened it; it may have ended
 }
 
-// All returns every session that logind knows, keyed by id.
-func (Logind) All(ctx context.Context) (map[string]Login, error) {
+// Logins lists sessions and remembers what logind said about each. That is valid for a session's
+// life, so the next list asks only about new ones. The zero value has nothing to remember yet.
+type Logins struct {
+	mu   sync.Mutex
+	last map[string]Login // never changed, only replaced
+}
+
+// All returns every session that logind knows now, keyed by id.
+func (k *Logins) All(ctx context.Context) (map[string]Login, error) {
+	k.mu.Lock()
+	last := k.last
+	k.mu.Unlock()
 	logins := map[string]Login{}
 	err := callLogind(ctx, "list sessions", func(c *loginConn) error {
-		all, err := c.all(ctx)
-		for _, l := range all {
-			logins[l.ID] = Login{l.Session, int(l.uid), l.opened(), l.background()}
+		listed, err := c.list(ctx)
+		if err != nil {
+			return err
+		}
+		news, err := c.details(ctx, slices.DeleteFunc(listed, func(s listedSession) bool {
+			l, known := last[s.ID]
+			if known = known && l.UID == int(s.UID); known {
+				logins[s.ID] = l
+			}
+			return known
+		}))
+		for _, l := range news {
+			logins[l.ID] = Login{l.Session, int(l.uid), l.opened(), l.background(), int(l.leader)}
 		}
 		return err
 	})
+	if err == nil {
+		k.mu.Lock()
+		k.last = logins
+		k.mu.Unlock()
+	}
 	return logins, err
 }
+
+// All returns every session that logind knows, keyed by id.
+func (Logind) All(ctx context.Context) (map[string]Login, error) { return new(Logins).All(ctx) }
 
 // SessionOf returns the id of the session that a process belongs to, or empty if there is none.
 func (Logind) SessionOf(ctx context.Context, pid int) (string, error) {
@@ -155,18 +186,23 @@ func (c *loginConn) manager(ctx context.Context, method string, args ...any) *db
 	return c.bus.Object(loginService, "/org/freedesktop/login1").CallWithContext(ctx, loginManager+"."+method, 0, args...)
 }
 
-// all lists every session of any class. It leaves out a session that ends meanwhile.
-func (c *loginConn) all(ctx context.Context) ([]login, error) {
-	var listed []struct {
-		ID   string
-		UID  uint32
-		User string
-		Seat string
-		Path dbus.ObjectPath
-	}
-	if err := c.manager(ctx, "ListSessions").Store(&listed); err != nil {
-		return nil, err
-	}
+// listedSession is an element of logind's list: "(susso)".
+type listedSession struct {
+	ID   string
+	UID  uint32
+	User string
+	Seat string
+	Path dbus.ObjectPath
+}
+
+// list lists every session of any class.
+func (c *loginConn) list(ctx context.Context) (listed []listedSession, err error) {
+	err = c.manager(ctx, "ListSessions").Store(&listed)
+	return listed, err
+}
+
+// details asks about listed sessions. It leaves out a session that ends meanwhile.
+func (c *loginConn) details(ctx context.Context, listed []listedSession) ([]login, error) {
 	// Send all questions before waiting for the first answer: one round trip instead of one each.
 	answers := make([]*dbus.Call, len(listed))
 	for i, s := range listed {
@@ -189,13 +225,17 @@ func (c *loginConn) all(ctx context.Context) ([]login, error) {
 
 // logins lists the open logins of a uid.
 func (c *loginConn) logins(ctx context.Context, uid int) ([]shadowsync.Session, error) {
-	all, err := c.all(ctx)
+	listed, err := c.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := c.details(ctx, slices.DeleteFunc(listed, func(s listedSession) bool { return s.UID != uint32(uid) }))
 	if err != nil {
 		return nil, err
 	}
 	var sessions []shadowsync.Session
 	for _, l := range all {
-		if l.uid == uint32(uid) && l.opened() {
+		if l.opened() {
 			sessions = append(sessions, l.Session)
 		}
 	}
@@ -220,7 +260,7 @@ func loginOf(answer *dbus.Call) (login, error) {
 		props[name] = v.Value()
 	}
 	return login{
-		class: value[string](props, "Class"),
+		class: value[string](props, "Class"), leader: value[uint32](props, "Leader"),
 		Session: shadowsync.Session{
 			ID:       value[string](props, "Id"),
 			Kind:     value[string](props, "Service"),

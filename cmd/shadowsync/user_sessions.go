@@ -67,7 +67,7 @@ func runUserSessions(ctx context.Context, a *app, name string) error {
 			return err
 		}
 		r.Sessions = append(r.Sessions, list...)
-		if r.LeftAlone, err = sessions.ListLeftAlone(ctx, account); err != nil {
+		if r.LeftAlone, err = (sessions.Sessions{}).ListLeftAlone(ctx, account); err != nil {
 			return err
 		}
 		if r.Doors, err = a.doors(account); err != nil {
@@ -99,7 +99,7 @@ func runUserLogout(ctx context.Context, a *app, name string) error {
 		}
 		err = a.record(ctx, e, "logout", event, err)
 		doors, doorsErr := a.doors(account)
-		alone, aloneErr := sessions.ListLeftAlone(ctx, account)
+		alone, aloneErr := sessions.Sessions{}.ListLeftAlone(ctx, account)
 		r := sessionsResult{Name: name, Sessions: []shadowsync.Session{}, Ended: ended, Survivors: left, LeftAlone: alone, Doors: doors}
 		r.Sessions = append(r.Sessions, left...)
 		return errors.Join(err, doorsErr, aloneErr, a.showLogout(r))

@@ -109,7 +109,7 @@ func Run(ctx context.Context, o Options) error {
 func live(ctx context.Context, o Options, listeners map[string]*socket.Listener) error {
 	bus := &systemd.Bus{}
 	guard := systemd.NewBrokerGuard(bus).WithLimit(time.Duration(o.Config.Guard.Limit))
-	talks := &operators.Dialogues{Ender: sessions.Sessions{Bus: bus}}
+	talks := &operators.Dialogues{Ender: sessions.Sessions{Bus: bus, Logins: &systemd.Logins{}, Later: func(rest func()) { go rest() }}}
 	binary, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("cannot start workers: %w", err)

@@ -3,6 +3,8 @@ package sessions
 import (
 	"cmp"
 	"context"
+	"errors"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -25,26 +27,34 @@ type Keep struct {
 // scene is one snapshot of the machine's processes, for one account.
 type scene struct {
 	places
+	logind    *systemd.Logins
 	sub       func() origin.SubUIDs
 	processes map[int]origin.Process // all processes, by pid
 	mine      []origin.Process       // to end: the account's and their descendants, oldest first
 	guests    []origin.Process       // to end: other users' in the account's own sessions, by logind
+	seen      map[string]bool        // sessions in which this or an earlier look saw a process of mine
 	jobs      []origin.Process       // in the account's background sessions, oldest first
 	keep      []string               // logind sessions that stay
 	manager   []int                  // the pids of the user's own systemd: itself and its (sd-pam)
 }
 
 // look finds what an account has open.
-func look(ctx context.Context, uid int, keep Keep) (*scene, error) {
-	logins, err := systemd.Logind{}.All(ctx)
-	if err != nil {
+func look(ctx context.Context, logind *systemd.Logins, uid int, keep Keep) (*scene, error) {
+	if logind == nil {
+		logind = &systemd.Logins{}
+	}
+	var all []origin.Process
+	var refused error
+	var work sync.WaitGroup
+	work.Go(func() { all, refused = origin.Scan() }) // a process of a session that logind does not list counts
+	logins, err := logind.All(ctx)
+	work.Wait()
+	if err = errors.Join(err, refused); err != nil {
 		return nil, err
 	}
-	all, err := origin.Scan()
-	if err != nil {
-		return nil, err
-	}
-	return newScene(uid, logins, all, keep, subUIDs()), nil
+	s := newScene(uid, logins, all, keep, subUIDs())
+	s.logind = logind
+	return s, nil
 }
 
 // again takes a new snapshot. A session's data from logind is valid for the session's life, and
@@ -56,10 +66,43 @@ func (s *scene) again(ctx context.Context, keep Keep) (*scene, error) {
 	}
 	for _, p := range all {
 		if _, known := s.logins[p.Session]; p.Session != "" && !known {
-			return look(ctx, s.uid, keep)
+			next, err := look(ctx, s.logind, s.uid, keep)
+			if err == nil {
+				next.follow(s)
+			}
+			return next, err
 		}
 	}
-	return newScene(s.uid, s.logins, all, keep, s.sub), nil
+	next := newScene(s.uid, s.logins, all, keep, s.sub)
+	next.logind = s.logind
+	next.follow(s)
+	return next, nil
+}
+
+// follow leaves out the leaders of sessions in which an earlier look saw processes of the account
+// that have all ended since: sshd(8) or login(1), which waited for them and now closes the session.
+// That takes a while, and lets nobody do anything. A leader whose session has not shown any process
+// of the account yet may be about to start the first one.
+func (s *scene) follow(earlier *scene) {
+	serving := maps.Clone(s.seen)
+	maps.Copy(s.seen, earlier.seen)
+	s.guests = slices.DeleteFunc(s.guests, func(p origin.Process) bool {
+		return s.leads(p) && s.seen[p.Session] && !serving[p.Session]
+	})
+}
+
+// leads reports whether a process opened the session that it is in.
+func (s *scene) leads(p origin.Process) bool { return s.logins[p.Session].Leader == p.PID }
+
+// leaders returns the leaders of the sessions that end.
+func (s *scene) leaders() []origin.Process {
+	return slices.DeleteFunc(slices.Clone(s.guests), func(p origin.Process) bool { return !s.leads(p) })
+}
+
+// visitors reports whether others than its leader are in a session of the account, such as root's
+// shell from sudo(8): they need not end when the account's processes end.
+func (s *scene) visitors() bool {
+	return slices.ContainsFunc(s.guests, func(p origin.Process) bool { return !s.leads(p) })
 }
 
 // subUIDs returns a function that reads the subordinate uids once, when they are first needed.
@@ -68,7 +111,7 @@ func subUIDs() func() origin.SubUIDs {
 }
 
 func newScene(uid int, logins map[string]systemd.Login, all []origin.Process, keep Keep, sub func() origin.SubUIDs) *scene {
-	s := &scene{places: places{uid: uid, logins: logins}, sub: sub, processes: make(map[int]origin.Process, len(all))}
+	s := &scene{places: places{uid: uid, logins: logins}, sub: sub, processes: make(map[int]origin.Process, len(all)), seen: map[string]bool{}}
 	for _, p := range all {
 		s.processes[p.PID] = p
 	}
@@ -89,7 +132,7 @@ func newScene(uid int, logins map[string]systemd.Login, all []origin.Process, ke
 		// A child is younger than its parent, so its parent was classified before it.
 		switch {
 		case s.theirs(p), taken[p.Parent] && s.processes[p.Parent].Cgroup == p.Cgroup:
-			taken[p.PID] = true
+			taken[p.PID], s.seen[p.Session] = true, true
 			s.mine = append(s.mine, p)
 		case s.own(p):
 			s.guests = append(s.guests, p)

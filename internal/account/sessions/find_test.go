@@ -238,6 +238,60 @@ func TestKept(t *testing.T) {
 	}
 }
 
+// TestLeaders: nobody waits for the leader of a session in which all processes of the account have
+// ended. One that has not started any may be about to, and root's shell does not end by itself.
+func TestLeaders(t *testing.T) {
+	led := map[string]systemd.Login{}
+	for id, leader := range map[string]int{"1": 20, "2": 30, "3": 40} {
+		l := login(id, admin, true)
+		l.Leader = leader
+		led[id] = l
+	}
+	look := func(earlier *scene, running ...int) *scene {
+		all := table{}
+		all.inSession(20, 1, 0, "sshd", "1")
+		all.inSession(21, 20, admin, "bash", "1")
+		all.inSession(30, 1, 0, "sshd", "2")
+		all.inSession(31, 30, admin, "bash", "2")
+		all.inSession(32, 1, 0, "bash", "2")
+		all.inSession(40, 1, 0, "sshd", "3")
+		all.inSession(41, 40, admin, "bash", "3")
+		all = slices.DeleteFunc(all, func(p origin.Process) bool { return !slices.Contains(running, p.PID) })
+		s := newScene(admin, led, all, Keep{}, noSubUIDs)
+		if earlier != nil {
+			s.follow(earlier)
+		}
+		return s
+	}
+	var s *scene
+	for _, step := range []struct {
+		name     string
+		running  []int
+		guests   []int
+		visitors bool
+		sessions []string
+	}{
+		{"two serve, one opens", []int{20, 21, 30, 31, 32, 40}, []int{20, 30, 32, 40}, true, []string{"1", "2", "3"}},
+		{"the account's have ended", []int{20, 30, 32, 40}, []int{32, 40}, true, []string{"2", "3"}},
+		{"the third has opened", []int{20, 30, 40, 41}, []int{40}, false, []string{"3"}},
+		{"and ended", []int{20, 30, 40}, nil, false, nil},
+	} {
+		s = look(s, step.running...)
+		var guests []int
+		for _, p := range s.guests {
+			guests = append(guests, p.PID)
+		}
+		var ids []string
+		for _, session := range s.list() {
+			ids = append(ids, session.ID)
+		}
+		slices.Sort(ids)
+		if !slices.Equal(guests, step.guests) || s.visitors() != step.visitors || !slices.Equal(ids, step.sessions) || s.open() != (len(ids) > 0) {
+			t.Errorf("%s: guests %v, visitors %v, sessions %q", step.name, guests, s.visitors(), ids)
+		}
+	}
+}
+
 // TestStays: a session that the kept process opens during the look stays, whether logind or the
 // process table shows it first; sessions with other processes do not stay.
 func TestStays(t *testing.T) {

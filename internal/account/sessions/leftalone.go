@@ -24,12 +24,12 @@ func (l LeftAlone) Text() string {
 }
 
 // ListLeftAlone returns the background sessions of an account that have processes, oldest first.
-func ListLeftAlone(ctx context.Context, account shadowsync.Account) ([]LeftAlone, error) {
-	s, err := look(ctx, account.UID, Keep{})
+func (s Sessions) ListLeftAlone(ctx context.Context, account shadowsync.Account) ([]LeftAlone, error) {
+	present, err := look(ctx, s.Logins, account.UID, Keep{})
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the background sessions of %s: %w", account.Name, err)
 	}
-	return s.leftAlone(), nil
+	return present.leftAlone(), nil
 }
 
 func (s *scene) leftAlone() []LeftAlone {

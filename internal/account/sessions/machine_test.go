@@ -192,7 +192,7 @@ func TestEndOnMachine(t *testing.T) {
 		t.Errorf("ended %+v, survived %+v, %v", ended, survivors, err)
 	}
 	expectAlive(t, "1006", "1007", "1008", "1009", "1012")
-	if left, err := ListLeftAlone(ctx, account); err != nil || len(left) != 1 || left[0].Kind != "login" {
+	if left, err := (Sessions{}).ListLeftAlone(ctx, account); err != nil || len(left) != 1 || left[0].Kind != "login" {
 		t.Errorf("left alone: %+v, %v, want the background session of cronjob", left, err)
 	}
 	if ended, survivors, err := (Sessions{}).End(ctx, shadowsync.Account{Name: "root"}, shadowsync.Logout{}); err != nil || len(ended)+len(survivors) > 0 {

@@ -20,6 +20,10 @@ const (
 	limit = 1900 * time.Millisecond
 	// patience is how long a process may take to end by itself before it is killed.
 	patience = 500 * time.Millisecond
+	// byItself is how long a session has to close after the end of the account's processes in it
+	// before logind is asked to end it. Asked at once, logind and systemd would do the same work a
+	// second time, beside the processes that are ending.
+	byItself = 100 * time.Millisecond
 	// pause is the longest time between two looks at what is left; the next look follows at once
 	// when everything that was seen has ended.
 	pause = 100 * time.Millisecond
@@ -27,18 +31,30 @@ const (
 
 // Sessions ends what passwords opened on this machine. The zero value is ready to use.
 type Sessions struct {
-	Bus *systemd.Bus // to stop user managers; nil: a new one
+	Bus    *systemd.Bus    // to stop user managers; nil: a new one
+	Logins *systemd.Logins // keeps what logind said for the next call; nil: nothing is kept
+	// Later runs what is left when all has ended that the account could use: leaders of sessions are
+	// still closing them. Nil: an end includes that.
+	Later func(rest func())
 }
 
 var _ shadowsync.Sessions = Sessions{}
 
 // List returns an account's sessions, oldest first.
-func (Sessions) List(ctx context.Context, account shadowsync.Account) ([]shadowsync.Session, error) {
-	s, err := look(ctx, account.UID, Keep{})
+func (s Sessions) List(ctx context.Context, account shadowsync.Account) ([]shadowsync.Session, error) {
+	present, err := look(ctx, s.Logins, account.UID, Keep{})
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the sessions of %s: %w", account.Name, err)
 	}
-	return s.list(), nil
+	return present.list(), nil
+}
+
+// Foresee asks logind about the present sessions, so that a later call asks only about new ones. If
+// that fails, the later call reports why.
+func (s Sessions) Foresee(ctx context.Context) {
+	if s.Logins != nil {
+		_, _ = s.Logins.All(ctx)
+	}
 }
 
 // End ends every session of the account except the one that l keeps, looks again, and returns which
@@ -67,7 +83,7 @@ func (s Sessions) EndBut(ctx context.Context, account shadowsync.Account, keep K
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit+time.Second) // includes the last look
 	defer cancel()
-	before, err := look(ctx, account.UID, keep)
+	before, err := look(ctx, s.Logins, account.UID, keep)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot end the sessions of %s: %w", account.Name, err)
 	}
@@ -75,7 +91,11 @@ func (s Sessions) EndBut(ctx context.Context, account shadowsync.Account, keep K
 	var refused [2]error
 	asking, enough := context.WithCancel(ctx)
 	stays := func(id string) bool { return before.stays(id, keep) }
-	work.Go(func() { _, _, refused[0] = systemd.Logind{}.EndBut(asking, account, stays) })
+	work.Go(func() {
+		if before.visitors() || !over(asking, byItself) {
+			_, _, refused[0] = systemd.Logind{}.EndBut(asking, account, stays)
+		}
+	})
 	if before.hasManager() {
 		work.Go(func() { refused[1] = s.stopManager(asking, account.UID) })
 	}
@@ -92,9 +112,44 @@ func (s Sessions) EndBut(ctx context.Context, account shadowsync.Account, keep K
 		}
 	}
 	if len(survivors) == 0 {
+		s.close(ctx, account, before.leaders())
 		return ended, nil, nil // everything ended, so earlier errors do not matter
 	}
 	return ended, survivors, errors.Join(append(refused[:], err)...)
+}
+
+// close has logind end the sessions whose leaders have not closed them by themselves.
+func (s Sessions) close(ctx context.Context, account shadowsync.Account, leaders []origin.Process) {
+	ctx = context.WithoutCancel(ctx)
+	rest := func() {
+		until := time.Now().Add(byItself)
+		open := map[string]bool{}
+		for _, p := range leaders {
+			if !AwaitEnd(p, time.Until(until)) {
+				open[p.Session] = true
+			}
+		}
+		if len(open) > 0 { // an error is not a survivor: the account has no process there
+			_, _, _ = systemd.Logind{}.EndBut(ctx, account, func(id string) bool { return !open[id] })
+		}
+	}
+	if s.Later == nil {
+		rest()
+		return
+	}
+	s.Later(rest)
+}
+
+// over waits for the given time, and reports whether ctx ended meanwhile.
+func over(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 // stopManager stops the user's own systemd. A lingering one stays stopped until the next boot or
@@ -130,7 +185,7 @@ func endProcesses(ctx context.Context, s *scene, keep Keep) (last *scene, err er
 			}
 			asked[key] = true
 		}
-		awaitEnds(slices.Concat(s.mine, s.guests), pause)
+		s.awaitEnds(pause)
 		if s, err = s.again(ctx, keep); err != nil {
 			return nil, errors.Join(err, joined(refused))
 		}

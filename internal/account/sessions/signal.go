@@ -36,28 +36,34 @@ func gone(err error) error {
 	return err
 }
 
-// awaitEnds waits until all the processes have ended, or until the given time is over.
-func awaitEnds(processes []origin.Process, most time.Duration) {
+// awaitEnds waits until all processes that must end have ended, or until the given time is over. It
+// does not wait for the leader of a session that closes after the account's processes: see follow.
+func (s *scene) awaitEnds(most time.Duration) {
 	until := time.Now().Add(most)
-	for _, p := range processes {
+	for _, p := range s.mine {
 		AwaitEnd(p, time.Until(until))
+	}
+	for _, p := range s.guests {
+		if !s.leads(p) || !s.seen[p.Session] {
+			AwaitEnd(p, time.Until(until))
+		}
 	}
 }
 
-// AwaitEnd waits until a process has ended, or until the given time is over. If another process has
-// reused the pid, the wait is no longer than that.
-func AwaitEnd(p origin.Process, most time.Duration) {
+// AwaitEnd waits until a process has ended, or until the given time is over, and reports whether it has
+// ended. If another process has reused the pid, the wait is no longer than that.
+func AwaitEnd(p origin.Process, most time.Duration) (ended bool) {
 	fd, err := unix.PidfdOpen(p.PID, 0)
 	if err != nil {
-		return // gone
+		return errors.Is(err, unix.ESRCH)
 	}
 	defer unix.Close(fd)
 	until := time.Now().Add(most)
 	for {
 		// Readable once the process has ended, even before its parent has reaped it.
-		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, max(0, int(time.Until(until).Milliseconds())))
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, max(0, int(time.Until(until).Milliseconds())))
 		if !errors.Is(err, unix.EINTR) { // EINTR: interrupted by a signal of the Go runtime
-			return
+			return n > 0
 		}
 	}
 }

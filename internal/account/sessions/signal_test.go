@@ -21,11 +21,11 @@ func TestAwaitEnd(t *testing.T) {
 		if err := child.Start(); err != nil {
 			t.Fatal(err)
 		}
-		AwaitEnd(origin.FromPID(child.Process.Pid), c.most)
+		told := AwaitEnd(origin.FromPID(child.Process.Pid), c.most)
 		var seen unix.Siginfo
 		err := unix.Waitid(unix.P_PID, child.Process.Pid, &seen, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
-		if ended := seen.Signo != 0; err != nil || ended != c.ends {
-			t.Errorf("sleep %s has ended: %v, %v", c.lasts, ended, err)
+		if ended := seen.Signo != 0; err != nil || ended != c.ends || told != c.ends {
+			t.Errorf("sleep %s has ended: %v, %v, %v", c.lasts, ended, told, err)
 		}
 		_ = child.Process.Kill()
 		_ = child.Wait() // killed

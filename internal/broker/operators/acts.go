@@ -51,7 +51,7 @@ func (o *Server) doors(ctx context.Context, c *call, account shadowsync.Account,
 		o.Log.Warn("ways in cannot be listed", "account", account.Name, "error", err)
 		return []string{"whether other ways in stay open could not be found out"}
 	}
-	alone, err := sessions.ListLeftAlone(ctx, account)
+	alone, err := o.Dialogues.ListLeftAlone(ctx, account)
 	if err != nil {
 		o.Log.Warn("background sessions cannot be listed", "account", account.Name, "error", err)
 		return []string{"whether background sessions stay open could not be found out"}

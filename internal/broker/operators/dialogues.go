@@ -39,6 +39,8 @@ type Dialogues struct {
 type Ender interface {
 	shadowsync.Sessions
 	EndBut(ctx context.Context, account shadowsync.Account, keep sessions.Keep) (ended, survivors []shadowsync.Session, err error)
+	ListLeftAlone(ctx context.Context, account shadowsync.Account) ([]sessions.LeftAlone, error)
+	Foresee(ctx context.Context)
 }
 
 // dialogue is one such change.
@@ -47,7 +49,7 @@ type dialogue struct {
 	orphan  bool                      // begun under an earlier broker, whose worker may still be running
 	ended   chan []shadowsync.Session // survivors, once the other sessions were ended
 
-	next   *pamworker.Worker    // started in advance
+	next   *pamworker.Worker    // that makes the change: it waits for the new password
 	lister *accountworker.Ahead // of doors, started in advance; nil: not started
 	hash   string               // of the current password
 	doors  <-chan []string      // ways in that stay open; nil: not asked yet

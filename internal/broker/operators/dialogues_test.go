@@ -48,6 +48,12 @@ func (t *town) EndBut(_ context.Context, _ shadowsync.Account, keep sessions.Kee
 	return ended, nil, nil
 }
 
+func (t *town) Foresee(context.Context) {}
+
+func (t *town) ListLeftAlone(context.Context, shadowsync.Account) ([]sessions.LeftAlone, error) {
+	return nil, nil
+}
+
 func openTown() (*Dialogues, *town, *atomic.Int32) {
 	t, tried := &town{open: []string{"shell", "ssh", "su"}}, new(atomic.Int32)
 	return &Dialogues{Ender: t, Again: func(string) { tried.Add(1) }}, t, tried

@@ -20,8 +20,8 @@ const (
 	allProofsAtOnce = 36
 	anyProofEvery   = 500 * time.Millisecond
 
-	// mostTransactions run at a time; mostAhead dialogues have their next worker started in
-	// advance.
+	// mostTransactions run at a time; mostAhead dialogues have a worker while they wait for the new
+	// password.
 	mostTransactions = 8
 	mostAhead        = 8
 	// queueFor is how long an operator waits for a free slot.
@@ -121,9 +121,15 @@ func (o *Server) prove(ctx context.Context, c *call, d *dialogue, current *os.Fi
 	}
 	answer, err := o.inTurn(ctx, func() (pamworker.Answer, error) {
 		o.wrong.Fail(c.name, time.Now())
+		stays := c.request.Op == operator.OpSetPassword && o.Dialogues.count() <= mostAhead
 		worker := o.PAM.Start(ctx, d.hash)
-		defer worker.Close()
-		return worker.Prove(ctx, c.name, c.uid, current)
+		answer, err := worker.Prove(ctx, c.name, c.uid, current, stays)
+		if worker.Begun() {
+			d.next = worker
+		} else {
+			worker.Close()
+		}
+		return answer, err
 	})
 	if err == nil && answer.Verdict == pamworker.Done {
 		o.wrong.Forgive(c.name)

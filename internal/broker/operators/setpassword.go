@@ -115,9 +115,7 @@ func (o *Server) renew(ctx context.Context, c *call, d *dialogue, a config.Appli
 	t := operator.Turn{Ask: operator.AskNew}
 	for left := triesForNew - 1; ; left-- {
 		t.Left = left
-		if d.next == nil && o.Dialogues.count() <= mostAhead {
-			d.next = o.PAM.Start(ctx, d.hash) // while the password is typed
-		}
+		o.startAhead(ctx, d)
 		fresh, err := o.secret(ctx, c, t)
 		if err != nil {
 			return err
@@ -132,6 +130,20 @@ func (o *Server) renew(ctx context.Context, c *call, d *dialogue, a config.Appli
 			return operator.Errorf(operator.Policy, "%s", weak)
 		}
 		t.Weak = weak
+	}
+}
+
+// startAhead prepares, while the new password is typed, what is needed when it has come.
+func (o *Server) startAhead(ctx context.Context, d *dialogue) {
+	if o.Dialogues.count() > mostAhead {
+		return
+	}
+	if d.next == nil {
+		d.next = o.PAM.Start(ctx, d.hash)
+	}
+	if d.lister == nil {
+		d.lister = o.Accounts.StartAhead(ctx)
+		go o.Dialogues.Foresee(ctx)
 	}
 }
 
@@ -150,15 +162,8 @@ func (o *Server) try(ctx context.Context, c *call, d *dialogue, a config.Applica
 	if err != nil {
 		return "", err
 	}
-	worker := d.next
-	d.next = nil
-	if worker == nil {
-		worker = o.PAM.Start(ctx, d.hash)
-	}
+	worker := o.workerFor(ctx, d, former.Hash)
 	defer worker.Close()
-	if d.lister == nil { // at the first try: a dialogue that is broken off must not cost one more unit
-		d.lister = o.Accounts.StartAhead(ctx)
-	}
 	e := o.Errands.Begin(worker.Unit(), c.origin)
 	defer o.Errands.End(worker.Unit())
 	answer, err := o.inTurn(ctx, func() (pamworker.Answer, error) { return worker.Change(ctx, c.name, c.uid, current, fresh) })
@@ -179,6 +184,19 @@ func (o *Server) try(ctx context.Context, c *call, d *dialogue, a config.Applica
 		return "", operator.Errorf(operator.Policy, "%s", reason)
 	}
 	return "", o.unproven(ctx, c, answer, nil)
+}
+
+// workerFor returns the worker for a change of the present password. One that has begun the change
+// proved the password of that time.
+func (o *Server) workerFor(ctx context.Context, d *dialogue, present string) *pamworker.Worker {
+	worker := d.next
+	d.next = nil
+	if worker != nil && (present == d.hash || !worker.Begun()) {
+		return worker
+	}
+	worker.Close()
+	d.hash = present
+	return o.PAM.Start(ctx, present)
 }
 
 // held checks an operator's own new password against the configuration's rules. For a weak one it

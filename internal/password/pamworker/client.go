@@ -22,8 +22,9 @@ const (
 	memory = 256 << 20
 	// hashes are computed in a transaction: the present one twice, and the new one once.
 	hashes = 3
-	// waiting is how long a worker may wait for its question.
-	waiting = 3 * time.Minute
+	// waiting is how long a worker may wait for a question, and for the new password of a change: a
+	// code of a second factor may come before that.
+	waiting = 5 * time.Minute
 
 	unitPrefix = "pam-"
 )
@@ -31,11 +32,12 @@ const (
 // Workers starts workers.
 type Workers struct{ Helpers *worker.Helpers }
 
-// Worker is one process, for one question. It may be started before the question is known, because
-// starting a unit takes longer than most transactions.
+// Worker is one process, for one question, or for a proof and the change that follows it. It may be
+// started before the question is known, because starting a unit takes longer than most transactions.
 type Worker struct {
 	name    string
 	within  time.Duration
+	begun   bool // the change, after the proof
 	started chan struct{}
 	// Valid once started is closed:
 	process *worker.Process // nil: it did not start, or it needs no end any more
@@ -53,7 +55,7 @@ func (w *Workers) Start(ctx context.Context, present string) *Worker {
 		ctx, cancel := context.WithTimeout(ctx, deadline)
 		defer cancel()
 		k.process, k.fault = w.Helpers.Start(ctx, job.Name, systemd.HelperUnit{
-			Name: k.name, What: "PAM transaction for an operator", Deadline: waiting + within, Memory: memory + int64(cost.Memory),
+			Name: k.name, What: "PAM transaction for an operator", Deadline: waiting + 2*within, Memory: memory + int64(cost.Memory),
 		})
 	}()
 	return k
@@ -76,19 +78,34 @@ func IsUnit(unit string) bool {
 	return strings.HasPrefix(unit, strings.TrimSuffix(systemd.HelperName(unitPrefix), ".service"))
 }
 
-// Prove checks the current password of a user.
-func (k *Worker) Prove(ctx context.Context, user string, uid int, current *os.File) (Answer, error) {
-	return k.ask(ctx, question{User: user, UID: uid, Current: true}, current)
+// Prove checks the current password of a user. If it is correct and the worker is to stay, that worker
+// can be asked for the change: it begins it at once, and the stack checks the current password again
+// while the new one is typed.
+func (k *Worker) Prove(ctx context.Context, user string, uid int, current *os.File, stays bool) (Answer, error) {
+	answer, err := k.ask(ctx, question{User: user, UID: uid, Current: true, Stays: stays}, current)
+	k.begun = stays && err == nil && answer.Verdict == Done
+	if !k.begun {
+		k.dismiss()
+	}
+	return answer, err
 }
+
+// Begun reports whether the worker has begun the change and waits for the new password.
+func (k *Worker) Begun() bool { return k.begun }
 
 // Change sets a user's password as that user, who gives the current one.
 func (k *Worker) Change(ctx context.Context, user string, uid int, current, fresh *os.File) (Answer, error) {
+	defer k.dismiss()
+	if k.begun {
+		return k.ask(ctx, question{User: user, UID: uid, New: true}, fresh)
+	}
 	return k.ask(ctx, question{User: user, UID: uid, Current: true, New: true}, current, fresh)
 }
 
 // Set sets a user's password as root, without the current one. If the stack objects to the new
 // password, that is a refusal here, too.
 func (k *Worker) Set(ctx context.Context, user string, fresh *os.File) (Answer, error) {
+	defer k.dismiss()
 	return k.ask(ctx, question{User: user, New: true}, fresh)
 }
 
@@ -104,9 +121,15 @@ func (k *Worker) ask(ctx context.Context, q question, tokens ...*os.File) (answe
 		k.Close() // what it did so far stays; it does no more
 		return Answer{}, fmt.Errorf("cannot run a PAM transaction: %w", err)
 	}
-	_ = k.process.Conn.Close()
-	k.process = nil // the worker ends by itself
 	return answer, nil
+}
+
+// dismiss lets a worker end that was asked its last question: it ends by itself.
+func (k *Worker) dismiss() {
+	if k.process != nil {
+		_ = k.process.Conn.Close()
+		k.process = nil
+	}
 }
 
 // Close ends a worker that did not answer, even a stopped one, which would not notice that the

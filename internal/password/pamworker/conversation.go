@@ -32,7 +32,14 @@ type conversation struct {
 	complaint    string // what the stack said last against it
 	cause        error  // why the conversation ended; PAM reports it as its own error
 
+	later func() (string, error) // waits for the new password; nil: it is there already
+
 	weak chan string // what is wrong with the new password, known before libpam delays the failure
+}
+
+// newConversation answers for a user; root's is strict.
+func newConversation(uid int) *conversation {
+	return &conversation{strict: uid == 0, weak: make(chan string, 1)}
 }
 
 // RespondPAM implements pam.ConversationHandler.
@@ -81,6 +88,12 @@ func (c *conversation) giveNew(prompt string) (string, error) {
 			c.weak <- cmp.Or(c.complaint, errAsksAgain.Error())
 		}
 		return "", errAsksAgain
+	}
+	if !again && c.later != nil {
+		var err error
+		if c.new, err = c.later(); err != nil {
+			return "", err
+		}
 	}
 	if !again {
 		c.given++

@@ -2,6 +2,7 @@ package pamworker
 
 import (
 	"errors"
+	"os"
 	"testing"
 
 	"github.com/msteinert/pam/v2"
@@ -49,6 +50,13 @@ func TestConversation(t *testing.T) {
 		{"too early", conversation{current: "old", new: "new", changing: true}, []line{
 			{ask, "Current password: ", "old", false}, {wrong, "You must wait longer to change your password.", "", false},
 		}, "You must wait longer to change your password.", false},
+		{"a new one that comes later", conversation{current: "old", changing: true, later: func() (string, error) { return "new", nil }}, []line{
+			{ask, "Current password: ", "old", false}, {ask, "New password: ", "new", false}, {ask, "Retype new password: ", "new", false},
+			{wrong, "BAD PASSWORD: it is too simple", "", false}, {ask, "New password: ", "", true},
+		}, "BAD PASSWORD: it is too simple", true},
+		{"a new one that does not come", conversation{current: "old", changing: true, later: func() (string, error) { return "", os.ErrClosed }}, []line{
+			{ask, "Current password: ", "old", false}, {ask, "New password: ", "", true},
+		}, "", false},
 		{"no current one for root's", conversation{new: "new", changing: true}, []line{{ask, "Current password: ", "", true}}, "", false},
 		{"another factor", conversation{current: "old"}, []line{{pam.PromptEchoOn, "One-time code: ", "", true}}, "", false},
 		{"another secret", conversation{current: "old"}, []line{{ask, "PIN: ", "", true}}, "", false},

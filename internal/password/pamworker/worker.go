@@ -18,7 +18,9 @@ import (
 	"github.com/shadowsync/shadowsync/internal/wire/worker"
 )
 
-var job = worker.Job[question, Answer]{Name: "worker-pam", Short: "Run a PAM transaction, for the daemon", Tokens: 2, Answer: answer}
+var job = worker.Job[question, Answer]{
+	Name: "worker-pam", Short: "Run a PAM transaction, for the daemon", Tokens: 2, Many: true, Answer: new(process).answer,
+}
 
 // Command is the job as a hidden command of the root tool.
 var Command = job.Command()
@@ -27,6 +29,8 @@ var Command = job.Command()
 // those of "other", which are the machine's common ones; on Fedora it has its own.
 const service = "passwd"
 
+const noPassword = "no password was given"
+
 // question says what to do, and for which user. With it come the descriptors of the current
 // password, the new one, or both, in this order.
 type question struct {
@@ -34,8 +38,11 @@ type question struct {
 	UID     int    `json:"uid"` // real uid of the transaction
 	Current bool   `json:"current"`
 	New     bool   `json:"new"`
+	// Stays: after the proof of the current password the process begins the change, up to where the
+	// stack asks for the new password. The next question brings that.
+	Stays bool `json:"stays"`
 
-	Within time.Duration `json:"within"` // time limit of the transaction
+	Within time.Duration `json:"within"` // time limit of each transaction, without the wait for the new password
 }
 
 // Verdict is the result of a transaction.
@@ -56,31 +63,52 @@ type Answer struct {
 	Reason  string  `json:"reason,omitempty"` // the stack's own words
 }
 
+// process is what the process keeps from a question to the next.
+type process struct {
+	end    killTimer
+	change *change // begun after the proof; nil: none
+}
+
 // answer runs the transaction. From here on the process is the user's, and the kernel ends it in time.
-func answer(_ context.Context, q question, tokens []*os.File) (a Answer, err error) {
-	if err := killAfter(q.Within); err != nil {
+func (p *process) answer(_ context.Context, q question, tokens []*os.File) (a Answer, err error) {
+	if p.change != nil {
+		return p.finish(q, tokens)
+	}
+	if err := p.end.killAfter(q.Within); err != nil {
 		return a, err
 	}
 	c, err := q.take(tokens)
 	if err != nil {
 		return a, err
 	}
+	if err := become(q.UID); err != nil {
+		return a, err
+	}
+	a = begin(q, c).result()
+	if q.Stays && !q.New && a.Verdict == Done {
+		err = p.stay(q, c.current)
+	}
+	return a, err
+}
+
+// become makes this process a user's.
+func become(uid int) error {
 	// Only the real uid: the saved uid stays 0, so that the user may signal this process, but no
 	// more.
-	if err := syscall.Setresuid(q.UID, 0, 0); err != nil {
-		return a, fmt.Errorf("cannot act for uid %d: %w", q.UID, err)
+	if err := syscall.Setresuid(uid, 0, 0); err != nil {
+		return fmt.Errorf("cannot act for uid %d: %w", uid, err)
 	}
 	// The unit forbids core dumps and swap; locking all memory would cost more than the
 	// transaction.
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return a, fmt.Errorf("cannot keep the memory private: %w", err)
+		return fmt.Errorf("cannot keep the memory private: %w", err)
 	}
-	return run(q, c), nil
+	return nil
 }
 
 // take reads the tokens.
 func (q question) take(files []*os.File) (*conversation, error) {
-	c := &conversation{strict: q.UID == 0, weak: make(chan string, 1)}
+	c := newConversation(q.UID)
 	for _, want := range []struct {
 		sent bool
 		into *string
@@ -101,38 +129,60 @@ func (q question) take(files []*os.File) (*conversation, error) {
 	return c, nil
 }
 
-func run(q question, c *conversation) Answer {
-	if strings.ContainsAny(c.current+c.new, "\x00\n") {
-		return Answer{Weak, "a password has no NUL and no line break"}
-	}
-	t, err := pam.Start(service, q.User, c)
-	if err != nil {
-		return Answer{Failed, err.Error()}
-	}
-	done := make(chan Answer, 1)
-	go func() {
-		answer := transact(t, q, c)
-		if err := t.End(); err != nil && answer.Verdict != Done {
-			answer.Reason = cmp.Or(answer.Reason, err.Error())
-		}
-		done <- answer
-	}()
+// transaction is one that runs.
+type transaction struct {
+	done chan Answer
+	weak <-chan string
+}
+
+// begin runs a transaction in the background.
+func begin(q question, c *conversation) *transaction {
+	t := &transaction{done: make(chan Answer, 1), weak: c.weak}
+	go func() { t.done <- run(q, c) }()
+	return t
+}
+
+// result waits for the transaction's answer.
+func (t *transaction) result() Answer {
 	select {
-	case answer := <-done:
+	case answer := <-t.done:
 		return answer
-	case reason := <-c.weak:
+	case reason := <-t.weak:
 		// libpam would delay this result by two seconds, which pam_unix requests against guessing
 		// of the current password. passwd asks for another new one at once.
 		return Answer{Weak, reason}
 	}
 }
 
+func run(q question, c *conversation) Answer {
+	if why := unfit(c.current + c.new); why != "" {
+		return Answer{Weak, why}
+	}
+	t, err := pam.Start(service, q.User, c)
+	if err != nil {
+		return Answer{Failed, err.Error()}
+	}
+	answer := transact(t, q, c)
+	if err := t.End(); err != nil && answer.Verdict != Done {
+		answer.Reason = cmp.Or(answer.Reason, err.Error())
+	}
+	return answer
+}
+
+// unfit returns why no stack can take a password; empty: it can.
+func unfit(password string) string {
+	if strings.ContainsAny(password, "\x00\n") {
+		return "a password has no NUL and no line break"
+	}
+	return ""
+}
+
 func transact(t *pam.Transaction, q question, c *conversation) Answer {
 	if !q.New {
 		return prove(t, c)
 	}
-	if c.new == "" {
-		return Answer{Weak, "no password was given"}
+	if c.new == "" && c.later == nil {
+		return Answer{Weak, noPassword}
 	}
 	c.changing = true
 	err := t.ChangeAuthTok(0)
@@ -155,7 +205,7 @@ func transact(t *pam.Transaction, q question, c *conversation) Answer {
 // password is accepted, since it is about to be changed.
 func prove(t *pam.Transaction, c *conversation) Answer {
 	if c.current == "" {
-		return Answer{Wrong, "no password was given"} // pam_unix with nullok would accept it
+		return Answer{Wrong, noPassword} // pam_unix with nullok would accept it
 	}
 	err := t.Authenticate(pam.DisallowNullAuthtok)
 	if err == nil {

@@ -103,12 +103,13 @@ mv /run/hold /run/held && timeout 6 sh -c 'while test -e /run/held; do sleep 0.0
 // worker's real uid.
 const holding = " optional pam_exec.so quiet seteuid /usr/local/sbin/hold"
 
-// holdable makes the PAM stack wait, when a test asks for it, before it stores or checks
-// anything, so that something can happen in the middle of a transaction.
+// holdable makes the PAM stack wait, when a test asks for it, before pam_unix stores or checks
+// anything, so that something can happen in the middle of a transaction. The modules before it have
+// asked for the new password by then.
 func (s *stage) holdable(kind string) {
 	s.t.Helper()
 	s.WriteFile("/usr/local/sbin/hold", holds, 0o755)
-	s.MustShell("sed -i '0,/^" + kind + "/s||" + kind + holding + "\\n&|' /etc/pam.d/common-" + kind)
+	s.MustShell("sed -i '0,/^" + kind + ".*pam_unix/s||" + kind + holding + "\\n&|' /etc/pam.d/common-" + kind)
 }
 
 // hold makes the next transaction wait.
