@@ -56,7 +56,7 @@ func (r *Reconciler) announceAll(ctx context.Context, changes []Change, names []
 		}
 		switch {
 		case m.settledAs(change):
-			settled = append(settled, r.attribution(change))
+			settled = append(settled, r.attribution(change, *m.LastChange))
 			continue
 		case m.stale(change):
 		case m.Open != nil && m.Open.OS.Hash == change.OS.Hash && m.Open.StoreHash != "":
@@ -131,7 +131,7 @@ func (m AccountMemory) stale(change Change) bool {
 }
 
 // attribution adds the origin to a settled change that was only noticed.
-func (r *Reconciler) attribution(change Change) Transition {
+func (r *Reconciler) attribution(change Change, noticed Origin) Transition {
 	t := Transition{
 		Account: change.Account,
 		Origin:  &change.Origin,
@@ -141,9 +141,18 @@ func (r *Reconciler) attribution(change Change) Transition {
 		}},
 	}
 	if ending := r.Application.Ending; ending.Ends(change.Origin.SeenBy) {
-		t.Logout = &Logout{Account: change.Account, Keep: ending.Keeps(change.Origin), Origin: change.Origin}
+		t.Logout = &Logout{Account: change.Account, Keep: ending.Keeps(change.Origin.seenIn(noticed)), Origin: change.Origin}
 	}
 	return t
+}
+
+// seenIn returns the origin with the session that the watch saw make the same change, if that was the
+// same user and no session is known: the module's note, left while no broker answered, has none.
+func (o Origin) seenIn(noticed Origin) Origin {
+	if o.Session == "" && o.PID == 0 && o.UID != nil && noticed.UID != nil && *o.UID == *noticed.UID {
+		o.Session = noticed.Session
+	}
+	return o
 }
 
 // logoutPatience is how long we retry to end sessions. Later we might end sessions of another boot,
