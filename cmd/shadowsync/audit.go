@@ -66,6 +66,7 @@ func newAudit(a *app) *cobra.Command {
 	c.AddCommand(newAuditTrim(a))
 	flags := c.Flags()
 	flags.StringVar(&o.Account, "user", "", "only records about account `name`")
+	flags.StringVar(&o.Application, "application", "", "only records about this application; `name` is its name or its unit")
 	flags.StringVar(&o.Action, "action", "", "only this `action`: adopted, conflict, alarm, ...")
 	flags.StringVar(&o.By, "by", "", "only what `user` did, also through sudo or su")
 	since := flags.String("since", "", "only from `time` on")
@@ -73,6 +74,7 @@ func newAudit(a *app) *cobra.Command {
 	flags.IntVar(&o.Limit, "tail", 0, "only the newest `N` of these records")
 	flags.BoolVar(&o.verify, "verify", false, "check that no record was altered or removed")
 	_ = c.RegisterFlagCompletionFunc("user", a.completeAccounts(0)) // the flags exist
+	_ = c.RegisterFlagCompletionFunc("application", a.completeApplications)
 	_ = c.RegisterFlagCompletionFunc("action", a.completeAudit(func(actions, _ []string) []string { return actions }))
 	_ = c.RegisterFlagCompletionFunc("by", a.completeAudit(func(_, people []string) []string { return people }))
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -146,7 +148,10 @@ func runAudit(ctx context.Context, a *app, o auditOptions) error {
 		if o.verify {
 			return a.verifyAudit(ctx, e.State)
 		}
-		if err := knownTo(ctx, e, o.Account); err != nil {
+		if a, managed := e.Config.Named(o.Application); managed {
+			o.Application = a.Name // its unit may have been named
+		}
+		if err := knownTo(ctx, e, o.Query); err != nil {
 			return err
 		}
 		return a.paged(ctx, func(ctx context.Context) error {
@@ -164,16 +169,25 @@ func runAudit(ctx context.Context, a *app, o auditOptions) error {
 	})
 }
 
-// knownTo returns an error for an account that no application manages and no record names: the name
-// is mistyped. The trail of an account that was managed before is still shown.
-func knownTo(ctx context.Context, e *engine.Engine, account string) error {
-	if _, managed := e.Config.Managing(account); managed || account == "" {
-		return nil
+// knownTo returns an error for an account or an application that neither the configuration nor any
+// record names: the name is mistyped. The trail of what was managed before is still shown.
+func knownTo(ctx context.Context, e *engine.Engine, q state.Query) error {
+	if _, managed := e.Config.Managing(q.Account); !managed && q.Account != "" && !recorded(ctx, e, state.Query{Account: q.Account}) {
+		return fmt.Errorf("%w, and no audit record is about it", &config.UnmanagedError{Account: q.Account})
 	}
-	for _, err := range e.State.Trail(ctx, state.Query{Account: account, Limit: 1}) {
-		return err
+	if _, there := e.Config.Named(q.Application); !there && q.Application != "" && !recorded(ctx, e, state.Query{Application: q.Application}) {
+		return fmt.Errorf("%w, and no audit record is about it", &noApplicationError{q.Application})
 	}
-	return fmt.Errorf("%w, and no audit record is about it", &config.UnmanagedError{Account: account})
+	return nil
+}
+
+// recorded reports whether the trail has such a record. An unreadable one may have.
+func recorded(ctx context.Context, e *engine.Engine, q state.Query) bool {
+	q.Limit = 1
+	for range e.State.Trail(ctx, q) {
+		return true
+	}
+	return false
 }
 
 // completeAudit offers what is in the newest records of the trail.

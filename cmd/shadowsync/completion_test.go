@@ -29,6 +29,7 @@ func TestCompletion(t *testing.T) {
 		{"history restore _", accounts},
 		{"history restore admin _", nil}, // there is no history yet
 		{"audit --user _", accounts},
+		{"audit --application _", []string{"conductor"}},
 		{"audit --action _", nil}, // there is no trail yet
 		{"sync _", accounts},
 		{"status _", accounts},

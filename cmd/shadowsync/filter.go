@@ -60,12 +60,11 @@ func (f filter) check() error {
 func (f filter) parts(c *config.Config) ([]selection, error) {
 	applications := c.Applications
 	if f.application != "" {
-		applications = slices.DeleteFunc(slices.Clone(applications), func(a config.Application) bool {
-			return f.application != a.Name && f.application != a.Unit && f.application+".service" != a.Unit
-		})
-		if len(applications) == 0 {
+		one, there := c.Named(f.application)
+		if !there {
 			return nil, &noApplicationError{f.application}
 		}
+		applications = []config.Application{one}
 	}
 	parts, unknown := selected(applications, f.names)
 	var errs []error

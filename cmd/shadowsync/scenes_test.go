@@ -313,6 +313,14 @@ func TestAudit(t *testing.T) {
 	if r := s.must(0, "audit", "--since", "yesterday", "--until", "now", "--action", "adopted", "--tail", "1"); strings.Count(r.out, "\n") != 1 || !strings.Contains(r.out, "adopted") {
 		t.Errorf("the last adopted change is:\n%s", r.out)
 	}
+	for _, name := range []string{"conductor", "128T.service", "128T"} {
+		if r := s.must(0, "audit", "--application", name, "--action", "adopted"); !strings.Contains(r.out, "adopted") {
+			t.Errorf("the application %s has:\n%s", name, r.out)
+		}
+	}
+	if r := s.must(5, "audit", "--application", "router"); !strings.Contains(r.err, `there is no application "router", and no audit record is about it`) || r.out != "" {
+		t.Errorf("an unknown application: %q, %q", r.out, r.err)
+	}
 	for _, empty := range [][]string{{"--until", "yesterday"}, {"--by", "nobody"}, {"--action", "nothing"}} {
 		if r := s.must(0, append([]string{"audit"}, empty...)...); r.out != "" {
 			t.Errorf("%v shows:\n%s", empty, r.out)

@@ -334,6 +334,16 @@ func (c *Config) Application(unit string) (Application, bool) {
 	return Application{}, false
 }
 
+// Named finds an application by its name or its unit, as people write it.
+func (c *Config) Named(name string) (Application, bool) {
+	for _, a := range c.Applications {
+		if a.Name == name {
+			return a, true
+		}
+	}
+	return c.Application(name)
+}
+
 // Managing finds the application that manages an account.
 func (c *Config) Managing(account string) (Application, bool) {
 	for _, a := range c.Applications {

@@ -70,12 +70,13 @@ func (t *tx) head() (int64, []byte, error) {
 
 // Query selects audit records.
 type Query struct {
-	Since   time.Time // to the millisecond; zero: all
-	Until   time.Time // inclusive, to the millisecond; zero: all
-	Account string    // empty: all
-	Action  string    // empty: all
-	By      string    // who made the change: the user, their login, or who started sudo; empty: all
-	Limit   int       // the newest so many; 0: all
+	Since       time.Time // to the millisecond; zero: all
+	Until       time.Time // inclusive, to the millisecond; zero: all
+	Account     string    // empty: all
+	Application string    // its name; empty: all
+	Action      string    // empty: all
+	By          string    // who made the change: the user, their login, or who started sudo; empty: all
+	Limit       int       // the newest so many; 0: all
 }
 
 // AuditEntry is a numbered event. Its texts are raw: quote them for people.
@@ -90,15 +91,15 @@ const page = 256
 
 const (
 	matches = "(?1 = '' OR account = ?1) AND (?2 IS NULL OR at >= ?2) AND (?3 IS NULL OR at <= ?3) AND (?4 = '' OR event ->> 'action' = ?4)" +
-		" AND (?5 = '' OR ?5 IN (event ->> '$.origin.by', event ->> '$.origin.login', event ->> '$.origin.sudo'))"
-	auditPage = "SELECT seq, event FROM audit WHERE " + matches + " AND seq > ?6 ORDER BY seq LIMIT ?7"
-	auditTail = "SELECT min(seq) FROM (SELECT seq FROM audit WHERE " + matches + " ORDER BY seq DESC LIMIT ?6)"
+		" AND (?5 = '' OR ?5 IN (event ->> '$.origin.by', event ->> '$.origin.login', event ->> '$.origin.sudo')) AND (?6 = '' OR event ->> 'application' = ?6)"
+	auditPage = "SELECT seq, event FROM audit WHERE " + matches + " AND seq > ?7 ORDER BY seq LIMIT ?8"
+	auditTail = "SELECT min(seq) FROM (SELECT seq FROM audit WHERE " + matches + " ORDER BY seq DESC LIMIT ?7)"
 )
 
 func (q Query) args(more ...any) []any {
 	// As in jsonText: every byte that is not UTF-8 becomes U+FFFD.
 	text := func(s string) string { return string([]rune(s)) }
-	return append([]any{text(q.Account), milli(q.Since), milli(q.Until), text(q.Action), text(q.By)}, more...)
+	return append([]any{text(q.Account), milli(q.Since), milli(q.Until), text(q.Action), text(q.By), text(q.Application)}, more...)
 }
 
 // milli is a time as the column at holds it, or nil for the zero time.

@@ -35,7 +35,7 @@ func TestAuditSelects(t *testing.T) {
 	db := openIn(t, t.TempDir())
 	start := time.Date(2026, 11, 21, 10, 0, 0, 999_999_999, time.FixedZone("", 3600))
 	for i := range 6 {
-		record(t, db, shadowsync.Event{At: start.Add(time.Duration(i) * time.Minute), Account: []string{"admin", "bad\xff\n"}[i%2]})
+		record(t, db, shadowsync.Event{At: start.Add(time.Duration(i) * time.Minute), Account: []string{"admin", "bad\xff\n"}[i%2], Application: []string{"conductor", "router", ""}[i%3]})
 	}
 	for _, c := range []struct {
 		name string
@@ -45,6 +45,10 @@ func TestAuditSelects(t *testing.T) {
 		{"all", Query{}, []int64{1, 2, 3, 4, 5, 6}},
 		{"an account", Query{Account: "admin"}, []int64{1, 3, 5}},
 		{"a foreign name", Query{Account: "bad\xff\n"}, []int64{2, 4, 6}},
+		{"an application", Query{Application: "router"}, []int64{2, 5}},
+		{"an account of an application", Query{Application: "router", Account: "admin"}, []int64{5}},
+		{"the newest of an application", Query{Application: "conductor", Limit: 1}, []int64{4}},
+		{"no such application", Query{Application: "Router"}, nil},
 		{"since", Query{Since: start.Add(4 * time.Minute)}, []int64{5, 6}},
 		{"the newest", Query{Limit: 2}, []int64{5, 6}},
 		{"the newest of an account", Query{Account: "admin", Limit: 2}, []int64{3, 5}},
