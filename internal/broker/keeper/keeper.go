@@ -5,11 +5,11 @@
 //	changed.go announced changes
 //	look.go    when it looks again
 //	gate.go    waits until announcements in progress are done
+//	record.go  an account's record in the store: can it change, can it come, remove it
 package keeper
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -222,67 +222,6 @@ func (k *Keeper) Follow(ctx context.Context) {
 			pause = min(2*pause, lastRetry)
 		}
 	}
-}
-
-// Takes returns why the store could not take a change of the account now. It tests that by writing
-// the present record over itself.
-func (k *Keeper) Takes(ctx context.Context, account string) error {
-	end := k.Begin()
-	defer end()
-	store := k.engine().Reconciler(k.application.Name).Store
-	snapshot, err := store.Read(ctx, []string{account})
-	if err != nil {
-		return err
-	}
-	if why, ok := snapshot.Malformed[account]; ok {
-		return fmt.Errorf("%s's credential store: %s: %w", k.application.Name, why, shadowsync.ErrMalformed)
-	}
-	record, there := snapshot.Accounts[account]
-	if !there {
-		return fmt.Errorf("%s's credential store does not hold %s: %w", k.application.Name, account, shadowsync.ErrUnavailable)
-	}
-	refused, err := store.Write(ctx, []shadowsync.Write{{Name: account, Expect: record.Credential, Want: record.Credential}})
-	if err != nil {
-		return err
-	}
-	return refused[account]
-}
-
-// Accepts returns why a new account could not be added to the store now: a *RefusedError if only the
-// application adds accounts and has not added this one.
-func (k *Keeper) Accepts(ctx context.Context, account string) error {
-	end := k.Begin()
-	defer end()
-	store := k.engine().Reconciler(k.application.Name).Store
-	snapshot, err := store.Read(ctx, []string{account})
-	if err != nil {
-		return err
-	}
-	_, there := snapshot.Accounts[account]
-	if !there && !store.Capabilities().Creates {
-		return &shadowsync.RefusedError{Reason: "the account is not in the store, and only the application can add it"}
-	}
-	return nil
-}
-
-// Forget removes the account's record from the store.
-func (k *Keeper) Forget(ctx context.Context, account string) error {
-	end := k.Begin()
-	defer end()
-	store := k.engine().Reconciler(k.application.Name).Store
-	snapshot, err := store.Read(ctx, []string{account})
-	if err != nil {
-		return err
-	}
-	record, there := snapshot.Accounts[account]
-	if !there {
-		return nil
-	}
-	refused, err := store.Write(ctx, []shadowsync.Write{{Name: account, Expect: record.Credential, Delete: true}})
-	if err != nil {
-		return err
-	}
-	return refused[account]
 }
 
 // Set makes a change of our own on both sides, and returns its outcome.
