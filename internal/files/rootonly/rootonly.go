@@ -30,17 +30,12 @@ type trust int
 
 const (
 	rootAlone trust = iota
-	likeTmp
 	anybodys
 )
 
 // Folder opens the folder at path beneath root (empty: "/"). The error is an *Error if somebody
 // else can change it, or a folder on the way.
 func Folder(root, path string) (*os.File, error) { return walk(root, path, rootAlone) }
-
-// Shared is Folder, but also accepts a folder like /tmp: others can put files there, but they
-// cannot rename or remove files that they do not own.
-func Shared(root, path string) (*os.File, error) { return walk(root, path, likeTmp) }
 
 // Anybodys opens a folder that somebody else may own. It follows no symbolic link that such an
 // owner could have made, so that they cannot lead root to another folder. They can still rename,
@@ -173,7 +168,7 @@ func (w *walker) check(fd int, path string) error {
 		return &Error{path, "is not a folder"}
 	}
 	err := owned(st, path)
-	sticky := st.Mode&unix.S_ISVTX != 0 && (w.ahead() || w.trust == likeTmp)
+	sticky := st.Mode&unix.S_ISVTX != 0 && w.ahead()
 	if err == nil && st.Mode&0o022 != 0 && !sticky {
 		err = &Error{path, fmt.Sprintf("is a folder that others can write (mode %04o)", st.Mode&0o7777)}
 	}
