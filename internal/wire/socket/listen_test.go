@@ -3,6 +3,7 @@ package socket
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -64,7 +65,14 @@ func TestListenAcceptDial(t *testing.T) {
 	}
 }
 
+// peerPath tells the test program that it is the peer, and where it connects to.
+const peerPath = "SHADOWSYNC_TEST_PEER"
+
 func TestPeerDies(t *testing.T) {
+	if path := os.Getenv(peerPath); path != "" {
+		playPeer(t, path)
+		return
+	}
 	keepsDescriptors(t)
 	ours, theirs, err := Pair()
 	if err != nil {
@@ -73,13 +81,11 @@ func TestPeerDies(t *testing.T) {
 	defer ours.Close()
 	path := filepath.Join(t.TempDir(), "s")
 	l := listen(t, path)
-	// A child connects and exits.
-	cmd := exec.Command("python3", "-c",
-		"import socket,sys; s=socket.socket(socket.AF_UNIX,socket.SOCK_SEQPACKET); s.connect(sys.argv[1]); sys.stdin.read(1)", path)
+	cmd := exec.Command(os.Args[0], "-test.run=^TestPeerDies$")
+	cmd.Env = append(os.Environ(), peerPath+"="+path)
 	cmd.Stdin = theirs
 	if err := cmd.Start(); err != nil {
-		theirs.Close()
-		t.Skip("needs python3:", err)
+		t.Fatal(err)
 	}
 	theirs.Close()
 	c, err := l.Accept(background(t))
@@ -102,6 +108,19 @@ func TestPeerDies(t *testing.T) {
 	eventually.Holds(t, "its death, as a zombie still", func() bool { return !peer.Alive() })
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// playPeer connects, and waits for the end of its input. That is a socket that does not block, so
+// that a program which expects a blocking one would end at once.
+func playPeer(t *testing.T, path string) {
+	c, err := Dial(background(t), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+		t.Fatal(err)
 	}
 }
 
