@@ -131,6 +131,8 @@ func (p Password) Aged(c shadowsync.Credential) (shadowsync.Credential, shadowsy
 
 // SecondFactor has the settings for second factors.
 type SecondFactor struct {
+	// Services are the PAM services that ask for one at a login; default none.
+	Services []string `toml:"services"`
 	// Issuer is the name under which authenticator apps list the account; default: see Config.Issuer.
 	Issuer string `toml:"issuer"`
 	// Required says whose accounts should have one; default nobody.

@@ -90,6 +90,14 @@ func TestParseNamesTheFault(t *testing.T) {
 		"[sessions]\nend_on=['passwd']":                            "sessions.end_on",
 		"[sessions]\nend_on=['watch']":                             "watch needs pam too",
 		"[settle]\ntime='1'":                                       "settle.time must be a duration",
+		"[second_factor]\nservices='sshd'":                         "must be a list of strings",
+		"[second_factor]\nservices=['../sshd']":                    "the name of a file in /etc/pam.d, without a dot",
+		"[second_factor]\nservices=['sshd', 'common-auth']":        "common-auth never asks for a second factor: other services include it",
+		"[second_factor]\nservices=['sshd.new']":                   "without a dot",
+		"[second_factor]\nservices=['cron']":                       "cron never asks for a second factor: nobody is there to answer",
+		"[second_factor]\nservices=['su-l']":                       "su-l never asks",
+		"[second_factor]\nservices=['sudo']":                       "sudo never asks",
+		"[second_factor]\nservices=['swaylock']":                   "a screen lock cannot ask",
 	} {
 		_, err := Parse([]byte(text))
 		if err == nil || !strings.Contains(err.Error(), want) {

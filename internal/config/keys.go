@@ -27,6 +27,8 @@ var (
 	plainPathForm = key.Form{Says: "an absolute path of letters, digits, dots, dashes and underscores", Is: func(s string) bool {
 		return strings.HasPrefix(s, "/") && madeOf(s, &pathSet, 256)
 	}}
+	pamServiceForm = key.Form{Says: "the name of a file in /etc/pam.d, without a dot", Is: pamService}
+
 	issuerForm  = key.Form{Says: "up to 64 printable characters without a colon", Is: issuerName}
 	serverForm  = key.Form{Says: "host:port", Is: hostPort}
 	addressForm = key.Form{Says: "an address of the form name@domain", Is: func(s string) bool {
@@ -73,6 +75,7 @@ var keys = []key.Key{
 	{Name: "password.max_days", Kind: key.Number, Max: 99999, Unit: "days", Zero: "as the account has it", Doc: "The maximum age that a new password gets from our tools and pcli."},
 	{Name: "password.warn_days", Kind: key.Number, Max: 99999, Unit: "days", Zero: "as the account has it", Doc: "How long before that age the user is warned."},
 
+	{Name: "second_factor.services", Kind: key.Texts, Form: pamServiceForm, Doc: "The PAM services that ask accounts with a second factor for a code: `[\"sshd\", \"login\"]`. `setup` puts the lines into their files in /etc/pam.d: see [At ssh and login](second-factors.md#at-ssh-and-login)."},
 	{Name: "second_factor.issuer", Kind: key.Text, Form: issuerForm, Default: "`node.asset`, else `node.name`", Doc: "The name under which authenticator apps list an account of this machine."},
 	{Name: "second_factor.required", Kind: key.Text, OneOf: key.Of(string(RequiredNobody), string(RequiredAdmins), string(RequiredEverybody)), Doc: "Whose accounts should have a second factor. `doctor` names those that have none; nothing else asks for one yet."},
 

@@ -57,7 +57,7 @@ func (c *Config) validate() error {
 	if err := check(c, ""); err != nil {
 		return err
 	}
-	for _, err := range []error{c.Sessions.validate(), c.Password.validate(), c.Mail.validate()} {
+	for _, err := range []error{c.Sessions.validate(), c.Password.validate(), c.Mail.validate(), c.SecondFactor.validate()} {
 		if err != nil {
 			return err
 		}
@@ -111,6 +111,48 @@ func (m Mail) validate() error {
 func (p Password) validate() error {
 	if p.MaxDays > 0 && p.MinDays > p.MaxDays {
 		return at("password.min_days", "password.min_days = %d: longer than max_days = %d, so that nobody could change a password", p.MinDays, p.MaxDays)
+	}
+	return nil
+}
+
+// pamService allows no dot: copies that editors and packages leave have one, and are no services.
+func pamService(name string) bool { return PlainName(name) && !strings.Contains(name, ".") }
+
+// unasking says which PAM services never ask for a second factor, and why: with it they would stop
+// working for somebody, or ask for it in a place where nobody can answer.
+var unasking = []struct {
+	services []string
+	why      string
+}{
+	{[]string{"cron", "crond", "atd", "systemd-user", "runuser", "runuser-l"}, "nobody is there to answer"},
+	{[]string{"su", "su-l", "sudo", "sudo-i", "polkit-1"}, "scripts use it without a terminal, and whoever uses it is logged in already"},
+	{[]string{"passwd", "chpasswd", "newusers", "chfn", "chsh"}, "it must work whatever else is broken"},
+	{[]string{"other"}, "it stands for every service that has no file"},
+	{[]string{
+		"i3lock", "swaylock", "gtklock", "hyprlock", "waylock", "xlock", "vlock", "slock", "physlock", "kde", "xscreensaver",
+		"mate-screensaver", "cinnamon-screensaver", "gnome-screensaver", "xfce4-screensaver", "light-locker",
+	}, "a screen lock cannot ask for a code"},
+}
+
+// NeverAsks says why a PAM service must not ask for a second factor; empty: it may.
+func NeverAsks(service string) string {
+	if strings.HasPrefix(service, "common-") || slices.Contains([]string{"system-auth", "password-auth"}, service) {
+		return "other services include it"
+	}
+	for _, u := range unasking {
+		if slices.Contains(u.services, service) {
+			return u.why
+		}
+	}
+	return ""
+}
+
+func (s SecondFactor) validate() error {
+	for _, service := range s.Services {
+		if why := NeverAsks(service); why != "" {
+			err := fmt.Errorf("second_factor.services: %s never asks for a second factor: %s", service, why)
+			return &keyed{application: -1, key: "second_factor.services", value: service, err: err}
+		}
 	}
 	return nil
 }

@@ -20,6 +20,7 @@
 //	notify.go     the administrator's program
 //	alarms.go     recent alarms of the audit trail
 //	pam.go        module, profile, and the line in the stack
+//	services.go   the services that ask for second factors
 //	scratch.go    a real change on a scratch stack
 //	namespace.go  the private mounts in which that change happens
 //	writable.go   whether each file can be replaced

@@ -160,6 +160,21 @@ var faults = []fault{
 	{name: "judge last", breaking: ruled + "sed -i '/judge/d; $a password [authtok_err=die default=ignore] pam_shadowsync.so judge' /etc/pam.d/common-password", check: "pam-judge", says: "does not come before the module that stores"},
 	{name: "judge without power", breaking: ruled + "sed -i 's/authtok_err=die/authtok_err=ignore/' /etc/pam.d/common-password", check: "pam-judge", says: "refuses either nothing or too much"},
 	{name: "list without rules", breaking: ruled + "sed -i 's/\tjudge//' /run/shadowsync/managed", check: "managed", says: "does not list the accounts"},
+	// From here on sshd and login ask for second factors.
+	{name: "file that lets sshd ask gone", breaking: asked + "rm /etc/ssh/sshd_config.d/10-shadowsync.conf", check: "sshd", says: "missing or changed"},
+	{name: "sshd does not ask", breaking: asked + "sed -i '1i KbdInteractiveAuthentication no' /etc/ssh/sshd_config", check: "sshd", says: "cannot ask for a code", person: "sed -i 1d /etc/ssh/sshd_config"},
+	{name: "sshd without PAM", breaking: asked + "sed -i 's/^UsePAM yes/UsePAM no/' /etc/ssh/sshd_config", check: "sshd", says: "takes passwords past PAM", person: "sed -i 's/^UsePAM no/UsePAM yes/' /etc/ssh/sshd_config"},
+	{name: "sshd refuses its file", breaking: asked + "echo nonsense > /etc/ssh/sshd_config.d/99-mine.conf", check: "sshd", says: "cannot have sshd show", person: "rm /etc/ssh/sshd_config.d/99-mine.conf"},
+	{name: "line of the factor deleted", breaking: asked + "sed -i '/^auth required pam_shadowsync/d' /etc/pam.d/sshd", check: "pam-factor", says: "is missing"},
+	{name: "account line deleted", breaking: asked + "sed -i '/^account.*pam_shadowsync/d' /etc/pam.d/sshd", check: "pam-factor", says: "is missing"},
+	{name: "file of the service restored", breaking: asked + "sed -i '/pam_shadowsync/d; s/^auth substack common-auth/@include common-auth/' /etc/pam.d/login", check: "pam-factor", says: "/etc/pam.d/login are not as setup writes them"},
+	{name: "line of the factor optional", breaking: asked + "sed -i 's/^auth required pam_shadowsync/auth optional pam_shadowsync/' /etc/pam.d/sshd", check: "pam-factor", says: "lets accounts in"},
+	{name: "key line jumps too far", breaking: asked + "sed -i 's/success=1 default=ignore. pam_shadowsync/success=2 default=ignore] pam_shadowsync/' /etc/pam.d/sshd", check: "pam-factor", says: "lets accounts in"},
+	{name: "substack included instead", breaking: asked + "sed -i 's/^auth substack common-auth/@include common-auth/' /etc/pam.d/sshd", check: "pam-factor", says: "not as setup writes them", state: doctor.Warn},
+	{name: "sufficient line before ours", breaking: asked + "sed -i '1i auth sufficient pam_unix.so' /etc/pam.d/sshd", check: "pam-factor", says: "/etc/pam.d/sshd line 1 (auth sufficient pam_unix.so) lets accounts in", person: "sed -i 1d /etc/pam.d/sshd"},
+	{name: "sufficient account line before ours", breaking: asked + "sed -i '1i account sufficient pam_localuser.so' /etc/pam.d/sshd", check: "pam-factor", says: "/etc/pam.d/sshd line 1 (account sufficient pam_localuser.so) lets accounts in", person: "sed -i 1d /etc/pam.d/sshd"},
+	{name: "jump over ours", breaking: asked + "sed -i '1i auth [success=3 default=ignore] pam_listfile.so item=user sense=allow file=/x' /etc/pam.d/sshd", check: "pam-factor", says: "/etc/pam.d/sshd line 1 (", person: "sed -i 1d /etc/pam.d/sshd"},
+	{name: "service that is not configured asks", breaking: asked + "cp -p /etc/pam.d/sshd /etc/pam.d/other-ssh", check: "pam-factor", says: "other-ssh asks for a second factor", state: doctor.Warn},
 	{name: "guard for nothing", breaking: "mkdir -p /run/systemd/system/128T.service.d && printf '# description \"x\"\\n# pending 9000000000000000000 \"admin\"\\n[Unit]\\nRefuseManualStop=yes\\n' > /run/systemd/system/128T.service.d/90-shadowsync-guard.conf && systemctl daemon-reload", check: "guard", says: "are not pending"},
 	{name: "held by hand", breaking: "shadowsync guard hold 128T.service", check: "guard", says: "held by hand", state: doctor.Warn, unasked: true},
 }
@@ -169,6 +184,9 @@ const ruled = "grep -q min_length /etc/shadowsync/shadowsync.toml || { printf '\
 
 // editing appends to a list of accounts again and again.
 const editing = "mkdir -p /etc/shadowsync/accounts.d && systemd-run -q --unit=editing sh -c 'while echo \"# mine\" >> /etc/shadowsync/accounts.d/conductor.list; do sleep 0.05; done' || systemctl is-active -q editing"
+
+// asked has services ask for second factors, once.
+const asked = "grep -q second_factor /etc/shadowsync/shadowsync.toml || { printf '\\n[second_factor]\\nservices = [\"sshd\", \"login\"]\\n' >> /etc/shadowsync/shadowsync.toml && shadowsync setup; }; "
 
 // ownDisk puts the state on a small file system of its own, once.
 const ownDisk = "mountpoint -q /var/lib/shadowsync || { systemctl stop shadowsync.service && cp -a /var/lib/shadowsync /root/home && " +

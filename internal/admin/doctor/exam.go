@@ -60,6 +60,8 @@ var checks = []check{
 	{name: "pam-line", look: checkLine, wired: true},
 	{name: "pam-judge", look: checkJudge, wired: true},
 	{name: "pam-login", look: checkLogin, wired: true},
+	{name: "pam-factor", look: checkServices, wired: true},
+	{name: "sshd", look: checkSSHD, wired: true},
 	{name: "pam-change", look: checkChange, wired: true},
 	// This is the last check, because it replaces /etc/shadow, and the broker then rewrites its own
 	// files.

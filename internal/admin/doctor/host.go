@@ -3,7 +3,6 @@ package doctor
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -230,22 +229,7 @@ func replace(path, text string, old *os.File) error {
 		return err
 	}
 	defer folder.Close()
-	temp, err := durable.Create(int(folder.Fd()), ".shadowsync-"+rand.Text())
-	if err != nil {
-		return err
-	}
-	keep := func(name string) bool { return !durable.OfContent(name) }
-	err = durable.KeepAttributes(temp.File, old, keep)
-	if err == nil {
-		_, err = temp.WriteString(text)
-	}
-	if err = temp.Settle(err); err == nil {
-		err = temp.Place(filepath.Base(path), 0)
-	}
-	if err != nil {
-		return errors.Join(err, temp.Discard())
-	}
-	return durable.SyncFolder(int(folder.Fd()))
+	return durable.WriteLike(int(folder.Fd()), filepath.Base(path), []byte(text), old)
 }
 
 // removed is the error of a removal; a file that was already gone is not an error.

@@ -51,16 +51,16 @@ func (j *job) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	faults = slices.Concat(faults, texts(units), texts(accounts), j.openPlaces())
+	faults = slices.Concat(faults, texts(units), texts(accounts), texts(j.missingServices()), j.openPlaces())
 	if len(faults) > 0 {
 		return &CheckError{Faults: faults}
 	}
 	return nil
 }
 
-// Missing is a unit or an account that the configuration names and that the system lacks.
+// Missing is a unit, an account or a PAM service that the configuration names and that the system lacks.
 type Missing struct {
-	Application int    // its index in the configuration
+	Application int    // its index in the configuration; -1: none
 	Key         string // that names it, with its tables
 	Value       string
 	Text        string
@@ -82,7 +82,7 @@ func FindMissing(ctx context.Context, root string, c *config.Config) ([]Missing,
 		return nil, err
 	}
 	accounts, err := j.missingAccounts(ctx)
-	return slices.Concat(units, accounts), err
+	return slices.Concat(units, accounts, j.missingServices()), err
 }
 
 // missingParts lists missing parts that make install installs.

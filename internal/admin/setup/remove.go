@@ -134,6 +134,7 @@ func (r *removal) waiting(ctx context.Context, c *config.Config) error {
 // steps returns the steps in an order that keeps the machine working after each: first no change is
 // announced any more, then no unit is guarded, then no start waits for us.
 func (r *removal) steps() []step {
+	services := step{name: StepServices, what: "no service that asks for a second factor", will: "take our lines out of the services that ask for a second factor", due: r.servicesOnDue, do: r.unwireServices}
 	live := []step{
 		{name: StepPAM, what: "no line in the PAM stacks", will: "remove the PAM lines", due: r.pamOnDue, do: r.switchOffPAM},
 		{name: StepStart, what: "sockets and broker stopped", will: "stop the sockets and the broker", due: r.stopDue, do: r.stop},
@@ -144,7 +145,8 @@ func (r *removal) steps() []step {
 			live[i].leaveOut = "the system at " + r.Root + " is not running: run shadowsync remove on it"
 		}
 	}
-	steps := append(live,
+	steps := append([]step{services}, live...)
+	steps = append(steps,
 		step{name: StepEnable, what: "sockets and broker disabled", will: "disable the sockets and the broker", due: r.disableDue, do: r.disable},
 		step{name: StepDropIns, what: "no hooks around " + strings.Join(r.units, ", "), will: "remove the hooks around " + strings.Join(r.units, ", "), due: r.hooksDue, do: r.takeHooks, foreign: r.foreignHooks},
 		r.noShell(),

@@ -22,6 +22,8 @@
 //	hooks.go          what a drop-in may say, and whether systemd accepts it
 //	shells.go         the operators' shell in /etc/shells
 //	pam.go            the lines in the PAM stacks
+//	services.go       the lines in the services that ask for second factors
+//	sshd.go           what sshd needs to ask
 //	survival.go       whether a password survived a restart
 //	restart.go        one watched start of the application
 //	ledger.go         recorded files
@@ -107,7 +109,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if err := j.run(ctx, j.imports()); err != nil {
 		return j.result, errors.Join(err, j.unconfigure(ctx))
 	}
-	if err := j.run(ctx, j.wiring()); err != nil {
+	if err := j.run(ctx, j.wiring(ctx)); err != nil {
 		return j.result, err
 	}
 	return j.result, j.tellSurvival(ctx)
@@ -121,7 +123,7 @@ func Repair(ctx context.Context, o Options, names ...Name) (Result, error) {
 	if err := j.configure(); err != nil {
 		return j.result, err
 	}
-	return j.result, j.run(ctx, only(append(j.imports(), j.wiring()...), names))
+	return j.result, j.run(ctx, only(append(j.imports(), j.wiring(ctx)...), names))
 }
 
 func (j *job) imports() []step {
@@ -131,8 +133,9 @@ func (j *job) imports() []step {
 	}
 }
 
-// wiring adds the PAM lines last: from then on passwd contacts the broker, which must be running.
-func (j *job) wiring() []step {
+// wiring adds the PAM lines last: from then on passwd contacts the broker, which must be running. Services
+// that ask for second factors need the line for logins.
+func (j *job) wiring(ctx context.Context) []step {
 	steps := []step{
 		{name: StepDropIns, what: "hooks around " + j.units(), due: j.dropInsDue, do: j.writeDropIns},
 		{name: StepCapability, what: "the broker's right to read /etc/shadow, which its mode requires", due: j.capabilityDue, do: j.setCapability},
@@ -142,6 +145,9 @@ func (j *job) wiring() []step {
 		{name: StepStart, what: "sockets and broker running", due: j.startDue, do: j.start, live: true},
 		{name: StepManaged, what: "list of managed accounts for the PAM module", due: j.managedDue, do: j.writeManaged, live: true},
 		{name: StepPAM, what: "lines in the PAM stacks", due: j.pamDue, do: j.switchOnPAM, live: true},
+	}
+	if j.needsServices(ctx) {
+		steps = append(steps, j.services())
 	}
 	for i := range steps {
 		if steps[i].live && j.mounted() {

@@ -242,7 +242,7 @@ func TestDryRunWritesNothing(t *testing.T) {
 	if err := j.configure(); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.run(t.Context(), append(j.imports(), only(j.wiring(), []Name{StepDropIns, StepPAM})...)); err != nil {
+	if err := j.run(t.Context(), append(j.imports(), only(j.wiring(t.Context()), []Name{StepDropIns, StepPAM})...)); err != nil {
 		t.Fatal(err)
 	}
 	if j.ledger.exists() {

@@ -22,6 +22,7 @@ const (
 	StepStart         Name = "start"
 	StepManaged       Name = "managed"
 	StepPAM           Name = "pam"
+	StepServices      Name = "second-factor"
 
 	StepGuard   Name = "guard"
 	StepRuntime Name = "runtime"

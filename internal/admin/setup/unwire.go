@@ -17,6 +17,25 @@ import (
 	"github.com/shadowsync/shadowsync/systemd"
 )
 
+func (r *removal) servicesOnDue(ctx context.Context) (bool, error) {
+	asking, err := askingServices(ctx, r.ledger)
+	return len(asking) > 0 || slices.Contains(r.files, sshdPath) || !SSHDAltered(r.Root), err
+}
+
+// unwireServices is possible in a mounted system too, for somebody who cannot get in any more.
+func (r *removal) unwireServices(ctx context.Context) error {
+	asking, err := askingServices(ctx, r.ledger)
+	if err != nil {
+		return err
+	}
+	for _, service := range asking {
+		if err := r.ledger.unask(ctx, service); err != nil {
+			return err
+		}
+	}
+	return r.unwireSSHD(ctx)
+}
+
 // pamOnDue checks every service: a stack edited by hand may contain our line in only one of them.
 func (r *removal) pamOnDue(context.Context) (bool, error) {
 	lines, err := pamLines(r.Root)
@@ -30,7 +49,7 @@ func pamLines(root string) ([]pamstack.Line, error) {
 	}
 	var found []pamstack.Line
 	for _, service := range services {
-		for _, kind := range []pamstack.Kind{pamstack.Password, pamstack.Auth} {
+		for _, kind := range []pamstack.Kind{pamstack.Password, pamstack.Auth, pamstack.Account} {
 			lines, err := pamstack.Read(root, service, kind)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue // no program can use a service that includes a missing file

@@ -9,7 +9,8 @@
 //	Place           gives the file its name (renameat2(2))
 //	SyncFolder      writes the name to the disk
 //
-// [Write] does all of it for a file with a given mode, [WriteNew] if there is none yet.
+// [Write] does all of it for a file with a given mode, [WriteNew] if there is none yet, [WriteLike] for one
+// that keeps its attributes.
 //
 //	durable.go     the steps
 //	attributes.go  owner, mode, access list, extended attributes
@@ -69,22 +70,30 @@ func SyncFolder(folder int) error {
 // Write replaces a file in an open folder. It replaces a link with that name and does not follow
 // it.
 func Write(folder int, name string, data []byte, mode fs.FileMode) error {
-	return write(folder, name, data, mode, 0)
+	return write(folder, name, data, 0, func(n *New) error { return n.Chmod(mode) })
 }
 
 // WriteNew is Write for a name that must be free.
 func WriteNew(folder int, name string, data []byte, mode fs.FileMode) error {
-	return write(folder, name, data, mode, unix.RENAME_NOREPLACE)
+	return write(folder, name, data, unix.RENAME_NOREPLACE, func(n *New) error { return n.Chmod(mode) })
 }
 
-func write(folder int, name string, data []byte, mode fs.FileMode, flags uint) error {
+// WriteLike is Write with the attributes of like, which is the present file.
+func WriteLike(folder int, name string, data []byte, like *os.File) error {
+	return write(folder, name, data, 0, func(n *New) error {
+		return KeepAttributes(n.File, like, func(name string) bool { return !OfContent(name) })
+	})
+}
+
+func write(folder int, name string, data []byte, flags uint, attribute func(*New) error) error {
 	n, err := Create(folder, "."+name+"-"+rand.Text())
 	if err != nil {
 		return err
 	}
-	_, err = n.Write(data)
-	err = n.Settle(errors.Join(err, n.Chmod(mode)))
-	if err == nil {
+	if err = attribute(n); err == nil {
+		_, err = n.Write(data)
+	}
+	if err = n.Settle(err); err == nil {
 		err = n.Place(name, flags)
 	}
 	if err != nil {

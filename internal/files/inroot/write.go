@@ -122,6 +122,17 @@ func Replace(root, name string, data []byte, mode fs.FileMode) error {
 	return in("replace", root, name, func(parent int, base string) error { return durable.Write(parent, base, data, mode) })
 }
 
+// Rewrite replaces the content of a regular file as Replace does, and keeps its owner, mode and extended
+// attributes. It refuses a link.
+func Rewrite(root, name string, data []byte) error {
+	like, err := OpenRegular(root, name, unix.O_RDONLY|unix.O_NOFOLLOW)
+	if err != nil {
+		return err
+	}
+	defer like.Close()
+	return in("rewrite", root, name, func(parent int, base string) error { return durable.WriteLike(parent, base, data, like) })
+}
+
 // Create writes a new file, as durably as Replace. If the name is taken, the error is fs.ErrExist and
 // what is there stays.
 func Create(root, name string, data []byte, mode fs.FileMode) error {

@@ -36,6 +36,9 @@ func tree(t *testing.T) (root, host string) {
 // verbs are all functions that change something, each applied to a name in a folder.
 var verbs = map[string]func(root, folder string) error{
 	"replace": func(root, folder string) error { return Replace(root, folder+"/new", []byte("new"), 0o640) },
+	"rewrite": func(root, folder string) error {
+		return errors.Join(Rewrite(root, folder+"/old", []byte("rewritten")), Symlink(root, "old", folder+"/new"))
+	},
 	"mkdir":   func(root, folder string) error { return Mkdir(root, folder+"/new", 0o750) },
 	"all":     func(root, folder string) error { return MkdirAll(root, folder+"/new", 0o750) },
 	"symlink": func(root, folder string) error { return Symlink(root, "target", folder+"/new") },
@@ -105,6 +108,9 @@ func TestALinkIsNotFollowed(t *testing.T) {
 		if err := os.Symlink("/etc/real/file", root+"/etc/"+name); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := Rewrite(root, "/etc/one", []byte("x")); err == nil {
+		t.Error("a link was rewritten")
 	}
 	if err := errors.Join(Replace(root, "/etc/one", []byte("x"), 0o644), Remove(root, "etc/two"), RemoveAll(root, "etc/three")); err != nil {
 		t.Fatal(err)

@@ -56,7 +56,8 @@ func actionOf(text string) action {
 	if a, known := actions[text]; known {
 		return a
 	}
-	if jump, err := strconv.Atoi(text); err == nil && jump > 0 {
+	// To libpam, a jump over no line is the same as ignore, whose value is 0.
+	if jump, err := strconv.Atoi(text); err == nil && jump >= 0 {
 		return action(jump)
 	}
 	return bad

@@ -13,12 +13,27 @@ var (
 	Announce = Duty{"announces changes", Password} // changes that were made
 	Judge    = Duty{"judges new passwords", Password}
 	Login    = Duty{"hands over what a login proves", Auth}
+
+	// In the services that ask for second factors:
+	FactorKey     = Duty{"lets the key of an account with a second factor replace its password", Auth}
+	Factor        = Duty{"asks for the second factor", Auth}
+	FactorAccount = Duty{"refuses logins without the second factor", Account}
 )
 
 // has reports whether l is a line of pam_shadowsync.so with this duty.
 func (d Duty) has(l Line) bool {
-	judges := l.Kind == Password && slices.Contains(l.Args, "judge")
-	return l.Module == Module && l.Kind == d.Kind && judges == (d == Judge)
+	asks := slices.Contains(l.Args, "factor")
+	switch {
+	case l.Module != Module || l.Kind != d.Kind:
+		return false
+	case l.Kind == Password:
+		return slices.Contains(l.Args, "judge") == (d == Judge)
+	case !asks:
+		return d == Login
+	case slices.Contains(l.Args, "key"):
+		return d == FactorKey
+	}
+	return d == Factor || d == FactorAccount
 }
 
 // Find returns the first line with that duty, also in substacks.

@@ -21,6 +21,29 @@ var (
 	ErrLoginRules  = errors.New(Module + " decides about logins: its control must be optional")
 )
 
+// GapError is a way past one of our lines.
+type GapError struct{ Gap }
+
+func (e *GapError) Error() string {
+	how := "with the result " + e.Result
+	if e.Result == fallback {
+		how = "when it fails"
+	}
+	return fmt.Sprintf("%s (%s) lets accounts in without their second factor, %s", e.Line.Place(), e.Line, how)
+}
+
+// Past returns the ways to get into a service without what the line of this duty asks for: an error that
+// wraps ErrAbsent, or a *GapError for each line that opens such a way.
+func (d Duty) Past(service string, lines []Line) (faults []error) {
+	if _, there := d.Find(lines); !there {
+		return []error{fmt.Errorf("%s: %w: %s line that %s", service, ErrAbsent, d.Kind, d.Name)}
+	}
+	for _, gap := range d.Gaps(service, lines) {
+		faults = append(faults, &GapError{gap})
+	}
+	return faults
+}
+
 // Stores reports whether the stack changes or checks passwords of local accounts.
 func Stores(lines []Line) bool { return walk(lines, true).seen }
 

@@ -1,10 +1,11 @@
-// Package pamstack reads the password and auth stacks of Linux-PAM, as pam.d(5) describes them, and
-// checks that pam_shadowsync.so is at the right place.
+// Package pamstack reads the password, auth and account stacks of Linux-PAM, as pam.d(5) describes
+// them, and checks that pam_shadowsync.so is at the right place.
 //
 // It looks at what a stack does, not how it looks: it walks the lines as libpam does, once with a
 // module that stores or checks the password successfully, and once with one that fails. The first
 // walk must reach pam_shadowsync.so, the second must not. A line that judges new passwords must be
-// reached before the storing module.
+// reached before the storing module. A line that asks for a second factor is checked against every
+// result that the other modules can have: none may lead past it.
 //
 //	stack.go    Read and Passwd: the lines of a service, includes followed
 //	text.go     the words of a file
@@ -12,6 +13,8 @@
 //	control.go  what a line does with its module's result
 //	walk.go     which lines are reached
 //	fault.go    what is wrong with a line of pam_shadowsync.so
+//	gap.go      the ways past a line that refuses
+//	block.go    the lines of a service that asks for second factors, in and out of its file
 package pamstack
 
 import (
@@ -53,6 +56,7 @@ type Kind string
 const (
 	Password Kind = "password"
 	Auth     Kind = "auth"
+	Account  Kind = "account"
 )
 
 // Line is a line of a stack. A line that names a substack holds the substack's lines.

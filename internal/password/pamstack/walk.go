@@ -66,9 +66,10 @@ func (w *walker) note(l Line) {
 		w.seen = true
 	case Judge.has(l):
 		w.judged = w.judged || !w.seen
-	case l.Module == Module && w.seen:
+	case !Announce.has(l) && !Login.has(l):
+	case w.seen:
 		w.reached = true
-	case l.Module == Module:
+	default:
 		w.early = true
 	}
 }
