@@ -54,6 +54,7 @@ var actions = [][2]string{
 	{"code-refused", "a code of a second factor was refused; the text says why"},
 	{"codes-renewed", "the recovery codes of a second factor were replaced"},
 	{"factor-reset", "a second factor was dropped, and an enrolment code was handed out"},
+	{"factor-lost", "the state was lost, and with it a second factor; it needs a reset"},
 	{"floor-lowered", "codes of the present time are valid again, after a clock that was ahead"},
 	{"mail-set", "the mail address on record was set or removed"},
 	{"lost", "who lost the authenticator asked for a code by mail"},

@@ -183,7 +183,7 @@ func (b *Broker) run(ctx context.Context, listeners map[string]*socket.Listener)
 	if err := b.list(ctx); err != nil {
 		return err
 	}
-	b.listEnrolled(ctx)
+	b.keepEnrolled(ctx)
 	if err := b.watch(ctx, &wg); err != nil {
 		return err
 	}

@@ -84,7 +84,7 @@ func judging(t *testing.T, root string) *Broker {
 
 // brokerOf makes a system below root with one local account, and a broker for it that is not
 // running yet and manages one account. Settings are added to its configuration.
-func brokerOf(t *testing.T, root, local, managed, settings string) *Broker {
+func brokerOf(t testing.TB, root, local, managed, settings string) *Broker {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Join(root, "etc"), 0o755); err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func brokerOf(t *testing.T, root, local, managed, settings string) *Broker {
 }
 
 // occupy lets another holder take a lock of the state; the result releases it.
-func occupy(t *testing.T, root, lock string) (release func()) {
+func occupy(t testing.TB, root, lock string) (release func()) {
 	t.Helper()
 	pool, err := sql.Open("sqlite3", filepath.Join(root, engine.StateDir, state.FileName))
 	if err != nil {

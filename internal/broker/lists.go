@@ -20,6 +20,13 @@ func (b *Broker) list(ctx context.Context) error {
 	return engine.WriteManaged(ctx, e.Root(), e.Config, e.State)
 }
 
+// keepEnrolled does that at the start, and looks for factors that the state has lost.
+func (b *Broker) keepEnrolled(ctx context.Context) {
+	if err := b.engine.Load().KeepEnrolled(ctx); err != nil {
+		b.log.Error("while the broker does not answer, the PAM module cannot tell who needs a code", "error", err)
+	}
+}
+
 // listEnrolled writes the list of accounts that must show a code, if it differs.
 func (b *Broker) listEnrolled(ctx context.Context) {
 	e := b.engine.Load()

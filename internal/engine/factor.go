@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/detect/boot"
@@ -98,6 +100,60 @@ func writeEnrolled(root string, all []factor.Record) error {
 		return fmt.Errorf("cannot list the accounts with a second factor: %w", err)
 	}
 	return nil
+}
+
+// ActionLost is the action of the audit for a factor that only the list still knows.
+const ActionLost = "factor-lost"
+
+// KeepEnrolled writes that list from the state, for a start of the broker. If the list names accounts of
+// which the state has no record, the state has lost their factors: from then on they must enrol anew,
+// so that nobody gets in without a code because a state was destroyed.
+func (e *Engine) KeepEnrolled(ctx context.Context) error {
+	if e.options.Volatile {
+		return errVolatile
+	}
+	lost, err := e.lostFactors(ctx)
+	if err == nil && len(lost) > 0 {
+		err = e.State.TakeFactors(ctx, lost)
+	}
+	if err != nil {
+		return err
+	}
+	var events []shadowsync.Event
+	for _, r := range lost {
+		events = append(events, shadowsync.Event{
+			At: time.Now(), Account: r.Account, Action: ActionLost, Result: shadowsync.Pending,
+			Reason: "the state has no record of it; a reset of the second factor is needed",
+			Origin: shadowsync.Origin{At: time.Now(), SeenBy: shadowsync.SeenByStart, Program: e.options.Program},
+		})
+	}
+	factors{e.State, e}.assign(events)
+	return errors.Join(e.Audit(ctx, events...), WriteEnrolled(ctx, e.root, e.State))
+}
+
+func (e *Engine) lostFactors(ctx context.Context) (lost []factor.Record, err error) {
+	list, err := inroot.ReadFile(e.root, EnrolledList)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	known := map[factor.Subject]bool{}
+	if err == nil {
+		var all []factor.Record
+		all, err = e.State.Factors(ctx)
+		for _, r := range all {
+			known[r.Subject] = true
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range factor.Listed(list) {
+		if !known[s] {
+			known[s] = true
+			lost = append(lost, factor.Lost(s))
+		}
+	}
+	return lost, nil
 }
 
 // WriteEnrolled writes that list from the state. Every change of a factor does; this is for the first

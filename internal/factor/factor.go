@@ -21,7 +21,7 @@
 //	merge.go   which of two records of a factor holds, after a restore
 //	seal.go    seals secrets
 //	key.go     the key that seals them
-//	list.go    the list of enrolled accounts that the PAM module reads
+//	list.go    the list of enrolled accounts that the PAM module reads, and what it still tells when the state is lost
 package factor
 
 import (

@@ -1,6 +1,9 @@
 package factor
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // List is the list of the accounts that must show a code, for the PAM module: it knows from it whom to
 // refuse while no broker answers. One line "account TAB realm TAB enrolled" for each; "enrol" instead
@@ -19,4 +22,25 @@ func List(records []Record) []byte {
 		list = append(list, '\n')
 	}
 	return list
+}
+
+// Listed returns whose factors such a list names. It leaves out what is no line of one.
+func Listed(list []byte) (subjects []Subject) {
+	for line := range strings.Lines(string(list)) {
+		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if len(fields) != 3 || fields[0] == "" {
+			continue
+		}
+		if realm, err := ParseRealm(fields[1]); err == nil {
+			subjects = append(subjects, Subject{Realm: realm, Account: fields[0]})
+		}
+	}
+	return subjects
+}
+
+// Lost is the record of a factor of which nothing is left but that there was one: the account must
+// enrol anew, with an enrolment code that only a reset hands out.
+func Lost(s Subject) Record {
+	const never = "lost" // no boot has this id
+	return Record{Subject: s, State: None, Generation: 1, Ticket: &Ticket{Hash: []byte{}, Boot: never}}
 }

@@ -1,0 +1,215 @@
+package broker
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/broker/limit"
+	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/factor"
+	"github.com/shadowsync/shadowsync/internal/factor/totp"
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
+	"github.com/shadowsync/shadowsync/internal/wire/module"
+	"github.com/shadowsync/shadowsync/internal/wire/socket"
+)
+
+// gate is a broker that answers logins of the account admin.
+type gate struct {
+	*Broker
+	secret   []byte
+	recovery []string
+}
+
+func openGate(tb testing.TB) *gate {
+	tb.Helper()
+	g := &gate{Broker: brokerOf(tb, tb.TempDir(), "admin", "admin", "")}
+	g.codes.turns = make(chan struct{}, mostCodes)
+	return g
+}
+
+func (g *gate) factors() *factor.Factors { return g.engine.Load().Factors(&g.codes.wrong) }
+
+func (g *gate) enrols(tb testing.TB, account string) {
+	tb.Helper()
+	s := factor.Subject{Realm: factor.Local, Account: account}
+	secret, err := g.factors().Begin(tb.Context(), factor.Beginning{Subject: s, ByRoot: true})
+	if err == nil {
+		g.secret = secret
+		g.recovery, err = g.factors().Confirm(tb.Context(), factor.Attempt{Subject: s, Code: totp.Code(secret, totp.StepAt(time.Now()))})
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// asks plays the PAM module, and returns the answer.
+func (g *gate) asks(tb testing.TB, uid int, q module.Login, code string) string {
+	tb.Helper()
+	ours, file, err := socket.Pair()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer file.Close()
+	theirs, err := socket.FromFile(file)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer theirs.Close()
+	var files []*os.File
+	if code != "" {
+		sealed, err := socket.SealedMemfd([]byte(code))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		defer sealed.Close()
+		files = append(files, sealed)
+	}
+	if err := theirs.Send(tb.Context(), q, files...); err != nil {
+		tb.Fatal(err)
+	}
+	g.answerLogin(tb.Context(), &socket.Request{Conn: ours, Peer: socket.Peer{PID: os.Getpid(), UID: uid}})
+	_ = ours.Close()
+	answer := make([]byte, 4096)
+	n, err := unix.Read(int(file.Fd()), answer)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(answer[:n])
+}
+
+// TestLoginAnswers: who needs a code, and which one is taken.
+func TestLoginAnswers(t *testing.T) {
+	g := openGate(t)
+	need, check := module.Login{Op: module.FactorNeed, User: "admin"}, module.Login{Op: module.FactorCheck, User: "admin", Service: "sshd", Host: "192.0.2.1"}
+	want := func(uid int, q module.Login, code, answer string) {
+		t.Helper()
+		if got := g.asks(t, uid, q, code); got != answer {
+			t.Errorf("%s with %q: %q, want %q", q.Op, code, got, answer)
+		}
+	}
+	want(0, need, "", "u")
+	if list, err := inroot.ReadFile(g.engine.Load().Root(), engine.EnrolledList); err != nil || len(list) != 0 {
+		t.Errorf("the list is %q, %v", list, err)
+	}
+	want(0, check, "123456", "r"+cannotTell)
+	g.enrols(t, "admin")
+	want(0, need, "", "c")
+	want(0, module.Login{Op: module.FactorNeed, User: "Admin"}, "", "u")
+	want(1000, need, "", "rnot permitted")
+	want(0, module.Login{Op: "factor", User: "admin"}, "", "rnot permitted")
+	want(0, check, "", "rnot permitted")
+	next := string(totp.Code(g.secret, totp.StepAt(time.Now())+1))
+	want(1000, check, next, "rnot permitted")
+	want(0, check, next, "p")
+	want(0, check, next, "rthe code was used already; wait for the next one")
+	want(0, check, "12345", "rthat is no code: six digits, or a recovery code")
+	want(0, check, strings.Repeat("1", module.MaxCode+1), "r"+cannotTell)
+	for i, code := range g.recovery {
+		answer := "p"
+		switch left := len(g.recovery) - i - 1; {
+		case left == 1:
+			answer += "1 recovery code left; the command 'renew 2fa codes' in pcli makes new ones"
+		case left <= fewCodes:
+			answer += fmt.Sprint(left, " recovery codes left; the command 'renew 2fa codes' in pcli makes new ones")
+		}
+		want(0, check, code, answer)
+	}
+	if _, err := g.factors().Reset(t.Context(), factor.Subject{Realm: factor.Local, Account: "admin"}, nil, who(g.engine.Load(), socket.Peer{PID: os.Getpid()})); err != nil {
+		t.Fatal(err)
+	}
+	want(0, need, "", "rthe second factor was reset: an administrator enrols a new one, with: shadowsync user enrol 2fa admin")
+}
+
+// TestGuessesAtLogin: wrong codes from one address do not keep the account out from another one.
+func TestGuessesAtLogin(t *testing.T) {
+	g := openGate(t)
+	g.enrols(t, "admin")
+	for i := range 10 * limit.Free {
+		host := fmt.Sprint("192.0.2.", i%2)
+		g.asks(t, 0, module.Login{Op: module.FactorCheck, User: "admin", Host: host}, wrong(g, i))
+	}
+	for host, answer := range map[string]string{"192.0.2.0": "rtoo many wrong codes", "192.0.2.1": "rtoo many wrong codes", "192.0.2.2": "p"} {
+		code := string(totp.Code(g.secret, totp.StepAt(time.Now())+1))
+		if got := g.asks(t, 0, module.Login{Op: module.FactorCheck, User: "admin", Host: host}, code); !strings.HasPrefix(got, answer) {
+			t.Errorf("from %s: %q, want %q", host, got, answer)
+		}
+	}
+}
+
+// wrong is a code that is not valid at any time near now.
+func wrong(g *gate, n int) string {
+	for ; ; n++ {
+		code := fmt.Sprintf("%06d", n)
+		if _, near := totp.Offset(g.secret, []byte(code), time.Now(), 300); !near {
+			return code
+		}
+	}
+}
+
+// TestOneCodeManyLogins: of many logins that show one code at once, one passes.
+func TestOneCodeManyLogins(t *testing.T) {
+	g := openGate(t)
+	g.enrols(t, "admin")
+	code := string(totp.Code(g.secret, totp.StepAt(time.Now())+1))
+	var passed, refused atomic.Int64
+	var all sync.WaitGroup
+	for range codeConnections {
+		all.Go(func() {
+			switch got := g.asks(t, 0, module.Login{Op: module.FactorCheck, User: "admin", Host: "192.0.2.1"}, code); got[0] {
+			case 'p':
+				passed.Add(1)
+			case 'r':
+				refused.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if passed.Load() != 1 || refused.Load() != codeConnections-1 {
+		t.Errorf("%d passed, %d were refused", passed.Load(), refused.Load())
+	}
+}
+
+// TestLoginWhileTheStateIsBusy: refused within the time that the module waits.
+func TestLoginWhileTheStateIsBusy(t *testing.T) {
+	g := openGate(t)
+	g.enrols(t, "admin")
+	defer occupy(t, g.engine.Load().Root(), "BEGIN EXCLUSIVE")()
+	for _, op := range []string{module.FactorNeed, module.FactorCheck} {
+		if got := g.asks(t, 0, module.Login{Op: op, User: "admin"}, g.recovery[0]); got != "r"+cannotTell {
+			t.Errorf("%s: %q", op, got)
+		}
+	}
+}
+
+func BenchmarkCheckOfTenThousand(b *testing.B) {
+	const accounts = 10_000
+	g := openGate(b)
+	g.enrols(b, "admin")
+	var all []factor.Record
+	for i := range accounts {
+		all = append(all, factor.Record{Subject: factor.Subject{Realm: factor.Local, Account: fmt.Sprint("user", i)}, State: factor.Enrolled, Generation: 1, Secret: make([]byte, 60)})
+	}
+	if err := g.engine.Load().State.TakeFactors(b.Context(), all); err != nil {
+		b.Fatal(err)
+	}
+	for n := 0; b.Loop(); n++ {
+		if n%len(g.recovery) == 0 {
+			b.StopTimer()
+			var err error
+			if g.recovery, err = g.factors().Renew(b.Context(), factor.Subject{Realm: factor.Local, Account: "admin"}, who(g.engine.Load(), socket.Peer{PID: os.Getpid()})); err != nil {
+				b.Fatal(err)
+			}
+			b.StartTimer()
+		}
+		if got := g.asks(b, 0, module.Login{Op: module.FactorCheck, User: "admin"}, g.recovery[n%len(g.recovery)]); got[0] != 'p' {
+			b.Fatal(got)
+		}
+	}
+}

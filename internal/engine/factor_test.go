@@ -1,0 +1,93 @@
+package engine
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/factor"
+	"github.com/shadowsync/shadowsync/internal/factor/totp"
+	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// free brakes nobody.
+type free struct{}
+
+func (free) Begin(string, time.Time) time.Duration { return 0 }
+func (free) Spare(string)                          {}
+func (free) Forgive(string)                        {}
+
+func (s system) enrols(t *testing.T, account string) {
+	t.Helper()
+	f, subject := s.engine.Factors(free{}), factor.Subject{Realm: factor.Local, Account: account}
+	secret, err := f.Begin(t.Context(), factor.Beginning{Subject: subject, ByRoot: true})
+	if err == nil {
+		_, err = f.Confirm(t.Context(), factor.Attempt{Subject: subject, Code: totp.Code(secret, totp.StepAt(time.Now()))})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestEnrolledList: the broker's start writes the list, empty too, and mends it. An account of which
+// the list says more than the state must be reset.
+func TestEnrolledList(t *testing.T) {
+	s := mount(t, 3)
+	keep := func(want string) {
+		t.Helper()
+		if err := s.engine.KeepEnrolled(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if list := s.text(t, EnrolledList); list != want {
+			t.Errorf("the list is %q, want %q", list, want)
+		}
+	}
+	keep("")
+	s.enrols(t, "admin")
+	keep("admin\tlocal\tenrolled\n")
+	write(t, s.path(EnrolledList), "", 0o600)
+	keep("admin\tlocal\tenrolled\n")
+
+	options := s.engine.options
+	if err := s.engine.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(s.path(StateDir+"/"+state.FileName), s.path("gone")); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if s.engine, err = Open(t.Context(), options); err != nil {
+		t.Fatal(err)
+	}
+	defer s.engine.Close()
+	write(t, s.path(EnrolledList), "admin\tlocal\tenrolled\nadmin\tlocal\tenrolled\nnot a line\nx\tnis\tenrolled\n\tlocal\tenrol\n", 0o600)
+	keep("admin\tlocal\tenrol\n")
+	keep("admin\tlocal\tenrol\n")
+	lost := 0
+	for r, err := range s.engine.State.Trail(t.Context(), state.Query{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Event.Action == ActionLost && r.Event.Account == "admin" && r.Event.Application == "app" {
+			lost++
+		}
+	}
+	if lost != 1 {
+		t.Errorf("the loss is %d times in the audit", lost)
+	}
+
+	f, admin := s.engine.Factors(free{}), factor.Subject{Realm: factor.Local, Account: "admin"}
+	for _, code := range []string{"", "abcdefgh", "000000"} {
+		if _, err := f.Begin(t.Context(), factor.Beginning{Subject: admin, Code: []byte(code)}); err == nil {
+			t.Errorf("enrolled anew with the code %q", code)
+		}
+	}
+	if _, err := f.Check(t.Context(), factor.Attempt{Subject: admin, Code: []byte("000000")}); !errors.Is(err, factor.ErrNotEnrolled) {
+		t.Errorf("a code: %v", err)
+	}
+	if code, err := f.Reset(t.Context(), admin, nil, shadowsync.Origin{}); err != nil || code == "" {
+		t.Errorf("a reset gives %q, %v", code, err)
+	}
+}
