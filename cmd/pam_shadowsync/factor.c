@@ -94,7 +94,7 @@ struct person {
 	size_t count;
 	bool root;
 	enum listing listed;
-	const char *as; /* the name in the list */
+	const char *as; /* the name that the list, or else the broker, knows */
 };
 
 static void add_name(struct person *who, const char *name)
@@ -165,23 +165,23 @@ static bool ask(pam_handle_t *pamh, const char *op, const char *name, int code, 
 	return false;
 }
 
-/* What a login of this person needs; answer->kind is TEXT_FREE, TEXT_ASKS or TEXT_REFUSES. False if nobody can tell. */
+/*
+ * What a login of this person needs; answer->kind is TEXT_FREE, TEXT_ASKS or TEXT_REFUSES. False if nobody can tell. None of
+ * the person's names may need a code.
+ */
 static bool need_of(pam_handle_t *pamh, struct person *who, struct text_answer *answer)
 {
 	int64_t end = wire_now_ms() + WIRE_FACTOR_MS;
-	size_t next = 0;
 
+	if (who->count == 0)
+		return false;
 	answer->kind = TEXT_FREE;
-	if (who->listed == LISTING_ABSENT)
-		return true;
-	if (who->listed == LISTING_MANAGED)
-		return ask(pamh, "factor-need", who->as, -1, WIRE_FACTOR_MS, answer) && answer->kind != TEXT_PASSES;
-	for (; next < who->count && answer->kind == TEXT_FREE; next++) {
-		who->as = who->names[next];
+	for (size_t i = 0; i < who->count && answer->kind == TEXT_FREE; i++) {
+		who->as = who->names[i];
 		if (!ask(pamh, "factor-need", who->as, -1, end - wire_now_ms(), answer) || answer->kind == TEXT_PASSES)
 			return false;
 	}
-	return next > 0;
+	return true;
 }
 
 static void show(pam_handle_t *pamh, unsigned flags, int style, const char *text)

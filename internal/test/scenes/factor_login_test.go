@@ -265,7 +265,7 @@ func (s *stage) listAway(a *authenticator) {
 func (s *stage) console(a *authenticator) {
 	s.MustShell(fmt.Sprintf("printf 'root:%s\n' | chpasswd", machine.OldPassword))
 	login := func(user, code string) *machine.Dialogue {
-		d := s.Terminal("setsid", "-c", "login", user)
+		d := s.Terminal("setsid", "--wait", "--ctty", "login", user)
 		d.Answer("assword: ", machine.OldPassword)
 		if code != "" {
 			d.Answer(askForCode, code)
@@ -275,9 +275,11 @@ func (s *stage) console(a *authenticator) {
 	in := func(s *stage, user, code string) {
 		s.t.Helper()
 		d := login(user, code)
+		d.Expect(user+"@node1:", machine.Patience) // what is typed before the prompt is lost
 		d.Send("echo in-$((40+2))\n")
 		d.Expect("in-42", machine.Patience)
 		d.Send("exit\n")
+		d.Ended(machine.Patience)
 	}
 	in(s, "admin", a.next())
 	in(s, "root", "")
