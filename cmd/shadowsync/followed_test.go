@@ -32,6 +32,7 @@ var followed = map[string]string{
 	"nothing for all":  rows + ":pending",
 	"unseen":           rows + ":weak", // the same command; TestUnshown brings it up
 	"interrupted":      rows + ":pending",
+	"half reset":       "cmd/shadowsync/factor_test.go:TestResetOfASecondFactor", // the same command
 	"guard":            "internal/test/scenes/guard_test.go:releaseOfPending",
 	"still held":       "internal/test/scenes/notes_test.go:TestStateDamaged",
 	"damaged state":    "internal/test/scenes/notes_test.go:TestStateDamaged",
