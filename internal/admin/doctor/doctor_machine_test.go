@@ -169,7 +169,7 @@ var faults = []fault{
 	{name: "account line deleted", breaking: asked + "sed -i '/^account.*pam_shadowsync/d' /etc/pam.d/sshd", check: "pam-factor", says: "is missing"},
 	{name: "file of the service restored", breaking: asked + "sed -i '/pam_shadowsync/d; s/^auth substack common-auth/@include common-auth/' /etc/pam.d/login", check: "pam-factor", says: "/etc/pam.d/login are not as setup writes them"},
 	{name: "line of the factor optional", breaking: asked + "sed -i 's/^auth required pam_shadowsync/auth optional pam_shadowsync/' /etc/pam.d/sshd", check: "pam-factor", says: "lets accounts in"},
-	{name: "key line jumps too far", breaking: asked + "sed -i 's/success=1 default=ignore. pam_shadowsync/success=2 default=ignore] pam_shadowsync/' /etc/pam.d/sshd", check: "pam-factor", says: "lets accounts in"},
+	{name: "key line jumps too far", breaking: asked + "sed -i 's/success=1 default=ignore. pam_shadowsync/success=3 default=ignore] pam_shadowsync/' /etc/pam.d/login", check: "pam-factor", says: "lets accounts in"},
 	{name: "substack included instead", breaking: asked + "sed -i 's/^auth substack common-auth/@include common-auth/' /etc/pam.d/sshd", check: "pam-factor", says: "not as setup writes them", state: doctor.Warn},
 	{name: "sufficient line before ours", breaking: asked + "sed -i '1i auth sufficient pam_unix.so' /etc/pam.d/sshd", check: "pam-factor", says: "/etc/pam.d/sshd line 1 (auth sufficient pam_unix.so) lets accounts in", person: "sed -i 1d /etc/pam.d/sshd"},
 	{name: "sufficient account line before ours", breaking: asked + "sed -i '1i account sufficient pam_localuser.so' /etc/pam.d/sshd", check: "pam-factor", says: "/etc/pam.d/sshd line 1 (account sufficient pam_localuser.so) lets accounts in", person: "sed -i 1d /etc/pam.d/sshd"},
