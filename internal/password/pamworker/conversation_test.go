@@ -51,8 +51,11 @@ func TestConversation(t *testing.T) {
 			{ask, "Current password: ", "old", false}, {wrong, "You must wait longer to change your password.", "", false},
 		}, "You must wait longer to change your password.", false},
 		{"a new one that comes later", conversation{current: "old", changing: true, later: func() (string, error) { return "new", nil }}, []line{
-			{ask, "Current password: ", "old", false}, {ask, "New password: ", "new", false}, {ask, "Retype new password: ", "new", false},
-			{wrong, "BAD PASSWORD: it is too simple", "", false}, {ask, "New password: ", "", true},
+			{ask, "Current password: ", "old", false},
+			{ask, "New password: ", "new", false},
+			{ask, "Retype new password: ", "new", false},
+			{wrong, "BAD PASSWORD: it is too simple", "", false},
+			{ask, "New password: ", "", true},
 		}, "BAD PASSWORD: it is too simple", true},
 		{"a new one that does not come", conversation{current: "old", changing: true, later: func() (string, error) { return "", os.ErrClosed }}, []line{
 			{ask, "Current password: ", "old", false}, {ask, "New password: ", "", true},
