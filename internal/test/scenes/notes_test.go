@@ -151,7 +151,7 @@ func TestStateDamaged(t *testing.T) {
 		s.eventually("the daemon works again", drained, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
 	})
 	s.scene("both sides differ, and nothing tells which is right", func(s *stage) {
-		s.MustShell("systemctl stop shadowsync.service shadowsync.socket shadowsync-operator.socket && dd if=/dev/zero of=" + db + " bs=4096 seek=1 count=4 conv=notrunc")
+		s.MustShell(stopDaemon + " && dd if=/dev/zero of=" + db + " bs=4096 seek=1 count=4 conv=notrunc")
 		s.Must("usermod", "-p", s.hashed("Lost-3-velvet-x"), "admin")
 		before := s.StoreHash("admin")
 		s.Run("shadowsync", "doctor", "--fix")
@@ -211,7 +211,7 @@ func TestStateDamaged(t *testing.T) {
 	})
 	s.scene("its disk full", func(s *stage) {
 		s.Must("shadowsync", "guard", "hold")
-		s.MustShell("systemctl stop shadowsync.service shadowsync.socket shadowsync-operator.socket && cp -a /var/lib/shadowsync /root/kept && " +
+		s.MustShell(stopDaemon + " && cp -a /var/lib/shadowsync /root/kept && " +
 			"mount -t tmpfs -o size=2m,mode=700,nr_inodes=100 tmpfs /var/lib/shadowsync && cp -a /root/kept/. /var/lib/shadowsync/ && rm -f " + db + ".damaged-*; " +
 			"dd if=/dev/zero of=/var/lib/shadowsync/fill bs=4k; true")
 		s.says(s.passwd("admin", "Full-1-velvet-x"), queued)
@@ -225,7 +225,7 @@ func TestStateDamaged(t *testing.T) {
 		s.eventually("the note is dealt with", drained, func() bool { return s.noted() == "" })
 	})
 	s.scene("no room for a note either", func(s *stage) {
-		s.MustShell("systemctl stop shadowsync.service shadowsync.socket shadowsync-operator.socket; cd /var/lib/shadowsync/notes && rm -f s.*; i=0; while ln -s 1 fill$i 2>/dev/null; do i=$((i+1)); done; dd if=/dev/zero of=/var/lib/shadowsync/fill bs=4k; true")
+		s.MustShell(stopDaemon + "; cd /var/lib/shadowsync/notes && rm -f s.*; i=0; while ln -s 1 fill$i 2>/dev/null; do i=$((i+1)); done; dd if=/dev/zero of=/var/lib/shadowsync/fill bs=4k; true")
 		s.askAgain()
 		said := s.passwd("admin", "Full-2-velvet-x")
 		s.says(said, "shadowsync: admin: NOT recorded (no space left on /var/lib/shadowsync): a restart of "+machine.ApplianceUnit+" loses it")
@@ -255,7 +255,7 @@ func blankState(t *testing.T) string {
 // oneSmallDisk puts our state and the store on one file system of a few megabytes.
 func (s *stage) oneSmallDisk() {
 	s.t.Helper()
-	s.MustShell("systemctl stop shadowsync.service shadowsync.socket shadowsync-operator.socket " + machine.ApplianceUnit + " && mkdir -p /mnt/small && mount -t tmpfs -o size=8m tmpfs /mnt/small && " +
+	s.MustShell(stopDaemon + " " + machine.ApplianceUnit + " && mkdir -p /mnt/small && mount -t tmpfs -o size=8m tmpfs /mnt/small && " +
 		"cp -a /var/lib/shadowsync /mnt/small/state && cp -a " + storeFolder + " /mnt/small/store && " +
 		"mount --bind /mnt/small/state /var/lib/shadowsync && mount --bind /mnt/small/store " + storeFolder + " && " +
 		"systemctl start shadowsync.socket shadowsync-operator.socket shadowsync.service " + machine.ApplianceUnit)

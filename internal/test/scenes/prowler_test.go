@@ -244,11 +244,18 @@ func TestForeignNames(t *testing.T) {
 	t.Run("in the name of the program", func(t *testing.T) {
 		s := &stage{T: s.T, t: t}
 		s.Must("cp", "/usr/sbin/usermod", "/root/"+strings.ReplaceAll(evil, "/", ""))
-		hash := sha512crypt(t, "Foreign-1-velvet")
-		s.Must("/root/"+evil, "-p", hash, "admin")
-		s.eventually("it is adopted", machine.Patience, func() bool { return s.StoreHash("admin") == hash && s.state("admin").State == "in-sync" })
-		if audit := s.Must("shadowsync", "audit"); !strings.Contains(audit, `ev\nil-line\x1b`) {
-			t.Errorf("the audit does not name the program:\n%s", audit)
+		// A program that has ended before the daemon looks is not named: on a busy machine it takes more than one.
+		for tries := 1; ; tries++ {
+			hash := sha512crypt(t, fmt.Sprintf("Foreign-1-velvet-%d", tries))
+			s.Must("/root/"+evil, "-p", hash, "admin")
+			s.eventually("it is adopted", machine.Patience, func() bool { return s.StoreHash("admin") == hash && s.state("admin").State == "in-sync" })
+			audit := s.Must("shadowsync", "audit")
+			if strings.Contains(audit, `ev\nil-line\x1b`) {
+				break
+			}
+			if tries == 5 {
+				t.Fatalf("the audit does not name the program:\n%s", audit)
+			}
 		}
 		s.tidy()
 	})
