@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"strings"
 	"time"
 
@@ -184,10 +185,10 @@ func knownTo(ctx context.Context, e *engine.Engine, q state.Query) error {
 // recorded reports whether the trail has such a record. An unreadable one may have.
 func recorded(ctx context.Context, e *engine.Engine, q state.Query) bool {
 	q.Limit = 1
-	for range e.State.Trail(ctx, q) {
-		return true
-	}
-	return false
+	next, stop := iter.Pull2(e.State.Trail(ctx, q))
+	defer stop()
+	_, _, there := next()
+	return there
 }
 
 // completeAudit offers what is in the newest records of the trail.

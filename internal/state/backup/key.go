@@ -40,7 +40,7 @@ func (s System) keepKey(folder string) (name string, err error) {
 	}
 	f, err := inroot.OpenRegular(s.Key.Root, s.Key.Name, os.O_RDONLY)
 	if err != nil {
-		return "", nil //nolint:nilerr // there is nothing to keep of what cannot be opened
+		return "", nil // there is nothing to keep of what cannot be opened
 	}
 	defer f.Close()
 	return "", spool(io.LimitReader(f, 1<<20), filepath.Join(folder, keyName+".damaged"))
