@@ -2,6 +2,7 @@ package operators
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -164,7 +165,18 @@ func (d *Dialogues) remember(l shadowsync.Logout, ended []shadowsync.Session) {
 	if d.parted == nil {
 		d.parted = map[int64][]shadowsync.Session{}
 	}
-	d.parted[l.ID] = append(d.parted[l.ID], ended...)
+	d.parted[l.ID] = joined(d.parted[l.ID], ended)
+}
+
+// joined returns the sessions of both lists. One that its leader was still closing is in both.
+func joined(earlier, more []shadowsync.Session) []shadowsync.Session {
+	all := slices.Clone(earlier)
+	for _, s := range more {
+		if !slices.ContainsFunc(earlier, func(known shadowsync.Session) bool { return known.ID == s.ID }) {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // part notes which sessions ended before the dialogue's shell, and ensures that the shell ends too:
@@ -192,7 +204,7 @@ func (d *Dialogues) lapse(account string, one *dialogue) {
 func (d *Dialogues) all(l shadowsync.Logout, last []shadowsync.Session, err error) []shadowsync.Session {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	ended := append(d.parted[l.ID], last...)
+	ended := joined(d.parted[l.ID], last)
 	if err == nil {
 		delete(d.parted, l.ID)
 	}

@@ -17,10 +17,12 @@ import (
 
 const shell = 4711 // the operator's
 
-// town ends sessions: of the three open ones, all that are not to be kept.
+// town ends sessions: of the three open ones, all that are not to be kept. It reports again the one
+// that its leader is still closing.
 type town struct {
-	mu   sync.Mutex
-	open []string
+	mu      sync.Mutex
+	open    []string
+	closing string
 }
 
 func (t *town) left() []string {
@@ -45,6 +47,9 @@ func (t *town) EndBut(_ context.Context, _ shadowsync.Account, keep sessions.Kee
 		ended = append(ended, shadowsync.Session{ID: id})
 	}
 	t.open = left
+	if t.closing != "" && !slices.ContainsFunc(ended, func(s shadowsync.Session) bool { return s.ID == t.closing }) {
+		ended = append(ended, shadowsync.Session{ID: t.closing})
+	}
 	return ended, nil, nil
 }
 
@@ -55,7 +60,7 @@ func (t *town) ListLeftAlone(context.Context, shadowsync.Account) ([]sessions.Le
 }
 
 func openTown() (*Dialogues, *town, *atomic.Int32) {
-	t, tried := &town{open: []string{"shell", "ssh", "su"}}, new(atomic.Int32)
+	t, tried := &town{open: []string{"shell", "ssh", "su"}, closing: "ssh"}, new(atomic.Int32)
 	return &Dialogues{Ender: t, Again: func(string) { tried.Add(1) }}, t, tried
 }
 
