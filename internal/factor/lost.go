@@ -38,7 +38,7 @@ const (
 // The refusals of the way back by mail.
 var (
 	ErrNoAddress = errors.New("no mail address is on record")
-	ErrNoMailed  = refused("no mailed code is out; begin with 'lost'")
+	ErrNoMailed  = refused("no mailed code is valid now; begin with 'lost'")
 	ErrMailedOld = refused("the mailed code is not valid any more; begin again with 'lost'")
 	// ErrNotMailed is every error of a mail that was not sent.
 	ErrNotMailed = errors.New("the code could not be mailed")

@@ -82,7 +82,7 @@ func TestLostAuthenticator(t *testing.T) {
 	again := s.SSH("user222", oldPassword)
 	again.Answer(askOr, sent[1])
 	again.Answer("Enter your current password:", oldPassword)
-	again.Expect("no mailed code is out", machine.Patience)
+	again.Expect("no mailed code is valid now", machine.Patience)
 	again = s.SSH("user222", oldPassword)
 	again.Answer(askOr, fresh.next())
 	again.Expect("user222@node1.conductor> ", machine.Patience)
