@@ -118,8 +118,6 @@ var faults = []fault{
 	{name: "disk full", breaking: ownDisk + "dd if=/dev/zero of=/var/lib/shadowsync/filler bs=64k status=none || true", check: "disk", says: "is full", person: "rm /var/lib/shadowsync/filler"},
 	// restart, because start would join a start that systemd may be trying by itself.
 	{name: "state of a newer version", breaking: `systemctl stop shadowsync.service; sqlite3 /var/lib/shadowsync/state/state.db "PRAGMA user_version = 999"`, check: "state", says: "newer", person: `sqlite3 /var/lib/shadowsync/state/state.db "PRAGMA user_version = $(cat /root/version)"; systemctl restart shadowsync.service`},
-	// The broker takes an edited list within seconds, but waits while the editing goes on.
-	{name: "list being edited", breaking: editing, check: "running", says: "older configuration or list of accounts", state: doctor.Warn, person: "systemctl stop editing.service; systemctl restart shadowsync.service"},
 	{name: "configuration writable", breaking: "chmod 666 /etc/shadowsync/shadowsync.toml", check: "configuration", says: "may write it"},
 	{name: "configuration readable", breaking: "chmod 644 /etc/shadowsync/shadowsync.toml", check: "configuration", says: "may read it", state: doctor.Warn},
 	{name: "configuration invalid", breaking: "echo nonsense >> /etc/shadowsync/shadowsync.toml", check: "configuration", says: "line 16", person: "sed -i '/^nonsense/d' /etc/shadowsync/shadowsync.toml; systemctl restart shadowsync.service"},
@@ -181,9 +179,6 @@ var faults = []fault{
 
 // ruled adds a rule to the configuration, once, and wires it.
 const ruled = "grep -q min_length /etc/shadowsync/shadowsync.toml || { printf '\\n[password]\\nmin_length = 9\\n' >> /etc/shadowsync/shadowsync.toml && shadowsync setup; }; "
-
-// editing appends to a list of accounts again and again.
-const editing = "mkdir -p /etc/shadowsync/accounts.d && systemd-run -q --unit=editing sh -c 'while echo \"# mine\" >> /etc/shadowsync/accounts.d/conductor.list; do sleep 0.05; done' || systemctl is-active -q editing"
 
 // asked has services ask for second factors, once.
 const asked = "grep -q second_factor /etc/shadowsync/shadowsync.toml || { printf '\\n[second_factor]\\nservices = [\"sshd\", \"login\"]\\n' >> /etc/shadowsync/shadowsync.toml && shadowsync setup; }; "
