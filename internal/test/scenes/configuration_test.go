@@ -107,15 +107,20 @@ func TestBadConfiguration(t *testing.T) {
 func (s *stage) listedByHand(lists func(string) bool) {
 	s.t.Helper()
 	const list = "/etc/shadowsync/accounts.d/conductor.list"
-	s.MustShell("useradd listed && mkdir -p /etc/shadowsync/accounts.d && echo listed > " + list)
-	s.eventually("the broker manages the listed account", machine.Patience, func() bool { return lists("listed") })
-	s.MustShell("echo user222 >> " + list) // the file names it too
+	s.MustShell(`sed -i 's/^accounts .*/accounts = ["admin"]/' ` + machine.ConfigurationPath)
+	s.eventually("the broker manages admin alone", machine.Patience, func() bool { return !lists("user222") })
+	s.MustShell("mkdir -p /etc/shadowsync/accounts.d && echo user222 > " + list)
+	s.eventually("the broker manages the listed account", machine.Patience, func() bool { return lists("user222") })
+	s.eventually("it is in sync", machine.Patience, func() bool { return s.state("user222").State == "in-sync" })
+	s.MustShell("echo admin >> " + list) // the file names it too
 	s.eventually("the broker looked at the bad list", machine.Patience, func() bool {
 		return s.Shell("journalctl -o cat -u shadowsync.service | grep -q 'going on as before.*is managed by'").Code == 0
 	})
 	s.MustShell("rm " + list)
-	s.eventually("the broker leaves the account alone", machine.Patience, func() bool { return !lists("listed") && lists("user222") })
-	s.MustShell("userdel listed && groupadd bosses && usermod -aG bosses user222")
+	s.eventually("the broker leaves the account alone", machine.Patience, func() bool { return !lists("user222") && lists("admin") })
+	s.MustShell("cp -p /root/good.toml " + machine.ConfigurationPath)
+	s.eventually("the broker manages both again", machine.Patience, func() bool { return lists("user222") })
+	s.MustShell("groupadd bosses && usermod -aG bosses user222")
 	role := func() string { return s.Must("runuser", "-u", "user222", "--", "pcli", "-c", "help") }
 	if strings.Contains(role(), "Create an account") {
 		s.t.Error("user222 is an administrator already")
