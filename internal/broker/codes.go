@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"os"
 	"time"
 
@@ -101,6 +102,25 @@ func (b *Broker) need(ctx context.Context, e *engine.Engine, s factor.Subject, q
 		return module.Answer{Kind: module.Asks}
 	case r.Asked():
 		return refusesLogin("the second factor was reset: an administrator enrols a new one, with: shadowsync user enrol 2fa " + s.Account)
+	case s.Realm != factor.Local:
+		return b.needOfAbsent(ctx, e, s.Account, q)
+	}
+	b.listEnrolled(ctx)
+	return module.Answer{Kind: module.Free}
+}
+
+// errAbsent: pwunconv(8), or a hash in passwd(5), takes an account out of shadow(5), and its password
+// still opens it. It does not lose its second factor by that.
+var errAbsent = errors.New("the account has a second factor and is not in /etc/shadow any more")
+
+// needOfAbsent decides about an account that is not in shadow(5) and has no factor in its directory.
+func (b *Broker) needOfAbsent(ctx context.Context, e *engine.Engine, account string, q module.Login) module.Answer {
+	r, err := e.Factors(&b.codes.wrong).Of(ctx, factor.Subject{Realm: factor.Local, Account: account})
+	switch {
+	case err != nil:
+		return b.untold(q, err)
+	case r.Asked():
+		return b.untold(q, errAbsent)
 	}
 	b.listEnrolled(ctx)
 	return module.Answer{Kind: module.Free}
@@ -136,6 +156,7 @@ func loginOf(e *engine.Engine, peer socket.Peer, q module.Login) shadowsync.Orig
 
 // untold refuses a login for a reason that is for root.
 func (b *Broker) untold(q module.Login, err error) module.Answer {
+	b.spoil(err)
 	b.log.Error("a second factor could not be checked", "account", q.User, "service", q.Service, "host", q.Host, "error", err)
 	return refusesLogin(cannotTell)
 }

@@ -127,6 +127,20 @@ func TestLoginAnswers(t *testing.T) {
 	want(0, need, "", "rthe second factor was reset: an administrator enrols a new one, with: shadowsync user enrol 2fa admin")
 }
 
+// TestOutOfShadow: an account that pwunconv(8) takes out of shadow(5) does not get in without its code.
+func TestOutOfShadow(t *testing.T) {
+	g := openGate(t)
+	g.enrols(t, "admin")
+	if err := inroot.Replace(g.engine.Load().Root(), "/etc/shadow", []byte("root:*:20000:0:99999:7:::\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for user, answer := range map[string]string{"admin": "r" + cannotTell, "another": "u"} {
+		if got := g.asks(t, 0, module.Login{Op: module.FactorNeed, User: user}, ""); got != answer {
+			t.Errorf("%s: %q, want %q", user, got, answer)
+		}
+	}
+}
+
 // TestGuessesAtLogin: wrong codes from one address do not keep the account out from another one.
 func TestGuessesAtLogin(t *testing.T) {
 	g := openGate(t)

@@ -13,6 +13,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/factor/mail"
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
+	"github.com/shadowsync/shadowsync/internal/files/rootonly"
 	"github.com/shadowsync/shadowsync/internal/wire/worker"
 	"github.com/shadowsync/shadowsync/shadowsync"
 	"github.com/shadowsync/shadowsync/systemd"
@@ -161,6 +162,9 @@ func (p *postman) password() ([]byte, error) {
 	info, err := f.Stat()
 	if err == nil && info.Mode().Perm()&0o077 != 0 {
 		err = errors.New("others than root can read it")
+	}
+	if err == nil {
+		err = rootonly.Regular(f, p.config.PasswordFile)
 	}
 	var text []byte
 	if err == nil {

@@ -71,12 +71,16 @@ func (f *Factors) braked(ctx context.Context, a Attempt, kind onetime.Kind, try 
 
 // braking is the name under which wrong codes are counted: one for each account, source and kind of
 // code, so that guessing from elsewhere does not keep the rightful user out. Whoever has an address of
-// IPv6 has 2^64 of them.
+// IPv6 has 2^64 of them, and every local user has 2^24 of loopback.
 func braking(s Subject, source string, kind onetime.Kind) string {
 	if addr, err := netip.ParseAddr(source); err == nil {
 		addr = addr.Unmap().WithZone("")
 		source = addr.String()
-		if prefix, err := addr.Prefix(64); addr.Is6() && err == nil {
+		prefix, err := addr.Prefix(64)
+		switch {
+		case addr.IsLoopback():
+			source = "this machine"
+		case addr.Is6() && err == nil:
 			source = prefix.String()
 		}
 	}

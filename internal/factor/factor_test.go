@@ -314,6 +314,19 @@ func TestWrongCodesAreSlowedWhereTheyComeFrom(t *testing.T) {
 	}
 }
 
+// TestLoopbackIsOnePlace: a local user has many addresses of loopback to guess from.
+func TestLoopbackIsOnePlace(t *testing.T) {
+	w := newWorld(t)
+	w.enrol()
+	w.Brake = &brake{counts: map[string]int{}}
+	for i, source := range []string{"127.0.0.1", "127.1.2.3", "::1", "127.9.9.9"} {
+		_, err := w.Check(t.Context(), Attempt{Subject: admin, Code: []byte("000000"), Source: source})
+		if slow := errors.As(err, new(*SlowError)); slow != (i == 3) {
+			t.Errorf("wrong code %d from %s: %v", i+1, source, err)
+		}
+	}
+}
+
 func TestFloorInTheFuture(t *testing.T) {
 	w := newWorld(t)
 	secret, recovery := w.enrol()

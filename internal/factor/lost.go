@@ -53,7 +53,7 @@ func (r Record) Recoverable() bool {
 // Lose mails a code to the address on record of an account whose authenticator is lost, and returns the
 // address as the user may see it. Nothing else changes: the factor works until that code was shown. The
 // caller has proven the first factor. send gets the address and the code. Every request slows down the
-// next ones, so that nobody floods a mailbox.
+// next ones, wherever they come from, so that nobody floods a mailbox.
 func (f *Factors) Lose(ctx context.Context, a Attempt, send func(ctx context.Context, address, code string) error) (masked string, err error) {
 	r, err := f.Store.Factor(ctx, a.Subject)
 	switch {
@@ -64,7 +64,7 @@ func (f *Factors) Lose(ctx context.Context, a Attempt, send func(ctx context.Con
 	case !r.Recoverable():
 		return "", ErrNotEnrolled
 	}
-	if wait := f.Brake.Begin(braking(a.Subject, a.Source, onetime.Mailed)+", asked for", f.Now()); wait > 0 {
+	if wait := f.Brake.Begin(braking(a.Subject, "anywhere", onetime.Mailed)+", asked for", f.Now()); wait > 0 {
 		return "", &SlowError{wait}
 	}
 	key, err := f.Key.Get()

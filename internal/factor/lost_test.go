@@ -3,6 +3,7 @@ package factor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -132,7 +133,8 @@ func TestWhoCanBeMailed(t *testing.T) {
 	down := errors.New("no route")
 	var sent int
 	ask := func() error {
-		_, err := w.Lose(t.Context(), Attempt{Subject: admin}, func(context.Context, string, string) error {
+		from := fmt.Sprintf("192.0.2.%d", sent) // that changes nothing
+		_, err := w.Lose(t.Context(), Attempt{Subject: admin, Source: from}, func(context.Context, string, string) error {
 			sent++
 			return down
 		})

@@ -41,20 +41,26 @@ func (j *job) sshdDue(ctx context.Context) (bool, error) {
 	return !known || altered || !j.exists(sshdPath), err
 }
 
-// wireSSHD lets sshd ask questions. sshd reads the file only if it accepts the whole configuration.
+// wireSSHD lets sshd ask questions. sshd reads the file only if it accepts the whole configuration. It is
+// asked each time: an earlier setup may have ended between the file and that.
 func (j *job) wireSSHD(ctx context.Context) error {
-	if due, err := j.sshdDue(ctx); err != nil || !due {
+	due, err := j.sshdDue(ctx)
+	if err != nil {
 		return err
 	}
-	if err := j.ledger.write(ctx, sshdPath, []byte(sshdText), 0o644); err != nil {
-		return err
+	if due {
+		if err := j.ledger.write(ctx, sshdPath, []byte(sshdText), 0o644); err != nil {
+			return err
+		}
+		j.note("%s", keyAndCode)
 	}
-	j.note("%s", keyAndCode)
 	if j.mounted() {
 		return nil
 	}
 	if said, err := exec.CommandContext(ctx, sshdBinary, "-t").CombinedOutput(); err != nil {
-		_, _ = j.ledger.takeBack(ctx, sshdPath) // sshd's own words matter more
+		if due {
+			_, _ = j.ledger.takeBack(ctx, sshdPath) // sshd's own words matter more
+		}
 		return fmt.Errorf("cannot let sshd ask for second factors: its configuration is refused: %s", strings.TrimSpace(string(said)))
 	}
 	return j.reloadSSHD(ctx)
