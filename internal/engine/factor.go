@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/detect/boot"
@@ -90,9 +91,14 @@ func (f factors) assign(events []shadowsync.Event) {
 }
 
 // writeEnrolled writes the list, durably, also an empty one: to the PAM module, a missing list does not
-// say that nobody has a second factor.
+// say that nobody has a second factor. An account stays in it of which there is no record: the state has
+// lost its factor (KeepEnrolled).
 func writeEnrolled(root string, all []factor.Record) error {
-	list := factor.List(all)
+	lost, err := unrecorded(root, all)
+	if err != nil {
+		lost = nil // a list that cannot be read is replaced
+	}
+	list := factor.List(append(slices.Clone(all), lost...))
 	if inroot.Holds(root, EnrolledList, list) {
 		return nil
 	}
@@ -112,10 +118,7 @@ func (e *Engine) KeepEnrolled(ctx context.Context) error {
 	if e.options.Volatile {
 		return errVolatile
 	}
-	lost, err := e.lostFactors(ctx)
-	if err == nil && len(lost) > 0 {
-		err = e.State.TakeFactors(ctx, lost)
-	}
+	lost, err := takeLost(ctx, e.root, e.State)
 	if err != nil {
 		return err
 	}
@@ -131,21 +134,27 @@ func (e *Engine) KeepEnrolled(ctx context.Context) error {
 	return errors.Join(e.Audit(ctx, events...), WriteEnrolled(ctx, e.root, e.State))
 }
 
-func (e *Engine) lostFactors(ctx context.Context) (lost []factor.Record, err error) {
-	list, err := inroot.ReadFile(e.root, EnrolledList)
+// takeLost makes records of the factors that only the list still knows, and returns them.
+func takeLost(ctx context.Context, root string, db *state.DB) (lost []factor.Record, err error) {
+	all, err := db.Factors(ctx)
+	if err == nil {
+		lost, err = unrecorded(root, all)
+	}
+	if err == nil && len(lost) > 0 {
+		err = db.TakeFactors(ctx, lost)
+	}
+	return lost, err
+}
+
+// unrecorded returns the factors that the list names and of which there is no record.
+func unrecorded(root string, all []factor.Record) (lost []factor.Record, err error) {
+	list, err := inroot.ReadFile(root, EnrolledList)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	known := map[factor.Subject]bool{}
-	if err == nil {
-		var all []factor.Record
-		all, err = e.State.Factors(ctx)
-		for _, r := range all {
-			known[r.Subject] = true
-		}
-	}
-	if err != nil {
-		return nil, err
+	for _, r := range all {
+		known[r.Subject] = true
 	}
 	for _, s := range factor.Listed(list) {
 		if !known[s] {
@@ -153,11 +162,12 @@ func (e *Engine) lostFactors(ctx context.Context) (lost []factor.Record, err err
 			lost = append(lost, factor.Lost(s))
 		}
 	}
-	return lost, nil
+	return lost, err
 }
 
-// WriteEnrolled writes that list from the state. Every change of a factor does; this is for the first
-// time, and mends it.
+// WriteEnrolled writes that list from the state, and takes what only the list still knows into it. Every
+// change of a factor writes the list; this is for the first time, and mends it.
 func WriteEnrolled(ctx context.Context, root string, db *state.DB) error {
+	_, _ = takeLost(ctx, root, db) // a list that cannot be read names nobody, and is replaced
 	return db.ListFactors(ctx, func(all []factor.Record) error { return writeEnrolled(root, all) })
 }

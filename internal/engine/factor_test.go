@@ -91,3 +91,26 @@ func TestEnrolledList(t *testing.T) {
 		t.Errorf("a reset gives %q, %v", code, err)
 	}
 }
+
+// TestListOutlivesTheState: whoever is in the list stays in it when others enrol, or it is mended,
+// before the broker has found out that the state was lost.
+func TestListOutlivesTheState(t *testing.T) {
+	s := mount(t, 3)
+	write(t, s.path(EnrolledList), "admin\tlocal\tenrolled\n", 0o600)
+	s.enrols(t, "user222")
+	if list := s.text(t, EnrolledList); list != "user222\tlocal\tenrolled\nadmin\tlocal\tenrol\n" {
+		t.Errorf("after an enrolment the list is %q", list)
+	}
+	for range 2 {
+		if err := WriteEnrolled(t.Context(), s.engine.Root(), s.engine.State); err != nil {
+			t.Fatal(err)
+		}
+		if list := s.text(t, EnrolledList); list != "admin\tlocal\tenrol\nuser222\tlocal\tenrolled\n" {
+			t.Errorf("mended, the list is %q", list)
+		}
+	}
+	r, err := s.engine.State.Factor(t.Context(), factor.Subject{Realm: factor.Local, Account: "admin"})
+	if err != nil || !r.Asked() {
+		t.Errorf("the record is %+v, %v", r, err)
+	}
+}

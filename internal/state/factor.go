@@ -157,10 +157,18 @@ func (t *tx) dropFactor(account string) error {
 
 // moveFactor gives the second factor of a renamed account to its new name. The secret is sealed for the
 // old name and does not open any more, so that the account is refused, or gets in with a recovery code,
-// until root resets the factor: never without one.
+// until root resets the factor: never without one. The old name keeps a record that says that it has none.
 func (t *tx) moveFactor(from, to string) error {
-	_, err := t.exec("UPDATE OR REPLACE factor SET account = ? WHERE realm = ? AND account = ?", to, string(factor.Local), from)
-	return err
+	former := factor.Subject{Realm: factor.Local, Account: from}
+	r, err := t.factor(former)
+	if err != nil || r.Generation == 0 {
+		return err
+	}
+	_, err = t.exec("UPDATE OR REPLACE factor SET account = ? WHERE realm = ? AND account = ?", to, string(factor.Local), from)
+	if err != nil {
+		return err
+	}
+	return t.putFactor(factor.Record{Subject: former, State: factor.None, Generation: r.Generation + 1})
 }
 
 // TakeFactors takes over those of the given records that hold against the present ones (factor.Merge).
