@@ -105,7 +105,7 @@ part-lint:
 
 # The tests of the C module have nothing in them for the race detector.
 part-race:
-	$(call timed,$(ASIDE) $(GO) test -count=1 -race -short $$($(GO) list ./... | grep -v /moduletest))
+	$(call timed,$(ASIDE) $(GO) test -count=1 -race -short -timeout 45m $$($(GO) list ./... | grep -v /moduletest))
 
 # What the test machines boot from, built once on a machine: a compiler leaves time for that.
 trees: test-deps

@@ -58,6 +58,10 @@ func TestJudgementWhileTheStateIsBusy(t *testing.T) {
 			if took >= late || !strings.HasPrefix(got, test.says) {
 				t.Errorf("after %s it says %q, want %q", took, got, test.says)
 			}
+			recorded := test.recorded
+			if strings.HasSuffix(got, unjudged) {
+				recorded = "not judged" // on a busy machine, reading takes too long too
+			}
 			release()
 			for _, k := range b.keepers {
 				k.Wait()
@@ -67,7 +71,7 @@ func TestJudgementWhileTheStateIsBusy(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				found = found || r.Event.Action == "judged" && strings.HasPrefix(r.Event.Reason, test.recorded)
+				found = found || r.Event.Action == "judged" && strings.HasPrefix(r.Event.Reason, recorded)
 			}
 			if !found {
 				t.Error("it is not on record")
