@@ -47,9 +47,9 @@ type probe struct {
 
 func needed() []probe {
 	return []probe{
-		{"both sockets", func() error {
+		{"all sockets", func() error {
 			sockets := handedOver()
-			if sockets[RootSocket] == nil || sockets[OperatorSocket] == nil || len(sockets) != 2 {
+			if sockets[RootSocket] == nil || sockets[OperatorSocket] == nil || sockets[FactorSocket] == nil || len(sockets) != 3 {
 				return fmt.Errorf("handed over: %v", sockets)
 			}
 			return nil
@@ -141,9 +141,9 @@ func TestBrokerOnMachine(t *testing.T) {
 	install(t)
 	must(t, "mkdir", "-p", "/home/probe")
 	must(t, "install", "-m", "0", "/dev/null", "/etc/mode0000")
-	must(t, "systemctl", "enable", "--now", RootSocketUnit, OperatorSocketUnit)
-	if modes := must(t, "stat", "-c", "%a", "/run/shadowsync", "/run/shadowsync/root.sock", "/run/shadowsync/operator.sock"); modes != "755\n600\n666\n" {
-		t.Errorf("modes of /run/shadowsync, root.sock, operator.sock: %q", modes)
+	must(t, "systemctl", "enable", "--now", RootSocketUnit, OperatorSocketUnit, FactorSocketUnit)
+	if modes := must(t, "sh", "-c", "cd /run/shadowsync && stat -c %a . root.sock operator.sock factor.sock"); modes != "755\n600\n666\n600\n" {
+		t.Errorf("modes of /run/shadowsync, root.sock, operator.sock, factor.sock: %q", modes)
 	}
 	if state := show(t, BrokerUnit, "ActiveState"); state != "inactive" {
 		t.Errorf("the broker is %s before anybody spoke to it", state)
@@ -163,7 +163,7 @@ func TestBrokerOnMachine(t *testing.T) {
 	if result := show(t, BrokerUnit, "Result"); result != "success" {
 		t.Errorf("the broker ended with %s", result)
 	}
-	for _, kept := range []string{"kept", "root.sock", "operator.sock"} {
+	for _, kept := range []string{"kept", "root.sock", "operator.sock", "factor.sock"} {
 		if !exists("/run/shadowsync/" + kept) {
 			t.Errorf("/run/shadowsync/%s went with the broker", kept)
 		}

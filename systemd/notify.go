@@ -16,6 +16,7 @@ const statusLength = 200
 const (
 	RootSocket     = "root"
 	OperatorSocket = "operator"
+	FactorSocket   = "factor"
 )
 
 // Ready tells systemd that the service answers, and sets its status line. Like the other functions

@@ -17,7 +17,7 @@ func TestWriteUnits(t *testing.T) {
 	if err := WriteUnits(dir, "/opt/shadowsync/sbin/shadowsync"); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range append([]string{BrokerUnit, RootSocketUnit, OperatorSocketUnit}, HookUnits("")...) {
+	for _, name := range append([]string{BrokerUnit, RootSocketUnit, OperatorSocketUnit, FactorSocketUnit}, HookUnits("")...) {
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
@@ -143,7 +143,7 @@ func TestUnitsOnMachine(t *testing.T) {
 		return
 	}
 	install(t)
-	for _, unit := range append([]string{BrokerUnit, RootSocketUnit, OperatorSocketUnit}, HookUnits("128T")...) {
+	for _, unit := range append([]string{BrokerUnit, RootSocketUnit, OperatorSocketUnit, FactorSocketUnit}, HookUnits("128T")...) {
 		if out, _ := run(t, "systemd-analyze", "verify", "--man=no", unit); strings.Contains(out, "shadowsync") {
 			t.Errorf("systemd-analyze verify %s:\n%s", unit, out)
 		}

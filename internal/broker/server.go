@@ -16,13 +16,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/wire/module"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
 	"github.com/shadowsync/shadowsync/shadowsync"
-)
-
-// The sockets, by the names that their units give them.
-const (
-	rootSocket     = "root"
-	operatorSocket = "operator"
-	factorSocket   = "factor"
+	"github.com/shadowsync/shadowsync/systemd"
 )
 
 // refusal is the answer to a request that is not allowed: the peer's credentials from the kernel
@@ -37,7 +31,7 @@ func listen() (map[string]*socket.Listener, error) {
 	if err != nil || len(listeners) > 0 {
 		return listeners, err
 	}
-	modes := map[string]os.FileMode{rootSocket: 0o600, operatorSocket: 0o666, factorSocket: 0o600}
+	modes := map[string]os.FileMode{systemd.RootSocket: 0o600, systemd.OperatorSocket: 0o666, systemd.FactorSocket: 0o600}
 	for name, mode := range modes {
 		l, err := socket.Listen(filepath.Join(engine.RunDir, name+".sock"), mode)
 		if err != nil {
@@ -53,9 +47,9 @@ func listen() (map[string]*socket.Listener, error) {
 func (b *Broker) serve(ctx context.Context, name string, l *socket.Listener) error {
 	server := &socket.Server{Handler: b.answerRoot, Place: invokers, PerPlace: 128, Total: 256, Kept: 64, Timeout: 3 * time.Second, Log: b.log}
 	switch name {
-	case factorSocket:
+	case systemd.FactorSocket:
 		server = &socket.Server{Handler: b.answerLogin, PerPlace: codeConnections, Total: codeConnections, Timeout: 3 * time.Second, Log: b.log}
-	case operatorSocket:
+	case systemd.OperatorSocket:
 		o := b.operators(ctx)
 		server = &socket.Server{Handler: o.Answer, Place: o.Place, Kept: 8, Timeout: operators.Timeout, Log: b.log}
 	}
