@@ -149,6 +149,13 @@ func (s *Shell) showRecovery(codes []string) {
 	_, _ = io.WriteString(s.console, text)
 }
 
+// enrolled ends an enrolment.
+func (s *Shell) enrolled(codes []string) {
+	s.hello.Factor = operator.FactorEnrolled
+	s.say("Second factor enrolled")
+	s.showRecovery(codes)
+}
+
 func (s *Shell) enrol2FA(grammar.Call) error {
 	d := newDialogue(s)
 	defer d.end()
@@ -156,9 +163,7 @@ func (s *Shell) enrol2FA(grammar.Call) error {
 	if err != nil {
 		return err
 	}
-	s.hello.Factor = operator.FactorEnrolled
-	s.say("Second factor enrolled")
-	s.showRecovery(codes)
+	s.enrolled(codes)
 	return nil
 }
 

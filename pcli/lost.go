@@ -84,9 +84,7 @@ func (s *Shell) lostFactor(mailed []byte) error {
 	if err != nil {
 		return err
 	}
-	s.hello.Factor = operator.FactorEnrolled
-	s.say("Second factor enrolled")
-	s.showRecovery(codes)
+	s.enrolled(codes)
 	return nil
 }
 

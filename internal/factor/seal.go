@@ -22,43 +22,39 @@ func sealing(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// sealWith seals a secret for the record.
-func (r Record) sealWith(key, secret []byte) ([]byte, error) {
+func seal(key, text, bound []byte) ([]byte, error) {
 	aead, err := sealing(key)
 	if err != nil {
-		return nil, fmt.Errorf("cannot seal a second factor: %w", err)
+		return nil, fmt.Errorf("cannot seal what belongs to a second factor: %w", err)
 	}
-	return aead.Seal(nil, nil, secret, r.additional()), nil
+	return aead.Seal(nil, nil, text, bound), nil
 }
 
-// openWith returns the secret. The caller clears it.
-func (r Record) openWith(key []byte) ([]byte, error) {
+func open(key, sealed, bound []byte) ([]byte, error) {
 	aead, err := sealing(key)
 	if err != nil {
 		return nil, err
 	}
-	return aead.Open(nil, nil, r.Secret, r.additional())
+	return aead.Open(nil, nil, sealed, bound)
 }
+
+// sealWith seals a secret for the record.
+func (r Record) sealWith(key, secret []byte) ([]byte, error) {
+	return seal(key, secret, r.additional())
+}
+
+// openWith returns the secret. The caller clears it.
+func (r Record) openWith(key []byte) ([]byte, error) { return open(key, r.Secret, r.additional()) }
 
 // ofMailed binds a mailed code, as additional does a secret.
 func (r Record) ofMailed() []byte { return append(r.additional(), "\x00mailed"...) }
 
 // sealMailed seals a mailed code for the record.
-func (r Record) sealMailed(key, code []byte) ([]byte, error) {
-	aead, err := sealing(key)
-	if err != nil {
-		return nil, fmt.Errorf("cannot seal a mailed code: %w", err)
-	}
-	return aead.Seal(nil, nil, code, r.ofMailed()), nil
-}
+func (r Record) sealMailed(key, code []byte) ([]byte, error) { return seal(key, code, r.ofMailed()) }
 
 // openMailed returns the mailed code. The caller clears it.
 func (r Record) openMailed(key []byte) ([]byte, error) {
-	aead, err := sealing(key)
-	if err != nil {
-		return nil, err
-	}
-	return aead.Open(nil, nil, r.Mailed.Sealed, r.ofMailed())
+	return open(key, r.Mailed.Sealed, r.ofMailed())
 }
 
 var errOtherKey = errors.New("it does not open what was sealed")

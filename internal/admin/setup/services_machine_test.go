@@ -21,60 +21,54 @@ const (
 
 // TestServicesAsk: setup has services ask, and remove leaves their files byte for byte as they were.
 func TestServicesAsk(t *testing.T) {
-	t.Parallel()
-	machine.Need(t)
-	for _, release := range machine.Releases {
-		t.Run(string(release), func(t *testing.T) {
-			t.Parallel()
-			m := appliance(t, release)
-			before := map[string]string{"sshd": m.ReadFile("/etc/pam.d/sshd"), "login": m.ReadFile("/etc/pam.d/login")}
-			sums := m.MustShell(serviceSums)
-			others := m.MustShell("cd /etc/pam.d && sha256sum $(ls | grep -v -e '^sshd$' -e '^login$' -e '^common-')")
-			m.Must("shadowsync", "setup", "--unit", "128T", "--account", "admin", "--account", "user222", "--store", "sqlite")
-			askingServices(m, bothServices)
+	onEachRelease(t, func(t *testing.T, m *machine.T) {
+		before := map[string]string{"sshd": m.ReadFile("/etc/pam.d/sshd"), "login": m.ReadFile("/etc/pam.d/login")}
+		sums := m.MustShell(serviceSums)
+		others := m.MustShell("cd /etc/pam.d && sha256sum $(ls | grep -v -e '^sshd$' -e '^login$' -e '^common-')")
+		m.Must("shadowsync", "setup", "--unit", "128T", "--account", "admin", "--account", "user222", "--store", "sqlite")
+		askingServices(m, bothServices)
 
-			if dry := m.Must("shadowsync", "setup", "--dry-run"); !strings.Contains(dry, "services that ask for a second factor: sshd, login") || m.MustShell(serviceSums) != sums {
-				t.Errorf("a dry run says or does:\n%s", dry)
+		if dry := m.Must("shadowsync", "setup", "--dry-run"); !strings.Contains(dry, "services that ask for a second factor: sshd, login") || m.MustShell(serviceSums) != sums {
+			t.Errorf("a dry run says or does:\n%s", dry)
+		}
+		if said := m.Must("shadowsync", "setup"); !strings.Contains(said, "AuthenticationMethods publickey,keyboard-interactive:pam keyboard-interactive:pam") {
+			t.Errorf("setup does not tell how key and code are asked for:\n%s", said)
+		}
+		if again := m.Must("shadowsync", "setup"); !strings.Contains(again, "Nothing to do") {
+			t.Errorf("the second setup says:\n%s", again)
+		}
+		for service, text := range before {
+			want, _, err := pamstack.Ask(service, text)
+			if got := m.ReadFile("/etc/pam.d/" + service); err != nil || got != want {
+				t.Errorf("%s: %v\n%s", service, err, got)
 			}
-			if said := m.Must("shadowsync", "setup"); !strings.Contains(said, "AuthenticationMethods publickey,keyboard-interactive:pam keyboard-interactive:pam") {
-				t.Errorf("setup does not tell how key and code are asked for:\n%s", said)
-			}
-			if again := m.Must("shadowsync", "setup"); !strings.Contains(again, "Nothing to do") {
-				t.Errorf("the second setup says:\n%s", again)
-			}
-			for service, text := range before {
-				want, _, err := pamstack.Ask(service, text)
-				if got := m.ReadFile("/etc/pam.d/" + service); err != nil || got != want {
-					t.Errorf("%s: %v\n%s", service, err, got)
-				}
-			}
-			m.MustShell(sshdAsks)
-			wired := m.MustShell(serviceSums)
-			m.Must("pam-auth-update", "--force", "--enable", "shadowsync")
-			if now := m.MustShell(serviceSums); now != wired {
-				t.Errorf("pam-auth-update --force changes the services:\n%s", difference(wired, now))
-			}
-			unaffected(t, m, others)
+		}
+		m.MustShell(sshdAsks)
+		wired := m.MustShell(serviceSums)
+		m.Must("pam-auth-update", "--force", "--enable", "shadowsync")
+		if now := m.MustShell(serviceSums); now != wired {
+			t.Errorf("pam-auth-update --force changes the services:\n%s", difference(wired, now))
+		}
+		unaffected(t, m, others)
 
-			askingServices(m, `"sshd"`)
-			m.Must("shadowsync", "setup")
-			if m.ReadFile("/etc/pam.d/login") != before["login"] {
-				t.Error("login, which is not configured any more, is not as it was")
-			}
-			m.MustShell("echo '# mine' >> /etc/pam.d/sshd")
-			m.Must("shadowsync", "remove")
-			if got := m.ReadFile("/etc/pam.d/sshd"); got != before["sshd"]+"# mine\n" {
-				t.Errorf("an edited file after remove:\n%s", got)
-			}
-			m.MustShell("sed -i '$d' /etc/pam.d/sshd")
-			if now := m.MustShell(serviceSums); now != sums {
-				t.Errorf("after remove:\n%s", difference(sums, now))
-			}
-			if m.Shell(sshdAsks).Code == 0 {
-				t.Error("sshd still asks")
-			}
-		})
-	}
+		askingServices(m, `"sshd"`)
+		m.Must("shadowsync", "setup")
+		if m.ReadFile("/etc/pam.d/login") != before["login"] {
+			t.Error("login, which is not configured any more, is not as it was")
+		}
+		m.MustShell("echo '# mine' >> /etc/pam.d/sshd")
+		m.Must("shadowsync", "remove")
+		if got := m.ReadFile("/etc/pam.d/sshd"); got != before["sshd"]+"# mine\n" {
+			t.Errorf("an edited file after remove:\n%s", got)
+		}
+		m.MustShell("sed -i '$d' /etc/pam.d/sshd")
+		if now := m.MustShell(serviceSums); now != sums {
+			t.Errorf("after remove:\n%s", difference(sums, now))
+		}
+		if m.Shell(sshdAsks).Code == 0 {
+			t.Error("sshd still asks")
+		}
+	})
 }
 
 // unaffected: whoever has no second factor logs in as ever, and what never asks is not touched.

@@ -17,63 +17,70 @@ func appliance(t *testing.T, release machine.Release) *machine.T {
 	return m
 }
 
-func TestSetupThenRemoveLeavesEtcAsItWas(t *testing.T) {
+// onEachRelease plays a test on an appliance of each release.
+func onEachRelease(t *testing.T, play func(t *testing.T, m *machine.T)) {
+	t.Helper()
 	t.Parallel()
 	machine.Need(t)
 	for _, release := range machine.Releases {
 		t.Run(string(release), func(t *testing.T) {
 			t.Parallel()
-			m := appliance(t, release)
-			before := m.Etc()
-
-			first := m.Must("shadowsync", "setup", "--unit", "128T", "--account", "admin", "--account", "user222", "--store", "sqlite")
-			if !strings.Contains(first, "account   admin (128T): adopted") {
-				t.Errorf("the first setup says:\n%s", first)
-			}
-			if again := m.Must("shadowsync", "setup"); !strings.Contains(again, "Nothing to do") || strings.Contains(again, "done ") {
-				t.Errorf("the second setup says:\n%s", again)
-			}
-			if line := m.Must("grep", "pam_shadowsync", "/etc/pam.d/common-password"); !strings.Contains(line, "optional") {
-				t.Errorf("the PAM line: %q", line)
-			}
-			said := m.Input("Trubador-Gneis-81\nTrubador-Gneis-81\n").Run("passwd", "admin")
-			if !strings.Contains(said.Stdout+said.Stderr, "shadowsync: admin: persisted in 128T's credential store") {
-				t.Errorf("passwd says: %s", said)
-			}
-
-			shadowOfMode0000(t, m)
-
-			removed := m.Must("shadowsync", "remove")
-			m.Must("pam-auth-update", "--package")
-			if after := m.Etc(); after != before {
-				t.Errorf("/etc differs after remove:\n%s\nremove said:\n%s", difference(before, after), removed)
-			}
-			for _, left := range []string{"/run/shadowsync", "/run/systemd/system/128T.service.d"} {
-				if m.Shell("test -e "+left).Code == 0 {
-					t.Errorf("%s is left as it is: %s", left, m.MustShell("ls -la "+left))
-				}
-			}
-			if m.Shell("test -s /var/lib/shadowsync/state/state.db").Code != 0 {
-				t.Error("the state is gone without --purge")
-			}
-			if again := m.Must("shadowsync", "remove"); !strings.Contains(again, "Nothing to do") {
-				t.Errorf("the second remove says:\n%s", again)
-			}
-			const list = "/etc/shadowsync/accounts.d/128T.list"
-			m.WriteFile(list, "guest\n", 0o600)
-			if kept := m.Must("shadowsync", "remove"); !strings.Contains(kept, list+" is kept") || m.ReadFile(list) != "guest\n" {
-				t.Errorf("with a list of accounts remove says:\n%s", kept)
-			}
-			m.Must("shadowsync", "remove", "--purge")
-			if m.Shell("test -e /var/lib/shadowsync").Code == 0 {
-				t.Error("the state is left after --purge")
-			}
-			if m.Shell("test -e /etc/shadowsync/accounts.d").Code == 0 {
-				t.Error("the list is left after --purge")
-			}
-			m.Must("systemctl", "restart", machine.ApplianceUnit)
+			play(t, appliance(t, release))
 		})
 	}
+}
+
+func TestSetupThenRemoveLeavesEtcAsItWas(t *testing.T) {
+	onEachRelease(t, func(t *testing.T, m *machine.T) {
+		before := m.Etc()
+
+		first := m.Must("shadowsync", "setup", "--unit", "128T", "--account", "admin", "--account", "user222", "--store", "sqlite")
+		if !strings.Contains(first, "account   admin (128T): adopted") {
+			t.Errorf("the first setup says:\n%s", first)
+		}
+		if again := m.Must("shadowsync", "setup"); !strings.Contains(again, "Nothing to do") || strings.Contains(again, "done ") {
+			t.Errorf("the second setup says:\n%s", again)
+		}
+		if line := m.Must("grep", "pam_shadowsync", "/etc/pam.d/common-password"); !strings.Contains(line, "optional") {
+			t.Errorf("the PAM line: %q", line)
+		}
+		said := m.Input("Trubador-Gneis-81\nTrubador-Gneis-81\n").Run("passwd", "admin")
+		if !strings.Contains(said.Stdout+said.Stderr, "shadowsync: admin: persisted in 128T's credential store") {
+			t.Errorf("passwd says: %s", said)
+		}
+
+		shadowOfMode0000(t, m)
+
+		removed := m.Must("shadowsync", "remove")
+		m.Must("pam-auth-update", "--package")
+		if after := m.Etc(); after != before {
+			t.Errorf("/etc differs after remove:\n%s\nremove said:\n%s", difference(before, after), removed)
+		}
+		for _, left := range []string{"/run/shadowsync", "/run/systemd/system/128T.service.d"} {
+			if m.Shell("test -e "+left).Code == 0 {
+				t.Errorf("%s is left as it is: %s", left, m.MustShell("ls -la "+left))
+			}
+		}
+		if m.Shell("test -s /var/lib/shadowsync/state/state.db").Code != 0 {
+			t.Error("the state is gone without --purge")
+		}
+		if again := m.Must("shadowsync", "remove"); !strings.Contains(again, "Nothing to do") {
+			t.Errorf("the second remove says:\n%s", again)
+		}
+		const list = "/etc/shadowsync/accounts.d/128T.list"
+		m.WriteFile(list, "guest\n", 0o600)
+		if kept := m.Must("shadowsync", "remove"); !strings.Contains(kept, list+" is kept") || m.ReadFile(list) != "guest\n" {
+			t.Errorf("with a list of accounts remove says:\n%s", kept)
+		}
+		m.Must("shadowsync", "remove", "--purge")
+		if m.Shell("test -e /var/lib/shadowsync").Code == 0 {
+			t.Error("the state is left after --purge")
+		}
+		if m.Shell("test -e /etc/shadowsync/accounts.d").Code == 0 {
+			t.Error("the list is left after --purge")
+		}
+		m.Must("systemctl", "restart", machine.ApplianceUnit)
+	})
 }
 
 // shadowOfMode0000: if root needs a capability to read /etc/shadow, as on Fedora, the broker gets

@@ -147,8 +147,8 @@ func (o *Server) hand(ctx context.Context, c *call, recovery []string) error {
 	return c.conn.Send(ctx, operator.Turn{Done: true, Recovery: recovery})
 }
 
-// renewCodes replaces the operator's recovery codes, after the current password and a code.
-func (o *Server) renewCodes(ctx context.Context, c *call) error {
+// passwordOfEnrolled has the operator, who must have a second factor, prove the current password.
+func (o *Server) passwordOfEnrolled(ctx context.Context, c *call) error {
 	r, err := o.ownFactor(ctx, c)
 	switch {
 	case err != nil:
@@ -156,7 +156,12 @@ func (o *Server) renewCodes(ctx context.Context, c *call) error {
 	case r.State != factor.Enrolled:
 		return o.codeError(c, factor.ErrNotEnrolled)
 	}
-	if err := o.password(ctx, c); err != nil {
+	return o.password(ctx, c)
+}
+
+// renewCodes replaces the operator's recovery codes, after the current password and a code.
+func (o *Server) renewCodes(ctx context.Context, c *call) error {
+	if err := o.passwordOfEnrolled(ctx, c); err != nil {
 		return err
 	}
 	return o.renewProven(ctx, c)

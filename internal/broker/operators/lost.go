@@ -99,14 +99,7 @@ func (o *Server) setMail(ctx context.Context, c *call) error {
 	if err := factor.CheckAddress(args.Address); err != nil {
 		return operator.Errorf(operator.Usage, "%v", err)
 	}
-	r, err := o.ownFactor(ctx, c)
-	switch {
-	case err != nil:
-		return err
-	case r.State != factor.Enrolled:
-		return o.codeError(c, factor.ErrNotEnrolled)
-	}
-	if err := o.password(ctx, c); err != nil {
+	if err := o.passwordOfEnrolled(ctx, c); err != nil {
 		return err
 	}
 	return o.setMailProven(ctx, c, args.Address)

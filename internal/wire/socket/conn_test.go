@@ -65,8 +65,7 @@ func openDescriptors(t *testing.T) int {
 // keepsDescriptors fails the test if it leaves more descriptors than it found.
 func keepsDescriptors(t *testing.T) {
 	t.Helper()
-	runtime.GC()                 // closes files of earlier tests, in the background
-	time.Sleep(time.Millisecond) // one that is closed later only makes the bound wider
+	runtime.GC() // closes files of earlier tests, in the background; one that is closed later only makes the bound wider
 	before := openDescriptors(t)
 	t.Cleanup(func() { // registered first, so it runs last
 		eventually.Holds(t, "descriptors are closed", func() bool { return openDescriptors(t) <= before })

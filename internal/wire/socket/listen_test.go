@@ -29,20 +29,27 @@ func listen(t *testing.T, path string) *Listener {
 	return l
 }
 
-func TestListenAcceptDial(t *testing.T) {
-	keepsDescriptors(t)
-	path := filepath.Join(t.TempDir(), "s")
+// connected returns a listener and its end of one connection, whose other end stays open.
+func connected(t *testing.T, path string) (*Listener, *Conn) {
+	t.Helper()
 	l := listen(t, path)
 	client, err := Dial(background(t), path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
+	t.Cleanup(func() { client.Close() })
 	server, err := l.Accept(background(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.Close()
+	t.Cleanup(func() { server.Close() })
+	return l, server
+}
+
+func TestListenAcceptDial(t *testing.T) {
+	keepsDescriptors(t)
+	path := filepath.Join(t.TempDir(), "s")
+	l, server := connected(t, path)
 	peer, err := server.Peer()
 	if err != nil {
 		t.Fatal(err)
@@ -127,18 +134,7 @@ func playPeer(t *testing.T, path string) {
 // TestAliveWhileInterrupted: the Go runtime interrupts its threads with signals, to let another
 // goroutine run. poll(2) then fails with EINTR even if it need not wait, which is no death.
 func TestAliveWhileInterrupted(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
-	l := listen(t, path)
-	client, err := Dial(background(t), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	server, err := l.Accept(background(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
+	_, server := connected(t, filepath.Join(t.TempDir(), "s"))
 	peer, err := server.Peer()
 	if err != nil {
 		t.Fatal(err)
