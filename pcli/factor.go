@@ -15,11 +15,10 @@ import (
 )
 
 const (
-	askForCode        = "Verification code:"
-	askForCodeOr      = "Verification code (or 'lost'):"
-	askForMailed      = "Code from the mail:"
-	askForEnrolment   = "Enrolment code:"
-	askForEnrolmentOr = "Enrolment code (or 'lost'):"
+	askForCode      = "Verification code:"
+	askForCodeOr    = "Verification code (or 'lost'):"
+	askForMailed    = "Code from the mail:"
+	askForEnrolment = "Enrolment code:"
 
 	// fewCodes is how many recovery codes, or fewer, are worth a word.
 	fewCodes = 3
@@ -36,9 +35,7 @@ func (s *Shell) admitted() error {
 		return nil
 	case s.hello.Factor == operator.FactorReset:
 		s.say("Your second factor was reset. Enrol a new one with the enrolment code that you were given.")
-		if err = s.enrol2FA(grammar.Call{}); errors.Is(err, errLost) {
-			err = s.lostFactor(nil)
-		}
+		err = s.enrol2FA(grammar.Call{})
 	case s.hello.Factor == operator.FactorEnrolled && !s.hello.Expired:
 		err = s.proveFactor()
 	}
@@ -113,7 +110,7 @@ func (d *dialogue) Code(_ context.Context, t operator.Turn) (*os.File, error) {
 	}
 	switch t.Ask {
 	case operator.AskEnrolment:
-		return sealed(d.shell.readEnrolment())
+		return sealed(d.shell.console.ReadSecret(askForEnrolment, operator.MaxCode))
 	case operator.AskMailed:
 		return sealed(d.shell.console.ReadSecret(askForMailed, operator.MaxCode))
 	}
@@ -124,7 +121,7 @@ func (d *dialogue) Code(_ context.Context, t operator.Turn) (*os.File, error) {
 // person at a terminal that is wide enough also gets the QR code.
 func (s *Shell) showSetup(setup operator.Setup) {
 	if setup.Enrolment != "" {
-		s.say("Your second factor is reset. If you are cut off now, enrol it with this enrolment code: %s", setup.Enrolment)
+		s.say("The old authenticator works until this is done. If you are cut off now, type this enrolment code at the prompt for a code: %s", setup.Enrolment)
 	}
 	s.say("Setup key: %s", setup.Key)
 	if drawn, err := qr.Terminal(setup.Address, true); err == nil && s.draws(drawn) {

@@ -2,41 +2,42 @@ package pcli
 
 import (
 	"bytes"
-	"errors"
 
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
 	"github.com/shadowsync/shadowsync/pcli/grammar"
 )
 
-// lostError: instead of a code of the authenticator, the operator typed 'lost', or a mailed code.
+// lostError: instead of a code of the authenticator, the operator typed 'lost', or a code that goes on with it.
 type lostError struct{ mailed []byte }
 
 func (*lostError) Error() string { return "the authenticator is lost" }
-
-// errLost: the operator typed 'lost' instead of an enrolment code.
-var errLost = errors.New("the enrolment code is lost")
 
 // lostWord is what an operator without the authenticator types.
 const lostWord = "lost"
 
 func isLost(typed []byte) bool { return bytes.EqualFold(bytes.TrimSpace(typed), []byte(lostWord)) }
 
-// mailedDigits is how many digits a mailed code has, and no other code.
-const mailedDigits = 8
+// A mailed code and an enrolment code have as many digits or letters, and no other code has.
+const (
+	mailedDigits     = 8
+	enrolmentLetters = 20
+)
 
-// isMailed reports whether a code has the form of a mailed one.
-func isMailed(typed []byte) bool {
-	digits := 0
+// leadsBack reports whether a code has the form of a mailed one, or of the enrolment code that it gave.
+func leadsBack(typed []byte) bool {
+	digits, letters := 0, 0
 	for _, c := range typed {
 		switch {
 		case '0' <= c && c <= '9':
 			digits++
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z':
+			letters++
 		case c != ' ' && c != '-':
 			return false
 		}
 	}
-	return digits == mailedDigits
+	return digits == mailedDigits && letters == 0 || letters == enrolmentLetters && digits == 0
 }
 
 // plainCode asks for a code of the second factor.
@@ -45,7 +46,7 @@ func (s *Shell) plainCode() ([]byte, error) {
 }
 
 // readCode asks for a code of the second factor. Where a code can be mailed, it also takes 'lost', or
-// such a code: a *lostError.
+// a code that goes on from there: a *lostError.
 func (s *Shell) readCode() ([]byte, error) {
 	if !s.hello.Lost {
 		return s.plainCode()
@@ -56,22 +57,10 @@ func (s *Shell) readCode() ([]byte, error) {
 		return nil, err
 	case isLost(typed):
 		return nil, &lostError{}
-	case isMailed(typed):
+	case leadsBack(typed):
 		return nil, &lostError{typed}
 	}
 	return typed, nil
-}
-
-// readEnrolment asks for an enrolment code, or errLost.
-func (s *Shell) readEnrolment() ([]byte, error) {
-	if !s.hello.Lost {
-		return s.console.ReadSecret(askForEnrolment, operator.MaxCode)
-	}
-	typed, err := s.console.ReadSecret(askForEnrolmentOr, operator.MaxCode)
-	if err == nil && isLost(typed) {
-		return nil, errLost
-	}
-	return typed, err
 }
 
 // lostFactor enrols the second factor anew, by a code that is mailed, or that was mailed before.

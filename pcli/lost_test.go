@@ -36,7 +36,7 @@ func (f *fake) lostDialogue(ctx context.Context, c *socket.Conn, q operator.Requ
 		if !ok {
 			return
 		}
-		if strings.ReplaceAll(code, " ", "") == rightMailed {
+		if strings.ReplaceAll(code, " ", "") == rightMailed || code == rightTicket {
 			break
 		}
 		turn.Weak = errWrongCode.Text
@@ -49,9 +49,9 @@ func (f *fake) lostDialogue(ctx context.Context, c *socket.Conn, q operator.Requ
 
 func TestFormsOfTheWayBack(t *testing.T) {
 	for typed, want := range map[string][2]bool{
-		"lost": {true, false}, " LOST ": {true, false}, "12345678": {false, true}, "1234 5678": {false, true}, "123456": {}, "lost1": {}, "1234567a": {}, "": {},
+		"lost": {true, false}, " LOST ": {true, false}, "12345678": {false, true}, "1234 5678": {false, true}, "123456": {}, "lost1": {}, "1234567a": {}, rightTicket: {false, true}, "abcdef-ghjkmn-pqrstu": {}, "": {},
 	} {
-		if got := [2]bool{isLost([]byte(typed)), isMailed([]byte(typed))}; got != want {
+		if got := [2]bool{isLost([]byte(typed)), leadsBack([]byte(typed))}; got != want {
 			t.Errorf("%q: %v", typed, got)
 		}
 	}

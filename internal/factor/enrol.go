@@ -1,6 +1,7 @@
 package factor
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -43,7 +44,7 @@ func (f *Factors) Begin(ctx context.Context, b Beginning) (secret []byte, err er
 	switch {
 	case err != nil:
 		return nil, err
-	case r.State == Enrolled:
+	case r.State == Enrolled && (b.ByRoot || r.Ticket == nil):
 		return nil, ErrEnrolled
 	}
 	if !b.ByRoot && r.Ticket != nil {
@@ -91,17 +92,35 @@ func (f *Factors) begin(ctx context.Context, b Beginning, seen Record, secret []
 		if r.Generation != seen.Generation {
 			return Change{}, errMeanwhile
 		}
-		r.State, r.Generation, r.Recovery = Pending, r.Generation+1, nil
+		next := r
+		next.State, next.Generation, next.Recovery = Pending, r.Generation+1, nil
 		var err error
-		if r.Secret, err = r.sealWith(key, secret); err != nil {
+		if next.Secret, err = next.sealWith(key, secret); err != nil {
 			return Change{}, err
+		}
+		if r.State == Enrolled { // on the way back by mail: the present secret works until the new one is confirmed
+			r.Mailed = &Mailed{Next: next.Secret}
+			next = r
 		}
 		reason := "with a new secret"
 		if b.Secret != nil {
 			reason = "with a secret that was imported"
 		}
-		return Change{Record: r, Events: []shadowsync.Event{event(f.Now(), b.Subject, b.Origin, ActionBegun, reason)}}, nil
+		return Change{Record: next, Events: []shadowsync.Event{event(f.Now(), b.Subject, b.Origin, ActionBegun, reason)}}, nil
 	})
+}
+
+// pending is the record as it is with the enrolment that was begun; false: none was.
+func (r Record) pending() (Record, bool) {
+	if r.State != Enrolled {
+		return r, r.State == Pending
+	}
+	if r.Mailed == nil || len(r.Mailed.Next) == 0 {
+		return r, false
+	}
+	next := r
+	next.State, next.Generation, next.Step, next.Secret = Pending, r.Generation+1, 0, r.Mailed.Next
+	return next, true
 }
 
 // Confirm enrols the account by a code of the secret that Begin returned, and takes that code. It
@@ -113,13 +132,14 @@ func (f *Factors) Confirm(ctx context.Context, a Attempt) (recovery []string, er
 		return nil, ErrForm
 	}
 	a.Code = code
-	r, err := f.Store.Factor(ctx, a.Subject)
+	kept, err := f.Store.Factor(ctx, a.Subject)
+	r, begun := kept.pending()
 	switch {
 	case err != nil:
 		return nil, err
-	case r.State == Enrolled:
+	case !begun && r.State == Enrolled:
 		return nil, ErrEnrolled
-	case r.State != Pending:
+	case !begun:
 		return nil, ErrNotBegun
 	}
 	err = f.braked(ctx, a, onetime.TOTP, func() error {
@@ -135,17 +155,22 @@ func (f *Factors) Confirm(ctx context.Context, a Attempt) (recovery []string, er
 
 func (f *Factors) confirm(ctx context.Context, a Attempt, seen Record, use use) ([]string, error) {
 	codes, hashes := newRecovery()
-	err := f.Store.ChangeFactor(ctx, a.Subject, func(r Record) (Change, error) {
-		if r.State != Pending || r.Generation != seen.Generation {
+	err := f.Store.ChangeFactor(ctx, a.Subject, func(kept Record) (Change, error) {
+		r, begun := kept.pending()
+		if !begun || r.Generation != seen.Generation || !bytes.Equal(r.Secret, seen.Secret) {
 			return Change{}, errMeanwhile
 		}
 		now := f.Now()
+		var events []shadowsync.Event
+		if kept.State == Enrolled {
+			events = append(events, event(now, a.Subject, a.Origin, ActionReset, "by the code that was mailed; "+kept.dropped()))
+		}
 		if _, err := use(&r, now); err != nil {
 			return Change{}, err
 		}
 		r.State, r.EnrolledAt, r.UsedAt, r.Recovery, r.Ticket, r.Mailed = Enrolled, now, now, hashes, nil, nil
 		reason := "with " + plural.Count(len(codes), "recovery code")
-		return Change{Record: r, Events: []shadowsync.Event{event(now, a.Subject, a.Origin, ActionEnrolled, reason)}}, nil
+		return Change{Record: r, Events: append(events, event(now, a.Subject, a.Origin, ActionEnrolled, reason))}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -186,7 +211,7 @@ func (f *Factors) Renew(ctx context.Context, s Subject, by shadowsync.Origin) ([
 		if err := r.raise(key); err != nil {
 			return Change{}, &KeyError{f.Key.Path(), errOtherKey}
 		}
-		r.Recovery = hashes
+		r.Recovery, r.Mailed, r.Ticket = hashes, nil, nil // who has the factor is not on the way back
 		reason := fmt.Sprintf("%s, instead of %d that were not used", plural.Count(len(codes), "recovery code"), unused)
 		return Change{Record: r, Events: []shadowsync.Event{event(f.Now(), s, by, ActionRenewed, reason)}}, nil
 	})

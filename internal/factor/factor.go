@@ -80,7 +80,7 @@ type Record struct {
 	Mail       string         // the address on record; empty: none
 	EnrolledAt time.Time
 	UsedAt     time.Time // when a code was last taken
-	Mailed     *Mailed   // sent to who lost the authenticator; nil: none is out
+	Mailed     *Mailed   // the way back of who lost the authenticator; nil: it was not begun
 }
 
 // RecoveryCode is a code that works once, without the authenticator.
@@ -232,6 +232,10 @@ func Told(err error) (text string, told bool) {
 		return slow.Error(), true
 	case errors.As(err, &floor):
 		return floor.Error(), true
+	}
+	var out *OutError
+	if errors.As(err, &out) {
+		return out.Error(), true
 	}
 	for _, refused := range []error{ErrWrong, ErrUsed, ErrForm, ErrTicket} {
 		if errors.Is(err, refused) {

@@ -1,6 +1,7 @@
 package factor
 
 import (
+	"bytes"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -13,14 +14,24 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// Mailed is what is kept of a code that was mailed to the address on record. Its few digits could be
-// guessed from a hash, so it is sealed like a secret. It ages by the clock since boot.
+// Mailed is how far the way back by mail is. A code that is out is sealed like a secret, because its few
+// digits could be guessed from a hash. It ages by the clock since boot.
 type Mailed struct {
-	Sealed []byte        `json:"sealed,omitempty"` // empty: it was shown
-	Own    bool          `json:"own,omitempty"`    // one was shown, and the account enrols anew: another may be mailed
-	Boot   string        `json:"boot"`
-	Until  time.Duration `json:"until"`
+	Sealed []byte        `json:"sealed,omitempty"` // empty: no code is out
+	Boot   string        `json:"boot,omitempty"`
+	Until  time.Duration `json:"until,omitempty"`
 	Wrong  int           `json:"wrong"` // codes that were tried
+	// Next is the secret of the new enrolment, sealed for the next generation. The present one works until
+	// a code of it was shown.
+	Next []byte `json:"next,omitempty"`
+}
+
+// left is how long the code that is out is still taken; 0: none is.
+func (m *Mailed) left(boot string, elapsed time.Duration) time.Duration {
+	if m == nil || len(m.Sealed) == 0 || m.Boot != boot || m.Wrong >= mailedTries {
+		return 0
+	}
+	return max(0, m.Until-elapsed)
 }
 
 // Limits of a mailed code.
@@ -44,16 +55,30 @@ var (
 	ErrNotMailed = errors.New("the code could not be mailed")
 )
 
-// Recoverable reports whether the account can be enrolled anew by a code mailed to its address. After
-// a reset by an administrator it cannot: only the enrolment code that they hand out opens it.
-func (r Record) Recoverable() bool {
-	return r.Mail != "" && (r.State == Enrolled || r.Ticket != nil && r.Mailed != nil && r.Mailed.Own)
+// OutError is the error while a mailed code is out: another one would void it, and the tries with it.
+type OutError struct{ Until time.Time }
+
+func (e *OutError) Error() string {
+	return "a code was mailed already; it is valid until " + e.Until.Local().Format("15:04") + ", and another one can be mailed after that"
+}
+func (*OutError) Unwrap() error { return ErrRefused }
+
+// out is that error, or nil.
+func (f *Factors) out(m *Mailed) error {
+	if left := m.left(f.Boot()); left > 0 {
+		return &OutError{f.Now().Add(left)}
+	}
+	return nil
 }
 
+// Recoverable reports whether the account can be enrolled anew by a code mailed to its address. After
+// a reset by an administrator it cannot: only the enrolment code that they hand out opens it.
+func (r Record) Recoverable() bool { return r.Mail != "" && r.State == Enrolled }
+
 // Lose mails a code to the address on record of an account whose authenticator is lost, and returns the
-// address as the user may see it. Nothing else changes: the factor works until that code was shown. The
-// caller has proven the first factor. send gets the address and the code. Every request slows down the
-// next ones, wherever they come from, so that nobody floods a mailbox.
+// address as the user may see it. Nothing else changes. While a code is out, no other is mailed: an
+// *[OutError]. The caller has proven the first factor. send gets the address and the code. Every request
+// slows down the next ones, wherever they come from, so that nobody floods a mailbox.
 func (f *Factors) Lose(ctx context.Context, a Attempt, send func(ctx context.Context, address, code string) error) (masked string, err error) {
 	r, err := f.Store.Factor(ctx, a.Subject)
 	switch {
@@ -64,6 +89,9 @@ func (f *Factors) Lose(ctx context.Context, a Attempt, send func(ctx context.Con
 	case !r.Recoverable():
 		return "", ErrNotEnrolled
 	}
+	if err := f.out(r.Mailed); err != nil {
+		return "", err
+	}
 	if wait := f.Brake.Begin(braking(a.Subject, "anywhere", onetime.Mailed)+", asked for", f.Now()); wait > 0 {
 		return "", &SlowError{wait}
 	}
@@ -73,31 +101,43 @@ func (f *Factors) Lose(ctx context.Context, a Attempt, send func(ctx context.Con
 	}
 	defer clear(key)
 	code := onetime.NewMailed()
+	sealed, err := r.sealMailed(key, []byte(code))
+	if err != nil {
+		return "", err
+	}
 	id, elapsed := f.Boot()
 	err = f.Store.ChangeFactor(ctx, a.Subject, func(now Record) (Change, error) {
 		if now.Generation != r.Generation || now.Mail != r.Mail {
 			return Change{}, errMeanwhile
 		}
-		sealed, err := now.sealMailed(key, []byte(code))
-		if err != nil {
+		if err := f.out(now.Mailed); err != nil { // of a request at the same time
 			return Change{}, err
 		}
-		own := now.Mailed != nil && now.Mailed.Own
-		now.Mailed = &Mailed{Sealed: sealed, Own: own, Boot: id, Until: elapsed + mailedFor}
+		now.Mailed = &Mailed{Sealed: sealed, Boot: id, Until: elapsed + mailedFor}
 		return Change{Record: now, Events: []shadowsync.Event{event(f.Now(), a.Subject, a.Origin, ActionLost, "a code is mailed to the address on record")}}, nil
 	})
 	if err != nil {
 		return "", err
 	}
 	if err := send(ctx, r.Mail, code); err != nil {
-		failed := event(f.Now(), a.Subject, a.Origin, ActionNotMailed, err.Error())
-		return "", errors.Join(fmt.Errorf("%w: %w", ErrNotMailed, err), f.Store.Audit(context.WithoutCancel(ctx), failed))
+		return "", errors.Join(fmt.Errorf("%w: %w", ErrNotMailed, err), f.recall(context.WithoutCancel(ctx), a, sealed, err))
 	}
 	return Masked(r.Mail), nil
 }
 
-// Regain takes a mailed code. If it is right, it is used up, and the lost factor is reset: the result is
-// a new enrolment code. A wrong one is counted with the code: after five it is void.
+// recall voids a code that could not be mailed, so that another one can be.
+func (f *Factors) recall(ctx context.Context, a Attempt, sealed []byte, why error) error {
+	return f.Store.ChangeFactor(ctx, a.Subject, func(r Record) (Change, error) {
+		if r.Mailed != nil && bytes.Equal(r.Mailed.Sealed, sealed) {
+			r.Mailed = nil
+		}
+		return Change{Record: r, Events: []shadowsync.Event{event(f.Now(), a.Subject, a.Origin, ActionNotMailed, why.Error())}}, nil
+	})
+}
+
+// Regain takes a mailed code. If it is right, it is used up, and the result is an enrolment code: with it
+// the account is enrolled anew, and the lost factor works until that is confirmed. A wrong one is counted
+// with the code: after five it is void.
 func (f *Factors) Regain(ctx context.Context, a Attempt, logout *Logout) (enrolment string, err error) {
 	kind, code := onetime.Read(a.Code)
 	defer clear(code)
@@ -128,7 +168,7 @@ func (f *Factors) regain(ctx context.Context, a Attempt, code []byte, logout *Lo
 		switch {
 		case m == nil || len(m.Sealed) == 0:
 			return Change{}, ErrNoMailed
-		case m.Boot != id || elapsed >= m.Until || m.Wrong >= mailedTries:
+		case m.left(id, elapsed) == 0:
 			return Change{}, ErrMailedOld
 		}
 		want, err := r.openMailed(key)
@@ -143,10 +183,9 @@ func (f *Factors) regain(ctx context.Context, a Attempt, code []byte, logout *Lo
 			r.Mailed = &more
 			return Change{Record: r}, nil
 		}
-		next := r.reset(onetime.Hash(enrolment), id, elapsed)
-		next.Mailed = &Mailed{Own: true, Boot: id}
-		reason := "by the code that was mailed; " + r.dropped()
-		return Change{Record: next, Events: []shadowsync.Event{event(f.Now(), a.Subject, a.Origin, ActionReset, reason)}, Logout: logout}, nil
+		r.Mailed, r.Ticket = nil, &Ticket{Hash: onetime.Hash(enrolment), Boot: id, Until: elapsed + ticketFor}
+		reason := "the one that was mailed, for a new enrolment"
+		return Change{Record: r, Events: []shadowsync.Event{event(f.Now(), a.Subject, a.Origin, ActionTaken, reason)}, Logout: logout}, nil
 	})
 	return enrolment, errors.Join(err, refusal)
 }

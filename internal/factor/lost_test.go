@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/factor/onetime"
+	"github.com/shadowsync/shadowsync/internal/factor/totp"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -44,33 +45,45 @@ func lostWorld(t *testing.T) (w *world, secret []byte) {
 	return w, secret
 }
 
-// TestLost: the mailed code resets the factor and begins a new enrolment, in this conversation or in a
-// later one. Until then the old factor works.
+// TestLost: the mailed code begins a new enrolment, in this conversation or in a later one. Until that is
+// confirmed the old factor works, and then it is void with its recovery codes.
 func TestLost(t *testing.T) {
 	w, secret := lostWorld(t)
+	recovery, err := w.Renew(t.Context(), admin, by)
+	w.wants("new recovery codes", err, nil)
 	code := w.lose()
 	w.wants("the old factor", w.check(w.code(secret, 0)), nil)
 	enrolment, err := w.regain(code)
-	if r := w.record(); err != nil || r.State != None || r.Ticket == nil || !r.Recoverable() || len(w.memory.logouts) != 1 {
+	if r := w.record(); err != nil || r.State != Enrolled || r.Ticket == nil || !r.Recoverable() || len(w.memory.logouts) != 1 {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	w.wants("the old factor after that", w.check(w.code(secret, 1)), ErrNotEnrolled)
+	w.wants("the old factor after that", w.check(w.code(secret, 1)), nil)
 	_, err = w.regain(code)
 	w.wants("the mailed code again", err, ErrNoMailed)
 	_, err = w.Begin(t.Context(), Beginning{Subject: admin})
 	w.wants("to enrol without a code", err, ErrTicket)
 
-	w.lose()                         // that mail gets lost
+	_, err = w.Begin(t.Context(), Beginning{Subject: admin, ByRoot: true})
+	w.wants("by root", err, ErrEnrolled)
+
 	again, err := w.regain(w.lose()) // cut off, and the enrolment code was not noted
 	if err != nil || again == enrolment {
 		t.Fatalf("cut off: %v", err)
 	}
 	fresh, err := w.Begin(t.Context(), Beginning{Subject: admin, Code: []byte(again)})
 	w.wants("begin", err, nil)
+	w.now = w.now.Add(2 * totp.Period)
+	w.wants("the old factor while the new one waits", w.check(w.code(secret, 0)), nil)
+	_, err = w.Confirm(t.Context(), Attempt{Subject: admin, Code: w.code(secret, 1)})
+	w.wants("confirmed by the old one", err, ErrWrong)
 	_, err = w.Confirm(t.Context(), Attempt{Subject: admin, Code: w.code(fresh, 1)})
 	if r := w.record(); err != nil || r.State != Enrolled || r.Mailed != nil || r.Mail == "" {
 		t.Errorf("%+v, %v", r, err)
 	}
+	w.now = w.now.Add(2 * totp.Period)
+	w.wants("the old factor at the end", w.check(w.code(secret, 0)), ErrWrong)
+	w.wants("its recovery codes", w.check([]byte(recovery[0])), ErrWrong)
+	w.wants("the new factor", w.check(w.code(fresh, 0)), nil)
 	for _, e := range w.memory.events {
 		if text := e.Action + e.Reason; strings.Contains(text, code) || strings.Contains(text, "anna") || strings.Contains(text, again) {
 			t.Errorf("the audit tells %s", text)
@@ -85,7 +98,6 @@ func TestMailedCodesThatAreRefused(t *testing.T) {
 	}{
 		"ten minutes":          {func(w *world) { w.elapsed += 10 * time.Minute }, ErrMailedOld},
 		"a reboot":             {func(w *world) { w.boot = "second" }, ErrMailedOld},
-		"a newer one":          {func(w *world) { w.lose() }, ErrWrong},
 		"another address":      {func(w *world) { _ = w.SetMail(w.Context(), admin, "eve@example.net", by) }, ErrNoMailed},
 		"new recovery codes":   {func(w *world) { _, _ = w.Renew(w.Context(), admin, by) }, ErrNoMailed},
 		"an administrator":     {func(w *world) { _, _ = w.Reset(w.Context(), admin, nil, by) }, ErrNoMailed},
@@ -122,6 +134,50 @@ func TestAGuessedMailedCode(t *testing.T) {
 	w.wants("a code of the app", err, ErrForm)
 	if kept := w.record().Mailed; strings.Contains(string(kept.Sealed), code) {
 		t.Error("it is kept in clear")
+	}
+}
+
+// TestOneMailedCodeAtATime: asking again does not void the code that is out, nor give it new tries. After
+// its time, or too many wrong ones, another one is mailed.
+func TestOneMailedCodeAtATime(t *testing.T) {
+	w, _ := lostWorld(t)
+	again := func() error {
+		_, err := w.Lose(t.Context(), Attempt{Subject: admin}, func(context.Context, string, string) error { return nil })
+		return err
+	}
+	code := w.lose()
+	_, err := w.regain("00000000")
+	w.wants("a guess", err, ErrWrong)
+	w.elapsed += mailedFor - time.Second
+	var out *OutError
+	if err := again(); !errors.As(err, &out) || !out.Until.Equal(w.now.Add(time.Second)) || w.record().Mailed.Wrong != 1 {
+		t.Errorf("%v, %+v", err, w.record().Mailed)
+	}
+	_, err = w.regain(code)
+	w.wants("the code that is out", err, nil)
+	w.lose()
+	w.elapsed += mailedFor
+	w.lose()
+	for range mailedTries {
+		_, _ = w.regain("00000000")
+	}
+	w.wants("after too many wrong ones", again(), nil)
+	w.boot = "second"
+	w.wants("after a reboot", again(), nil)
+}
+
+// TestStrayEnrolmentCode: what the mailed code gave is void once the owner shows the present factor to
+// change it.
+func TestStrayEnrolmentCode(t *testing.T) {
+	for name, change := range map[string]func(*world) error{
+		"new recovery codes": func(w *world) error { _, err := w.Renew(w.Context(), admin, by); return err },
+		"another address":    func(w *world) error { return w.SetMail(w.Context(), admin, "eve@example.net", by) },
+	} {
+		w, _ := lostWorld(t)
+		enrolment, err := w.regain(w.lose())
+		w.wants(name, errors.Join(err, change(w)), nil)
+		_, err = w.Begin(t.Context(), Beginning{Subject: admin, Code: []byte(enrolment)})
+		w.wants(name, err, ErrEnrolled)
 	}
 }
 

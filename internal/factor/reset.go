@@ -85,6 +85,9 @@ func (f *Factors) SetMail(ctx context.Context, s Subject, address string, by sha
 	}
 	return f.Store.ChangeFactor(ctx, s, func(r Record) (Change, error) {
 		r.Mail, r.Mailed = address, nil // a code that was mailed to another address is void
+		if r.State == Enrolled {        // and an enrolment code that it gave
+			r.Ticket = nil
+		}
 		reason := "an address"
 		if address == "" {
 			reason = "no address"

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/shadowsync/shadowsync/internal/factor"
+	"github.com/shadowsync/shadowsync/internal/factor/onetime"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -41,7 +42,11 @@ func (o *Server) lost(ctx context.Context, c *call) error {
 func (o *Server) lostProven(ctx context.Context, c *call, mailed bool) (err error) {
 	turn := operator.Turn{Ask: operator.AskMailed}
 	if !mailed {
-		if turn.Address, err = o.mailCode(ctx, c); err != nil {
+		var out *factor.OutError
+		switch turn.Address, err = o.mailCode(ctx, c); {
+		case errors.As(err, &out):
+			turn.Weak = out.Error() // it may have come by now
+		case err != nil:
 			return o.codeError(c, err)
 		}
 	}
@@ -69,13 +74,17 @@ func (o *Server) mailCode(ctx context.Context, c *call) (masked string, err erro
 	})
 }
 
-// regain takes the mailed code. The other sessions of the account end; the shell that goes on stays.
+// regain takes the mailed code, or the enrolment code that it gave before the operator was cut off. The
+// other sessions of the account end; the shell that goes on stays.
 func (o *Server) regain(ctx context.Context, c *call, file *os.File) (enrolment string, err error) {
 	attempt, err := attemptOf(c, file)
 	if err != nil {
 		return "", err
 	}
 	defer socket.Wipe(attempt.Code)
+	if kind, _ := onetime.Read(attempt.Code); kind == onetime.Enrolment {
+		return string(attempt.Code), nil // it is checked when the enrolment begins
+	}
 	var logout *factor.Logout
 	if application, managed := o.engine.Config.Managing(c.name); managed {
 		logout = &factor.Logout{Application: application.Name, Logout: shadowsync.Logout{

@@ -73,7 +73,7 @@ func TestLostAuthenticator(t *testing.T) {
 }
 
 // TestLostAcrossTwoLogins: the code that is mailed in one conversation goes on in the next, and an
-// operator who is cut off after it can have another one mailed.
+// operator who is cut off after it goes on with the enrolment code.
 func TestLostAcrossTwoLogins(t *testing.T) {
 	f := openOffice(t, withMail)
 	f.hasMail(t, "admin")
@@ -81,19 +81,21 @@ func TestLostAcrossTwoLogins(t *testing.T) {
 	if masked, err := f.operators.mailCode(t.Context(), first); err != nil || masked != "a…a@example.net" {
 		t.Fatalf("%s, %v", masked, err)
 	}
+	enrolment := ""
 	_, err := f.talk(t, func() error { return f.operators.lostProven(t.Context(), second, true) }, func(turn operator.Turn) string {
 		if turn.Ask == operator.AskMailed {
 			return f.mailed(t)
 		}
+		enrolment = turn.Setup.Enrolment
 		return "cut off"
 	})
 	r := f.kept(t, "admin")
-	if kindOf(err) != operator.CodeRefused || r.State != factor.Pending || !f.operators.recoverable(r) || stateOf(r) != operator.FactorReset {
+	if kindOf(err) != operator.CodeRefused || r.State != factor.Enrolled || !f.operators.recoverable(r) || stateOf(r) != operator.FactorEnrolled {
 		t.Fatalf("cut off: %v, %+v", err, r)
 	}
-	last, err := f.talk(t, func() error { return f.operators.lostProven(t.Context(), second, false) }, func(turn operator.Turn) string {
+	last, err := f.talk(t, func() error { return f.operators.lostProven(t.Context(), second, true) }, func(turn operator.Turn) string {
 		if turn.Ask == operator.AskMailed {
-			return f.mailed(t)
+			return enrolment
 		}
 		return app(t, turn.Setup)
 	})
@@ -111,8 +113,18 @@ func TestLostIsRefused(t *testing.T) {
 	if kindOf(err) != operator.CodeRefused || f.kept(t, "admin").State != factor.Enrolled {
 		t.Errorf("no code: %v", err)
 	}
+	_, err = f.talk(t, func() error { return f.operators.lostProven(t.Context(), c, false) }, func(turn operator.Turn) string {
+		if !strings.HasPrefix(turn.Weak, "a code was mailed already; it is valid until ") && turn.Left == 2 {
+			t.Errorf("while a code is out: %+v", turn)
+		}
+		return "1234567"
+	})
+	if kindOf(err) != operator.CodeRefused {
+		t.Errorf("while a code is out: %v", err)
+	}
 	f.Mails.Refuse(errors.New("the mail server does not take it now (451)"))
-	_, err = f.operators.mailCode(t.Context(), c)
+	f.hasMail(t, "user")
+	_, err = f.operators.mailCode(t.Context(), f.from("user", 11))
 	if err = f.operators.codeError(c, err); kindOf(err) != operator.Unavailable || !strings.Contains(err.Error(), "(451)") || !strings.Contains(err.Error(), "an administrator") {
 		t.Errorf("greylisted: %v", err)
 	}
