@@ -123,6 +123,26 @@ func (r Record) pending() (Record, bool) {
 	return next, true
 }
 
+// Awaited reports whether a code is of the enrolment that was begun on the way back by mail, so that
+// Confirm is to take it. Every other one is for Check: until then the account is enrolled as before. It
+// takes nothing and counts nothing, so its result must not be told.
+func (f *Factors) Awaited(ctx context.Context, a Attempt) (bool, error) {
+	kind, code := onetime.Read(a.Code)
+	defer clear(code)
+	kept, err := f.Store.Factor(ctx, a.Subject)
+	r, begun := kept.pending()
+	if err != nil || !begun || kept.State != Enrolled || kind != onetime.TOTP {
+		return false, err
+	}
+	secret, err := f.unseal(r)
+	if err != nil {
+		return false, err
+	}
+	defer clear(secret)
+	_, right := totp.Match(secret, code, f.Now(), r.Step)
+	return right, nil
+}
+
 // Confirm enrols the account by a code of the secret that Begin returned, and takes that code. It
 // returns the recovery codes, which nothing can show again.
 func (f *Factors) Confirm(ctx context.Context, a Attempt) (recovery []string, err error) {

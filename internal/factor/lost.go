@@ -136,8 +136,8 @@ func (f *Factors) recall(ctx context.Context, a Attempt, sealed []byte, why erro
 }
 
 // Regain takes a mailed code. If it is right, it is used up, and the result is an enrolment code: with it
-// the account is enrolled anew, and the lost factor works until that is confirmed. A wrong one is counted
-// with the code: after five it is void.
+// the account is enrolled anew (Begin, then Confirm; see Awaited), and the lost factor works until then. A
+// wrong one is counted with the code: after five it is void.
 func (f *Factors) Regain(ctx context.Context, a Attempt, logout *Logout) (enrolment string, err error) {
 	kind, code := onetime.Read(a.Code)
 	defer clear(code)

@@ -76,6 +76,14 @@ func TestLost(t *testing.T) {
 	w.wants("the old factor while the new one waits", w.check(w.code(secret, 0)), nil)
 	_, err = w.Confirm(t.Context(), Attempt{Subject: admin, Code: w.code(secret, 1)})
 	w.wants("confirmed by the old one", err, ErrWrong)
+	for name, tt := range map[string]struct {
+		code []byte
+		want bool
+	}{"old": {w.code(secret, 1), false}, "new": {w.code(fresh, 1), true}, "none": {nil, false}, "recovery": {[]byte(recovery[0]), false}} {
+		if awaited, err := w.Awaited(t.Context(), Attempt{Subject: admin, Code: tt.code}); awaited != tt.want || err != nil {
+			t.Errorf("the %s code is awaited: %v, %v", name, awaited, err)
+		}
+	}
 	_, err = w.Confirm(t.Context(), Attempt{Subject: admin, Code: w.code(fresh, 1)})
 	if r := w.record(); err != nil || r.State != Enrolled || r.Mailed != nil || r.Mail == "" {
 		t.Errorf("%+v, %v", r, err)
