@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"net/url"
+	"os"
 
 	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/files/inroot/litefile"
@@ -29,8 +30,12 @@ func Salvage(ctx context.Context, aside string) map[string]map[string]shadowsync
 	return found
 }
 
-// openAside opens a damaged database for reading; nil if that fails.
+// openAside opens a damaged database for reading; nil if that fails. It opens no FIFO, which would block
+// for ever.
 func openAside(ctx context.Context, aside string) *sql.DB {
+	if info, err := os.Lstat(aside); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
 	address, err := litefile.Address(aside, url.Values{"mode": {"ro"}, "immutable": {"1"}})
 	if err != nil {
 		return nil
