@@ -13,8 +13,12 @@ import (
 	"github.com/shadowsync/shadowsync/internal/state"
 )
 
-// keyName is the name of the key of the second factors, in the archive and in a folder.
-const keyName = "factor.key"
+// The names of the key of the second factors in the archive and in a folder, and of one that cannot be
+// used in the folder with what was replaced.
+const (
+	keyName    = "factor.key"
+	damagedKey = keyName + ".damaged"
+)
 
 // CollectKey copies the key of the second factors into a folder that only root can access, and returns
 // its name there; empty: there is no key. It is called after Collect: then no secret in the copy of the
@@ -43,7 +47,20 @@ func (s System) keepKey(folder string) (name string, err error) {
 		return "", nil // there is nothing to keep of what cannot be opened
 	}
 	defer f.Close()
-	return "", spool(io.LimitReader(f, 1<<20), filepath.Join(folder, keyName+".damaged"))
+	return "", spool(io.LimitReader(f, 1<<20), filepath.Join(folder, damagedKey))
+}
+
+// revertKey puts a damaged key back from the folder in which it was kept: a restore that fails must not
+// take the only copy of what somebody may still mend.
+func (s System) revertKey(folder string) error {
+	key, err := os.ReadFile(filepath.Join(folder, damagedKey))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // there was none: the backup's stays
+	}
+	if err == nil {
+		err = s.Key.Replace(key)
+	}
+	return err
 }
 
 func readKey(folder string) ([]byte, error) {

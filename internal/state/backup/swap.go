@@ -79,6 +79,11 @@ func (s System) Swap(ctx context.Context, c *Content, m Manifest, event func(was
 	case errors.As(err, &late):
 		return done, s.late(ctx, late, tell, kept, whole)
 	}
+	if done.Key {
+		if failed := s.revertKey(s.path(kept)); failed != nil {
+			return Swapped{}, errors.Join(err, fmt.Errorf("the former key stays in %s: %w", done.Kept, failed), undoAll(made))
+		}
+	}
 	return Swapped{}, errors.Join(err, os.RemoveAll(s.path(kept)), undoAll(made))
 }
 

@@ -14,6 +14,7 @@ import (
 	"filippo.io/age"
 	"golang.org/x/sys/unix"
 
+	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/internal/store"
@@ -50,7 +51,7 @@ type world struct {
 }
 
 func systemIn(base string) System {
-	s := System{Root: "/", Dir: filepath.Join(base, "lib", "state")}
+	s := System{Root: "/", Dir: filepath.Join(base, "lib", "state"), Key: factor.KeyFile{Root: "/", Name: filepath.Join(base, "lib", "factor.key")}}
 	var err error
 	if s.Folder, err = inroot.OpenFolder("/", s.Dir); err != nil {
 		panic(err)
@@ -190,6 +191,9 @@ func (w *world) backup(ctx context.Context, path string) error {
 	}
 	m := Manifest{Created: time.Now().UTC().Truncate(time.Second), Node: "node1"}
 	if m.Databases, err = w.system.Collect(ctx, st.Path); err == nil {
+		m.FactorKey, err = w.system.CollectKey(st.Path)
+	}
+	if err == nil {
 		err = Write(ctx, path, false, st.Path, m, w.identity().Recipient())
 	}
 	return errors.Join(err, st.Close())
