@@ -92,6 +92,7 @@ void factor_proven(pam_handle_t *pamh)
 struct person {
 	const char *names[3]; /* as the host, getpwnam(3) and getpwuid(3) have it */
 	size_t count;
+	char uid[12]; /* empty: not known */
 	bool root;
 	enum listing listed;
 	const char *as; /* the name that the list, or else the broker, knows */
@@ -103,6 +104,11 @@ static void add_name(struct person *who, const char *name)
 		if (strcmp(who->names[i], name) == 0)
 			return;
 	who->names[who->count++] = name;
+}
+
+static const char *known_uid(const struct person *who)
+{
+	return who->uid[0] == '\0' ? NULL : who->uid;
 }
 
 static struct person person_of(pam_handle_t *pamh)
@@ -117,6 +123,7 @@ static struct person person_of(pam_handle_t *pamh)
 	if (entry != NULL) {
 		add_name(&who, entry->pw_name);
 		who.root = entry->pw_uid == 0;
+		snprintf(who.uid, sizeof who.uid, "%lu", (unsigned long)entry->pw_uid);
 		entry = pam_modutil_getpwuid(pamh, entry->pw_uid);
 	}
 	if (entry != NULL)
@@ -124,7 +131,7 @@ static struct person person_of(pam_handle_t *pamh)
 	who.listed = LISTING_ABSENT;
 	for (size_t i = 0; i < who.count && who.listed == LISTING_ABSENT; i++) {
 		who.as = who.names[i];
-		who.listed = rundir_enrolled(who.as);
+		who.listed = rundir_enrolled(who.as, known_uid(&who));
 	}
 	return who;
 }
@@ -142,12 +149,14 @@ static const char *item(pam_handle_t *pamh, int type)
 	return pam_get_item(pamh, type, &text) == PAM_SUCCESS ? text : NULL;
 }
 
-/* Asks the broker about a login of name. False if no valid answer came in wait_ms. It closes the code. */
-static bool ask(pam_handle_t *pamh, const char *op, const char *name, int code, int64_t wait_ms, struct text_answer *answer)
+/* Asks the broker about a login of who->as. False if no valid answer came in wait_ms. It closes the code. */
+static bool ask(pam_handle_t *pamh, const char *op, const struct person *who, int code, int64_t wait_ms,
+                struct text_answer *answer)
 {
+	const char *name = who->as;
 	char request[TEXT_LOGIN_SIZE], packet[WIRE_ANSWER_MAX];
 	struct text_login login = {
-		.user = name, .service = item(pamh, PAM_SERVICE), .host = item(pamh, PAM_RHOST), .tty = item(pamh, PAM_TTY)};
+		.user = name, .uid = known_uid(who), .service = item(pamh, PAM_SERVICE), .host = item(pamh, PAM_RHOST), .tty = item(pamh, PAM_TTY)};
 	ssize_t got = -1;
 
 	if (text_is_name(name))
@@ -178,7 +187,7 @@ static bool need_of(pam_handle_t *pamh, struct person *who, struct text_answer *
 	answer->kind = TEXT_FREE;
 	for (size_t i = 0; i < who->count && answer->kind == TEXT_FREE; i++) {
 		who->as = who->names[i];
-		if (!ask(pamh, "factor-need", who->as, -1, end - wire_now_ms(), answer) || answer->kind == TEXT_PASSES)
+		if (!ask(pamh, "factor-need", who, -1, end - wire_now_ms(), answer) || answer->kind == TEXT_PASSES)
 			return false;
 	}
 	return true;
@@ -240,16 +249,16 @@ static const char *unfit(pam_handle_t *pamh, const char *answer)
 }
 
 /* Has the broker take a code. */
-static bool take(pam_handle_t *pamh, unsigned flags, const char *name, const char *code)
+static bool take(pam_handle_t *pamh, unsigned flags, const struct person *who, const char *code)
 {
 	struct text_answer answer;
 	int sealed = wire_seal(code);
 
 	if (sealed < 0) {
-		host_warn(pamh, name, "seal the code");
+		host_warn(pamh, who->as, "seal the code");
 		return false;
 	}
-	if (!ask(pamh, "factor-check", name, sealed, WIRE_FACTOR_MS, &answer)) {
+	if (!ask(pamh, "factor-check", who, sealed, WIRE_FACTOR_MS, &answer)) {
 		show(pamh, flags, PAM_ERROR_MSG, cannot_tell);
 		return false;
 	}
@@ -258,19 +267,19 @@ static bool take(pam_handle_t *pamh, unsigned flags, const char *name, const cha
 	return passes && set_mark(pamh, code_mark);
 }
 
-static int ask_code(pam_handle_t *pamh, unsigned flags, const char *name)
+static int ask_code(pam_handle_t *pamh, unsigned flags, const struct person *who)
 {
 	char *answer = NULL;
 
 	if (pam_prompt(pamh, PAM_PROMPT_ECHO_OFF, &answer, "%s", prompt) != PAM_SUCCESS || answer == NULL) {
-		host_log(pamh, LOG_NOTICE, name, "no code could be asked for");
+		host_log(pamh, LOG_NOTICE, who->as, "no code could be asked for");
 		free(answer);
 		return deny_code(pamh);
 	}
 	const char *why = unfit(pamh, answer);
 	if (why != NULL)
-		host_log(pamh, LOG_NOTICE, name, why);
-	bool passes = why == NULL && take(pamh, flags, name, answer);
+		host_log(pamh, LOG_NOTICE, who->as, why);
+	bool passes = why == NULL && take(pamh, flags, who, answer);
 	explicit_bzero(answer, strlen(answer));
 	free(answer);
 	return passes ? PAM_SUCCESS : deny_code(pamh);
@@ -303,7 +312,7 @@ int factor_code(pam_handle_t *pamh, unsigned flags)
 	if (answer.kind == TEXT_FREE)
 		return others_decide;
 	if (answer.kind == TEXT_ASKS)
-		return ask_code(pamh, flags, who.as);
+		return ask_code(pamh, flags, &who);
 	show(pamh, flags, PAM_ERROR_MSG, answer.text);
 	return deny_code(pamh);
 }

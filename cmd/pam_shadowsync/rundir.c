@@ -86,31 +86,56 @@ static void read_tag(const char *text, size_t size, void *to)
 	tag_of(to, text, colon == NULL ? size : (size_t)(colon - text));
 }
 
-/*
- * A line of the list of accounts that must show a code: account, realm and state, with a tab between them. Whatever else
- * is there, the file is not that list.
- */
-static bool is_enrolled_line(const char *line, size_t size)
-{
-	const char *tab = memchr(line, '\t', size), *end = line + size;
-	const char *second = tab == NULL ? NULL : memchr(tab + 1, '\t', (size_t)(end - tab) - 1);
+enum { ENROLLED_FIELDS = 4 };
 
-	if (second == NULL || tab == line)
-		return false;
-	size_t rest = (size_t)(end - second) - 1;
-	return is_mark(second + 1, rest, "enrolled") || is_mark(second + 1, rest, "enrol");
+struct field {
+	const char *at;
+	size_t size;
+};
+
+static bool is_uid(const struct field *field)
+{
+	for (size_t i = 0; i < field->size; i++)
+		if (field->at[i] < '0' || field->at[i] > '9')
+			return is_mark(field->at, field->size, "-"); /* not known */
+	return field->size <= 10;
 }
 
 /*
- * The line to find: its first field, the separator after that, and the function that reads the rest, or NULL. If every
- * line must have a form, is_line checks it, and the file may not have any mode bit of forbidden.
+ * A line of the list of accounts that must show a code: account, realm, state and uid, with a tab between them. Whatever
+ * else is there, the file is not that list. *uid is its uid.
+ */
+static bool is_enrolled_line(const char *line, size_t size, struct field *uid)
+{
+	struct field fields[ENROLLED_FIELDS];
+	const char *end = line + size;
+
+	for (size_t i = 0; i < ENROLLED_FIELDS; i++) {
+		const char *tab = memchr(line, '\t', (size_t)(end - line));
+		if ((tab == NULL) != (i == ENROLLED_FIELDS - 1))
+			return false;
+		fields[i] = (struct field){line, (size_t)((tab == NULL ? end : tab) - line)};
+		if (fields[i].size == 0)
+			return false;
+		line = tab == NULL ? end : tab + 1;
+	}
+	*uid = fields[3];
+	return (is_mark(fields[1].at, fields[1].size, "local") || is_mark(fields[1].at, fields[1].size, "ldap")) &&
+	       (is_mark(fields[2].at, fields[2].size, "enrolled") || is_mark(fields[2].at, fields[2].size, "enrol")) &&
+	       is_uid(uid);
+}
+
+/*
+ * The line to find: its first field, or its uid unless that is NULL, the separator after the first field, and the
+ * function that reads the rest, or NULL. If every line must have a form, is_line checks it and finds its uid, and the file
+ * may not have any mode bit of forbidden.
  */
 struct wanted {
-	const char *name;
+	const char *name, *uid;
 	char separator;
 	void (*reads)(const char *text, size_t size, void *to);
 	void *to;
-	bool (*is_line)(const char *line, size_t size);
+	bool (*is_line)(const char *line, size_t size, struct field *uid);
 	mode_t forbidden;
 };
 
@@ -128,8 +153,11 @@ static enum listing find_in_lines(char *lines, size_t *used, const struct wanted
 		if (end == NULL)
 			break;
 		size_t size = (size_t)(end - line);
-		if (wanted->is_line != NULL && !wanted->is_line(line, size))
+		struct field uid = {NULL, 0};
+		if (wanted->is_line != NULL && !wanted->is_line(line, size, &uid))
 			return LISTING_UNKNOWN;
+		if (wanted->uid != NULL && is_mark(uid.at, uid.size, wanted->uid))
+			return LISTING_MANAGED;
 		if (size > length && line[length] == wanted->separator && memcmp(line, wanted->name, length) == 0) {
 			if (wanted->reads != NULL)
 				wanted->reads(line + length + 1, size - length - 1, wanted->to);
@@ -203,9 +231,9 @@ enum listing rundir_find(const char *name, struct listed *listed)
 	return found == LISTING_UNKNOWN && errno == ENOENT ? find(kept_path, &wanted) : found;
 }
 
-enum listing rundir_enrolled(const char *name)
+enum listing rundir_enrolled(const char *name, const char *uid)
 {
-	return find(enrolled_path, &(struct wanted){.name = name, .separator = '\t', .is_line = is_enrolled_line, .forbidden = 022});
+	return find(enrolled_path, &(struct wanted){.name = name, .uid = uid, .separator = '\t', .is_line = is_enrolled_line, .forbidden = 022});
 }
 
 bool rundir_local(const char *name)

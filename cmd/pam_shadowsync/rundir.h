@@ -58,10 +58,11 @@ struct listed {
 enum listing rundir_find(const char *name, struct listed *listed);
 
 /*
- * Whether name is in the list of the accounts that must show a code: lines "account<TAB>realm<TAB>state". LISTING_UNKNOWN
- * with errno if it is missing, or is not a list that only root could have written: nobody can tell then.
+ * Whether name, or any name of this uid, is in the list of the accounts that must show a code: lines
+ * "account<TAB>realm<TAB>state<TAB>uid". uid is NULL if it is not known. LISTING_UNKNOWN with errno if the list is missing,
+ * or is not one that only root could have written: nobody can tell then.
  */
-enum listing rundir_enrolled(const char *name);
+enum listing rundir_enrolled(const char *name, const char *uid);
 
 /*
  * True if name may be a local account of this machine. An account of LDAP or sssd is not local: the password that was

@@ -182,6 +182,7 @@ size_t text_login_request(char out[TEXT_LOGIN_SIZE], const char *op, const struc
 	size_t size = text_request(out, op, login->user);
 	char *at = out + size - 1; /* before the closing brace */
 
+	at = put_member(at, "uid", login->uid);
 	at = put_member(at, "service", login->service);
 	at = put_member(at, "host", login->host);
 	at = put_member(at, "tty", login->tty);

@@ -14,9 +14,9 @@ enum {
 	TEXT_OP_MAX = 24,       /* bytes of an operation's name */
 	/* Every byte of the name may need a backslash, and 64 bytes hold the rest of the request. */
 	TEXT_REQUEST_SIZE = 2 * TEXT_NAME_MAX + 64,
-	TEXT_ITEM_MAX = 128, /* bytes that are sent of a service, a host or a terminal */
-	/* The same for the three of them, and the rest of each member. */
-	TEXT_LOGIN_SIZE = TEXT_REQUEST_SIZE + 3 * (2 * TEXT_ITEM_MAX + 16),
+	TEXT_ITEM_MAX = 128, /* bytes that are sent of a uid, a service, a host or a terminal */
+	/* The same for the four of them, and the rest of each member. */
+	TEXT_LOGIN_SIZE = TEXT_REQUEST_SIZE + 4 * (2 * TEXT_ITEM_MAX + 16),
 };
 
 /* True if name is 1 to TEXT_NAME_MAX bytes of printable UTF-8: it is then safe to send, compare and print. */
@@ -37,7 +37,7 @@ size_t text_request(char out[TEXT_REQUEST_SIZE], const char *op, const char *nam
 
 /* Who logs in where. NULL: not known. text_is_name accepts user. */
 struct text_login {
-	const char *user, *service, *host, *tty;
+	const char *user, *uid, *service, *host, *tty;
 };
 
 /* The same for an operation about a login. */

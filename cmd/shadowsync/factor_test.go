@@ -99,7 +99,7 @@ func TestSecondFactor(t *testing.T) {
 	if u := s.factor("admin"); u.Factor != factor.Enrolled || u.Recovery != 10 || u.FactorUsed == nil {
 		t.Errorf("enrolled: %+v", u)
 	}
-	if list := s.read("/var/lib/shadowsync/enrolled"); list != "admin\tlocal\tenrolled\n" {
+	if list := s.read("/var/lib/shadowsync/enrolled"); list != "admin\tlocal\tenrolled\t1000\n" {
 		t.Errorf("the list is %q", list)
 	}
 	for _, file := range []string{"enrolled", "factor.key"} {
@@ -168,13 +168,22 @@ func TestResetOfASecondFactor(t *testing.T) {
 	if r := s.check("admin", recovery[0]); r.status != 1 {
 		t.Errorf("an old recovery code: status %d", r.status)
 	}
-	if list := s.read("/var/lib/shadowsync/enrolled"); list != "admin\tlocal\tenrol\n" {
+	if list := s.read("/var/lib/shadowsync/enrolled"); list != "admin\tlocal\tenrol\t1000\n" {
 		t.Errorf("the list is %q", list)
 	}
 	s.enrolled("admin")
 	s.must(0, "user", "set", "mail", "admin", "--none")
 	if u := s.factor("admin"); u.Mail != "" {
 		t.Errorf("the address %q is kept", u.Mail)
+	}
+	passwd := s.read("/etc/passwd")
+	s.write("/etc/passwd", 0o644, strings.Replace(passwd, "admin:", "anna:", 1))
+	if r := s.must(0, "user", "reset", "2fa", "local", "admin"); !strings.Contains(r.out, "enrolment code `") {
+		t.Errorf("of a renamed account it says %q", r.out)
+	}
+	s.write("/etc/passwd", 0o644, strings.Replace(passwd, "admin:x:1000:", "anna:x:1007:", 1))
+	if r := s.must(0, "user", "reset", "2fa", "local", "admin"); r.out != "User `admin` is gone, and so is its second factor now\n" || s.read("/var/lib/shadowsync/enrolled") != "" {
+		t.Errorf("of an account that is gone it says %q", r.out)
 	}
 }
 
@@ -331,7 +340,7 @@ func (s *system) changeFactor(change func(*factor.Record)) {
 	err = db.ChangeFactor(s.t.Context(), factor.Subject{Realm: factor.Local, Account: "admin"}, func(r factor.Record) (factor.Change, error) {
 		change(&r)
 		return factor.Change{Record: r}, nil
-	}, func([]factor.Record) error { return nil })
+	}, func([]factor.Record, bool) error { return nil })
 	if err != nil {
 		s.t.Fatal(err)
 	}

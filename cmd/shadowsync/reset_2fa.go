@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shadowsync/shadowsync/internal/account/sessions"
+	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
 	"github.com/shadowsync/shadowsync/internal/broker/limit"
 	"github.com/shadowsync/shadowsync/internal/detect/origin"
 	"github.com/shadowsync/shadowsync/internal/engine"
@@ -215,6 +216,12 @@ func (r *factorResets) known(ctx context.Context, s factor.Subject) error {
 
 // reset resets a factor, and arranges that the account's sessions end.
 func (r *factorResets) reset(ctx context.Context, s factor.Subject) (said, code string, err error) {
+	if gone, err := r.gone(ctx, s); gone || err != nil {
+		if err == nil {
+			err = r.Drop(ctx, s, r.by)
+		}
+		return fmt.Sprintf("User `%s` is gone, and so is its second factor now", s.Account), "", err
+	}
 	logout := r.engine.FactorLogout(s, r.by)
 	if code, err = r.Reset(ctx, s, logout, r.by); err != nil {
 		return "", "", err
@@ -225,6 +232,22 @@ func (r *factorResets) reset(ctx context.Context, s factor.Subject) (said, code 
 		r.strangers = append(r.strangers, s)
 	}
 	return factorReset(s.Account, code), code, nil
+}
+
+// gone reports whether a local account is gone with its uid. One that was renamed still has that, and must
+// enrol anew.
+func (r *factorResets) gone(ctx context.Context, s factor.Subject) (bool, error) {
+	people, err := shadowfile.People(ctx, r.app.root)
+	if _, there := people[s.Account]; err != nil || there || s.Realm != factor.Local {
+		return false, err
+	}
+	kept, err := r.Of(ctx, s)
+	for _, p := range people {
+		if kept.UID == nil || p.UID == *kept.UID {
+			return false, err
+		}
+	}
+	return true, err
 }
 
 // factorReset is the line with the enrolment code, which is shown once.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/broker/limit"
@@ -65,7 +66,7 @@ func (b *Broker) judgeLogin(ctx context.Context, peer socket.Peer, q module.Logi
 		return refusesLogin(cannotTell)
 	}
 	e := b.engine.Load()
-	subject, err := subjectOf(ctx, e, q.User)
+	subject, err := subjectOf(ctx, e, q)
 	if err != nil {
 		return b.untold(q, err)
 	}
@@ -79,16 +80,29 @@ func (b *Broker) judgeLogin(ctx context.Context, peer socket.Peer, q module.Logi
 }
 
 // subjectOf returns whose second factor it is. An account in shadow(5) is local, whatever a directory
-// holds of the same name.
-func subjectOf(ctx context.Context, e *engine.Engine, user string) (factor.Subject, error) {
-	snapshot, err := e.Accounts.Read(ctx, []string{user})
+// holds of the same name. An account that has none of its own shows that of another name of its uid: it
+// may have been renamed.
+func subjectOf(ctx context.Context, e *engine.Engine, q module.Login) (factor.Subject, error) {
+	snapshot, err := e.Accounts.Read(ctx, []string{q.User})
 	if err != nil {
 		return factor.Subject{}, err
 	}
-	if _, local := snapshot.Accounts[user]; local {
-		return factor.Subject{Realm: factor.Local, Account: user}, nil
+	s := factor.Subject{Realm: factor.LDAP, Account: q.User}
+	if _, local := snapshot.Accounts[q.User]; local {
+		s.Realm = factor.Local
 	}
-	return factor.Subject{Realm: factor.LDAP, Account: user}, nil
+	uid, err := strconv.Atoi(q.UID)
+	if err != nil {
+		return s, nil // not known
+	}
+	own, err := e.State.Factor(ctx, s)
+	if err != nil || own.Asked() {
+		return s, err
+	}
+	if other, err := e.FactorOfUID(ctx, uid); err != nil || other.Asked() {
+		return other.Subject, err
+	}
+	return s, nil
 }
 
 // need says whether a login needs a code. The module asks only about accounts that are in its list, or
@@ -105,7 +119,15 @@ func (b *Broker) need(ctx context.Context, e *engine.Engine, s factor.Subject, q
 	case s.Realm != factor.Local:
 		return b.needOfAbsent(ctx, e, s.Account, q)
 	}
-	b.listEnrolled(ctx)
+	return b.free(ctx, q)
+}
+
+// free lets an account pass that has no second factor, unless the list is damaged: the state may have lost
+// one that it named. Root passes: somebody must mend it.
+func (b *Broker) free(ctx context.Context, q module.Login) module.Answer {
+	if !b.listEnrolled(ctx) && q.UID != "0" {
+		return refusesLogin(cannotTell)
+	}
 	return module.Answer{Kind: module.Free}
 }
 
@@ -122,8 +144,7 @@ func (b *Broker) needOfAbsent(ctx context.Context, e *engine.Engine, account str
 	case r.Asked():
 		return b.untold(q, errAbsent)
 	}
-	b.listEnrolled(ctx)
-	return module.Answer{Kind: module.Free}
+	return b.free(ctx, q)
 }
 
 // takeCode has a code checked and used up.

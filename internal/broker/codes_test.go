@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -137,6 +138,61 @@ func TestOutOfShadow(t *testing.T) {
 	for user, answer := range map[string]string{"admin": "r" + cannotTell, "another": "u"} {
 		if got := g.asks(t, 0, module.Login{Op: module.FactorNeed, User: user}, ""); got != answer {
 			t.Errorf("%s: %q, want %q", user, got, answer)
+		}
+	}
+}
+
+// TestRenamed: usermod -l takes nobody's second factor away. An account that got the uid of another one,
+// which has a new uid, is not asked for its code.
+func TestRenamed(t *testing.T) {
+	g := openGate(t)
+	g.enrols(t, "admin")
+	etc := func(passwd, shadow string) {
+		t.Helper()
+		root := g.engine.Load().Root()
+		err := errors.Join(inroot.Replace(root, "/etc/passwd", []byte(passwd), 0o644), inroot.Replace(root, "/etc/shadow", []byte(shadow), 0o600))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	etc("anna:x:1000:1000::/:/bin/sh\n", "anna:*:20000::::::\n")
+	anna := module.Login{Op: module.FactorNeed, User: "anna", UID: "1000"}
+	if got := g.asks(t, 0, anna, ""); got != "c" {
+		t.Errorf("renamed: %q", got)
+	}
+	check := anna
+	check.Op = module.FactorCheck
+	if got := g.asks(t, 0, check, string(totp.Code(g.secret, totp.StepAt(time.Now())+1))); got != "p" {
+		t.Errorf("her code: %q", got)
+	}
+	g.keepEnrolled(t.Context())
+	if got := g.asks(t, 0, anna, ""); got != "c" {
+		t.Errorf("after a restart: %q", got)
+	}
+	for _, other := range []module.Login{{Op: module.FactorNeed, User: "anna", UID: "1001"}, {Op: module.FactorNeed, User: "anna"}} {
+		if got := g.asks(t, 0, other, ""); got != "u" {
+			t.Errorf("another person: %q", got)
+		}
+	}
+	etc("admin:x:1002:1000::/:/bin/sh\nanna:x:1000:1000::/:/bin/sh\n", "admin:*:20000::::::\nanna:*:20000::::::\n")
+	if got := g.asks(t, 0, anna, ""); got != "u" {
+		t.Errorf("a uid of before: %q", got)
+	}
+	if list, err := inroot.ReadFile(g.engine.Load().Root(), engine.EnrolledList); err != nil || string(list) != "admin\tlocal\tenrolled\t1002\n" {
+		t.Errorf("the list is %q, %v", list, err)
+	}
+}
+
+// TestDamagedList: while the list is damaged and the state may not know whom it named, nobody passes
+// without a code but root.
+func TestDamagedList(t *testing.T) {
+	g := openGate(t)
+	if err := inroot.Create(g.engine.Load().Root(), engine.EnrolledList, []byte("admin\tlocal\tenrolled\t1000\nx\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for uid, answer := range map[string]string{"1000": "r" + cannotTell, "1001": "r" + cannotTell, "": "r" + cannotTell, "0": "u"} {
+		if got := g.asks(t, 0, module.Login{Op: module.FactorNeed, User: "someone", UID: uid}, ""); got != answer {
+			t.Errorf("uid %s: %q", uid, got)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 
 	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
 )
 
@@ -27,12 +28,15 @@ func (b *Broker) keepEnrolled(ctx context.Context) {
 	}
 }
 
-// listEnrolled writes the list of accounts that must show a code, if it differs.
-func (b *Broker) listEnrolled(ctx context.Context) {
+// listEnrolled writes the list of accounts that must show a code, if it differs. False: it is damaged, and
+// the state may not know whom it named.
+func (b *Broker) listEnrolled(ctx context.Context) bool {
 	e := b.engine.Load()
-	if err := engine.WriteEnrolled(ctx, e.Root(), e.State); err != nil {
+	err := engine.WriteEnrolled(ctx, e.Root(), e.State)
+	if err != nil {
 		b.log.Error("while the broker does not answer, the PAM module cannot tell who needs a code", "error", err)
 	}
+	return !errors.Is(err, factor.ErrList)
 }
 
 // breakSilence removes the mark that keeps the PAM module silent for half a minute after a broker

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
 	"github.com/shadowsync/shadowsync/internal/detect/boot"
 	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
@@ -65,16 +66,26 @@ func (f factors) ChangeFactor(ctx context.Context, s factor.Subject, change func
 	var before factor.Record
 	err := f.DB.ChangeFactor(ctx, s, func(r factor.Record) (c factor.Change, err error) {
 		before = r
-		c, err = change(r)
+		if c, err = change(r); err == nil && c.Record.State != r.State {
+			f.engine.noteUID(ctx, &c.Record)
+		}
 		f.assign(c.Events)
 		done = c
 		return c, err
-	}, func(all []factor.Record) error { return writeEnrolled(f.engine.root, all) })
+	}, func(all []factor.Record, known bool) error { return writeEnrolled(f.engine.root, all, known) })
 	if err == nil {
 		f.engine.teller.tell(done.Events...)
 		f.engine.notify(addressesOf(before, done.Record), done.Events)
 	}
 	return err
+}
+
+// noteUID notes the account's present uid.
+func (e *Engine) noteUID(ctx context.Context, r *factor.Record) {
+	people, _ := shadowfile.People(ctx, e.root) // the next writing of the list notes it
+	if p, there := people[r.Account]; there && r.Realm == factor.Local {
+		r.UID = &p.UID
+	}
 }
 
 func (f factors) Audit(ctx context.Context, events ...shadowsync.Event) error {
@@ -92,13 +103,20 @@ func (f factors) assign(events []shadowsync.Event) {
 
 // writeEnrolled writes the list, durably, also an empty one: to the PAM module, a missing list does not
 // say that nobody has a second factor. An account stays in it of which there is no record: the state has
-// lost its factor (KeepEnrolled).
-func writeEnrolled(root string, all []factor.Record) error {
+// lost its factor (KeepEnrolled). A damaged list may have named anybody; only a state that knows them all
+// replaces it.
+func writeEnrolled(root string, all []factor.Record, known bool) error {
 	lost, err := unrecorded(root, all)
-	if err != nil {
-		lost = nil // a list that cannot be read is replaced
+	if known && errors.Is(err, factor.ErrList) {
+		err = nil
 	}
-	list := factor.List(append(slices.Clone(all), lost...))
+	if err == nil {
+		err = putEnrolled(root, factor.List(append(slices.Clone(all), lost...)))
+	}
+	return err
+}
+
+func putEnrolled(root string, list []byte) error {
 	if inroot.Holds(root, EnrolledList, list) {
 		return nil
 	}
@@ -119,7 +137,7 @@ func (e *Engine) KeepEnrolled(ctx context.Context) error {
 		return errVolatile
 	}
 	lost, err := takeLost(ctx, e.root, e.State)
-	if err != nil {
+	if err != nil && !errors.Is(err, factor.ErrList) {
 		return err
 	}
 	var events []shadowsync.Event
@@ -152,22 +170,87 @@ func unrecorded(root string, all []factor.Record) (lost []factor.Record, err err
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", factor.ErrList, err)
+	}
 	known := map[factor.Subject]bool{}
 	for _, r := range all {
 		known[r.Subject] = true
 	}
-	for _, s := range factor.Listed(list) {
-		if !known[s] {
-			known[s] = true
-			lost = append(lost, factor.Lost(s))
+	listed, err := factor.Listed(list)
+	for _, r := range listed {
+		if !known[r.Subject] {
+			known[r.Subject] = true
+			lost = append(lost, r)
 		}
 	}
 	return lost, err
 }
 
 // WriteEnrolled writes that list from the state, and takes what only the list still knows into it. Every
-// change of a factor writes the list; this is for the first time, and mends it.
+// change of a factor writes the list; this is for the first time, and mends it. If it is right already,
+// nothing is written. Where the list is damaged and the state may not know whom it named: factor.ErrList.
 func WriteEnrolled(ctx context.Context, root string, db *state.DB) error {
-	_, _ = takeLost(ctx, root, db) // a list that cannot be read names nobody, and is replaced
-	return db.ListFactors(ctx, func(all []factor.Record) error { return writeEnrolled(root, all) })
+	_, damaged := takeLost(ctx, root, db)
+	if damaged != nil && !errors.Is(damaged, factor.ErrList) {
+		return damaged
+	}
+	all, err := db.Factors(ctx)
+	if err == nil {
+		err = noteUIDs(ctx, root, db, all)
+	}
+	if err != nil || damaged == nil && inroot.Holds(root, EnrolledList, factor.List(all)) {
+		return err
+	}
+	return db.ListFactors(ctx, func(all []factor.Record, known bool) error { return writeEnrolled(root, all, known) })
+}
+
+// MendEnrolled is WriteEnrolled where root has looked at a damaged list, which it replaces.
+func MendEnrolled(ctx context.Context, root string, db *state.DB) error {
+	err := WriteEnrolled(ctx, root, db)
+	if !errors.Is(err, factor.ErrList) {
+		return err
+	}
+	return db.ListFactors(ctx, func(all []factor.Record, _ bool) error { return putEnrolled(root, factor.List(all)) })
+}
+
+// noteUIDs notes the present uids of the accounts, also in all. An account that has no such name any more
+// keeps its last one: it may have been renamed.
+func noteUIDs(ctx context.Context, root string, db *state.DB, all []factor.Record) error {
+	people, err := shadowfile.People(ctx, root)
+	if err != nil {
+		return err
+	}
+	changed := map[factor.Subject]int{}
+	for i, r := range all {
+		p, there := people[r.Account]
+		if there && r.Realm == factor.Local && (r.UID == nil || *r.UID != p.UID) {
+			all[i].UID = &p.UID
+			changed[r.Subject] = p.UID
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	return db.SetUIDs(ctx, changed)
+}
+
+// FactorOfUID returns what is kept of an account with a second factor that has, or had, this uid: another
+// name of the same person. Its state is factor.None if there is none.
+func (e *Engine) FactorOfUID(ctx context.Context, uid int) (factor.Record, error) {
+	found, err := e.State.FactorsOfUID(ctx, uid)
+	found = slices.DeleteFunc(found, func(r factor.Record) bool { return !r.Asked() })
+	if err != nil || len(found) == 0 {
+		return factor.Record{State: factor.None}, err
+	}
+	people, err := shadowfile.People(ctx, e.root)
+	if err != nil {
+		return factor.Record{}, err
+	}
+	for _, r := range found {
+		if p, there := people[r.Account]; r.Realm != factor.Local || !there || p.UID == uid {
+			return r, nil
+		}
+	}
+	return factor.Record{State: factor.None}, nil
 }

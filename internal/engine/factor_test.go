@@ -46,9 +46,11 @@ func TestEnrolledList(t *testing.T) {
 	}
 	keep("")
 	s.enrols(t, "admin")
-	keep("admin\tlocal\tenrolled\n")
-	write(t, s.path(EnrolledList), "", 0o600)
-	keep("admin\tlocal\tenrolled\n")
+	keep("admin\tlocal\tenrolled\t1000\n")
+	for _, spoilt := range []string{"", "admin\tlocal\tenrolled\n", "admin"} { // the state knows whom it named
+		write(t, s.path(EnrolledList), spoilt, 0o600)
+		keep("admin\tlocal\tenrolled\t1000\n")
+	}
 
 	options := s.engine.options
 	if err := s.engine.Close(); err != nil {
@@ -62,9 +64,17 @@ func TestEnrolledList(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.engine.Close()
-	write(t, s.path(EnrolledList), "admin\tlocal\tenrolled\nadmin\tlocal\tenrolled\nnot a line\nx\tnis\tenrolled\n\tlocal\tenrol\n", 0o600)
-	keep("admin\tlocal\tenrol\n")
-	keep("admin\tlocal\tenrol\n")
+	for _, line := range []string{"", "not a line", "x\tnis\tenrolled\t1", "\tlocal\tenrol\t1", "x\tlocal\tenrolled\tx", "x\tlocal\t\t1", "x\tlocal\tenrol\t1\t"} {
+		damaged := "admin\tlocal\tenrolled\t1000\n" + line + "\n"
+		write(t, s.path(EnrolledList), damaged, 0o600)
+		err := s.engine.KeepEnrolled(t.Context())
+		if list := s.text(t, EnrolledList); !errors.Is(err, factor.ErrList) || list != damaged {
+			t.Errorf("a damaged list that the state does not know: %v, %q", err, list)
+		}
+	}
+	write(t, s.path(EnrolledList), "admin\tlocal\tenrolled\t7\nadmin\tlocal\tenrolled\t-\n", 0o600)
+	keep("admin\tlocal\tenrol\t1000\n")
+	keep("admin\tlocal\tenrol\t1000\n")
 	lost := 0
 	for r, err := range s.engine.State.Trail(t.Context(), state.Query{}) {
 		if err != nil {
@@ -92,20 +102,30 @@ func TestEnrolledList(t *testing.T) {
 	}
 }
 
+// TestMendEnrolled: root has looked at a damaged list.
+func TestMendEnrolled(t *testing.T) {
+	s := mount(t, 3)
+	write(t, s.path(EnrolledList), "torn", 0o600)
+	err := WriteEnrolled(t.Context(), s.engine.Root(), s.engine.State)
+	if mended := MendEnrolled(t.Context(), s.engine.Root(), s.engine.State); !errors.Is(err, factor.ErrList) || mended != nil || s.text(t, EnrolledList) != "" {
+		t.Errorf("%v, mended %v: %q", err, mended, s.text(t, EnrolledList))
+	}
+}
+
 // TestListOutlivesTheState: whoever is in the list stays in it when others enrol, or it is mended,
 // before the broker has found out that the state was lost.
 func TestListOutlivesTheState(t *testing.T) {
 	s := mount(t, 3)
 	write(t, s.path(EnrolledList), "admin\tlocal\tenrolled\n", 0o600)
 	s.enrols(t, "user222")
-	if list := s.text(t, EnrolledList); list != "user222\tlocal\tenrolled\nadmin\tlocal\tenrol\n" {
+	if list := s.text(t, EnrolledList); list != "user222\tlocal\tenrolled\t-\nadmin\tlocal\tenrol\t-\n" {
 		t.Errorf("after an enrolment the list is %q", list)
 	}
 	for range 2 {
 		if err := WriteEnrolled(t.Context(), s.engine.Root(), s.engine.State); err != nil {
 			t.Fatal(err)
 		}
-		if list := s.text(t, EnrolledList); list != "admin\tlocal\tenrol\nuser222\tlocal\tenrolled\n" {
+		if list := s.text(t, EnrolledList); list != "admin\tlocal\tenrol\t1000\nuser222\tlocal\tenrolled\t-\n" {
 			t.Errorf("mended, the list is %q", list)
 		}
 	}

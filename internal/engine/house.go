@@ -6,6 +6,7 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -37,7 +38,7 @@ func rehouse(ctx context.Context, db *state.DB, accounts *shadowfile.File, o Opt
 		return housed{}, err
 	}
 	if len(events) > 0 && !o.Volatile { // an account may have another name now, under which it must show a code
-		if err := WriteEnrolled(ctx, o.Root, db); err != nil {
+		if err := WriteEnrolled(ctx, o.Root, db); err != nil && !errors.Is(err, factor.ErrList) {
 			return housed{}, err
 		}
 	}

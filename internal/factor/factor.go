@@ -15,6 +15,7 @@
 //
 //	factor.go  what is kept of a factor; the rules of its changes
 //	check.go   Check: takes a code
+//	brake.go   where codes were right
 //	enrol.go   enrolment: begun, then confirmed by a code; new recovery codes
 //	reset.go   the way back when a factor is lost; the floor after a clock that was ahead; the mail address
 //	lost.go    the user's own way: a mailed code
@@ -81,6 +82,8 @@ type Record struct {
 	EnrolledAt time.Time
 	UsedAt     time.Time // when a code was last taken
 	Mailed     *Mailed   // the way back of who lost the authenticator; nil: it was not begun
+	UID        *int      // the account's, by which it is found when it was renamed; nil: not known
+	Places     []Place   // where codes were right lately
 }
 
 // RecoveryCode is a code that works once, without the authenticator.

@@ -497,10 +497,10 @@ func TestList(t *testing.T) {
 		{Subject: Subject{LDAP, "a"}, State: Enrolled},
 		{Subject: Subject{Local, "b"}, State: Pending},
 		{Subject: Subject{Local, "c"}, State: None},
-		{Subject: Subject{Local, "d"}, State: None, Ticket: ticket},
+		{Subject: Subject{Local, "d"}, State: None, Ticket: ticket, UID: new(int)},
 		{Subject: Subject{Local, "e"}, State: Pending, Ticket: ticket},
 	}))
-	if want := "a\tldap\tenrolled\nd\tlocal\tenrol\ne\tlocal\tenrol\n"; got != want {
+	if want := "a\tldap\tenrolled\t-\nd\tlocal\tenrol\t0\ne\tlocal\tenrol\t-\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -193,7 +193,7 @@ func (f *Factors) regain(ctx context.Context, a Attempt, code []byte, logout *Lo
 // reset is the record after a reset.
 func (r Record) reset(ticket []byte, boot string, elapsed time.Duration) Record {
 	return Record{
-		Subject: r.Subject, State: None, Generation: r.Generation + 1, Mail: r.Mail,
+		Subject: r.Subject, State: None, Generation: r.Generation + 1, Mail: r.Mail, UID: r.UID,
 		Ticket: &Ticket{Hash: ticket, Boot: boot, Until: elapsed + ticketFor},
 	}
 }

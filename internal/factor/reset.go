@@ -42,6 +42,18 @@ func (f *Factors) Reset(ctx context.Context, s Subject, logout *Logout, by shado
 	return code, nil
 }
 
+// Drop drops all of a factor of an account that is gone. Nothing asks for it any more, and nobody gets an
+// enrolment code.
+func (f *Factors) Drop(ctx context.Context, s Subject, by shadowsync.Origin) error {
+	return f.Store.ChangeFactor(ctx, s, func(r Record) (Change, error) {
+		if r.State == None && r.Ticket == nil {
+			return Change{}, ErrNotEnrolled
+		}
+		next := Record{Subject: s, State: None, Generation: r.Generation + 1}
+		return Change{Record: next, Events: []shadowsync.Event{event(f.Now(), s, by, ActionReset, r.dropped()+"; the account is gone")}}, nil
+	})
+}
+
 // dropped says what a reset drops.
 func (r Record) dropped() string {
 	switch r.State {

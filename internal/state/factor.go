@@ -8,21 +8,21 @@ import (
 	"github.com/shadowsync/shadowsync/internal/factor"
 )
 
-const factorColumns = "realm, account, state, secret, generation, step, recovery, ticket, ticket_boot, ticket_until, mail, enrolled, used, mailed"
+const factorColumns = "realm, account, state, secret, generation, step, recovery, ticket, ticket_boot, ticket_until, mail, enrolled, used, mailed, uid, places"
 
 // factorRow is a row of the table factor.
 type factorRow struct {
 	factor.Record
-	recovery, enrolled, used, mailed string
-	ticket                           factor.Ticket
-	boot                             sql.NullString
-	until                            sql.NullInt64
+	recovery, enrolled, used, mailed, places string
+	ticket                                   factor.Ticket
+	boot                                     sql.NullString
+	until                                    sql.NullInt64
 }
 
 func (r *factorRow) dest() []any {
 	return []any{
 		&r.Realm, &r.Account, &r.State, &r.Secret, &r.Generation, &r.Step, &r.recovery,
-		&r.ticket.Hash, &r.boot, &r.until, &r.Mail, &r.enrolled, &r.used, &r.mailed,
+		&r.ticket.Hash, &r.boot, &r.until, &r.Mail, &r.enrolled, &r.used, &r.mailed, &r.UID, &r.places,
 	}
 }
 
@@ -45,6 +45,9 @@ func (r *factorRow) record() (factor.Record, error) {
 	}
 	if err == nil {
 		err = parseJSON(r.mailed, &record.Mailed)
+	}
+	if err == nil {
+		err = parseJSON(r.places, &record.Places)
 	}
 	if r.boot.Valid {
 		record.Ticket = &factor.Ticket{Hash: r.ticket.Hash, Boot: r.boot.String, Until: time.Duration(r.until.Int64)}
@@ -70,6 +73,15 @@ func (t *tx) factor(s factor.Subject) (factor.Record, error) {
 	return row.record()
 }
 
+// FactorsOfUID returns what is kept of the accounts that had this uid when they were last looked at.
+func (db *DB) FactorsOfUID(ctx context.Context, uid int) (all []factor.Record, err error) {
+	err = db.read(ctx, "read", func(tx *tx) error {
+		all, err = tx.factorsWhere("uid = ?", uid)
+		return err
+	})
+	return all, err
+}
+
 // Factors returns all that is kept of second factors, sorted by realm and account.
 func (db *DB) Factors(ctx context.Context) (all []factor.Record, err error) {
 	err = db.read(ctx, "read", func(tx *tx) error {
@@ -79,9 +91,11 @@ func (db *DB) Factors(ctx context.Context) (all []factor.Record, err error) {
 	return all, err
 }
 
-func (t *tx) factors() (all []factor.Record, err error) {
+func (t *tx) factors() ([]factor.Record, error) { return t.factorsWhere("TRUE") }
+
+func (t *tx) factorsWhere(condition string, args ...any) (all []factor.Record, err error) {
 	var row factorRow
-	err = t.each("SELECT "+factorColumns+" FROM factor ORDER BY realm, account", nil, row.dest(), func() error {
+	err = t.each("SELECT "+factorColumns+" FROM factor WHERE "+condition+" ORDER BY realm, account", args, row.dest(), func() error {
 		r, err := row.record()
 		all = append(all, r)
 		row = factorRow{} // its slices belong to the record now
@@ -93,7 +107,7 @@ func (t *tx) factors() (all []factor.Record, err error) {
 // ChangeFactor changes an account's second factor, in one transaction with what is audited. If that
 // changes who must show a code, list is called with all records before the change is durable: an error
 // of it undoes the change.
-func (db *DB) ChangeFactor(ctx context.Context, s factor.Subject, change func(factor.Record) (factor.Change, error), list func([]factor.Record) error) error {
+func (db *DB) ChangeFactor(ctx context.Context, s factor.Subject, change func(factor.Record) (factor.Change, error), list List) error {
 	return db.write(ctx, "change a second factor in", func(tx *tx) error {
 		before, err := tx.factor(s)
 		if err != nil {
@@ -116,12 +130,24 @@ func (db *DB) ChangeFactor(ctx context.Context, s factor.Subject, change func(fa
 	})
 }
 
-func (t *tx) listFactors(list func([]factor.Record) error) error {
+// List writes the list of who must show a code, of these records. Without known, the state has not written
+// it before, so that it may name accounts of which a lost state knew.
+type List func(all []factor.Record, known bool) error
+
+func (t *tx) listFactors(list List) error {
 	all, err := t.factors()
 	if err != nil {
 		return err
 	}
-	return list(all)
+	var one int
+	known, err := t.get("SELECT one FROM listed", nil, &one)
+	if err == nil {
+		err = list(all, known)
+	}
+	if err == nil && !known {
+		_, err = t.exec("INSERT INTO listed VALUES (1)")
+	}
+	return err
 }
 
 func (t *tx) putFactor(r factor.Record) error {
@@ -133,6 +159,10 @@ func (t *tx) putFactor(r factor.Record) error {
 	if err != nil {
 		return err
 	}
+	places, err := jsonText(r.Places)
+	if err != nil {
+		return err
+	}
 	var ticket, boot, until any // NULL: none
 	if r.Ticket != nil {
 		ticket, boot, until = r.Ticket.Hash, r.Ticket.Boot, int64(r.Ticket.Until)
@@ -141,8 +171,8 @@ func (t *tx) putFactor(r factor.Record) error {
 	if secret == nil {
 		secret = []byte{}
 	}
-	_, err = t.exec("REPLACE INTO factor ("+factorColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		string(r.Realm), r.Account, string(r.State), secret, r.Generation, r.Step, recovery, ticket, boot, until, r.Mail, timeText(r.EnrolledAt), timeText(r.UsedAt), mailed)
+	_, err = t.exec("REPLACE INTO factor ("+factorColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		string(r.Realm), r.Account, string(r.State), secret, r.Generation, r.Step, recovery, ticket, boot, until, r.Mail, timeText(r.EnrolledAt), timeText(r.UsedAt), mailed, r.UID, places)
 	return err
 }
 
@@ -150,7 +180,7 @@ func (t *tx) putFactor(r factor.Record) error {
 // generation rises, so that no backup brings it back. Nobody gets an enrolment code.
 func (t *tx) dropFactor(account string) error {
 	_, err := t.exec(`UPDATE factor SET state = ?, secret = x'', generation = generation + 1, step = 0, recovery = 'null',
-		ticket = NULL, ticket_boot = NULL, ticket_until = NULL, mail = '', enrolled = '', used = '', mailed = 'null' WHERE realm = ? AND account = ?`,
+		ticket = NULL, ticket_boot = NULL, ticket_until = NULL, mail = '', enrolled = '', used = '', mailed = 'null', uid = NULL, places = 'null' WHERE realm = ? AND account = ?`,
 		string(factor.None), string(factor.Local), account)
 	return err
 }
@@ -205,7 +235,19 @@ func (t *tx) settleFactors(live []factor.Record, merge MergeFactors) error {
 	return err
 }
 
+// SetUIDs notes which uids the accounts of second factors have.
+func (db *DB) SetUIDs(ctx context.Context, uids map[factor.Subject]int) error {
+	return db.write(ctx, "note uids in", func(tx *tx) error {
+		for s, uid := range uids {
+			if _, err := tx.exec("UPDATE factor SET uid = ? WHERE realm = ? AND account = ?", uid, string(s.Realm), s.Account); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // ListFactors calls list with all records, while none can change.
-func (db *DB) ListFactors(ctx context.Context, list func([]factor.Record) error) error {
+func (db *DB) ListFactors(ctx context.Context, list List) error {
 	return db.write(ctx, "list the second factors of", func(tx *tx) error { return tx.listFactors(list) })
 }

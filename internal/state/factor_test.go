@@ -26,7 +26,7 @@ func sampleFactor(account string) factor.Record {
 	}
 }
 
-func unlisted([]factor.Record) error { return nil }
+func unlisted([]factor.Record, bool) error { return nil }
 
 func putFactor(t *testing.T, db *DB, r factor.Record) {
 	t.Helper()
@@ -100,7 +100,7 @@ func TestAFactorChangesWithItsRecords(t *testing.T) {
 	}
 	var listed []factor.Record
 	for _, result := range []error{errList, nil} {
-		err := db.ChangeFactor(t.Context(), local("admin"), change, func(all []factor.Record) error {
+		err := db.ChangeFactor(t.Context(), local("admin"), change, func(all []factor.Record, _ bool) error {
 			listed = all
 			return result
 		})
@@ -121,7 +121,7 @@ func TestAFactorChangesWithItsRecords(t *testing.T) {
 	err := db.ChangeFactor(t.Context(), local("admin"), func(r factor.Record) (factor.Change, error) {
 		r.Step++
 		return factor.Change{Record: r}, nil
-	}, func(all []factor.Record) error { listed = all; return nil })
+	}, func(all []factor.Record, _ bool) error { listed = all; return nil })
 	if err != nil || listed != nil {
 		t.Errorf("a code that is taken changes no list: %+v, %v", listed, err)
 	}

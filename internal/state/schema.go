@@ -146,6 +146,13 @@ var migrations = []string{
 	`ALTER TABLE application ADD COLUMN past_unknown INTEGER NOT NULL DEFAULT 0; -- 1: this state took the place of a lost one, and the application has not read its store since, with nothing doubtful in it`,
 
 	`ALTER TABLE factor ADD COLUMN mailed TEXT NOT NULL DEFAULT 'null'; -- JSON: the code that was mailed to who lost the authenticator, sealed`,
+
+	`ALTER TABLE factor ADD COLUMN uid INTEGER; -- the account's, by which it is found when it was renamed; NULL: not known
+	ALTER TABLE factor ADD COLUMN places TEXT NOT NULL DEFAULT 'null'; -- JSON: where its codes were right lately
+	CREATE INDEX factor_uid ON factor (uid);
+	CREATE TABLE listed ( -- a row: every account that the list for the PAM module names has its factor here
+		one INTEGER PRIMARY KEY CHECK (one = 1)
+	) STRICT;`,
 }
 
 // NewerError is the error for a state that a newer shadowsync wrote.

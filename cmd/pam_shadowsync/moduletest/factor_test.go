@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	enrolledList = "other\tlocal\tenrol\nadmin\tlocal\tenrolled\n"
+	enrolledList = "other\tlocal\tenrol\t7001\nadmin\tlocal\tenrolled\t-\n"
 	codePrompt   = "1 Verification code: "
 	notRight     = "3 shadowsync: the code is not right"
 	cannotTell   = "3 shadowsync: second factors cannot be checked now"
@@ -59,6 +59,7 @@ func (l login) play(t *testing.T, b build, dir string) report {
 	for _, g := range got {
 		op, login, _ := strings.Cut(strings.TrimPrefix(g.text, `{"op":"factor-`), `","plain":true,`)
 		user := strings.TrimSuffix(strings.TrimPrefix(login, `"user":"`), `","service":"factor","host":"2001:db8::1","tty":"s\"s\\h"}`)
+		user = strings.Replace(user, `","uid":"`, ", uid ", 1)
 		if user != "admin" {
 			op += " for " + user
 		}
@@ -97,7 +98,7 @@ func answers(need, check string) map[string]string {
 func TestFactor(t *testing.T) {
 	playAll(t, map[string]login{
 		"nobody has one":      {answers: answers("c", "p")},
-		"others have one":     {list: "admin2\tlocal\tenrolled\nadmi\tlocal\tenrolled\n", answers: answers("c", "p")},
+		"others have one":     {list: "admin2\tlocal\tenrolled\t7001\nadmi\tldap\tenrolled\t-\n", answers: answers("c", "p")},
 		"wrong password":      {scene: scene{wrong: 1, fails: authErr}, answers: answers("c", "p")},
 		"right":               {list: enrolledList, answers: answers("c", "p"), scene: scene{answer: "123456"}, said: []string{codePrompt}, asked: "need check=123456"},
 		"right, and a text":   {list: enrolledList, answers: answers("c", "p3 left"), scene: scene{answer: "123456"}, said: []string{codePrompt, "shadowsync: 3 left"}, asked: "need check=123456"},
@@ -105,6 +106,9 @@ func TestFactor(t *testing.T) {
 		"not right":           {list: enrolledList, answers: answers("c", "rthe code is not right"), scene: scene{answer: "123456", fails: authErr}, said: []string{codePrompt, notRight}, asked: "need check=123456"},
 		"no password":         {list: enrolledList, answers: answers("c", "p"), scene: scene{answer: "123456", wrong: 1, fails: authErr}},
 		"no password later":   {list: enrolledList, answers: answers("c", "p"), scene: scene{answer: "123456", wrong: 2, calls: 2, fails: authErr}, said: []string{codePrompt}, asked: "need check=123456"},
+		"renamed":             {list: "other\tlocal\tenrolled\t1\n", answers: answers("c", "p"), scene: scene{user: "daemon", answer: "123456"}, said: []string{codePrompt}, asked: "need for daemon, uid 1 check for daemon, uid 1=123456"},
+		"renamed, no broker":  {list: "other\tlocal\tenrolled\t1\n", scene: scene{user: "daemon", fails: authErr}, said: []string{cannotTell}},
+		"another uid":         {list: "other\tlocal\tenrolled\t11\n", answers: answers("c", "p"), scene: scene{user: "daemon"}},
 		"the list was late":   {list: enrolledList, answers: answers("u", "p"), asked: "need need"},
 		"must enrol":          {list: enrolledList, answers: answers("rthe code is not right", "p"), scene: scene{fails: authErr}, said: []string{notRight}, asked: "need"},
 		"the password":        {list: enrolledList, answers: answers("c", "p"), scene: scene{token: "abc", answer: "abc", fails: authErr}, said: []string{codePrompt}, asked: "need"},
@@ -202,17 +206,24 @@ func TestFactorOfAMisbehavingBroker(t *testing.T) {
 // If the list cannot be used, the broker says who needs a code. Without both, only root gets in.
 func TestFactorWithoutList(t *testing.T) {
 	for name, spoil := range map[string]func(path string) error{
-		"missing":      func(string) error { return nil },
-		"writable":     func(path string) error { return os.WriteFile(path, nil, 0o600) },
-		"torn":         func(path string) error { return os.WriteFile(path, []byte("admin\tlocal\tenrolled"), 0o600) },
-		"not a list":   func(path string) error { return os.WriteFile(path, []byte("user222\nadmin\n"), 0o600) },
-		"no name":      func(path string) error { return os.WriteFile(path, []byte("\tlocal\tenrolled\n"), 0o600) },
-		"another form": func(path string) error { return os.WriteFile(path, []byte("x\tlocal\tenrolled\tx\n"), 0o600) },
-		"zeros":        func(path string) error { return os.WriteFile(path, make([]byte, 4096), 0o600) },
-		"too large":    func(path string) error { return os.WriteFile(path, make([]byte, 9<<20), 0o600) },
-		"a folder":     func(path string) error { return os.Mkdir(path, 0o700) },
-		"a FIFO":       func(path string) error { return unix.Mkfifo(path, 0o600) },
-		"a link":       func(path string) error { return os.Symlink("/dev/null", path) },
+		"missing":         func(string) error { return nil },
+		"writable":        func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"torn":            func(path string) error { return os.WriteFile(path, []byte("admin\tlocal\tenrolled\t-"), 0o600) },
+		"not a list":      func(path string) error { return os.WriteFile(path, []byte("user222\nadmin\n"), 0o600) },
+		"no name":         func(path string) error { return os.WriteFile(path, []byte("\tlocal\tenrolled\t-\n"), 0o600) },
+		"no uid":          func(path string) error { return os.WriteFile(path, []byte("x\tlocal\tenrolled\n"), 0o600) },
+		"a strange uid":   func(path string) error { return os.WriteFile(path, []byte("x\tlocal\tenrolled\tx\n"), 0o600) },
+		"a long uid":      func(path string) error { return os.WriteFile(path, []byte("x\tlocal\tenrolled\t12345678901\n"), 0o600) },
+		"a strange realm": func(path string) error { return os.WriteFile(path, []byte("x\tnis\tenrolled\t7001\n"), 0o600) },
+		"too many fields": func(path string) error { return os.WriteFile(path, []byte("x\tlocal\tenrolled\t7001\t\n"), 0o600) },
+		"one bad line": func(path string) error {
+			return os.WriteFile(path, []byte("x\tlocal\tenrolled\t7001\n\ny\tlocal\tenrolled\t7002\n"), 0o600)
+		},
+		"zeros":     func(path string) error { return os.WriteFile(path, make([]byte, 4096), 0o600) },
+		"too large": func(path string) error { return os.WriteFile(path, make([]byte, 9<<20), 0o600) },
+		"a folder":  func(path string) error { return os.Mkdir(path, 0o700) },
+		"a FIFO":    func(path string) error { return unix.Mkfifo(path, 0o600) },
+		"a link":    func(path string) error { return os.Symlink("/dev/null", path) },
 		"another's": func(path string) error {
 			if err := os.WriteFile(path, nil, 0o600); err != nil {
 				return err
@@ -242,11 +253,11 @@ func TestFactorWithoutList(t *testing.T) {
 	playAll(t, map[string]login{
 		"nobody's":       {list: "-", answers: answers("u", "p"), asked: "need need"},
 		"somebody's":     {list: "-", answers: answers("c", "p"), scene: scene{answer: "1"}, said: []string{codePrompt}, asked: "need check=1"},
-		"root's":         {list: "-", answers: answers("c", "p"), scene: scene{answer: "1", user: "root"}, said: []string{codePrompt}, asked: "need for root check for root=1"},
+		"root's":         {list: "-", answers: answers("c", "p"), scene: scene{answer: "1", user: "root"}, said: []string{codePrompt}, asked: "need for root, uid 0 check for root, uid 0=1"},
 		"a stranger's":   {list: "-", answers: answers("c", "p"), scene: scene{wrong: 1, fails: authErr}},
 		"after a key":    {list: "-", answers: answers("c", "p"), scene: scene{options: []string{"alone"}, fails: permDenied}, said: []string{keyAlone}, asked: "need"},
 		"and it hangs":   {list: "-", answers: answers("", "p"), scene: scene{fails: authErr}, said: []string{cannotTell}, asked: "need"},
-		"root, it hangs": {list: "-", answers: answers("", "p"), scene: scene{user: "root", options: []string{"alone"}}, asked: "need for root"},
+		"root, it hangs": {list: "-", answers: answers("", "p"), scene: scene{user: "root", options: []string{"alone"}}, asked: "need for root, uid 0"},
 	})
 }
 

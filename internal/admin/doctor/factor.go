@@ -78,7 +78,7 @@ func (e *exam) assessEnrolled(all []factor.Record) verdict {
 		return pass("")
 	case err != nil || !inroot.Holds("/", engine.EnrolledList, list):
 		return fail("%s does not list who must show a code", engine.EnrolledList).
-			by("shadowsync doctor --fix", func(ctx context.Context) error { return engine.WriteEnrolled(ctx, "/", e.state) })
+			by("shadowsync doctor --fix", func(ctx context.Context) error { return engine.MendEnrolled(ctx, "/", e.state) })
 	}
 	return assessPrivate(engine.EnrolledList, info, 0o600)
 }

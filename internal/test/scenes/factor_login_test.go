@@ -108,6 +108,7 @@ func TestFactorAtLogin(t *testing.T) {
 	s.sub("key and code", func(s *stage) { s.keyAndCode(a) })
 	s.sub("same uid", func(s *stage) { s.sameUID(a) })
 	s.sub("at once", func(s *stage) { s.manyLoginsAtOnce(a) })
+	s.sub("renamed", func(s *stage) { s.renamed(a) })
 	s.sub("nowhere", func(s *stage) {
 		shown := append(a.shown, s.enrols("user222").shown...)
 		s.Must("shadowsync", "user", "reset", "2fa", "local", "user222")
@@ -187,6 +188,19 @@ func (s *stage) sameUID(a *authenticator) {
 	s.admits("another name with a code", byDialogue, "twin", machine.OldPassword, a.next())
 }
 
+// renamed: usermod -l takes nobody's second factor away, whether the broker answers or not.
+func (s *stage) renamed(a *authenticator) {
+	s.MustShell("usermod -l anna admin")
+	defer s.MustShell("usermod -l admin anna")
+	s.keepsOut("the password alone", byDialogue, "anna", machine.OldPassword, "", "Permission denied")
+	s.keepsOut("the key alone", byKey, "anna", "", "", "a key alone is not enough")
+	s.admits("a code", byDialogue, "anna", machine.OldPassword, a.next())
+	pid := "$(systemctl show -P MainPID shadowsync.service)"
+	s.MustShell("kill -STOP " + pid)
+	defer s.MustShell("kill -CONT " + pid)
+	s.keepsOut("without the broker", byDialogue, "anna", machine.OldPassword, "", "second factors cannot be checked now")
+}
+
 // manyLoginsAtOnce: of two hundred logins with one code, one succeeds.
 func (s *stage) manyLoginsAtOnce(a *authenticator) {
 	const logins = 200
@@ -240,13 +254,14 @@ func (s *stage) brokerAway(a *authenticator) {
 // both, only root gets in.
 func (s *stage) listAway(a *authenticator) {
 	const list = "/var/lib/shadowsync/enrolled"
+	listed := fmt.Sprintf("admin\tlocal\tenrolled\t%s\n", strings.TrimSpace(s.Must("id", "-u", "admin")))
 	for name, spoil := range map[string]string{"missing": "rm -f " + list, "open": "chmod 666 " + list, "torn": "printf admin >" + list} {
 		s.sub(name, func(s *stage) {
 			s.MustShell(spoil)
 			s.admits("a right code", byDialogue, "admin", machine.OldPassword, a.next())
 			s.keepsOut("a key", byKey, "admin", "", "", "a key alone is not enough")
 			s.admits("somebody without a second factor", byDialogue, "user222", machine.OldPassword, "")
-			if text := s.ReadFile(list); name != "open" && text != "admin\tlocal\tenrolled\n" {
+			if text := s.ReadFile(list); name != "open" && text != listed {
 				s.t.Errorf("the list is %q", text)
 			}
 			pid := "$(systemctl show -P MainPID shadowsync.service)"
@@ -259,7 +274,7 @@ func (s *stage) listAway(a *authenticator) {
 		})
 	}
 	s.Must("systemctl", "restart", "shadowsync.service")
-	if text := s.ReadFile(list); text != "admin\tlocal\tenrolled\n" {
+	if text := s.ReadFile(list); text != listed {
 		s.t.Errorf("after a restart of the broker the list is %q", text)
 	}
 }

@@ -239,7 +239,7 @@ func TestKilledDuringASecondFactor(t *testing.T) {
 			t.Errorf("killed after %s s, the password does not log in", limit)
 		}
 	}
-	if list := s.ReadFile("/var/lib/shadowsync/enrolled"); list != "admin\tlocal\tenrol\n" {
+	if list := s.ReadFile("/var/lib/shadowsync/enrolled"); list != fmt.Sprintf("admin\tlocal\tenrol\t%s\n", strings.TrimSpace(s.Must("id", "-u", "admin"))) {
 		t.Errorf("the list of who must show a code is %q", list)
 	}
 }

@@ -5,6 +5,7 @@ package module
 type Login struct {
 	Op      string `json:"op"`
 	User    string `json:"user"`
+	UID     string `json:"uid,omitempty"`     // of the account; empty: not known
 	Service string `json:"service,omitempty"` // of PAM
 	Host    string `json:"host,omitempty"`    // that the person comes from
 	TTY     string `json:"tty,omitempty"`
