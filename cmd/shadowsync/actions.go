@@ -52,6 +52,7 @@ var actions = [][2]string{
 	{"enrolled", "a code of the new second factor was shown, and the account is enrolled"},
 	{"code-taken", "a code of a second factor was right, and is used up"},
 	{"code-refused", "a code of a second factor was refused; the text says why"},
+	{"codes-guessed", "too many wrong codes of an account came from many addresses: only known addresses and recovery codes are let in"},
 	{"codes-renewed", "the recovery codes of a second factor were replaced"},
 	{"factor-reset", "a second factor was dropped, and an enrolment code was handed out"},
 	{"factor-lost", "the state was lost, and with it a second factor; it needs a reset"},

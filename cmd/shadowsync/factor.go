@@ -99,7 +99,7 @@ func (w *factorWork) failed(err error) error {
 func (a *app) withFactor(ctx context.Context, name, verb, doing string, do func(*factorWork) error) error {
 	_ = cleartext.Harden() // recovering a lost factor must work in a container, too
 	return a.with(ctx, func(e *engine.Engine) error {
-		w := &factorWork{Factors: e.Factors(&limit.Tries{}), app: a, engine: e, verb: verb, doing: doing}
+		w := &factorWork{Factors: e.Factors(&limit.Guesses{}), app: a, engine: e, verb: verb, doing: doing}
 		subject, err := a.subject(ctx, w.Factors, e, name)
 		if err != nil {
 			return a.record(ctx, e, verb, shadowsync.Event{Account: printable.Clip(name, 256)}, err)

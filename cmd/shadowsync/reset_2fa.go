@@ -91,7 +91,7 @@ func runReset2FA(ctx context.Context, a *app, o resetFactorOptions) error {
 	_ = cleartext.Harden() // recovering a lost factor must work in a container, too
 	return a.with(ctx, func(e *engine.Engine) error {
 		r := &factorResets{
-			app: a, engine: e, Factors: e.Factors(&limit.Tries{}), options: o, by: ourselves(e), managed: map[string]bool{},
+			app: a, engine: e, Factors: e.Factors(&limit.Guesses{}), options: o, by: ourselves(e), managed: map[string]bool{},
 			output: resetOutput{Verb: "reset 2fa", Accounts: []factorResult{}},
 		}
 		r.by.Verb = r.output.Verb

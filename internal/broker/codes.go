@@ -31,7 +31,7 @@ const (
 // codes are what outlives the check of a code.
 type codes struct {
 	turns chan struct{} // semaphore: bounds concurrent uses of the state for logins
-	wrong limit.Tries   // wrong codes, at logins and in shells
+	wrong limit.Guesses // wrong codes, at logins and in shells
 }
 
 // cannotTell is what a person is told when the cause is for root.

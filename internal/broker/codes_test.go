@@ -213,6 +213,66 @@ func TestGuessesAtLogin(t *testing.T) {
 	}
 }
 
+// TestTenThousandGuesses from ten addresses: few of them are looked at, and meanwhile the rightful user gets
+// in, also from an address that is new.
+func TestTenThousandGuesses(t *testing.T) {
+	g := openGate(t)
+	g.enrols(t, "admin")
+	from := func(host, code string) string {
+		return g.asks(t, 0, module.Login{Op: module.FactorCheck, User: "admin", Host: host}, code)
+	}
+	guess, looked := wrong(g, 0), 0
+	for i := range 10_000 {
+		switch got := from(fmt.Sprint("192.0.2.", i%10), guess); got {
+		case "rthe code is not right":
+			looked++
+		default:
+			if !strings.HasPrefix(got, "rtoo many wrong codes; try again in ") {
+				t.Fatalf("guess %d: %q", i, got)
+			}
+		}
+		if i == 5000 {
+			if got := from("198.51.100.1", g.recovery[0]); got != "p" {
+				t.Errorf("a recovery code in the middle: %q", got)
+			}
+		}
+	}
+	if got := from("203.0.113.1", string(totp.Code(g.secret, totp.StepAt(time.Now())+1))); looked > 200 || got != "p" {
+		t.Errorf("%d were looked at; the rightful user: %q", looked, got)
+	}
+}
+
+// TestGuessesFromEverywhere: a guesser with ever new addresses is stopped; the rightful user is not.
+func TestGuessesFromEverywhere(t *testing.T) {
+	g := openGate(t)
+	g.enrols(t, "admin")
+	from := func(host, code string) string {
+		return g.asks(t, 0, module.Login{Op: module.FactorCheck, User: "admin", Host: host}, code)
+	}
+	if got := from("198.51.100.1", g.recovery[0]); got != "p" {
+		t.Fatalf("before: %q", got)
+	}
+	guess, looked := wrong(g, 0), 0
+	for i := range 1000 {
+		if from(fmt.Sprintf("192.0.%d.%d", i/250, i%250), guess) == "rthe code is not right" {
+			looked++
+		}
+	}
+	if looked < 200 || looked > 201 {
+		t.Errorf("%d were looked at", looked)
+	}
+	next := string(totp.Code(g.secret, totp.StepAt(time.Now())+1))
+	if got := from("203.0.113.1", next); !strings.Contains(got, "use a recovery code, or come from an address that you have used before") {
+		t.Errorf("from a new address: %q", got)
+	}
+	if got := from("198.51.100.1", next); got != "p" {
+		t.Errorf("from a known one: %q", got)
+	}
+	if got := from("203.0.113.1", g.recovery[1]); got != "p" {
+		t.Errorf("a recovery code from a new one: %q", got)
+	}
+}
+
 // wrong is a code that is not valid at any time near now.
 func wrong(g *gate, n int) string {
 	for ; ; n++ {

@@ -15,9 +15,10 @@ import (
 // free brakes nobody.
 type free struct{}
 
-func (free) Begin(string, time.Time) time.Duration { return 0 }
-func (free) Spare(string)                          {}
-func (free) Forgive(string)                        {}
+func (free) Begin(factor.Count, time.Time) time.Duration { return 0 }
+func (free) Spare(factor.Count)                          {}
+func (free) Forgive(factor.Count)                        {}
+func (free) Due(string, time.Time) (int, bool)           { return 0, true }
 
 func (s system) enrols(t *testing.T, account string) {
 	t.Helper()

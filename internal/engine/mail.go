@@ -76,6 +76,7 @@ var notices = map[string]string{
 	factor.ActionEnrolled: "was enrolled",
 	factor.ActionRenewed:  "has new recovery codes",
 	factor.ActionMail:     "has another mail address on record",
+	factor.ActionGuessed:  "is guessed from many addresses, by somebody who knows the password",
 }
 
 // notify tells the owner of an account, at these addresses, what was done to its second factor. It does

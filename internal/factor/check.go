@@ -2,9 +2,6 @@ package factor
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/factor/onetime"
@@ -31,6 +28,7 @@ type Taken struct {
 const (
 	ActionTaken   = "code-taken"
 	ActionRefused = "code-refused"
+	ActionGuessed = "codes-guessed"
 )
 
 // Check takes a code of an enrolled account, from the authenticator or a recovery code. With nil the
@@ -43,61 +41,26 @@ func (f *Factors) Check(ctx context.Context, a Attempt) (Taken, error) {
 		return Taken{}, ErrForm
 	}
 	a.Code = code
+	r, err := f.Store.Factor(ctx, a.Subject)
+	if err != nil {
+		return Taken{}, err
+	}
 	var taken Taken
-	err := f.braked(ctx, a, kind, func() (err error) {
-		taken, err = f.take(ctx, a, kind)
+	err = f.braked(ctx, a, r, kind, func() (err error) {
+		taken, err = f.take(ctx, a, r, kind)
 		return err
 	})
 	return taken, err
 }
 
-// braked makes a try, unless there were too many wrong ones, and audits a refusal.
-func (f *Factors) braked(ctx context.Context, a Attempt, kind onetime.Kind, try func() error) error {
-	name := braking(a.Subject, a.Source, kind)
-	if wait := f.Brake.Begin(name, f.Now()); wait > 0 {
-		return &SlowError{wait}
-	}
-	err := try()
-	switch {
-	case err == nil:
-		f.Brake.Forgive(name)
-		return nil
-	case !errors.Is(err, ErrWrong):
-		f.Brake.Spare(name)
-	}
-	refused := event(f.Now(), a.Subject, a.Origin, ActionRefused, err.Error())
-	return errors.Join(err, f.Store.Audit(context.WithoutCancel(ctx), refused))
-}
-
-// braking is the name under which wrong codes are counted: one for each account, source and kind of
-// code, so that guessing from elsewhere does not keep the rightful user out. Whoever has an address of
-// IPv6 has 2^64 of them, and every local user has 2^24 of loopback.
-func braking(s Subject, source string, kind onetime.Kind) string {
-	if addr, err := netip.ParseAddr(source); err == nil {
-		addr = addr.Unmap().WithZone("")
-		source = addr.String()
-		prefix, err := addr.Prefix(64)
-		switch {
-		case addr.IsLoopback():
-			source = "this machine"
-		case addr.Is6() && err == nil:
-			source = prefix.String()
-		}
-	}
-	return fmt.Sprintf("%s/%s from %s, %s", s.Realm, s.Account, source, kind)
-}
-
 // take checks the code against the record as it was read, and takes it from the record as it is now.
 // The first costs no write, so that wrong codes do not hold up the others.
-func (f *Factors) take(ctx context.Context, a Attempt, kind onetime.Kind) (Taken, error) {
-	r, err := f.Store.Factor(ctx, a.Subject)
-	if err != nil {
-		return Taken{}, err
-	}
+func (f *Factors) take(ctx context.Context, a Attempt, r Record, kind onetime.Kind) (Taken, error) {
 	if r.State != Enrolled {
 		return Taken{}, ErrNotEnrolled
 	}
 	var use use
+	var err error
 	if kind == onetime.Recovery {
 		use, err = f.recovery(r, a.Code)
 	} else {
@@ -117,6 +80,8 @@ func (f *Factors) take(ctx context.Context, a Attempt, kind onetime.Kind) (Taken
 			return Change{}, err
 		}
 		now.UsedAt, taken.RecoveryLeft = at, now.RecoveryLeft()
+		place, _ := placeOf(a.Source)
+		now.visit(place, at)
 		return Change{Record: now, Events: []shadowsync.Event{event(at, a.Subject, a.Origin, ActionTaken, reason)}}, nil
 	})
 	return taken, err
@@ -173,8 +138,11 @@ func (f *Factors) recovery(r Record, code []byte) (use, error) {
 			found = i
 		}
 	}
-	if found < 0 {
+	switch {
+	case found < 0:
 		return nil, ErrWrong
+	case !r.Recovery[found].Used.IsZero():
+		return nil, ErrUsed
 	}
 	return func(r *Record, at time.Time) (string, error) {
 		if !r.Recovery[found].Used.IsZero() {

@@ -71,7 +71,7 @@ func (f *Factors) admitted(ctx context.Context, r Record, b Beginning) error {
 	if kind, _ := onetime.Read(b.Code); kind != onetime.Enrolment {
 		return ErrTicket
 	}
-	return f.braked(ctx, Attempt{b.Subject, b.Code, b.Source, b.Origin}, onetime.Enrolment, func() error {
+	return f.braked(ctx, Attempt{b.Subject, b.Code, b.Source, b.Origin}, r, onetime.Enrolment, func() error {
 		switch {
 		case !onetime.Matches(r.Ticket.Hash, b.Code):
 			return ErrWrong
@@ -162,7 +162,7 @@ func (f *Factors) Confirm(ctx context.Context, a Attempt) (recovery []string, er
 	case !begun:
 		return nil, ErrNotBegun
 	}
-	err = f.braked(ctx, a, onetime.TOTP, func() error {
+	err = f.braked(ctx, a, r, onetime.TOTP, func() error {
 		use, err := f.step(r, a.Code)
 		if err != nil {
 			return err
@@ -189,6 +189,8 @@ func (f *Factors) confirm(ctx context.Context, a Attempt, seen Record, use use) 
 			return Change{}, err
 		}
 		r.State, r.EnrolledAt, r.UsedAt, r.Recovery, r.Ticket, r.Mailed = Enrolled, now, now, hashes, nil, nil
+		place, _ := placeOf(a.Source)
+		r.visit(place, now)
 		reason := "with " + plural.Count(len(codes), "recovery code")
 		return Change{Record: r, Events: append(events, event(now, a.Subject, a.Origin, ActionEnrolled, reason))}, nil
 	})

@@ -15,7 +15,7 @@
 //
 //	factor.go  what is kept of a factor; the rules of its changes
 //	check.go   Check: takes a code
-//	brake.go   where codes were right
+//	brake.go   slows down guessing, wherever it comes from
 //	enrol.go   enrolment: begun, then confirmed by a code; new recovery codes
 //	reset.go   the way back when a factor is lost; the floor after a clock that was ahead; the mail address
 //	lost.go    the user's own way: a mailed code
@@ -145,15 +145,6 @@ type Store interface {
 	Audit(context.Context, ...shadowsync.Event) error
 }
 
-// Brake slows down guessing. Names are those of [Subject] and source together.
-type Brake interface {
-	// Begin counts a try as failed until Spare takes that back, so that simultaneous tries count. With
-	// a wait it counts nothing: the try must not be made.
-	Begin(name string, now time.Time) (wait time.Duration)
-	Spare(name string)
-	Forgive(name string)
-}
-
 // Factors are the second factors of a system.
 type Factors struct {
 	Store Store
@@ -215,14 +206,6 @@ func (e *FloorError) Error() string {
 	return "a code of a later time was taken when the clock was ahead; no other is taken until " + e.Until.Local().Format("2006-01-02 15:04:05")
 }
 func (*FloorError) Unwrap() error { return ErrRefused }
-
-// SlowError is the error after too many wrong codes.
-type SlowError struct{ Wait time.Duration }
-
-func (e *SlowError) Error() string {
-	return fmt.Sprintf("too many wrong codes; try again in %v", max(e.Wait, time.Second).Round(time.Second))
-}
-func (*SlowError) Unwrap() error { return ErrRefused }
 
 // Told is what whoever showed a code may be told about an error of [Factors.Check] or
 // [Factors.Confirm]; false: nothing, the cause is for root. By how much the clocks differ is for root

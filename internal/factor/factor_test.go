@@ -3,6 +3,7 @@ package factor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -74,40 +75,51 @@ func (m *memory) Audit(_ context.Context, events ...shadowsync.Event) error {
 	return nil
 }
 
-// brake counts wrong codes, and stops after three of a name.
+// brake counts wrong codes, and stops after three of a place.
 type brake struct {
 	mu     sync.Mutex
-	counts map[string]int
+	counts map[Count]int
+	due    map[string]int
 }
 
-func (b *brake) Begin(name string, _ time.Time) time.Duration {
+func (b *brake) Begin(c Count, _ time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.counts[name] == 3 {
+	if b.counts[c] == map[Area]int{AtPlace: 3, InNetwork: 5, Everywhere: 9, Warning: 1}[c.Area] {
 		return 5 * time.Second
 	}
-	b.counts[name]++
+	b.counts[c]++
 	return 0
 }
 
-func (b *brake) Spare(name string) {
+func (b *brake) Spare(c Count) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.counts[name]--
+	b.counts[c]--
 }
 
-func (b *brake) Forgive(name string) {
+func (b *brake) Forgive(c Count) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.counts, name)
+	delete(b.counts, c)
 }
+
+func (b *brake) Due(name string, _ time.Time) (int, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.due[name]++
+	return 0, b.due[name] <= 3
+}
+
+func newBrake() *brake { return &brake{counts: map[Count]int{}, due: map[string]int{}} }
 
 // noBrake lets every try through.
 type noBrake struct{}
 
-func (noBrake) Begin(string, time.Time) time.Duration { return 0 }
-func (noBrake) Spare(string)                          {}
-func (noBrake) Forgive(string)                        {}
+func (noBrake) Begin(Count, time.Time) time.Duration { return 0 }
+func (noBrake) Spare(Count)                          {}
+func (noBrake) Forgive(Count)                        {}
+func (noBrake) Due(string, time.Time) (int, bool)    { return 0, true }
 
 // world is a system with a clock that tests set.
 type world struct {
@@ -290,7 +302,7 @@ func TestRenewedCodesKeepTheSecret(t *testing.T) {
 func TestWrongCodesAreSlowedWhereTheyComeFrom(t *testing.T) {
 	w := newWorld(t)
 	secret, recovery := w.enrol()
-	w.Brake = &brake{counts: map[string]int{}}
+	w.Brake = newBrake()
 	from := func(source string, code []byte) error {
 		_, err := w.Check(t.Context(), Attempt{Subject: admin, Code: code, Source: source})
 		return err
@@ -308,9 +320,101 @@ func TestWrongCodesAreSlowedWhereTheyComeFrom(t *testing.T) {
 	if err := from("192.0.2.1", w.code(secret, 0)); err != nil {
 		t.Errorf("the rightful user: %v", err)
 	}
+	recorded := len(w.memory.events)
 	for range 10 {
 		w.wants("used", from("::ffff:192.0.2.1", w.code(secret, 0)), ErrUsed) // not counted
 		w.wants("no code", from("192.0.2.1", nil), ErrForm)
+	}
+	if n := len(w.memory.events) - recorded; n != 3 {
+		t.Errorf("what is not counted fills the audit with %d records", n)
+	}
+	for range 3 {
+		w.wants("a recovery code again", from("2001:db8::1", []byte(recovery[0])), ErrUsed)
+	}
+	if err := from("2001:db8::1", []byte(recovery[0])); !errors.As(err, &slow) {
+		t.Errorf("a used recovery code is not counted: %v", err)
+	}
+}
+
+// TestGuessesFromManyPlaces: together they are stopped, and told once. Whoever comes from a place of
+// before, or has a recovery code, gets in all the while.
+func TestGuessesFromManyPlaces(t *testing.T) {
+	w := newWorld(t)
+	secret, recovery := w.enrol()
+	if err := w.SetMail(t.Context(), admin, "anna@example.net", by); err != nil {
+		t.Fatal(err)
+	}
+	w.Brake = newBrake()
+	from := func(source string, code []byte) error {
+		_, err := w.Check(t.Context(), Attempt{Subject: admin, Code: code, Source: source})
+		return err
+	}
+	w.wants("the owner before", from("198.51.100.1", w.code(secret, 0)), nil)
+	var slow *SlowError
+	for i := range 20 {
+		err := from(fmt.Sprintf("192.0.2.%d", i), []byte("000000"))
+		if stopped := errors.As(err, &slow); stopped != (i >= 9) || stopped && !slow.Everywhere {
+			t.Errorf("guess %d: %v", i+1, err)
+		}
+	}
+	w.now = w.now.Add(2 * totp.Period)
+	w.wants("the owner", from("198.51.100.1", w.code(secret, 0)), nil)
+	if err := from("203.0.113.1", w.code(secret, 1)); !errors.As(err, &slow) {
+		t.Errorf("from a new place: %v", err)
+	}
+	w.wants("a recovery code from there", from("203.0.113.1", []byte(recovery[0])), nil)
+	w.wants("and then the authenticator", from("203.0.113.1", w.code(secret, 1)), nil)
+	told := 0
+	for _, e := range w.memory.events {
+		if e.Action == ActionGuessed {
+			told++
+		}
+	}
+	if told != 1 {
+		t.Errorf("told %d times", told)
+	}
+	w.now = w.now.Add(placeFor)
+	if err := from("198.51.100.1", w.code(secret, 0)); !errors.As(err, &slow) {
+		t.Errorf("from a place of long ago: %v", err)
+	}
+}
+
+// TestGuessesFromANetwork: whoever has a /48 has many /64.
+func TestGuessesFromANetwork(t *testing.T) {
+	w := newWorld(t)
+	secret, _ := w.enrol()
+	w.Brake = newBrake()
+	from := func(source string, code []byte) error {
+		_, err := w.Check(t.Context(), Attempt{Subject: admin, Code: code, Source: source})
+		return err
+	}
+	for i := range 8 {
+		err := from(fmt.Sprintf("2001:db8:7:%d::1", i), []byte("000000"))
+		if stopped := errors.As(err, new(*SlowError)); stopped != (i >= 5) {
+			t.Errorf("guess %d: %v", i+1, err)
+		}
+	}
+	w.wants("from another network", from("2001:db8:8::1", w.code(secret, 0)), nil)
+}
+
+func TestPlaces(t *testing.T) {
+	for source, want := range map[string][2]string{
+		"": {"this machine", ""}, "127.9.9.9": {"this machine", ""}, "::1": {"this machine", ""}, "::ffff:127.0.0.1": {"this machine", ""},
+		"192.0.2.1": {"192.0.2.1", ""}, "::ffff:192.0.2.1": {"192.0.2.1", ""}, "64:ff9b::c000:201": {"192.0.2.1", ""},
+		"2001:db8:1:2:3::4": {"2001:db8:1:2::/64", "2001:db8:1::/48"}, "fe80::1%eth0": {"fe80::/64", "fe80::/48"}, "host.example.net": {"host.example.net", ""},
+	} {
+		place, network := placeOf(source)
+		if got := [2]string{place, network}; got != want {
+			t.Errorf("%s: %q", source, got)
+		}
+	}
+	var r Record
+	for i := range placesKept + 1 {
+		r.visit(fmt.Sprint(i), time.Unix(int64(i), 0))
+	}
+	r.visit("3", time.Unix(9, 0))
+	if len(r.Places) != placesKept || r.Places[0].Name != "3" || r.knows("0", time.Unix(9, 0)) || !r.knows("1", time.Unix(9, 0)) {
+		t.Errorf("%+v", r.Places)
 	}
 }
 
@@ -318,7 +422,7 @@ func TestWrongCodesAreSlowedWhereTheyComeFrom(t *testing.T) {
 func TestLoopbackIsOnePlace(t *testing.T) {
 	w := newWorld(t)
 	w.enrol()
-	w.Brake = &brake{counts: map[string]int{}}
+	w.Brake = newBrake()
 	for i, source := range []string{"127.0.0.1", "127.1.2.3", "::1", "127.9.9.9"} {
 		_, err := w.Check(t.Context(), Attempt{Subject: admin, Code: []byte("000000"), Source: source})
 		if slow := errors.As(err, new(*SlowError)); slow != (i == 3) {

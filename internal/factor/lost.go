@@ -92,8 +92,8 @@ func (f *Factors) Lose(ctx context.Context, a Attempt, send func(ctx context.Con
 	if err := f.out(r.Mailed); err != nil {
 		return "", err
 	}
-	if wait := f.Brake.Begin(braking(a.Subject, "anywhere", onetime.Mailed)+", asked for", f.Now()); wait > 0 {
-		return "", &SlowError{wait}
+	if wait := f.Brake.Begin(Count{AtPlace, fmt.Sprintf("%s/%s, asked for a mail", r.Realm, r.Account)}, f.Now()); wait > 0 {
+		return "", &SlowError{Wait: wait}
 	}
 	key, err := f.Key.Get()
 	if err != nil {
@@ -144,7 +144,7 @@ func (f *Factors) Regain(ctx context.Context, a Attempt, logout *Logout) (enrolm
 	if kind != onetime.Mailed {
 		return "", ErrForm
 	}
-	err = f.braked(ctx, a, onetime.Mailed, func() error {
+	err = f.braked(ctx, a, Record{Subject: a.Subject}, onetime.Mailed, func() error {
 		enrolment, err = f.regain(ctx, a, code, logout)
 		return err
 	})

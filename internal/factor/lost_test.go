@@ -193,7 +193,7 @@ func TestStrayEnrolmentCode(t *testing.T) {
 // administrator has reset. Mail that cannot be sent changes nothing, and requests are slowed down.
 func TestWhoCanBeMailed(t *testing.T) {
 	w := newWorld(t)
-	w.Brake = &brake{counts: map[string]int{}}
+	w.Brake = newBrake()
 	down := errors.New("no route")
 	var sent int
 	ask := func() error {

@@ -26,9 +26,10 @@ func (keyOfTest) Path() string           { return "the test's key" }
 
 type noBrake struct{}
 
-func (noBrake) Begin(string, time.Time) time.Duration { return 0 }
-func (noBrake) Spare(string)                          {}
-func (noBrake) Forgive(string)                        {}
+func (noBrake) Begin(factor.Count, time.Time) time.Duration { return 0 }
+func (noBrake) Spare(factor.Count)                          {}
+func (noBrake) Forgive(factor.Count)                        {}
+func (noBrake) Due(string, time.Time) (int, bool)           { return 0, true }
 
 type listed struct{ *DB }
 

@@ -37,3 +37,12 @@ func (b *Budget) Spend(name string, now time.Time) (wait time.Duration) {
 	b.spent[name] = back.Add(b.Every)
 	return 0
 }
+
+// Refund gives an action back that was not one after all.
+func (b *Budget) Refund(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if back, spent := b.spent[name]; spent {
+		b.spent[name] = back.Add(-b.Every)
+	}
+}

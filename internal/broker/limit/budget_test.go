@@ -25,6 +25,11 @@ func TestBudget(t *testing.T) {
 	if wait := b.Spend("one", now.Add(time.Second)); wait != time.Second {
 		t.Errorf("it got more than one for a second: the next waits %v", wait)
 	}
+	b.Refund("one")
+	b.Refund("nobody")
+	if wait := b.Spend("one", now.Add(time.Second)); wait != 0 {
+		t.Errorf("what was given back waits %v", wait)
+	}
 	b.Spend("other", now.Add(time.Minute))
 	if _, kept := b.spent["one"]; kept {
 		t.Error("what has come back is still kept")

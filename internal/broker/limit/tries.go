@@ -2,6 +2,7 @@
 //
 //	tries.go   delays after failures
 //	budget.go  so many actions at once, and one more each period
+//	guesses.go both, for codes of second factors
 package limit
 
 import (

@@ -82,13 +82,13 @@ type Options struct {
 	Life       context.Context                // ends when the broker is told to stop
 	File       string                         // path of the configuration
 	Relist     func(application string) error // loads the present list of an application's accounts
-	WrongCodes *limit.Tries                   // of second factors, also at logins; nil: of shells alone
+	WrongCodes *limit.Guesses                 // of second factors, also at logins; nil: of shells alone
 }
 
 // New returns the server of the operators' socket.
 func New(o Options) *Server {
 	if o.WrongCodes == nil {
-		o.WrongCodes = &limit.Tries{}
+		o.WrongCodes = &limit.Guesses{}
 	}
 	return &Server{Options: o, rules: rules, kept: newKept()}
 }
