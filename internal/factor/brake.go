@@ -65,10 +65,10 @@ func (r *Record) visit(place string, now time.Time) {
 
 var nat64 = netip.MustParsePrefix("64:ff9b::/96") // RFC 6052
 
-// placeOf names the place that a source is of, and its network; "": none is counted. Whoever has an
+// PlaceOf names the place that a source is of, where tries are counted, and its network, which may be empty. Whoever has an
 // address of IPv6 has the 2^64 beside it and often 2^16 such networks, and every local user has 2^24 of
 // loopback.
-func placeOf(source string) (place, network string) {
+func PlaceOf(source string) (place, network string) {
 	addr, err := netip.ParseAddr(source)
 	if err != nil && source != "" {
 		return source, "" // a name: sshd's UseDNS
@@ -91,7 +91,7 @@ func placeOf(source string) (place, network string) {
 // rightful user out. Six digits can be guessed from many places, so tries with them are also counted
 // together, but for those from a place that the account is known to use.
 func counts(r Record, source string, kind onetime.Kind, now time.Time) []Count {
-	place, network := placeOf(source)
+	place, network := PlaceOf(source)
 	whose := fmt.Sprintf("%s/%s, %s", r.Realm, r.Account, kind)
 	all := []Count{{AtPlace, whose + " from " + place}}
 	if kind != onetime.TOTP || r.knows(place, now) {

@@ -80,7 +80,7 @@ func (f *Factors) take(ctx context.Context, a Attempt, r Record, kind onetime.Ki
 			return Change{}, err
 		}
 		now.UsedAt, taken.RecoveryLeft = at, now.RecoveryLeft()
-		place, _ := placeOf(a.Source)
+		place, _ := PlaceOf(a.Source)
 		now.visit(place, at)
 		return Change{Record: now, Events: []shadowsync.Event{event(at, a.Subject, a.Origin, ActionTaken, reason)}}, nil
 	})

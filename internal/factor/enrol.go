@@ -189,7 +189,7 @@ func (f *Factors) confirm(ctx context.Context, a Attempt, seen Record, use use) 
 			return Change{}, err
 		}
 		r.State, r.EnrolledAt, r.UsedAt, r.Recovery, r.Ticket, r.Mailed = Enrolled, now, now, hashes, nil, nil
-		place, _ := placeOf(a.Source)
+		place, _ := PlaceOf(a.Source)
 		r.visit(place, now)
 		reason := "with " + plural.Count(len(codes), "recovery code")
 		return Change{Record: r, Events: append(events, event(now, a.Subject, a.Origin, ActionEnrolled, reason))}, nil

@@ -403,7 +403,7 @@ func TestPlaces(t *testing.T) {
 		"192.0.2.1": {"192.0.2.1", ""}, "::ffff:192.0.2.1": {"192.0.2.1", ""}, "64:ff9b::c000:201": {"192.0.2.1", ""},
 		"2001:db8:1:2:3::4": {"2001:db8:1:2::/64", "2001:db8:1::/48"}, "fe80::1%eth0": {"fe80::/64", "fe80::/48"}, "host.example.net": {"host.example.net", ""},
 	} {
-		place, network := placeOf(source)
+		place, network := PlaceOf(source)
 		if got := [2]string{place, network}; got != want {
 			t.Errorf("%s: %q", source, got)
 		}

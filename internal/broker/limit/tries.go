@@ -6,6 +6,8 @@
 package limit
 
 import (
+	"maps"
+	"strings"
 	"sync"
 	"time"
 )
@@ -127,4 +129,11 @@ func (t *Tries) Forgive(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.failed, name)
+}
+
+// ForgiveAll forgets the failures of every name that begins so.
+func (t *Tries) ForgiveAll(prefix string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	maps.DeleteFunc(t.failed, func(name string, _ failures) bool { return strings.HasPrefix(name, prefix) })
 }

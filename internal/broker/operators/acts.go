@@ -106,7 +106,7 @@ func (o *Server) unlock(ctx context.Context, c *call) error {
 	if err := o.change(ctx, c, account, wanted, lockFields); err != nil {
 		return err
 	}
-	o.wrong.Forgive(account.Name)
+	o.wrong.ForgiveAll(anywhere(account.Name))
 	var notes []string
 	if err := o.Accounts.Forgive(ctx, account.Name); err != nil {
 		o.Log.Warn("the failure counter could not be cleared", "account", account.Name, "error", err)

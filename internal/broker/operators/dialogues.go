@@ -22,7 +22,9 @@ const spareFor = 5 * time.Second
 // the outcome. It asks as soon as there is one.
 const askWithin = time.Second
 
-// Dialogues are the password changes that operators are making, one per account. They wrap the end
+// Dialogues are the password changes that operators are making. Of those of an account, the newest in
+// which everything was shown that is needed goes on: whoever knows the password, and no more, cannot keep its
+// owner from changing it by holding a dialogue open. They wrap the end
 // of sessions: the shell that made the change ends last, after it got its answer. Other sessions do
 // not wait for that, and a change by someone else does not spare the shell.
 type Dialogues struct {
@@ -32,7 +34,8 @@ type Dialogues struct {
 	altering atomic.Bool // an account is being created, edited or removed
 
 	mu     sync.Mutex
-	open   map[string]*dialogue
+	open   map[string]*dialogue           // the one that may change the account's password
+	inside map[string]map[*dialogue]bool  // all that the current password was typed in
 	parted map[int64][]shadowsync.Session // sessions that ended before the last shell, by logout
 }
 
@@ -53,6 +56,8 @@ type dialogue struct {
 	next   *pamworker.Worker    // that makes the change: it waits for the new password
 	lister *accountworker.Ahead // of doors, started in advance; nil: not started
 	hash   string               // of the current password
+	yield  func()               // ends it while it waits for something to be typed
+	busy   bool                 // it is making the change; guarded by the mutex of Dialogues
 	doors  <-chan []string      // ways in that stay open; nil: not asked yet
 
 	// About the end of its own shell; guarded by the mutex of Dialogues.
@@ -64,31 +69,79 @@ func newDialogue(process origin.Process) *dialogue {
 	return &dialogue{process: process, ended: make(chan []shadowsync.Session, 1)}
 }
 
-// begin makes one the account's dialogue; false if there is another. Only then can it change
-// anything. A dialogue that only asks for an outcome gives way.
+// enter counts a dialogue in which the current password was typed, and reports whether it is the only one
+// of the account.
+func (d *Dialogues) enter(account string, one *dialogue) (only bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.inside == nil {
+		d.inside = map[string]map[*dialogue]bool{}
+	}
+	if d.inside[account] == nil {
+		d.inside[account] = map[*dialogue]bool{}
+	}
+	d.inside[account][one] = true
+	return len(d.inside[account]) == 1
+}
+
+// leave ends what enter began.
+func (d *Dialogues) leave(account string, one *dialogue) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if delete(d.inside[account], one); len(d.inside[account]) == 0 {
+		delete(d.inside, account)
+	}
+}
+
+// begin makes one the account's dialogue, in which everything that is needed was shown. Only then can it
+// change anything. Another one gives way if it only asks for an outcome, or waits for something to be
+// typed; false: it is making a change.
 func (d *Dialogues) begin(account string, one *dialogue) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.open == nil {
 		d.open = map[string]*dialogue{}
 	}
-	if other := d.open[account]; other != nil && (one.orphan || !other.orphan) {
+	other := d.open[account]
+	if other != nil && (one.orphan || other.busy) {
 		return false
+	}
+	if other != nil && other.yield != nil {
+		other.yield()
 	}
 	d.open[account] = one
 	return true
 }
 
-// count returns how many dialogues have begun.
+// hold keeps the account's dialogue from giving way; false: it has done so already.
+func (d *Dialogues) hold(account string, one *dialogue) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	one.busy = d.open[account] == one
+	return one.busy
+}
+
+// release lets it give way again.
+func (d *Dialogues) release(one *dialogue) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	one.busy = false
+}
+
+// count returns of how many accounts there are dialogues.
 func (d *Dialogues) count() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.open)
+	return len(d.inside)
 }
 
 // InProgress reports whether an operator's password is being changed, or an account created, edited
 // or removed.
-func (d *Dialogues) InProgress() bool { return d.altering.Load() || d.count() > 0 }
+func (d *Dialogues) InProgress() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.altering.Load() || len(d.inside) > 0 || len(d.open) > 0
+}
 
 // end closes a dialogue that has begun: its shell then ends like all others.
 func (d *Dialogues) end(account string, one *dialogue) {

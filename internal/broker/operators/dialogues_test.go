@@ -166,16 +166,26 @@ func TestSparedShellLapses(t *testing.T) {
 	})
 }
 
-// An account has one dialogue. Ending a dialogue that never began changes nothing.
-func TestOneDialogueAnAccount(t *testing.T) {
+// TestNewestDialogueGoesOn: of an account's dialogues in which everything was shown, the newest goes on,
+// unless an older one is making a change. Ending one that has given way changes nothing.
+func TestNewestDialogueGoesOn(t *testing.T) {
 	d, _, _ := openTown()
-	first, second := newDialogue(origin.Process{PID: 1}), newDialogue(origin.Process{PID: 2})
-	if !d.begin("admin", first) || d.begin("admin", second) || !d.begin("user", second) {
-		t.Error("one an account is the rule")
+	first, second, other := newDialogue(origin.Process{PID: 1}), newDialogue(origin.Process{PID: 2}), newDialogue(origin.Process{PID: 3})
+	yielded := 0
+	first.yield = func() { yielded++ }
+	if !d.begin("admin", first) || !d.begin("user", other) || !d.begin("admin", second) || yielded != 1 || other.busy {
+		t.Errorf("the older one has given way %d times", yielded)
 	}
-	d.end("admin", second)
-	if d.open["admin"] != first {
-		t.Error("another's end closed it")
+	if d.hold("admin", first) || !d.hold("admin", second) {
+		t.Error("the older one may change the password, or the newer may not")
+	}
+	d.end("admin", first)
+	if d.open["admin"] != second || d.begin("admin", first) {
+		t.Error("a change in progress gives way")
+	}
+	d.release(second)
+	if !d.begin("admin", first) {
+		t.Error("who waits again does not give way")
 	}
 	d.end("admin", first)
 	if d.open["admin"] != nil {
@@ -185,6 +195,22 @@ func TestOneDialogueAnAccount(t *testing.T) {
 	asks.orphan = true
 	if !d.begin("admin", asks) || !d.begin("admin", first) || d.begin("admin", asks) {
 		t.Error("who asks what came of a change is in the way of the next one")
+	}
+}
+
+// TestDialoguesInside: one dialogue of each account gets what is prepared ahead.
+func TestDialoguesInside(t *testing.T) {
+	var d Dialogues
+	first, second := newDialogue(origin.Process{PID: 1}), newDialogue(origin.Process{PID: 2})
+	d.leave("admin", first)
+	if !d.enter("admin", first) || d.enter("admin", second) || !d.enter("user", second) || d.count() != 2 || !d.InProgress() {
+		t.Errorf("%d accounts", d.count())
+	}
+	d.leave("admin", first)
+	d.leave("admin", second)
+	d.leave("user", second)
+	if d.count() != 0 || d.InProgress() {
+		t.Errorf("%d accounts at the end", d.count())
 	}
 }
 

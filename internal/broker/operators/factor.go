@@ -105,6 +105,9 @@ func (o *Server) enrolSecret(ctx context.Context, c *call, secret []byte, enrolm
 			return err
 		}
 		defer socket.Wipe(attempt.Code)
+		if err := o.unchanged(ctx, c); err != nil {
+			return err
+		}
 		if recovery, err = o.factors().Confirm(ctx, attempt); err != nil {
 			return o.codeError(c, err)
 		}
@@ -119,6 +122,9 @@ func (o *Server) enrolSecret(ctx context.Context, c *call, secret []byte, enrolm
 // beginEnrolment begins an enrolment and returns the secret, which the caller clears.
 func (o *Server) beginEnrolment(ctx context.Context, c *call, reset bool) (secret []byte, err error) {
 	begin := func(code []byte) error {
+		if err := o.unchanged(ctx, c); err != nil {
+			return err
+		}
 		secret, err = o.factors().Begin(ctx, factor.Beginning{Subject: local(c.name), Code: code, Source: c.origin.Remote, Origin: c.origin})
 		if err != nil {
 			return o.codeError(c, err)
@@ -170,6 +176,9 @@ func (o *Server) renewCodes(ctx context.Context, c *call) error {
 // renewProven replaces the recovery codes, after the password was proven.
 func (o *Server) renewProven(ctx context.Context, c *call) error {
 	if err := o.second(ctx, c); err != nil {
+		return err
+	}
+	if err := o.unchanged(ctx, c); err != nil {
 		return err
 	}
 	recovery, err := o.factors().Renew(ctx, local(c.name), c.origin)

@@ -57,7 +57,7 @@ func (o *Server) give(ctx context.Context, c *call, account shadowsync.Account) 
 	if err := o.persist(ctx, c, e, application, former, c.files[0]); err != nil {
 		return nil, err
 	}
-	o.wrong.Forgive(account.Name)
+	o.wrong.ForgiveAll(anywhere(account.Name))
 	return o.keepMarks(ctx, c, application, former), nil
 }
 

@@ -82,6 +82,9 @@ func (o *Server) regain(ctx context.Context, c *call, file *os.File) (enrolment 
 		return "", err
 	}
 	defer socket.Wipe(attempt.Code)
+	if err := o.unchanged(ctx, c); err != nil {
+		return "", err
+	}
 	if kind, _ := onetime.Read(attempt.Code); kind == onetime.Enrolment {
 		return string(attempt.Code), nil // it is checked when the enrolment begins
 	}
@@ -117,6 +120,9 @@ func (o *Server) setMail(ctx context.Context, c *call) error {
 // setMailProven is the same, after the password was proven.
 func (o *Server) setMailProven(ctx context.Context, c *call, address string) error {
 	if err := o.second(ctx, c); err != nil {
+		return err
+	}
+	if err := o.unchanged(ctx, c); err != nil {
 		return err
 	}
 	if err := o.factors().SetMail(ctx, local(c.name), address, c.origin); err != nil {

@@ -106,11 +106,12 @@ func (o *Server) Place(p socket.Peer) int {
 
 // kept is the part that outlives a request.
 type kept struct {
-	wrong     limit.Tries // failed proofs of a password
-	given     limit.Tries // passwords for others' accounts that were not set, by operator
-	refused   limit.Tries // refused requests
-	shells    shells      // that have shown a code
-	proofs    limit.Budget
+	wrong     limit.Tries   // failed proofs of a password, by account and place
+	given     limit.Tries   // passwords for others' accounts that were not set, by operator
+	refused   limit.Tries   // refused requests
+	shells    shells        // that have shown a code
+	proofs    limit.Budget  // of an account from one place
+	ofAccount limit.Budget  // from all places together
 	allProofs limit.Budget  // of all accounts together
 	turns     chan struct{} // semaphore: bounds PAM transactions
 	people    people
@@ -119,7 +120,7 @@ type kept struct {
 
 func newKept() *kept {
 	return &kept{
-		proofs: limit.Budget{Most: proofsAtOnce, Every: proofEvery}, allProofs: limit.Budget{Most: allProofsAtOnce, Every: anyProofEvery},
+		proofs: limit.Budget{Most: proofsAtOnce, Every: proofEvery}, ofAccount: limit.Budget{Most: accountProofsAtOnce, Every: accountProofEvery}, allProofs: limit.Budget{Most: allProofsAtOnce, Every: anyProofEvery},
 		turns: make(chan struct{}, mostTransactions), roster: make(chan struct{}, 1),
 	}
 }
@@ -138,6 +139,7 @@ type call struct {
 	files   []*os.File
 	people  map[string]shadowfile.Person
 	arrived time.Time
+	proven  string // hash of the current password that the caller has proven; empty: none
 }
 
 func (o *Server) answer(ctx context.Context, r *socket.Request) {

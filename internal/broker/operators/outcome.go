@@ -40,7 +40,7 @@ func (o *Server) outcome(ctx context.Context, c *call) error {
 		return errElsewhere
 	}
 	defer o.Dialogues.end(c.name, d)
-	if err := o.spend(c.name); err != nil { // the list of ways in starts a unit
+	if err := o.spend(c); err != nil { // the list of ways in starts a unit
 		return err
 	}
 	for {

@@ -6,19 +6,22 @@ import (
 	"os"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/password/pamworker"
 	"github.com/shadowsync/shadowsync/internal/term/printable"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 )
 
 // Each proof starts a unit, and PID 1 starts units one after the other for the whole machine. So
-// proofs are limited before a unit is started, per account and for all accounts together, whatever
-// their result.
+// proofs are limited before a unit is started, whatever their result: per account and place, so that
+// whoever knows the password cannot keep its owner from proving it, per account, and for all together.
 const (
-	proofsAtOnce    = 12 // for each account
-	proofEvery      = 5 * time.Second
-	allProofsAtOnce = 36
-	anyProofEvery   = 500 * time.Millisecond
+	proofsAtOnce        = 12 // for each account and place
+	proofEvery          = 5 * time.Second
+	accountProofsAtOnce = 24
+	accountProofEvery   = time.Second
+	allProofsAtOnce     = 36
+	anyProofEvery       = 500 * time.Millisecond
 
 	// mostTransactions run at a time; mostAhead dialogues have a worker while they wait for the new
 	// password.
@@ -49,19 +52,30 @@ func (o *Server) provable(ctx context.Context, name string) (hash string, err er
 	return account.Hash, nil
 }
 
-// patience refuses an account that failed too often.
-func (o *Server) patience(name string) error {
-	if wait := o.wrong.Wait(name, time.Now()); wait > 0 {
+// anywhere begins the names under which the proofs of an account are counted.
+func anywhere(account string) string { return account + " from " }
+
+// counted is the name under which the caller's proofs are counted.
+func counted(c *call) string {
+	place, _ := factor.PlaceOf(c.origin.Remote)
+	return anywhere(c.name) + place
+}
+
+// patience refuses an account that failed too often from where the caller is.
+func (o *Server) patience(c *call) error {
+	if wait := o.wrong.Wait(counted(c), time.Now()); wait > 0 {
 		return operator.Errorf(operator.NotAuthenticated, "too many failures; try again in %s", wait.Round(time.Second))
 	}
 	return nil
 }
 
-// spend takes one proof from the account's budget and from the common one, before the unit is
-// started.
-func (o *Server) spend(name string) error {
+// spend takes one proof from each budget, before the unit is started.
+func (o *Server) spend(c *call) error {
 	now := time.Now()
-	wait := o.proofs.Spend(name, now)
+	wait := o.proofs.Spend(counted(c), now)
+	if wait == 0 {
+		wait = o.ofAccount.Spend(c.name, now)
+	}
 	if wait == 0 {
 		wait = o.allProofs.Spend("", now)
 	}
@@ -71,10 +85,9 @@ func (o *Server) spend(name string) error {
 	return nil
 }
 
-// proven asks for the operator's current password, has it proven, and calls then with it. The dialogue is
-// the account's only one from the proof until then returns.
+// proven asks for the operator's current password, has it proven, and calls then with it.
 func (o *Server) proven(ctx context.Context, c *call, then func(d *dialogue, current *os.File) error) error {
-	if err := o.patience(c.name); err != nil {
+	if err := o.patience(c); err != nil {
 		return err
 	}
 	hash, err := o.provable(ctx, c.name)
@@ -83,18 +96,31 @@ func (o *Server) proven(ctx context.Context, c *call, then func(d *dialogue, cur
 	}
 	d := newDialogue(c.process)
 	d.hash = hash
-	defer o.Dialogues.end(c.name, d)
+	defer o.Dialogues.leave(c.name, d)
 	defer func() { go d.closeWorkers() }() // in the background: an unused worker need not be waited for
 	current, err := o.current(ctx, c, d)
 	if err != nil {
 		return err
 	}
 	defer current.Close()
+	c.proven = hash
 	return then(d, current)
 }
 
-// current asks for the current password and has it proven. An unanswered prompt does not block the
-// account's other dialogues: this dialogue begins with the answer.
+// unchanged refuses what rests on the proof of a password that is not in force any more: whoever sets
+// another one ends what the old one began.
+func (o *Server) unchanged(ctx context.Context, c *call) error {
+	if c.proven == "" {
+		return nil
+	}
+	account, err := o.present(ctx, c.name)
+	if err == nil && account.Hash != c.proven {
+		err = operator.Errorf(operator.NotAuthenticated, "your password was changed meanwhile; begin again")
+	}
+	return err
+}
+
+// current asks for the current password and has it proven. An unanswered prompt counts nowhere.
 func (o *Server) current(ctx context.Context, c *call, d *dialogue) (*os.File, error) {
 	current, err := o.secret(ctx, c, operator.Turn{Ask: operator.AskCurrent})
 	if err != nil {
@@ -110,18 +136,16 @@ func (o *Server) current(ctx context.Context, c *call, d *dialogue) (*os.File, e
 // prove has the machine's PAM stack prove the current password. It counts as a failure until it has
 // succeeded, because the operator may kill the process that does it.
 func (o *Server) prove(ctx context.Context, c *call, d *dialogue, current *os.File) error {
-	if !o.Dialogues.begin(c.name, d) {
-		return errElsewhere
-	}
-	if err := o.patience(c.name); err != nil { // others may have failed meanwhile
+	first := o.Dialogues.enter(c.name, d)
+	if err := o.patience(c); err != nil { // others may have failed meanwhile
 		return err
 	}
-	if err := o.spend(c.name); err != nil {
+	if err := o.spend(c); err != nil {
 		return err
 	}
 	answer, err := o.inTurn(ctx, func() (pamworker.Answer, error) {
-		o.wrong.Fail(c.name, time.Now())
-		stays := c.request.Op == operator.OpSetPassword && o.Dialogues.count() <= mostAhead
+		o.wrong.Fail(counted(c), time.Now())
+		stays := c.request.Op == operator.OpSetPassword && first && o.Dialogues.count() <= mostAhead
 		worker := o.PAM.Start(ctx, d.hash)
 		answer, err := worker.Prove(ctx, c.name, c.uid, current, stays)
 		if worker.Begun() {
@@ -132,7 +156,7 @@ func (o *Server) prove(ctx context.Context, c *call, d *dialogue, current *os.Fi
 		return answer, err
 	})
 	if err == nil && answer.Verdict == pamworker.Done {
-		o.wrong.Forgive(c.name)
+		o.wrong.Forgive(counted(c))
 		return nil
 	}
 	return o.unproven(ctx, c, answer, err)

@@ -31,7 +31,10 @@ const (
 	parting = time.Second
 )
 
-var errElsewhere = operator.Errorf(operator.Unavailable, "your password is being changed from another session")
+var (
+	errElsewhere = operator.Errorf(operator.Unavailable, "your password is being changed from another session")
+	errYielded   = operator.Errorf(operator.Unavailable, "a change of your password was begun in another session; nothing was changed here")
+)
 
 // setPassword runs the dialogue. The current password is proven first, and an enrolled account shows a
 // code. The machine's own PAM stack judges and sets the new one. Both sides get it or neither. Then
@@ -46,6 +49,13 @@ func (o *Server) setPassword(ctx context.Context, c *call) error {
 		if err := o.second(ctx, c); err != nil {
 			return err
 		}
+		ctx, yield := context.WithCancelCause(ctx)
+		defer yield(nil)
+		d.yield = func() { yield(errYielded) }
+		if !o.Dialogues.begin(c.name, d) {
+			return errElsewhere
+		}
+		defer o.Dialogues.end(c.name, d)
 		if err := o.renew(ctx, c, d, application, current); err != nil {
 			return err
 		}
@@ -96,6 +106,8 @@ func (o *Server) secret(ctx context.Context, c *call, t operator.Turn) (*os.File
 	var r operator.Reply
 	files, err := c.conn.Receive(ctx, &r)
 	switch {
+	case err != nil && errors.Is(context.Cause(ctx), errYielded):
+		return nil, errYielded
 	case err != nil && o.Life.Err() != nil:
 		return nil, operator.Errorf(operator.Unavailable, "shadowsync is restarting; nothing was changed")
 	case errors.Is(err, context.DeadlineExceeded):
@@ -120,11 +132,16 @@ func (o *Server) renew(ctx context.Context, c *call, d *dialogue, a config.Appli
 		if err != nil {
 			return err
 		}
+		if !o.Dialogues.hold(c.name, d) {
+			_ = fresh.Close()
+			return errYielded
+		}
 		weak, err := o.try(ctx, c, d, a, current, fresh)
 		_ = fresh.Close()
 		if err != nil || weak == "" {
 			return err
 		}
+		o.Dialogues.release(d)
 		o.audit(ctx, c, c.name, "refused: "+weak)
 		if left == 0 {
 			return operator.Errorf(operator.Policy, "%s", weak)
