@@ -7,21 +7,12 @@ import (
 	"os"
 	"strings"
 
+	"github.com/shadowsync/shadowsync/internal/factor/guide"
 	"github.com/shadowsync/shadowsync/internal/factor/qr"
 	"github.com/shadowsync/shadowsync/internal/term/plural"
 	"github.com/shadowsync/shadowsync/internal/term/printable"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/pcli/grammar"
-)
-
-const (
-	askForCode      = "Verification code:"
-	askForCodeOr    = "Verification code (or 'lost'):"
-	askForMailed    = "Code from the mail:"
-	askForEnrolment = "Enrolment code:"
-
-	// fewCodes is how many recovery codes, or fewer, are worth a word.
-	fewCodes = 3
 )
 
 // admitted does what an account with a second factor must do before anything else: it shows a code,
@@ -34,7 +25,7 @@ func (s *Shell) admitted() error {
 	case s.single:
 		return nil
 	case s.hello.Factor == operator.FactorReset:
-		s.say("Your second factor was reset. Enrol a new one with the enrolment code that you were given.")
+		s.say(guide.Reset)
 		err = s.enrol2FA(grammar.Call{})
 	case s.hello.Factor == operator.FactorEnrolled && !s.hello.Expired:
 		err = s.proveFactor()
@@ -63,8 +54,8 @@ func (s *Shell) proveFactor() error {
 	if errors.As(err, &lost) {
 		return s.lostFactor(lost.mailed)
 	}
-	if err == nil && taken.CodesLeft <= fewCodes {
-		s.say("%s left; 'renew 2fa codes' makes new ones", plural.Count(taken.CodesLeft, "recovery code"))
+	if few := guide.Few(taken.CodesLeft, "'renew 2fa codes'"); err == nil && few != "" {
+		s.say("%s", few)
 	}
 	return err
 }
@@ -106,29 +97,26 @@ func (d *dialogue) Code(_ context.Context, t operator.Turn) (*os.File, error) {
 	case t.Setup != nil:
 		d.shell.showSetup(*t.Setup)
 	case t.Address != "":
-		d.shell.say("A code was sent to %s. It is valid for ten minutes, also at the prompt for a code of a later login.", t.Address)
+		d.shell.say("%s", guide.Sent(t.Address, true))
 	}
 	switch t.Ask {
 	case operator.AskEnrolment:
-		return sealed(d.shell.console.ReadSecret(askForEnrolment, operator.MaxCode))
+		return sealed(d.shell.console.ReadSecret(guide.AskEnrolment, operator.MaxCode))
 	case operator.AskMailed:
-		return sealed(d.shell.console.ReadSecret(askForMailed, operator.MaxCode))
+		return sealed(d.shell.console.ReadSecret(guide.AskMailed, operator.MaxCode))
 	}
-	return sealed(d.shell.console.ReadSecret(askForCode, operator.MaxCode))
+	return sealed(d.shell.console.ReadSecret(guide.AskCode, operator.MaxCode))
 }
 
-// showSetup shows what an authenticator app needs. People may type the key, so it comes first; a
-// person at a terminal that is wide enough also gets the QR code.
+// showSetup shows what an authenticator app needs. A person at a terminal that is wide enough also gets
+// the QR code.
 func (s *Shell) showSetup(setup operator.Setup) {
-	if setup.Enrolment != "" {
-		s.say("The old authenticator works until this is done. If you are cut off now, type this enrolment code at the prompt for a code: %s", setup.Enrolment)
+	drawn, err := qr.Terminal(setup.Address, true)
+	if err != nil || !s.draws(drawn) {
+		drawn = ""
 	}
-	s.say("Setup key: %s", setup.Key)
-	if drawn, err := qr.Terminal(setup.Address, true); err == nil && s.draws(drawn) {
-		_, _ = io.WriteString(s.console, drawn)
-	}
-	s.say("Address:   %s", setup.Address)
-	s.say("Add this account to your authenticator app, then enter the code that it shows.")
+	text := guide.Setup(printable.Quote(setup.Enrolment), printable.Quote(setup.Key), drawn, printable.Quote(setup.Address))
+	_, _ = io.WriteString(s.console, text)
 }
 
 // draws reports whether the terminal shows a drawing as it is meant.
@@ -139,11 +127,11 @@ func (s *Shell) draws(drawn string) bool {
 
 // showRecovery shows new recovery codes, which nothing can show again.
 func (s *Shell) showRecovery(codes []string) {
-	text := "Recovery codes: each works once, without the authenticator. They are not shown again.\n"
-	for _, code := range codes {
-		text += "    " + printable.Quote(code) + "\n"
+	shown := make([]string, len(codes))
+	for i, code := range codes {
+		shown[i] = printable.Quote(code)
 	}
-	_, _ = io.WriteString(s.console, text)
+	_, _ = io.WriteString(s.console, guide.Recovery(shown))
 }
 
 // enrolled ends an enrolment.

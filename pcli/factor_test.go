@@ -7,9 +7,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/shadowsync/shadowsync/internal/factor/guide"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
 )
+
+const askCodeOr = "Verification code (or 'lost'):"
 
 const (
 	rightCode     = "123456"
@@ -130,11 +133,11 @@ func TestSecondFactorOnATerminal(t *testing.T) {
 			{"", askedForCode}, {"123456\r", "\r\n3 recovery codes left; 'renew 2fa codes' makes new ones\r\n" + prompt}, {"exit\r", ""},
 		}, 0},
 		{"lost", withLost(operator.FactorEnrolled), []step{
-			{"", askForCodeOr},
-			{"000000\r", "\r\n% Error: the code is not right\r\n" + askForCodeOr},
+			{"", askCodeOr},
+			{"000000\r", "\r\n% Error: the code is not right\r\n" + askCodeOr},
 			{"lost\r", "\r\nEnter your current password:"},
-			{"old secret\r", "\r\nA code was sent to a…n@example.net. It is valid for ten minutes, also at the prompt for a code of a later login.\r\n" + askForMailed},
-			{"00000000\r", "\r\n% Error: the code is not right\r\n" + askForMailed},
+			{"old secret\r", "\r\nA code was sent to a…n@example.net. It is valid for ten minutes, also at the prompt for a code of a later login.\r\n" + guide.AskMailed},
+			{"00000000\r", "\r\n% Error: the code is not right\r\n" + guide.AskMailed},
 			{"1234 5678\r", "type this enrolment code at the prompt for a code: " + rightTicket + "\r\nSetup key: GEZD GNBV\r\n"},
 			{"", askedForCode},
 			{"123456\r", "\r\nSecond factor enrolled\r\n"},
@@ -142,7 +145,7 @@ func TestSecondFactorOnATerminal(t *testing.T) {
 			{"exit\r", ""},
 		}, 0},
 		{"lost, and the mail came after the first login", withLost(operator.FactorEnrolled), []step{
-			{"", askForCodeOr},
+			{"", askCodeOr},
 			{"12345678\r", "\r\nEnter your current password:"},
 			{"old secret\r", "Setup key: GEZD GNBV\r\n"},
 			{"", askedForCode},
@@ -151,7 +154,7 @@ func TestSecondFactorOnATerminal(t *testing.T) {
 			{"exit\r", ""},
 		}, 0},
 		{"lost, and cut off after the mailed code", withLost(operator.FactorEnrolled), []step{
-			{"", askForCodeOr},
+			{"", askCodeOr},
 			{rightTicket + "\r", "\r\nEnter your current password:"},
 			{"old secret\r", "Setup key: GEZD GNBV\r\n"},
 			{"", askedForCode},

@@ -1,8 +1,7 @@
 package pcli
 
 import (
-	"bytes"
-
+	"github.com/shadowsync/shadowsync/internal/factor/guide"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
 	"github.com/shadowsync/shadowsync/pcli/grammar"
@@ -12,11 +11,6 @@ import (
 type lostError struct{ mailed []byte }
 
 func (*lostError) Error() string { return "the authenticator is lost" }
-
-// lostWord is what an operator without the authenticator types.
-const lostWord = "lost"
-
-func isLost(typed []byte) bool { return bytes.EqualFold(bytes.TrimSpace(typed), []byte(lostWord)) }
 
 // A mailed code and an enrolment code have as many digits or letters, and no other code has.
 const (
@@ -42,7 +36,7 @@ func leadsBack(typed []byte) bool {
 
 // plainCode asks for a code of the second factor.
 func (s *Shell) plainCode() ([]byte, error) {
-	return s.console.ReadSecret(askForCode, operator.MaxCode)
+	return s.console.ReadSecret(guide.AskCode, operator.MaxCode)
 }
 
 // readCode asks for a code of the second factor. Where a code can be mailed, it also takes 'lost', or
@@ -51,11 +45,11 @@ func (s *Shell) readCode() ([]byte, error) {
 	if !s.hello.Lost {
 		return s.plainCode()
 	}
-	typed, err := s.console.ReadSecret(askForCodeOr, operator.MaxCode)
+	typed, err := s.console.ReadSecret(guide.Or(guide.AskCode, guide.Lost), operator.MaxCode)
 	switch {
 	case err != nil:
 		return nil, err
-	case isLost(typed):
+	case guide.IsLost(typed):
 		return nil, &lostError{}
 	case leadsBack(typed):
 		return nil, &lostError{typed}

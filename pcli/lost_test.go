@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/shadowsync/shadowsync/internal/factor/guide"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
 )
@@ -51,11 +52,11 @@ func TestFormsOfTheWayBack(t *testing.T) {
 	for typed, want := range map[string][2]bool{
 		"lost": {true, false}, " LOST ": {true, false}, "12345678": {false, true}, "1234 5678": {false, true}, "123456": {}, "lost1": {}, "1234567a": {}, rightTicket: {false, true}, "abcdef-ghjkmn-pqrstu": {}, "": {},
 	} {
-		if got := [2]bool{isLost([]byte(typed)), leadsBack([]byte(typed))}; got != want {
+		if got := [2]bool{guide.IsLost([]byte(typed)), leadsBack([]byte(typed))}; got != want {
 			t.Errorf("%q: %v", typed, got)
 		}
 	}
-	if strings.Contains(askForCode, lostWord) {
+	if strings.Contains(guide.AskCode, guide.Lost) {
 		t.Error("without mail, the prompt offers it")
 	}
 }

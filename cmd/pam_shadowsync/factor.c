@@ -17,9 +17,13 @@
 #include <sys/syslog.h>
 #include <unistd.h>
 
-enum { FAIL_DELAY_US = 2000000 }; /* as pam_unix(8) */
+enum {
+	FAIL_DELAY_US = 2000000,  /* as pam_unix(8) */
+	ROUNDS_MAX = 8,           /* questions in a login: 'lost', the mailed code, the app's first one, and mistakes */
+	CONVERSATION_MS = 300000, /* after which nothing more is asked: sshd and login(1) end sooner by default */
+};
 
-static const char prompt[] = "Verification code: ";
+static const char prompt[] = "Verification code:";
 static const char cannot_tell[] = "second factors cannot be checked now";
 
 /*
@@ -149,25 +153,30 @@ static const char *item(pam_handle_t *pamh, int type)
 	return pam_get_item(pamh, type, &text) == PAM_SUCCESS ? text : NULL;
 }
 
+/* An answer of the broker's. It may hold a setup key or recovery codes: whoever has one wipes it. */
+struct reply {
+	char packet[WIRE_ANSWER_MAX];
+	struct text_verdict verdict; /* in the packet */
+};
+
 /* Asks the broker about a login of who->as. False if no valid answer came in wait_ms. It closes the code. */
-static bool ask(pam_handle_t *pamh, const char *op, const struct person *who, int code, int64_t wait_ms,
-                struct text_answer *answer)
+static bool ask(pam_handle_t *pamh, const char *op, const struct person *who, int code, int64_t wait_ms, struct reply *reply)
 {
 	const char *name = who->as;
-	char request[TEXT_LOGIN_SIZE], packet[WIRE_ANSWER_MAX];
+	char request[TEXT_LOGIN_SIZE];
 	struct text_login login = {
 		.user = name, .uid = known_uid(who), .service = item(pamh, PAM_SERVICE), .host = item(pamh, PAM_RHOST), .tty = item(pamh, PAM_TTY)};
 	ssize_t got = -1;
 
 	if (text_is_name(name))
-		got = wire_exchange(WIRE_FACTOR, request, text_login_request(request, op, &login), code, packet,
+		got = wire_exchange(WIRE_FACTOR, request, text_login_request(request, op, &login), code, reply->packet,
 		                    wait_ms > 0 ? (int)wait_ms : 0);
 	else
 		errno = EINVAL;
 	int why = errno;
 	if (code >= 0)
 		close(code);
-	if (got >= 0 && text_verdict(packet, (size_t)got, answer))
+	if (got >= 0 && text_verdict(reply->packet, (size_t)got, &reply->verdict))
 		return true;
 	errno = got >= 0 ? EBADMSG : why;
 	host_warn(pamh, text_is_name(name) ? name : "?", "get an answer about the second factor from shadowsync");
@@ -175,22 +184,20 @@ static bool ask(pam_handle_t *pamh, const char *op, const struct person *who, in
 }
 
 /*
- * What a login of this person needs; answer->kind is TEXT_FREE, TEXT_ASKS or TEXT_REFUSES. False if nobody can tell. None of
+ * What a login of this person needs; the verdict is TEXT_FREE, TEXT_ASKS or TEXT_REFUSES. False if nobody can tell. None of
  * the person's names may need a code.
  */
-static bool need_of(pam_handle_t *pamh, struct person *who, struct text_answer *answer)
+static bool need_of(pam_handle_t *pamh, struct person *who, struct reply *reply)
 {
 	int64_t end = wire_now_ms() + WIRE_FACTOR_MS;
 
-	if (who->count == 0)
-		return false;
-	answer->kind = TEXT_FREE;
-	for (size_t i = 0; i < who->count && answer->kind == TEXT_FREE; i++) {
+	reply->verdict.kind = TEXT_FREE;
+	for (size_t i = 0; i < who->count && reply->verdict.kind == TEXT_FREE; i++) {
 		who->as = who->names[i];
-		if (!ask(pamh, "factor-need", who, -1, end - wire_now_ms(), answer) || answer->kind == TEXT_PASSES)
+		if (!ask(pamh, "factor-need", who, -1, end - wire_now_ms(), reply))
 			return false;
 	}
-	return true;
+	return who->count > 0 && reply->verdict.kind != TEXT_PASSES && reply->verdict.kind != TEXT_KEEPS;
 }
 
 static void show(pam_handle_t *pamh, unsigned flags, int style, const char *text)
@@ -201,6 +208,25 @@ static void show(pam_handle_t *pamh, unsigned flags, int style, const char *text
 		return;
 	snprintf(line, sizeof line, "shadowsync: %s", text);
 	host_show(pamh, style, line);
+	explicit_bzero(line, sizeof line);
+}
+
+/* Shows a text, and leaves its last line for a question, unless last is NULL. */
+static void show_lines(pam_handle_t *pamh, unsigned flags, int style, struct text_verdict *verdict, char *last)
+{
+	char line[TEXT_MESSAGE_MAX + 1];
+	bool first = true;
+
+	while (text_line(verdict, line)) {
+		if (last != NULL && verdict->at >= verdict->end)
+			strcpy(last, line);
+		else if (first)
+			show(pamh, flags, style, line);
+		else if ((flags & PAM_SILENT) == 0)
+			host_show(pamh, style, line);
+		first = false;
+	}
+	explicit_bzero(line, sizeof line);
 }
 
 static int deny_code(pam_handle_t *pamh)
@@ -248,94 +274,147 @@ static const char *unfit(pam_handle_t *pamh, const char *answer)
 	return NULL;
 }
 
-/* Has the broker take a code. */
-static bool take(pam_handle_t *pamh, unsigned flags, const struct person *who, const char *code)
+/* Shows what the broker says and asks its question. The caller wipes and frees the answer; NULL: there was none. */
+static char *question(pam_handle_t *pamh, unsigned flags, struct text_verdict *verdict)
 {
-	struct text_answer answer;
-	int sealed = wire_seal(code);
+	char last[TEXT_MESSAGE_MAX + 1] = "", *answer = NULL;
 
+	show_lines(pamh, flags, PAM_TEXT_INFO, verdict, last);
+	if (pam_prompt(pamh, PAM_PROMPT_ECHO_OFF, &answer, "%s ", last[0] == '\0' ? prompt : last) == PAM_SUCCESS)
+		return answer;
+	free(answer);
+	return NULL;
+}
+
+static void forget(char *answer)
+{
+	if (answer != NULL)
+		explicit_bzero(answer, strlen(answer));
+	free(answer);
+}
+
+/* Has the broker take what was typed. False if that is no code, or if nobody can tell. */
+static bool take(pam_handle_t *pamh, unsigned flags, const struct person *who, const char *typed, struct reply *reply)
+{
+	const char *why = typed == NULL ? "no code could be asked for" : unfit(pamh, typed);
+
+	if (why != NULL) {
+		host_log(pamh, LOG_NOTICE, who->as, why);
+		return false;
+	}
+	int sealed = wire_seal(typed);
 	if (sealed < 0) {
 		host_warn(pamh, who->as, "seal the code");
 		return false;
 	}
-	if (!ask(pamh, "factor-check", who, sealed, WIRE_FACTOR_MS, &answer)) {
+	bool answered = ask(pamh, "factor-check", who, sealed, WIRE_FACTOR_MS, reply);
+	if (!answered)
 		show(pamh, flags, PAM_ERROR_MSG, cannot_tell);
-		return false;
-	}
-	bool passes = answer.kind == TEXT_PASSES;
-	show(pamh, flags, passes ? PAM_TEXT_INFO : PAM_ERROR_MSG, answer.text);
-	return passes && set_mark(pamh, code_mark);
+	return answered;
 }
 
-static int ask_code(pam_handle_t *pamh, unsigned flags, const struct person *who)
+/* Asks what the broker wants to know until it lets the login pass or not. */
+static int converse(pam_handle_t *pamh, unsigned flags, const struct person *who, struct reply *reply)
 {
-	char *answer = NULL;
+	int64_t end = wire_now_ms() + CONVERSATION_MS;
+	bool goes_on = true;
 
-	if (pam_prompt(pamh, PAM_PROMPT_ECHO_OFF, &answer, "%s", prompt) != PAM_SUCCESS || answer == NULL) {
-		host_log(pamh, LOG_NOTICE, who->as, "no code could be asked for");
-		free(answer);
+	for (int round = 0; goes_on && reply->verdict.kind == TEXT_ASKS && round < ROUNDS_MAX && wire_now_ms() < end; round++) {
+		char *typed = question(pamh, flags, &reply->verdict);
+		goes_on = take(pamh, flags, who, typed, reply);
+		forget(typed);
+	}
+	if (!goes_on)
+		return deny_code(pamh);
+	switch (reply->verdict.kind) {
+	case TEXT_KEEPS:
+		forget(question(pamh, flags, &reply->verdict));
+		return set_mark(pamh, code_mark) ? PAM_SUCCESS : deny_code(pamh);
+	case TEXT_PASSES:
+		show_lines(pamh, flags, PAM_TEXT_INFO, &reply->verdict, NULL);
+		return set_mark(pamh, code_mark) ? PAM_SUCCESS : deny_code(pamh);
+	case TEXT_REFUSES:
+		show_lines(pamh, flags, PAM_ERROR_MSG, &reply->verdict, NULL);
+		return deny_code(pamh);
+	default:
+		host_log(pamh, LOG_NOTICE, who->as, "refused: the conversation about the second factor did not end");
 		return deny_code(pamh);
 	}
-	const char *why = unfit(pamh, answer);
-	if (why != NULL)
-		host_log(pamh, LOG_NOTICE, who->as, why);
-	bool passes = why == NULL && take(pamh, flags, who, answer);
-	explicit_bzero(answer, strlen(answer));
-	free(answer);
-	return passes ? PAM_SUCCESS : deny_code(pamh);
+}
+
+/*
+ * Whether the password of a login that proved nothing was right all the same: then the line in common-auth was not
+ * reached. pam_unix(8) leaves a count of failures under this name in the handle; of other modules nobody can tell.
+ */
+static bool line_missed(pam_handle_t *pamh, const struct person *who)
+{
+	char failures[TEXT_NAME_MAX + 16];
+	const void *item = NULL;
+
+	if (who->count == 0 || !rundir_local(who->names[0]))
+		return false;
+	if (pam_get_item(pamh, PAM_AUTHTOK, &item) != PAM_SUCCESS || item == NULL)
+		return false;
+	snprintf(failures, sizeof failures, "-UN*X-FAIL-%s", who->names[0]);
+	return pam_get_data(pamh, failures, &item) != PAM_SUCCESS || item == NULL;
+}
+
+/* The end of factor_code for a login whose first factor was proven. */
+static int second_factor(pam_handle_t *pamh, unsigned flags, struct person *who, int others_decide)
+{
+	struct reply reply;
+	int result;
+
+	if (!need_of(pamh, who, &reply)) {
+		if (who->listed == LISTING_UNKNOWN && who->root)
+			return others_decide;
+		show(pamh, flags, PAM_ERROR_MSG, cannot_tell);
+		return deny_code(pamh);
+	}
+	result = reply.verdict.kind == TEXT_FREE ? others_decide : converse(pamh, flags, who, &reply);
+	explicit_bzero(&reply, sizeof reply);
+	return result;
 }
 
 int factor_code(pam_handle_t *pamh, unsigned flags)
 {
 	bool by_key = take_mark(pamh, key_mark), by_password = take_mark(pamh, password_mark);
 	struct person who = person_of(pamh);
-	struct text_answer answer;
 	/* After a key nobody has asked for the password: only a code lets that login pass. */
 	int others_decide = by_key ? PAM_AUTH_ERR : PAM_IGNORE;
 
 	drop_mark(pamh, code_mark);
 	if (who.listed == LISTING_ABSENT)
 		return others_decide;
-	bool exempt = who.listed == LISTING_UNKNOWN && who.root;
-	if (!by_key && !by_password) {
-		if (exempt)
-			return others_decide;
-		host_log(pamh, LOG_NOTICE, shown_name(&who), "no code is asked for: the line of pam_shadowsync.so in common-auth was not reached");
-		return PAM_AUTH_ERR;
-	}
-	if (!need_of(pamh, &who, &answer)) {
-		if (exempt)
-			return others_decide;
-		show(pamh, flags, PAM_ERROR_MSG, cannot_tell);
-		return deny_code(pamh);
-	}
-	if (answer.kind == TEXT_FREE)
+	if (by_key || by_password)
+		return second_factor(pamh, flags, &who, others_decide);
+	if (who.listed == LISTING_UNKNOWN && who.root)
 		return others_decide;
-	if (answer.kind == TEXT_ASKS)
-		return ask_code(pamh, flags, &who);
-	show(pamh, flags, PAM_ERROR_MSG, answer.text);
-	return deny_code(pamh);
+	if (line_missed(pamh, &who))
+		host_log(pamh, LOG_NOTICE, shown_name(&who), "no code is asked for: the line of pam_shadowsync.so in common-auth was not reached");
+	return PAM_AUTH_ERR;
 }
 
 int factor_account(pam_handle_t *pamh, unsigned flags)
 {
 	struct person who = person_of(pamh);
-	struct text_answer answer;
+	struct reply reply;
+	char last[TEXT_MESSAGE_MAX + 1];
 
 	if (who.listed == LISTING_ABSENT || has_mark(pamh, code_mark))
 		return PAM_IGNORE;
-	if (!need_of(pamh, &who, &answer)) {
+	if (!need_of(pamh, &who, &reply)) {
 		if (who.listed == LISTING_UNKNOWN && who.root)
 			return PAM_IGNORE;
 		show(pamh, flags, PAM_ERROR_MSG, cannot_tell);
 		return PAM_PERM_DENIED;
 	}
-	if (answer.kind == TEXT_FREE)
+	bool asks = reply.verdict.kind == TEXT_ASKS;
+	if (reply.verdict.kind == TEXT_FREE)
 		return PAM_IGNORE;
 	host_log(pamh, LOG_NOTICE, shown_name(&who), "refused: this login showed no code of the second factor");
-	if (answer.kind == TEXT_REFUSES)
-		show(pamh, flags, PAM_ERROR_MSG, answer.text);
-	else
+	show_lines(pamh, flags, PAM_ERROR_MSG, &reply.verdict, asks ? last : NULL);
+	if (asks)
 		show(pamh, flags, PAM_ERROR_MSG, "a key alone is not enough for this account: log in with a password and a verification code");
 	return PAM_PERM_DENIED;
 }

@@ -190,26 +190,38 @@ size_t text_login_request(char out[TEXT_LOGIN_SIZE], const char *op, const struc
 	return (size_t)(at - out);
 }
 
-static bool read_answer(const char *packet, size_t size, const char *kinds, size_t count, struct text_answer *answer)
+bool text_answer(const char *packet, size_t size, struct text_answer *answer)
 {
+	static const char kinds[] = {TEXT_SAYS, TEXT_REFUSES, TEXT_NOTES};
+
 	answer->text[0] = '\0';
-	if (size == 0 || memchr(kinds, packet[0], count) == NULL)
+	if (size == 0 || memchr(kinds, packet[0], sizeof kinds) == NULL)
 		return false;
 	answer->kind = (enum text_kind)packet[0];
 	text_clean(answer->text, sizeof answer->text, packet + 1, size - 1);
 	return answer->kind != TEXT_REFUSES || answer->text[0] != '\0';
 }
 
-bool text_answer(const char *packet, size_t size, struct text_answer *answer)
+bool text_verdict(const char *packet, size_t size, struct text_verdict *verdict)
 {
-	static const char kinds[] = {TEXT_SAYS, TEXT_REFUSES, TEXT_NOTES};
+	static const char kinds[] = {TEXT_FREE, TEXT_ASKS, TEXT_PASSES, TEXT_KEEPS, TEXT_REFUSES};
+	int lines = 1;
 
-	return read_answer(packet, size, kinds, sizeof kinds, answer);
+	if (size == 0 || memchr(kinds, packet[0], sizeof kinds) == NULL)
+		return false;
+	*verdict = (struct text_verdict){(enum text_kind)packet[0], packet + 1, packet + size};
+	for (const char *at = verdict->at; at < verdict->end; at++)
+		lines += *at == '\n';
+	return lines <= TEXT_LINES_MAX && (size > 1 || (verdict->kind != TEXT_REFUSES && verdict->kind != TEXT_KEEPS));
 }
 
-bool text_verdict(const char *packet, size_t size, struct text_answer *answer)
+bool text_line(struct text_verdict *verdict, char line[TEXT_MESSAGE_MAX + 1])
 {
-	static const char kinds[] = {TEXT_FREE, TEXT_ASKS, TEXT_PASSES, TEXT_REFUSES};
-
-	return read_answer(packet, size, kinds, sizeof kinds, answer);
+	if (verdict->at >= verdict->end)
+		return false;
+	const char *newline = memchr(verdict->at, '\n', (size_t)(verdict->end - verdict->at));
+	const char *end = newline == NULL ? verdict->end : newline;
+	text_clean(line, TEXT_MESSAGE_MAX + 1, verdict->at, (size_t)(end - verdict->at));
+	verdict->at = newline == NULL ? verdict->end : newline + 1;
+	return true;
 }

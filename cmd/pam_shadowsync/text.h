@@ -11,6 +11,7 @@
 enum {
 	TEXT_NAME_MAX = 256,    /* bytes of an account name */
 	TEXT_MESSAGE_MAX = 512, /* bytes of a message shown to a person */
+	TEXT_LINES_MAX = 64,    /* of them in an answer about a second factor */
 	TEXT_OP_MAX = 24,       /* bytes of an operation's name */
 	/* Every byte of the name may need a backslash, and 64 bytes hold the rest of the request. */
 	TEXT_REQUEST_SIZE = 2 * TEXT_NAME_MAX + 64,
@@ -49,8 +50,9 @@ enum text_kind {
 	TEXT_REFUSES = 'r', /* refuses the new password, or the login, and shows the text */
 	TEXT_NOTES = 'n',   /* leaves a note about the change, then shows the text, or "queued" if it is empty */
 	TEXT_FREE = 'u',    /* lets the other modules decide: the account has no second factor */
-	TEXT_ASKS = 'c',    /* asks for a code */
+	TEXT_ASKS = 'c',    /* shows the text and asks: its last line is the prompt */
 	TEXT_PASSES = 'p',  /* the code was right and is used up; shows the text, if there is any */
+	TEXT_KEEPS = 'k',   /* the same, and waits for an answer to the last line, so that the text is seen */
 };
 
 struct text_answer {
@@ -64,7 +66,16 @@ struct text_answer {
  */
 bool text_answer(const char *packet, size_t size, struct text_answer *answer);
 
-/* Reads an answer about a second factor: only such kinds. */
-bool text_verdict(const char *packet, size_t size, struct text_answer *answer);
+/* An answer about a second factor. Its text is in the packet: lines, not yet cleaned, of which text_line takes one after another. */
+struct text_verdict {
+	enum text_kind kind;
+	const char *at, *end;
+};
+
+/* Reads such an answer: only such kinds, and at most TEXT_LINES_MAX lines. */
+bool text_verdict(const char *packet, size_t size, struct text_verdict *verdict);
+
+/* Takes the next line, cleaned. False if there is none. */
+bool text_line(struct text_verdict *verdict, char line[TEXT_MESSAGE_MAX + 1]);
 
 #endif

@@ -16,7 +16,7 @@ enum {
 	WIRE_LOGIN_MS = 1000,    /* for one about a login; sshd may take up to twice as long, to hide how long the check took */
 	WIRE_FACTOR_MS = 2000,   /* for one about a second factor */
 	WIRE_TOKEN_MAX = 512,    /* bytes, PAM_MAX_RESP_SIZE of Linux-PAM */
-	WIRE_ANSWER_MAX = 4096,  /* bytes */
+	WIRE_ANSWER_MAX = 8192,  /* bytes: a setup key with its QR code has room */
 };
 
 /* The broker's sockets in the run directory. Codes have one of their own: a flood at ssh must not delay root's passwd. */

@@ -12,6 +12,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/broker/limit"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/factor"
+	"github.com/shadowsync/shadowsync/internal/factor/guide"
 	"github.com/shadowsync/shadowsync/internal/password/cleartext"
 	"github.com/shadowsync/shadowsync/internal/term/plural"
 	"github.com/shadowsync/shadowsync/internal/term/printable"
@@ -205,11 +206,7 @@ func (a *app) code(ctx context.Context, source tokenSource, question string) ([]
 func (a *app) showRecovery(name string, codes []string) error {
 	restore := a.keepOutput(true)
 	defer restore()
-	text := "Recovery codes: each works once, without the authenticator. They are not shown again.\n"
-	for _, code := range codes {
-		text += "    " + code + "\n"
-	}
-	return a.shown(name, text)
+	return a.shown(name, guide.Recovery(codes))
 }
 
 // shown prints what cannot be printed again, and names the account if that fails.

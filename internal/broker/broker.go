@@ -15,7 +15,8 @@
 //	busy.go         one task at a time for an account
 //	logins.go       passes the proof of a login to a store that waits for it
 //	lists.go        what the PAM module reads while the broker does not answer
-//	codes.go        second factors at logins: who needs a code, and whether it is right
+//	codes.go        second factors at logins: who needs a code
+//	typed.go        what follows from what was typed there: a code, 'lost', a new enrolment
 //	message.go      what passwd prints
 //	worker.go       starts store workers in units of their own
 //	trim.go         keeps the audit trail for the configured time

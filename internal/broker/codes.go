@@ -5,12 +5,13 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/broker/limit"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/factor"
-	"github.com/shadowsync/shadowsync/internal/term/plural"
+	"github.com/shadowsync/shadowsync/internal/factor/guide"
 	"github.com/shadowsync/shadowsync/internal/wire/module"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -24,8 +25,6 @@ const (
 	// mostCodes bounds the concurrent uses of the state for logins, so that a passwd is not queued
 	// behind hundreds of them.
 	mostCodes = 4
-	// fewCodes is how many recovery codes are so few that a login says it.
-	fewCodes = 3
 )
 
 // codes are what outlives the check of a code.
@@ -58,23 +57,39 @@ func (b *Broker) answerLogin(connection context.Context, r *socket.Request) {
 	}
 }
 
+// login is somebody who logs in.
+type login struct {
+	engine *engine.Engine
+	*factor.Factors
+	factor.Subject
+	module.Login
+	origin shadowsync.Origin
+}
+
+// attempt is a try of this login with a code.
+func (l login) attempt(code []byte) factor.Attempt {
+	return factor.Attempt{Subject: l.Subject, Code: code, Source: l.Host, Origin: l.origin}
+}
+
 func (b *Broker) judgeLogin(ctx context.Context, peer socket.Peer, q module.Login, files []*os.File) module.Answer {
 	select {
 	case b.codes.turns <- struct{}{}:
-		defer func() { <-b.codes.turns }()
 	case <-ctx.Done():
 		return refusesLogin(cannotTell)
 	}
+	turn := sync.OnceFunc(func() { <-b.codes.turns })
+	defer turn()
 	e := b.engine.Load()
 	subject, err := subjectOf(ctx, e, q)
 	if err != nil {
 		return b.untold(q, err)
 	}
+	l := login{engine: e, Factors: e.Factors(&b.codes.wrong), Subject: subject, Login: q, origin: loginOf(e, peer, q)}
 	switch {
 	case q.Op == module.FactorNeed:
-		return b.need(ctx, e, subject, q)
+		return b.need(ctx, l)
 	case q.Op == module.FactorCheck && len(files) == 1:
-		return b.takeCode(ctx, e, subject, peer, q, files[0])
+		return b.hear(ctx, l, files[0], turn)
 	}
 	return refusesLogin("not permitted")
 }
@@ -107,19 +122,21 @@ func subjectOf(ctx context.Context, e *engine.Engine, q module.Login) (factor.Su
 
 // need says whether a login needs a code. The module asks only about accounts that are in its list, or
 // if it cannot use that: so if the account needs none, the list is mended.
-func (b *Broker) need(ctx context.Context, e *engine.Engine, s factor.Subject, q module.Login) module.Answer {
-	r, err := e.Factors(&b.codes.wrong).Of(ctx, s)
+func (b *Broker) need(ctx context.Context, l login) module.Answer {
+	r, err := l.Of(ctx, l.Subject)
 	switch {
 	case err != nil:
-		return b.untold(q, err)
+		return b.untold(l.Login, err)
+	case r.State != factor.Enrolled && r.Ticket != nil && len(r.Ticket.Hash) == 0: // factor.Lost
+		return refusesLogin("the second factor was lost with the state: an administrator resets it, with: shadowsync user reset 2fa " + string(l.Realm) + " " + l.Account)
 	case r.State == factor.Enrolled:
-		return module.Answer{Kind: module.Asks}
+		return l.asks(r, "")
 	case r.Asked():
-		return refusesLogin("the second factor was reset: an administrator enrols a new one, with: shadowsync user enrol 2fa " + s.Account)
-	case s.Realm != factor.Local:
-		return b.needOfAbsent(ctx, e, s.Account, q)
+		return l.asks(r, guide.Reset)
+	case l.Realm != factor.Local:
+		return b.needOfAbsent(ctx, l)
 	}
-	return b.free(ctx, q)
+	return b.free(ctx, l.Login)
 }
 
 // free lets an account pass that has no second factor, unless the list is damaged: the state may have lost
@@ -136,36 +153,15 @@ func (b *Broker) free(ctx context.Context, q module.Login) module.Answer {
 var errAbsent = errors.New("the account has a second factor and is not in /etc/shadow any more")
 
 // needOfAbsent decides about an account that is not in shadow(5) and has no factor in its directory.
-func (b *Broker) needOfAbsent(ctx context.Context, e *engine.Engine, account string, q module.Login) module.Answer {
-	r, err := e.Factors(&b.codes.wrong).Of(ctx, factor.Subject{Realm: factor.Local, Account: account})
+func (b *Broker) needOfAbsent(ctx context.Context, l login) module.Answer {
+	r, err := l.Of(ctx, factor.Subject{Realm: factor.Local, Account: l.Account})
 	switch {
 	case err != nil:
-		return b.untold(q, err)
+		return b.untold(l.Login, err)
 	case r.Asked():
-		return b.untold(q, errAbsent)
+		return b.untold(l.Login, errAbsent)
 	}
-	return b.free(ctx, q)
-}
-
-// takeCode has a code checked and used up.
-func (b *Broker) takeCode(ctx context.Context, e *engine.Engine, s factor.Subject, peer socket.Peer, q module.Login, file *os.File) module.Answer {
-	code, err := socket.ReadSecret(file, module.MaxCode)
-	if err != nil {
-		return b.untold(q, err)
-	}
-	defer socket.Wipe(code)
-	taken, err := e.Factors(&b.codes.wrong).Check(ctx, factor.Attempt{Subject: s, Code: code, Source: q.Host, Origin: loginOf(e, peer, q)})
-	if text, told := factor.Told(err); told {
-		return refusesLogin(text)
-	}
-	if err != nil {
-		return b.untold(q, err)
-	}
-	answer := module.Answer{Kind: module.Passes}
-	if taken.RecoveryLeft <= fewCodes {
-		answer.Text = plural.Count(taken.RecoveryLeft, "recovery code") + " left; the command 'renew 2fa codes' in pcli makes new ones"
-	}
-	return answer
+	return b.free(ctx, l.Login)
 }
 
 // loginOf is who shows a code: the program that logs somebody in, and where that person comes from.

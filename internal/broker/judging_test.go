@@ -88,7 +88,7 @@ func judging(t *testing.T, root string) *Broker {
 
 // brokerOf makes a system below root with one local account, and a broker for it that is not
 // running yet and manages one account. Settings are added to its configuration.
-func brokerOf(t testing.TB, root, local, managed, settings string) *Broker {
+func brokerOf(t testing.TB, root, local, managed, settings string, more ...func(*engine.Options)) *Broker {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Join(root, "etc"), 0o755); err != nil {
 		t.Fatal(err)
@@ -103,7 +103,11 @@ func brokerOf(t testing.TB, root, local, managed, settings string) *Broker {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	e, err := engine.Open(t.Context(), engine.Options{Root: root, Config: c, Program: "test", StoreTimeout: time.Second, Guard: engine.NoGuard{}})
+	options := engine.Options{Root: root, Config: c, Program: "test", StoreTimeout: time.Second, Guard: engine.NoGuard{}}
+	for _, set := range more {
+		set(&options)
+	}
+	e, err := engine.Open(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
 	}

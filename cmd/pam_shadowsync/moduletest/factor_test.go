@@ -123,6 +123,85 @@ func TestFactor(t *testing.T) {
 	})
 }
 
+// ascending is a broker that answers each check with the next of these.
+func ascending(t *testing.T, dir string, got *[]request, checks ...string) {
+	t.Helper()
+	next := 0
+	serve(t, listenAt(t, dir, "factor.sock", 5, 0), func(conn int) {
+		all := answers("cCode (or 'lost'):", checks[min(next, len(checks)-1)])
+		if noting(t, all, got)(conn); strings.Contains((*got)[len(*got)-1].text, "factor-check") {
+			next++
+		}
+	})
+}
+
+// The broker leads somebody without the authenticator on, in several questions: each is asked as it comes, and nothing
+// but its own last word lets the login pass.
+func TestFactorConversation(t *testing.T) {
+	ask := "1 Code (or 'lost'): "
+	rounds := []string{ask}
+	for range 7 {
+		rounds = append(rounds, "1 More: ")
+	}
+	long := strings.Repeat("x", 600)
+	for name, c := range map[string]struct {
+		typed   string
+		options []string
+		checks  []string
+		said    []string
+		fails   int
+		asked   int
+	}{
+		"the whole way": {
+			typed: "lost|12345678|123456||", checks: []string{"cSent.\nCode from the mail:", "cKey: ABCD\n██▀▄\nVerification code:", "kEnrolled\n  abc\nPress Enter:"},
+			said: []string{ask, "shadowsync: Sent.", "1 Code from the mail: ", "shadowsync: Key: ABCD", "██▀▄", "1 Verification code: ", "shadowsync: Enrolled", "  abc", "1 Press Enter: "}, asked: 3,
+		},
+		"quietly": {
+			typed: "lost|123456|", options: []string{"silent"}, checks: []string{"cSent.\nCode from the mail:", "kEnrolled\nPress Enter:"},
+			said: []string{ask, "1 Code from the mail: ", "1 Press Enter: "}, asked: 2,
+		},
+		"refused later":         {typed: "lost|1", checks: []string{"cMore:", "rno\nmore"}, said: []string{ask, "1 More: ", "3 shadowsync: no", "3 more"}, fails: authErr, asked: 2},
+		"without an end":        {typed: "1", checks: []string{"cMore:"}, said: rounds, fails: authErr, asked: 8},
+		"nothing typed later":   {typed: "1||", checks: []string{"cMore:"}, said: []string{ask, "1 More: "}, fails: authErr, asked: 1},
+		"the password later":    {typed: "1|secret", checks: []string{"cMore:"}, said: []string{ask, "1 More: "}, fails: authErr, asked: 1},
+		"not printable":         {typed: "1", checks: []string{"ca\x1b[2J\r\xff\n\x00b:", "p"}, said: []string{ask, "shadowsync: a?[2J??", "1 ?b: "}, asked: 2},
+		"long lines":            {typed: "1", checks: []string{"c" + long + "\n" + long, "p"}, said: []string{ask, "shadowsync: " + long[:512], "1 " + long[:512] + " "}, asked: 2},
+		"too many lines":        {typed: "1", checks: []string{"c" + strings.Repeat("\n", 64)}, said: []string{ask, cannotTell}, fails: authErr, asked: 1},
+		"as many as there may":  {typed: "1", checks: []string{"c" + strings.Repeat("\n", 63), "p"}, said: []string{ask, "1 Verification code: "}, asked: 2, options: []string{"silent"}},
+		"too long":              {typed: "1", checks: []string{"c" + strings.Repeat("x\n", 5000)}, said: []string{ask, cannotTell}, fails: authErr, asked: 1},
+		"needs nothing then":    {typed: "1", checks: []string{"cMore:", "u"}, said: []string{ask, "1 More: "}, fails: authErr, asked: 2},
+		"keeps nothing":         {typed: "1", checks: []string{"k"}, said: []string{ask, cannotTell}, fails: authErr, asked: 1},
+		"hangs in the middle":   {typed: "1", checks: []string{"cMore:", ""}, said: []string{ask, "1 More: ", cannotTell}, fails: authErr, asked: 2},
+		"passes after mistakes": {typed: "1|2|3", checks: []string{"cMore:", "cMore:", "p"}, said: []string{ask, "1 More: ", "1 More: "}, asked: 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBothBuilds(t, func(t *testing.T, b build, dir string) {
+				enroll(t, dir, enrolledList)
+				var got []request
+				ascending(t, dir, &got, c.checks...)
+				r := run(t, b, dir, scene{stack: "factor", token: "secret", answer: c.typed, fails: c.fails, options: append([]string{"ssh"}, c.options...)})
+				wantSaid(t, r, c.said...)
+				typed := strings.Split(c.typed, "|")
+				for i, g := range got[1:] {
+					if want := typed[min(i, len(typed)-1)]; g.token != want {
+						t.Errorf("the broker was told %q, want %q", g.token, want)
+					}
+				}
+				if len(got) != c.asked+1 {
+					t.Errorf("the broker was asked %d times about a code, want %d", len(got)-1, c.asked)
+				}
+			})
+		})
+	}
+}
+
+// After a reset, a key alone tells what is wrong.
+func TestFactorAfterReset(t *testing.T) {
+	playAll(t, map[string]login{
+		"alone": {list: enrolledList, answers: answers("cReset.\nEnrolment code:", "p"), scene: scene{options: []string{"alone"}, fails: permDenied}, said: []string{"3 shadowsync: Reset.", keyAlone}, asked: "need"},
+	})
+}
+
 // A key opens nothing without a code, whatever changes meanwhile, and is none of anybody else's business.
 func TestFactorAfterKey(t *testing.T) {
 	key, alone := []string{"key"}, []string{"alone"}
@@ -146,16 +225,16 @@ func TestFactorOfALyingBroker(t *testing.T) {
 	logins := map[string]login{}
 	for name, lie := range map[string]string{
 		"passes unasked": "p", "is of another socket": "s", "is a note": "n", "is JSON": `{"kind":"u"}`, "is a NUL": "\x00", "has no text": "r",
-		"is long": "u" + strings.Repeat(" ", 5000), "hangs": "",
+		"is long": "u" + strings.Repeat(" ", 9000), "hangs": "",
 	} {
 		logins["need "+name] = login{list: enrolledList, answers: answers(lie, "p"), scene: scene{fails: authErr}, said: []string{cannotTell}, asked: "need"}
 	}
 	for name, lie := range map[string]string{
-		"is of another socket": "s", "is a note": "n", "is JSON": `{"kind":"p"}`, "has no text": "r", "is long": "p" + strings.Repeat(" ", 5000), "hangs": "",
+		"is of another socket": "s", "is a note": "n", "is JSON": `{"kind":"p"}`, "has no text": "r", "is long": "p" + strings.Repeat(" ", 9000), "hangs": "",
 	} {
 		logins["check "+name] = login{list: enrolledList, answers: answers("c", lie), scene: scene{answer: "1", fails: authErr}, said: []string{codePrompt, cannotTell}, asked: "need check=1"}
 	}
-	for name, lie := range map[string]string{"needs none after all": "u", "asks again": "c"} {
+	for name, lie := range map[string]string{"needs none after all": "u"} {
 		logins["check "+name] = login{list: enrolledList, answers: answers("c", lie), scene: scene{answer: "1", fails: authErr}, said: []string{codePrompt}, asked: "need check=1"}
 	}
 	logins["nobody listens"] = login{list: enrolledList, scene: scene{fails: authErr}, said: []string{cannotTell}}

@@ -18,7 +18,7 @@ var forTests = []string{"internal/test/machine", "internal/test/scenes", "intern
 
 // forShell are the internal packages that the shell may import: for its requests to the
 // broker, and for its output. The shell itself reads and writes nothing of the system.
-var forShell = []string{"internal/factor/qr", "internal/wire/operator", "internal/term/exit", "internal/term/plural", "internal/term/printable", "internal/term/since", "internal/term/table", "internal/term/typo", "internal/wire/socket"}
+var forShell = []string{"internal/factor/guide", "internal/factor/qr", "internal/wire/operator", "internal/term/exit", "internal/term/plural", "internal/term/printable", "internal/term/since", "internal/term/table", "internal/term/typo", "internal/wire/socket"}
 
 // forSystemd are the internal packages that the package systemd may import.
 var forSystemd = []string{"internal/term/printable", "internal/files/durable"}

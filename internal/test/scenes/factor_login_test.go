@@ -9,26 +9,14 @@ import (
 	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
 
-// wireFactor puts the lines of the second factor into the files of sshd and login by hand, and lets ssh
-// ask more than a password.
+// wireFactor has setup wire sshd and login, and prepares a person at ssh.
 const wireFactor = `set -e
-cp /etc/pam.d/sshd /etc/pam.d/login /root/
-for service in sshd login; do
-  console= account=
-  if [ $service = login ]; then
-    console='auth [success=1 default=ignore] pam_succeed_if.so quiet uid = 0\n'
-    account='account [success=1 default=ignore] pam_succeed_if.so quiet uid = 0\n'
-  fi
-  sed -i -e "s/^@include common-auth.*/auth [success=1 default=ignore] pam_shadowsync.so factor key\nauth substack common-auth\n${console}auth required pam_shadowsync.so factor/" \
-    -e "s/^@include common-account.*/${account}account required pam_shadowsync.so factor\n&/" /etc/pam.d/$service
-  test $(grep -c 'pam_shadowsync.so factor' /etc/pam.d/$service) = 3
-done
-echo 'KbdInteractiveAuthentication yes' >/etc/ssh/sshd_config.d/10-shadowsync.conf
-systemctl reload ssh
+printf '\n[second_factor]\nservices = ["sshd", "login"]\n' >>/etc/shadowsync/shadowsync.toml
+shadowsync setup
 cat >/root/askpass <<'END'
 #!/bin/sh
 echo "$1" >>/root/asked
-case "$1" in *code:*) echo "$CODE" ;; *) echo "$PASSWORD" ;; esac
+case "$1" in *code*) echo "$CODE" ;; *) echo "$PASSWORD" ;; esac
 END
 chmod 700 /root/askpass
 test -e /root/key || ssh-keygen -q -t ed25519 -N '' -f /root/key
@@ -69,11 +57,20 @@ func (s *stage) comes(methods, user, password, code string) (r machine.Result, a
 	return r, s.ReadFile("/root/asked")
 }
 
+// calls logs in over ssh at a terminal, up to what is asked after the password.
+func (s *stage) calls(user string) *machine.Dialogue {
+	s.t.Helper()
+	d := s.Env("LC_ALL=C.UTF-8").Terminal("ssh", "-F", "none", "-l", user, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+		"-o", "PreferredAuthentications=keyboard-interactive", "127.0.0.1", "echo in-$((40+2))")
+	d.Answer("assword: ", machine.OldPassword)
+	return d
+}
+
 // admits asserts that a login succeeds, and that a code was asked for or not.
 func (s *stage) admits(what, methods, user, password, code string) {
 	s.t.Helper()
 	r, asked := s.comes(methods, user, password, code)
-	if r.Code != 0 || strings.Contains(asked, askForCode) != (code != "") {
+	if r.Code != 0 || strings.Contains(asked, "Verification code") != (code != "") {
 		s.t.Errorf("%s does not log in, asked for %q: %s\n%s", what, asked, r, s.Journal("-t", "sshd", "-n", "20"))
 	}
 }
@@ -128,8 +125,8 @@ func TestFactorAtLoginUnderFaults(t *testing.T) {
 	s.sub("console", func(s *stage) { s.console(a) })
 	s.sub("reset", func(s *stage) {
 		s.Must("shadowsync", "user", "reset", "2fa", "local", "admin")
-		s.keepsOut("the password alone after a reset", byDialogue, "admin", machine.OldPassword, "", "the second factor was reset")
-		s.keepsOut("the key alone after a reset", byKey, "admin", "", "", "the second factor was reset")
+		s.keepsOut("the password alone after a reset", byDialogue, "admin", machine.OldPassword, "", "second factor was reset")
+		s.keepsOut("the key alone after a reset", byKey, "admin", "", "", "second factor was reset")
 	})
 }
 
@@ -226,9 +223,7 @@ done; wait`, logins))
 // brokerAway: while the broker is down, stopped or restarting, whoever has a second factor is refused,
 // and the others log in.
 func (s *stage) brokerAway(a *authenticator) {
-	d := s.Terminal("ssh", "-F", "none", "-l", "admin", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-		"-o", "PreferredAuthentications=keyboard-interactive", "127.0.0.1", "echo in-$((40+2))")
-	d.Answer("assword: ", machine.OldPassword)
+	d := s.calls("admin")
 	d.Expect(askForCode, machine.Patience)
 	if !d.Silent() {
 		s.t.Error("the code is echoed")

@@ -46,6 +46,8 @@ printf '\n[mail]\nserver = "127.0.0.1:25"\nfrom = "appliance@example.net"\n' >>/
 shadowsync config check
 systemctl restart shadowsync.service`
 
+const askOr = "Verification code (or 'lost'):"
+
 var mailedCodeSent = regexp.MustCompile(`Code: (\d{8})`)
 
 // TestLostAuthenticator: in pcli over ssh, 'lost', the password and a mailed code lead to a new
@@ -57,7 +59,6 @@ func TestLostAuthenticator(t *testing.T) {
 	s.enrols("user222")
 	s.Must("shadowsync", "user", "set", "mail", "user222", "anna@example.net")
 
-	const askOr = "Verification code (or 'lost'):"
 	s.WriteFile("/run/refuse", "451 4.7.1 come back later", 0o644)
 	d := s.SSH("user222", oldPassword)
 	d.Answer(askOr, "lost")
@@ -70,17 +71,14 @@ func TestLostAuthenticator(t *testing.T) {
 	d.Answer("Enter your current password:", oldPassword)
 	d.Expect("A code was sent to a…a@example.net", machine.Patience)
 	d.Expect("Code from the mail:", machine.Patience)
-	sent := mailedCodeSent.FindStringSubmatch(s.Must("sh", "-c", "cat /var/sink/*"))
-	if sent == nil {
-		t.Fatalf("no code was mailed: %s", s.Must("sh", "-c", "cat /var/sink/*"))
-	}
+	sent := s.mailedCode()
 
 	later := s.SSH("user222", oldPassword)
-	later.Answer(askOr, sent[1])
+	later.Answer(askOr, sent)
 	fresh := s.enrolsInShell(later, oldPassword, "")
 	d.Ended(machine.Patience)
 	again := s.SSH("user222", oldPassword)
-	again.Answer(askOr, sent[1])
+	again.Answer(askOr, sent)
 	again.Answer("Enter your current password:", oldPassword)
 	again.Expect("no mailed code is valid now", machine.Patience)
 	again = s.SSH("user222", oldPassword)
@@ -97,7 +95,134 @@ func TestLostAuthenticator(t *testing.T) {
 			t.Errorf("the audit has no %q:\n%s", what, trail)
 		}
 	}
-	if told := trail + s.Must("journalctl", "-o", "export", "--no-pager"); strings.Contains(told, sent[1]) {
+	if told := trail + s.Must("journalctl", "-o", "export", "--no-pager"); strings.Contains(told, sent) {
 		t.Error("the audit or the journal tells the mailed code")
 	}
+}
+
+// mailedCode is the code in the last mail that had one.
+func (s *stage) mailedCode() string {
+	s.t.Helper()
+	mails := s.MustShell("cd /var/sink && ls -tr | xargs cat")
+	sent := mailedCodeSent.FindAllStringSubmatch(mails, -1)
+	if sent == nil {
+		s.t.Fatalf("no code was mailed: %s", mails)
+	}
+	return sent[len(sent)-1][1]
+}
+
+// setsUp reads the setup key that a login shows, and types the app's first code.
+func (s *stage) setsUp(d *machine.Dialogue) *authenticator {
+	s.t.Helper()
+	d.Expect("Address:   otpauth://totp/", machine.Patience)
+	d.Expect(askForCode, machine.Patience)
+	keys := setupKeyShown.FindAllStringSubmatch(d.Transcript(), -1)
+	if len(keys) != 1 || !strings.Contains(d.Transcript(), "█▀▀") {
+		s.t.Fatalf("no setup key and QR code are shown: %s", d)
+	}
+	a := &authenticator{s: s, key: strings.ReplaceAll(keys[0][1], " ", "")}
+	d.Send(a.code(0) + "\n")
+	d.Expect("shadowsync: Second factor enrolled", machine.Patience)
+	d.Answer("Press Enter to go on:", "")
+	d.Expect("in-42", machine.Patience)
+	a.recovery = recoveryCodeShown.FindAllString(d.Transcript(), -1)
+	if len(a.recovery) != 10 {
+		s.t.Fatalf("%d recovery codes are shown: %s", len(a.recovery), d)
+	}
+	a.shown = append(append(a.shown, a.key, strings.TrimSpace(keys[0][1])), a.recovery...)
+	return a
+}
+
+// TestLostAtLogin: ssh itself leads back whoever lost the authenticator, also when the mail is read only
+// in a later login, or the login ends once the key is shown. After a reset by an administrator only
+// their enrolment code does.
+func TestLostAtLogin(t *testing.T) {
+	t.Parallel()
+	s := set(t, machine.Bookworm, machine.Appliance{})
+	s.MustShell(wireFactor)
+	s.MustShell(mailServer)
+	old := s.enrols("admin")
+	s.Must("shadowsync", "user", "set", "mail", "admin", "anna@example.net")
+	var fresh *authenticator
+	s.sub("lost", func(s *stage) { fresh = s.losesAtLogin(old) })
+	s.sub("reset", func(s *stage) { s.resetAtLogin(fresh) })
+}
+
+func (s *stage) losesAtLogin(old *authenticator) *authenticator {
+	s.WriteFile("/run/refuse", "451 4.7.1 come back later", 0o644)
+	d := s.calls("admin")
+	d.Answer(askOr, "lost")
+	d.Expect("does not take it now (451)", machine.Patience)
+	s.Must("rm", "/run/refuse")
+	d.Answer(askOr, "LOST")
+	d.Expect("shadowsync: A code was sent to a…a@example.net", machine.Patience)
+	d.Expect("Code from the mail:", machine.Patience)
+	d.Send("\x03")
+	d.Ended(machine.Patience)
+	sent := s.mailedCode()
+	s.admits("the old one, before the mailed code is typed", byDialogue, "admin", machine.OldPassword, old.next())
+	if asked := s.keepsOut("a mailed code without the password", byDialogue, "admin", "wrong", sent, "Permission denied"); strings.Contains(asked, "code") {
+		s.t.Errorf("a thief of the mail is asked for %q", asked)
+	}
+	d = s.calls("admin")
+	d.Answer(askOr, "00000000")
+	d.Expect("shadowsync: the code is not right", machine.Patience)
+	d.Answer(askOr, sent)
+	d.Expect("enrol it with this enrolment code: ", machine.Patience)
+	d.Expect(askForCode, machine.Patience)
+	d.Send("\x03") // the login ends; its key is on the screen
+	d.Ended(machine.Patience)
+	key := setupKeyShown.FindStringSubmatch(d.Transcript())
+	if key == nil {
+		s.t.Fatalf("no setup key is shown: %s", d)
+	}
+	app := &authenticator{s: s, key: strings.ReplaceAll(key[1], " ", "")}
+	const either = "Enrolment or verification code (or 'lost'):"
+	d = s.calls("admin")
+	d.Answer(either, sent)
+	d.Expect("no mailed code is valid now", machine.Patience)
+	d.Answer(either, old.next())
+	d.Expect("the second factor was reset: an enrolment code is needed", machine.Patience)
+	d.Answer(either, app.code(0))
+	d.Answer("Press Enter to go on:", "")
+	d.Expect("in-42", machine.Patience)
+	app.recovery = recoveryCodeShown.FindAllString(d.Transcript(), -1)
+	s.keepsOut("the old one", byDialogue, "admin", machine.OldPassword, old.next(), "Permission denied")
+	s.untold(append(app.recovery, sent, app.key))
+	return app
+}
+
+func (s *stage) resetAtLogin(old *authenticator) {
+	ticket := enrolmentCode.FindStringSubmatch(s.Must("shadowsync", "user", "reset", "2fa", "local", "admin"))
+	if ticket == nil {
+		s.t.Fatal("no enrolment code is printed")
+	}
+	d := s.calls("admin")
+	d.Expect("shadowsync: Your second factor was reset. Enrol a new one", machine.Patience)
+	for _, guess := range []string{"lost", old.code(0), "bcdf-bcdf-bcdf-bcdf-bcdf"} {
+		d.Answer("Enrolment code:", guess)
+	}
+	d.Answer("Enrolment code:", ticket[1])
+	fresh := s.setsUp(d)
+	s.admitsAt(askOr, fresh.next())
+	s.untold(append(fresh.shown, ticket[1]))
+}
+
+// untold asserts that neither audit nor journal tells a secret.
+func (s *stage) untold(secrets []string) {
+	s.t.Helper()
+	told := s.Must("shadowsync", "audit", "--user", "admin") + s.Must("journalctl", "-o", "export", "--no-pager")
+	for _, secret := range secrets {
+		if strings.Contains(told, secret) {
+			s.t.Errorf("the audit or the journal tells %q", secret)
+		}
+	}
+}
+
+// admitsAt asserts that a login with a code succeeds at this prompt.
+func (s *stage) admitsAt(prompt, code string) {
+	s.t.Helper()
+	d := s.calls("admin")
+	d.Answer(prompt, code)
+	d.Expect("in-42", machine.Patience)
 }

@@ -14,7 +14,7 @@ type Login struct {
 // The operations.
 const (
 	FactorNeed  = "factor-need"  // what the login needs: Free, Asks or Refuses
-	FactorCheck = "factor-check" // takes a code: Passes or Refuses
+	FactorCheck = "factor-check" // what was typed at the prompt: Passes, Shows, Asks for more, or Refuses
 )
 
 // MaxCode is how long a code may be, in bytes.
@@ -23,7 +23,15 @@ const MaxCode = 512
 // The kinds of answers about second factors. There is Refuses, too: the login is refused, and the text
 // says why.
 const (
-	Free   Kind = 'u' // the account has no second factor: the other modules decide
-	Asks   Kind = 'c' // the module asks for a code
+	Free Kind = 'u' // the account has no second factor: the other modules decide
+	// Asks: the module shows the text and asks. The last line is the prompt.
+	Asks   Kind = 'c'
 	Passes Kind = 'p' // the code was right and is used up; the module shows the text, if there is one
+	// Shows is Passes with a text that must be seen: the module waits for any answer to its last line. A
+	// program may keep what it is shown, and throw it away, until it asks again.
+	Shows Kind = 'k'
 )
+
+// MaxText is how long a text is that the module takes, in bytes. A setup key, its QR code and its
+// address have room.
+const MaxText = 8000

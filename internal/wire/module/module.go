@@ -40,9 +40,6 @@ type Message struct {
 	Message string `json:"message"`
 }
 
-// maxText is more than the module shows, in bytes.
-const maxText = 1024
-
 // Send sends the answer in the form that the request asks for.
 func (a Answer) Send(ctx context.Context, conn *socket.Conn, r Request) error {
 	if r.Plain {
@@ -53,7 +50,7 @@ func (a Answer) Send(ctx context.Context, conn *socket.Conn, r Request) error {
 
 // SendPlain sends the answer in the plain form.
 func (a Answer) SendPlain(ctx context.Context, conn *socket.Conn) error {
-	return conn.SendText(ctx, string(rune(a.Kind))+a.Text[:min(len(a.Text), maxText)])
+	return conn.SendText(ctx, string(rune(a.Kind))+a.Text[:min(len(a.Text), MaxText)])
 }
 
 // message tells a module of before the kinds by how the text begins: "BAD PASSWORD: " refuses, and

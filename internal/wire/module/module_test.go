@@ -21,7 +21,7 @@ func TestForms(t *testing.T) {
 		"refused":        {Answer{Refuses, "BAD PASSWORD: no"}, "rBAD PASSWORD: no", `{"message":"BAD PASSWORD: no"}`},
 		"a note":         {Answer{Notes, ""}, "n", `{"message":"note"}`},
 		"with a text":    {Answer{Notes, "shadowsync: x"}, "nshadowsync: x", `{"message":"note shadowsync: x"}`},
-		"long":           {Answer{Says, strings.Repeat("x", 5000)}, "s" + strings.Repeat("x", maxText), `{"message":"` + strings.Repeat("x", 5000) + `"}`},
+		"long":           {Answer{Says, strings.Repeat("x", 2*MaxText)}, "s" + strings.Repeat("x", MaxText), `{"message":"` + strings.Repeat("x", 2*MaxText) + `"}`},
 	} {
 		for _, plain := range []bool{true, false} {
 			conn, theirs, err := socket.Pair()
@@ -31,7 +31,7 @@ func TestForms(t *testing.T) {
 			if err := tc.answer.Send(t.Context(), conn, Request{Plain: plain}); err != nil {
 				t.Fatal(err)
 			}
-			packet := make([]byte, 8192)
+			packet := make([]byte, 3*MaxText)
 			n, err := unix.Read(int(theirs.Fd()), packet)
 			if err != nil {
 				t.Fatal(err)

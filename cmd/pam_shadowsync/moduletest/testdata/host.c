@@ -1,8 +1,9 @@
 /*
  * A host program like passwd: it runs pam_chauthtok on a private stack and reports on descriptor 3. Without an option it
- * acts as passwd run by root. Options make it a passwd that a "person" runs (setuid), a login with an "expired" password,
+ * acts as passwd run by root. Each prompt gets the next line of $ANSWER, the last one also the further prompts. Options make it a passwd that a "person" runs (setuid), a login with an "expired" password,
  * a "login" that authenticates, or a program that does not run as root at all ("locker"), or an "ssh" that also asks
- * whether the account may log in: after a "key", too, or after that "alone". It answers prompts with $ANSWER.
+ * whether the account may log in: after a "key", too, or after that "alone". It answers each prompt with the next part of
+ * $ANSWER, which '|' separates, and further ones with the last.
  *
  *     host CONFDIR STACK USER CALLS [silent] [noconv] [failconv] [respond] [timer] [slow] [person] [expired] [login]
  *          [locker] [ssh] [key] [alone]
@@ -36,6 +37,16 @@ int connect(int fd, const struct sockaddr *address, socklen_t size)
 	return result;
 }
 
+static char *next_answer(void)
+{
+	static const char *at;
+	size_t size = strcspn(at == NULL ? at = getenv("ANSWER") : at, "|");
+	char *answer = strndup(at, size);
+
+	at += at[size] == '|' ? size + 1 : 0;
+	return answer;
+}
+
 static int converse(int count, const struct pam_message **messages, struct pam_response **responses, void *data)
 {
 	(void)data;
@@ -46,7 +57,7 @@ static int converse(int count, const struct pam_message **messages, struct pam_r
 	*responses = NULL;
 	if (messages[0]->msg_style == PAM_PROMPT_ECHO_OFF && getenv("ANSWER") != NULL) {
 		*responses = calloc((size_t)count, sizeof **responses);
-		(*responses)[0].resp = strdup(getenv("ANSWER"));
+		(*responses)[0].resp = next_answer();
 	} else if (responding) {
 		*responses = calloc((size_t)count, sizeof **responses);
 		(*responses)[0].resp = strdup("unasked");

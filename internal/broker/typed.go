@@ -1,0 +1,188 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/factor"
+	"github.com/shadowsync/shadowsync/internal/factor/guide"
+	"github.com/shadowsync/shadowsync/internal/factor/mail"
+	"github.com/shadowsync/shadowsync/internal/factor/onetime"
+	"github.com/shadowsync/shadowsync/internal/factor/qr"
+	"github.com/shadowsync/shadowsync/internal/factor/totp"
+	"github.com/shadowsync/shadowsync/internal/wire/module"
+	"github.com/shadowsync/shadowsync/internal/wire/socket"
+)
+
+// mailWait is how long a login waits to hear that its code was mailed. The mail goes on without it.
+const mailWait = 1500 * time.Millisecond
+
+// prompt asks for what leads this login on.
+func (l login) prompt(r factor.Record) string {
+	ask := guide.AskEnrolment
+	switch r.State {
+	case factor.Enrolled:
+		ask = guide.AskCode
+	case factor.Pending:
+		ask = guide.AskEither
+	}
+	if l.recoverable(r) {
+		return guide.Or(ask, guide.Lost)
+	}
+	return ask
+}
+
+// recoverable reports whether a code can be mailed to who lost the authenticator.
+func (l login) recoverable(r factor.Record) bool { return l.engine.Mails() && r.Recoverable() }
+
+// asks has the module show a text and ask for what leads this login on.
+func (l login) asks(r factor.Record, text string) module.Answer { return asks(text, l.prompt(r)) }
+
+func asks(text, prompt string) module.Answer {
+	if text != "" {
+		text += "\n"
+	}
+	return module.Answer{Kind: module.Asks, Text: text + prompt}
+}
+
+// hear decides what follows from what was typed at a prompt. No step is kept in memory: what is typed, and
+// the record of the account, say where somebody is. So whoever is cut off goes on in another login. A
+// mail must not keep others from their turn.
+func (b *Broker) hear(ctx context.Context, l login, file *os.File, turn func()) module.Answer {
+	typed, err := socket.ReadSecret(file, module.MaxCode)
+	if err != nil {
+		return b.untold(l.Login, err)
+	}
+	defer socket.Wipe(typed)
+	r, err := l.Of(ctx, l.Subject)
+	if err != nil {
+		return b.untold(l.Login, err)
+	}
+	kind, code := onetime.Read(typed)
+	clear(code)
+	switch {
+	case guide.IsLost(typed) && l.recoverable(r):
+		turn()
+		return b.mailCode(ctx, l, r)
+	case kind == onetime.Mailed && l.recoverable(r):
+		return b.regain(ctx, l, r, typed)
+	case kind == onetime.TOTP && r.State == factor.Enrolled:
+		return b.takeEither(ctx, l, r, typed)
+	case kind == onetime.TOTP && r.State == factor.Pending && r.Ticket != nil:
+		return b.confirm(ctx, l, r, typed)
+	case r.Ticket != nil && (kind == onetime.Enrolment || r.State != factor.Enrolled):
+		return b.begin(ctx, l, r, typed, "")
+	}
+	return b.takeCode(ctx, l, r, typed)
+}
+
+// takeEither takes a code of the present app, or of the one that somebody on the way back has set up.
+func (b *Broker) takeEither(ctx context.Context, l login, r factor.Record, typed []byte) module.Answer {
+	awaited, err := l.Awaited(ctx, l.attempt(typed))
+	switch {
+	case err != nil:
+		return b.untold(l.Login, err)
+	case awaited:
+		return b.confirm(ctx, l, r, typed)
+	}
+	return b.takeCode(ctx, l, r, typed)
+}
+
+// takeCode has a code checked and used up.
+func (b *Broker) takeCode(ctx context.Context, l login, r factor.Record, typed []byte) module.Answer {
+	taken, err := l.Check(ctx, l.attempt(typed))
+	text, told := factor.Told(err)
+	switch {
+	case told && r.Mailed != nil && len(r.Mailed.Next) > 0: // a first code of the new app may have been meant
+		return b.further(l, r, err)
+	case told:
+		return refusesLogin(text)
+	case err != nil:
+		return b.untold(l.Login, err)
+	}
+	return module.Answer{Kind: module.Passes, Text: guide.Few(taken.RecoveryLeft, "the command 'renew 2fa codes' in pcli")}
+}
+
+// mailCode mails a code to who lost the authenticator.
+func (b *Broker) mailCode(ctx context.Context, l login, r factor.Record) module.Answer {
+	sent := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mail.Within)
+		defer cancel()
+		_, err := l.Lose(ctx, l.attempt(nil), func(ctx context.Context, address, code string) error {
+			return l.engine.SendCode(ctx, l.Account, address, code)
+		})
+		sent <- err
+	}()
+	text := guide.Sent(factor.Masked(r.Mail), true)
+	late := time.NewTimer(mailWait)
+	defer late.Stop()
+	select {
+	case err := <-sent:
+		if err != nil {
+			return b.further(l, r, err)
+		}
+	case <-late.C: // the audit tells root how it ended
+		text = guide.Sent(factor.Masked(r.Mail), false)
+	}
+	return asks(text, guide.AskMailed)
+}
+
+// regain takes a mailed code, and begins a new enrolment. The other sessions of the account end.
+func (b *Broker) regain(ctx context.Context, l login, r factor.Record, typed []byte) module.Answer {
+	enrolment, err := l.Regain(ctx, l.attempt(typed), l.engine.FactorLogout(l.Subject, l.origin))
+	if err != nil {
+		return b.further(l, r, err)
+	}
+	b.endAgain(l.Account)
+	return b.begin(ctx, l, r, []byte(enrolment), enrolment)
+}
+
+// begin begins an enrolment by an enrolment code, which is shown if nobody has it yet.
+func (b *Broker) begin(ctx context.Context, l login, r factor.Record, code []byte, shown string) module.Answer {
+	secret, err := l.Begin(ctx, factor.Beginning{Subject: l.Subject, Code: code, Source: l.Host, Origin: l.origin})
+	if err != nil {
+		return b.further(l, r, err)
+	}
+	defer clear(secret)
+	address := totp.Address(l.engine.Config.Issuer(), l.Account, secret)
+	drawn, err := qr.Terminal(address, false) // ssh shows no escape sequences
+	text := guide.Setup(shown, totp.SetupKey(secret), drawn, address)
+	if err != nil || len(text)+len(guide.AskCode) >= module.MaxText {
+		text = guide.Setup(shown, totp.SetupKey(secret), "", address)
+	}
+	return module.Answer{Kind: module.Asks, Text: text + guide.AskCode}
+}
+
+// confirm enrols the account by a first code of the app.
+func (b *Broker) confirm(ctx context.Context, l login, r factor.Record, typed []byte) module.Answer {
+	recovery, err := l.Confirm(ctx, l.attempt(typed))
+	if err != nil {
+		return b.further(l, r, err)
+	}
+	return module.Answer{Kind: module.Shows, Text: "Second factor enrolled\n" + guide.Recovery(recovery) + guide.GoOn}
+}
+
+// further asks again after a refusal, unless nothing that could be typed now would help.
+func (b *Broker) further(l login, r factor.Record, err error) module.Answer {
+	var slow *factor.SlowError
+	var out *factor.OutError
+	text, told := factor.Told(err)
+	switch {
+	case errors.As(err, &out): // it may have come by now
+		return asks(text, guide.AskMailed)
+	case errors.As(err, &slow):
+		return refusesLogin(text)
+	case errors.Is(err, factor.ErrExpired):
+		return refusesLogin(factor.ErrExpired.Error())
+	case errors.Is(err, factor.ErrNotMailed):
+		return l.asks(r, err.Error()+"; an administrator can reset your second factor")
+	case errors.Is(err, factor.ErrNoMailed), errors.Is(err, factor.ErrMailedOld):
+		return l.asks(r, err.Error())
+	case told:
+		return l.asks(r, text)
+	}
+	return b.untold(l.Login, err)
+}
