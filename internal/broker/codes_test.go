@@ -157,7 +157,7 @@ func TestRenamed(t *testing.T) {
 	}
 	etc("anna:x:1000:1000::/:/bin/sh\n", "anna:*:20000::::::\n")
 	anna := module.Login{Op: module.FactorNeed, User: "anna", UID: "1000"}
-	if got := g.asks(t, 0, anna, ""); got != "c" {
+	if got := g.asks(t, 0, anna, ""); got != "cVerification code:" {
 		t.Errorf("renamed: %q", got)
 	}
 	check := anna
@@ -166,7 +166,7 @@ func TestRenamed(t *testing.T) {
 		t.Errorf("her code: %q", got)
 	}
 	g.keepEnrolled(t.Context())
-	if got := g.asks(t, 0, anna, ""); got != "c" {
+	if got := g.asks(t, 0, anna, ""); got != "cVerification code:" {
 		t.Errorf("after a restart: %q", got)
 	}
 	for _, other := range []module.Login{{Op: module.FactorNeed, User: "anna", UID: "1001"}, {Op: module.FactorNeed, User: "anna"}} {

@@ -77,7 +77,7 @@ func TestAnswerIsShown(t *testing.T) {
 		"512 bytes":            {answerOf(long), []string{long[:512]}},
 		"a refusal":            {answerOf(tooShort), []string{tooShort}}, // the change is made already, so the text is only shown
 
-		"beyond 4 KiB":     {answerOf(persisted) + strings.Repeat(" ", 5000), []string{queued}},
+		"beyond 8 KiB":     {answerOf(persisted) + strings.Repeat(" ", 9000), []string{queued}},
 		"another kind":     {"x" + persisted, []string{queued}},
 		"no kind":          {persisted[1:], []string{queued}},
 		"an empty refusal": {"r", []string{queued}},
