@@ -29,6 +29,11 @@ func (s *Shell) admitted() error {
 		err = s.enrol2FA(grammar.Call{})
 	case s.hello.Factor == operator.FactorEnrolled && !s.hello.Expired:
 		err = s.proveFactor()
+	case s.hello.Required != "" && !s.hello.Expired:
+		s.say("%s Enrol one with 'enrol 2fa'.", s.hello.Required)
+		if s.hello.MustEnrol {
+			err = s.enrol2FA(grammar.Call{})
+		}
 	}
 	s.over = err != nil
 	return s.finish(err)

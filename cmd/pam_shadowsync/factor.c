@@ -140,6 +140,12 @@ static struct person person_of(pam_handle_t *pamh)
 	return who;
 }
 
+/* Whether this person gets in as ever while nobody can tell. */
+static bool unaffected(const struct person *who)
+{
+	return who->listed == LISTING_ABSENT || (who->listed == LISTING_UNKNOWN && who->root);
+}
+
 /* The name for the log. */
 static const char *shown_name(const struct person *who)
 {
@@ -359,19 +365,76 @@ static bool line_missed(pam_handle_t *pamh, const struct person *who)
 	return pam_get_data(pamh, failures, &item) != PAM_SUCCESS || item == NULL;
 }
 
-/* The end of factor_code for a login whose first factor was proven. */
-static int second_factor(pam_handle_t *pamh, unsigned flags, struct person *who, int others_decide)
+/* Asks somebody to enrol who may also go on without a second factor: others_decide then. */
+static int offer(pam_handle_t *pamh, unsigned flags, const struct person *who, struct reply *reply, int others_decide)
+{
+	char *typed = question(pamh, flags, &reply->verdict);
+	bool skips = typed == NULL || unfit(pamh, typed) != NULL;
+	bool goes_on = !skips && take(pamh, flags, who, typed, reply);
+
+	forget(typed);
+	if (skips)
+		return set_mark(pamh, code_mark) ? others_decide : deny_code(pamh);
+	return goes_on ? converse(pamh, flags, who, reply) : deny_code(pamh);
+}
+
+/*
+ * Where second factors are required of everybody, everybody is asked the same before anything is told, so that strangers
+ * do not learn from the question whether an account is there, or a password right. NULL: nobody is there to ask it.
+ */
+static char *ask_everybody(pam_handle_t *pamh, unsigned flags, struct person *who, struct reply *reply)
+{
+	if (who->count == 0)
+		return NULL;
+	who->as = who->names[0];
+	if (!ask(pamh, "factor-stranger", who, -1, WIRE_FACTOR_MS, reply) || reply->verdict.kind != TEXT_ASKS)
+		return NULL;
+	return question(pamh, flags, &reply->verdict);
+}
+
+/* The end of factor_code for a login that proved nothing: it is refused whatever was typed. */
+static int stranger(pam_handle_t *pamh, unsigned flags, struct person *who)
 {
 	struct reply reply;
+	char *typed = ask_everybody(pamh, flags, who, &reply);
+
+	if (typed != NULL && unfit(pamh, typed) == NULL) {
+		int sealed = wire_seal(typed);
+		if (sealed >= 0 && ask(pamh, "factor-stranger", who, sealed, WIRE_FACTOR_MS, &reply) && reply.verdict.kind == TEXT_REFUSES)
+			show_lines(pamh, flags, PAM_ERROR_MSG, &reply.verdict, NULL);
+	}
+	forget(typed);
+	return deny_code(pamh);
+}
+
+/* Asks what the broker says that a login needs, unless typed answers the question already. */
+static int ask_factor(pam_handle_t *pamh, unsigned flags, struct person *who, struct reply *reply, const char *typed, int others_decide)
+{
+	if (reply->verdict.kind == TEXT_FREE)
+		return others_decide;
+	if (reply->verdict.kind == TEXT_OFFERS)
+		return offer(pamh, flags, who, reply, others_decide);
+	if (typed != NULL && reply->verdict.kind == TEXT_ASKS && text_is_line(&reply->verdict) && !take(pamh, flags, who, typed, reply))
+		return deny_code(pamh);
+	return converse(pamh, flags, who, reply);
+}
+
+/* The end of factor_code for a login whose first factor was proven. */
+static int second_factor(pam_handle_t *pamh, unsigned flags, struct person *who, bool by_key, int others_decide)
+{
+	struct reply reply;
+	char *typed = !by_key && rundir_required_of_all() ? ask_everybody(pamh, flags, who, &reply) : NULL;
 	int result;
 
-	if (!need_of(pamh, who, &reply)) {
-		if (who->listed == LISTING_UNKNOWN && who->root)
-			return others_decide;
+	if (need_of(pamh, who, &reply)) {
+		result = ask_factor(pamh, flags, who, &reply, typed, others_decide);
+	} else if (unaffected(who)) {
+		result = others_decide;
+	} else {
 		show(pamh, flags, PAM_ERROR_MSG, cannot_tell);
-		return deny_code(pamh);
+		result = deny_code(pamh);
 	}
-	result = reply.verdict.kind == TEXT_FREE ? others_decide : converse(pamh, flags, who, &reply);
+	forget(typed);
 	explicit_bzero(&reply, sizeof reply);
 	return result;
 }
@@ -384,11 +447,13 @@ int factor_code(pam_handle_t *pamh, unsigned flags)
 	int others_decide = by_key ? PAM_AUTH_ERR : PAM_IGNORE;
 
 	drop_mark(pamh, code_mark);
-	if (who.listed == LISTING_ABSENT)
+	if (who.listed == LISTING_ABSENT && !rundir_required())
 		return others_decide;
 	if (by_key || by_password)
-		return second_factor(pamh, flags, &who, others_decide);
-	if (who.listed == LISTING_UNKNOWN && who.root)
+		return second_factor(pamh, flags, &who, by_key, others_decide);
+	if (rundir_required_of_all())
+		return stranger(pamh, flags, &who);
+	if (unaffected(&who))
 		return others_decide;
 	if (line_missed(pamh, &who))
 		host_log(pamh, LOG_NOTICE, shown_name(&who), "no code is asked for: the line of pam_shadowsync.so in common-auth was not reached");
@@ -401,16 +466,18 @@ int factor_account(pam_handle_t *pamh, unsigned flags)
 	struct reply reply;
 	char last[TEXT_MESSAGE_MAX + 1];
 
-	if (who.listed == LISTING_ABSENT || has_mark(pamh, code_mark))
+	if ((who.listed == LISTING_ABSENT && !rundir_required()) || has_mark(pamh, code_mark))
 		return PAM_IGNORE;
 	if (!need_of(pamh, &who, &reply)) {
-		if (who.listed == LISTING_UNKNOWN && who.root)
+		if (unaffected(&who))
 			return PAM_IGNORE;
 		show(pamh, flags, PAM_ERROR_MSG, cannot_tell);
 		return PAM_PERM_DENIED;
 	}
 	bool asks = reply.verdict.kind == TEXT_ASKS;
-	if (reply.verdict.kind == TEXT_FREE)
+	if (reply.verdict.kind == TEXT_OFFERS)
+		show_lines(pamh, flags, PAM_TEXT_INFO, &reply.verdict, last);
+	if (reply.verdict.kind == TEXT_FREE || reply.verdict.kind == TEXT_OFFERS)
 		return PAM_IGNORE;
 	host_log(pamh, LOG_NOTICE, shown_name(&who), "refused: this login showed no code of the second factor");
 	show_lines(pamh, flags, PAM_ERROR_MSG, &reply.verdict, asks ? last : NULL);

@@ -7,7 +7,8 @@
  *     auth     required pam_shadowsync.so factor
  *     account  required pam_shadowsync.so factor
  *
- * An account without a second factor gets PAM_IGNORE from each of them. The list of the others is a file that only root
+ * An account without a second factor gets PAM_IGNORE from each of them, unless one is required of it: the broker says so.
+ * The list of the others is a file that only root
  * can read, so nobody else waits for the broker. Without that list, the broker is asked about everybody; without its
  * answer, all but uid 0 are denied.
  *

@@ -14,6 +14,7 @@
 static const char managed_path[] = SHADOWSYNC_RUN_DIR "/managed";
 static const char kept_path[] = SHADOWSYNC_HOME "/managed";
 static const char enrolled_path[] = SHADOWSYNC_HOME "/enrolled";
+static const char required_path[] = SHADOWSYNC_HOME "/required";
 static const char passwd_path[] = SHADOWSYNC_PASSWD;
 static const char shadow_path[] = SHADOWSYNC_SHADOW;
 static const char program_path[] = SHADOWSYNC_PROGRAM;
@@ -234,6 +235,18 @@ enum listing rundir_find(const char *name, struct listed *listed)
 enum listing rundir_enrolled(const char *name, const char *uid)
 {
 	return find(enrolled_path, &(struct wanted){.name = name, .uid = uid, .separator = '\t', .is_line = is_enrolled_line, .forbidden = 022});
+}
+
+bool rundir_required(void)
+{
+	struct stat info;
+
+	return lstat(required_path, &info) == 0 && is_roots_file(&info);
+}
+
+bool rundir_required_of_all(void)
+{
+	return find(required_path, &(struct wanted){.name = "everybody", .separator = '\t', .forbidden = 022}) == LISTING_MANAGED;
 }
 
 bool rundir_local(const char *name)

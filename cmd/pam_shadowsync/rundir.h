@@ -64,6 +64,12 @@ enum listing rundir_find(const char *name, struct listed *listed);
  */
 enum listing rundir_enrolled(const char *name, const char *uid);
 
+/* Whether second factors are required of anybody: the broker knows of whom. */
+bool rundir_required(void);
+
+/* Whether they are required of everybody. */
+bool rundir_required_of_all(void);
+
 /*
  * True if name may be a local account of this machine. An account of LDAP or sssd is not local: the password that was
  * changed there is not the one that shadowsync syncs. If /etc/passwd cannot be read, any account may be local.

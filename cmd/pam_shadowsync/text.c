@@ -204,7 +204,7 @@ bool text_answer(const char *packet, size_t size, struct text_answer *answer)
 
 bool text_verdict(const char *packet, size_t size, struct text_verdict *verdict)
 {
-	static const char kinds[] = {TEXT_FREE, TEXT_ASKS, TEXT_PASSES, TEXT_KEEPS, TEXT_REFUSES};
+	static const char kinds[] = {TEXT_FREE, TEXT_ASKS, TEXT_OFFERS, TEXT_PASSES, TEXT_KEEPS, TEXT_REFUSES};
 	int lines = 1;
 
 	if (size == 0 || memchr(kinds, packet[0], sizeof kinds) == NULL)
@@ -213,6 +213,11 @@ bool text_verdict(const char *packet, size_t size, struct text_verdict *verdict)
 	for (const char *at = verdict->at; at < verdict->end; at++)
 		lines += *at == '\n';
 	return lines <= TEXT_LINES_MAX && (size > 1 || (verdict->kind != TEXT_REFUSES && verdict->kind != TEXT_KEEPS));
+}
+
+bool text_is_line(const struct text_verdict *verdict)
+{
+	return memchr(verdict->at, '\n', (size_t)(verdict->end - verdict->at)) == NULL;
 }
 
 bool text_line(struct text_verdict *verdict, char line[TEXT_MESSAGE_MAX + 1])

@@ -51,6 +51,7 @@ enum text_kind {
 	TEXT_NOTES = 'n',   /* leaves a note about the change, then shows the text, or "queued" if it is empty */
 	TEXT_FREE = 'u',    /* lets the other modules decide: the account has no second factor */
 	TEXT_ASKS = 'c',    /* shows the text and asks: its last line is the prompt */
+	TEXT_OFFERS = 'o',  /* the same, but whoever types nothing may go on */
 	TEXT_PASSES = 'p',  /* the code was right and is used up; shows the text, if there is any */
 	TEXT_KEEPS = 'k',   /* the same, and waits for an answer to the last line, so that the text is seen */
 };
@@ -74,6 +75,9 @@ struct text_verdict {
 
 /* Reads such an answer: only such kinds, and at most TEXT_LINES_MAX lines. */
 bool text_verdict(const char *packet, size_t size, struct text_verdict *verdict);
+
+/* Whether no text is left but the last line. */
+bool text_is_line(const struct text_verdict *verdict);
 
 /* Takes the next line, cleaned. False if there is none. */
 bool text_line(struct text_verdict *verdict, char line[TEXT_MESSAGE_MAX + 1]);

@@ -29,8 +29,9 @@ const (
 
 // codes are what outlives the check of a code.
 type codes struct {
-	turns chan struct{} // semaphore: bounds concurrent uses of the state for logins
-	wrong limit.Guesses // wrong codes, at logins and in shells
+	hashing sync.Mutex    // one hash at a time is computed for strangers
+	turns   chan struct{} // semaphore: bounds concurrent uses of the state for logins
+	wrong   limit.Guesses // wrong codes, at logins and in shells
 }
 
 // cannotTell is what a person is told when the cause is for root.
@@ -80,6 +81,9 @@ func (b *Broker) judgeLogin(ctx context.Context, peer socket.Peer, q module.Logi
 	turn := sync.OnceFunc(func() { <-b.codes.turns })
 	defer turn()
 	e := b.engine.Load()
+	if q.Op == module.FactorStranger {
+		return b.stranger(ctx, e, q, files)
+	}
 	subject, err := subjectOf(ctx, e, q)
 	if err != nil {
 		return b.untold(q, err)
@@ -135,6 +139,13 @@ func (b *Broker) need(ctx context.Context, l login) module.Answer {
 		return l.asks(r, guide.Reset)
 	case l.Realm != factor.Local:
 		return b.needOfAbsent(ctx, l)
+	}
+	duty, err := l.engine.Duty(ctx, l.Account, l.Now())
+	switch {
+	case err != nil:
+		return b.untold(l.Login, err)
+	case duty.Enrol:
+		return l.demands(duty)
 	}
 	return b.free(ctx, l.Login)
 }

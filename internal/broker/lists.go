@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"time"
 
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/factor"
@@ -23,8 +24,12 @@ func (b *Broker) list(ctx context.Context) error {
 
 // keepEnrolled does that at the start, and looks for factors that the state has lost.
 func (b *Broker) keepEnrolled(ctx context.Context) {
-	if err := b.engine.Load().KeepEnrolled(ctx); err != nil {
+	e := b.engine.Load()
+	if err := e.KeepEnrolled(ctx); err != nil {
 		b.log.Error("while the broker does not answer, the PAM module cannot tell who needs a code", "error", err)
+	}
+	if err := e.KeepRequired(time.Now()); err != nil {
+		b.log.Error("the PAM module cannot tell whether second factors are required", "error", err)
 	}
 }
 

@@ -6,12 +6,15 @@ import (
 	"os"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/factor/guide"
 	"github.com/shadowsync/shadowsync/internal/factor/mail"
 	"github.com/shadowsync/shadowsync/internal/factor/onetime"
 	"github.com/shadowsync/shadowsync/internal/factor/qr"
 	"github.com/shadowsync/shadowsync/internal/factor/totp"
+	"github.com/shadowsync/shadowsync/internal/password/crypt"
+	"github.com/shadowsync/shadowsync/internal/password/crypt/format"
 	"github.com/shadowsync/shadowsync/internal/wire/module"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
 )
@@ -22,10 +25,10 @@ const mailWait = 1500 * time.Millisecond
 // prompt asks for what leads this login on.
 func (l login) prompt(r factor.Record) string {
 	ask := guide.AskEnrolment
-	switch r.State {
-	case factor.Enrolled:
+	switch {
+	case r.State == factor.Enrolled, r.Ticket == nil:
 		ask = guide.AskCode
-	case factor.Pending:
+	case r.State == factor.Pending:
 		ask = guide.AskEither
 	}
 	if l.recoverable(r) {
@@ -74,8 +77,35 @@ func (b *Broker) hear(ctx context.Context, l login, file *os.File, turn func()) 
 		return b.confirm(ctx, l, r, typed)
 	case r.Ticket != nil && (kind == onetime.Enrolment || r.State != factor.Enrolled):
 		return b.begin(ctx, l, r, typed, "")
+	case r.State != factor.Enrolled:
+		return b.comply(ctx, l, r, typed, kind)
 	}
 	return b.takeCode(ctx, l, r, typed)
+}
+
+// demands has the module ask somebody to enrol who shall have a second factor.
+func (l login) demands(d engine.Duty) module.Answer {
+	now := l.Now()
+	if d.Must {
+		return asks(guide.Required(d.Until, now, true), guide.AskEnrol)
+	}
+	return module.Answer{Kind: module.Offers, Text: guide.Required(d.Until, now, false) + "\n" + guide.AskEnrolNow}
+}
+
+// comply enrols an account of which a second factor is required.
+func (b *Broker) comply(ctx context.Context, l login, r factor.Record, typed []byte, kind onetime.Kind) module.Answer {
+	duty, err := l.engine.Duty(ctx, l.Account, l.Now())
+	switch {
+	case err != nil:
+		return b.untold(l.Login, err)
+	case !duty.Enrol:
+		return b.takeCode(ctx, l, r, typed)
+	case guide.IsEnrol(typed):
+		return b.begin(ctx, l, r, nil, "")
+	case kind == onetime.TOTP && r.State == factor.Pending:
+		return b.confirm(ctx, l, r, typed)
+	}
+	return asks(guide.Required(duty.Until, l.Now(), duty.Must), guide.AskEnrol)
 }
 
 // takeEither takes a code of the present app, or of the one that somebody on the way back has set up.
@@ -185,4 +215,41 @@ func (b *Broker) further(l login, r factor.Record, err error) module.Answer {
 		return l.asks(r, text)
 	}
 	return b.untold(l.Login, err)
+}
+
+// stranger asks, where everybody is asked, without looking at who it is, and refuses whatever is typed by
+// a login that proved nothing. PAM computes a hash for each account that has one: for the others it is
+// computed here, so that the time until the question does not tell them apart.
+func (b *Broker) stranger(ctx context.Context, e *engine.Engine, q module.Login, files []*os.File) module.Answer {
+	if len(files) == 1 {
+		typed, err := socket.ReadSecret(files[0], module.MaxCode)
+		defer socket.Wipe(typed)
+		kind, code := onetime.Read(typed)
+		clear(code)
+		if err != nil || kind != onetime.TOTP && kind != onetime.Recovery {
+			return refusesLogin(factor.ErrForm.Error())
+		}
+		return refusesLogin(factor.ErrWrong.Error())
+	}
+	snapshot, err := e.Accounts.Read(ctx, []string{q.User})
+	if hash := snapshot.Accounts[q.User].Hash; err != nil || format.Identify(hash) == format.Unknown {
+		b.hashForNobody()
+	}
+	if e.Mails() {
+		return asks("", guide.Or(guide.AskCode, guide.Lost))
+	}
+	return asks("", guide.AskCode)
+}
+
+// hashForNobody takes the time that PAM takes to check a password.
+func (b *Broker) hashForNobody() {
+	b.codes.hashing.Lock()
+	defer b.codes.hashing.Unlock()
+	method, err := crypt.MethodOfSystem(b.engine.Load().Root())
+	if err == nil {
+		_, err = method.Generate([]byte("nobody's"))
+	}
+	if err != nil {
+		b.log.Warn("how long a login takes tells strangers whether an account is there", "error", err)
+	}
 }

@@ -137,6 +137,8 @@ type SecondFactor struct {
 	Issuer string `toml:"issuer"`
 	// Required says whose accounts should have one; default nobody.
 	Required Required `toml:"required"`
+	// Days is how long they have to enrol one, from when it was required first.
+	Days int `toml:"days"`
 }
 
 // Mail says how mail about second factors is sent; without a server, none is.

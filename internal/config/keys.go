@@ -77,7 +77,8 @@ var keys = []key.Key{
 
 	{Name: "second_factor.services", Kind: key.Texts, Form: pamServiceForm, Doc: "The PAM services that ask accounts with a second factor for a code: `[\"sshd\", \"login\"]`. `setup` puts the lines into their files in /etc/pam.d: see [At ssh and login](second-factors.md#at-ssh-and-login)."},
 	{Name: "second_factor.issuer", Kind: key.Text, Form: issuerForm, Default: "`node.asset`, else `node.name`", Doc: "The name under which authenticator apps list an account of this machine."},
-	{Name: "second_factor.required", Kind: key.Text, OneOf: key.Of(string(RequiredNobody), string(RequiredAdmins), string(RequiredEverybody)), Doc: "Whose accounts should have a second factor. `doctor` names those that have none; nothing else asks for one yet."},
+	{Name: "second_factor.required", Kind: key.Text, OneOf: key.Of(string(RequiredNobody), string(RequiredAdmins), string(RequiredEverybody)), Doc: "Which accounts of the applications must have a second factor: see [Required](second-factors.md#required). `doctor` names those that have none."},
+	{Name: "second_factor.days", Kind: key.Number, Max: 3650, Unit: "days", Doc: "How long these have to enrol one, from when `required` asks for it first."},
 
 	{Name: "mail.server", Kind: key.Text, Form: serverForm, Default: "no mail is sent", Doc: "The mail server, as `host:port`. On port 465 the connection is TLS from its start, on others by STARTTLS; the server's certificate is checked. Only a server on a loopback address may do without. With `mail.server`, pcli takes `lost` at the prompt for a code: see [The user's own way](second-factors.md#the-users-own-way)."},
 	{Name: "mail.from", Kind: key.Text, Form: addressForm, Doc: "The sender's address."},

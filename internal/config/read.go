@@ -143,7 +143,7 @@ func defaults() *Config {
 		Users:    Users{Shells: []string{shell}, Home: "/home"},
 		Password: Password{ExpiryDays: 760},
 
-		SecondFactor: SecondFactor{Required: RequiredNobody},
+		SecondFactor: SecondFactor{Required: RequiredNobody, Days: 14},
 		Notify:       Notify{User: "nobody"},
 	}
 }

@@ -195,6 +195,73 @@ func TestFactorConversation(t *testing.T) {
 	}
 }
 
+// Where second factors are required, the broker is asked about everybody, and may let them go on. While it is
+// away, they get in as ever.
+func TestFactorRequired(t *testing.T) {
+	const offer = "oFrom tomorrow on.\nType 'enrol':"
+	offered := []string{"shadowsync: From tomorrow on.", "1 Type 'enrol': "}
+	for name, l := range map[string]login{
+		"goes on":             {answers: answers(offer, "p"), said: offered, asked: "need"},
+		"by the password":     {answers: answers(offer, "p"), scene: scene{answer: "secret"}, said: offered, asked: "need"},
+		"nobody to be asked":  {answers: answers(offer, "p"), scene: scene{options: []string{"noconv"}}, asked: "need"},
+		"wrong password":      {answers: answers(offer, "p"), scene: scene{wrong: 1, fails: authErr}},
+		"enrols":              {answers: answers(offer, "kEnrolled\nEnter:"), scene: scene{answer: "enrol"}, said: append(slices.Clone(offered), "shadowsync: Enrolled", "1 Enter: "), asked: "need check=enrol"},
+		"refused":             {answers: answers(offer, "rno"), scene: scene{answer: "enrol", fails: authErr}, said: append(slices.Clone(offered), "3 shadowsync: no"), asked: "need check=enrol"},
+		"offered again":       {answers: answers(offer, offer), scene: scene{answer: "enrol", fails: authErr}, said: offered, asked: "need check=enrol"},
+		"hangs then":          {answers: answers(offer, ""), scene: scene{answer: "enrol", fails: authErr}, said: append(slices.Clone(offered), cannotTell), asked: "need check=enrol"},
+		"alone":               {answers: answers(offer, "p"), scene: scene{options: []string{"alone"}}, said: offered[:1], asked: "need"},
+		"must":                {answers: answers("cRequired.\nType 'enrol':", "p"), scene: scene{fails: authErr}, said: []string{"shadowsync: Required.", "1 Type 'enrol': "}, asked: "need"},
+		"must, alone":         {answers: answers("cRequired.\nType 'enrol':", "p"), scene: scene{fails: permDenied, options: []string{"alone"}}, said: []string{"3 shadowsync: Required.", keyAlone}, asked: "need"},
+		"needs none":          {answers: answers("u", "p"), asked: "need need"},
+		"no broker":           {},
+		"no broker, alone":    {scene: scene{options: []string{"alone"}}},
+		"no broker, enrolled": {list: enrolledList, scene: scene{fails: authErr}, said: []string{cannotTell}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBothBuilds(t, func(t *testing.T, b build, dir string) { l.required(t, dir, "admins").play(t, b, dir) })
+		})
+	}
+}
+
+// required writes of whom second factors are required.
+func (l login) required(t *testing.T, dir, of string) login {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "home", "required"), []byte(of+"\t2026-11-29T12:00:00Z\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// Where they are required of everybody, everybody is asked the same question first, and a login that proved nothing is
+// refused whatever the broker says.
+func TestFactorRequiredOfAll(t *testing.T) {
+	const first = "cCode (or 'lost'):"
+	ask := "1 Code (or 'lost'): "
+	all := func(need, check, stranger string) map[string]string {
+		return map[string]string{"factor-need": need, "factor-check": check, "factor-stranger": stranger}
+	}
+	offer := "oFrom tomorrow on.\nType 'enrol':"
+	for name, l := range map[string]login{
+		"a code":                    {list: enrolledList, answers: all("cCode:", "p", first), scene: scene{answer: "123456"}, said: []string{ask}, asked: "stranger need check=123456"},
+		"a wrong code":              {list: enrolledList, answers: all("cCode:", "rthe code is not right", first), scene: scene{answer: "123456", fails: authErr}, said: []string{ask, notRight}, asked: "stranger need check=123456"},
+		"wrong password":            {list: enrolledList, answers: all("cCode:", "p", "rthe code is not right"), scene: scene{wrong: 1, fails: authErr}, asked: "stranger"},
+		"and a code":                {list: enrolledList, answers: all("cCode:", "p", first), scene: scene{wrong: 1, answer: "123456", fails: authErr}, said: []string{ask}, asked: "stranger stranger=123456"},
+		"and nothing":               {answers: all("u", "p", first), scene: scene{wrong: 1, fails: authErr}, said: []string{ask}, asked: "stranger"},
+		"the broker says it passes": {answers: all("p", "p", "p"), scene: scene{wrong: 1, fails: authErr}, asked: "stranger"},
+		"nothing is needed":         {answers: all("u", "p", first), scene: scene{answer: "1"}, said: []string{ask}, asked: "stranger need need"},
+		"goes on":                   {answers: all(offer, "p", first), scene: scene{answer: "1||"}, said: []string{ask, "shadowsync: From tomorrow on.", "1 Type 'enrol': "}, asked: "stranger need"},
+		"must enrol":                {answers: all("cRequired.\nType 'enrol':", "p", first), scene: scene{answer: "1|enrol"}, said: []string{ask, "shadowsync: Required.", "1 Type 'enrol': "}, asked: "stranger need check=enrol"},
+		"a key":                     {list: enrolledList, answers: all("cCode:", "p", first), scene: scene{answer: "123456", options: []string{"key"}}, said: []string{"1 Code: "}, asked: "need check=123456"},
+		"it hangs":                  {list: enrolledList, answers: all("cCode:", "p", ""), scene: scene{wrong: 1, answer: "1", fails: authErr}, asked: "stranger"},
+		"no broker":                 {},
+		"no broker, wrong":          {scene: scene{wrong: 1, fails: authErr}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBothBuilds(t, func(t *testing.T, b build, dir string) { l.required(t, dir, "everybody").play(t, b, dir) })
+		})
+	}
+}
+
 // After a reset, a key alone tells what is wrong.
 func TestFactorAfterReset(t *testing.T) {
 	playAll(t, map[string]login{

@@ -89,8 +89,9 @@ func (s *shells) hold(c *call, generation int64, need codeNeed, now time.Time) b
 
 // The errors for a request that comes too early.
 var (
-	errCode  = operator.Errorf(operator.CodeNeeded, "a verification code is needed")
-	errEnrol = operator.Errorf(operator.NotAuthenticated, "your second factor was reset; enrol a new one first, with 'enrol 2fa'")
+	errCode   = operator.Errorf(operator.CodeNeeded, "a verification code is needed")
+	errComply = operator.Errorf(operator.NotAuthenticated, "a second factor is required of your account; enrol one first, with 'enrol 2fa'")
+	errEnrol  = operator.Errorf(operator.NotAuthenticated, "your second factor was reset; enrol a new one first, with 'enrol 2fa'")
 )
 
 // admit refuses a request of an account whose second factor was not shown. Root has none here.
@@ -107,7 +108,11 @@ func (o *Server) admit(ctx context.Context, c *call, need codeNeed) error {
 	case r.State != factor.Enrolled && r.Ticket != nil:
 		return errEnrol
 	}
-	return nil
+	duty, err := o.duty(ctx, c, r)
+	if err == nil && duty.Must {
+		return errComply
+	}
+	return err
 }
 
 // factors are the second factors of the system. Wrong codes are counted for all shells together.

@@ -9,7 +9,9 @@ import (
 	"github.com/shadowsync/shadowsync/internal/account/protect"
 	"github.com/shadowsync/shadowsync/internal/account/sessions"
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/factor"
+	"github.com/shadowsync/shadowsync/internal/factor/guide"
 	"github.com/shadowsync/shadowsync/internal/password/crypt/format"
 	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
@@ -38,6 +40,13 @@ func (o *Server) hello(ctx context.Context, c *call) error {
 		return err
 	}
 	h.Factor, h.Lost = stateOf(own), o.recoverable(own)
+	duty, err := o.duty(ctx, c, own)
+	if err != nil {
+		return err
+	}
+	if duty.Enrol {
+		h.Required, h.MustEnrol = guide.Required(duty.Until, time.Now(), duty.Must), duty.Must
+	}
 	if _, managed := o.engine.Config.Managing(c.name); managed {
 		snapshot, err := o.engine.Accounts.Read(ctx, []string{c.name})
 		if err != nil {
@@ -46,6 +55,14 @@ func (o *Server) hello(ctx context.Context, c *call) error {
 		h.Expired = expired(snapshot.Accounts[c.name].Credential, shadowsync.DayOf(time.Now()))
 	}
 	return operator.SendResult(ctx, c.conn, h)
+}
+
+// duty is what second_factor.required asks of the caller; nothing of whoever has one, or had one.
+func (o *Server) duty(ctx context.Context, c *call, own factor.Record) (engine.Duty, error) {
+	if c.root() || own.Asked() {
+		return engine.Duty{}, nil
+	}
+	return o.engine.Duty(ctx, c.name, time.Now())
 }
 
 // stateOf returns the state of a second factor as shells know it.

@@ -5,6 +5,7 @@ package guide
 import (
 	"bytes"
 	"strings"
+	"time"
 
 	"github.com/shadowsync/shadowsync/internal/term/plural"
 )
@@ -30,6 +31,30 @@ func IsLost(typed []byte) bool { return bytes.EqualFold(bytes.TrimSpace(typed), 
 
 // Or is a prompt that also takes the word.
 func Or(prompt, word string) string { return strings.TrimSuffix(prompt, ":") + " (or '" + word + "'):" }
+
+// Enrol is what somebody types who has no second factor and shall have one.
+const Enrol = "enrol"
+
+// IsEnrol reports whether somebody typed that.
+func IsEnrol(typed []byte) bool { return bytes.EqualFold(bytes.TrimSpace(typed), []byte(Enrol)) }
+
+// The prompts for that word.
+const (
+	AskEnrol    = "Type 'enrol' to enrol one now:"
+	AskEnrolNow = "Type 'enrol' to enrol one now, or press Enter to go on:"
+)
+
+// Required says that somebody shall have a second factor, and from when on nothing else gets in.
+func Required(until, now time.Time, must bool) string {
+	text := "A second factor is required of this account"
+	switch {
+	case must:
+		return text + "."
+	case now.After(until):
+		return text + ". You can go on without, because no other administrator has one."
+	}
+	return text + " from " + until.Local().Format("2006-01-02 15:04") + " on."
+}
 
 // Sent tells where a code was mailed to, or is being mailed to.
 func Sent(address string, yet bool) string {

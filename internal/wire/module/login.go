@@ -14,7 +14,10 @@ type Login struct {
 // The operations.
 const (
 	FactorNeed  = "factor-need"  // what the login needs: Free, Asks or Refuses
-	FactorCheck = "factor-check" // what was typed at the prompt: Passes, Shows, Asks for more, or Refuses
+	// FactorStranger is what a login is asked first where everybody is asked: Asks. With what was typed then, from
+	// a login that proved nothing, it is Refuses.
+	FactorStranger = "factor-stranger"
+	FactorCheck    = "factor-check" // what was typed at the prompt: Passes, Shows, Asks for more, or Refuses
 )
 
 // MaxCode is how long a code may be, in bytes.
@@ -26,6 +29,8 @@ const (
 	Free Kind = 'u' // the account has no second factor: the other modules decide
 	// Asks: the module shows the text and asks. The last line is the prompt.
 	Asks   Kind = 'c'
+	// Offers is Asks, but whoever types nothing may go on.
+	Offers Kind = 'o'
 	Passes Kind = 'p' // the code was right and is used up; the module shows the text, if there is one
 	// Shows is Passes with a text that must be seen: the module waits for any answer to its last line. A
 	// program may keep what it is shown, and throw it away, until it asks again.

@@ -76,7 +76,11 @@ type Hello struct {
 	Expired bool   `json:"expired"` // the password must be changed before anything else
 	Factor  Factor `json:"factor"`
 	Lost    bool   `json:"lost,omitempty"` // a code can be mailed to who lost the authenticator
-	Ops     []Op   `json:"ops"`            // what this role may ask for
+	// Required says that a second factor is required of the account, which has none; MustEnrol: and that it
+	// can do nothing else before.
+	Required  string `json:"required,omitempty"`
+	MustEnrol bool   `json:"must_enrol,omitempty"`
+	Ops       []Op   `json:"ops"` // what this role may ask for
 	// IdleTimeout is the number of seconds without a key press after which the shell ends; 0:
 	// never.
 	IdleTimeout int `json:"idle_timeout"`
