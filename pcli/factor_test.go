@@ -22,6 +22,13 @@ const (
 
 var errWrongCode = operator.Errorf(operator.CodeRefused, "the code is not right")
 
+// requiring is a broker that requires a second factor of an account without one.
+func requiring(must bool) *fake {
+	f := withFactor(operator.FactorNone)
+	f.hello.Required, f.hello.MustEnrol = "A second factor is required of this account from 2026-12-13 12:00 on.", must
+	return f
+}
+
 // withFactor is a fake whose operator has a second factor in that state.
 func withFactor(state operator.Factor) *fake {
 	f := newFake()
@@ -132,6 +139,12 @@ func TestSecondFactorOnATerminal(t *testing.T) {
 		{"few recovery codes", func() *fake { f := withFactor(operator.FactorEnrolled); f.left = 3; return f }(), []step{
 			{"", askedForCode}, {"123456\r", "\r\n3 recovery codes left; 'renew 2fa codes' makes new ones\r\n" + prompt}, {"exit\r", ""},
 		}, 0},
+		{"one is required soon", requiring(false), []step{
+			{"", "A second factor is required of this account from 2026-12-13 12:00 on. Enrol one with 'enrol 2fa'.\r\n" + prompt}, {"exit\r", ""},
+		}, 0},
+		{"one is required", requiring(true), []step{
+			{"", "Enrol one with 'enrol 2fa'.\r\nEnter your current password:"}, {"wrong\r", "% Error: "},
+		}, 7},
 		{"lost", withLost(operator.FactorEnrolled), []step{
 			{"", askCodeOr},
 			{"000000\r", "\r\n% Error: the code is not right\r\n" + askCodeOr},

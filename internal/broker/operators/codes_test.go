@@ -10,8 +10,10 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/broker/limit"
 	"github.com/shadowsync/shadowsync/internal/detect/origin"
+	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/factor/totp"
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -67,6 +69,23 @@ func kindOf(err error) operator.Kind {
 		return refusal.Kind
 	}
 	return ""
+}
+
+// TestAdmitRequired: who must have a second factor by now can do nothing but enrol one.
+func TestAdmitRequired(t *testing.T) {
+	f := openOffice(t, "[second_factor]\nrequired = \"everybody\"\ndays = 14\n")
+	c := f.from("user", 10)
+	for since, want := range map[string]operator.Kind{"2026-01-01T00:00:00Z": operator.NotAuthenticated, time.Now().UTC().Format(time.RFC3339): ""} {
+		if err := inroot.Replace(f.operators.engine.Root(), engine.RequiredFile, []byte("everybody\t"+since+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.operators.admit(t.Context(), c, inShell); kindOf(err) != want {
+			t.Errorf("required since %s: %v, want %q", since, err, want)
+		}
+		if err := f.operators.admit(t.Context(), c, byItself); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // TestAdmit: an account without a second factor shows nothing. One with a factor shows a code in each
