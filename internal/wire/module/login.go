@@ -13,7 +13,7 @@ type Login struct {
 
 // The operations.
 const (
-	FactorNeed  = "factor-need"  // what the login needs: Free, Asks or Refuses
+	FactorNeed = "factor-need" // what the login needs: Free, Asks or Refuses
 	// FactorStranger is what a login is asked first where everybody is asked: Asks. With what was typed then, from
 	// a login that proved nothing, it is Refuses.
 	FactorStranger = "factor-stranger"
@@ -28,7 +28,7 @@ const MaxCode = 512
 const (
 	Free Kind = 'u' // the account has no second factor: the other modules decide
 	// Asks: the module shows the text and asks. The last line is the prompt.
-	Asks   Kind = 'c'
+	Asks Kind = 'c'
 	// Offers is Asks, but whoever types nothing may go on.
 	Offers Kind = 'o'
 	Passes Kind = 'p' // the code was right and is used up; the module shows the text, if there is one
