@@ -7,10 +7,10 @@
  *     auth     required pam_shadowsync.so factor
  *     account  required pam_shadowsync.so factor
  *
- * An account without a second factor gets PAM_IGNORE from each of them, unless one is required of it: the broker says so.
- * The list of the others is a file that only root
+ * An account without a second factor gets PAM_IGNORE from each of them. The list of the others is a file that only root
  * can read, so nobody else waits for the broker. Without that list, the broker is asked about everybody; without its
- * answer, all but uid 0 are denied.
+ * answer, all but uid 0 are denied. Where second factors are required, which another file tells, the broker is asked about
+ * everybody, too; without its answer, those who are not in the list get in.
  *
  * A code is asked for only after the first factor was proven: the line in common-auth marks that, or the key line, if
  * sshd says that a key was used. Whatever cannot be asked, checked or recorded is denied.

@@ -18,7 +18,7 @@
 //	coalesce.go  limits how often that program starts
 //	notified.go  records the program's results
 //	managed.go   the list of managed accounts that the PAM module reads
-//	required.go    of whom second factors are required, and from when on
+//	required.go  of whom second factors are required, and from when on
 //	mail.go      mail about second factors
 //	factor.go    the second factors, and the list of whom the PAM module must refuse without a broker
 //	mend.go      a state that is damaged or cannot be written

@@ -112,7 +112,7 @@ func (s *stage) mailedCode() string {
 }
 
 // setsUp reads the setup key that a login shows, and types the app's first code.
-func (s *stage) setsUp(d *machine.Dialogue) *authenticator {
+func (s *stage) setsUp(d *machine.Dialogue, end string) *authenticator {
 	s.t.Helper()
 	d.Expect("Address:   otpauth://totp/", machine.Patience)
 	d.Expect(askForCode, machine.Patience)
@@ -124,7 +124,7 @@ func (s *stage) setsUp(d *machine.Dialogue) *authenticator {
 	d.Send(a.code(0) + "\n")
 	d.Expect("shadowsync: Second factor enrolled", machine.Patience)
 	d.Answer("Press Enter to go on:", "")
-	d.Expect("in-42", machine.Patience)
+	d.Expect(end, machine.Patience)
 	a.recovery = recoveryCodeShown.FindAllString(d.Transcript(), -1)
 	if len(a.recovery) != 10 {
 		s.t.Fatalf("%d recovery codes are shown: %s", len(a.recovery), d)
@@ -146,6 +146,14 @@ func TestLostAtLogin(t *testing.T) {
 	var fresh *authenticator
 	s.sub("lost", func(s *stage) { fresh = s.losesAtLogin(old) })
 	s.sub("reset", func(s *stage) { s.resetAtLogin(fresh) })
+	s.sub("console", func(s *stage) {
+		d := s.Env("LC_ALL=C.UTF-8").Terminal("setsid", "--wait", "--ctty", "login", "admin")
+		d.Answer("assword: ", machine.OldPassword)
+		d.Answer(askOr, "lost")
+		d.Expect("shadowsync: A code was sent to a…a@example.net", machine.Patience)
+		d.Answer("Code from the mail:", s.mailedCode())
+		s.setsUp(d, "admin@node1:")
+	})
 }
 
 func (s *stage) losesAtLogin(old *authenticator) *authenticator {
@@ -201,7 +209,7 @@ func (s *stage) resetAtLogin(old *authenticator) {
 		d.Answer("Enrolment code:", guess)
 	}
 	d.Answer("Enrolment code:", ticket[1])
-	fresh := s.setsUp(d)
+	fresh := s.setsUp(d, "in-42")
 	s.admitsAt(askOr, fresh.next())
 	s.untold(append(fresh.shown, ticket[1]))
 }
