@@ -73,6 +73,9 @@ func (l login) attempt(code []byte) factor.Attempt {
 }
 
 func (b *Broker) judgeLogin(ctx context.Context, peer socket.Peer, q module.Login, files []*os.File) module.Answer {
+	if q.Op == module.FactorStranger { // it uses no state, and must not keep anybody from theirs
+		return b.stranger(ctx, b.engine.Load(), q, files)
+	}
 	select {
 	case b.codes.turns <- struct{}{}:
 	case <-ctx.Done():
@@ -81,9 +84,6 @@ func (b *Broker) judgeLogin(ctx context.Context, peer socket.Peer, q module.Logi
 	turn := sync.OnceFunc(func() { <-b.codes.turns })
 	defer turn()
 	e := b.engine.Load()
-	if q.Op == module.FactorStranger {
-		return b.stranger(ctx, e, q, files)
-	}
 	subject, err := subjectOf(ctx, e, q)
 	if err != nil {
 		return b.untold(q, err)

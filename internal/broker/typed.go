@@ -232,8 +232,8 @@ func (b *Broker) stranger(ctx context.Context, e *engine.Engine, q module.Login,
 		return refusesLogin(factor.ErrWrong.Error())
 	}
 	snapshot, err := e.Accounts.Read(ctx, []string{q.User})
-	if hash := snapshot.Accounts[q.User].Hash; err != nil || format.Identify(hash) == format.Unknown {
-		b.hashForNobody()
+	if a := snapshot.Accounts[q.User]; err != nil || a.Locked || format.Identify(a.Hash) == format.Unknown {
+		b.hashForNobody(ctx)
 	}
 	if e.Mails() {
 		return asks("", guide.Or(guide.AskCode, guide.Lost))
@@ -242,9 +242,12 @@ func (b *Broker) stranger(ctx context.Context, e *engine.Engine, q module.Login,
 }
 
 // hashForNobody takes the time that PAM takes to check a password.
-func (b *Broker) hashForNobody() {
+func (b *Broker) hashForNobody(ctx context.Context) {
 	b.codes.hashing.Lock()
 	defer b.codes.hashing.Unlock()
+	if ctx.Err() != nil { // it has waited for too many others
+		return
+	}
 	method, err := crypt.MethodOfSystem(b.engine.Load().Root())
 	if err == nil {
 		_, err = method.Generate([]byte("nobody's"))
