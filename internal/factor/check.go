@@ -2,6 +2,7 @@ package factor
 
 import (
 	"context"
+	"crypto/subtle"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/factor/onetime"
@@ -122,6 +123,9 @@ func refusal(r Record, secret, code []byte, now time.Time) error {
 		if r.Step > totp.StepAt(now)+1 {
 			return &FloorError{totp.StepBegins(r.Step + 1)}
 		}
+		return ErrUsed
+	}
+	if subtle.ConstantTimeCompare(totp.Code(secret, r.Step), code) == 1 { // of many logins at once, some are late
 		return ErrUsed
 	}
 	if steps, found := totp.Offset(secret, code, now, offsetWithin); found {

@@ -216,6 +216,10 @@ func TestACodeIsTakenOnce(t *testing.T) {
 	w.wants("the same", w.check(w.code(secret, 1)), ErrUsed)
 	w.wants("an earlier one", w.check(w.code(secret, 0)), ErrUsed)
 	w.wants("two ahead", w.check(w.code(secret, 2)), ErrWrong)
+	taken := w.code(secret, 1)
+	w.now = w.now.Add(5 * totp.Period)
+	w.wants("the same, long after", w.check(taken), ErrUsed)
+	w.now = w.now.Add(-5 * totp.Period)
 	var wrong *WrongError
 	if err := w.check(w.code(secret, -14)); !errors.As(err, &wrong) || wrong.Ahead() != "a clock that is 7m0s behind" {
 		t.Errorf("seven minutes ago: %v", err)
