@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -12,6 +14,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/factor/guide"
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/internal/wire/module"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -102,12 +105,12 @@ func (b *Broker) judgeLogin(ctx context.Context, peer socket.Peer, q module.Logi
 // holds of the same name. An account that has none of its own shows that of another name of its uid: it
 // may have been renamed.
 func subjectOf(ctx context.Context, e *engine.Engine, q module.Login) (factor.Subject, error) {
-	snapshot, err := e.Accounts.Read(ctx, []string{q.User})
+	local, err := inShadow(e.Root(), q.User)
 	if err != nil {
 		return factor.Subject{}, err
 	}
 	s := factor.Subject{Realm: factor.LDAP, Account: q.User}
-	if _, local := snapshot.Accounts[q.User]; local {
+	if local {
 		s.Realm = factor.Local
 	}
 	uid, err := strconv.Atoi(q.UID)
@@ -122,6 +125,23 @@ func subjectOf(ctx context.Context, e *engine.Engine, q module.Login) (factor.Su
 		return other.Subject, err
 	}
 	return s, nil
+}
+
+// inShadow reports whether shadow(5) has an account. It keeps and parses nothing: a login waits for it, and
+// there may be ten thousand accounts.
+func inShadow(root, name string) (bool, error) {
+	f, err := inroot.OpenRegular(root, "etc/shadow", os.O_RDONLY)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	lines, line := bufio.NewScanner(f), []byte(name+":")
+	for lines.Scan() {
+		if bytes.HasPrefix(lines.Bytes(), line) {
+			return true, nil
+		}
+	}
+	return false, lines.Err()
 }
 
 // need says whether a login needs a code. The module asks only about accounts that are in its list, or

@@ -323,10 +323,17 @@ func BenchmarkCheckOfTenThousand(b *testing.B) {
 	g := openGate(b)
 	g.enrols(b, "admin")
 	var all []factor.Record
+	passwd, shadow := "root:x:0:0::/root:/bin/sh\nadmin:x:1000:1000::/:/bin/sh\n", "admin:*:20000::::::\n"
 	for i := range accounts {
+		passwd += fmt.Sprintf("user%d:x:%d:1000::/home/user%d:/bin/sh\n", i, 2000+i, i)
+		shadow += fmt.Sprintf("user%d:$y$j9T$0123456789abcdefghijkl$0123456789012345678901234567890123456789012:20000:0:99999:7:::\n", i)
 		all = append(all, factor.Record{Subject: factor.Subject{Realm: factor.Local, Account: fmt.Sprint("user", i)}, State: factor.Enrolled, Generation: 1, Secret: make([]byte, 60)})
 	}
 	if err := g.engine.Load().State.TakeFactors(b.Context(), all); err != nil {
+		b.Fatal(err)
+	}
+	root := g.engine.Load().Root()
+	if err := errors.Join(inroot.Replace(root, "/etc/passwd", []byte(passwd), 0o644), inroot.Replace(root, "/etc/shadow", []byte(shadow), 0o600)); err != nil {
 		b.Fatal(err)
 	}
 	for n := 0; b.Loop(); n++ {
@@ -338,7 +345,7 @@ func BenchmarkCheckOfTenThousand(b *testing.B) {
 			}
 			b.StartTimer()
 		}
-		if got := g.asks(b, 0, module.Login{Op: module.FactorCheck, User: "admin"}, g.recovery[n%len(g.recovery)]); got[0] != 'p' {
+		if got := g.asks(b, 0, module.Login{Op: module.FactorCheck, User: "admin", UID: "1000"}, g.recovery[n%len(g.recovery)]); got[0] != 'p' {
 			b.Fatal(got)
 		}
 	}
