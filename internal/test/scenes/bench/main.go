@@ -8,6 +8,7 @@
 //	bulk.go     setting passwords: ten thousand against chpasswd -c, and a single one
 //	hashing.go  verifying and generating hashes, against libxcrypt
 //	pcli.go     an operator's waiting times, against other shells and passwd
+//	factor.go   second factors: the check of a code among ten thousand enrolled accounts
 //	flood.go    others' waiting times during an attack by an unprivileged user
 //	rest.go     memory and wake-ups at rest, the unit's exposure
 //
@@ -44,7 +45,7 @@ func run(ctx context.Context) error {
 	for _, part := range []struct {
 		name string
 		run  func(context.Context) error
-	}{{"latency", latency}, {"passwd", passwd}, {"bulk", bulk}, {"hashing", hashing}, {"pcli", operatorShell}, {"flood", floods}, {"rest", atRest}, {"hook", hooks}} {
+	}{{"latency", latency}, {"passwd", passwd}, {"bulk", bulk}, {"hashing", hashing}, {"pcli", operatorShell}, {"flood", floods}, {"factor", factors}, {"rest", atRest}, {"hook", hooks}} {
 		if len(os.Args) > 1 && os.Args[1] != part.name {
 			continue
 		}
