@@ -35,6 +35,7 @@ type codes struct {
 	hashing sync.Mutex    // one hash at a time is computed for strangers
 	turns   chan struct{} // semaphore: bounds concurrent uses of the state for logins
 	wrong   limit.Guesses // wrong codes, at logins and in shells
+	listed  compared
 }
 
 // cannotTell is what a person is told when the cause is for root.

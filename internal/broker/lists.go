@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"sync"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/detect/watch"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
@@ -33,15 +35,39 @@ func (b *Broker) keepEnrolled(ctx context.Context) {
 	}
 }
 
+// compared is what the list of accounts that must show a code was last compared with: itself, and passwd(5).
+type compared struct {
+	mu    sync.Mutex
+	files [2]watch.File
+}
+
 // listEnrolled writes the list of accounts that must show a code, if it differs. False: it is damaged, and
-// the state may not know whom it named.
+// the state may not know whom it named. Every change of a factor writes the list, so one that was compared
+// with the state stays right until it is another file.
 func (b *Broker) listEnrolled(ctx context.Context) bool {
 	e := b.engine.Load()
+	b.codes.listed.mu.Lock()
+	defer b.codes.listed.mu.Unlock()
+	if files, err := listFiles(e.Root()); err == nil && files == b.codes.listed.files {
+		return true
+	}
 	err := engine.WriteEnrolled(ctx, e.Root(), e.State)
+	if err == nil {
+		b.codes.listed.files, err = listFiles(e.Root())
+	}
 	if err != nil {
 		b.log.Error("while the broker does not answer, the PAM module cannot tell who needs a code", "error", err)
 	}
 	return !errors.Is(err, factor.ErrList)
+}
+
+func listFiles(root string) (files [2]watch.File, err error) {
+	for i, name := range []string{engine.EnrolledList, "etc/passwd"} {
+		if files[i], err = watch.FileAt(inroot.Shown(root, name)); err != nil {
+			return files, err
+		}
+	}
+	return files, nil
 }
 
 // breakSilence removes the mark that keeps the PAM module silent for half a minute after a broker
