@@ -58,3 +58,10 @@ func (e *Engine) Outdated() bool {
 	c, err := LoadConfig(e.root, e.Config.Path())
 	return err == nil && c.Revision != e.Config.Revision
 }
+
+// Rewritten reports whether the configuration's file has another text, which can be used, than this
+// engine's configuration. Lists of accounts do not count.
+func (e *Engine) Rewritten() bool {
+	c, err := CheckConfig(e.root, e.Config.Path())
+	return err == nil && !e.Config.IsOf(c)
+}

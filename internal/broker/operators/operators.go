@@ -171,6 +171,9 @@ func (o *Server) answer(ctx context.Context, r *socket.Request) {
 func (o *Server) serve(ctx context.Context, c *call) error {
 	rule := o.rules[c.request.Op]
 	if rule.may(c.asker) {
+		if err := o.inForce(c, rule); err != nil {
+			return err
+		}
 		if err := o.admit(ctx, c, rule.need); err != nil {
 			return err
 		}
@@ -183,6 +186,16 @@ func (o *Server) serve(ctx context.Context, c *call) error {
 	}
 	o.auditRefusal(ctx, c, "not permitted")
 	return errNotPermitted
+}
+
+// inForce refuses what administrators do to others while the broker does not use the present
+// configuration yet: that may have taken their role away, or protect the account. The broker starts
+// again with it as soon as no dialogue is open (see mostCalm in package broker).
+func (o *Server) inForce(c *call, r rule) error {
+	if r.user || c.root() || !o.engine.Rewritten() {
+		return nil
+	}
+	return operator.Errorf(operator.Unavailable, "the configuration was changed, and shadowsync starts again with it within a minute: try again then")
 }
 
 // auditRefusal audits a refused attempt. A flood of attempts does not fill the trail: the next

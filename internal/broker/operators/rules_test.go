@@ -3,6 +3,7 @@ package operators
 import (
 	"testing"
 
+	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 )
 
@@ -49,5 +50,39 @@ func TestNeeds(t *testing.T) {
 		if rule.need != want[op] {
 			t.Errorf("%s needs %d, want %d", op, rule.need, want[op])
 		}
+	}
+}
+
+// TestConfigurationWasChanged: the broker waits for open dialogues before it uses another configuration.
+// Meanwhile nobody acts on others with a role that it may have taken away.
+func TestConfigurationWasChanged(t *testing.T) {
+	f := openOffice(t, "")
+	const file, text = "shadowsync.toml", "[[application]]\nname = \"app\"\nunit = \"a.service\"\naccounts = [\"user\"]\n[application.store]\ndriver = \"sqlite\"\n"
+	f.Write(file, text)
+	c, err := config.Load(f.Root(), "/etc/"+file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := f.operators.with(f.Engine.With(c))
+	lock := o.rules[operator.OpLock]
+	for name, want := range map[string]struct {
+		text    string
+		uid     int
+		rule    rule
+		refused bool
+	}{
+		"as it was":               {text, 1001, lock, false},
+		"a role taken away":       {"[roles]\nadmin = [\"bosses\"]\n" + text, 1001, lock, true},
+		"by root":                 {"[roles]\nadmin = [\"bosses\"]\n" + text, 0, lock, false},
+		"what everybody may":      {"[roles]\nadmin = [\"bosses\"]\n" + text, 1001, o.rules[operator.OpSetPassword], false},
+		"one that cannot be used": {"[roles", 1001, lock, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f.Write(file, want.text)
+			f.call.uid = want.uid
+			if err := o.inForce(f.call, want.rule); (err != nil) != want.refused {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 }
