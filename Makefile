@@ -78,21 +78,17 @@ uninstall:
 	done
 	@echo "Left as they are: the configuration in $(DESTDIR)/etc/shadowsync, the state in $(DESTDIR)/var/lib/shadowsync"
 
-# Everything, the machine tests included. What boots no machine, lint and the race detector, takes
-# what the machines leave of the processors. Four scenes at a time: they wait most of the time, for
-# refused logins and time-outs. With two at a time two processors were busy for 38 of 100 seconds.
-# Of the packages systemd comes first, because it takes longest.
+# Everything, the machine tests included. The race detector has the processors to itself, and so have
+# the machines: beside each other, both run into time limits of the product on a slow host. Four scenes
+# at a time: they wait most of the time, for refused logins and time-outs. Of the packages systemd comes
+# first, because it takes longest.
 # What is left out, without root most of all, is named at the end: go test would say "ok" of it.
-.PHONY: part-scenes part-packages part-machines part-lint part-race part-aside
+PARTS := part-race part-scenes part-packages
+.PHONY: part-lint $(PARTS)
 
 test: test-deps
-	@$(MAKE) --no-print-directory --keep-going --jobs=3 part-machines part-aside
-
-part-machines: build trees
-	@status=0; for part in part-scenes part-packages; do $(MAKE) --no-print-directory $$part || status=2; done; exit $$status
-
-part-aside:
-	@status=0; for part in part-lint part-race; do $(MAKE) --no-print-directory $$part || status=2; done; exit $$status
+	@status=0; $(MAKE) --no-print-directory --keep-going --jobs=2 part-lint trees || status=2; \
+	for part in $(PARTS); do $(MAKE) --no-print-directory $$part || status=2; done; exit $$status
 
 part-scenes:
 	$(call timed,$(call tested,-parallel 4 ./internal/test/scenes/...))
@@ -100,24 +96,18 @@ part-scenes:
 part-packages:
 	$(call timed,$(call tested,-p 2 ./systemd $$($(GO) list ./... | grep -v /internal/test/scenes)))
 
-part-lint:
-	$(call timed,$(ASIDE) $(MAKE) --no-print-directory tidy lint)
+part-lint: build
+	$(call timed,$(MAKE) --no-print-directory tidy lint)
 
 # The tests of the C module have nothing in them for the race detector.
 part-race:
-	$(call timed,$(ASIDE) $(GO) test -count=1 -race -short -timeout 45m $$($(GO) list ./... | grep -v /moduletest))
+	$(call timed,$(GO) test -count=1 -race -short -timeout 45m $$($(GO) list ./... | grep -v /moduletest))
 
 # What the test machines boot from, built once on a machine: a compiler leaves time for that.
 trees: test-deps
 	$(GO) run $(COMPILE) ./internal/test/machine/trees $(RELEASES)
 
 tested = $(GO) test $(COMPILE) -count=1 -json -timeout 45m $(1) | $(GO) run $(COMPILE) ./internal/test/testreport
-
-# nice(1) weighs only within a session where the kernel groups processes by session (sched(7),
-# autogroup), and each machine has sessions of its own. All of the command ends with this shell, as
-# it would at a Ctrl-C in the same session.
-ASIDE = setsid --wait setpriv --pdeathsig TERM sh -c '{ echo 10 >/proc/self/autogroup; } 2>/dev/null; \
-    trap "trap - TERM; kill 0" TERM; nice -n 10 "$$@" & wait $$!' aside
 
 define timed
 @begin=$$(date +%s); $(1); status=$$?; echo "make test: $@ took $$(( $$(date +%s) - begin )) s"; exit $$status
