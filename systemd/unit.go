@@ -16,10 +16,14 @@ type UnitState struct {
 	Active      string    `json:"active"` // active, reloading, inactive, failed, activating, deactivating
 	Sub         string    `json:"sub"`    // more detailed, depends on the type: running, dead, auto-restart
 	Description string    `json:"description"`
-	Changed     time.Time `json:"changed"`    // when Active changed last
-	Began       time.Time `json:"began"`      // when it last left inactive: its start, from ExecStartPre= on; zero: never since boot
-	Entered     time.Time `json:"entered"`    // when it last became active; zero: never since boot
-	Invocation  string    `json:"invocation"` // 32 hex digits, new at each start; empty: never started
+	Changed     time.Time `json:"changed"` // when Active changed last
+	// Began is when it last left inactive: its start, from ExecStartPre= on. systemd takes the time after
+	// it has started the first process. Zero: never since boot.
+	Began time.Time `json:"began"`
+	// Ended is when it last became inactive or failed. Zero: never since boot.
+	Ended      time.Time `json:"ended"`
+	Entered    time.Time `json:"entered"`    // when it last became active; zero: never since boot
+	Invocation string    `json:"invocation"` // 32 hex digits, new at each start; empty: never started
 	// RefusesStop is RefuseManualStop= as systemd has it loaded.
 	RefusesStop bool `json:"refuses_stop"`
 }
@@ -41,6 +45,7 @@ func unitState(props map[string]any) UnitState {
 		Description: value[string](props, "Description"),
 		Changed:     fromMicroseconds(value[uint64](props, "StateChangeTimestamp")),
 		Began:       fromMicroseconds(value[uint64](props, "InactiveExitTimestamp")),
+		Ended:       fromMicroseconds(value[uint64](props, "InactiveEnterTimestamp")),
 		Entered:     fromMicroseconds(value[uint64](props, "ActiveEnterTimestamp")),
 		Invocation:  hex.EncodeToString(value[[]byte](props, "InvocationID")),
 		RefusesStop: value[bool](props, "RefuseManualStop"),

@@ -81,7 +81,7 @@ func obstacle(path string, err error) (why, command string) {
 		case st.Attributes&unix.STATX_ATTR_APPEND != 0:
 			return name + " is append-only", "chattr -a " + name
 		case name == path && st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0:
-			return name + " is a mount point", "umount " + name
+			return name + " is a mount point", "umount --lazy " + name // a process may be reading it
 		}
 	}
 	folder := filepath.Dir(path)

@@ -19,6 +19,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/store"
 	"github.com/shadowsync/shadowsync/internal/store/sqlite"
 	"github.com/shadowsync/shadowsync/shadowsync"
+	"github.com/shadowsync/shadowsync/systemd"
 )
 
 const (
@@ -87,12 +88,12 @@ func (s *start) wrote(unit string, w watch.Write) {
 	}
 }
 
-// since returns when the application first read its store and last wrote since its start began;
-// zero means never. Accesses while it stopped do not count.
-func (s *start) since(began time.Time) (read, wrote time.Time, lost bool) {
+// since returns when the application first read its store and last wrote after it had stopped; zero
+// means never. Accesses while it stopped do not count.
+func (s *start) since(ended time.Time) (read, wrote time.Time, lost bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before := func(at time.Time) bool { return at.Before(began) }
+	before := func(at time.Time) bool { return at.Before(ended) }
 	if reads := slices.DeleteFunc(slices.Clone(s.reads), before); len(reads) > 0 {
 		read = reads[0]
 	}
@@ -128,14 +129,14 @@ func (j *job) restart(ctx context.Context, db *state.DB, a config.Application) e
 	if err != nil {
 		return &StartError{a.Unit, err.Error(), err}
 	}
-	what, err := j.look(ctx, db, a, s, unit.Began)
+	what, err := j.look(ctx, db, a, s, unit.Ended)
 	if err != nil {
 		return err
 	}
 	if what != "" {
 		return &WrongStoreError{Unit: a.Unit, Store: s.store, What: what, Config: j.Config}
 	}
-	return j.noteStart(ctx, a, s, unit.Began)
+	return j.noteStart(ctx, a, s, unit)
 }
 
 // watchStart begins to watch. The accounts must be in sync; otherwise the value set at the start
@@ -185,18 +186,18 @@ func osValues(ctx context.Context, a config.Application) (map[string]string, err
 
 // look waits until the application has read its store and set the accounts, or until the settle
 // time is over. It returns at once if the application uses another store.
-func (j *job) look(ctx context.Context, db *state.DB, a config.Application, s *start, began time.Time) (wrong string, err error) {
+func (j *job) look(ctx context.Context, db *state.DB, a config.Application, s *start, ended time.Time) (wrong string, err error) {
 	for end := time.Now().Add(time.Duration(j.config.Settle.Time)); time.Now().Before(end); {
 		now, err := osValues(ctx, a)
 		if err != nil {
 			return "", err
 		}
-		read, wrote, lost := s.since(began)
+		read, wrote, lost := s.since(ended)
 		written := !wrote.IsZero()
 		if !maps.Equal(now, s.values) && written {
 			return "its start changed the passwords of the OS accounts", nil
 		}
-		if alarm, ok := wrongSince(ctx, db, a.Name, began); ok {
+		if alarm, ok := wrongSince(ctx, db, a.Name, ended); ok {
 			return alarm, nil
 		}
 		if written && time.Since(wrote) > startCalm {
@@ -225,7 +226,7 @@ func wrongSince(ctx context.Context, db *state.DB, application string, since tim
 }
 
 // noteStart notes what a start that changed nothing shows.
-func (j *job) noteStart(ctx context.Context, a config.Application, s *start, began time.Time) error {
+func (j *job) noteStart(ctx context.Context, a config.Application, s *start, seen systemd.UnitState) error {
 	unit, err := j.bus.Unit(ctx, a.Unit)
 	if err != nil {
 		return &StartError{a.Unit, err.Error(), err}
@@ -233,13 +234,13 @@ func (j *job) noteStart(ctx context.Context, a config.Application, s *start, beg
 	if unit.Active != "active" {
 		return &StartError{a.Unit, "it is " + unit.Active, nil}
 	}
-	switch read, wrote, lost := s.since(began); {
+	switch read, wrote, lost := s.since(seen.Ended); {
 	case wrote.IsZero():
 		j.note("not seen: %s did not set the OS accounts within %s of its start", a.Unit, time.Duration(j.config.Settle.Time))
 	case read.IsZero() && lost:
 		j.note("not seen: a process read the store at the start, but ended too soon to tell whether it was of %s (%s)", a.Unit, s.store)
 	default:
-		j.note("seen: %s read %s at its start at %s, then set the OS accounts, each as it was", a.Unit, s.store, began.Local().Format(time.DateTime))
+		j.note("seen: %s read %s at its start at %s, then set the OS accounts, each as it was", a.Unit, s.store, seen.Began.Local().Format(time.DateTime))
 	}
 	return nil
 }
