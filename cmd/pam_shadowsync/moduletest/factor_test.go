@@ -329,6 +329,20 @@ func TestFactorOfAMisbehavingBroker(t *testing.T) {
 					login{list: enrolledList, scene: scene{fails: authErr, options: []string{option}}, said: []string{cannotTell}}.play(t, b, dir)
 				})
 			})
+			t.Run(name+" in the middle/"+option, func(t *testing.T) {
+				inBothBuilds(t, func(t *testing.T, b build, dir string) {
+					asked := 0
+					serve(t, listenAt(t, dir, "factor.sock", 5, 0), func(conn int) {
+						if asked++; asked <= 2 { // what the login needs, and the first answer
+							answering("cMore:")(conn)
+							return
+						}
+						peer(conn)
+					})
+					said := []string{"1 More: ", "1 More: ", cannotTell}
+					login{list: enrolledList, scene: scene{answer: "1", fails: authErr, options: []string{option}}, said: said}.play(t, b, dir)
+				})
+			})
 		}
 	}
 	t.Run("is not root's", func(t *testing.T) {
