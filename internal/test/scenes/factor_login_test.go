@@ -61,7 +61,7 @@ func (s *stage) comes(methods, user, password, code string) (r machine.Result, a
 func (s *stage) calls(user string) *machine.Dialogue {
 	s.t.Helper()
 	d := s.Env("LC_ALL=C.UTF-8").Terminal("ssh", "-F", "none", "-l", user, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-		"-o", "PreferredAuthentications=keyboard-interactive", "127.0.0.1", "echo in-$((40+2))")
+		"-o", "PreferredAuthentications=keyboard-interactive", "-o", "NumberOfPasswordPrompts=1", "127.0.0.1", "echo in-$((40+2))")
 	d.Answer("assword: ", machine.OldPassword)
 	return d
 }
