@@ -14,7 +14,7 @@ import (
 // factors measures second factors.
 func factors(ctx context.Context) error {
 	heading("second factors")
-	for _, row := range []func(context.Context) error{checks} {
+	for _, row := range []func(context.Context) error{checks, logins} {
 		if err := row(ctx); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@
 //	hashing.go  verifying and generating hashes, against libxcrypt
 //	pcli.go     an operator's waiting times, against other shells and passwd
 //	factor.go   second factors: the check of a code among ten thousand enrolled accounts
+//	login.go    ssh with a code against ssh without
 //	flood.go    others' waiting times during an attack by an unprivileged user
 //	rest.go     memory and wake-ups at rest, the unit's exposure
 //
