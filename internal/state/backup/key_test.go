@@ -28,7 +28,7 @@ func (w *world) enrols() {
 type unlisted struct{ *state.DB }
 
 func (u unlisted) ChangeFactor(ctx context.Context, s factor.Subject, change func(factor.Record) (factor.Change, error)) error {
-	return u.DB.ChangeFactor(ctx, s, change, func([]factor.Record) error { return nil })
+	return u.DB.ChangeFactor(ctx, s, change, func([]factor.Record, bool) error { return nil })
 }
 
 // TestKeyOfTheFactors: a restore leaves a key that opens every secret, and one that fails leaves the key
