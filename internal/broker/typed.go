@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strconv"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/account/sessions"
+	"github.com/shadowsync/shadowsync/internal/broker/keeper"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/factor/guide"
@@ -17,6 +20,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/password/crypt/format"
 	"github.com/shadowsync/shadowsync/internal/wire/module"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
+	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 // mailWait is how long a login waits to hear that its code was mailed. The mail goes on without it.
@@ -162,12 +166,32 @@ func (b *Broker) mailCode(ctx context.Context, l login, r factor.Record) module.
 
 // regain takes a mailed code, and begins a new enrolment. The other sessions of the account end.
 func (b *Broker) regain(ctx context.Context, l login, r factor.Record, typed []byte) module.Answer {
-	enrolment, err := l.Regain(ctx, l.attempt(typed), l.engine.FactorLogout(l.Subject, l.origin))
-	if err != nil {
+	logout := l.engine.FactorLogout(l.Subject, l.origin)
+	enrolment, err := l.Regain(ctx, l.attempt(typed), logout)
+	switch {
+	case err != nil:
 		return b.further(l, r, err)
+	case logout != nil:
+		b.endAgain(l.Account)
+	default:
+		go b.logOut(context.WithoutCancel(ctx), l)
 	}
-	b.endAgain(l.Account)
 	return b.begin(ctx, l, r, []byte(enrolment), enrolment)
+}
+
+// logOut ends the sessions of an account that no application manages.
+func (b *Broker) logOut(ctx context.Context, l login) {
+	ctx, cancel := context.WithTimeout(ctx, keeper.SettleWithin)
+	defer cancel()
+	uid, err := strconv.Atoi(l.UID)
+	var ended, left []shadowsync.Session
+	if err == nil {
+		ended, left, err = b.dialogues.EndBut(ctx, shadowsync.Account{Name: l.User, UID: uid}, sessions.Keep{})
+	}
+	event := shadowsync.Event{At: l.Now(), Account: l.User, Action: "logged-out", Reason: shadowsync.LogoutReason(len(ended), len(left)), Origin: l.origin}
+	if err = errors.Join(err, l.engine.Audit(ctx, event)); err != nil {
+		b.log.Error("the sessions of an account on the way back from a lost second factor may not have ended", "account", l.User, "error", err)
+	}
 }
 
 // begin begins an enrolment by an enrolment code, which is shown if nobody has it yet.

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/account/sessions"
+	"github.com/shadowsync/shadowsync/internal/broker/operators"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/factor/mail"
@@ -52,10 +54,10 @@ func (p *post) code(t *testing.T) string {
 var admin = factor.Subject{Realm: factor.Local, Account: "admin"}
 
 // openMailing is a gate that can mail, with an address on record for the account admin.
-func openMailing(t *testing.T) (*gate, *post) {
+func openMailing(t *testing.T, managed string) (*gate, *post) {
 	t.Helper()
 	p := &post{}
-	g := &gate{Broker: brokerOf(t, t.TempDir(), "admin", "admin", "[mail]\nserver = \"mail.example.net:587\"\nfrom = \"appliance@example.net\"\n", func(o *engine.Options) { o.SendMail = p.take })}
+	g := &gate{Broker: brokerOf(t, t.TempDir(), "admin", managed, "[mail]\nserver = \"mail.example.net:587\"\nfrom = \"appliance@example.net\"\n", func(o *engine.Options) { o.SendMail = p.take })}
 	g.codes.turns = make(chan struct{}, mostCodes)
 	g.enrols(t, "admin")
 	if err := g.factors().SetMail(t.Context(), admin, "anna@example.net", shadowsync.Origin{}); err != nil {
@@ -67,7 +69,7 @@ func openMailing(t *testing.T) (*gate, *post) {
 // types answers a prompt, and asserts the kind of what follows and the prompt or the text at its end.
 func (g *gate) types(t *testing.T, code string, kind module.Kind, end string) string {
 	t.Helper()
-	got := g.asks(t, 0, module.Login{Op: module.FactorCheck, User: "admin", Host: "192.0.2.1"}, code)
+	got := g.asks(t, 0, module.Login{Op: module.FactorCheck, User: "admin", UID: "1000", Host: "192.0.2.1"}, code)
 	if got[0] != byte(kind) || !strings.HasSuffix(got, end) {
 		t.Errorf("%q: %q, want %q with the end %q", code, got, kind, end)
 	}
@@ -103,7 +105,7 @@ func app(t *testing.T, shown string) string {
 
 // TestLostAtLogin: 'lost', the mailed code and the app's first code enrol anew, each in whatever login.
 func TestLostAtLogin(t *testing.T) {
-	g, p := openMailing(t)
+	g, p := openMailing(t, "admin")
 	const or = "Verification code (or 'lost'):"
 	g.needs(t, "c"+or)
 	if got := g.types(t, " Lost ", module.Asks, "\nCode from the mail:"); !strings.Contains(got, "was sent to a…a@example.net") {
@@ -131,9 +133,32 @@ func TestLostAtLogin(t *testing.T) {
 	g.types(t, app(t, shown), module.Refuses, "the code was used already; wait for the next one")
 }
 
+// ender ends the sessions that a test asks for.
+type ender struct {
+	operators.Ender
+	ended chan shadowsync.Account
+}
+
+func (e ender) EndBut(_ context.Context, a shadowsync.Account, _ sessions.Keep) (ended, left []shadowsync.Session, err error) {
+	e.ended <- a
+	return nil, nil, nil
+}
+
+// TestLostOfUnmanaged: the sessions of an account that no application manages end, too.
+func TestLostOfUnmanaged(t *testing.T) {
+	g, p := openMailing(t, "user222")
+	all := make(chan shadowsync.Account, 1)
+	g.dialogues.Ender = ender{ended: all}
+	g.types(t, "lost", module.Asks, "")
+	g.types(t, p.code(t), module.Asks, "")
+	if a := <-all; a.Name != "admin" || a.UID != 1000 {
+		t.Errorf("the sessions of %+v end", a)
+	}
+}
+
 // TestEnrolmentAtLogin: after a reset by an administrator, only their enrolment code leads on.
 func TestEnrolmentAtLogin(t *testing.T) {
-	g, p := openMailing(t)
+	g, p := openMailing(t, "admin")
 	g.types(t, "lost", module.Asks, "")
 	mailed := p.code(t)
 	code, err := g.factors().Reset(t.Context(), admin, nil, shadowsync.Origin{})
@@ -154,7 +179,7 @@ func TestEnrolmentAtLogin(t *testing.T) {
 // TestMailAtLogin: whether or not a mail can be sent, a login waits for it only so long, and keeps
 // nobody from their turn.
 func TestMailAtLogin(t *testing.T) {
-	g, p := openMailing(t)
+	g, p := openMailing(t, "admin")
 	p.fails = errors.New("the mail server does not take it now (451)")
 	g.types(t, "lost", module.Asks, "does not take it now (451); an administrator can reset your second factor\nVerification code (or 'lost'):")
 	p.fails, p.holds = nil, make(chan struct{})
