@@ -116,7 +116,7 @@ func subjectOf(ctx context.Context, e *engine.Engine, q module.Login) (factor.Su
 	}
 	uid, err := strconv.Atoi(q.UID)
 	if err != nil {
-		return s, nil // not known
+		return s, nil //nolint:nilerr // it is not known
 	}
 	own, err := e.State.Factor(ctx, s)
 	if err != nil || own.Asked() {
