@@ -8,6 +8,7 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/detect/boot"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/shadowsync"
 	"github.com/shadowsync/shadowsync/systemd"
@@ -18,6 +19,7 @@ type systemStatus struct {
 	Node          nodeStatus          `json:"node"`
 	Broker        brokerStatus        `json:"broker"`
 	Configuration configurationStatus `json:"configuration"`
+	Clock         string              `json:"clock,omitempty"` // clockAdrift, if somebody has a second factor; else empty
 	Applications  []applicationStatus `json:"applications"`
 
 	unknown error // what was asked for and does not exist
@@ -103,8 +105,22 @@ func (a *app) inspect(ctx context.Context, f filter) (systemStatus, error) {
 			s.add(f, one)
 		}
 		s.unknown = unknown
-		return nil
+		s.Clock, err = a.clockOf(ctx, e)
+		return err
 	})
+}
+
+// clockAdrift is the state of a clock that nothing keeps right.
+const clockAdrift = "unsynchronised"
+
+// clockOf returns the state of the clock that codes of second factors depend on; empty: there is nothing to
+// say about it.
+func (a *app) clockOf(ctx context.Context, e *engine.Engine) (string, error) {
+	all, err := e.State.Factors(ctx)
+	if err != nil || a.mounted() || !engine.ClockMatters(e.Config, all) || !boot.ClockAdrift() {
+		return "", err
+	}
+	return clockAdrift, nil
 }
 
 func (s *systemStatus) add(f filter, application applicationStatus) {

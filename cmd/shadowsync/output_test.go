@@ -73,7 +73,7 @@ func TestStatusForPeople(t *testing.T) {
 	reason := "OS and store changed to different values"
 	var out bytes.Buffer
 	a := &app{out: &out}
-	err := a.showStatus(systemStatus{Applications: []applicationStatus{{
+	err := a.showStatus(systemStatus{Clock: clockAdrift, Applications: []applicationStatus{{
 		Name: "conductor", Unit: "128T.service", UnitState: "active", Guard: "off", Store: storeStatus{Driver: "json", State: storeOK},
 		Counts: stateCounts{shadowsync.InSync: 1, shadowsync.Conflict: 1},
 		Accounts: []accountStatus{
@@ -81,7 +81,10 @@ func TestStatusForPeople(t *testing.T) {
 			{Name: "admin", State: shadowsync.Conflict, Reason: &reason, choices: []shadowsync.Side{shadowsync.OSSide, shadowsync.StoreSide}},
 		},
 	}}})
-	want := `conductor  128T.service (active)  store json (ok)  guard off
+	want := `clock: unsynchronised, and codes of second factors depend on it
+    timedatectl set-ntp true
+
+conductor  128T.service (active)  store json (ok)  guard off
   1 in-sync, 1 conflict
   ACCOUNT  STATE     SINCE  LAST CHANGE
   admin    conflict

@@ -112,6 +112,11 @@ func (a *app) showStatus(s systemStatus) error {
 		a.say("    %s", a.named(checkHint))
 		a.say("")
 	}
+	if s.Clock != "" {
+		a.tell("clock: %s, and codes of second factors depend on it", s.Clock)
+		a.say("    timedatectl set-ntp true")
+		a.say("")
+	}
 	for i, application := range s.Applications {
 		if i > 0 {
 			a.say("")

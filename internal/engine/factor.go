@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
+	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/detect/boot"
 	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
@@ -233,6 +234,12 @@ func noteUIDs(ctx context.Context, root string, db *state.DB, all []factor.Recor
 		return nil
 	}
 	return db.SetUIDs(ctx, changed)
+}
+
+// ClockMatters reports whether anybody has a second factor, or must enrol one.
+func ClockMatters(c *config.Config, all []factor.Record) bool {
+	return c.SecondFactor.Required != config.RequiredNobody ||
+		slices.ContainsFunc(all, func(r factor.Record) bool { return r.State == factor.Enrolled })
 }
 
 // FactorOfUID returns what is kept of an account with a second factor that has, or had, this uid: another

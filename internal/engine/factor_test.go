@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/factor/totp"
 	"github.com/shadowsync/shadowsync/internal/state"
@@ -133,5 +134,17 @@ func TestListOutlivesTheState(t *testing.T) {
 	r, err := s.engine.State.Factor(t.Context(), factor.Subject{Realm: factor.Local, Account: "admin"})
 	if err != nil || !r.Asked() {
 		t.Errorf("the record is %+v, %v", r, err)
+	}
+}
+
+func TestClockMatters(t *testing.T) {
+	var c config.Config
+	c.SecondFactor.Required = config.RequiredNobody
+	enrolled, pending := factor.Record{State: factor.Enrolled}, factor.Record{State: factor.Pending}
+	if ClockMatters(&c, []factor.Record{pending}) || !ClockMatters(&c, []factor.Record{pending, enrolled}) {
+		t.Error("it is not about who is enrolled")
+	}
+	if c.SecondFactor.Required = config.RequiredAdmins; !ClockMatters(&c, nil) {
+		t.Error("it is not about what is required")
 	}
 }

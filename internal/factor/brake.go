@@ -116,7 +116,7 @@ func (f *Factors) braked(ctx context.Context, a Attempt, r Record, kind onetime.
 		return nil
 	}
 	reason := err.Error()
-	if !errors.Is(err, ErrWrong) && !(kind == onetime.Recovery && errors.Is(err, ErrUsed)) {
+	if !errors.Is(err, ErrWrong) && !errors.Is(err, errSpent) {
 		f.spare(all)
 		unsaid, due := f.Brake.Due(all[0].Name, f.Now()) // nothing else keeps it from filling the audit
 		if !due {

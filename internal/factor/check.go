@@ -134,6 +134,9 @@ func refusal(r Record, secret, code []byte, now time.Time) error {
 	return ErrWrong
 }
 
+// momentAgo: a recovery code that was used so lately comes from a login that was begun at the same time.
+const momentAgo = time.Minute
+
 // recovery finds the recovery code.
 func (f *Factors) recovery(r Record, code []byte) (use, error) {
 	found := -1
@@ -145,8 +148,11 @@ func (f *Factors) recovery(r Record, code []byte) (use, error) {
 	switch {
 	case found < 0:
 		return nil, ErrWrong
-	case !r.Recovery[found].Used.IsZero():
+	case r.Recovery[found].Used.IsZero():
+	case f.Now().Sub(r.Recovery[found].Used) < momentAgo:
 		return nil, ErrUsed
+	default:
+		return nil, errSpent
 	}
 	return func(r *Record, at time.Time) (string, error) {
 		if !r.Recovery[found].Used.IsZero() {

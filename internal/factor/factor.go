@@ -170,6 +170,8 @@ var (
 	ErrForm  = refused("that is no code: six digits, or a recovery code")
 	ErrWrong = refused("the code is not right")
 	ErrUsed  = refused("the code was used already; wait for the next one")
+	// errSpent is ErrUsed for a code that nobody tries again by mistake: it counts as wrong.
+	errSpent = fmt.Errorf("%w", ErrUsed)
 	// errMeanwhile: the factor was changed between two looks at it.
 	errMeanwhile = fmt.Errorf("the second factor was changed meanwhile: %w", shadowsync.ErrUnavailable)
 )

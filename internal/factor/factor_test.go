@@ -333,6 +333,10 @@ func TestWrongCodesAreSlowedWhereTheyComeFrom(t *testing.T) {
 		t.Errorf("what is not counted fills the audit with %d records", n)
 	}
 	for range 3 {
+		w.wants("a recovery code again, at once", from("2001:db8::1", []byte(recovery[0])), ErrUsed)
+	}
+	w.now = w.now.Add(momentAgo)
+	for range 3 {
 		w.wants("a recovery code again", from("2001:db8::1", []byte(recovery[0])), ErrUsed)
 	}
 	if err := from("2001:db8::1", []byte(recovery[0])); !errors.As(err, &slow) {

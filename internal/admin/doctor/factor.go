@@ -9,6 +9,7 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/account/protect"
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/detect/boot"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
@@ -35,7 +36,7 @@ func checkFactors(ctx context.Context, e *exam) verdict {
 		}
 	}
 	return join(plural.Count(len(enrolled), "local account")+" enrolled",
-		assessFactorKey(engine.FactorKey("/"), all), e.assessEnrolled(all), e.assessRequired(ctx, enrolled))
+		assessFactorKey(engine.FactorKey("/"), all), e.assessEnrolled(all), e.assessRequired(ctx, enrolled), assessDrift(engine.ClockMatters(e.config, all) && boot.ClockAdrift()))
 }
 
 // assessFactorKey tells whether the key opens every secret, and is root's alone.
@@ -58,6 +59,14 @@ func assessFactorKey(key factor.Key, all []factor.Record) verdict {
 		return fail("%v", err)
 	}
 	return assessPrivate(key.Path(), info, 0o600)
+}
+
+// assessDrift tells that nothing keeps the clock right that codes depend on.
+func assessDrift(adrift bool) verdict {
+	if !adrift {
+		return pass("")
+	}
+	return warn("the clock is not synchronised, and codes of authenticators depend on it").by("timedatectl set-ntp true", nil)
 }
 
 // few shortens a list of names.

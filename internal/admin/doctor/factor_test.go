@@ -15,6 +15,15 @@ func (noKey) Get() ([]byte, error) { return nil, &factor.KeyError{Path: "/key", 
 func (noKey) Make() error          { return errors.New("not made") }
 func (noKey) Path() string         { return "/key" }
 
+func TestClockOfFactors(t *testing.T) {
+	if v := assessDrift(true); v.state != Warn || v.command != "timedatectl set-ntp true" {
+		t.Errorf("%+v", v)
+	}
+	if v := assessDrift(false); v.state != OK {
+		t.Errorf("%+v", v)
+	}
+}
+
 func TestFactorKey(t *testing.T) {
 	sealed := factor.Record{Subject: factor.Subject{Realm: factor.Local, Account: "admin"}, State: factor.Enrolled, Secret: make([]byte, 48)}
 	reset := factor.Record{Subject: factor.Subject{Realm: factor.Local, Account: "user222"}, State: factor.None}

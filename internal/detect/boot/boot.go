@@ -1,4 +1,5 @@
-// Package boot identifies the present boot of the running system, and counts the time since it.
+// Package boot identifies the present boot of the running system, counts the time since it, and tells whether
+// its wall clock is kept right.
 package boot
 
 import (

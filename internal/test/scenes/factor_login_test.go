@@ -105,6 +105,7 @@ func TestFactorAtLogin(t *testing.T) {
 	s.sub("key and code", func(s *stage) { s.keyAndCode(a) })
 	s.sub("same uid", func(s *stage) { s.sameUID(a) })
 	s.sub("at once", func(s *stage) { s.manyLoginsAtOnce(a) })
+	s.sub("guesses", func(s *stage) { s.guessesAtLogin(a) })
 	s.sub("renamed", func(s *stage) { s.renamed(a) })
 	s.sub("nowhere", func(s *stage) {
 		shown := append(a.shown, s.enrols("user222").shown...)
@@ -225,6 +226,23 @@ done; wait`, logins))
 		r, _ := s.comes(byDialogue, "admin", machine.OldPassword, next)
 		return r.Code == 0
 	})
+}
+
+// guessesAtLogin: whoever knows the password and guesses from ten addresses is slowed down at each, and does not
+// keep the rightful user out.
+func (s *stage) guessesAtLogin(a *authenticator) {
+	s.MustShell(`echo 'MaxStartups 500' >/etc/ssh/sshd_config.d/00-many.conf; systemctl reload ssh; for i in $(seq 10); do ip address add 192.0.2.$i/32 dev lo; done`)
+	defer s.MustShell(`rm /etc/ssh/sshd_config.d/00-many.conf; systemctl reload ssh; for i in $(seq 10); do ip address del 192.0.2.$i/32 dev lo; done`)
+	out := s.Within(6 * machine.Patience).Env("CODE=000000").Env("PASSWORD=" + machine.OldPassword).MustShell(`
+export SSH_ASKPASS=/root/askpass SSH_ASKPASS_REQUIRE=force
+for i in $(seq 80); do
+  ( ssh -F none -l admin -b 192.0.2.$((i % 10 + 1)) -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o PreferredAuthentications=keyboard-interactive \
+    -o NumberOfPasswordPrompts=1 192.0.2.$((i % 10 + 1)) 'echo in-$((40+2))' 2>&1 ) &
+done; wait`)
+	if looked, slowed := strings.Count(out, "the code is not right"), strings.Count(out, "too many wrong codes; try again in"); strings.Contains(out, "in-42") || looked > 50 || slowed < 30 || looked+slowed != 80 {
+		s.t.Errorf("%d guesses were looked at, %d slowed down: %s", looked, slowed, out)
+	}
+	s.admits("the rightful user", byDialogue, "admin", machine.OldPassword, a.next())
 }
 
 // brokerAway: while the broker is down, stopped or restarting, whoever has a second factor is refused,

@@ -243,3 +243,77 @@ func TestKilledDuringASecondFactor(t *testing.T) {
 		t.Errorf("the list of who must show a code is %q", list)
 	}
 }
+
+// TestKilledDuringAConfirmation: kill -9 of the command at any moment of an enrolment with a right code leaves an
+// account that is enrolled by it, or not at all.
+func TestKilledDuringAConfirmation(t *testing.T) {
+	t.Parallel()
+	s := set(t, machine.Bookworm, machine.Appliance{})
+	a := &authenticator{s: s, key: "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}
+	s.WriteFile("/root/imported", a.key+"\n\" TOTP_AUTH\n", 0o600)
+	ends := map[string]int{}
+	for i := range 12 {
+		limit := fmt.Sprintf("0.%03d", 4*i+1)
+		code := a.code(0)
+		s.Input(code+"\n").Run("timeout", "--signal=KILL", limit, "shadowsync", "user", "enrol", "2fa", "admin", "--stdin", "--import", "/root/imported")
+		state := s.secondFactor("admin")
+		ends[state]++
+		switch state {
+		case "enrolled 10":
+			s.refuses("the code that confirmed", "admin", code)
+			if status := s.checks("admin", a.code(30)); status != 0 {
+				t.Errorf("killed after %s s, enrolled: the next code ends with %d", limit, status)
+			}
+		case "none 0", "pending 0":
+			s.refuses("a code while nothing is enrolled", "admin", code)
+		default:
+			t.Errorf("killed after %s s, the factor is %s", limit, state)
+		}
+		s.Must("shadowsync", "user", "reset", "2fa", "local", "admin")
+	}
+	t.Logf("it ended as %v", ends)
+}
+
+// TestKilledWhileLost: kill -9 of the daemon at any moment of the way back by mail leaves the present
+// authenticator, or the new one, usable, and the way goes on in a later login.
+func TestKilledWhileLost(t *testing.T) {
+	t.Parallel()
+	s := manned(t, machine.Bookworm)
+	s.MustShell(mailServer)
+	a := s.enrols("user222")
+	s.Must("shadowsync", "user", "set", "mail", "user222", "anna@example.net")
+	for i := range 6 {
+		s.MustShell("rm -f /var/sink/*")
+		d := s.SSH("user222", oldPassword)
+		d.Answer(askOr, "lost")
+		d.Answer("Enter your current password:", oldPassword)
+		d.Expect("Code from the mail:", machine.Patience)
+		sent := mailedCodeSent.FindStringSubmatch(s.Must("sh", "-c", "cat /var/sink/*"))
+		if sent == nil {
+			t.Fatalf("no code was mailed: %s", d)
+		}
+		s.MustShell(fmt.Sprintf("( sleep 0.%03d; systemctl kill --signal=KILL shadowsync.service ) >/dev/null 2>&1 &", 3*i))
+		d.Send(sent[1] + "\n")
+		d.Ended(machine.Patience)
+		s.eventually("the daemon is back", machine.Patience, func() bool { return s.Run("systemctl", "is-active", "--quiet", "shadowsync.service").Code == 0 })
+		if status := s.checks("user222", a.next()); status != 0 {
+			t.Errorf("killed %d ms after the mailed code: a recovery code ends with %d", 3*i, status)
+		}
+		s.Must("shadowsync", "user", "set", "mail", "user222", "anna@example.net") // voids a code that is still out
+	}
+	d := s.SSH("user222", oldPassword)
+	d.Answer(askOr, "lost")
+	d.Answer("Enter your current password:", oldPassword)
+	d.Expect("Code from the mail:", machine.Patience)
+	s.MustShell("systemctl kill --signal=KILL shadowsync.service")
+	d.Send("1\n")
+	d.Ended(machine.Patience)
+	later := s.SSH("user222", oldPassword)
+	later.Answer(askOr, mailedCodeSent.FindAllStringSubmatch(s.MustShell("cd /var/sink; cat $(ls -tr)"), -1)[0][1])
+	fresh := s.enrolsInShell(later, oldPassword, "")
+	later.Ended(machine.Patience)
+	s.refuses("a recovery code of before", "user222", a.next())
+	if status := s.checks("user222", fresh.next()); status != 0 {
+		t.Errorf("the new factor ends with %d", status)
+	}
+}
