@@ -291,8 +291,9 @@ func TestKilledWhileLost(t *testing.T) {
 		sent := s.mailedCode()
 		s.MustShell(fmt.Sprintf("( sleep 0.%03d; systemctl kill --signal=KILL shadowsync.service ) >/dev/null 2>&1 &", 3*i))
 		d.Send(sent + "\n")
-		d.Ended(machine.Patience)
-		s.eventually("the daemon is back", machine.Patience, func() bool { return s.Run("systemctl", "is-active", "--quiet", "shadowsync.service").Code == 0 })
+		s.eventually("the daemon is back", machine.Patience, func() bool {
+			return s.Run("sh", "-c", fmt.Sprintf("test $(systemctl show -P NRestarts shadowsync.service) = %d && systemctl is-active --quiet shadowsync.service", i+1)).Code == 0
+		})
 		if status := s.checks("user222", a.next()); status != 0 {
 			t.Errorf("killed %d ms after the mailed code: a recovery code ends with %d", 3*i, status)
 		}
