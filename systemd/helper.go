@@ -19,6 +19,8 @@ type HelperUnit struct {
 	Stdin    *os.File // a connected socket; systemd takes a copy
 	Deadline time.Duration
 	Memory   int64 // memory limit in bytes; 0: as for a store worker
+	// Credential is the name of a credential that systemd decrypts for it (systemd-creds(1)); empty: none.
+	Credential string
 	// Network: it is no root, but a user that exists only for it, with the network and nothing else.
 	Network bool
 }
@@ -55,6 +57,9 @@ func (h HelperUnit) check() error {
 
 func (h HelperUnit) properties() []property {
 	common := slices.Concat(h.program().properties(), limitedTo(h.Deadline), []property{prop("Description", h.What+" (shadowsync)")})
+	if h.Credential != "" {
+		common = append(common, prop("LoadCredentialEncrypted", []credential{{h.Credential, h.Credential}}))
+	}
 	if h.Network {
 		return append(common, networkOnly()...)
 	}

@@ -45,6 +45,8 @@ type (
 		Base string
 		Span uint64
 	}
+	// credential is LoadCredentialEncrypted=: "(ss)".
+	credential struct{ ID, From string }
 	// filter is SystemCallFilter= or RestrictAddressFamilies=: "(bas)".
 	filter struct {
 		Allow bool

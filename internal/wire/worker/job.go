@@ -51,7 +51,11 @@ func (j Job[Q, A]) Ask(ctx context.Context, p *Process, question Q, tokens ...*o
 }
 
 func (j Job[Q, A]) main(ctx context.Context, stdin *os.File) error {
+	folder, given := os.LookupEnv(credentials)
 	os.Clearenv() // a unit has some variables; nothing may influence foreign code through them
+	if given {
+		_ = os.Setenv(credentials, folder) // it was valid before
+	}
 	if j.Prepare != nil {
 		if err := j.Prepare(); err != nil {
 			return err

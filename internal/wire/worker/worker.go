@@ -14,6 +14,7 @@
 //	job.go     Job: questions and answers, at both ends
 //	child.go   starts a worker as a child
 //	helper.go  asks systemd to start one
+//	credential.go  reads what systemd decrypts for a helper
 package worker
 
 import (
