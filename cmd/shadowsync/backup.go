@@ -111,7 +111,7 @@ func (a *app) backUp(ctx context.Context, e *engine.Engine, o backupOptions, m *
 	if err != nil {
 		return err
 	}
-	defer system.Folder.Close()
+	defer system.Close()
 	staging, err := system.Stage()
 	if err != nil {
 		return err

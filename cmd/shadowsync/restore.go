@@ -92,7 +92,7 @@ func runRestore(ctx context.Context, a *app, o restoreOptions) error {
 	if r.system, err = engine.SystemOf(a.root, c, nil); err != nil {
 		return err
 	}
-	defer r.system.Folder.Close()
+	defer r.system.Close()
 	r.system.Probe = restoreProbe()
 	r.locker = state.NewLockerIn(a.root, engine.StateDir, "shadowsync restore")
 	if err := r.resume(ctx); err != nil {

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shadowsync/shadowsync/internal/account/accountworker"
+	"github.com/shadowsync/shadowsync/internal/factor/keyworker"
 	"github.com/shadowsync/shadowsync/internal/factor/mail"
 	"github.com/shadowsync/shadowsync/internal/password/pamworker"
 	"github.com/shadowsync/shadowsync/internal/password/policy"
@@ -21,6 +22,7 @@ var workers = []worker.Command{
 	pamworker.Command,     // runs passwd's own PAM stack for an operator
 	accountworker.Command, // reads and changes what the daemon's sandbox hides of an account
 	mail.Command,          // sends a mail
+	keyworker.Command,     // hands out the key of the second factors
 	policy.JudgeCommand,   // judges new passwords by the machine's own rules
 	policy.RulesCommand,   // judges a new password by the configuration's rules
 	policy.ReviewCommand,  // judges a password that root has set already

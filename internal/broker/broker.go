@@ -57,6 +57,9 @@ import (
 // module waits two seconds in all.
 const storeTimeout = 700 * time.Millisecond
 
+// mailPatience leaves time for the rest of a stop (TimeoutStopSec=10s).
+const mailPatience = 5 * time.Second
+
 // stuck is how long a reconcile may take. After that the broker stops answering the watchdog.
 const stuck = time.Minute
 
@@ -120,6 +123,7 @@ func live(ctx context.Context, o Options, listeners map[string]*socket.Listener)
 	options := engine.Options{
 		Config: o.Config, Program: "shadowsync daemon", StoreTimeout: storeTimeout, OpenStore: workers{bus}.open,
 		Guard: guard, Sessions: talks, Probe: o.Probe, AskSudo: accounts.AskSudo,
+		MailPatience: mailPatience,
 	}
 	e, err := engine.Open(ctx, options)
 	if moved, cannot := engine.MoveAside(ctx, options, err); moved || cannot != nil {

@@ -135,6 +135,8 @@ type SecondFactor struct {
 	Services []string `toml:"services"`
 	// Issuer is the name under which authenticator apps list the account; default: see Config.Issuer.
 	Issuer string `toml:"issuer"`
+	// KeyCredential is the name of the systemd credential with the key of the secrets; empty: a file.
+	KeyCredential string `toml:"key_credential"`
 	// Required says whose accounts should have one; default nobody.
 	Required Required `toml:"required"`
 	// Days is how long they have to enrol one, from when it was required first.
@@ -149,6 +151,8 @@ type Mail struct {
 	User   string `toml:"user"`
 	// PasswordFile is read by root alone.
 	PasswordFile string `toml:"password_file"`
+	// Credential is the name under which systemd hands over the password instead.
+	Credential string `toml:"credential"`
 }
 
 // Required says whose accounts should have a second factor.

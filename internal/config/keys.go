@@ -77,6 +77,7 @@ var keys = []key.Key{
 
 	{Name: "second_factor.services", Kind: key.Texts, Form: pamServiceForm, Doc: "The PAM services that ask accounts with a second factor for a code: `[\"sshd\", \"login\"]`. `setup` puts the lines into their files in /etc/pam.d: see [At ssh and login](second-factors.md#at-ssh-and-login)."},
 	{Name: "second_factor.issuer", Kind: key.Text, Form: issuerForm, Default: "`node.asset`, else `node.name`", Doc: "The name under which authenticator apps list an account of this machine."},
+	{Name: "second_factor.key_credential", Kind: key.Text, Form: nameForm, Default: "the file /var/lib/shadowsync/factor.key", Doc: "The name of a credential in /etc/credstore.encrypted with the key of the second factors, as systemd-creds(1) encrypts it. See [Secrets as credentials](second-factors.md#secrets-as-credentials)."},
 	{Name: "second_factor.required", Kind: key.Text, OneOf: key.Of(string(RequiredNobody), string(RequiredAdmins), string(RequiredEverybody)), Doc: "Which accounts of the applications must have a second factor: see [Required](second-factors.md#required). `doctor` names those that have none."},
 	{Name: "second_factor.days", Kind: key.Number, Max: 3650, Unit: "days", Doc: "How long these have to enrol one, from when `required` asks for it first."},
 
@@ -84,6 +85,7 @@ var keys = []key.Key{
 	{Name: "mail.from", Kind: key.Text, Form: addressForm, Doc: "The sender's address."},
 	{Name: "mail.ca", Kind: key.Text, Form: pathForm, Default: "what the system trusts", Doc: "A file with the certificates, in PEM, that the server's must be signed by."},
 	{Name: "mail.user", Kind: key.Text, Form: textForm, Doc: "The name to log in to the server with. Without it nobody logs in."},
+	{Name: "mail.credential", Kind: key.Text, Form: nameForm, Doc: "Instead of `password_file`: the name of a credential in /etc/credstore.encrypted, as systemd-creds(1) encrypts it. See [Secrets as credentials](second-factors.md#secrets-as-credentials)."},
 	{Name: "mail.password_file", Kind: key.Text, Form: pathForm, Doc: "A file with the password for that, in its first line. It must belong to root, and nobody else may read it."},
 
 	{Name: "roles.admin", Kind: key.Texts, Form: groupForm, Doc: "OS groups whose members are administrators in pcli. A managed account administers the application that manages it; any other account administers all of them."},

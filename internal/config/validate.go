@@ -102,8 +102,10 @@ func (m Mail) validate() error {
 		return at("mail.server", "mail.server needs mail.from, the sender's address")
 	case m.Server == "" && m != Mail{}:
 		return at("mail", "[mail] needs server, as host:port")
-	case (m.User == "") != (m.PasswordFile == ""):
-		return at("mail.user", "mail.user and mail.password_file need each other")
+	case m.PasswordFile != "" && m.Credential != "":
+		return at("mail.credential", "mail.credential and mail.password_file: the password comes from one of them")
+	case (m.User == "") != (m.PasswordFile == "" && m.Credential == ""):
+		return at("mail.user", "mail.user needs mail.password_file or mail.credential, and they need it")
 	}
 	return nil
 }

@@ -20,6 +20,7 @@
 //	managed.go   the list of managed accounts that the PAM module reads
 //	required.go  of whom second factors are required, and from when on
 //	mail.go      mail about second factors
+//	outbox.go    sends notices by mail in the background
 //	factor.go    the second factors, and the list of whom the PAM module must refuse without a broker
 //	mend.go      a state that is damaged or cannot be written
 //	salvage.go   takes over what is readable in a damaged state
@@ -28,11 +29,11 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -75,6 +76,8 @@ type Options struct {
 	AskSudo func(context.Context, []string) (map[string]protect.Answer, error)
 	// SendMail sends a mail; nil: by the mail worker and the configured server.
 	SendMail func(context.Context, mail.Message) error
+	// MailPatience is how long Close waits for notices by mail that are left; 0: a minute.
+	MailPatience time.Duration
 	// Volatile: nothing can be written to the disk. The engine works on a copy of the state
 	// (HeldDir), and leaves the PAM module's notes in place.
 	Volatile bool
@@ -120,7 +123,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 			Root: o.Root, Groups: o.Config.Protected.Groups, Admins: o.Config.AdminGroups(), Ask: o.AskSudo,
 		}),
 		teller:      newTeller(o.Root),
-		mail:        (&postman{root: o.Root, instead: o.SendMail, open: &sync.WaitGroup{}}).with(o.Config),
+		mail:        (&postman{root: o.Root, instead: o.SendMail, notices: newOutbox()}).with(o.Config),
 		looked:      &boots{},
 		holds:       &boots{},
 		reconcilers: make(map[string]*shadowsync.Reconciler, len(o.Config.Applications)),
@@ -236,14 +239,14 @@ func (e *Engine) occupied() (map[int]bool, error) {
 
 // Close closes the stores and the state.
 func (e *Engine) Close() error {
-	e.mail.wait()
+	e.mail.notices.wait(cmp.Or(e.options.MailPatience, mailPatience))
 	e.news.wait()
 	e.teller.wait()
 	var errs []error
 	for _, r := range e.reconcilers {
 		errs = append(errs, r.Store.Close())
 	}
-	return errors.Join(append(errs, e.State.Close(), e.system.Folder.Close())...)
+	return errors.Join(append(errs, e.State.Close(), e.system.Close())...)
 }
 
 // Locker hands out the engine lock.

@@ -12,24 +12,49 @@ import (
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/detect/boot"
 	"github.com/shadowsync/shadowsync/internal/factor"
+	"github.com/shadowsync/shadowsync/internal/factor/keyworker"
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/internal/wire/worker"
 	"github.com/shadowsync/shadowsync/shadowsync"
+	"github.com/shadowsync/shadowsync/systemd"
 )
 
 // EnrolledList is the list of accounts that must show a code (factor.List). Only root may read it. It
 // is not in RunDir, because nobody must get in without a code while the broker is not up yet.
 const EnrolledList = HomeDir + "/enrolled"
 
-// FactorKey is the key that seals the secrets of second factors in the system at root.
-func FactorKey(root string) factor.KeyFile {
+// FactorKeyFile is the key that seals the secrets of second factors in the system at root, unless the
+// configuration names a credential.
+func FactorKeyFile(root string) factor.KeyFile {
 	return factor.KeyFile{Root: root, Name: HomeDir + "/factor.key"}
+}
+
+// keys counts the units with a key of this process, for their names.
+var keys worker.Helpers
+
+// FactorKey is that key, from the file or from the credential. Whoever needs it for longer keeps it: a
+// unit that has the credential serves more than once.
+func FactorKey(root string, c *config.Config) factor.Key {
+	name := c.SecondFactor.KeyCredential
+	if name == "" {
+		return FactorKeyFile(root)
+	}
+	k := &keyworker.Key{Name: name}
+	if inroot.Live(root) {
+		k.Start = func(ctx context.Context) (*worker.Process, error) {
+			return startHelper(ctx, keyworker.Command.Name, systemd.HelperUnit{
+				Name: keys.Name("key-"), What: "Key of the second factors", Deadline: keyworker.Deadline, Credential: name,
+			})
+		}
+	}
+	return k
 }
 
 // Factors are the second factors of the system. Whoever uses them for longer keeps the brake, so that
 // it remembers wrong codes.
 func (e *Engine) Factors(brake factor.Brake) *factor.Factors {
-	return &factor.Factors{Store: factors{e.State, e}, Key: FactorKey(e.root), Brake: brake, Now: time.Now, Boot: e.sinceBoot}
+	return &factor.Factors{Store: factors{e.State, e}, Key: e.system.Key, Brake: brake, Now: time.Now, Boot: e.sinceBoot}
 }
 
 // FactorLogout asks for the end of an account's sessions, for a reset of its second factor; nil: no

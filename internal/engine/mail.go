@@ -1,12 +1,10 @@
 package engine
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/config"
@@ -28,27 +26,12 @@ type postman struct {
 	instead func(context.Context, mail.Message) error // of the mail worker
 	config  config.Mail
 	node    string
-	open    *sync.WaitGroup
+	notices *outbox
 }
 
 // with returns the same for another configuration.
 func (p *postman) with(c *config.Config) *postman {
-	return &postman{p.root, p.instead, c.Mail, c.Node.Name, p.open}
-}
-
-// mailPatience is how long our process waits at its end for mails on their way. They go on without us.
-const mailPatience = 5 * time.Second
-
-func (p *postman) wait() {
-	done := make(chan struct{})
-	go func() {
-		p.open.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-time.After(mailPatience):
-	}
+	return &postman{p.root, p.instead, c.Mail, c.Node.Name, p.notices}
 }
 
 // sent counts the mails of this process, for the names of their units.
@@ -93,13 +76,7 @@ func (e *Engine) notify(addresses []string, events []shadowsync.Event) {
 		text := fmt.Sprintf("The second factor of the account %s on %s %s, at %s.\n\n"+
 			"If you did not expect that, tell an administrator.\n", event.Account, e.mail.node, what, event.At.Format(time.RFC1123Z))
 		for _, address := range addresses {
-			e.mail.open.Go(func() {
-				err := e.mail.send(context.Background(), mail.Message{To: address, Subject: "Second factor of " + event.Account + " on " + e.mail.node, Text: text})
-				if err != nil {
-					failed := shadowsync.Event{At: time.Now(), Application: event.Application, Account: event.Account, Action: factor.ActionNotMailed, Reason: "a notice: " + err.Error(), Origin: event.Origin}
-					_ = e.Audit(context.Background(), failed) // it is in the journal at least
-				}
-			})
+			e.mail.notices.add(letter{event, mail.Message{To: address, Subject: "Second factor of " + event.Account + " on " + e.mail.node, Text: text}, e.mail, e})
 		}
 	}
 }
@@ -122,32 +99,57 @@ func (p *postman) send(ctx context.Context, m mail.Message) error {
 	case p.instead != nil:
 		return p.instead(ctx, m)
 	}
-	server := mail.Server{Address: p.config.Server, From: p.config.From, User: p.config.User}
-	if p.config.CA != "" {
-		ca, err := inroot.ReadFile(p.root, p.config.CA)
-		if err != nil {
-			return fmt.Errorf("cannot read mail.ca: %w", err)
-		}
-		server.CA = string(ca)
-	}
-	password, err := p.password()
-	if err != nil {
-		return err
-	}
-	defer clear(password)
-	return mail.Send(ctx, startMail, server, password, m)
+	return p.ask(func(s mail.Server) error { return mail.Send(ctx, p.start, s, m) })
 }
 
-// startMail starts the process that sends one mail, outside of whatever this process may not do.
-func startMail(ctx context.Context) (*worker.Process, error) {
+// TryMail connects to the configured mail server and logs in, as for a mail, and sends none.
+func TryMail(ctx context.Context, c *config.Config) error {
+	p := &postman{root: "/", config: c.Mail}
+	return p.ask(func(s mail.Server) error { return mail.Try(ctx, p.start, s) })
+}
+
+// ask reads what the mail worker needs of the server, and clears the password afterwards.
+func (p *postman) ask(do func(mail.Server) error) (err error) {
+	server := mail.Server{Address: p.config.Server, From: p.config.From, User: p.config.User, Credential: p.config.Credential}
+	if p.config.CA != "" {
+		if server.CA, err = readMost(p.root, p.config.CA, mail.MaxCA); err != nil {
+			return fmt.Errorf("cannot use mail.ca: %w", err)
+		}
+	}
+	if server.Password, err = p.password(); err != nil {
+		return err
+	}
+	defer clear(server.Password)
+	return do(server)
+}
+
+func readMost(root, name string, most int64) ([]byte, error) {
+	f, err := inroot.OpenRegular(root, name, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := inroot.ReadAll(f, most+1)
+	if err == nil && int64(len(text)) > most {
+		err = fmt.Errorf("%s has more than %d bytes", name, most)
+	}
+	return text, err
+}
+
+// start starts the process that sends one mail, outside of whatever this process may not do.
+func (p *postman) start(ctx context.Context) (*worker.Process, error) {
+	return startHelper(ctx, mail.Command.Name, systemd.HelperUnit{
+		Name: sent.Name("mail-"), What: "Mail about a second factor", Deadline: mail.Within, Network: true, Credential: p.config.Credential,
+	})
+}
+
+func startHelper(ctx context.Context, name string, u systemd.HelperUnit) (*worker.Process, error) {
 	binary, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	helpers := worker.Helpers{Bus: &systemd.Bus{}, Binary: binary}
-	return helpers.Start(ctx, mail.Command.Name, systemd.HelperUnit{
-		Name: sent.Name("mail-"), What: "Mail about a second factor", Deadline: mail.Within, Network: true,
-	})
+	return helpers.Start(ctx, name, u)
 }
 
 // password reads the first line of the password's file, which only root may read.
@@ -174,6 +176,5 @@ func (p *postman) password() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot use mail.password_file %s: %w", p.config.PasswordFile, err)
 	}
-	line, _, _ := bytes.Cut(text, []byte("\n"))
-	return bytes.TrimRight(line, "\r"), nil
+	return mail.FirstLine(text), nil
 }

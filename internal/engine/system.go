@@ -29,7 +29,7 @@ func SystemOf(root string, c *config.Config, open func(context.Context, config.A
 	if err != nil {
 		return backup.System{}, err
 	}
-	s := backup.System{Root: root, Dir: StateDir, Folder: folder, Key: FactorKey(root)}
+	s := backup.System{Root: root, Dir: StateDir, Folder: folder, Key: FactorKey(root, c)}
 	taken := map[string]bool{}
 	for _, a := range c.Applications {
 		o, d, err := storeOf(a)

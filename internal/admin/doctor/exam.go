@@ -40,6 +40,7 @@ var checks = []check{
 	{name: "accounts", look: checkAccounts, wired: true},
 	{name: "protected", look: checkProtected, wired: true},
 	{name: "factors", look: checkFactors, wired: true},
+	{name: "mail", look: checkMail, wired: true},
 	{name: "shells", look: checkShells, wired: true},
 	{name: "store", look: checkStore, wired: true},
 	{name: "baseline", look: checkBaseline, wired: true},

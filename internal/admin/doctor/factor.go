@@ -36,17 +36,20 @@ func checkFactors(ctx context.Context, e *exam) verdict {
 		}
 	}
 	return join(plural.Count(len(enrolled), "local account")+" enrolled",
-		assessFactorKey(engine.FactorKey("/"), all), e.assessEnrolled(all), e.assessRequired(ctx, enrolled), assessDrift(engine.ClockMatters(e.config, all) && boot.ClockAdrift()))
+		assessFactorKey(engine.FactorKey("/", e.config), all), e.assessEnrolled(all), e.assessRequired(ctx, enrolled), assessDrift(engine.ClockMatters(e.config, all) && boot.ClockAdrift()))
 }
 
 // assessFactorKey tells whether the key opens every secret, and is root's alone.
 func assessFactorKey(key factor.Key, all []factor.Record) verdict {
 	unopened, err := factor.Unopened(key, all)
+	_, isFile := key.(factor.KeyFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && len(unopened) == 0:
 		return pass("")
-	case err != nil && len(unopened) == 0:
+	case err != nil && len(unopened) == 0 && isFile:
 		return fail("%v", err).person("remove the file", "ls -l "+key.Path())
+	case err != nil && len(unopened) == 0:
+		return fail("%v", err).person("encrypt the key with systemd-creds", "ls -l /etc/credstore.encrypted")
 	case err != nil:
 		return fail("key lost, so no code of an authenticator of %s can be checked: %v", strings.Join(few(unopened), ", "), err).
 			person("put the key back, or have everybody enrol anew", "shadowsync user reset 2fa --all")
@@ -54,11 +57,35 @@ func assessFactorKey(key factor.Key, all []factor.Record) verdict {
 		return fail("%s does not open the second factor of %s", key.Path(), strings.Join(few(unopened), ", ")).
 			person("have them enrol anew", "shadowsync user reset 2fa local "+strings.Join(few(unopened), " "))
 	}
-	info, err := os.Lstat(key.Path())
-	if err != nil {
-		return fail("%v", err)
+	file := engine.FactorKeyFile("/").Path()
+	if isFile {
+		file = key.Path()
 	}
-	return assessPrivate(key.Path(), info, 0o600)
+	info, err := os.Lstat(file)
+	switch {
+	case !isFile && errors.Is(err, fs.ErrNotExist):
+		return pass("")
+	case err != nil:
+		return fail("%v", err)
+	case !isFile:
+		return warn("the key of the second factors is a credential, and %s is still there, in the clear", file).
+			person("remove the file once codes are taken", "shred -u "+file)
+	}
+	return assessPrivate(file, info, 0o600)
+}
+
+// checkMail visits the mail server, and logs in if the configuration says so. It sends nothing.
+func checkMail(ctx context.Context, e *exam) verdict {
+	switch {
+	case e.config == nil:
+		return notChecked("the configuration cannot be read")
+	case e.config.Mail.Server == "":
+		return pass("mail.server is not set: nobody gets mail about second factors")
+	}
+	if err := engine.TryMail(ctx, e.config); err != nil {
+		return fail("nobody gets mail about second factors: %v", err).person("mend the table [mail], or the server", "editor "+e.Config)
+	}
+	return pass("%s takes mail", e.config.Mail.Server)
 }
 
 // assessDrift tells that nothing keeps the clock right that codes depend on.

@@ -18,25 +18,31 @@ import (
 // Within bounds the sending of one mail.
 const Within = 20 * time.Second
 
-// maxText bounds a text and a password, in bytes.
-const maxText = 4096
+// Limits in bytes: maxText of a text and a password, MaxCA of the certificates of Server.CA. Those that a
+// system trusts have about 220 KB.
+const (
+	maxText = 4096
+	MaxCA   = 1 << 20
+)
 
 // Server is the server that takes the mail.
 type Server struct {
-	Address string `json:"address"` // host:port
-	From    string `json:"from"`
-	User    string `json:"user,omitempty"`
-	CA      string `json:"ca,omitempty"` // PEM; empty: what the system trusts
+	Address    string `json:"address"` // host:port
+	From       string `json:"from"`
+	User       string `json:"user,omitempty"`
+	Password   []byte `json:"-"`
+	Credential string `json:"credential,omitempty"` // systemd hands the password to the process under this name
+	CA         []byte `json:"-"`                    // PEM; empty: what the system trusts
 }
 
 // Message is a mail in plain text.
 type Message struct{ To, Subject, Text string }
 
-// envelope is what the process gets in clear. The text, which may hold a code, and the password come as
-// sealed descriptors.
+// envelope is what the process gets in clear. The text, which may hold a code, the certificates and the
+// password come as sealed descriptors.
 type envelope struct {
 	Server  Server `json:"server"`
-	To      string `json:"to"`
+	To      string `json:"to"` // empty: no mail, only a visit
 	Subject string `json:"subject"`
 }
 
@@ -44,7 +50,7 @@ type envelope struct {
 type result struct{}
 
 var job = worker.Job[envelope, result]{
-	Name: "mail-worker", Short: "Send a mail", Tokens: 2, Answer: answer,
+	Name: "mail-worker", Short: "Send a mail", Tokens: 3, Answer: answer,
 }
 
 // Command is the process that talks to the server.
@@ -52,22 +58,17 @@ var Command = job.Command()
 
 // Send has a message sent by a process that start starts. With nil the server has taken it. Errors say
 // in their own words what is wrong; what the server said is not in them, except for its numbers.
-func Send(ctx context.Context, start func(context.Context) (*worker.Process, error), s Server, password []byte, m Message) error {
+func Send(ctx context.Context, start func(context.Context) (*worker.Process, error), s Server, m Message) error {
 	ctx, cancel := context.WithTimeout(ctx, Within)
 	defer cancel()
-	text, err := socket.SealedMemfd([]byte(m.Text))
-	if err != nil {
-		return err
-	}
-	defer text.Close()
-	tokens := []*os.File{text}
-	if s.User != "" {
-		secret, err := socket.SealedMemfd(password)
+	var tokens []*os.File
+	for _, secret := range [][]byte{[]byte(m.Text), s.CA, s.Password} {
+		f, err := socket.SealedMemfd(secret)
 		if err != nil {
 			return err
 		}
-		defer secret.Close()
-		tokens = append(tokens, secret)
+		defer f.Close()
+		tokens = append(tokens, f)
 	}
 	p, err := start(ctx)
 	if err != nil {
@@ -77,5 +78,10 @@ func Send(ctx context.Context, start func(context.Context) (*worker.Process, err
 	if ctx.Err() != nil {
 		err = errors.New("the mail server did not answer in time")
 	}
-	return errors.Join(err, p.Kill())
+	return errors.Join(worker.Started(s.Credential, err), p.Kill())
+}
+
+// Try has a process connect, agree on TLS and log in, as for a mail, and sends none.
+func Try(ctx context.Context, start func(context.Context) (*worker.Process, error), s Server) error {
+	return Send(ctx, start, s, Message{})
 }

@@ -2,6 +2,7 @@ package mail
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -26,6 +27,7 @@ type server struct {
 	net.Listener
 	tls     *tls.Config // nil: it has no STARTTLS
 	rcpt    string      // its answer to RCPT
+	auth    string      // its answer to a right login; empty: yes
 	silent  bool        // it never answers
 	mu      sync.Mutex
 	got     string // the mail
@@ -90,7 +92,7 @@ func (s *server) serve(c net.Conn) {
 			s.note(func() { s.secured = true })
 		case "AUTH":
 			s.note(func() { s.login = strings.HasSuffix(strings.TrimSpace(line), "AHVzZXIAcGFzc3dvcmQ=") }) // user, password
-			say("235 yes")
+			say("%s", cmp.Or(s.auth, "235 yes"))
 		case "RCPT":
 			say("%s", s.rcpt)
 		case "DATA":
@@ -148,7 +150,12 @@ func deliver(t *testing.T, s Server) error {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	s.From = "appliance@example.net"
-	_, err := answer(ctx, envelope{s, "anna@example.net", "Code"}, []*os.File{sealed(t, "Code: 12345678\n"), sealed(t, "password")})
+	return ask(t, ctx, envelope{s, "anna@example.net", "Code"})
+}
+
+func ask(t *testing.T, ctx context.Context, e envelope) error { //nolint:revive // t goes first
+	t.Helper()
+	_, err := answer(ctx, e, []*os.File{sealed(t, "Code: 12345678\n"), sealed(t, string(e.Server.CA)), sealed(t, "password\n")})
 	return err
 }
 
@@ -168,12 +175,15 @@ func TestDeliver(t *testing.T) {
 		"a certificate of another":    {server: &server{rcpt: "250 ok", tls: other}, ca: ca, says: "certificate of the mail server"},
 		"greylisted":                  {server: &server{rcpt: "451 4.7.1 <anna@example.net> 12345678"}, says: "does not take it now (451)"},
 		"refused":                     {server: &server{rcpt: "550 5.1.1 <anna@example.net> 12345678"}, says: "refuses it (550)"},
+		"a bundle of certificates":    {server: &server{rcpt: "250 ok", tls: right}, ca: ca + strings.Repeat("# as long as those of a system\n", 10_000), secured: true},
+		"a login that is refused":     {server: &server{rcpt: "250 ok", tls: right, auth: "535 5.7.8 12345678"}, ca: ca, user: "user", secured: true, says: "refuses the login of user (535)"},
+		"no mail now":                 {server: &server{rcpt: "250 ok", tls: right, auth: "421 4.3.2 12345678"}, ca: ca, user: "user", secured: true, says: "takes no mail now (421)"},
 		"silent":                      {server: &server{silent: true}, says: "in time"},
 		"no CA in the file":           {server: &server{}, ca: "nothing", says: "mail.ca has no certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := listen(t, tt.server)
-			err := deliver(t, Server{Address: s.Addr().String(), CA: tt.ca, User: tt.user})
+			err := deliver(t, Server{Address: s.Addr().String(), CA: []byte(tt.ca), User: tt.user})
 			if (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
 				t.Fatalf("it says %v", err)
 			}
@@ -201,8 +211,57 @@ func TestNoTLSNoMail(t *testing.T) {
 			t.Errorf("%s: loopback %v", host, loopback(host))
 		}
 	}
-	c, err := Server{Address: "mail.example.net:587"}.client("", time.Second)
+	c, err := Server{Address: "mail.example.net:587"}.client(time.Second)
 	if err != nil || c.TLSPolicy() != "TLSMandatory" {
 		t.Errorf("%v, %v", c.TLSPolicy(), err)
+	}
+}
+
+// TestLocalhost: the name is this machine, whatever DNS says, and the certificate may be for the name.
+func TestLocalhost(t *testing.T) {
+	right, ca := certificate(t, "localhost")
+	s := listen(t, &server{rcpt: "250 ok", tls: right})
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		t.Error("a resolver is asked")
+		return nil, net.ErrClosed
+	}}
+	defer func() { net.DefaultResolver = &net.Resolver{} }()
+	_, port, _ := net.SplitHostPort(s.Addr().String())
+	if err := deliver(t, Server{Address: "localhost:" + port, CA: []byte(ca)}); err != nil {
+		t.Error(err)
+	}
+	c, err := Server{Address: "localhost:25"}.client(time.Second)
+	if err != nil || c.ServerAddr() != "127.0.0.1:25" {
+		t.Errorf("it would dial %s, %v", c.ServerAddr(), err)
+	}
+}
+
+// TestTry: a visit logs in and leaves no mail.
+func TestTry(t *testing.T) {
+	right, ca := certificate(t, "127.0.0.1")
+	for name, tt := range map[string]struct {
+		server *server
+		says   string
+	}{
+		"all is well":       {server: &server{rcpt: "250 ok", tls: right}},
+		"login refused":     {server: &server{tls: right, auth: "535 no"}, says: "refuses the login"},
+		"no way to log in":  {server: &server{}, says: "no way to log in"},
+		"never an answer":   {server: &server{silent: true}, says: "in time"},
+		"another's machine": {server: &server{tls: &tls.Config{}}, says: "mail server"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := listen(t, tt.server)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			defer cancel()
+			err := ask(t, ctx, envelope{Server: Server{Address: s.Addr().String(), CA: []byte(ca), User: "user"}})
+			if (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("it says %v", err)
+			}
+			s.note(func() {
+				if s.got != "" || s.login != (tt.server.tls == right) {
+					t.Errorf("login %v, mail %q", s.login, s.got)
+				}
+			})
+		})
 	}
 }

@@ -98,8 +98,16 @@ type System struct {
 	Dir    string         // the state's folder beneath it
 	Folder *inroot.Folder // the same, open
 	Stores []Store
-	Key    factor.KeyFile    // of the second factors
+	Key    factor.Key        // of the second factors; only a factor.KeyFile can be put back
 	Probe  func(step string) // called after each step of a swap; nil in production
+}
+
+// Close closes the folder, and ends what the key needs.
+func (s System) Close() error {
+	if k, ok := s.Key.(interface{ Close() }); ok {
+		k.Close()
+	}
+	return s.Folder.Close()
 }
 
 // path is the path of a name in the state's folder, valid in this process.

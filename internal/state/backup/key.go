@@ -42,7 +42,11 @@ func (s System) keepKey(folder string) (name string, err error) {
 	if !errors.As(err, new(*factor.KeyError)) {
 		return name, err
 	}
-	f, err := inroot.OpenRegular(s.Key.Root, s.Key.Name, os.O_RDONLY)
+	file, ok := s.Key.(factor.KeyFile)
+	if !ok {
+		return "", nil
+	}
+	f, err := inroot.OpenRegular(file.Root, file.Name, os.O_RDONLY)
 	if err != nil {
 		return "", nil // there is nothing to keep of what cannot be opened
 	}
@@ -57,8 +61,8 @@ func (s System) revertKey(folder string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // there was none: the backup's stays
 	}
-	if err == nil {
-		err = s.Key.Replace(key)
+	if file, ok := s.Key.(factor.KeyFile); ok && err == nil {
+		err = file.Replace(key)
 	}
 	return err
 }
@@ -92,13 +96,14 @@ func (s System) keys(c *Content, done *Swapped) (factor.Keys, error) {
 	if err == nil {
 		return factor.Keys{Kept: present, Other: c.key}, nil
 	}
-	if c.key == nil {
+	file, ok := s.Key.(factor.KeyFile)
+	if c.key == nil || !ok {
 		return factor.Keys{}, nil // as it was: what is sealed stays sealed
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		err = s.Key.Put(c.key)
+		err = file.Put(c.key)
 	} else {
-		err = s.Key.Replace(c.key)
+		err = file.Replace(c.key)
 	}
 	if err != nil {
 		return factor.Keys{}, err

@@ -45,7 +45,7 @@ func TestKeyOfTheFactors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			file, path := filepath.Join(w.base, "backup"), w.system.Key.Name
+			file, path := filepath.Join(w.base, "backup"), w.system.Key.(factor.KeyFile).Name
 			w.live("backed-up")
 			w.enrols()
 			sealed, err := w.system.Key.Get()

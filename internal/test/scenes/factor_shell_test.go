@@ -30,6 +30,12 @@ func (s *stage) enrolsInShell(d *machine.Dialogue, password, ticket string) *aut
 	if ticket != "" {
 		d.Answer("Enrolment code:", ticket)
 	}
+	return s.confirmsInShell(d)
+}
+
+// confirmsInShell plays the rest, from the setup key on.
+func (s *stage) confirmsInShell(d *machine.Dialogue) *authenticator {
+	s.t.Helper()
 	d.Expect(askForCode, machine.Patience)
 	key := setupKeyShown.FindStringSubmatch(d.Transcript())
 	if key == nil {

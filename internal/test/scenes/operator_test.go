@@ -18,7 +18,13 @@ const (
 // known, and a group makes administrators.
 func manned(t *testing.T, release machine.Release) *stage {
 	t.Helper()
-	s := set(t, release, machine.Appliance{}, "[[application]]", "[roles]\nadmin = [\"operators\"]\n\n[[application]]")
+	return mannedOn(t, machine.Boot(t, release))
+}
+
+// mannedOn is manned on a machine that was booted.
+func mannedOn(t *testing.T, m *machine.T) *stage {
+	t.Helper()
+	s := setOn(t, m, machine.Appliance{}, "[[application]]", "[roles]\nadmin = [\"operators\"]\n\n[[application]]")
 	s.MustShell("groupadd operators && usermod -aG operators admin && echo /usr/bin/pcli >> /etc/shells")
 	s.Must("usermod", "-s", "/usr/bin/pcli", "admin")
 	s.Must("usermod", "-s", "/usr/bin/pcli", "user222")

@@ -21,7 +21,12 @@ type stage struct {
 // set boots a machine with the appliance, installs shadowsync and runs setup.
 func set(t *testing.T, release machine.Release, appliance machine.Appliance, edits ...string) *stage {
 	t.Helper()
-	m := machine.Boot(t, release)
+	return setOn(t, machine.Boot(t, release), appliance, edits...)
+}
+
+// setOn is set on a machine that was booted.
+func setOn(t *testing.T, m *machine.T, appliance machine.Appliance, edits ...string) *stage {
+	t.Helper()
 	m.InstallAppliance(appliance)
 	m.InstallShadowsync()
 	m.Configure(edits...)
