@@ -94,6 +94,7 @@ func hintCases() map[string]hintCase {
 		"PAM":               {&setup.PAMError{Fault: errors.New("x")}, 1, "shadowsync doctor"},
 		"not settled":       {&hook.NotSettledError{Outcome: shadowsync.Outcome{Account: "admin"}}, 1, "shadowsync sync admin"},
 		"wrong store":       {&setup.WrongStoreError{Config: "/c.toml"}, 1, "edit /c.toml ([application.store]), then: shadowsync setup --restart"},
+		"masked":            {&setup.MaskedError{Root: "/", Unit: "u.service"}, 1, "systemctl unmask u.service && shadowsync status"},
 		"start unseen":      {&setup.StartError{Unit: "u.service"}, 1, "systemctl status u.service; shadowsync status"},
 		"weak":              {policy.ErrWeak, 6, "choose another password, or: shadowsync user reset password NAME"},
 		"incomplete":        {setup.ErrIncomplete, 2, setupHint},

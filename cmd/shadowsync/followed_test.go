@@ -18,7 +18,7 @@ var followed = map[string]string{
 	"no application": rows, "its name": rows,
 	"no terminal": rows, "weak": rows, "no password": rows, "bad line": rows, "not permitted": rows,
 	"backup is there": rows, "weak passphrase": rows, "no passphrase": rows, "no backup": rows, "others may write": rows,
-	"other seal": rows, "pending": rows, "waiting": rows, "other file": rows, "unwritable state": rows, "not to be read": rows, "contradiction": rows, "bad file": rows,
+	"other seal": rows, "pending": rows, "waiting": rows, "masked": rows, "other file": rows, "unwritable state": rows, "not to be read": rows, "contradiction": rows, "bad file": rows,
 	"file lost": rows, "broken chain": rows, "conflict": rows, "refused": rows,
 
 	"no factor":    "cmd/shadowsync/factor_test.go:TestSecondFactor",

@@ -87,6 +87,7 @@ var hints = []func(err error, command string) string{
 	as(func(e *setup.WrongStoreError, _ string) string {
 		return "edit " + e.Config + " ([application.store]), then: shadowsync setup --restart"
 	}),
+	as(func(e *setup.MaskedError, command string) string { return e.Unmask() + " && " + command }),
 	as(func(e *setup.StartError, _ string) string {
 		return "systemctl status " + e.Unit + "; shadowsync status"
 	}),

@@ -13,8 +13,18 @@ import (
 // This is `systemctl enable` for systems that are not running. systemctl --root follows symbolic
 // links out of such a system.
 
-// ErrMasked: the unit is masked, so it cannot be enabled.
-var ErrMasked = errors.New("it is masked")
+// MaskedError: the unit is masked, so it cannot be enabled.
+type MaskedError struct{ Root, Unit string }
+
+func (e *MaskedError) Error() string { return "cannot enable " + e.Unit + ": it is masked" }
+
+// Unmask is the command that undoes it.
+func (e *MaskedError) Unmask() string {
+	if e.Root != "/" {
+		return "rm " + inroot.Shown(e.Root, filepath.Join(UnitFolders[0], e.Unit))
+	}
+	return "systemctl unmask " + e.Unit
+}
 
 // Enabled reports whether a unit is enabled under root.
 func Enabled(root, unit string) (bool, error) {
@@ -50,9 +60,6 @@ func enablingLinks(root, unit string) (links []string, err error) {
 
 // enableIn makes the links that a unit's [Install] section asks for.
 func enableIn(root, unit string) error {
-	if masked(root, unit) {
-		return ErrMasked
-	}
 	path := FindUnit(root, unit)
 	text, err := inroot.ReadFile(root, path)
 	if err != nil {

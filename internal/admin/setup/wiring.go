@@ -125,6 +125,11 @@ func (j *job) enableDue(context.Context) (bool, error) {
 }
 
 func (j *job) enable(ctx context.Context) error {
+	for _, unit := range OurUnits {
+		if masked(j.Root, unit) {
+			return &MaskedError{j.Root, unit}
+		}
+	}
 	if !j.mounted() {
 		return j.bus.Enable(ctx, OurUnits...)
 	}

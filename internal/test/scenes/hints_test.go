@@ -52,6 +52,10 @@ var hintedErrors = []hinted{
 			`EDITOR=/root/editor vipw -s && shadowsync user lock user222 && shadowsync user unlock user222`,
 	},
 	{
+		name: "masked", spoil: "systemctl mask --now shadowsync.service", line: "shadowsync setup", code: 1, hint: "systemctl unmask shadowsync.service && shadowsync setup",
+		says: "done", holds: func(s *stage) bool { return s.Run("systemctl", "is-active", "shadowsync.service").Code == 0 },
+	},
+	{
 		name: "not permitted", spoil: "chattr +i /etc/shadow", line: "shadowsync user lock user222", code: 8, hint: "shadowsync doctor",
 		follow: "shadowsync doctor; chattr -i /etc/shadow", says: "chattr -i /etc/shadow",
 	},
