@@ -1,7 +1,5 @@
 package pamstack
 
-import "slices"
-
 // Duty is the purpose of a line of pam_shadowsync.so.
 type Duty struct {
 	Name string // shown to people
@@ -22,19 +20,22 @@ var (
 
 // has reports whether l is a line of pam_shadowsync.so with this duty.
 func (d Duty) has(l Line) bool {
-	asks := slices.Contains(l.Args, "factor")
+	asks := l.says(0, "factor")
 	switch {
 	case l.Module != Module || l.Kind != d.Kind:
 		return false
 	case l.Kind == Password:
-		return slices.Contains(l.Args, "judge") == (d == Judge)
+		return l.says(0, "judge") == (d == Judge)
 	case !asks:
 		return d == Login
-	case slices.Contains(l.Args, "key"):
+	case l.Kind == Auth && l.says(1, "key"):
 		return d == FactorKey
 	}
 	return d == Factor || d == FactorAccount
 }
+
+// says reports whether the module finds a word at its place among the line's arguments.
+func (l Line) says(at int, word string) bool { return len(l.Args) > at && l.Args[at] == word }
 
 // Find returns the first line with that duty, also in substacks.
 func (d Duty) Find(lines []Line) (Line, bool) { return First(lines, d.has) }

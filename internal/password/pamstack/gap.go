@@ -66,7 +66,8 @@ const (
 	success  = "success"
 	renew    = "new_authtok_reqd"
 	ignored  = "ignore"
-	fallback = "default" // stands for each result that a control does not name
+	denied   = "perm_denied" // of a line that libpam cannot read
+	fallback = "default"     // stands for each result that a control does not name
 )
 
 type states map[state]bool
@@ -167,6 +168,8 @@ func (e evaluation) results(l Line) []string {
 		}
 	}
 	switch {
+	case l.Broken:
+		return []string{denied}
 	case e.refuses(l), l.Module == "pam_deny.so", e.service == "login" && rootOnly(l):
 		return failures
 	case l.Module == "pam_permit.so":

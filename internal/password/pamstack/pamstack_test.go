@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -271,4 +272,50 @@ func tree(t *testing.T, services map[string]string) string {
 		}
 	}
 	return root
+}
+
+// TestBrokenLines: as in libpam, a line that cannot be read counts, and fails. One of an unknown kind is of
+// the stack that is read: auth, unless another file includes the lines of one kind.
+func TestBrokenLines(t *testing.T) {
+	t.Parallel()
+	root := tree(t, map[string]string{
+		"top":      "athu required pam_x.so\nauth\n-auth required pam_x.so\naccount include\nsession required pam_x.so\nauth optional\n",
+		"included": "account include top\n",
+	})
+	for _, c := range []struct {
+		service string
+		kind    Kind
+		want    string
+	}{
+		{"top", Auth, "1 broken, 2 broken, 3, 6 broken"}, {"top", Account, "4 broken"}, {"top", Password, ""},
+		{"included", Account, "1 broken, 4 broken"},
+	} {
+		lines, err := Read(root, c.service, c.kind)
+		var found []string
+		for _, l := range lines {
+			text := strconv.Itoa(l.Number)
+			if l.Broken {
+				text += " broken"
+			}
+			found = append(found, text)
+		}
+		if got := strings.Join(found, ", "); err != nil || got != c.want {
+			t.Errorf("%s, %s: %q, want %q; %v", c.service, c.kind, got, c.want, err)
+		}
+	}
+}
+
+// TestWordsHaveTheirPlace: the module reads its first two words, and no other.
+func TestWordsHaveTheirPlace(t *testing.T) {
+	t.Parallel()
+	for words, want := range map[string]Duty{
+		"factor": Factor, "factor key": FactorKey, "factor debug key": Factor, "debug factor": Login, "key factor": Login, "": Login,
+	} {
+		l := Line{Kind: Auth, Module: Module, Args: strings.Fields(words)}
+		for _, d := range []Duty{Factor, FactorKey, Login} {
+			if d.has(l) != (d == want) {
+				t.Errorf("%q: %s: %v", words, d.Name, d.has(l))
+			}
+		}
+	}
 }

@@ -69,10 +69,12 @@ type Line struct {
 	Path     string // of the module, as the file has it
 	Args     []string
 	Substack []Line
+	// Broken: libpam cannot read the line. It counts in jumps, and fails: it has no module here.
+	Broken bool
 }
 
 func (l Line) String() string {
-	return strings.Join(slices.Concat([]string{string(l.Kind), l.Control, l.Module}, l.Args), " ")
+	return strings.TrimSpace(strings.Join(slices.Concat([]string{string(l.Kind), l.Control, l.Module}, l.Args), " "))
 }
 
 // Place returns where the line is, to show to people.
@@ -100,7 +102,7 @@ func Services(root string) ([]string, error) {
 // Read returns the lines of one kind of a service beneath root, including those of included files.
 // As for libpam, a missing included file is an error.
 func Read(root, service string, kind Kind) ([]Line, error) {
-	lines, err := read(root, service, kind, 0)
+	lines, err := reading{root, kind, true}.file(service, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the PAM stack of %s: %w", service, err)
 	}
@@ -119,11 +121,18 @@ func Passwd(root string) ([]Line, error) {
 	return nil, nil
 }
 
-func read(root, name string, kind Kind, depth int) ([]Line, error) {
+// reading reads the lines of one kind.
+type reading struct {
+	root string
+	kind Kind
+	all  bool // libpam reads the lines of every kind here, and takes one whose kind it does not know for auth
+}
+
+func (r reading) file(name string, depth int) ([]Line, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("includes are nested deeper than %d", maxDepth)
 	}
-	path, text, err := find(root, name)
+	path, text, err := find(r.root, name)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +141,7 @@ func read(root, name string, kind Kind, depth int) ([]Line, error) {
 		if len(words) == 0 {
 			continue
 		}
-		parsed, err := parse(root, words, Line{Kind: kind, File: path, Number: i + 1}, depth)
+		parsed, err := r.line(words, Line{Kind: r.kind, File: path, Number: i + 1}, depth)
 		if err != nil {
 			return nil, err
 		}
@@ -173,23 +182,42 @@ func readFile(root, path string) (string, error) {
 	return string(text), err
 }
 
-// parse turns the words of a line into lines of l's kind: none, one, or those of an include.
-func parse(root string, words []string, l Line, depth int) ([]Line, error) {
+// kinds are the management groups that libpam knows.
+var kinds = []string{string(Auth), string(Account), string(Password), "session"}
+
+// line turns the words of a line into lines of l's kind, as _pam_parse_conf_file does: none, one, or those
+// of an include.
+func (r reading) line(words []string, l Line, depth int) ([]Line, error) {
 	if words[0] == "@include" && len(words) > 1 {
-		return read(root, words[1], l.Kind, depth+1)
+		return r.file(words[1], depth+1)
 	}
 	// In a "-password" line a missing module is not logged.
-	if strings.TrimPrefix(strings.ToLower(words[0]), "-") != string(l.Kind) || len(words) < 3 {
+	kind := strings.TrimPrefix(strings.ToLower(words[0]), "-")
+	if l.Broken = !slices.Contains(kinds, kind); l.Broken && r.all {
+		kind = string(Auth)
+	}
+	if kind != string(l.Kind) && (!l.Broken || r.all) {
 		return nil, nil
 	}
-	l.Control, l.Module, l.Path, l.Args = strings.ToLower(words[1]), filepath.Base(words[2]), words[2], words[3:]
-	switch l.Control {
-	case "include":
-		return read(root, words[2], l.Kind, depth+1)
-	case substack:
-		sub, err := read(root, words[2], l.Kind, depth+1)
-		l.Substack = sub
+	if len(words) > 1 {
+		l.Control = strings.ToLower(words[1])
+	}
+	included := l.Control == "include" || l.Control == substack
+	switch {
+	case len(words) < 2, included && len(words) < 3:
+		l.Broken, l.Control = true, "[default=bad]"
+	case included:
+		lines, err := reading{r.root, l.Kind, false}.file(words[2], depth+1)
+		if l.Control == "include" {
+			return lines, err
+		}
+		l.Broken, l.Substack = false, lines
 		return []Line{l}, err
+	case len(words) < 3:
+		l.Broken = true
+	}
+	if !l.Broken {
+		l.Module, l.Path, l.Args = filepath.Base(words[2]), words[2], words[3:]
 	}
 	return []Line{l}, nil
 }

@@ -15,6 +15,8 @@ var foreign = map[string]bool{
 // result is what a module returns for a local account in such a walk.
 func (l Line) result(stored bool) string {
 	switch {
+	case l.Broken:
+		return denied
 	case l.Module == Module:
 		return "ignore"
 	case foreign[l.Module], storing[l.Module] && !stored:
