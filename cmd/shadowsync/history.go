@@ -24,7 +24,7 @@ func newHistory(a *app) *cobra.Command {
 		Use:   "history NAME",
 		Short: "List the credentials that an account had, or put one back",
 		Long: "Lists what is in use now and what an account had before, newest first: the hash formats, when\n" +
-			"each was replaced and by whom. What lost a conflict is there too. restore puts an entry back\n" +
+			"each was replaced and by whom. What never reached both sides is there too. restore puts an entry back\n" +
 			"on both sides: that old password works again, even if the password policy would refuse it,\n" +
 			"which is recorded in the audit. It prints the command that undoes it.",
 		Args:              exactly(1),
@@ -87,7 +87,7 @@ type historyEntry struct {
 	Locked      bool              `json:"locked"`
 	Changed     string            `json:"last_change_day,omitempty"`
 	Replaced    *time.Time        `json:"replaced"`
-	Lost        bool              `json:"lost"`                // it lost a conflict, so it was never in effect on both sides
+	Lost        bool              `json:"lost"`                // it lost a conflict or was replaced before it was persisted: never in effect on both sides
 	InUse       bool              `json:"in_use"`              // the OS has this password again
 	ByPresent   bool              `json:"replaced_by_present"` // the change that set what is in use now replaced it
 	ReplacedBy  *int              `json:"replaced_by"`         // the entry with the value that took its place; null: what is in use now, one that is in no entry, or not known
@@ -227,7 +227,7 @@ func (h historyEntry) notes() string {
 		notes = append(notes, "locked")
 	}
 	if h.Lost {
-		notes = append(notes, "lost a conflict")
+		notes = append(notes, "was never on both sides")
 	}
 	return strings.Join(notes, ", ")
 }
