@@ -162,13 +162,14 @@ func (b *Broker) need(ctx context.Context, l login) module.Answer {
 		return b.needOfAbsent(ctx, l)
 	}
 	duty, err := l.engine.Duty(ctx, l.Account, l.Now())
-	switch {
-	case err != nil:
+	if err != nil {
 		return b.untold(l.Login, err)
-	case duty.Enrol:
+	}
+	answer := b.free(ctx, l.Login)
+	if answer.Kind == module.Free && duty.Enrol {
 		return l.demands(duty)
 	}
-	return b.free(ctx, l.Login)
+	return answer
 }
 
 // free lets an account pass that has no second factor, unless the list is damaged: the state may have lost

@@ -195,6 +195,12 @@ func TestDamagedList(t *testing.T) {
 			t.Errorf("uid %s: %q", uid, got)
 		}
 	}
+	g = &gate{Broker: brokerOf(t, t.TempDir(), "admin", "admin", "[second_factor]\nrequired = \"everybody\"\n")}
+	g.codes.turns = make(chan struct{}, mostCodes)
+	if err := inroot.Create(g.engine.Load().Root(), engine.EnrolledList, []byte("x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.needs(t, "r"+cannotTell) // and nobody is offered to enrol, or to go on
 }
 
 // TestGuessesAtLogin: wrong codes from one address do not keep the account out from another one.
