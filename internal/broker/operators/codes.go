@@ -121,11 +121,21 @@ func (o *Server) factors() *factor.Factors { return o.engine.Factors(o.WrongCode
 // local is the second factor of a local account.
 func local(name string) factor.Subject { return factor.Subject{Realm: factor.Local, Account: name} }
 
-// ownFactor returns what is kept of the caller's second factor.
-func (o *Server) ownFactor(ctx context.Context, c *call) (factor.Record, error) {
-	r, err := o.factors().Of(ctx, local(c.name))
-	if err != nil {
+// ownFactor returns what is kept of the caller's second factor. Without one, a caller is refused who may have
+// been renamed, because the uid has that of another name, or of whom a damaged list may have known one.
+func (o *Server) ownFactor(ctx context.Context, c *call) (r factor.Record, err error) {
+	other, listed := factor.Record{}, true
+	if r, err = o.factors().Of(ctx, local(c.name)); err == nil && !r.Asked() && !c.root() {
+		other, err = o.engine.FactorOfUID(ctx, c.uid)
+		listed = o.Listed == nil || o.Listed(ctx)
+	}
+	switch {
+	case err != nil:
 		return r, o.codeError(c, err)
+	case other.Asked():
+		return r, operator.Errorf(operator.NotAuthenticated, "your uid has the second factor of the account %s; an administrator can reset it", other.Account)
+	case !listed:
+		return r, o.codeError(c, factor.ErrList)
 	}
 	return r, nil
 }

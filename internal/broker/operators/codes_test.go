@@ -1,6 +1,7 @@
 package operators
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -237,4 +238,33 @@ func TestTakeCode(t *testing.T) {
 	take(typed(t, recovery[1]), "", "")
 	c.name = "user"
 	take(typed(t, recovery[2]), operator.Conflict, "no second factor")
+}
+
+// TestRenamed: usermod -l takes nobody's second factor away in pcli either.
+func TestRenamed(t *testing.T) {
+	f := openOffice(t, "")
+	f.enrols(t, "user")
+	if err := inroot.Replace(f.operators.engine.Root(), "/etc/passwd", []byte("anna:x:1000:1000::/:/bin/sh\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for uid, want := range map[int]operator.Kind{1000: operator.NotAuthenticated, 1001: "", 0: ""} {
+		c := f.from("anna", 10)
+		c.uid = uid
+		if err := f.operators.admit(t.Context(), c, inShell); kindOf(err) != want || (err == nil) != (want == "") {
+			t.Errorf("uid %d: %v, want %q", uid, err, want)
+		}
+	}
+}
+
+// TestDamagedList: who has no second factor in the state may have had one that a damaged list named.
+func TestDamagedList(t *testing.T) {
+	f := openOffice(t, "")
+	f.operators.Listed = func(context.Context) bool { return false }
+	for uid, want := range map[int]operator.Kind{1001: operator.Unavailable, 0: ""} {
+		c := f.from("user", 10)
+		c.uid = uid
+		if err := f.operators.admit(t.Context(), c, inShell); kindOf(err) != want || (err == nil) != (want == "") {
+			t.Errorf("uid %d: %v, want %q", uid, err, want)
+		}
+	}
 }
