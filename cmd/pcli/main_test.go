@@ -20,6 +20,7 @@ var mayImport = []string{
 	"github.com/clipperhouse/uax29/v2/graphemes",
 	"github.com/coreos/go-systemd/v22/activation", // by internal/wire/socket
 	module + "cmd/pcli",
+	module + "internal/factor/guide",
 	module + "internal/factor/qr",
 	module + "internal/term/argv",
 	module + "internal/term/exit",

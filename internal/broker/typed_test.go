@@ -28,13 +28,23 @@ type post struct {
 }
 
 func (p *post) take(_ context.Context, m mail.Message) error {
-	if p.holds != nil {
-		<-p.holds
+	p.mu.Lock()
+	holds, fails := p.holds, p.fails
+	p.mu.Unlock()
+	if holds != nil {
+		<-holds
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mails = append(p.mails, m)
-	return p.fails
+	return fails
+}
+
+// behave sets how mails are taken from now on.
+func (p *post) behave(fails error, holds chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fails, p.holds = fails, holds
 }
 
 // code returns the last code that was mailed.
@@ -180,16 +190,17 @@ func TestEnrolmentAtLogin(t *testing.T) {
 // nobody from their turn.
 func TestMailAtLogin(t *testing.T) {
 	g, p := openMailing(t, "admin")
-	p.fails = errors.New("the mail server does not take it now (451)")
+	p.behave(errors.New("the mail server does not take it now (451)"), nil)
 	g.types(t, "lost", module.Asks, "does not take it now (451); an administrator can reset your second factor\nVerification code (or 'lost'):")
-	p.fails, p.holds = nil, make(chan struct{})
+	held := make(chan struct{})
+	p.behave(nil, held)
 	var all sync.WaitGroup
 	for range mostCodes {
 		all.Go(func() { g.types(t, "lost", module.Asks, "Code from the mail:") })
 	}
 	g.types(t, g.recovery[0], module.Passes, "")
 	all.Wait()
-	close(p.holds)
+	close(held)
 	if got := g.types(t, "lost", module.Asks, "\nCode from the mail:"); !strings.Contains(got, "a code was mailed already") {
 		t.Errorf("a mailbox is flooded: %q", got)
 	}

@@ -153,7 +153,7 @@ func deliver(t *testing.T, s Server) error {
 	return ask(t, ctx, envelope{s, "anna@example.net", "Code"})
 }
 
-func ask(t *testing.T, ctx context.Context, e envelope) error { //nolint:revive // t goes first
+func ask(t *testing.T, ctx context.Context, e envelope) error {
 	t.Helper()
 	_, err := answer(ctx, e, []*os.File{sealed(t, "Code: 12345678\n"), sealed(t, string(e.Server.CA)), sealed(t, "password\n")})
 	return err

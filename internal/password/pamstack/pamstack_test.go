@@ -287,7 +287,9 @@ func TestBrokenLines(t *testing.T) {
 		kind    Kind
 		want    string
 	}{
-		{"top", Auth, "1 broken, 2 broken, 3, 6 broken"}, {"top", Account, "4 broken"}, {"top", Password, ""},
+		{"top", Auth, "1 broken, 2 broken, 3, 6 broken"},
+		{"top", Account, "4 broken"},
+		{"top", Password, ""},
 		{"included", Account, "1 broken, 4 broken"},
 	} {
 		lines, err := Read(root, c.service, c.kind)
