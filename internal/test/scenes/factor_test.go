@@ -314,7 +314,6 @@ func TestKilledWhileLost(t *testing.T) {
 	later := s.SSH("user222", oldPassword)
 	later.Answer(askOr, s.mailedCode())
 	fresh := s.enrolsInShell(later, oldPassword, "")
-	later.Ended(machine.Patience)
 	s.refuses("a recovery code of before", "user222", a.next())
 	if status := s.checks("user222", fresh.next()); status != 0 {
 		t.Errorf("the new factor ends with %d", status)
