@@ -58,10 +58,15 @@ func (s *stage) comes(methods, user, password, code string) (r machine.Result, a
 }
 
 // calls logs in over ssh at a terminal, up to what is asked after the password.
-func (s *stage) calls(user string) *machine.Dialogue {
+func (s *stage) calls(user string, command ...string) *machine.Dialogue {
 	s.t.Helper()
-	d := s.Env("LC_ALL=C.UTF-8").Terminal("ssh", "-F", "none", "-l", user, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-		"-o", "PreferredAuthentications=keyboard-interactive", "-o", "NumberOfPasswordPrompts=1", "127.0.0.1", "echo in-$((40+2))")
+	if len(command) == 0 {
+		command = []string{"echo in-$((40+2))"}
+	}
+	d := s.Env("LC_ALL=C.UTF-8").Terminal(append([]string{
+		"ssh", "-F", "none", "-t", "-l", user, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+		"-o", "PreferredAuthentications=keyboard-interactive", "-o", "NumberOfPasswordPrompts=1", "127.0.0.1",
+	}, command...)...)
 	d.Answer("assword: ", machine.OldPassword)
 	return d
 }

@@ -1,6 +1,7 @@
 package scenes
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -154,6 +155,38 @@ func TestLostAtLogin(t *testing.T) {
 		d.Answer("Code from the mail:", s.mailedCode())
 		s.setsUp(d, "admin@node1:")
 	})
+	s.sub("interrupted", func(s *stage) { s.losesWhileBrokersDie() })
+}
+
+// losesWhileBrokersDie: an account that no application manages goes the whole way in one login, although the
+// broker is killed before each step. Its other sessions end.
+func (s *stage) losesWhileBrokersDie() {
+	s.MustShell(fmt.Sprintf("useradd -m -s /bin/bash guest; printf 'guest:%s\n' | chpasswd", machine.OldPassword))
+	old := s.enrols("guest")
+	s.Must("shadowsync", "user", "set", "mail", "guest", "anna@example.net")
+	other := s.calls("guest", "echo in-$((40+2)); cat")
+	other.Answer(askOr, old.next())
+	other.Expect("in-42", machine.Patience)
+	kill := func() {
+		const present = "systemctl show -P MainPID -P ActiveState shadowsync.service"
+		before := s.MustShell(present)
+		s.MustShell("kill -9 $(systemctl show -P MainPID shadowsync.service)")
+		s.eventually("another broker is ready", machine.Patience, func() bool {
+			now := s.MustShell(present)
+			return now != before && strings.Contains(now, "\nactive")
+		})
+	}
+	d := s.calls("guest")
+	d.Expect(askOr, machine.Patience)
+	kill()
+	d.Send("lost\n")
+	d.Expect("Code from the mail:", machine.Patience)
+	kill()
+	d.Send(s.mailedCode() + "\n")
+	d.Expect("Setup key: ", machine.Patience)
+	other.Ended(machine.Patience)
+	kill()
+	s.setsUp(d, "in-42")
 }
 
 func (s *stage) losesAtLogin(old *authenticator) *authenticator {
