@@ -127,3 +127,19 @@ func TestProtectedAccount(t *testing.T) {
 		t.Errorf("it is managed:\n%s", status)
 	}
 }
+
+// TestHeldDialogue: whoever knows the password and holds a change of it open does not keep its owner from
+// changing it.
+func TestHeldDialogue(t *testing.T) {
+	t.Parallel()
+	s := manned(t, machine.Bookworm)
+	thief, owner := s.SSH("user222", oldPassword), s.SSH("user222", oldPassword)
+	thief.Expect("user222@node1.conductor> ", machine.Patience)
+	thief.Send("set password\n")
+	thief.Answer("Enter your current password:", oldPassword)
+	thief.Expect("Enter a new password:", machine.Patience)
+	owner.Expect("user222@node1.conductor> ", machine.Patience)
+	setPassword(owner, oldPassword, newPassword)
+	owner.Expect("Password updated successfully", machine.Patience)
+	s.lets("user222", newPassword, oldPassword)
+}
