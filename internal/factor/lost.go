@@ -113,7 +113,11 @@ func (f *Factors) Lose(ctx context.Context, a Attempt, send func(ctx context.Con
 		if err := f.out(now.Mailed); err != nil { // of a request at the same time
 			return Change{}, err
 		}
-		now.Mailed = &Mailed{Sealed: sealed, Boot: id, Until: elapsed + mailedFor}
+		mailed := Mailed{Sealed: sealed, Boot: id, Until: elapsed + mailedFor}
+		if now.Mailed != nil { // whoever only knows the password must not void what the owner has begun
+			mailed.Next = now.Mailed.Next
+		}
+		now.Mailed = &mailed
 		return Change{Record: now, Events: []shadowsync.Event{event(f.Now(), a.Subject, a.Origin, ActionLost, "a code is mailed to the address on record")}}, nil
 	})
 	if err != nil {
@@ -129,7 +133,7 @@ func (f *Factors) Lose(ctx context.Context, a Attempt, send func(ctx context.Con
 func (f *Factors) recall(ctx context.Context, a Attempt, sealed []byte, why error) error {
 	return f.Store.ChangeFactor(ctx, a.Subject, func(r Record) (Change, error) {
 		if r.Mailed != nil && bytes.Equal(r.Mailed.Sealed, sealed) {
-			r.Mailed = nil
+			r.Mailed = &Mailed{Next: r.Mailed.Next}
 		}
 		return Change{Record: r, Events: []shadowsync.Event{event(f.Now(), a.Subject, a.Origin, ActionNotMailed, why.Error())}}, nil
 	})

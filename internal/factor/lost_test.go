@@ -238,3 +238,21 @@ func TestMasked(t *testing.T) {
 		}
 	}
 }
+
+// TestLostAgain: whoever knows the password, and asks for another code or guesses at one, does not void the
+// enrolment that the owner has begun.
+func TestLostAgain(t *testing.T) {
+	w, secret := lostWorld(t)
+	enrolment, err := w.regain(w.lose())
+	w.wants("regain", err, nil)
+	fresh, err := w.Begin(t.Context(), Beginning{Subject: admin, Code: []byte(enrolment)})
+	w.wants("begin", err, nil)
+	_, err = w.Lose(t.Context(), Attempt{Subject: admin}, func(context.Context, string, string) error { return errors.New("down") })
+	w.wants("not mailed", err, ErrNotMailed)
+	code := w.lose()
+	_, err = w.regain(map[bool]string{true: "00000001", false: "00000000"}[code == "00000000"])
+	w.wants("a guess", err, ErrWrong)
+	_, err = w.Confirm(t.Context(), Attempt{Subject: admin, Code: w.code(fresh, 1)})
+	w.wants("the new app", err, nil)
+	w.wants("the old one", w.check(w.code(secret, 1)), ErrWrong)
+}
