@@ -256,3 +256,18 @@ func TestLostAgain(t *testing.T) {
 	w.wants("the new app", err, nil)
 	w.wants("the old one", w.check(w.code(secret, 1)), ErrWrong)
 }
+
+// TestSpoiltEnrolment: what was begun before a restore may be sealed with the key of the other machine. Nothing
+// is awaited then, and the present factor works.
+func TestSpoiltEnrolment(t *testing.T) {
+	w, secret := lostWorld(t)
+	enrolment, err := w.regain(w.lose())
+	w.wants("regain", err, nil)
+	_, err = w.Begin(t.Context(), Beginning{Subject: admin, Code: []byte(enrolment)})
+	w.wants("begin", err, nil)
+	clear(w.memory.records[admin].Mailed.Next)
+	awaited, err := w.Awaited(t.Context(), Attempt{Subject: admin, Code: w.code(secret, 1)})
+	if w.wants("the present factor", errors.Join(err, w.check(w.code(secret, 1))), nil); awaited {
+		t.Error("it is awaited")
+	}
+}
