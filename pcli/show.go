@@ -81,6 +81,7 @@ func userRecord(width int, u operator.User) string {
 		{"Full Name", u.FullName},
 		{"Role", string(u.Role)},
 		{"Application", u.Application},
+		{"Realm", u.Realm},
 		{"Login Shell", u.Shell},
 		{"Locked", ifTrue(u.Locked)},
 		{"Password Format", u.Format},

@@ -37,7 +37,7 @@ type work struct {
 
 func (a *app) newWork(e *engine.Engine, v verb, list bool) work {
 	l := newLedger(a, e.Config, v, list)
-	return work{bulk.New(v.Verb, bulk.Options{Engine: e, Origin: ourselves(e), Ledger: l, BatchTime: a.batchTime, Action: attempted}), l}
+	return work{bulk.New(v.Verb, bulk.Options{Engine: e, Origin: ourselves(e), Ledger: l, Owned: a.ownedByDirectory(e), BatchTime: a.batchTime, Action: attempted}), l}
 }
 
 // run works on all targets, prints what is done, and ends the sessions that old passwords opened.

@@ -4,10 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/shadowsync/shadowsync/internal/broker/limit"
 	"github.com/shadowsync/shadowsync/internal/engine"
@@ -135,34 +131,6 @@ func (a *app) subject(ctx context.Context, f *factor.Factors, e *engine.Engine, 
 		return s, err
 	}
 	return s, nil
-}
-
-// lookUpWithin bounds the wait for a directory: nslcd waits nine seconds for one that is down.
-const lookUpWithin = 2 * time.Second
-
-// lookUp returns the uid of an account that is not in /etc/shadow, from the directory services of the
-// running system. A process of its own asks them, which can be stopped.
-func (a *app) lookUp(ctx context.Context, name string) (uid int, err error) {
-	if a.mounted() || strings.HasPrefix(name, "-") {
-		return 0, noAccount(name)
-	}
-	short, cancel := context.WithTimeout(ctx, lookUpWithin)
-	defer cancel()
-	line, err := exec.CommandContext(short, "getent", "passwd", name).Output()
-	switch {
-	case short.Err() != nil && ctx.Err() == nil:
-		return 0, fmt.Errorf("cannot find %s: the directory does not answer: %w", name, shadowsync.ErrUnavailable)
-	case err != nil:
-		return 0, noAccount(name)
-	}
-	fields := strings.Split(strings.TrimSpace(string(line)), ":")
-	if len(fields) < 3 || fields[0] != name { // getent takes a uid too, and a directory other spellings
-		return 0, noAccount(name)
-	}
-	if uid, err = strconv.Atoi(fields[2]); err != nil {
-		return 0, noAccount(name)
-	}
-	return uid, nil
 }
 
 func noAccount(name string) error {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/shadowsync/shadowsync/internal/account/directory"
 	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
 	"github.com/shadowsync/shadowsync/internal/admin/bulk"
 	"github.com/shadowsync/shadowsync/internal/admin/setup"
@@ -52,6 +53,7 @@ var hints = []func(err error, command string) string{
 		return command + " --application " + shellWord(e.application)
 	}),
 	as(func(*noApplicationError, string) string { return "shadowsync status" }),
+	as(func(e *directory.OwnedError, _ string) string { return "shadowsync user show " + shellWord(e.Account) }),
 	as(func(*config.UnmanagedError, string) string { return "shadowsync user list" }),
 	as(func(*noUnitError, string) string { return "shadowsync guard status" }),
 	as(func(e *targetError, _ string) string { return targetHint(e) }),

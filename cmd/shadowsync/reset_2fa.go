@@ -314,14 +314,14 @@ func (r *factorResets) logOut(ctx context.Context, s factor.Subject) error {
 	}
 	account, local := present.Accounts[s.Account]
 	if !local {
-		uid, err := r.app.lookUp(ctx, s.Account)
+		person, err := r.app.lookUp(ctx, s.Account)
 		if errors.Is(err, shadowsync.ErrNoAccount) { // gone, and only its factor was left
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		account = shadowsync.Account{Name: s.Account, UID: uid}
+		account = person.Account()
 	}
 	ended, left, err := sessions.Sessions{}.EndBut(ctx, account, sessions.Keep{Process: origin.FromPID(os.Getpid())})
 	for _, survived := range left {

@@ -53,6 +53,7 @@ func newUserShow(a *app) *cobra.Command {
 type userStatus struct {
 	accountStatus
 	Application string               `json:"application"`
+	Realm       factor.Realm         `json:"realm"`
 	UID         *int                 `json:"uid"`
 	Protected   string               `json:"protected,omitempty"`
 	OS          *sideStatus          `json:"os"`       // null: absent
@@ -152,7 +153,7 @@ func readUsers(ctx context.Context, e *engine.Engine, root string, s selection, 
 	failures := faillock.Of(root)
 	users := make([]userStatus, 0, len(status.Accounts))
 	for _, account := range status.Accounts {
-		u := userStatus{accountStatus: account, Application: s.application.Name}
+		u := userStatus{accountStatus: account, Application: s.application.Name, Realm: factor.Local}
 		u.addFactor(factors[account.Name])
 		if u.Failures, err = failures.Count(u.Name); err != nil {
 			return nil, err
@@ -189,7 +190,7 @@ func runUserShow(ctx context.Context, a *app, name string) error {
 	return a.looking(ctx, func(e *engine.Engine) error {
 		parts, unknown := selected(e.Config.Applications, []string{name})
 		if unknown != nil {
-			return unmanaged(unknown)
+			return a.showDirectoryUser(ctx, e, name)
 		}
 		users, _, err := a.users(ctx, e, parts[0], filter{})
 		if err != nil {

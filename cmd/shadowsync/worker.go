@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shadowsync/shadowsync/internal/account/accountworker"
+	"github.com/shadowsync/shadowsync/internal/account/directory"
 	"github.com/shadowsync/shadowsync/internal/factor/keyworker"
 	"github.com/shadowsync/shadowsync/internal/factor/mail"
 	"github.com/shadowsync/shadowsync/internal/password/pamworker"
@@ -21,6 +22,7 @@ var workers = []worker.Command{
 	proof.Command,         // makes a store's hash of a clear text
 	pamworker.Command,     // runs passwd's own PAM stack for an operator
 	accountworker.Command, // reads and changes what the daemon's sandbox hides of an account
+	directory.Command,     // looks up an account of a directory
 	mail.Command,          // sends a mail
 	keyworker.Command,     // hands out the key of the second factors
 	policy.JudgeCommand,   // judges new passwords by the machine's own rules

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/account/directory"
 	"github.com/shadowsync/shadowsync/internal/broker/keeper"
 	"github.com/shadowsync/shadowsync/internal/broker/operators"
 	"github.com/shadowsync/shadowsync/internal/detect/origin"
@@ -72,7 +73,7 @@ func (b *Broker) operators(ctx context.Context) *operators.Server {
 	return operators.New(operators.Options{
 		Engine: b.engine.Load, Guard: b.guard, Keepers: b.keepers, Dialogues: b.dialogues, Errands: &b.errands,
 		Vouch: func(account string) { b.vouchers.give(account, 0) },
-		PAM:   &pamworker.Workers{Helpers: b.helpers}, Accounts: b.accounts,
+		PAM:   &pamworker.Workers{Helpers: b.helpers}, Accounts: b.accounts, Directory: directory.Helper(b.helpers),
 		Log: b.log, Life: ctx, File: b.file, Relist: b.relist, WrongCodes: &b.codes.wrong, Listed: b.listEnrolled,
 	})
 }

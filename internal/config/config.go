@@ -141,6 +141,8 @@ type SecondFactor struct {
 	Required Required `toml:"required"`
 	// Days is how long they have to enrol one, from when it was required first.
 	Days int `toml:"days"`
+	// LDAP lets accounts of a directory use pcli; default false.
+	LDAP bool `toml:"ldap"`
 }
 
 // Mail says how mail about second factors is sent; without a server, none is.

@@ -80,6 +80,7 @@ var keys = []key.Key{
 	{Name: "second_factor.key_credential", Kind: key.Text, Form: nameForm, Default: "the file /var/lib/shadowsync/factor.key", Doc: "The name of a credential in /etc/credstore.encrypted with the key of the second factors, as systemd-creds(1) encrypts it. See [Secrets as credentials](second-factors.md#secrets-as-credentials)."},
 	{Name: "second_factor.required", Kind: key.Text, OneOf: key.Of(string(RequiredNobody), string(RequiredAdmins), string(RequiredEverybody)), Doc: "Which accounts of the applications must have a second factor: see [Required](second-factors.md#required). `doctor` names those that have none."},
 	{Name: "second_factor.days", Kind: key.Number, Max: 3650, Unit: "days", Doc: "How long these have to enrol one, from when `required` asks for it first."},
+	{Name: "second_factor.ldap", Kind: key.Flag, Doc: "`true`: accounts of a directory may use pcli, for themselves: show, change their password there, and enrol a second factor. See [Accounts of a directory](second-factors.md#accounts-of-a-directory)."},
 
 	{Name: "mail.server", Kind: key.Text, Form: serverForm, Default: "no mail is sent", Doc: "The mail server, as `host:port`. On port 465 the connection is TLS from its start, on others by STARTTLS; the server's certificate is checked. Only a server on a loopback address may do without. With `mail.server`, pcli takes `lost` at the prompt for a code: see [The user's own way](second-factors.md#the-users-own-way)."},
 	{Name: "mail.from", Kind: key.Text, Form: addressForm, Doc: "The sender's address."},

@@ -92,7 +92,21 @@ func (f *Finder) Glance(ctx context.Context, names ...string) map[string]Standin
 	return f.find(ctx, names, false)
 }
 
+// OfStranger looks at an account that is not in passwd(5), with the groups that a directory gives it.
+func (f *Finder) OfStranger(ctx context.Context, l shadowfile.Login, groups map[string]int) Standing {
+	more := shadowfile.Census{Logins: []shadowfile.Login{l}}
+	for name, gid := range groups {
+		more.Groups = append(more.Groups, shadowfile.Group{Name: name, GID: uint32(gid), Members: []string{l.Name}})
+	}
+	return f.findIn(ctx, more, []string{l.Name}, true)[l.Name]
+}
+
 func (f *Finder) find(ctx context.Context, names []string, ask bool) map[string]Standing {
+	return f.findIn(ctx, shadowfile.Census{}, names, ask)
+}
+
+// findIn looks at accounts of the files and of a census of others.
+func (f *Finder) findIn(ctx context.Context, more shadowfile.Census, names []string, ask bool) map[string]Standing {
 	standings := make(map[string]Standing, len(names))
 	if len(names) == 0 {
 		return standings
@@ -104,6 +118,7 @@ func (f *Finder) find(ctx context.Context, names []string, ask bool) map[string]
 		}
 		return standings
 	}
+	census.Logins, census.Groups = append(census.Logins, more.Logins...), append(census.Groups, more.Groups...)
 	files := newFiles(census, f.Groups, f.Admins)
 	var open []string
 	for _, name := range names {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
 )
 
 const passwdFile = "root:x:0:0:::\ntoor:x:0:5:::\nalice:x:1001:100:::\ndave:x:1004:100:::\nerin:x:1005:100:::\n" +
@@ -176,5 +178,36 @@ func TestAsk(t *testing.T) {
 				t.Errorf("%s, want %s", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestStranger: an account of a directory is protected by the groups that it has there, by a local group
+// of their gid, by a local account of its uid, and by sudo.
+func TestStranger(t *testing.T) {
+	root := systemAt(t, map[string]string{"etc/passwd": "root:x:0:0:::\nlocal:x:1000:1000:::\nadmin:x:1001:27:::\n", "etc/group": "sudo:x:27:\nnet:x:50:\n"})
+	j := New(Options{Root: root, Admins: []string{"net"}, Groups: []string{"ours"}})
+	for _, tt := range []struct {
+		name      string
+		uid, gid  uint32
+		groups    map[string]int
+		protected bool
+	}{
+		{"plain", 7000, 7000, nil, false},
+		{"other group", 7000, 7000, map[string]int{"users": 100}, false},
+		{"docker in the directory", 7000, 7000, map[string]int{"docker": 7900}, true},
+		{"our group", 7000, 7000, map[string]int{"ours": 7900}, true},
+		{"gid of sudo", 7000, 7000, map[string]int{"staff2": 27}, true},
+		{"primary group sudo", 7000, 27, nil, true},
+		{"uid 0", 0, 7000, nil, true},
+		{"uid of a local administrator", 1001, 7000, nil, true},
+		{"uid of a plain account", 1000, 7000, nil, false},
+	} {
+		s := j.OfStranger(t.Context(), shadowfile.Login{Name: "anna", UID: tt.uid, GID: tt.gid}, tt.groups)
+		if (s.Why != "") != tt.protected {
+			t.Errorf("%s: %+v", tt.name, s)
+		}
+	}
+	if s := j.OfStranger(t.Context(), shadowfile.Login{Name: "anna", UID: 7000, GID: 7000}, map[string]int{"net": 50}); s.Administrator == "" {
+		t.Errorf("an administrator: %+v", s)
 	}
 }

@@ -2,6 +2,7 @@ package shadowfile
 
 import (
 	"context"
+	"os"
 	"slices"
 	"strings"
 )
@@ -42,7 +43,7 @@ func parsePeople(passwd, group string) map[string]Person {
 	people := map[string]Person{}
 	byGID := map[int][]string{}
 	for raw := range strings.Lines(passwd) {
-		p, ok := parsePerson(raw)
+		p, ok := ParsePerson(raw)
 		if _, twice := people[p.Name]; !ok || twice {
 			continue
 		}
@@ -61,7 +62,8 @@ func parsePeople(passwd, group string) map[string]Person {
 	return people
 }
 
-func parsePerson(raw string) (Person, bool) {
+// ParsePerson reads a line as passwd(5) has it. The groups are not in it.
+func ParsePerson(raw string) (Person, bool) {
 	name, _, s, ok := parseOwner(raw)
 	uid, uidOK := s.number()
 	gid, gidOK := s.number()
@@ -71,4 +73,16 @@ func parsePerson(raw string) (Person, bool) {
 		Name: name, UID: int(uid), GID: int(gid), FullName: full,
 		Home: s.line[home.from:home.to], Shell: s.line[shell.from:shell.to],
 	}, ok && uidOK && gidOK
+}
+
+// Holds reports whether shadow(5) of the system mounted at root has a line for a name, even if passwd(5)
+// has none.
+func Holds(ctx context.Context, root, name string) (holds bool, err error) {
+	err = Open(root).withShadow(ctx, func(_ *tree, file *os.File) error {
+		return eachLine(file, func(raw []byte) {
+			e, ok := parseEntry(readLine(string(raw)))
+			holds = holds || ok && e.name == name
+		})
+	})
+	return holds, err
 }

@@ -19,6 +19,9 @@ type Options struct {
 	Engine *engine.Engine
 	Origin shadowsync.Origin // who has it done
 	Ledger Ledger
+	// Owned returns why an account that no application manages cannot be changed here; nil: for no other
+	// reason.
+	Owned func(ctx context.Context, name string) error
 	// BatchTime is how long passwords are hashed before the ready ones are set. An interruption
 	// loses that much work, and each batch replaces the shadow file once.
 	BatchTime time.Duration
@@ -118,7 +121,7 @@ func (r *Run) admit(ctx context.Context, targets []Target) (jobs, refused []*Job
 		case j.Application == "" && t.Line > 0:
 			j.Fate.Err = errNotManaged
 		case j.Application == "":
-			j.Fate.Err = &config.UnmanagedError{Account: t.Name}
+			j.Fate.Err = r.unmanaged(ctx, t.Name)
 		case bad[t.Name] > 0:
 			j.Fate.Err = &shadowfile.BadLineError{Account: t.Name, Line: bad[t.Name]}
 		case !exists:
@@ -131,6 +134,16 @@ func (r *Run) admit(ctx context.Context, targets []Target) (jobs, refused []*Job
 		jobs = append(jobs, j)
 	}
 	return jobs, refused, nil
+}
+
+// unmanaged says why an account that no application manages is not changed.
+func (r *Run) unmanaged(ctx context.Context, name string) error {
+	if r.Owned != nil {
+		if err := r.Owned(ctx, name); err != nil {
+			return err
+		}
+	}
+	return &config.UnmanagedError{Account: name}
 }
 
 // badLines returns the unreadable lines in shadow(5) of the accounts that were not found there.

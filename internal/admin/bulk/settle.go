@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/account/barrier"
+	"github.com/shadowsync/shadowsync/internal/account/directory"
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/password/cleartext"
 	"github.com/shadowsync/shadowsync/internal/password/policy"
@@ -232,7 +233,7 @@ func (r *Run) attempt(j *Job, err error) shadowsync.Event {
 	_, exists := r.admitted.Accounts[j.Name]
 	passwords := r.verb.TakesTokens || r.verb.Generates
 	switch {
-	case exists, j.Application != "", j.Line == 0 && !passwords:
+	case errors.As(err, new(*directory.OwnedError)), exists, j.Application != "", j.Line == 0 && !passwords:
 		e.Account = printable.Clip(j.Name, 256)
 	case errors.As(err, new(*config.UnmanagedError)):
 		e.Reason = errNotManaged.Error()

@@ -39,6 +39,7 @@ var checks = []check{
 	{name: "audit", look: checkAudit},
 	{name: "accounts", look: checkAccounts, wired: true},
 	{name: "protected", look: checkProtected, wired: true},
+	{name: "directory", look: checkDirectory, wired: true},
 	{name: "factors", look: checkFactors, wired: true},
 	{name: "mail", look: checkMail, wired: true},
 	{name: "shells", look: checkShells, wired: true},

@@ -3,10 +3,9 @@ package doctor
 import (
 	"context"
 	"fmt"
-	"os"
-	"slices"
 	"strings"
 
+	"github.com/shadowsync/shadowsync/internal/account/directory"
 	"github.com/shadowsync/shadowsync/internal/account/protect"
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/term/plural"
@@ -67,22 +66,8 @@ func assessProtected(configuration string, a config.Application, found map[strin
 // assessDirectories: groups are read only from files. A member that a directory adds to a protected
 // group is not protected by that group.
 func assessDirectories() verdict {
-	text, err := os.ReadFile(nsswitchPath)
-	if err != nil {
-		return pass("") // checkNSSwitch reports it
-	}
-	local := []string{"files", "compat", "systemd"}
-	for line := range strings.Lines(string(text)) {
-		line, _, _ = strings.Cut(line, "#")
-		database, services, _ := strings.Cut(line, ":")
-		if strings.TrimSpace(database) != "group" {
-			continue
-		}
-		for service := range strings.FieldsSeq(services) {
-			if !slices.Contains(local, service) && !strings.HasPrefix(service, "[") {
-				return warn("groups also come from %s (%s): members that it adds to a protected group are seen only if sudo's rules name them", service, nsswitchPath)
-			}
-		}
+	if services := directory.Services(directory.Groups); len(services) > 0 {
+		return warn("groups also come from %s (%s): members that it adds to a protected group are seen only if sudo's rules name them", services[0], nsswitchPath)
 	}
 	return pass("")
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/shadowsync/shadowsync/internal/account/directory"
 	"github.com/shadowsync/shadowsync/internal/account/protect"
 	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
 	"github.com/shadowsync/shadowsync/internal/config"
@@ -180,6 +181,7 @@ func (j *job) missingAccounts(ctx context.Context) ([]Missing, error) {
 		if err != nil {
 			return nil, err
 		}
+		both := j.inDirectory(ctx, a.Accounts)
 		for _, name := range a.Accounts {
 			if _, ok := there.Accounts[name]; !ok {
 				text := fmt.Sprintf("the account %s is not in /etc/passwd and /etc/shadow (accounts of LDAP or sssd are left alone)", name)
@@ -187,9 +189,21 @@ func (j *job) missingAccounts(ctx context.Context) ([]Missing, error) {
 				continue
 			}
 			j.noteProtection(a, name, standings[name].AgainstStores())
+			if service := both[name]; service != "" {
+				j.note("%s is in /etc/shadow and in the directory (%s): the directory's password opens the local account, too", name, service)
+			}
 		}
 	}
 	return faults, nil
+}
+
+// inDirectory returns which of the accounts a directory has, too. If it does not answer, doctor says so.
+func (j *job) inDirectory(ctx context.Context, names []string) map[string]string {
+	if !inroot.Live(j.Root) {
+		return nil
+	}
+	both, _ := directory.Known(ctx, names)
+	return both
 }
 
 // openPlaces reports folders of embedded stores that users other than root can change: they could

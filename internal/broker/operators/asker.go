@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/shadowsync/shadowsync/internal/detect/origin"
+	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -13,6 +14,7 @@ import (
 // asker is the peer that asks.
 type asker struct {
 	name    string
+	realm   factor.Realm // where the account is kept
 	uid     int
 	role    operator.Role
 	scope   []string // applications that it administers
@@ -31,9 +33,12 @@ func (o *Server) identify(ctx context.Context, peer socket.Peer, c *call) (err e
 	c.process, c.uid = origin.OfPeer(peer), peer.UID
 	c.origin = o.engine.OriginOf(c.process, shadowsync.SeenByPcli)
 	c.origin.UID = &c.uid // the effective uid, with which the peer connected
-	c.name = c.nameOf(peer.UID)
+	c.name, c.realm = c.nameOf(peer.UID), factor.Local
+	if err := o.identifyInDirectory(ctx, c); err != nil {
+		return err
+	}
 	c.origin.By = c.name
-	c.role = roleOf(o.engine.Config, c.people[c.name], peer.UID)
+	c.role = roleOf(o.engine.Config, c.people[c.name], peer.UID, c.realm)
 	c.scope = scopeOf(o.engine.Config, c.people[c.name], peer.UID)
 	return nil
 }

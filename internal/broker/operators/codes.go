@@ -118,14 +118,11 @@ func (o *Server) admit(ctx context.Context, c *call, need codeNeed) error {
 // factors are the second factors of the system. Wrong codes are counted for all shells together.
 func (o *Server) factors() *factor.Factors { return o.engine.Factors(o.WrongCodes) }
 
-// local is the second factor of a local account.
-func local(name string) factor.Subject { return factor.Subject{Realm: factor.Local, Account: name} }
-
 // ownFactor returns what is kept of the caller's second factor. Without one, a caller is refused who may have
 // been renamed, because the uid has that of another name, or of whom a damaged list may have known one.
 func (o *Server) ownFactor(ctx context.Context, c *call) (r factor.Record, err error) {
 	other, listed := factor.Record{}, true
-	if r, err = o.factors().Of(ctx, local(c.name)); err == nil && !r.Asked() && !c.root() {
+	if r, err = o.factors().Of(ctx, c.subject()); err == nil && !r.Asked() && !c.root() {
 		other, err = o.engine.FactorOfUID(ctx, c.uid)
 		listed = o.Listed == nil || o.Listed(ctx)
 	}
@@ -170,7 +167,7 @@ func attemptOf(c *call, file *os.File) (factor.Attempt, error) {
 	if err != nil {
 		return factor.Attempt{}, operator.Errorf(operator.CodeRefused, "%v", factor.ErrForm)
 	}
-	return factor.Attempt{Subject: local(c.name), Code: code, Source: c.origin.Remote, Origin: c.origin}, nil
+	return factor.Attempt{Subject: c.subject(), Code: code, Source: c.origin.Remote, Origin: c.origin}, nil
 }
 
 // tell is a refusal that the operator may be told, in its own words.

@@ -20,6 +20,9 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
+// local is the second factor of a local account.
+func local(name string) factor.Subject { return factor.Subject{Realm: factor.Local, Account: name} }
+
 // enrols enrols an account, and returns its recovery codes: unlike those of an app they do not depend
 // on the time.
 func (f *office) enrols(t *testing.T, name string) (recovery []string) {

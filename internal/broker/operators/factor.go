@@ -7,6 +7,8 @@ import (
 	"errors"
 	"os"
 
+	"github.com/shadowsync/shadowsync/internal/account/directory"
+	"github.com/shadowsync/shadowsync/internal/account/sessions"
 	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/factor/totp"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
@@ -125,7 +127,7 @@ func (o *Server) beginEnrolment(ctx context.Context, c *call, reset bool) (secre
 		if err := o.unchanged(ctx, c); err != nil {
 			return err
 		}
-		secret, err = o.factors().Begin(ctx, factor.Beginning{Subject: local(c.name), Code: code, Source: c.origin.Remote, Origin: c.origin})
+		secret, err = o.factors().Begin(ctx, factor.Beginning{Subject: c.subject(), Code: code, Source: c.origin.Remote, Origin: c.origin})
 		if err != nil {
 			return o.codeError(c, err)
 		}
@@ -181,7 +183,7 @@ func (o *Server) renewProven(ctx context.Context, c *call) error {
 	if err := o.unchanged(ctx, c); err != nil {
 		return err
 	}
-	recovery, err := o.factors().Renew(ctx, local(c.name), c.origin)
+	recovery, err := o.factors().Renew(ctx, c.subject(), c.origin)
 	if err != nil {
 		return o.codeError(c, err)
 	}
@@ -191,7 +193,7 @@ func (o *Server) renewProven(ctx context.Context, c *call) error {
 // reset2FA drops the second factor of an account that the operator administers. Administrators show a
 // fresh code of their own: with one factor nobody removes another person's second one.
 func (o *Server) reset2FA(ctx context.Context, c *call) error {
-	subject, err := o.resettable(ctx, c)
+	subject, account, err := o.resettable(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -204,6 +206,9 @@ func (o *Server) reset2FA(ctx context.Context, c *call) error {
 	}
 	if err := o.fresh(ctx, c); err != nil {
 		return err
+	}
+	if subject.Realm == factor.LDAP {
+		return o.resetInDirectory(ctx, c, account)
 	}
 	application, _ := o.engine.Config.Managing(subject.Account)
 	logout := &factor.Logout{Application: application.Name, Logout: shadowsync.Logout{Account: subject.Account, Origin: c.origin}}
@@ -218,18 +223,38 @@ func (o *Server) reset2FA(ctx context.Context, c *call) error {
 	return operator.SendResult(ctx, c.conn, operator.EnrolmentCode{Code: code})
 }
 
+// resetInDirectory drops the second factor of an account of a directory, and ends its sessions.
+func (o *Server) resetInDirectory(ctx context.Context, c *call, account shadowsync.Account) error {
+	code, err := o.factors().Reset(ctx, factor.Subject{Realm: factor.LDAP, Account: account.Name}, nil, c.origin)
+	if err != nil {
+		return o.codeError(c, err)
+	}
+	keep := sessions.Keep{}
+	if account.UID == c.uid {
+		keep = c.own()
+	}
+	o.endBut(ctx, c, account, keep)
+	return operator.SendResult(ctx, c.conn, operator.EnrolmentCode{Code: code})
+}
+
 // resettable returns whose second factor a request is to reset.
-func (o *Server) resettable(ctx context.Context, c *call) (factor.Subject, error) {
+func (o *Server) resettable(ctx context.Context, c *call) (s factor.Subject, account shadowsync.Account, err error) {
 	var realm operator.Realm
 	if err := json.Unmarshal(c.request.Args, &realm); err != nil {
-		return factor.Subject{}, operator.Errorf(operator.Usage, "reset 2fa: not understood")
+		return s, account, operator.Errorf(operator.Usage, "reset 2fa: not understood")
 	}
 	where, err := factor.ParseRealm(realm.Realm)
 	if err != nil {
-		return factor.Subject{}, operator.Errorf(operator.Usage, "the realm must be local or ldap")
+		return s, account, operator.Errorf(operator.Usage, "the realm must be local or ldap")
 	}
-	account, err := o.changeable(ctx, c)
-	return factor.Subject{Realm: where, Account: account.Name}, err
+	if where == factor.LDAP && o.engine.Config.SecondFactor.LDAP {
+		var person directory.Person
+		person, err = o.changeableInDirectory(ctx, c)
+		account = person.Account()
+	} else {
+		account, err = o.changeable(ctx, c)
+	}
+	return factor.Subject{Realm: where, Account: account.Name}, account, err
 }
 
 // fresh takes the code that came with a request. Root needs none.

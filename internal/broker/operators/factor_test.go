@@ -256,7 +256,7 @@ func TestReset2FAOfProtected(t *testing.T) {
 func TestFactorsOf(t *testing.T) {
 	f := openOffice(t, "")
 	f.enrols(t, "user")
-	kept, err := f.operators.factorsOf(t.Context(), []string{"user", "other"})
+	kept, err := f.operators.factorsOf(t.Context(), f.call, []string{"user", "other"})
 	if err != nil || stateOf(kept["user"]) != operator.FactorEnrolled || kept["user"].RecoveryLeft() != 10 || stateOf(kept["other"]) != operator.FactorNone {
 		t.Errorf("%+v, %v", kept, err)
 	}

@@ -58,8 +58,12 @@ func (o *Server) lostProven(ctx context.Context, c *call, mailed bool) (err erro
 	if err != nil {
 		return err
 	}
-	o.Dialogues.Again(c.name)
-	secret, err := o.factors().Begin(ctx, factor.Beginning{Subject: local(c.name), Code: []byte(enrolment), Source: c.origin.Remote, Origin: c.origin})
+	if c.realm == factor.LDAP {
+		o.endBut(ctx, c, c.account(), c.own())
+	} else {
+		o.Dialogues.Again(c.name)
+	}
+	secret, err := o.factors().Begin(ctx, factor.Beginning{Subject: c.subject(), Code: []byte(enrolment), Source: c.origin.Remote, Origin: c.origin})
 	if err != nil {
 		return o.codeError(c, err)
 	}
@@ -68,7 +72,7 @@ func (o *Server) lostProven(ctx context.Context, c *call, mailed bool) (err erro
 
 // mailCode mails a code, and returns the address as the operator may see it.
 func (o *Server) mailCode(ctx context.Context, c *call) (masked string, err error) {
-	attempt := factor.Attempt{Subject: local(c.name), Source: c.origin.Remote, Origin: c.origin}
+	attempt := factor.Attempt{Subject: c.subject(), Source: c.origin.Remote, Origin: c.origin}
 	return o.factors().Lose(ctx, attempt, func(ctx context.Context, address, code string) error {
 		return o.engine.SendCode(ctx, c.name, address, code)
 	})
@@ -89,7 +93,7 @@ func (o *Server) regain(ctx context.Context, c *call, file *os.File) (enrolment 
 		return string(attempt.Code), nil // it is checked when the enrolment begins
 	}
 	var logout *factor.Logout
-	if application, managed := o.engine.Config.Managing(c.name); managed {
+	if application, managed := o.engine.Config.Managing(c.name); managed && c.realm == factor.Local {
 		logout = &factor.Logout{Application: application.Name, Logout: shadowsync.Logout{
 			Account: c.name, Origin: c.origin, Keep: cmp.Or(c.origin.Session, shadowsync.ProcessSession(c.process.PID)),
 		}}
@@ -125,7 +129,7 @@ func (o *Server) setMailProven(ctx context.Context, c *call, address string) err
 	if err := o.unchanged(ctx, c); err != nil {
 		return err
 	}
-	if err := o.factors().SetMail(ctx, local(c.name), address, c.origin); err != nil {
+	if err := o.factors().SetMail(ctx, c.subject(), address, c.origin); err != nil {
 		return o.codeError(c, err)
 	}
 	return c.conn.Send(ctx, operator.Turn{Done: true})

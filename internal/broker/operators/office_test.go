@@ -9,6 +9,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/broker/keeper"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/engine/enginetest"
+	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -40,7 +41,7 @@ func openOffice(t *testing.T, settings string) *office {
 	if err = errors.Join(err, theirs.Close()); err != nil {
 		t.Fatal(err)
 	}
-	f.call = &call{conn: ours, request: operator.Request{Op: operator.OpEditUser, User: "user"}, asker: asker{name: "admin", uid: uid, role: operator.RoleAdmin, scope: []string{"app"}, origin: shadowsync.Origin{
+	f.call = &call{conn: ours, request: operator.Request{Op: operator.OpEditUser, User: "user"}, asker: asker{name: "admin", realm: factor.Local, uid: uid, role: operator.RoleAdmin, scope: []string{"app"}, origin: shadowsync.Origin{
 		At: time.Now().Add(-time.Minute), SeenBy: shadowsync.SeenByPcli, By: "admin", UID: &uid,
 	}}}
 	t.Cleanup(func() {

@@ -8,6 +8,7 @@
 //	asker.go        who asks, as the kernel and the OS's files say
 //	scope.go        which applications' accounts an operator administers
 //	people.go       cache of passwd(5) and group(5)
+//	directory.go    accounts of a directory, and a cache of its answers
 //	queries.go      operations that show
 //	acts.go         operations that change
 //	roster.go       who may lock or remove which account
@@ -16,6 +17,7 @@
 //	deleteuser.go   removes accounts
 //	givepassword.go sets the password of another account
 //	setpassword.go  the dialogue in which operators set their own password
+//	setdirectory.go the same for an account of a directory, and what became of a change without an answer
 //	proving.go      proves an operator's current password, within limits
 //	codes.go        takes codes of an operator's second factor, and knows which shells have shown one
 //	factor.go       enrols, renews and resets second factors
@@ -39,6 +41,7 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/account/accountworker"
+	"github.com/shadowsync/shadowsync/internal/account/directory"
 	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
 	"github.com/shadowsync/shadowsync/internal/broker/keeper"
 	"github.com/shadowsync/shadowsync/internal/broker/limit"
@@ -84,6 +87,7 @@ type Options struct {
 	Relist     func(application string) error // loads the present list of an application's accounts
 	WrongCodes *limit.Guesses                 // of second factors, also at logins; nil: of shells alone
 	Listed     func(context.Context) bool     // false: the list of enrolled accounts is damaged; nil: it is not looked at
+	Directory  func(context.Context, directory.Query) (directory.Person, error)
 }
 
 // New returns the server of the operators' socket.
@@ -102,6 +106,9 @@ func (o *Server) Answer(ctx context.Context, r *socket.Request) { o.with(o.Engin
 
 // Place says which connections a peer's are counted with.
 func (o *Server) Place(p socket.Peer) int {
+	if o.lookedUp.has(p.UID) {
+		return p.UID
+	}
 	return o.people.place(o.Life, o.Engine().Root(), p.UID)
 }
 
@@ -116,13 +123,14 @@ type kept struct {
 	allProofs limit.Budget  // of all accounts together
 	turns     chan struct{} // semaphore: bounds PAM transactions
 	people    people
+	lookedUp  *lookedUp
 	roster    chan struct{} // semaphore: serialises account changes
 }
 
 func newKept() *kept {
 	return &kept{
 		proofs: limit.Budget{Most: proofsAtOnce, Every: proofEvery}, ofAccount: limit.Budget{Most: accountProofsAtOnce, Every: accountProofEvery}, allProofs: limit.Budget{Most: allProofsAtOnce, Every: anyProofEvery},
-		turns: make(chan struct{}, mostTransactions), roster: make(chan struct{}, 1),
+		lookedUp: newLookedUp(), turns: make(chan struct{}, mostTransactions), roster: make(chan struct{}, 1),
 	}
 }
 
@@ -139,6 +147,7 @@ type call struct {
 	request operator.Request
 	files   []*os.File
 	people  map[string]shadowfile.Person
+	person  directory.Person // the caller, if a directory has the account
 	arrived time.Time
 	proven  string // hash of the current password that the caller has proven; empty: none
 }
@@ -154,8 +163,12 @@ func (o *Server) answer(ctx context.Context, r *socket.Request) {
 	c.files = files
 	defer socket.CloseAll(files)
 	if err := o.identify(ctx, r.Peer, c); err != nil {
-		o.Log.Error("an operator cannot be identified", "uid", r.Peer.UID, "error", err)
-		_ = operator.SendError(ctx, r.Conn, operator.Errorf(operator.Unavailable, "shadowsync cannot read the accounts"))
+		var refusal *operator.Error
+		if !errors.As(err, &refusal) {
+			o.Log.Error("an operator cannot be identified", "uid", r.Peer.UID, "error", err)
+			refusal = operator.Errorf(operator.Unavailable, "shadowsync cannot read the accounts")
+		}
+		_ = operator.SendError(ctx, r.Conn, refusal)
 		return
 	}
 	limit := answering

@@ -10,6 +10,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/broker/limit"
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
+	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 )
 
@@ -25,19 +26,24 @@ func TestRoleOf(t *testing.T) {
 		config *config.Config
 		person shadowfile.Person
 		uid    int
+		realm  factor.Realm
 		want   operator.Role
 	}{
-		{"root", c, shadowfile.Person{Name: "root"}, 0, operator.RoleAdmin},
-		{"administrator", c, shadowfile.Person{Name: "admin", Groups: []string{"net"}}, 1, operator.RoleAdmin},
-		{"managed", c, shadowfile.Person{Name: "user", Groups: []string{"x"}}, 1, operator.RoleUser},
-		{"managed, but users are others", &narrow, shadowfile.Person{Name: "user", Groups: []string{"x"}}, 1, operator.RoleNone},
-		{"managed user", &narrow, shadowfile.Person{Name: "user", Groups: []string{"ops"}}, 1, operator.RoleUser},
-		{"not managed", c, shadowfile.Person{Name: "other"}, 1, operator.RoleNone},
-		{"unknown", c, shadowfile.Person{}, 1, operator.RoleNone},
+		{"root", c, shadowfile.Person{Name: "root"}, 0, factor.Local, operator.RoleAdmin},
+		{"administrator", c, shadowfile.Person{Name: "admin", Groups: []string{"net"}}, 1, factor.Local, operator.RoleAdmin},
+		{"managed", c, shadowfile.Person{Name: "user", Groups: []string{"x"}}, 1, factor.Local, operator.RoleUser},
+		{"managed, but users are others", &narrow, shadowfile.Person{Name: "user", Groups: []string{"x"}}, 1, factor.Local, operator.RoleNone},
+		{"managed user", &narrow, shadowfile.Person{Name: "user", Groups: []string{"ops"}}, 1, factor.Local, operator.RoleUser},
+		{"not managed", c, shadowfile.Person{Name: "other"}, 1, factor.Local, operator.RoleNone},
+		{"unknown", c, shadowfile.Person{}, 1, factor.Local, operator.RoleNone},
+		{"of a directory", c, shadowfile.Person{Name: "other", Groups: []string{"x"}}, 1, factor.LDAP, operator.RoleUser},
+		{"of a directory, but users are others", &narrow, shadowfile.Person{Name: "other", Groups: []string{"x"}}, 1, factor.LDAP, operator.RoleNone},
+		{"of a directory, and named by the roles", &narrow, shadowfile.Person{Name: "other", Groups: []string{"ops"}}, 1, factor.LDAP, operator.RoleUser},
+		{"administrator of a directory", c, shadowfile.Person{Name: "other", Groups: []string{"net"}}, 1, factor.LDAP, operator.RoleAdmin},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := roleOf(tt.config, tt.person, tt.uid); got != tt.want {
+			if got := roleOf(tt.config, tt.person, tt.uid, tt.realm); got != tt.want {
 				t.Errorf("%q, want %q", got, tt.want)
 			}
 		})
@@ -162,7 +168,7 @@ func TestScope(t *testing.T) {
 	}
 	for _, tt := range tests {
 		p := shadowfile.Person{Name: tt.name, UID: tt.uid, Groups: tt.groups}
-		a := asker{name: tt.name, uid: tt.uid, role: roleOf(c, p, tt.uid), scope: scopeOf(c, p, tt.uid)}
+		a := asker{name: tt.name, uid: tt.uid, role: roleOf(c, p, tt.uid, factor.Local), scope: scopeOf(c, p, tt.uid)}
 		if sees := o.visible(a); a.role != tt.role || !slices.Equal(sees, tt.sees) {
 			t.Errorf("%s in %v: %q sees %v, want %q, %v", tt.name, tt.groups, a.role, sees, tt.role, tt.sees)
 		}

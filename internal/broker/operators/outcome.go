@@ -8,6 +8,7 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/account/sessions"
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -31,6 +32,9 @@ func (o *Server) outcome(ctx context.Context, c *call) error {
 		return operator.Errorf(operator.Usage, "outcome: not understood")
 	}
 	application, managed := o.engine.Config.Managing(c.name)
+	if c.realm == factor.LDAP {
+		return operator.Errorf(operator.Unavailable, notKnown)
+	}
 	if !managed {
 		return errNotPermitted
 	}

@@ -38,9 +38,12 @@ const shortestHash = 13
 var errBusy = operator.Errorf(operator.Unavailable, "too many passwords are being changed; try again in a moment")
 
 // provable refuses the dialogue if no password could be proven; otherwise it returns the present
-// hash.
-func (o *Server) provable(ctx context.Context, name string) (hash string, err error) {
-	account, err := o.present(ctx, name)
+// hash. That of a directory's account is not here.
+func (o *Server) provable(ctx context.Context, c *call) (hash string, err error) {
+	if c.realm == factor.LDAP {
+		return "", nil
+	}
+	account, err := o.present(ctx, c.name)
 	switch {
 	case err != nil:
 		return "", err
@@ -90,7 +93,7 @@ func (o *Server) proven(ctx context.Context, c *call, then func(d *dialogue, cur
 	if err := o.patience(c); err != nil {
 		return err
 	}
-	hash, err := o.provable(ctx, c.name)
+	hash, err := o.provable(ctx, c)
 	if err != nil {
 		return err
 	}

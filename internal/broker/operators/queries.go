@@ -47,7 +47,7 @@ func (o *Server) hello(ctx context.Context, c *call) error {
 	if duty.Enrol {
 		h.Required, h.MustEnrol = guide.Required(duty.Until, time.Now(), duty.Must), duty.Must
 	}
-	if _, managed := o.engine.Config.Managing(c.name); managed {
+	if _, managed := o.engine.Config.Managing(c.name); managed && c.realm == factor.Local {
 		snapshot, err := o.engine.Accounts.Read(ctx, []string{c.name})
 		if err != nil {
 			return err
@@ -87,7 +87,7 @@ func (o *Server) showUser(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	snapshot, err := o.engine.Accounts.Read(ctx, names)
+	snapshot, err := o.seen(ctx, c, names)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,10 @@ func (o *Server) showUser(ctx context.Context, c *call) error {
 		o.Log.Warn("sessions cannot be counted", "error", err)
 	}
 	standings := o.standings(ctx, names)
-	factors, err := o.factorsOf(ctx, names)
+	if c.realm == factor.LDAP {
+		standings[c.name] = o.standing(ctx, c.person)
+	}
+	factors, err := o.factorsOf(ctx, c, names)
 	if err != nil {
 		return err
 	}
@@ -127,7 +130,7 @@ func (o *Server) standings(ctx context.Context, names []string) map[string]prote
 }
 
 // factorsOf returns what is kept of these accounts' second factors.
-func (o *Server) factorsOf(ctx context.Context, names []string) (map[string]factor.Record, error) {
+func (o *Server) factorsOf(ctx context.Context, c *call, names []string) (map[string]factor.Record, error) {
 	kept, err := o.factors().Store.Factors(ctx)
 	if err != nil {
 		return nil, err
@@ -137,7 +140,11 @@ func (o *Server) factorsOf(ctx context.Context, names []string) (map[string]fact
 		all[name] = factor.Record{State: factor.None}
 	}
 	for _, r := range kept {
-		if _, asked := all[r.Account]; asked && r.Realm == factor.Local {
+		realm := factor.Local
+		if r.Account == c.name {
+			realm = c.realm
+		}
+		if _, asked := all[r.Account]; asked && r.Realm == realm {
 			all[r.Account] = r
 		}
 	}
@@ -168,10 +175,13 @@ func (o *Server) user(c *call, account shadowsync.Account, m shadowsync.AccountM
 	application, _ := o.engine.Config.Managing(account.Name)
 	person := c.people[account.Name]
 	u := operator.User{
-		Name: account.Name, FullName: person.FullName, Shell: person.Shell, Home: person.Home, Role: roleOf(o.engine.Config, person, account.UID),
+		Name: account.Name, FullName: person.FullName, Shell: person.Shell, Home: person.Home, Role: roleOf(o.engine.Config, person, account.UID, factor.Local),
 		Enabled:     letsIn(account.Credential, today),
 		Application: application.Name, LastChange: date(account.LastChange), MustChange: account.MustChange,
 		Locked: account.Locked, State: shadowsync.InSync,
+	}
+	if c.realm == factor.LDAP && account.Name == c.name {
+		u.Role, u.Realm, u.State = c.role, string(c.realm), ""
 	}
 	if f := format.Identify(account.Hash); f != format.Unknown {
 		u.Format = f.String()
@@ -207,7 +217,7 @@ func (o *Server) listSessions(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	snapshot, err := o.engine.Accounts.Read(ctx, names)
+	snapshot, err := o.seen(ctx, c, names)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 )
 
@@ -45,9 +46,11 @@ func isIn(p shadowfile.Person, groups []string) bool {
 	return p.Name != "" && slices.ContainsFunc(groups, func(g string) bool { return slices.Contains(p.Groups, g) })
 }
 
-// roleOf returns the role that the configuration derives from an account's groups.
-func roleOf(c *config.Config, p shadowfile.Person, uid int) operator.Role {
+// roleOf returns the role that the configuration derives from an account's groups. It lets accounts of a
+// directory in as it does those that are managed.
+func roleOf(c *config.Config, p shadowfile.Person, uid int, realm factor.Realm) operator.Role {
 	_, managed := c.Managing(p.Name)
+	managed = managed || realm == factor.LDAP
 	switch {
 	case uid == 0, len(scopeOf(c, p, uid)) > 0:
 		return operator.RoleAdmin
@@ -69,6 +72,9 @@ func (o *Server) visible(a asker) []string {
 			names = append(names, a.name)
 		}
 	}
+	if a.realm == factor.LDAP && a.role != operator.RoleNone {
+		names = append(names, a.name)
+	}
 	slices.Sort(names)
-	return names
+	return slices.Compact(names)
 }

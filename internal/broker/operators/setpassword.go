@@ -11,6 +11,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/account/sessions"
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/detect/origin"
+	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/password/pamworker"
 	"github.com/shadowsync/shadowsync/internal/password/proof"
 	"github.com/shadowsync/shadowsync/internal/term/printable"
@@ -41,10 +42,26 @@ var (
 // the sessions end. The broker passes the passwords on and reads none. It starts nothing until the
 // current password has come.
 func (o *Server) setPassword(ctx context.Context, c *call) error {
+	if c.realm == factor.LDAP {
+		return o.setDirectoryPassword(ctx, c)
+	}
 	application, managed := o.engine.Config.Managing(c.name)
 	if !managed {
 		return errNotPermitted
 	}
+	return o.changing(ctx, c, func(ctx context.Context, d *dialogue, current *os.File) error {
+		err := o.renew(ctx, c, d, func(fresh *os.File) (weak string, err error) { return o.try(ctx, c, d, application, current, fresh) })
+		if err != nil {
+			return err
+		}
+		o.farewell(ctx, c, d, o.ends(application, shadowsync.SeenByPcli))
+		return nil
+	})
+}
+
+// changing has the caller prove the current password and show a code. Then the dialogue is the only one
+// that changes the account's password, until a newer one takes its place.
+func (o *Server) changing(ctx context.Context, c *call, then func(ctx context.Context, d *dialogue, current *os.File) error) error {
 	return o.proven(ctx, c, func(d *dialogue, current *os.File) error {
 		if err := o.second(ctx, c); err != nil {
 			return err
@@ -56,11 +73,7 @@ func (o *Server) setPassword(ctx context.Context, c *call) error {
 			return errElsewhere
 		}
 		defer o.Dialogues.end(c.name, d)
-		if err := o.renew(ctx, c, d, application, current); err != nil {
-			return err
-		}
-		o.farewell(ctx, c, d, o.ends(application, shadowsync.SeenByPcli))
-		return nil
+		return then(ctx, d, current)
 	})
 }
 
@@ -122,8 +135,8 @@ func (o *Server) secret(ctx context.Context, c *call, t operator.Turn) (*os.File
 	return files[0], nil
 }
 
-// renew asks for new passwords until the PAM stack accepts one and sets it.
-func (o *Server) renew(ctx context.Context, c *call, d *dialogue, a config.Application, current *os.File) error {
+// renew asks for new passwords until try sets one.
+func (o *Server) renew(ctx context.Context, c *call, d *dialogue, try func(fresh *os.File) (weak string, err error)) error {
 	t := operator.Turn{Ask: operator.AskNew}
 	for left := triesForNew - 1; ; left-- {
 		t.Left = left
@@ -136,7 +149,7 @@ func (o *Server) renew(ctx context.Context, c *call, d *dialogue, a config.Appli
 			_ = fresh.Close()
 			return errYielded
 		}
-		weak, err := o.try(ctx, c, d, a, current, fresh)
+		weak, err := try(fresh)
 		_ = fresh.Close()
 		if err != nil || weak == "" {
 			return err

@@ -53,9 +53,9 @@ func (p *process) finish(q question, tokens []*os.File) (Answer, error) {
 	case !q.New || q.Current:
 		return Answer{}, errors.New("a new password was expected")
 	case c.new == "":
-		return Answer{Weak, noPassword}, nil
+		return Answer{Verdict: Weak, Reason: noPassword}, nil
 	case unfit(c.new) != "":
-		return Answer{Weak, unfit(c.new)}, nil
+		return Answer{Verdict: Weak, Reason: unfit(c.new)}, nil
 	}
 	p.change.fresh <- c.new
 	return p.change.result(), nil

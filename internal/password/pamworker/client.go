@@ -102,6 +102,12 @@ func (k *Worker) Change(ctx context.Context, user string, uid int, current, fres
 	return k.ask(ctx, question{User: user, UID: uid, Current: true, New: true}, current, fresh)
 }
 
+// Begin checks the current password of a user as a change of it does, and changes nothing.
+func (k *Worker) Begin(ctx context.Context, user string, uid int, current *os.File) (Answer, error) {
+	defer k.dismiss()
+	return k.ask(ctx, question{User: user, UID: uid, Current: true, Begins: true}, current)
+}
+
 // Set sets a user's password as root, without the current one. If the stack objects to the new
 // password, that is a refusal here, too.
 func (k *Worker) Set(ctx context.Context, user string, fresh *os.File) (Answer, error) {

@@ -22,6 +22,9 @@ const (
 // that one in a new transaction.
 var errAsksAgain = errors.New("the new password was refused")
 
+// errBegun ends a change that is only begun.
+var errBegun = errors.New("the current password is right")
+
 // conversation answers for the operator. Its tokens are copies in the heap of a process that ends
 // soon.
 type conversation struct {
@@ -116,5 +119,5 @@ func (c *conversation) asks(prompt string) int {
 
 func isRepetition(prompt string) bool {
 	p := strings.ToLower(prompt)
-	return strings.Contains(p, "retype") || strings.Contains(p, "again") || strings.Contains(p, "confirm")
+	return strings.Contains(p, "retype") || strings.Contains(p, "reenter") || strings.Contains(p, "again") || strings.Contains(p, "confirm")
 }

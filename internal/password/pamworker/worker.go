@@ -41,6 +41,9 @@ type question struct {
 	// Stays: after the proof of the current password the process begins the change, up to where the
 	// stack asks for the new password. The next question brings that.
 	Stays bool `json:"stays"`
+	// Begins: the change is only begun: it is done, and nothing is changed, once the stack asks for the new
+	// password. That proves the current one at whoever keeps it, and never by what a module remembers.
+	Begins bool `json:"begins"`
 
 	Within time.Duration `json:"within"` // time limit of each transaction, without the wait for the new password
 }
@@ -61,6 +64,8 @@ const (
 type Answer struct {
 	Verdict Verdict `json:"verdict"`
 	Reason  string  `json:"reason,omitempty"` // the stack's own words
+	// Given: the stack's modules got the new password, and did not ask for another one.
+	Given bool `json:"given,omitempty"`
 }
 
 // process is what the process keeps from a question to the next.
@@ -150,17 +155,17 @@ func (t *transaction) result() Answer {
 	case reason := <-t.weak:
 		// libpam would delay this result by two seconds, which pam_unix requests against guessing
 		// of the current password. passwd asks for another new one at once.
-		return Answer{Weak, reason}
+		return Answer{Verdict: Weak, Reason: reason}
 	}
 }
 
 func run(q question, c *conversation) Answer {
 	if why := unfit(c.current + c.new); why != "" {
-		return Answer{Weak, why}
+		return Answer{Verdict: Weak, Reason: why}
 	}
 	t, err := pam.Start(service, q.User, c)
 	if err != nil {
-		return Answer{Failed, err.Error()}
+		return Answer{Verdict: Failed, Reason: err.Error()}
 	}
 	answer := transact(t, q, c)
 	if err := t.End(); err != nil && answer.Verdict != Done {
@@ -178,34 +183,38 @@ func unfit(password string) string {
 }
 
 func transact(t *pam.Transaction, q question, c *conversation) Answer {
-	if !q.New {
+	if q.Begins {
+		c.later = func() (string, error) { return "", errBegun }
+	} else if !q.New {
 		return prove(t, c)
 	}
 	if c.new == "" && c.later == nil {
-		return Answer{Weak, noPassword}
+		return Answer{Verdict: Weak, Reason: noPassword}
 	}
 	c.changing = true
 	err := t.ChangeAuthTok(0)
 	switch {
 	case err == nil:
 		return Answer{Verdict: Done}
+	case errors.Is(c.cause, errBegun):
+		return Answer{Verdict: Done}
 	case errors.Is(c.cause, errAsksAgain), c.given > 0 && c.cause == nil:
-		return Answer{Weak, cmp.Or(c.complaint, err.Error())}
+		return Answer{Verdict: Weak, Reason: cmp.Or(c.complaint, err.Error()), Given: c.cause == nil}
 	case c.cause != nil:
-		return Answer{Failed, c.cause.Error()}
+		return Answer{Verdict: Failed, Reason: c.cause.Error(), Given: c.given > 0}
 	case c.complaint != "":
-		return Answer{Refused, c.complaint}
+		return Answer{Verdict: Refused, Reason: c.complaint}
 	case errors.Is(err, pam.ErrAuth), errors.Is(err, pam.ErrAuthtokRecovery):
-		return Answer{Wrong, err.Error()}
+		return Answer{Verdict: Wrong, Reason: err.Error()}
 	}
-	return Answer{Failed, err.Error()}
+	return Answer{Verdict: Failed, Reason: err.Error()}
 }
 
 // prove checks the current password as a login would, and failures count as there. An expired
 // password is accepted, since it is about to be changed.
 func prove(t *pam.Transaction, c *conversation) Answer {
 	if c.current == "" {
-		return Answer{Wrong, noPassword} // pam_unix with nullok would accept it
+		return Answer{Verdict: Wrong, Reason: noPassword} // pam_unix with nullok would accept it
 	}
 	err := t.Authenticate(pam.DisallowNullAuthtok)
 	if err == nil {
@@ -215,7 +224,7 @@ func prove(t *pam.Transaction, c *conversation) Answer {
 	case err == nil, errors.Is(err, pam.ErrNewAuthtokReqd):
 		return Answer{Verdict: Done}
 	case c.cause != nil:
-		return Answer{Failed, c.cause.Error()}
+		return Answer{Verdict: Failed, Reason: c.cause.Error()}
 	}
-	return Answer{Wrong, cmp.Or(c.complaint, err.Error())}
+	return Answer{Verdict: Wrong, Reason: cmp.Or(c.complaint, err.Error())}
 }

@@ -109,6 +109,7 @@ type User struct {
 	Role        Role                   `json:"role"`
 	Enabled     bool                   `json:"enabled"` // neither locked nor expired
 	Application string                 `json:"application"`
+	Realm       string                 `json:"realm,omitempty"`  // empty: in /etc/shadow
 	Format      string                 `json:"format,omitempty"` // of the hash: "yescrypt"
 	LastChange  string                 `json:"last_change,omitempty"`
 	MustChange  bool                   `json:"must_change"`
