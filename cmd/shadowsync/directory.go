@@ -56,8 +56,10 @@ func (a *app) showDirectoryUser(ctx context.Context, e *engine.Engine, name stri
 		Protected: e.Protect.OfStranger(ctx, shadowfile.Login{Name: name, UID: uint32(person.UID), GID: uint32(person.GID)}, person.GIDs).Why,
 		Factor:    cmp.Or(r.State, factor.None), Recovery: r.RecoveryLeft(), FactorUsed: stamp(r.UsedAt), Mail: r.Mail,
 	}
-	if u.Sessions, err = (sessions.Sessions{}).List(ctx, person.Account()); err != nil {
+	if list, err := (sessions.Sessions{}).List(ctx, person.Account()); err != nil {
 		a.warn("%v", err)
+	} else {
+		u.Sessions = append([]shadowsync.Session{}, list...)
 	}
 	if a.json {
 		return a.printJSON(u)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/shadowsync/shadowsync/internal/account/directory"
 	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
 	"github.com/shadowsync/shadowsync/internal/admin/bulk"
 	"github.com/shadowsync/shadowsync/internal/admin/setup"
@@ -75,6 +76,7 @@ func hintCases() map[string]hintCase {
 		"others may write":  {&rootonly.Error{Path: "/p", Why: "x"}, 1, "ls -ld /p"},
 		"no backup":         {&sourceError{"/a/b", errors.New("x")}, 1, "ls -l /a"},
 		"no store":          {&setup.NoStoreError{File: "/c.toml"}, 2, "write a table [application.store] with a driver into /c.toml, then: shadowsync setup"},
+		"of a directory":    {&directory.OwnedError{Account: "anna", Service: "sss"}, 8, "shadowsync user show anna"},
 		"bad line":          {&shadowfile.BadLineError{Account: "admin", Line: 3}, 5, "vipw -s"},
 		"unseen codes":      {&unseenCodesError{"admin"}, 1, "shadowsync user renew 2fa codes admin"},
 		"half reset":        {&halfResetError{[]string{"admin"}}, 1, "shadowsync user reset 2fa local admin"},

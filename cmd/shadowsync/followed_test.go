@@ -43,6 +43,7 @@ var followed = map[string]string{
 	"wrong store":      "internal/admin/setup/restart_machine_test.go:TestAWatchedStart",
 	"start unseen":     "internal/admin/setup/restart_machine_test.go:TestAWatchedStart",
 	"not settled":      "internal/test/scenes/reboot_test.go:startRefused",
+	"of a directory":   "internal/test/scenes/directory_test.go:rights",
 	"unavailable":      "cmd/shadowsync/naming_test.go:TestHintsActOnTheirSystem",
 	"malformed":        "cmd/shadowsync/naming_test.go:TestHintsActOnTheirSystem",
 	// The state after a restore that could not be undone is not made by any test; the folder that

@@ -17,6 +17,7 @@
 //	ledger.go    what is said about such a change, and the result for each account
 //	record.go    writes the result to the audit
 //	factor.go    what the commands for second factors share
+//	directory.go accounts of a directory: found, shown, refused
 //	logout.go    ends the sessions that an old password opened
 //	hook_again.go the second try at a hook whose unit failed
 //	inspect.go   reads what status, user and guard show

@@ -12,6 +12,7 @@
 //	records.go    configuration, state, audit
 //	accounts.go   accounts, baselines, stores
 //	protected.go  accounts that amount to root
+//	directory.go  local accounts that a directory has, too
 //	factor.go     second factors: their key, their list, who should have one
 //	units.go      unit files, drop-ins and what systemd has loaded of them
 //	starthook.go  how the hook before the last start went

@@ -1,0 +1,325 @@
+package scenes
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
+	"github.com/shadowsync/shadowsync/internal/test/machine"
+)
+
+// directoryPackages are a directory server, and both ways in which Debian asks one.
+var directoryPackages = []string{"slapd", "ldap-utils", "sssd-ldap", "libnss-sss", "libpam-sss", "nslcd", "libnss-ldapd", "libpam-ldapd"}
+
+const (
+	annaOld = "Gr4vel-in-the-shoe"
+	annaNew = "Three.wet.Horses"
+)
+
+// slapdFiles are a directory with accounts. user222 has a local account, too, eve is in a group that amounts
+// to root, and anna in one of the name of a local group.
+const slapdFiles = `set -e
+systemctl stop slapd nslcd sssd
+mkdir -p /root/ldap && chmod 755 /root/ldap
+cat >/root/ldap/slapd.conf <<'END'
+include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+include /etc/ldap/schema/nis.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+database mdb
+directory /root/ldap/db
+suffix dc=example,dc=net
+rootdn cn=admin,dc=example,dc=net
+rootpw root-of-it
+access to attrs=userPassword by self write by anonymous auth by * none
+access to * by * read
+END
+mkdir -p /root/ldap/db
+cat >/root/ldap/all.ldif <<END
+dn: dc=example,dc=net
+objectClass: dcObject
+objectClass: organization
+dc: example
+o: Example
+$(for one in anna:7001 eve:7002 user222:7003 bea:7004; do
+name=${one%:*}
+shell=/usr/bin/pcli
+test $name != bea || shell=/bin/sh
+printf '\ndn: uid=%s,dc=example,dc=net\nobjectClass: account\nobjectClass: posixAccount\nuid: %s\ncn: %s\nuidNumber: %s\ngidNumber: 7000\nhomeDirectory: /home/%s\nloginShell: %s\nuserPassword: %s\n' $name $name $name ${one#*:} $name $shell "$1"
+done)
+
+dn: cn=people,dc=example,dc=net
+objectClass: posixGroup
+cn: people
+gidNumber: 7000
+
+dn: cn=docker,dc=example,dc=net
+objectClass: posixGroup
+cn: docker
+gidNumber: 7900
+memberUid: eve
+
+dn: cn=operators,dc=example,dc=net
+objectClass: posixGroup
+cn: operators
+gidNumber: 7901
+memberUid: anna
+END
+slapadd -f /root/ldap/slapd.conf -l /root/ldap/all.ldif
+systemd-run --quiet --unit=directory slapd -d 0 -f /root/ldap/slapd.conf -h ldap://127.0.0.1/
+timeout 30 sh -c 'until ldapsearch -x -H ldap://127.0.0.1 -b dc=example,dc=net uid=anna | grep -q 7001; do sleep 0.1; done'
+for one in anna:7001 eve:7002 bea:7004; do install -d -m 700 -o ${one#*:} -g 7000 /home/${one%:*}; done
+`
+
+const useSSSD = `set -e
+cat >/etc/sssd/sssd.conf <<'END'
+[sssd]
+services = nss, pam
+domains = example
+[domain/example]
+id_provider = ldap
+ldap_uri = ldap://127.0.0.1
+ldap_search_base = dc=example,dc=net
+ldap_auth_disable_tls_never_use_in_production = true
+ldap_schema = rfc2307
+cache_credentials = true
+END
+chmod 600 /etc/sssd/sssd.conf
+pam-auth-update --package --remove ldap
+systemctl start sssd
+`
+
+// inDirectory is a stage with a directory that pcli lets in, asked by the given script.
+func inDirectory(t *testing.T, client string) *stage {
+	t.Helper()
+	m := machine.BootWith(t, machine.Bookworm, machine.Options{Packages: directoryPackages})
+	m.InstallAppliance(machine.Appliance{})
+	m.InstallShadowsync()
+	m.Configure("[[application]]", "[roles]\nadmin = [\"operators\"]\n\n[second_factor]\nldap = true\n\n[[application]]")
+	s := &stage{T: m, t: t}
+	s.MustShell("groupadd operators && usermod -aG operators admin && echo /usr/bin/pcli >>/etc/shells && usermod -s /usr/bin/pcli admin")
+	s.Must("sh", "-c", slapdFiles, "sh", annaOld)
+	s.MustShell(client)
+	s.Must("shadowsync", "setup", "--first", "os")
+	return s
+}
+
+// TestDirectoryBySSSD: an account of a directory logs in to pcli, changes its password
+// at the directory, and has its second factor with shadowsync, nothing else.
+func TestDirectoryBySSSD(t *testing.T) {
+	t.Parallel()
+	inDirectory(t, useSSSD).playsDirectory("sss")
+}
+
+func (s *stage) playsDirectory(service string) {
+	s.sub("rights", func(s *stage) { s.directoryRights(service) })
+	s.sub("both", func(s *stage) { s.inBoth(service) })
+	anna := s.directoryPassword()
+	s.sub("login", func(s *stage) { s.directoryLogin() })
+	s.sub("reset", func(s *stage) { anna = s.directoryReset(anna) })
+	s.sub("silent", func(s *stage) { s.silentDirectory(anna) })
+	s.sub("down", func(s *stage) { s.noDirectory(anna) })
+}
+
+// asAnna is a command that anna runs: /etc/passwd does not have her.
+func asAnna(args ...string) []string {
+	return append([]string{"setpriv", "--reuid=7001", "--regid=7000", "--clear-groups"}, args...)
+}
+
+// binds reports whether the directory takes a password of anna's.
+func (s *stage) binds(password string) bool {
+	s.t.Helper()
+	return s.Run("ldapwhoami", "-x", "-H", "ldap://127.0.0.1", "-D", "uid=anna,dc=example,dc=net", "-w", password).Code == 0
+}
+
+// directoryRights: an account of a directory has its own rights in pcli and no others, and only if the
+// configuration lets it in. What would change its password here names the directory.
+func (s *stage) directoryRights(service string) {
+	d := s.SSH("anna", annaOld)
+	d.Expect("anna@node1.conductor> ", machine.Patience)
+	if shown := unbroken(asked(d, "show user")); !strings.Contains(shown, "Realm: ldap") || !strings.Contains(shown, "Role: user") {
+		s.t.Errorf("show user shows\n%s", shown)
+	}
+	d.Send("exit\n")
+	if r := s.Run(asAnna("pcli", "-c", "show user admin")...); r.Code != 5 {
+		s.t.Errorf("another account: %s", r)
+	}
+	if r := s.Run(asAnna("pcli", "-c", "disconnect user force admin")...); r.Code != 2 {
+		s.t.Errorf("a command of administrators: %s", r)
+	}
+	if shown := s.Must("shadowsync", "user", "show", "--json", "anna"); !strings.Contains(shown, `"realm": "ldap"`) || !strings.Contains(shown, `"directory": "`+service+`"`) {
+		s.t.Errorf("user show --json prints %s", shown)
+	}
+	for _, words := range []string{"reset password", "lock", "expire password"} {
+		r := s.Run("sh", "-c", "shadowsync user "+words+" anna")
+		if r.Code != 8 || !strings.Contains(r.Stderr, "anna is an account of the directory ("+service+")") {
+			s.t.Errorf("user %s: %s", words, r)
+		}
+	}
+	s.Must("sed", "-i", "s/^ldap = true/ldap = false/", "/etc/shadowsync/shadowsync.toml")
+	s.Must("systemctl", "restart", "shadowsync.service")
+	if r := s.Run(asAnna("pcli", "-c", "show user")...); r.Code != 8 {
+		s.t.Errorf("pcli, not let in: %s", r)
+	}
+	if r := s.Run("shadowsync", "user", "reset", "password", "anna"); r.Code != 5 {
+		s.t.Errorf("reset password, not let in: %s", r)
+	}
+	s.Must("sed", "-i", "s/^ldap = false/ldap = true/", "/etc/shadowsync/shadowsync.toml")
+	s.Must("systemctl", "restart", "shadowsync.service")
+}
+
+// inBoth: a name in /etc/shadow is local, and doctor says that the directory's password opens it, too.
+func (s *stage) inBoth(service string) {
+	if shown := s.Must("shadowsync", "user", "show", "--json", "user222"); !strings.Contains(shown, `"realm": "local"`) {
+		s.t.Errorf("user show --json prints %s", shown)
+	}
+	text := "in /etc/shadow and in the directory (" + service + "): user222; the directory's password opens the local account, too"
+	if said := s.Run("shadowsync", "doctor").Stdout; !strings.Contains(unbroken(said), text) {
+		s.t.Errorf("doctor says\n%s", said)
+	}
+	if said := unbroken(s.Must("shadowsync", "setup")); !strings.Contains(said, "user222 is in /etc/shadow and in the directory ("+service+")") {
+		s.t.Errorf("setup says\n%s", said)
+	}
+	s.passwd("user222", oldPassword)
+	if !s.Login("user222", annaOld) {
+		s.t.Error("the directory's password does not open the local account: doctor warns of nothing")
+	}
+	if r := s.Run("shadowsync", "user", "reset", "2fa", "ldap", "user222"); r.Code != 5 {
+		s.t.Errorf("reset 2fa ldap of a local account: %s", r)
+	}
+}
+
+// directoryPassword: enrol 2fa and set password in pcli. The directory has the new password, nothing of ours
+// is touched, and the sessions end.
+func (s *stage) directoryPassword() *authenticator {
+	s.t.Helper()
+	before := s.Must("sh", "-c", "sha256sum /etc/shadow /etc/passwd /var/lib/128technology/user-running.json")
+	d := s.SSH("anna", annaOld)
+	d.Answer("anna@node1.conductor> ", "enrol 2fa")
+	anna := s.enrolsInShell(d, annaOld, "")
+	if shown := s.Must("shadowsync", "user", "show", "--json", "anna"); !strings.Contains(shown, `"second_factor": "enrolled"`) {
+		s.t.Errorf("user show --json prints %s", shown)
+	}
+	other := s.SSH("anna", annaOld)
+	other.Answer(askForCode, anna.next())
+	other.Expect("anna@node1.conductor> ", machine.Patience)
+	d.Send("set password\n")
+	d.Answer("Enter your current password:", annaOld)
+	d.Answer(askForCode, anna.next())
+	d.Answer("Enter a new password:", "short")
+	d.Answer("Confirm:", "short")
+	d.Expect("% Error: BAD PASSWORD", machine.Patience)
+	d.Answer("Enter a new password:", annaNew)
+	d.Answer("Confirm:", annaNew)
+	d.Expect("Password updated successfully", machine.Patience)
+	d.Ended(machine.Patience)
+	other.Ended(machine.Patience)
+	if s.binds(annaOld) || !s.binds(annaNew) {
+		s.t.Errorf("the directory does not have the new password:\n%s", s.Must("shadowsync", "audit", "--user", "anna"))
+	}
+	if after := s.Must("sh", "-c", "sha256sum /etc/shadow /etc/passwd /var/lib/128technology/user-running.json"); after != before {
+		s.t.Errorf("before\n%safter\n%s", before, after)
+	}
+	return anna
+}
+
+// directoryLogin: where ssh asks for a second factor, it asks an account of a directory that has one.
+func (s *stage) directoryLogin() {
+	s.MustShell(wireFactor)
+	s.admits("an account of the directory", byDialogue, "bea", annaOld, "")
+	bea := s.enrols("bea")
+	s.admits("the directory's password and a code", byDialogue, "bea", annaOld, bea.next())
+	s.keepsOut("the directory's password alone", byPassword, "bea", annaOld, "", "Permission denied")
+	s.keepsOut("a wrong code", byDialogue, "bea", annaOld, "000000", "the code is not right")
+	s.Must("shadowsync", "user", "reset", "2fa", "ldap", "bea")
+	s.keepsOut("the password after a reset", byDialogue, "bea", annaOld, "", "the second factor was reset")
+	s.MustShell("cp /root/sshd /root/login /etc/pam.d/")
+}
+
+// directoryReset: an administrator resets the factor of an account of the directory with a code of their own,
+// not of one that the directory has in a protected group.
+func (s *stage) directoryReset(anna *authenticator) *authenticator {
+	s.t.Helper()
+	s.passwd("admin", oldPassword)
+	open := s.SSH("anna", annaNew)
+	open.Answer(askForCode, anna.next())
+	open.Expect("anna@node1.conductor> ", machine.Patience)
+	s.enrols("eve")
+	admin := s.As("admin").Terminal("pcli")
+	admin.Answer("admin@node1.conductor# ", "enrol 2fa")
+	own := s.enrolsInShell(admin, oldPassword, "")
+	admin.Send("reset 2fa ldap force eve\n")
+	admin.Answer(askForCode, own.next())
+	admin.Expect("not permitted: eve is protected", machine.Patience)
+	admin.Send("reset 2fa ldap force anna\n")
+	admin.Answer(askForCode, own.next())
+	admin.Expect("Second factor of user `anna` reset", machine.Patience)
+	admin.Expect("# ", machine.Patience)
+	ticket := enrolmentCode.FindStringSubmatch(admin.Transcript())
+	if ticket == nil {
+		s.t.Fatalf("no enrolment code:\n%s", admin.Transcript())
+	}
+	open.Ended(machine.Patience)
+	again := s.SSH("anna", annaNew)
+	again.Expect("Your second factor was reset.", machine.Patience)
+	return s.enrolsInShell(again, annaNew, ticket[1])
+}
+
+// silentDirectory: the server takes the change, and its answer comes too late. pcli says that it is not
+// known, and the audit what was found once the directory answers.
+func (s *stage) silentDirectory(anna *authenticator) {
+	d := s.SSH("anna", annaNew)
+	d.Answer(askForCode, anna.next())
+	d.Answer("anna@node1.conductor> ", "set password")
+	d.Answer("Enter your current password:", annaNew)
+	d.Answer(askForCode, anna.next())
+	d.Answer("Enter a new password:", annaOld)
+	s.Must("systemctl", "kill", "-s", "SIGSTOP", "directory.service")
+	d.Answer("Confirm:", annaOld)
+	d.Expect("% Error: it is not known whether the directory has the new password", machine.Patience)
+	s.Must("systemctl", "kill", "-s", "SIGCONT", "directory.service")
+	d.Expect("anna@node1.conductor> ", machine.Patience)
+	eventually.Holds(s.t, "the audit says what was found", func() bool {
+		return strings.Contains(s.Must("shadowsync", "audit", "--user", "anna"), "found: the directory")
+	})
+	audit := s.Must("shadowsync", "audit", "--user", "anna")
+	took, kept := strings.Contains(audit, "found: the directory has taken the new password"), strings.Contains(audit, "found: the directory still has the old password")
+	if took != s.binds(annaOld) || kept != s.binds(annaNew) || took == kept {
+		s.t.Errorf("the directory has the new one: %v; the audit says\n%s", s.binds(annaOld), audit)
+	}
+	if took {
+		d.Ended(machine.Patience)
+	}
+}
+
+// noDirectory: a server that is down changes nothing, and keeps nobody waiting for long.
+func (s *stage) noDirectory(anna *authenticator) {
+	password := annaOld
+	if s.binds(annaNew) {
+		password = annaNew
+	}
+	d := s.SSH("anna", password)
+	d.Answer(askForCode, anna.next())
+	d.Expect("anna@node1.conductor> ", machine.Patience)
+	s.Must("systemctl", "stop", "directory.service")
+	d.Send("set password\n")
+	d.Answer("Enter your current password:", password)
+	eventually.Holds(s.t, "the answer", func() bool {
+		return strings.Contains(d.Transcript(), "% Error: ") || strings.Count(d.Transcript(), askForCode) > 1
+	})
+	if !strings.Contains(d.Transcript(), "% Error: ") { // the first proof may come from a cache
+		d.Answer(askForCode, anna.next())
+		d.Expect("Enter a new password:", machine.Patience)
+		d.Send("A new one-" + password + "\n")
+		d.Answer("Confirm:", "A new one-"+password)
+		d.Expect("% Error: ", machine.Patience)
+	}
+	if strings.Contains(d.Transcript(), "Password updated successfully") {
+		s.t.Errorf("a change without a server:\n%s", d.Transcript())
+	}
+	if r := s.As("user222").Within(10*time.Second).Run("pcli", "-c", "show user"); r.Code != 0 {
+		s.t.Errorf("a local account meanwhile: %s", r)
+	}
+}
