@@ -94,7 +94,7 @@ func TestMailServer(t *testing.T) {
 	t.Parallel()
 	s := mannedOn(t, machine.BootWith(t, machine.Bookworm, machine.Options{Packages: []string{"exim4-daemon-light", "openssl"}}))
 	s.MustShell(mailAgent)
-	s.enrols("user222")
+	lost := s.enrols("user222")
 	s.Must("shadowsync", "user", "set", "mail", "user222", "anna@example.net")
 	s.mailed("has another mail", 1)
 	s.doctorOfMail("mail.example.net:587 takes mail")
@@ -124,7 +124,7 @@ func TestMailServer(t *testing.T) {
 		t.Fatalf("no code was mailed: %s", s.ReadFile("/var/sink/mail"))
 	}
 	d.Send(sent[1] + "\n")
-	s.confirmsInShell(d)
+	fresh := s.confirmsInShell(d)
 	s.mailed("was enrolled", 1)
 
 	s.MustShell("sed -i s/example.net:587/example.net:465/ /etc/shadowsync/shadowsync.toml && systemctl restart shadowsync.service")
@@ -133,6 +133,7 @@ func TestMailServer(t *testing.T) {
 	if all := s.ReadFile("/var/sink/mail"); !strings.Contains(all, "esmtpsa") {
 		s.t.Errorf("no mail came over TLS with a login: %s", all)
 	}
+	s.keepsNone(append(append(lost.shown, fresh.shown...), sent[1], "Mail-velvet-19"))
 }
 
 // doctorOfMail asserts what doctor says about the mail server.
