@@ -215,8 +215,8 @@ func (s *stage) renamed(a *authenticator) {
 // manyLoginsAtOnce: of two hundred logins with one code, one succeeds.
 func (s *stage) manyLoginsAtOnce(a *authenticator) {
 	const logins = 200
-	s.MustShell(`echo 'MaxStartups 500' >/etc/ssh/sshd_config.d/00-many.conf; systemctl reload ssh`)
-	defer s.MustShell(`rm /etc/ssh/sshd_config.d/00-many.conf; systemctl reload ssh`)
+	s.MustShell(`echo 'MaxStartups 500' >/etc/ssh/sshd_config.d/00-many.conf; systemctl restart ssh`)
+	defer s.MustShell(`rm /etc/ssh/sshd_config.d/00-many.conf; systemctl restart ssh`)
 	out := s.Within(6 * machine.Patience).Env("CODE=" + a.next()).Env("PASSWORD=" + machine.OldPassword).MustShell(fmt.Sprintf(`
 export SSH_ASKPASS=/root/askpass SSH_ASKPASS_REQUIRE=force
 for i in $(seq %d); do
@@ -236,8 +236,8 @@ done; wait`, logins))
 // guessesAtLogin: whoever knows the password and guesses from ten addresses is slowed down at each, and does not
 // keep the rightful user out.
 func (s *stage) guessesAtLogin(a *authenticator) {
-	s.MustShell(`echo 'MaxStartups 500' >/etc/ssh/sshd_config.d/00-many.conf; systemctl reload ssh; for i in $(seq 10); do ip address add 192.0.2.$i/32 dev lo; done`)
-	defer s.MustShell(`rm /etc/ssh/sshd_config.d/00-many.conf; systemctl reload ssh; for i in $(seq 10); do ip address del 192.0.2.$i/32 dev lo; done`)
+	s.MustShell(`echo 'MaxStartups 500' >/etc/ssh/sshd_config.d/00-many.conf; systemctl restart ssh; for i in $(seq 10); do ip address add 192.0.2.$i/32 dev lo; done`)
+	defer s.MustShell(`rm /etc/ssh/sshd_config.d/00-many.conf; systemctl restart ssh; for i in $(seq 10); do ip address del 192.0.2.$i/32 dev lo; done`)
 	out := s.Within(6 * machine.Patience).Env("CODE=000000").Env("PASSWORD=" + machine.OldPassword).MustShell(`
 export SSH_ASKPASS=/root/askpass SSH_ASKPASS_REQUIRE=force
 for i in $(seq 80); do
