@@ -3,6 +3,7 @@ package scenes
 import (
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -37,10 +38,10 @@ func (a *authenticator) code(later int) string {
 }
 
 // enrols enrols an account at a terminal. The first answer is a wrong code.
-func (s *stage) enrols(account string) *authenticator {
+func (s *stage) enrols(account string, options ...string) *authenticator {
 	s.t.Helper()
 	a := &authenticator{s: s}
-	d := s.Terminal("shadowsync", "user", "enrol", "2fa", account)
+	d := s.Terminal(append([]string{"shadowsync", "user", "enrol", "2fa", account}, options...)...)
 	d.Expect("Code that the app shows now:", machine.Patience)
 	if !d.Silent() {
 		s.t.Error("the code is echoed")
@@ -111,7 +112,22 @@ func TestSecondFactors(t *testing.T) {
 	}
 	s.sub("reset", func(s *stage) { s.resetsFactor(a) })
 	s.sub("lost key", func(s *stage) { s.losesKey(a) })
+	s.sub("picture", func(s *stage) { s.picturesSecret(a) })
 	s.sub("nowhere", func(s *stage) { s.keepsNone(a.shown) })
+}
+
+// picturesSecret: another program reads the setup key from the QR code in a file, which only root can read.
+func (s *stage) picturesSecret(a *authenticator) {
+	const file = "/root/code.png"
+	pictured := s.enrols("user222", "--qr", file)
+	a.shown = append(a.shown, pictured.shown...)
+	if mode := s.Must("stat", "-c", "%a %U", file); mode != "600 root\n" {
+		s.t.Errorf("the file has %s", mode)
+	}
+	out, err := exec.CommandContext(s.t.Context(), "zbarimg", "--quiet", "--raw", filepath.Join(s.Root(), file)).Output()
+	if err != nil || !strings.Contains(string(out), "secret="+pictured.key+"&") || !strings.HasPrefix(string(out), "otpauth://totp/") {
+		s.t.Errorf("zbarimg reads %q, %v", out, err)
+	}
 }
 
 // takesOneOfFifty: of fifty processes that check one code at once, one succeeds.
