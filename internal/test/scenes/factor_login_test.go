@@ -287,7 +287,7 @@ func (s *stage) listAway(a *authenticator) {
 	listed := fmt.Sprintf("admin\tlocal\tenrolled\t%s\n", strings.TrimSpace(s.Must("id", "-u", "admin")))
 	for name, spoil := range map[string]string{"missing": "rm -f " + list, "open": "chmod 666 " + list, "torn": "printf admin >" + list} {
 		s.sub(name, func(s *stage) {
-			s.MustShell(spoil)
+			s.MustShell("systemctl restart shadowsync.service; " + spoil) // its start writes the list
 			s.admits("a right code", byDialogue, "admin", machine.OldPassword, a.next())
 			s.keepsOut("a key", byKey, "admin", "", "", "a key alone is not enough")
 			s.admits("somebody without a second factor", byDialogue, "user222", machine.OldPassword, "")
