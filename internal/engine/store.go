@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/store/driver"
@@ -29,6 +30,8 @@ type link struct {
 	// any more. A worker answers one question at a time, and calls that hang in the kernel must not
 	// pile up.
 	turn chan struct{}
+	// left is closed at the end of the call that was left behind last; nil: none was.
+	left atomic.Pointer[chan struct{}]
 
 	// Only the holder of turn uses these.
 	store  shadowsync.CredentialStore
@@ -93,6 +96,9 @@ func inTurn[T any](ctx context.Context, l *link, work func(context.Context) (T, 
 	deadline, _ := bound.Deadline()
 	patience := time.NewTimer(time.Until(deadline))
 	defer patience.Stop()
+	if l.hangs() {
+		return r.answer, errLate
+	}
 	select {
 	case l.turn <- struct{}{}:
 	case <-patience.C:
@@ -123,9 +129,25 @@ func inTurn[T any](ctx context.Context, l *link, work func(context.Context) (T, 
 		}
 	case <-patience.C:
 		close(gone)
+		l.left.Store(&ended)
 		r.err = errLate
 	}
 	return r.answer, r.err
+}
+
+// hangs reports whether a call that was left behind still has the turn. Nothing comes of waiting for it,
+// and passwd has other things to wait for.
+func (l *link) hangs() bool {
+	left := l.left.Load()
+	if left == nil {
+		return false
+	}
+	select {
+	case <-*left:
+		return false
+	default:
+		return true
+	}
 }
 
 // twice makes a call, and repeats it if opening the store again may help.
