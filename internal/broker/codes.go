@@ -165,18 +165,20 @@ func (b *Broker) need(ctx context.Context, l login) module.Answer {
 	if err != nil {
 		return b.untold(l.Login, err)
 	}
-	answer := b.free(ctx, l.Login)
+	answer := b.free(ctx, l)
 	if answer.Kind == module.Free && duty.Enrol {
 		return l.demands(duty)
 	}
 	return answer
 }
 
-// free lets an account pass that has no second factor, unless the list is damaged: the state may have lost
-// one that it named. Root passes: somebody must mend it.
-func (b *Broker) free(ctx context.Context, q module.Login) module.Answer {
-	if !b.listEnrolled(ctx) && q.UID != "0" {
-		return refusesLogin(cannotTell)
+// free lets an account pass that has no second factor, unless the state may have lost one: the list names it, or
+// is damaged. Root passes a damaged list: somebody must mend it.
+func (b *Broker) free(ctx context.Context, l login) module.Answer {
+	err := l.engine.Recorded(ctx, l.Subject)
+	b.listEnrolled(ctx)
+	if err != nil && (l.UID != "0" || !errors.Is(err, factor.ErrList)) {
+		return b.untold(l.Login, err)
 	}
 	return module.Answer{Kind: module.Free}
 }
@@ -194,7 +196,7 @@ func (b *Broker) needOfAbsent(ctx context.Context, l login) module.Answer {
 	case r.Asked():
 		return b.untold(l.Login, errAbsent)
 	}
-	return b.free(ctx, l.Login)
+	return b.free(ctx, l)
 }
 
 // loginOf is who shows a code: the program that logs somebody in, and where that person comes from.

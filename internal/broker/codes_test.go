@@ -203,6 +203,20 @@ func TestDamagedList(t *testing.T) {
 	g.needs(t, "r"+cannotTell) // and nobody is offered to enrol, or to go on
 }
 
+// TestLostFactor: an account that the list names, and the state does not know, does not pass, even before the
+// broker has taken it over from the list.
+func TestLostFactor(t *testing.T) {
+	g := openGate(t)
+	if err := inroot.Create(g.engine.Load().Root(), engine.EnrolledList, []byte("admin\tlocal\tenrolled\t1000\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.needs(t, "r"+cannotTell)
+	g.needs(t, "rthe second factor was lost with the state: an administrator resets it, with: shadowsync user reset 2fa local admin")
+	if got := g.asks(t, 0, module.Login{Op: module.FactorNeed, User: "someone", UID: "1001"}, ""); got != "u" {
+		t.Errorf("somebody else: %q", got)
+	}
+}
+
 // TestGuessesAtLogin: wrong codes from one address do not keep the account out from another one.
 func TestGuessesAtLogin(t *testing.T) {
 	g := openGate(t)

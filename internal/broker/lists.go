@@ -9,7 +9,6 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/detect/watch"
 	"github.com/shadowsync/shadowsync/internal/engine"
-	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
 )
 
@@ -41,15 +40,14 @@ type compared struct {
 	files [2]watch.File
 }
 
-// listEnrolled writes the list of accounts that must show a code, if it differs. False: it is damaged, and
-// the state may not know whom it named. Every change of a factor writes the list, so one that was compared
-// with the state stays right until it is another file.
-func (b *Broker) listEnrolled(ctx context.Context) bool {
+// listEnrolled writes the list of accounts that must show a code, if it differs. Every change of a factor writes
+// the list, so one that was compared with the state stays right until it is another file.
+func (b *Broker) listEnrolled(ctx context.Context) {
 	e := b.engine.Load()
 	b.codes.listed.mu.Lock()
 	defer b.codes.listed.mu.Unlock()
 	if files, err := listFiles(e.Root()); err == nil && files == b.codes.listed.files {
-		return true
+		return
 	}
 	err := engine.WriteEnrolled(ctx, e.Root(), e.State)
 	if err == nil {
@@ -58,7 +56,6 @@ func (b *Broker) listEnrolled(ctx context.Context) bool {
 	if err != nil {
 		b.log.Error("while the broker does not answer, the PAM module cannot tell who needs a code", "error", err)
 	}
-	return !errors.Is(err, factor.ErrList)
 }
 
 func listFiles(root string) (files [2]watch.File, err error) {

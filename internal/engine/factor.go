@@ -213,6 +213,25 @@ func unrecorded(root string, all []factor.Record) (lost []factor.Record, err err
 	return lost, err
 }
 
+// ErrLost: the list names an account of which the state has no record, and has not taken it over yet.
+var ErrLost = errors.New("the state has lost the second factor that the list of them names")
+
+// Recorded returns ErrLost for such an account; factor.ErrList: the list may have named anybody.
+func (e *Engine) Recorded(ctx context.Context, s factor.Subject) error {
+	r, err := e.State.Factor(ctx, s)
+	if err != nil || r.Generation > 0 {
+		return err
+	}
+	listed, err := unrecorded(e.root, nil)
+	if errors.Is(err, factor.ErrList) { // mended, if the state knows whom it named
+		err = WriteEnrolled(ctx, e.root, e.State)
+	}
+	if err == nil && slices.ContainsFunc(listed, func(r factor.Record) bool { return r.Subject == s }) {
+		err = ErrLost
+	}
+	return err
+}
+
 // WriteEnrolled writes that list from the state, and takes what only the list still knows into it. Every
 // change of a factor writes the list; this is for the first time, and mends it. If it is right already,
 // nothing is written. Where the list is damaged and the state may not know whom it named: factor.ErrList.

@@ -119,20 +119,20 @@ func (o *Server) admit(ctx context.Context, c *call, need codeNeed) error {
 func (o *Server) factors() *factor.Factors { return o.engine.Factors(o.WrongCodes) }
 
 // ownFactor returns what is kept of the caller's second factor. Without one, a caller is refused who may have
-// been renamed, because the uid has that of another name, or of whom a damaged list may have known one.
+// been renamed, because the uid has that of another name, or whose factor the state may have lost, because the
+// list names it or is damaged.
 func (o *Server) ownFactor(ctx context.Context, c *call) (r factor.Record, err error) {
-	other, listed := factor.Record{}, true
+	other := factor.Record{}
 	if r, err = o.factors().Of(ctx, c.subject()); err == nil && !r.Asked() && !c.root() {
-		other, err = o.engine.FactorOfUID(ctx, c.uid)
-		listed = o.Listed == nil || o.Listed(ctx)
+		if err = o.engine.Recorded(ctx, c.subject()); err == nil {
+			other, err = o.engine.FactorOfUID(ctx, c.uid)
+		}
 	}
 	switch {
 	case err != nil:
 		return r, o.codeError(c, err)
 	case other.Asked():
 		return r, operator.Errorf(operator.NotAuthenticated, "your uid has the second factor of the account %s; an administrator can reset it", other.Account)
-	case !listed:
-		return r, o.codeError(c, factor.ErrList)
 	}
 	return r, nil
 }

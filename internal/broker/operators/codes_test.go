@@ -1,7 +1,6 @@
 package operators
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -259,15 +258,16 @@ func TestRenamed(t *testing.T) {
 	}
 }
 
-// TestDamagedList: who has no second factor in the state may have had one that a damaged list named.
-func TestDamagedList(t *testing.T) {
-	f := openOffice(t, "")
-	f.operators.Listed = func(context.Context) bool { return false }
-	for uid, want := range map[int]operator.Kind{1001: operator.Unavailable, 0: ""} {
-		c := f.from("user", 10)
-		c.uid = uid
-		if err := f.operators.admit(t.Context(), c, inShell); kindOf(err) != want || (err == nil) != (want == "") {
-			t.Errorf("uid %d: %v, want %q", uid, err, want)
+// TestLostFactor: who has no second factor in the state may have had one that the list names, or that a damaged
+// one named.
+func TestLostFactor(t *testing.T) {
+	for list, want := range map[string]operator.Kind{"user\tlocal\tenrolled\t-\n": operator.Unavailable, "x\n": operator.Unavailable, "x\tlocal\tenrol\t-\n": ""} {
+		f := openOffice(t, "")
+		if err := inroot.Replace(f.operators.engine.Root(), engine.EnrolledList, []byte(list), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.operators.admit(t.Context(), f.from("user", 10), inShell); kindOf(err) != want || (err == nil) != (want == "") {
+			t.Errorf("%q: %v, want %q", list, err, want)
 		}
 	}
 }

@@ -86,7 +86,6 @@ type Options struct {
 	File       string                         // path of the configuration
 	Relist     func(application string) error // loads the present list of an application's accounts
 	WrongCodes *limit.Guesses                 // of second factors, also at logins; nil: of shells alone
-	Listed     func(context.Context) bool     // false: the list of enrolled accounts is damaged; nil: it is not looked at
 	Directory  func(context.Context, directory.Query) (directory.Person, error)
 }
 
