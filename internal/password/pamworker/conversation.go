@@ -32,6 +32,7 @@ type conversation struct {
 	strict       bool // a complaint about the new password is a refusal, although PAM only warns root
 	changing     bool
 	given        int    // how often the new password was given
+	repeated     bool   // it was given twice to the module that asked last
 	complaint    string // what the stack said last against it
 	cause        error  // why the conversation ended; PAM reports it as its own error
 
@@ -83,22 +84,24 @@ func (c *conversation) answer(prompt string) (string, error) {
 }
 
 // giveNew gives the new password and its repetition. If the stack asks for another one, or for the
-// repetition of one that was found weak, giveNew ends the transaction.
+// repetition of one that was found weak, giveNew ends the transaction. A second module that asks, as
+// pam_ldap.so of nslcd(8) does after pam_pwquality.so, gets the same one, if nobody has complained.
 func (c *conversation) giveNew(prompt string) (string, error) {
 	again := isRepetition(prompt)
-	if !again && c.given > 0 || c.strict && c.complaint != "" {
+	next := c.given == 1 && c.repeated && c.complaint == ""
+	if !again && c.given > 0 && !next || c.strict && c.complaint != "" {
 		if len(c.weak) == 0 {
 			c.weak <- cmp.Or(c.complaint, errAsksAgain.Error())
 		}
 		return "", errAsksAgain
 	}
-	if !again && c.later != nil {
+	if !again && c.given == 0 && c.later != nil {
 		var err error
 		if c.new, err = c.later(); err != nil {
 			return "", err
 		}
 	}
-	if !again {
+	if c.repeated = again; !again {
 		c.given++
 	}
 	return c.new, nil
