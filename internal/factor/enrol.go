@@ -136,7 +136,7 @@ func (f *Factors) Awaited(ctx context.Context, a Attempt) (bool, error) {
 	}
 	secret, err := f.unseal(r)
 	if err != nil {
-		return false, nil //nolint:nilerr // nothing opens it, and Check says whether that is also so of the present one
+		return false, nil // nothing opens it, and Check says whether that is also so of the present one
 	}
 	defer clear(secret)
 	_, right := totp.Match(secret, code, f.Now(), r.Step)
