@@ -27,6 +27,9 @@ const (
 	idleFor      = 5 * time.Minute
 	renewAfter   = Deadline / 2
 	answerWithin = 10 * time.Second
+	// restAfter is how long nobody else waits for a unit that did not answer: each would hold up the logins
+	// behind it, also those with recovery codes.
+	restAfter = answerWithin
 )
 
 // Command is the process in that unit.
@@ -86,10 +89,12 @@ type Key struct {
 	// Start starts Command in a unit that has the credential; nil: the system is only mounted.
 	Start func(context.Context) (*worker.Process, error)
 
-	mu    sync.Mutex
-	unit  *worker.Process // nil: none runs
-	since time.Time
-	idle  *time.Timer
+	mu     sync.Mutex
+	unit   *worker.Process // nil: none runs
+	since  time.Time
+	idle   *time.Timer
+	failed error     // of the last Get that had no answer
+	rest   time.Time // until then that error is the answer
 }
 
 // Path names it for people.
@@ -105,6 +110,9 @@ func (k *Key) Get() ([]byte, error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if time.Now().Before(k.rest) {
+		return nil, k.failed
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
 	defer cancel()
 	if k.unit != nil && time.Since(k.since) > renewAfter {
@@ -116,7 +124,11 @@ func (k *Key) Get() ([]byte, error) {
 		key, err = k.ask(ctx)
 	}
 	if err != nil {
-		return nil, k.wrap(err)
+		err = k.wrap(err)
+		if ctx.Err() != nil {
+			k.failed, k.rest = err, time.Now().Add(restAfter)
+		}
+		return nil, err
 	}
 	k.idle.Reset(idleFor)
 	return key, nil
