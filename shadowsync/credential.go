@@ -94,6 +94,11 @@ func Diff(a, b Credential, in Fields) Fields {
 // Equal reports whether a and b agree in the given fields.
 func Equal(a, b Credential, in Fields) bool { return Diff(a, b, in) == 0 }
 
+// LetsIn reports whether c permits any login.
+func (c Credential) LetsIn(today Day) bool {
+	return !c.Locked && (c.Expire == NoDay || c.Expire > today)
+}
+
 // With returns c with the given fields taken from src.
 func (c Credential) With(src Credential, fields Fields) Credential {
 	take := func(f Fields, do func()) {

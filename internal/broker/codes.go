@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -10,11 +8,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
 	"github.com/shadowsync/shadowsync/internal/broker/limit"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/factor/guide"
-	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/internal/wire/module"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -106,7 +104,7 @@ func (b *Broker) judgeLogin(ctx context.Context, peer socket.Peer, q module.Logi
 // holds of the same name. An account that has none of its own shows that of another name of its uid: it
 // may have been renamed.
 func subjectOf(ctx context.Context, e *engine.Engine, q module.Login) (factor.Subject, error) {
-	local, err := inShadow(e.Root(), q.User)
+	local, err := shadowfile.Holds(ctx, e.Root(), q.User)
 	if err != nil {
 		return factor.Subject{}, err
 	}
@@ -126,23 +124,6 @@ func subjectOf(ctx context.Context, e *engine.Engine, q module.Login) (factor.Su
 		return other.Subject, err
 	}
 	return s, nil
-}
-
-// inShadow reports whether shadow(5) has an account. It keeps and parses nothing: a login waits for it, and
-// there may be ten thousand accounts.
-func inShadow(root, name string) (bool, error) {
-	f, err := inroot.OpenRegular(root, "etc/shadow", os.O_RDONLY)
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	lines, line := bufio.NewScanner(f), []byte(name+":")
-	for lines.Scan() {
-		if bytes.HasPrefix(lines.Bytes(), line) {
-			return true, nil
-		}
-	}
-	return false, lines.Err()
 }
 
 // need says whether a login needs a code. The module asks only about accounts that are in its list, or

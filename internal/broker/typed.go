@@ -9,6 +9,7 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/account/sessions"
 	"github.com/shadowsync/shadowsync/internal/broker/keeper"
+	"github.com/shadowsync/shadowsync/internal/broker/operators"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/factor/guide"
@@ -188,7 +189,7 @@ func (b *Broker) logOut(ctx context.Context, l login) {
 	if err == nil {
 		ended, left, err = b.dialogues.EndBut(ctx, shadowsync.Account{Name: l.User, UID: uid}, sessions.Keep{})
 	}
-	event := shadowsync.Event{At: l.Now(), Account: l.User, Action: "logged-out", Reason: shadowsync.LogoutReason(len(ended), len(left)), Origin: l.origin}
+	event := shadowsync.Event{At: l.Now(), Account: l.User, Action: "logged-out", Reason: operators.EndReason(len(ended), len(left), err), Origin: l.origin}
 	if err = errors.Join(err, l.engine.Audit(ctx, event)); err != nil {
 		b.log.Error("the sessions of an account on the way back from a lost second factor may not have ended", "account", l.User, "error", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
+	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 // RequiredFile says whose second factors are required, and since when, in one line "admins TAB time". While
@@ -78,19 +79,28 @@ func (e *Engine) Duty(ctx context.Context, account string, now time.Time) (Duty,
 	return d, err
 }
 
-// otherAdministrator reports whether another administrator than this one has a second factor.
+// otherAdministrator reports whether another administrator than this one has a second factor and may log
+// in.
 func (e *Engine) otherAdministrator(ctx context.Context, than string) (bool, error) {
 	all, err := e.State.Factors(ctx)
+	if err != nil {
+		return false, err
+	}
 	var names []string
 	for _, r := range all {
 		if r.State == factor.Enrolled && r.Realm == factor.Local && r.Account != than {
 			names = append(names, r.Account)
 		}
 	}
-	for _, standing := range e.Protect.Glance(ctx, names...) {
-		if standing.Administrator != "" {
-			return true, err
+	os, err := e.Accounts.Read(ctx, names)
+	if err != nil {
+		return false, err
+	}
+	for name, standing := range e.Protect.Glance(ctx, names...) {
+		account, there := os.Accounts[name]
+		if standing.Administrator != "" && there && account.LetsIn(shadowsync.DayOf(time.Now())) {
+			return true, nil
 		}
 	}
-	return false, err
+	return false, nil
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -41,6 +42,10 @@ func TestRequired(t *testing.T) {
 	s.enrols(t, "user1")
 	duty("admin", 15*day, Duty{Enrol: true, Must: true, Until: until})
 	duty("user1", 15*day, Duty{Enrol: true, Until: until})
+	shadow := s.text(t, "etc/shadow")
+	write(t, s.path("etc/shadow"), strings.Replace(shadow, "user1:", "user1:!", 1), 0o640)
+	duty("admin", 15*day, Duty{Enrol: true, Until: until}) // who is locked helps nobody
+	write(t, s.path("etc/shadow"), shadow, 0o640)
 	write(t, s.path("/etc/group"), "root:x:0:\nboss:x:100:user1\n", 0o644)
 	duty("admin", 15*day, Duty{})
 

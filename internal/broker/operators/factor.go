@@ -233,7 +233,7 @@ func (o *Server) resetInDirectory(ctx context.Context, c *call, account shadowsy
 	if account.UID == c.uid {
 		keep = c.own()
 	}
-	o.endBut(ctx, c, account, keep)
+	_, _ = o.endBut(ctx, c, account, keep) // it is on record
 	return operator.SendResult(ctx, c.conn, operator.EnrolmentCode{Code: code})
 }
 

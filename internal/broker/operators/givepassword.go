@@ -85,7 +85,7 @@ func (o *Server) keepMarks(ctx context.Context, c *call, a config.Application, f
 	now, err := o.present(ctx, name)
 	switch {
 	case err != nil:
-	case !letsIn(now.Credential, shadowsync.DayOf(time.Now())):
+	case !now.LetsIn(shadowsync.DayOf(time.Now())):
 		notes = append(notes, name+" is still locked: unlock user "+name)
 	case former.Locked:
 		notes = append(notes, name+" was locked; the new password has unlocked it")

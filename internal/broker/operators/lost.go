@@ -59,7 +59,7 @@ func (o *Server) lostProven(ctx context.Context, c *call, mailed bool) (err erro
 		return err
 	}
 	if c.realm == factor.LDAP {
-		o.endBut(ctx, c, c.account(), c.own())
+		_, _ = o.endBut(ctx, c, c.account(), c.own()) // it is on record
 	} else {
 		o.Dialogues.Again(c.name)
 	}

@@ -176,7 +176,7 @@ func (o *Server) user(c *call, account shadowsync.Account, m shadowsync.AccountM
 	person := c.people[account.Name]
 	u := operator.User{
 		Name: account.Name, FullName: person.FullName, Shell: person.Shell, Home: person.Home, Role: roleOf(o.engine.Config, person, account.UID, factor.Local),
-		Enabled:     letsIn(account.Credential, today),
+		Enabled:     account.LetsIn(today),
 		Application: application.Name, LastChange: date(account.LastChange), MustChange: account.MustChange,
 		Locked: account.Locked, State: shadowsync.InSync,
 	}

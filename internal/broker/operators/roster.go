@@ -94,12 +94,7 @@ func (o *Server) administrators(ctx context.Context, application string) (map[st
 	administrators := make(map[string]bool, len(names))
 	for _, name := range names {
 		account, there := snapshot.Accounts[name]
-		administrators[name] = there && letsIn(account.Credential, shadowsync.DayOf(time.Now()))
+		administrators[name] = there && account.LetsIn(shadowsync.DayOf(time.Now()))
 	}
 	return administrators, nil
-}
-
-// letsIn reports whether a credential permits any login.
-func letsIn(c shadowsync.Credential, today shadowsync.Day) bool {
-	return !c.Locked && (c.Expire == shadowsync.NoDay || c.Expire > today)
 }

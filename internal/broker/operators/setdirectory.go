@@ -27,11 +27,13 @@ func (o *Server) setDirectoryPassword(ctx context.Context, c *call) error {
 		}
 		ends := slices.Contains(o.engine.Config.Sessions.EndOn, shadowsync.SeenByPcli)
 		if ends {
-			d.ended <- o.endBut(ctx, c, c.account(), c.own())
+			if survivors, err := o.endBut(ctx, c, c.account(), c.own()); err == nil { // otherwise the farewell says that it is not known
+				d.ended <- survivors
+			}
 		}
 		o.farewell(ctx, c, d, ends)
 		if ends {
-			o.endBut(ctx, c, c.account(), sessions.Keep{})
+			_, _ = o.endBut(ctx, c, c.account(), sessions.Keep{}) // it is on record
 		}
 		return nil
 	})
@@ -42,17 +44,26 @@ func (c *call) own() sessions.Keep {
 	return sessions.Keep{Session: c.origin.Session, Process: c.process}
 }
 
-// endBut ends the sessions of an account that belongs to no application.
-func (o *Server) endBut(ctx context.Context, c *call, account shadowsync.Account, keep sessions.Keep) (survivors []shadowsync.Session) {
+// endBut ends the sessions of an account that belongs to no application, and audits how that went.
+func (o *Server) endBut(ctx context.Context, c *call, account shadowsync.Account, keep sessions.Keep) (survivors []shadowsync.Session, err error) {
 	ctx = context.WithoutCancel(ctx)
 	ended, survivors, err := o.Dialogues.EndBut(ctx, account, keep)
 	if err != nil {
 		o.Log.Error("the sessions of an account could not be ended", "account", account.Name, "error", err)
 	}
-	if len(ended)+len(survivors) > 0 {
-		o.audit(ctx, c, account.Name, shadowsync.LogoutReason(len(ended), len(survivors)))
+	if len(ended)+len(survivors) > 0 || err != nil {
+		o.audit(ctx, c, account.Name, EndReason(len(ended), len(survivors), err))
 	}
-	return survivors
+	return survivors, err
+}
+
+// EndReason says in the audit how the end of sessions went.
+func EndReason(ended, survivors int, err error) string {
+	reason := shadowsync.LogoutReason(ended, survivors)
+	if err != nil {
+		reason += "; whether others stay open is not known: " + printable.Clip(err.Error(), 200)
+	}
+	return reason
 }
 
 // tryInDirectory has the directory set one new password. For a weak one it returns the reason.
@@ -163,7 +174,7 @@ func (o *Server) keepAsking(c *call, current, fresh *os.File) {
 		case hasNew:
 			o.audit(ctx, c, c.name, "found: the directory has taken the new password")
 			if slices.Contains(o.engine.Config.Sessions.EndOn, shadowsync.SeenByPcli) {
-				o.endBut(ctx, c, c.account(), sessions.Keep{})
+				_, _ = o.endBut(ctx, c, c.account(), sessions.Keep{}) // it is on record
 			}
 			return
 		case keepsOld:
