@@ -2,14 +2,14 @@
 #include "factor.h"
 
 #include "host.h"
+#include "mark.h"
+#include "person.h"
 #include "rundir.h"
 #include "text.h"
 #include "wire.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <security/pam_ext.h>
-#include <security/pam_modutil.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,130 +26,13 @@ enum {
 static const char prompt[] = "Verification code:";
 static const char cannot_tell[] = "second factors cannot be checked now";
 
-/*
- * A mark says what the account, by the name that the host works on, has shown to this handle. Each attempt begins without
- * marks: login(1) and sshd make several with one handle.
- */
 static const char password_mark[] = "shadowsync-password";
 static const char key_mark[] = "shadowsync-key";
 static const char code_mark[] = "shadowsync-code";
 
-static void forget_mark(pam_handle_t *pamh, void *name, int status)
-{
-	(void)pamh, (void)status;
-	free(name);
-}
-
-static const char *user_of(pam_handle_t *pamh)
-{
-	const void *name = NULL;
-
-	return pam_get_item(pamh, PAM_USER, &name) == PAM_SUCCESS ? name : NULL;
-}
-
-static bool set_mark(pam_handle_t *pamh, const char *mark)
-{
-	const char *user = user_of(pamh);
-	char *name = user == NULL ? NULL : strdup(user);
-
-	if (name == NULL)
-		return false;
-	if (pam_set_data(pamh, mark, name, forget_mark) == PAM_SUCCESS)
-		return true;
-	free(name);
-	return false;
-}
-
-static bool has_mark(pam_handle_t *pamh, const char *mark)
-{
-	const char *user = user_of(pamh);
-	const void *name = NULL;
-
-	return user != NULL && pam_get_data(pamh, mark, &name) == PAM_SUCCESS && name != NULL && strcmp(name, user) == 0;
-}
-
-static void drop_mark(pam_handle_t *pamh, const char *mark)
-{
-	const void *name = NULL;
-
-	if (pam_get_data(pamh, mark, &name) == PAM_SUCCESS && name != NULL)
-		pam_set_data(pamh, mark, NULL, NULL);
-}
-
-static bool take_mark(pam_handle_t *pamh, const char *mark)
-{
-	bool there = has_mark(pamh, mark);
-
-	drop_mark(pamh, mark);
-	return there;
-}
-
 void factor_proven(pam_handle_t *pamh)
 {
-	set_mark(pamh, password_mark);
-}
-
-/*
- * Whose login it is. Another spelling of a name (a directory may ignore case), and another name of the same uid, belong
- * to the same person.
- */
-struct person {
-	const char *names[3]; /* as the host, getpwnam(3) and getpwuid(3) have it */
-	size_t count;
-	char uid[12]; /* empty: not known */
-	bool root;
-	enum listing listed;
-	const char *as; /* the name that the list, or else the broker, knows */
-};
-
-static void add_name(struct person *who, const char *name)
-{
-	for (size_t i = 0; i < who->count; i++)
-		if (strcmp(who->names[i], name) == 0)
-			return;
-	who->names[who->count++] = name;
-}
-
-static const char *known_uid(const struct person *who)
-{
-	return who->uid[0] == '\0' ? NULL : who->uid;
-}
-
-static struct person person_of(pam_handle_t *pamh)
-{
-	struct person who = {.listed = LISTING_UNKNOWN};
-	const char *user = user_of(pamh);
-
-	if (user == NULL)
-		return who;
-	add_name(&who, user);
-	const struct passwd *entry = pam_modutil_getpwnam(pamh, user);
-	if (entry != NULL) {
-		add_name(&who, entry->pw_name);
-		who.root = entry->pw_uid == 0;
-		snprintf(who.uid, sizeof who.uid, "%lu", (unsigned long)entry->pw_uid);
-		entry = pam_modutil_getpwuid(pamh, entry->pw_uid);
-	}
-	if (entry != NULL)
-		add_name(&who, entry->pw_name);
-	who.listed = LISTING_ABSENT;
-	for (size_t i = 0; i < who.count && who.listed == LISTING_ABSENT; i++) {
-		who.as = who.names[i];
-		who.listed = rundir_enrolled(who.as, known_uid(&who));
-	}
-	return who;
-}
-
-/* Whether this person gets in as ever while nobody can tell. */
-static bool unaffected(const struct person *who)
-{
-	return who->listed == LISTING_ABSENT || (who->listed == LISTING_UNKNOWN && who->root);
-}
-
-/* The name for the log. */
-static const char *shown_name(const struct person *who)
-{
-	return who->count > 0 && text_is_name(who->names[0]) ? who->names[0] : "?";
+	mark_set(pamh, password_mark);
 }
 
 static const char *item(pam_handle_t *pamh, int type)
@@ -171,7 +54,7 @@ static bool ask(pam_handle_t *pamh, const char *op, const struct person *who, in
 	const char *name = who->as;
 	char request[TEXT_LOGIN_SIZE];
 	struct text_login login = {
-		.user = name, .uid = known_uid(who), .service = item(pamh, PAM_SERVICE), .host = item(pamh, PAM_RHOST), .tty = item(pamh, PAM_TTY)};
+		.user = name, .uid = person_uid(who), .service = item(pamh, PAM_SERVICE), .host = item(pamh, PAM_RHOST), .tty = item(pamh, PAM_TTY)};
 	ssize_t got = -1;
 
 	if (text_is_name(name))
@@ -245,9 +128,9 @@ int factor_key(pam_handle_t *pamh)
 {
 	static const char key[] = "publickey ";
 
-	drop_mark(pamh, password_mark);
-	drop_mark(pamh, key_mark);
-	drop_mark(pamh, code_mark);
+	mark_drop(pamh, password_mark);
+	mark_drop(pamh, key_mark);
+	mark_drop(pamh, code_mark);
 	/* sshd_config(5), ExposeAuthInfo: a line for each method that succeeded. */
 	const char *used = pam_getenv(pamh, "SSH_AUTH_INFO_0");
 	while (used != NULL && strncmp(used, key, sizeof key - 1) != 0) {
@@ -256,7 +139,7 @@ int factor_key(pam_handle_t *pamh)
 	}
 	if (used == NULL || person_of(pamh).listed != LISTING_MANAGED)
 		return PAM_IGNORE;
-	return set_mark(pamh, key_mark) ? PAM_SUCCESS : PAM_IGNORE;
+	return mark_set(pamh, key_mark) ? PAM_SUCCESS : PAM_IGNORE;
 }
 
 /*
@@ -335,10 +218,10 @@ static int converse(pam_handle_t *pamh, unsigned flags, const struct person *who
 	switch (reply->verdict.kind) {
 	case TEXT_KEEPS:
 		forget(question(pamh, flags, &reply->verdict));
-		return set_mark(pamh, code_mark) ? PAM_SUCCESS : deny_code(pamh);
+		return mark_set(pamh, code_mark) ? PAM_SUCCESS : deny_code(pamh);
 	case TEXT_PASSES:
 		show_lines(pamh, flags, PAM_TEXT_INFO, &reply->verdict, NULL);
-		return set_mark(pamh, code_mark) ? PAM_SUCCESS : deny_code(pamh);
+		return mark_set(pamh, code_mark) ? PAM_SUCCESS : deny_code(pamh);
 	case TEXT_REFUSES:
 		show_lines(pamh, flags, PAM_ERROR_MSG, &reply->verdict, NULL);
 		return deny_code(pamh);
@@ -374,7 +257,7 @@ static int offer(pam_handle_t *pamh, unsigned flags, const struct person *who, s
 
 	forget(typed);
 	if (skips)
-		return set_mark(pamh, code_mark) ? others_decide : deny_code(pamh);
+		return mark_set(pamh, code_mark) ? others_decide : deny_code(pamh);
 	return goes_on ? converse(pamh, flags, who, reply) : deny_code(pamh);
 }
 
@@ -428,7 +311,7 @@ static int second_factor(pam_handle_t *pamh, unsigned flags, struct person *who,
 
 	if (need_of(pamh, who, &reply)) {
 		result = ask_factor(pamh, flags, who, &reply, typed, others_decide);
-	} else if (unaffected(who)) {
+	} else if (person_unaffected(who)) {
 		result = others_decide;
 	} else {
 		show(pamh, flags, PAM_ERROR_MSG, cannot_tell);
@@ -441,22 +324,22 @@ static int second_factor(pam_handle_t *pamh, unsigned flags, struct person *who,
 
 int factor_code(pam_handle_t *pamh, unsigned flags)
 {
-	bool by_key = take_mark(pamh, key_mark), by_password = take_mark(pamh, password_mark);
+	bool by_key = mark_take(pamh, key_mark), by_password = mark_take(pamh, password_mark);
 	struct person who = person_of(pamh);
 	/* After a key nobody has asked for the password: only a code lets that login pass. */
 	int others_decide = by_key ? PAM_AUTH_ERR : PAM_IGNORE;
 
-	drop_mark(pamh, code_mark);
+	mark_drop(pamh, code_mark);
 	if (who.listed == LISTING_ABSENT && !rundir_required())
 		return others_decide;
 	if (by_key || by_password)
 		return second_factor(pamh, flags, &who, by_key, others_decide);
 	if (rundir_required_of_all())
 		return stranger(pamh, flags, &who);
-	if (unaffected(&who))
+	if (person_unaffected(&who))
 		return others_decide;
 	if (line_missed(pamh, &who))
-		host_log(pamh, LOG_NOTICE, shown_name(&who), "no code is asked for: the line of pam_shadowsync.so in common-auth was not reached");
+		host_log(pamh, LOG_NOTICE, person_shown(&who), "no code is asked for: the line of pam_shadowsync.so in common-auth was not reached");
 	return PAM_AUTH_ERR;
 }
 
@@ -466,10 +349,10 @@ int factor_account(pam_handle_t *pamh, unsigned flags)
 	struct reply reply;
 	char last[TEXT_MESSAGE_MAX + 1];
 
-	if ((who.listed == LISTING_ABSENT && !rundir_required()) || has_mark(pamh, code_mark))
+	if ((who.listed == LISTING_ABSENT && !rundir_required()) || mark_has(pamh, code_mark))
 		return PAM_IGNORE;
 	if (!need_of(pamh, &who, &reply)) {
-		if (unaffected(&who))
+		if (person_unaffected(&who))
 			return PAM_IGNORE;
 		show(pamh, flags, PAM_ERROR_MSG, cannot_tell);
 		return PAM_PERM_DENIED;
@@ -479,7 +362,7 @@ int factor_account(pam_handle_t *pamh, unsigned flags)
 		show_lines(pamh, flags, PAM_TEXT_INFO, &reply.verdict, last);
 	if (reply.verdict.kind == TEXT_FREE || reply.verdict.kind == TEXT_OFFERS)
 		return PAM_IGNORE;
-	host_log(pamh, LOG_NOTICE, shown_name(&who), "refused: this login showed no code of the second factor");
+	host_log(pamh, LOG_NOTICE, person_shown(&who), "refused: this login showed no code of the second factor");
 	show_lines(pamh, flags, PAM_ERROR_MSG, &reply.verdict, asks ? last : NULL);
 	if (asks)
 		show(pamh, flags, PAM_ERROR_MSG, "a key alone is not enough for this account: log in with a password and a verification code");

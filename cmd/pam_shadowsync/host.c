@@ -56,11 +56,16 @@ void host_warn(pam_handle_t *pamh, const char *name, const char *what)
 	pam_syslog(pamh, LOG_WARNING, "account %s: cannot %s: %m", name, what);
 }
 
-const char *host_account(pam_handle_t *pamh)
+const char *host_user(pam_handle_t *pamh)
 {
 	const void *name = NULL;
 
-	if (pam_get_item(pamh, PAM_USER, &name) != PAM_SUCCESS || name == NULL || !text_is_name(name))
-		return NULL;
-	return name;
+	return pam_get_item(pamh, PAM_USER, &name) == PAM_SUCCESS ? name : NULL;
+}
+
+const char *host_account(pam_handle_t *pamh)
+{
+	const char *name = host_user(pamh);
+
+	return name != NULL && text_is_name(name) ? name : NULL;
 }

@@ -15,6 +15,9 @@ void host_log(pam_handle_t *pamh, int priority, const char *name, const char *wh
 /* Logs a fault with errno's text. */
 void host_warn(pam_handle_t *pamh, const char *name, const char *what);
 
+/* The account that the host works on, as the host names it, or NULL if there is none. */
+const char *host_user(pam_handle_t *pamh);
+
 /* The account that the host works on, or NULL if there is none or its name cannot be sent. */
 const char *host_account(pam_handle_t *pamh);
 
