@@ -65,9 +65,9 @@ func (r *Record) visit(place string, now time.Time) {
 
 var nat64 = netip.MustParsePrefix("64:ff9b::/96") // RFC 6052
 
-// PlaceOf names the place that a source is of, where tries are counted, and its network, which may be empty. Whoever has an
-// address of IPv6 has the 2^64 beside it and often 2^16 such networks, and every local user has 2^24 of
-// loopback.
+// PlaceOf names the place of a source, where tries are counted, and its network; "": it has none. Whoever
+// has an address of IPv6 has the 2^64 beside it and often 2^16 such networks, and every local user has
+// 2^24 of loopback.
 func PlaceOf(source string) (place, network string) {
 	addr, err := netip.ParseAddr(source)
 	if err != nil && source != "" {
