@@ -129,6 +129,21 @@ func TestFactorAtLoginUnderFaults(t *testing.T) {
 	s.sub("broker", func(s *stage) { s.brokerAway(a) })
 	s.sub("list", func(s *stage) { s.listAway(a) })
 	s.sub("console", func(s *stage) { s.console(a) })
+	s.sub("su", func(s *stage) {
+		if r := s.As("user222").Input(machine.OldPassword+"\n").Run("su", "admin", "-c", "echo in-42"); r.Code != 0 || !strings.Contains(r.Stdout, "in-42") {
+			s.t.Errorf("a service that is not named: %s", r)
+		}
+	})
+	s.sub("restored", func(s *stage) {
+		const phrase = "Restored-velvet-harbour-72\n"
+		s.Input(phrase).Must("shadowsync", "backup", "/root/older", "--stdin")
+		used := a.next()
+		s.admits("a right code", byDialogue, "admin", machine.OldPassword, used)
+		s.Input(phrase).Must("shadowsync", "restore", "/root/older", "--stdin")
+		s.keepsOut("a code that was used since the backup", byDialogue, "admin", machine.OldPassword, used, "Permission denied")
+		s.admits("afterwards", byDialogue, "admin", machine.OldPassword, a.next())
+	})
+	s.sub("disk", func(s *stage) { s.diskAway(a) })
 	s.sub("reset", func(s *stage) {
 		s.Must("shadowsync", "user", "reset", "2fa", "local", "admin")
 		if asked := s.keepsOut("the password alone after a reset", byDialogue, "admin", machine.OldPassword, "", "Permission denied"); !strings.Contains(asked, "second factor was reset") {
@@ -278,6 +293,24 @@ func (s *stage) brokerAway(a *authenticator) {
 		})
 	}
 	s.admits("afterwards", byDialogue, "admin", machine.OldPassword, a.next())
+}
+
+// diskAway: a code that cannot be recorded is not taken, on a full disk nor on a read-only one.
+func (s *stage) diskAway(a *authenticator) {
+	const folder = "/var/lib/shadowsync"
+	s.MustShell(stopDaemon + "; cp -a " + folder + " /root/kept && mount -t tmpfs -o size=2m,mode=700 tmpfs " + folder + " && cp -a /root/kept/. " + folder + "/ && { " + runDaemon + "; }")
+	for name, how := range map[string][2]string{
+		"full":      {"dd if=/dev/zero of=" + folder + "/fill bs=1k; true", "rm " + folder + "/fill"},
+		"read-only": {stopDaemon + " && mount -o remount,ro " + folder + " && { " + runDaemon + "; true; }", "mount -o remount,rw " + folder + "; " + runDaemon},
+	} {
+		s.sub(name, func(s *stage) {
+			s.MustShell(how[0])
+			s.keepsOut("a right code", byDialogue, "admin", machine.OldPassword, a.next(), "cannot be checked now")
+			s.admits("somebody without a second factor", byDialogue, "user222", machine.OldPassword, "")
+			s.MustShell(how[1])
+			s.admits("afterwards", byDialogue, "admin", machine.OldPassword, a.next())
+		})
+	}
 }
 
 // listAway: without the list, the broker knows who needs a code, and writes the list again. Without
