@@ -305,10 +305,11 @@ func (s *stage) diskAway(a *authenticator) {
 	} {
 		s.sub(name, func(s *stage) {
 			s.MustShell(how[0])
-			s.keepsOut("a right code", byDialogue, "admin", machine.OldPassword, a.next(), "cannot be checked now")
+			code := a.next()
+			s.keepsOut("a right code", byDialogue, "admin", machine.OldPassword, code, "cannot be checked now")
 			s.admits("somebody without a second factor", byDialogue, "user222", machine.OldPassword, "")
 			s.MustShell(how[1])
-			s.admits("afterwards", byDialogue, "admin", machine.OldPassword, a.next())
+			s.admits("the same code afterwards", byDialogue, "admin", machine.OldPassword, code)
 		})
 	}
 }
