@@ -7,8 +7,7 @@
 // laid out as configured, is malformed and never written.
 //
 //	driver.go  the configuration
-//	store.go   reads and watches
-//	edit.go    writes
+//	edit.go    spells a value
 //	layout.go  finds the accounts in the text
 //	scan.go, text.go  JSON
 package jsonfile
@@ -19,6 +18,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/config/key"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/internal/store/safefile"
+	"github.com/shadowsync/shadowsync/internal/store/textfile"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -42,13 +42,13 @@ var Driver = driver.Driver{
 	Open: func(_ context.Context, o driver.Options) (shadowsync.CredentialStore, error) {
 		s, err := configure(o)
 		if err != nil {
-			return nil, err // a nil *Store would not be a nil interface
+			return nil, err // a nil *textfile.Store would not be a nil interface
 		}
 		return s, nil
 	},
 }
 
-func configure(o driver.Options) (*Store, error) {
+func configure(o driver.Options) (*textfile.Store, error) {
 	if err := o.Check(keys); err != nil {
 		return nil, err
 	}
@@ -58,5 +58,8 @@ func configure(o driver.Options) (*Store, error) {
 	}
 	l.users, _ = parsePointer(o.Text("users"))
 	formats, err := o.Accepted()
-	return &Store{place: safefile.Place{Root: o.Root, Path: o.Path}, layout: l, formats: formats}, err
+	return &textfile.Store{
+		Place: safefile.Place{Root: o.Root, Path: o.Path}, Format: l,
+		Can: shadowsync.Capabilities{Fields: fields, Formats: formats},
+	}, err
 }

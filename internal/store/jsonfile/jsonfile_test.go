@@ -67,7 +67,10 @@ func read(t testing.TB, path string) string {
 }
 
 // value is the credential that the driver reads from a password field.
-func value(password string) shadowsync.Credential { return record{value: password}.credential() }
+func value(password string) (c shadowsync.Credential) {
+	c.Hash, c.Locked = shadowsync.ParsePassword(password)
+	return c
+}
 
 func TestRead(t *testing.T) {
 	s := open(t, file(t, appliance), pointer)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -25,7 +26,7 @@ func FuzzEdit(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, want string) {
 		l := layout{users: []string{"u"}, name: "name", password: "password"}
 		wanted := map[string]bool{"admin": true}
-		before, err := l.locate(data, wanted)
+		before, err := l.Locate(data, wanted)
 		if err != nil {
 			return
 		}
@@ -33,21 +34,25 @@ func FuzzEdit(f *testing.F) {
 			t.Fatalf("taken for JSON: %q", data)
 		}
 		r, ok := before["admin"]
-		if !ok || r.fault != nil || !utf8.ValidString(want) || len(appendQuoted(nil, want)) > maxPassword {
+		if !ok || r.Fault != nil {
 			return
 		}
-		edited := apply(data, []edit{{r.at, r.lead, want}})
-		after, err := l.locate(edited, wanted)
-		if err != nil || after["admin"].value != want {
+		text, err := l.Spell(r, want)
+		if err != nil {
+			return
+		}
+		edited := slices.Concat(data[:r.At.Start], []byte(r.Lead+text), data[r.At.End:])
+		after, err := l.Locate(edited, wanted)
+		if err != nil || after["admin"].Value != want {
 			t.Fatalf("%q gives %q: %v", data, edited, err)
 		}
-		at := after["admin"].at
-		if !bytes.Equal(edited[:at.start], append(bytes.Clone(data[:r.at.start]), r.lead...)) || !bytes.Equal(edited[at.end:], data[r.at.end:]) {
+		at := after["admin"].At
+		if !bytes.Equal(edited[:at.Start], append(bytes.Clone(data[:r.At.Start]), r.Lead...)) || !bytes.Equal(edited[at.End:], data[r.At.End:]) {
 			t.Fatalf("%q gives %q: more changed than the value", data, edited)
 		}
 		var meaning string
-		if err := json.Unmarshal(edited[at.start:at.end], &meaning); err != nil || meaning != want {
-			t.Fatalf("%q reads %q elsewhere: %v", edited[at.start:at.end], meaning, err)
+		if err := json.Unmarshal(edited[at.Start:at.End], &meaning); err != nil || meaning != want {
+			t.Fatalf("%q reads %q elsewhere: %v", edited[at.Start:at.End], meaning, err)
 		}
 	})
 }

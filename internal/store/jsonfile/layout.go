@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/shadowsync/shadowsync/internal/store/driver"
+	"github.com/shadowsync/shadowsync/internal/store/textfile"
 )
 
 // layout says where in the file the accounts are.
@@ -13,14 +14,6 @@ type layout struct {
 	users    []string // the tokens of a JSON pointer
 	name     string   // members of an account
 	password string
-}
-
-// record is a requested account.
-type record struct {
-	value string // the password field; empty: the account has none
-	at    span   // the string that holds it, or null; empty: where the member must be inserted
-	lead  string // text to insert before the string
-	fault error  // why this record cannot be read; nil: it can
 }
 
 // parsePointer splits a JSON pointer (RFC 6901) into its tokens.
@@ -44,14 +37,14 @@ type search struct {
 	*scanner
 	layout
 	wanted map[string]bool
-	found  map[string]record
+	found  map[string]textfile.Record
 }
 
-// locate finds the wanted accounts. The whole text must be JSON. Beyond that only the path to the
+// Locate implements textfile.Format. The whole text must be JSON. Beyond that only the path to the
 // accounts must be as the layout says, and a wanted account that is malformed gets a fault of its
 // own. The rest of the file belongs to the application.
-func (l layout) locate(data []byte, wanted map[string]bool) (map[string]record, error) {
-	look := search{scanner: &scanner{data: data}, layout: l, wanted: wanted, found: make(map[string]record, len(wanted))}
+func (l layout) Locate(data []byte, wanted map[string]bool) (map[string]textfile.Record, error) {
+	look := search{scanner: &scanner{data: data}, layout: l, wanted: wanted, found: make(map[string]textfile.Record, len(wanted))}
 	if err := look.begin(); err != nil {
 		return nil, err
 	}
@@ -104,7 +97,7 @@ func (s *search) accounts() error {
 		return s.object(func(key span) error {
 			if s.peek() != '{' && s.wants(key) {
 				name, _ := unquote(s.bytes(key))
-				s.found[name] = record{fault: driver.Malformed("account %q is not an object", name)}
+				s.found[name] = textfile.Record{Fault: driver.Malformed("account %q is not an object", name)}
 			}
 			return s.account(&key)
 		})
@@ -124,7 +117,7 @@ func (s *search) account(key *span) error {
 	}
 	err := s.object(func(member span) error {
 		value, err := s.skip()
-		a.end, a.members = value.end, a.members+1
+		a.end, a.members = value.End, a.members+1
 		switch {
 		case err != nil:
 			return err
@@ -161,7 +154,7 @@ func (a *account) name(s *search, value span) {
 func (s *search) keep(a account) {
 	name, _ := unquote(s.bytes(a.wanted))
 	if _, again := s.found[name]; again {
-		s.found[name] = record{fault: driver.Malformed("account %q is there twice", name)}
+		s.found[name] = textfile.Record{Fault: driver.Malformed("account %q is there twice", name)}
 		return
 	}
 	s.found[name] = s.record(name, a)
@@ -169,22 +162,22 @@ func (s *search) keep(a account) {
 
 // record names the account and not the line: counting lines for each of thousands of accounts takes
 // too long.
-func (s *search) record(name string, a account) record {
+func (s *search) record(name string, a account) textfile.Record {
 	switch {
 	case a.names > 1:
-		return record{fault: driver.Malformed("account %q has the member %q twice", name, s.layout.name)}
+		return textfile.Record{Fault: driver.Malformed("account %q has the member %q twice", name, s.layout.name)}
 	case a.passwords > 1:
-		return record{fault: driver.Malformed("account %q has the member %q twice", name, s.layout.password)}
+		return textfile.Record{Fault: driver.Malformed("account %q has the member %q twice", name, s.layout.password)}
 	case a.passwords == 0:
-		return record{at: span{a.end, a.end}, lead: s.lead(a)}
+		return textfile.Record{At: span{Start: a.end, End: a.end}, Lead: s.lead(a)}
 	case string(s.bytes(a.password)) == "null":
-		return record{at: a.password}
+		return textfile.Record{At: a.password}
 	}
 	value, ok := s.meaning(a.password)
 	if !ok {
-		return record{fault: driver.Malformed("the %q of account %q is not a string of at most %d bytes", s.layout.password, name, maxPassword)}
+		return textfile.Record{Fault: driver.Malformed("the %q of account %q is not a string of at most %d bytes", s.layout.password, name, maxPassword)}
 	}
-	return record{value: value, at: a.password}
+	return textfile.Record{Value: value, At: a.password}
 }
 
 // lead is the text before the value of a member that an account does not have yet.
@@ -196,7 +189,7 @@ func (s *search) lead(a account) string {
 	return lead
 }
 
-func (s *search) bytes(at span) []byte { return s.data[at.start:at.end] }
+func (s *search) bytes(at span) []byte { return s.data[at.Start:at.End] }
 
 // wants reports whether a value is the name of a wanted account.
 func (s *search) wants(name span) bool {

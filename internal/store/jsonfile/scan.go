@@ -6,13 +6,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/shadowsync/shadowsync/internal/store/driver"
+	"github.com/shadowsync/shadowsync/internal/store/textfile"
 )
 
 // maxDepth is how deep objects and lists may be nested.
 const maxDepth = 64
 
-// span is a part of the file; end is the offset after its last byte.
-type span struct{ start, end int }
+// span is a part of the file.
+type span = textfile.Span
 
 // scanner reads JSON strictly as in RFC 8259 (see word for the exception), one value at a time and
 // without a copy. It keeps positions, because edits need them.
@@ -106,7 +107,7 @@ func (s *scanner) skip() (span, error) {
 	default:
 		err = s.literal()
 	}
-	return span{start, s.at}, err
+	return span{Start: start, End: s.at}, err
 }
 
 // object calls member at each value, with the key's span, quotes included. Member must move past
@@ -162,7 +163,7 @@ func (s *scanner) text() (span, error) {
 		switch c := s.data[s.at]; {
 		case c == '"':
 			s.at++
-			return span{start, s.at}, nil
+			return span{Start: start, End: s.at}, nil
 		case c == '\\':
 			if err := s.escape(); err != nil {
 				return span{}, err

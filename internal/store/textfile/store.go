@@ -1,4 +1,4 @@
-package jsonfile
+package textfile
 
 import (
 	"context"
@@ -11,35 +11,32 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// fields are what one string can hold.
-const fields = shadowsync.FieldHash | shadowsync.FieldLocked
-
-// maxPassword is the greatest length of a password field, in bytes as written in the file. crypt(3)
-// returns less than 400.
-const maxPassword = 4096
-
 // An application that writes its file in place leaves it incomplete for a moment. A file that was
 // written so recently is read again, for about 300 ms in all.
 var rereadPauses = [...]time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond, 160 * time.Millisecond}
 
 const recently = 2 * time.Second
 
-// Store is the file. It keeps no content between calls, and several goroutines may use it.
+// Store is a text file as a credential store. It keeps no content between calls, and several
+// goroutines may use it.
 type Store struct {
-	place   safefile.Place
-	layout  layout
-	formats shadowsync.Formats
-	sweep   sync.Once
+	Place  safefile.Place
+	Format Format
+	Can    shadowsync.Capabilities
+	sweep  sync.Once
 }
 
+var (
+	_ shadowsync.CredentialStore = (*Store)(nil)
+	_ driver.Rehearser           = (*Store)(nil)
+)
+
 // Capabilities implements shadowsync.CredentialStore.
-func (s *Store) Capabilities() shadowsync.Capabilities {
-	return shadowsync.Capabilities{Fields: fields, Formats: s.formats}
-}
+func (s *Store) Capabilities() shadowsync.Capabilities { return s.Can }
 
 // Revision is the digest of the whole file, which need not be well-formed.
 func (s *Store) Revision(context.Context) (string, error) {
-	folder, err := s.place.Open()
+	folder, err := s.Place.Open()
 	if err != nil {
 		return "", err
 	}
@@ -47,8 +44,7 @@ func (s *Store) Revision(context.Context) (string, error) {
 	return folder.Digest()
 }
 
-// Read implements shadowsync.CredentialStore. An account whose password is null or missing has no
-// password.
+// Read implements shadowsync.CredentialStore.
 func (s *Store) Read(ctx context.Context, names []string) (shadowsync.StoreSnapshot, error) {
 	p, err := s.load(ctx, names)
 	if err != nil {
@@ -60,18 +56,18 @@ func (s *Store) Read(ctx context.Context, names []string) (shadowsync.StoreSnaps
 		Accounts: make(map[string]shadowsync.StoredAccount, len(p.records)), Malformed: map[string]string{},
 	}
 	for name, r := range p.records {
-		if r.fault != nil {
-			snapshot.Malformed[name] = r.fault.Error()
+		if r.Fault != nil {
+			snapshot.Malformed[name] = r.Fault.Error()
 			continue
 		}
-		snapshot.Accounts[name] = shadowsync.StoredAccount{Credential: r.credential()}
+		snapshot.Accounts[name] = shadowsync.StoredAccount{Credential: s.value(r)}
 	}
 	return snapshot, nil
 }
 
 // Watch implements shadowsync.CredentialStore by a watch on the file's folders.
 func (s *Store) Watch(ctx context.Context) (<-chan struct{}, error) {
-	return driver.Watch(ctx, s.place.Root, s.place.Path)
+	return driver.Watch(ctx, s.Place.Root, s.Place.Path)
 }
 
 // Rehearse implements driver.Rehearser.
@@ -91,18 +87,12 @@ func (s *Store) Rehearse(ctx context.Context) error {
 // Close implements shadowsync.CredentialStore.
 func (s *Store) Close() error { return nil }
 
-func (r record) credential() shadowsync.Credential {
-	var c shadowsync.Credential
-	c.Hash, c.Locked = shadowsync.ParsePassword(r.value)
-	return c
-}
-
 // page is one reading of the file.
 type page struct {
 	folder  *safefile.Folder
 	content *safefile.Content
 	wanted  map[string]bool
-	records map[string]record
+	records map[string]Record
 }
 
 // load reads the file, and reads it again if it seems to be being written.
@@ -131,7 +121,7 @@ func (s *Store) load(ctx context.Context, names []string) (*page, error) {
 
 // loadOnce also reports whether an error may come from a file that is being written.
 func (s *Store) loadOnce(wanted map[string]bool) (p *page, inWriting bool, err error) {
-	folder, err := s.place.Open()
+	folder, err := s.Place.Open()
 	if err != nil {
 		return nil, false, err
 	}
@@ -140,7 +130,7 @@ func (s *Store) loadOnce(wanted map[string]bool) (p *page, inWriting bool, err e
 		folder.Close()
 		return nil, errors.Is(err, safefile.ErrMoved), err
 	}
-	if p.records, err = s.layout.locate(p.content.Data, wanted); err != nil {
+	if p.records, err = s.Format.Locate(p.content.Data, wanted); err != nil {
 		folder.Close()
 		// After a clock was set back, every file seems to be from the future.
 		return nil, time.Since(p.content.Modified()) < recently, err
