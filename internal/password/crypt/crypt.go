@@ -78,6 +78,24 @@ func Verify(hash string, token []byte) (bool, error) {
 	return subtle.ConstantTimeCompare([]byte(computed), []byte(hash)) == 1, nil
 }
 
+// Compute returns the hash of token with a setting of format.Hash, so with a salt and a cost that the
+// caller chose within its own limits.
+func Compute(setting string, token []byte) (string, error) {
+	f := format.OfSetting(setting)
+	hasher, ok := hashers[f]
+	if !ok {
+		return "", fmt.Errorf("cannot hash a password: %w", ErrUnverifiable)
+	}
+	if err := checkToken(token); err != nil {
+		return "", fmt.Errorf("cannot hash a password with %s: %w", f, err)
+	}
+	hash, err := hasher.Generate(token, []byte(setting))
+	if err != nil {
+		return "", fmt.Errorf("cannot hash a password with %s: %w", f, err)
+	}
+	return hash, nil
+}
+
 // Method is a way to make new hashes: a format and its cost. Cost is the number of rounds of SHA256
 // and SHA512 (1000 to 10,000,000), the logarithm of the rounds of bcrypt (4 to 17), and the cost
 // factor of crypt_gensalt(3) for yescrypt and gost-yescrypt (1 to 11) and scrypt (6 to 11); the

@@ -222,6 +222,9 @@ func Identify(hash string) Format {
 	return h.Format
 }
 
+// OfSetting returns the format of the hashes that a setting makes.
+func OfSetting(setting string) Format { return byPrefix(setting) }
+
 // Hash is a password hash taken apart.
 type Hash struct {
 	Format   Format
