@@ -22,6 +22,7 @@ require (
 	github.com/wneessen/go-mail v0.7.2
 	golang.org/x/sys v0.49.0
 	golang.org/x/term v0.47.0
+	kernel.org/pub/linux/libs/security/libcap/cap v1.2.77
 )
 
 require (

@@ -18,14 +18,16 @@ const (
 	workerStop   = 500 * time.Millisecond // it keeps no state: if it hangs, it must not delay its successor
 )
 
-// WorkerUnit describes a store worker: a process that runs one driver with the uid of the store's
-// owner, and answers the broker on its standard input.
+// WorkerUnit describes a store worker: a process that runs one driver, mostly with the uid of the
+// store's owner, and answers the broker on its standard input.
 type WorkerUnit struct {
 	Name     string // of the store: letters, digits, "-" and "_"
 	UID, GID int    // must be in passwd(5) and group(5): systemd looks them up
-	Binary   string
-	Args     []string // without argument 0
-	Stdin    *os.File // a connected socket; systemd takes a copy
+	// Capabilities, of capabilities(7), are all that uid 0 keeps; another uid has none.
+	Capabilities []uintptr
+	Binary       string
+	Args         []string // without argument 0
+	Stdin        *os.File // a connected socket; systemd takes a copy
 }
 
 // StartWorker starts a store worker in a transient unit with its own sandbox, and waits until its
@@ -98,7 +100,19 @@ func (w WorkerUnit) properties() []property {
 		prop("TimeoutStopUSec", uint64(workerStop.Microseconds())),
 		prop("User", strconv.Itoa(w.UID)),
 		prop("Group", strconv.Itoa(w.GID)),
-	}, sandbox())
+	}, sandbox(), w.capabilities())
+}
+
+// capabilities replaces the sandbox's setting: a list of system calls is added to the lists before it.
+func (w WorkerUnit) capabilities() []property {
+	var set uint64
+	for _, c := range w.Capabilities {
+		set |= 1 << c
+	}
+	if set == 0 {
+		return nil
+	}
+	return []property{prop("CapabilityBoundingSet", set), prop("SystemCallFilter", filter{true, []string{"@chown"}})}
 }
 
 // sandbox denies everything that a driver does not need. It uses nothing that creates a mount

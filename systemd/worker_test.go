@@ -3,6 +3,7 @@ package systemd
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -48,6 +49,18 @@ func answer(request string) string {
 			"caps": strings.Contains(string(status), "CapBnd:\t0000000000000000"), "bound": strings.Contains(string(status), "NoNewPrivs:\t1"),
 		})
 		return string(text)
+	case "capabilities":
+		status, _ := os.ReadFile("/proc/self/status")
+		var sets []string
+		for line := range strings.Lines(string(status)) {
+			// Newer versions of systemd set CapInh= to the bounding set, which means nothing here.
+			if strings.HasPrefix(line, "Cap") && !strings.HasPrefix(line, "CapInh") {
+				sets = append(sets, strings.Join(strings.Fields(line), ""))
+			}
+		}
+		return strings.Join(sets, " ")
+	case "give":
+		return fmt.Sprint(os.Chown(argument, ownerUID, ownerUID))
 	case "denied":
 		return "possible: " + strings.Join(possible(), ", ")
 	}
@@ -208,6 +221,37 @@ func expectNoWorker(t *testing.T) {
 	eventually.Holds(t, "the worker to be gone without trace", func() bool {
 		return must(t, "systemctl", "list-units", "--all", "--no-legend", "--plain", "shadowsync-store-*") == ""
 	})
+}
+
+// A worker for a foreign file in root's folder has three capabilities, and is otherwise in the same sandbox.
+func TestFolderWorkerOnMachine(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	installOwner(t)
+	ours, theirs := socketPair(t)
+	var bus Bus
+	err := bus.StartWorker(within(t, patience), WorkerUnit{
+		Name: "conductor", Capabilities: []uintptr{unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER},
+		Binary: DefaultBinary, Args: []string{"worker"}, Stdin: theirs,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs.Close()
+	const none, three = "0000000000000000", "000000000000000b"
+	for _, test := range [][2]string{
+		{"self", `{"args":["worker"],"bound":true,"caps":false,"core":0,"gid":0,"uid":0}`},
+		{"capabilities", "CapPrm:" + three + " CapEff:" + three + " CapBnd:" + three + " CapAmb:" + none},
+		{"write " + storeFolder + "/a", "written"}, // a folder of another user
+		{"give " + storeFolder + "/a", "<nil>"},
+		{"write " + storeFolder + "/a", "written"}, // a file of another user
+		{"denied", "possible: shadow"},             // the worker confines itself to its folder
+	} {
+		if got := ask(t, ours, test[0]); got != test[1] {
+			t.Errorf("%s: %s, want %s", test[0], got, test[1])
+		}
+	}
 }
 
 // A store's folder may be created, and mounted over, after the worker's start: the worker sees the

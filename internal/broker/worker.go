@@ -8,6 +8,7 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/store"
+	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/internal/store/storeworker"
 	"github.com/shadowsync/shadowsync/internal/wire/worker"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -19,9 +20,13 @@ import (
 type workers struct{ bus *systemd.Bus }
 
 func (w workers) open(ctx context.Context, a config.Application, o store.Options) (shadowsync.CredentialStore, error) {
-	owner, err := storeworker.Owner(o)
+	rights, err := storeworker.Needs(o)
 	if err != nil {
 		return nil, err
+	}
+	var capabilities []uintptr
+	if rights.Folder {
+		capabilities = driver.FolderCapabilities()
 	}
 	binary, err := os.Executable()
 	if err != nil {
@@ -29,7 +34,7 @@ func (w workers) open(ctx context.Context, a config.Application, o store.Options
 	}
 	conn, err := worker.Connect(func(stdin *os.File) error {
 		return w.bus.StartWorker(ctx, systemd.WorkerUnit{
-			Name: unitPart(a.Name), UID: int(owner.UID), GID: int(owner.GID),
+			Name: unitPart(a.Name), UID: int(rights.UID), GID: int(rights.GID), Capabilities: capabilities,
 			Binary: binary, Args: []string{storeworker.Command.Name}, Stdin: stdin,
 		})
 	})

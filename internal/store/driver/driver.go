@@ -13,6 +13,8 @@ package driver
 import (
 	"context"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/shadowsync/shadowsync/internal/config/key"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -26,7 +28,18 @@ const (
 	// OwnerWorker: a worker process with the uid and gid of the store file's owner,
 	// so that the kernel decides what the driver may touch.
 	OwnerWorker
+	// FolderWorker is OwnerWorker, except for a file of another user's in a folder that only root can
+	// change. Its owner cannot replace it there, so the worker is uid 0 with no other capabilities
+	// than FolderCapabilities, confined to that folder. For drivers that replace one file, with
+	// package safefile.
+	FolderWorker
 )
+
+// FolderCapabilities are all that a FolderWorker has of root's capabilities: to replace another user's
+// file, and to give the new file the same owner, mode and access list.
+func FolderCapabilities() []uintptr {
+	return []uintptr{unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER}
+}
 
 // Driver is one kind of credential store. Every function is required, except Place.
 type Driver struct {

@@ -34,7 +34,7 @@ func isPointer(text string) bool { _, ok := parsePointer(text); return ok }
 
 // Driver is the driver "json".
 var Driver = driver.Driver{
-	Placement: func(driver.Options) driver.Placement { return driver.OwnerWorker },
+	Placement: func(driver.Options) driver.Placement { return driver.FolderWorker },
 	Fields:    fields,
 	Keys:      keys,
 	Validate:  func(o driver.Options) error { _, err := configure(o); return err },

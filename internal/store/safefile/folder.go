@@ -57,20 +57,33 @@ func (f *Folder) Close() { _ = unix.Close(f.fd) } // nothing was written to it
 // Identity is the uid and gid that a file has.
 type Identity struct{ UID, GID uint32 }
 
-// Owner returns the owner of the file, or of its folder if the file is missing.
-func (p Place) Owner() (Identity, error) {
+// Owned is a folder with its owner and mode.
+type Owned struct {
+	Identity
+	Mode uint32
+}
+
+// Owner returns the owner of the file, or of its folder if the file is missing, and the folder's.
+func (p Place) Owner() (owner Identity, folder Owned, err error) {
 	fd, err := p.openFolder(unix.O_PATH)
 	if err != nil {
-		return Identity{}, err
+		return owner, folder, err
 	}
 	defer unix.Close(fd)
-	var folder, file unix.Stat_t
-	if err := unix.Fstat(fd, &folder); err != nil {
-		return Identity{}, driver.Unavailable(err)
+	var at unix.Stat_t
+	if err := unix.Fstat(fd, &at); err != nil {
+		return owner, folder, driver.Unavailable(err)
 	}
+	folder = Owned{Identity{at.Uid, at.Gid}, at.Mode}
+	owner, err = p.ownerIn(fd, folder)
+	return owner, folder, err
+}
+
+func (p Place) ownerIn(fd int, folder Owned) (Identity, error) {
+	var file unix.Stat_t
 	switch err := unix.Fstatat(fd, p.base(), &file, unix.AT_SYMLINK_NOFOLLOW); {
 	case errors.Is(err, unix.ENOENT):
-		return Identity{folder.Uid, folder.Gid}, nil
+		return folder.Identity, nil
 	case err != nil:
 		return Identity{}, driver.Unavailable(err)
 	}
@@ -79,7 +92,7 @@ func (p Place) Owner() (Identity, error) {
 	}
 	// Without fs.protected_hardlinks, the folder's owner could make us root by a second name for a
 	// file of root's.
-	if file.Uid != folder.Uid && folder.Uid != 0 && file.Nlink > 1 {
+	if file.Uid != folder.UID && folder.UID != 0 && file.Nlink > 1 {
 		return Identity{}, driver.Malformed("%s is a second name of a file of another user", p.Path)
 	}
 	return Identity{file.Uid, file.Gid}, nil

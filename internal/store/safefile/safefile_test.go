@@ -143,7 +143,7 @@ func TestHostileFiles(t *testing.T) {
 			before, _ := os.Lstat(p.Path)
 			_, errRead := f.Read()
 			_, errDigest := f.Digest()
-			_, errOwner := p.Owner()
+			_, _, errOwner := p.Owner()
 			for _, err := range []error{errRead, errDigest, errOwner, f.Replace(old, []byte("new"))} {
 				if !errors.Is(err, shadowsync.ErrMalformed) || !strings.Contains(err.Error(), tt.says) {
 					t.Errorf("%v", err)

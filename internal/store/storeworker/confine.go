@@ -6,16 +6,19 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 	"golang.org/x/sys/unix"
+	"kernel.org/pub/linux/libs/security/libcap/cap"
 
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/internal/store"
+	"github.com/shadowsync/shadowsync/internal/store/driver"
 )
 
-// confine gives up what a worker never needs. The worker runs with the uid of the application's
+// confine gives up what a worker never needs. A worker mostly runs with the uid of the application's
 // user, who must not read its memory either.
 func confine() error {
 	runtime.GOMAXPROCS(1) // one request at a time: more threads would only use memory
@@ -26,18 +29,24 @@ func confine() error {
 	)
 }
 
-// becomeOwner takes the uid and gid of the store file's owner, without other groups, irrevocably:
-// leaving uid 0 drops all capabilities.
-func becomeOwner(o store.Options) error {
-	owner, err := Owner(o)
+// become gives up, irrevocably, all rights that the store does not need.
+func become(o store.Options) error {
+	rights, err := Needs(o)
 	if err != nil {
 		return err
 	}
-	uid, gid := int(owner.UID), int(owner.GID)
+	if rights.Folder {
+		return keepFolderCapabilities()
+	}
+	return becomeOwner(int(rights.UID), int(rights.GID))
+}
+
+// becomeOwner takes a uid and gid, without other groups: leaving uid 0 drops all capabilities.
+func becomeOwner(uid, gid int) error {
 	if uid == os.Geteuid() && uid != 0 {
 		return nil
 	}
-	err = errors.Join(syscall.Setgroups([]int{}), syscall.Setresgid(gid, gid, gid), syscall.Setresuid(uid, uid, uid))
+	err := errors.Join(syscall.Setgroups([]int{}), syscall.Setresgid(gid, gid, gid), syscall.Setresuid(uid, uid, uid))
 	if err != nil {
 		return fmt.Errorf("cannot become the owner of the store: %w", err)
 	}
@@ -50,8 +59,33 @@ func becomeOwner(o store.Options) error {
 	)
 }
 
+// keepFolderCapabilities drops all other capabilities from every set, the bounding set first: that
+// takes a capability which is dropped with the others.
+func keepFolderCapabilities() error {
+	keep := []cap.Value{}
+	for _, v := range driver.FolderCapabilities() {
+		keep = append(keep, cap.Value(v))
+	}
+	bound, set := cap.NewIAB(), cap.NewSet()
+	for v := range cap.MaxBits() {
+		if !slices.Contains(keep, v) {
+			if err := bound.SetVector(cap.Bound, true, v); err != nil {
+				return fmt.Errorf("cannot drop capabilities: %w", err)
+			}
+		}
+	}
+	err := errors.Join(syscall.Setgroups([]int{}), bound.SetProc(), set.SetFlag(cap.Permitted, true, keep...), set.SetFlag(cap.Effective, true, keep...))
+	if err == nil {
+		err = set.SetProc()
+	}
+	if err != nil {
+		return fmt.Errorf("cannot drop capabilities: %w", err)
+	}
+	return nil
+}
+
 // confineTo restricts file access to the store's folder with Landlock, as far as the kernel
-// supports it: the uid alone would give access to every other file of its owner. A mount namespace
+// supports it: the uid or the capabilities alone would give access to other files. A mount namespace
 // would do that too, but it would hide mounts made over the folder later, and a password would be
 // persisted where no application looks.
 func confineTo(o store.Options) error {

@@ -132,7 +132,7 @@ func TestOwner(t *testing.T) {
 	}
 	check := func(what string, uid, gid uint32) {
 		t.Helper()
-		if got, err := Owner(options(path)); err != nil || got.UID != uid || got.GID != gid {
+		if got, err := Needs(options(path)); err != nil || got.UID != uid || got.GID != gid {
 			t.Errorf("%s: %+v, %v", what, got, err)
 		}
 	}
@@ -140,7 +140,7 @@ func TestOwner(t *testing.T) {
 	if err := os.Link(path, filepath.Join(folder, "second")); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := Owner(options(path)); !errors.Is(err, shadowsync.ErrMalformed) {
+	if got, err := Needs(options(path)); !errors.Is(err, shadowsync.ErrMalformed) {
 		t.Errorf("a second name of another user's file: %+v, %v", got, err)
 	}
 	if err := os.Remove(path); err != nil {
@@ -150,7 +150,7 @@ func TestOwner(t *testing.T) {
 	if err := os.Symlink("/etc/shadow", path); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Owner(options(path)); !errors.Is(err, shadowsync.ErrMalformed) {
+	if _, err := Needs(options(path)); !errors.Is(err, shadowsync.ErrMalformed) {
 		t.Errorf("a symbolic link: %v", err)
 	}
 }

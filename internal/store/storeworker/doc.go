@@ -1,5 +1,5 @@
 // Package storeworker runs a credential store's driver in a process of its own,
-// with the uid of the store file's owner, so that the kernel decides what the driver
+// with the rights of the store file's owner, so that the kernel decides what the driver
 // may touch, and a store that hangs blocks no other process.
 //
 // Client and worker share one connection of package socket. The first packet carries the
@@ -17,5 +17,6 @@
 //	client.go    the store as seen by the client; write.go its writes
 //	embedded.go  both ends for the backup of an embedded store: all accounts at once
 //	wire.go      the packets on the connection
+//	rights.go    the rights that a worker needs
 //	confine.go   the rights that a worker gives up
 package storeworker

@@ -9,16 +9,9 @@ import (
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/internal/store"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
-	"github.com/shadowsync/shadowsync/internal/store/safefile"
 	"github.com/shadowsync/shadowsync/internal/wire/worker"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
-
-// Owner returns the uid and gid that a worker for this store must run with: those of
-// the store file, or of its folder while the file is missing.
-func Owner(options store.Options) (safefile.Identity, error) {
-	return safefile.Place{Root: options.Root, Path: options.Path}.Owner()
-}
 
 // Open opens a store as its driver requires: in this process, or in a worker that is its child.
 func Open(ctx context.Context, options store.Options) (shadowsync.CredentialStore, error) {
@@ -37,8 +30,8 @@ func Open(ctx context.Context, options store.Options) (shadowsync.CredentialStor
 }
 
 // Spawn starts a worker as a child and opens the store in it. The child gets the root of a mounted
-// system as a descriptor. The child, not this process, looks up the store file's owner and becomes
-// that user: a process whose call hangs in the kernel cannot end, and this one must be able to. The
+// system as a descriptor. The child, not this process, looks up which rights it needs and gives up
+// the others: a process whose call hangs in the kernel cannot end, and this one must be able to. The
 // worker ends with Close, and with this process.
 func Spawn(ctx context.Context, options store.Options) (*Client, error) {
 	var handed []*os.File

@@ -47,7 +47,7 @@ type request struct {
 	Op      string         `json:"op"`
 	Within  int64          `json:"within,omitempty"` // milliseconds that the client waits; 0: no limit
 	Options *store.Options `json:"options,omitempty"`
-	Become  bool           `json:"become,omitempty"` // first become the store's owner; false: the worker already is
+	Become  bool           `json:"become,omitempty"` // first give up all rights that it does not need; false: it has no others
 	Names   []string       `json:"names,omitempty"`
 	Writes  []write        `json:"writes,omitempty"`
 	More    bool           `json:"more,omitempty"`

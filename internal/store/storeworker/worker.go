@@ -38,7 +38,7 @@ func run(ctx context.Context, stdin *os.File) error {
 		return err
 	}
 	if r.Become {
-		if err := becomeOwner(*r.Options); err != nil {
+		if err := become(*r.Options); err != nil {
 			return errors.Join(err, conn.Send(ctx, answer{Fault: packError(err)}))
 		}
 	}
