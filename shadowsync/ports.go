@@ -39,6 +39,10 @@ var (
 	ErrNoAccount = errors.New("no such account")
 	// ErrNotYet: all sessions except one have ended; that one must end later.
 	ErrNotYet = errors.New("not yet")
+	// ErrNoRevision: the store has no cheap revision. Whether it changed is found by reading it.
+	ErrNoRevision = errors.New("no revision")
+	// ErrNoWatch: the store cannot announce its changes. It must be asked from time to time.
+	ErrNoWatch = errors.New("no watch")
 	// ErrLockLost: the engine lock's deadline passed and another process took the lock.
 	ErrLockLost = errors.New("the engine lock was taken over")
 )
@@ -78,7 +82,7 @@ type StoredAccount struct {
 
 // StoreSnapshot is one consistent reading of a store.
 type StoreSnapshot struct {
-	Revision string
+	Revision string // of this content; empty: not known (ErrNoRevision)
 	Accounts map[string]StoredAccount
 	// Malformed says which accounts' records cannot be parsed, and why. They have no entry in
 	// Accounts.
@@ -90,14 +94,21 @@ type Capabilities struct {
 	Fields  Fields
 	Formats Formats
 	Creates bool // a Write may add an account
+	// Scheme names the application's own hash scheme; empty: crypt(3). The values of a scheme are
+	// opaque: no prefix of theirs, "!", "*" or empty value means anything. Such a store holds
+	// FieldHash only, Credential.Hash is the value as stored, and Locked is always false.
+	Scheme string
 }
+
+// Opaque reports whether the store's values are of a scheme of the application's own.
+func (c Capabilities) Opaque() bool { return c.Scheme != "" }
 
 // CredentialStore is the application's own user database, reached through a driver. Its errors wrap
 // ErrUnavailable (try again) or ErrMalformed (an administrator must look); the refusal of a single
 // account is a *RefusedError.
 type CredentialStore interface {
 	Capabilities() Capabilities
-	// Revision identifies the present content as cheaply as the store can.
+	// Revision identifies the present content as cheaply as the store can. ErrNoRevision: it cannot.
 	Revision(ctx context.Context) (string, error)
 	// Read returns those of the named accounts that the store holds.
 	Read(ctx context.Context, names []string) (StoreSnapshot, error)
@@ -106,6 +117,7 @@ type CredentialStore interface {
 	// *RefusedError.
 	Write(ctx context.Context, writes []Write) (Unwritten, error)
 	// Watch sends on the channel whenever the store may have changed, coalesced, until ctx ends.
+	// ErrNoWatch: the store cannot tell, and is asked every 30 seconds.
 	Watch(ctx context.Context) (<-chan struct{}, error)
 	Close() error
 }

@@ -137,7 +137,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req Request) (Report, error)
 }
 
 // unchanged is the fast path: with the same content on both sides and the same configuration, Merge
-// gives the same result as before, which was "nothing to do".
+// gives the same result as before, which was "nothing to do". A store without a revision has no fast
+// path.
 func (r *Reconciler) unchanged(ctx context.Context) bool {
 	os := func() (string, error) { return r.Accounts.Revision(ctx) }
 	if last := r.synced.Load(); last != nil {
@@ -155,7 +156,7 @@ func (r *Reconciler) unchanged(ctx context.Context) bool {
 	store := startAsking(func() (string, error) { return r.Store.Revision(ctx) })
 	now, err := os()
 	there, failed := store()
-	return err == nil && now == memory.Synced.OS && failed == nil && there == memory.Synced.Store
+	return err == nil && now == memory.Synced.OS && failed == nil && there != "" && there == memory.Synced.Store
 }
 
 func (r *Reconciler) mergeAll(ctx context.Context, v view, req Request) []*item {

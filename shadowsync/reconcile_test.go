@@ -37,6 +37,8 @@ type world struct {
 	die        Step
 
 	pastUnknown bool
+	blind       bool // the store has no revision
+	scheme      string
 }
 
 var errWorthless = errors.New("worthless")
@@ -480,15 +482,22 @@ func swap(side map[string]Credential, writes []Write, fields Fields) map[string]
 }
 
 func (s storeSide) Capabilities() Capabilities {
-	return Capabilities{Fields: s.fields, Formats: s.formats}
+	return Capabilities{Fields: s.fields, Formats: s.formats, Scheme: s.scheme}
 }
 
 func (s storeSide) Revision(context.Context) (string, error) {
+	if s.blind {
+		return "", ErrNoRevision
+	}
 	return fmt.Sprint(s.store), s.storeErr
 }
 
 func (s storeSide) Read(_ context.Context, names []string) (StoreSnapshot, error) {
-	snap := StoreSnapshot{Revision: fmt.Sprint(s.store), Accounts: map[string]StoredAccount{}, Malformed: s.malformed}
+	revision := fmt.Sprint(s.store)
+	if s.blind {
+		revision = ""
+	}
+	snap := StoreSnapshot{Revision: revision, Accounts: map[string]StoredAccount{}, Malformed: s.malformed}
 	for _, n := range names {
 		if c, ok := s.store[n]; ok && s.malformed[n] == "" {
 			snap.Accounts[n] = StoredAccount{Credential: c}

@@ -10,6 +10,7 @@ package keeper
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,9 @@ const logoutRetry = 10 * time.Second
 // slowLook is how often the keeper looks without any news. This finds what a watch cannot see: a
 // store's folder that its owner may not read, writes through mmap(2).
 const slowLook = 5 * time.Minute
+
+// poll is how often a store without a watch is asked.
+const poll = 30 * time.Second
 
 // Keeper keeps one application in sync: it reconciles whenever there is news, and again, with
 // growing pauses, while something is left to do.
@@ -204,22 +208,33 @@ func (k *Keeper) Finish(ctx context.Context) {
 }
 
 // Follow watches the application's store. It retries a store that cannot be watched, and reconciles
-// first when the store is back.
+// first when the store is back. A store that cannot tell is asked every poll.
 func (k *Keeper) Follow(ctx context.Context) {
+	k.follow(ctx, func(ctx context.Context) (<-chan struct{}, error) {
+		return k.engine().Reconciler(k.application.Name).Store.Watch(ctx)
+	})
+}
+
+func (k *Keeper) follow(ctx context.Context, watch func(context.Context) (<-chan struct{}, error)) {
 	pause := firstRetry
 	for ctx.Err() == nil {
-		news, err := k.engine().Reconciler(k.application.Name).Store.Watch(ctx)
-		if err == nil {
-			pause = firstRetry
+		news, err := watch(ctx)
+		wait := pause
+		pause = min(2*pause, lastRetry)
+		switch {
+		case err == nil:
+			wait, pause = firstRetry, 2*firstRetry
 			k.Tell(storeNews)
 			for range news {
 				k.Tell(storeNews)
 			}
+		case errors.Is(err, shadowsync.ErrNoWatch):
+			wait, pause = poll, firstRetry
+			k.Tell(storeNews)
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause):
-			pause = min(2*pause, lastRetry)
+		case <-time.After(wait):
 		}
 	}
 }

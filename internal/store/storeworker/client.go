@@ -61,6 +61,9 @@ func connect(ctx context.Context, conn *socket.Conn, first request, release func
 		}
 		c.capabilities = *a.Capabilities
 		c.capabilities.Fields &= d.Fields
+		if c.capabilities.Opaque() {
+			c.capabilities.Fields &= shadowsync.FieldHash
+		}
 		return nil
 	})
 	if err != nil {
@@ -215,7 +218,7 @@ func (c *Client) receiveRecords(ctx context.Context, asked map[string]bool, into
 				return errLie
 			}
 			delete(asked, r.Name)
-			held := shadowsync.Credential{}.With(r.Credential.unpack(), c.capabilities.Fields)
+			held := shadowsync.Credential{}.With(r.Credential.unpack(c.capabilities), c.capabilities.Fields)
 			into.Accounts[r.Name] = shadowsync.StoredAccount{Credential: held, ChangedAt: timeOf(r.ChangedAt)}
 		}
 		for _, m := range a.Malformed {

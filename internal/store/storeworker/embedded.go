@@ -41,7 +41,7 @@ func (c *Client) receiveAll(ctx context.Context) (rows []driver.Row, err error) 
 				return nil, errLie
 			}
 			last = r.Name
-			record := shadowsync.StoredAccount{Credential: r.Credential.unpack(), ChangedAt: timeOf(r.ChangedAt)}
+			record := shadowsync.StoredAccount{Credential: r.Credential.unpack(c.capabilities), ChangedAt: timeOf(r.ChangedAt)}
 			rows = append(rows, driver.Row{Name: r.Name, StoredAccount: record})
 		}
 		switch {
@@ -134,7 +134,7 @@ func (s *server) serveEmbedded(ctx, work context.Context, r request) error {
 	case opHold:
 		s.held, err = e.Hold(work)
 	case opReplace:
-		err = s.held.Replace(work, unpackRows(r.Writes))
+		err = s.held.Replace(work, unpackRows(r.Writes, e.Capabilities()))
 	case opCommit:
 		if err = s.held.Commit(work); err == nil {
 			s.held = nil
@@ -157,10 +157,10 @@ func (s *server) all(ctx, work context.Context, e driver.Embedded) error {
 	return sendList(ctx, s.conn, records, func(part []record, more bool) any { return answer{Records: part, More: more} })
 }
 
-func unpackRows(packed []write) []driver.Row {
+func unpackRows(packed []write, of shadowsync.Capabilities) []driver.Row {
 	rows := make([]driver.Row, 0, len(packed))
 	for _, w := range packed {
-		rows = append(rows, driver.Row{Name: w.Name, StoredAccount: shadowsync.StoredAccount{Credential: w.Want.unpack(), ChangedAt: timeOf(w.At)}})
+		rows = append(rows, driver.Row{Name: w.Name, StoredAccount: shadowsync.StoredAccount{Credential: w.Want.unpack(of), ChangedAt: timeOf(w.At)}})
 	}
 	return rows
 }

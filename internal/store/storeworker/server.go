@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"time"
+	"unicode/utf8"
 
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/internal/term/printable"
@@ -113,6 +114,10 @@ func (s *server) read(ctx, work context.Context, names []string) error {
 			bad = append(bad, malformed{name, "the password field is too long"})
 			continue
 		}
+		if !utf8.ValidString(r.Hash) { // JSON would change it on the way
+			bad = append(bad, malformed{name, "the password field is not UTF-8"})
+			continue
+		}
 		records = append(records, record{Name: name, Credential: pack(r.Credential), ChangedAt: milliseconds(r.ChangedAt)})
 	}
 	if len(bad) > 0 {
@@ -129,9 +134,9 @@ func (s *server) read(ctx, work context.Context, names []string) error {
 }
 
 func (s *server) write(ctx, work context.Context, packed []write) error {
-	writes := make([]shadowsync.Write, len(packed))
+	writes, of := make([]shadowsync.Write, len(packed)), s.store.Capabilities()
 	for i, w := range packed {
-		writes[i] = shadowsync.Write{Name: w.Name, Expect: w.Expect.unpack(), Want: w.Want.unpack(), Create: w.Create, Delete: w.Delete}
+		writes[i] = shadowsync.Write{Name: w.Name, Expect: w.Expect.unpack(of), Want: w.Want.unpack(of), Create: w.Create, Delete: w.Delete}
 	}
 	left, err := s.store.Write(work, writes)
 	if err != nil {

@@ -108,7 +108,12 @@ func pack(c shadowsync.Credential) credential {
 	return packed
 }
 
-func (c credential) unpack() shadowsync.Credential {
+// unpack restores the credential of a store with these capabilities. In an opaque value, "!" is no
+// lock mark.
+func (c credential) unpack(of shadowsync.Capabilities) shadowsync.Credential {
+	if of.Opaque() {
+		return shadowsync.Credential{Hash: c.Password}
+	}
 	unpacked := shadowsync.Credential{MustChange: c.MustChange}
 	unpacked.Hash, unpacked.Locked = shadowsync.ParsePassword(c.Password)
 	if d := c.Days; d != nil {
@@ -131,6 +136,8 @@ var kinds = map[string]error{
 	"malformed":   shadowsync.ErrMalformed,
 	"changed":     shadowsync.ErrChanged,
 	"no-account":  shadowsync.ErrNoAccount,
+	"no-revision": shadowsync.ErrNoRevision,
+	"no-watch":    shadowsync.ErrNoWatch,
 }
 
 const kindRefused = "refused"
@@ -162,7 +169,7 @@ func (f *fault) unpack() error {
 	switch kind := kinds[f.Kind]; {
 	case f.Kind == kindRefused:
 		return &shadowsync.RefusedError{Reason: reason}
-	case kind == shadowsync.ErrUnavailable, kind == shadowsync.ErrMalformed: //nolint:errorlint // the table's own values, never wrapped
+	case kind == shadowsync.ErrMalformed, ofStore(kind): //nolint:errorlint // the table's own value, never wrapped
 		result := &driver.Fault{Kind: kind, Reason: cmp.Or(reason, kind.Error())}
 		if f.Errno != 0 {
 			result.Cause = f.Errno
@@ -172,6 +179,11 @@ func (f *fault) unpack() error {
 		return kind
 	}
 	return errLie
+}
+
+// ofStore reports whether an error is about the store as a whole, and never about one account.
+func ofStore(err error) bool {
+	return errors.Is(err, shadowsync.ErrUnavailable) || errors.Is(err, shadowsync.ErrNoRevision) || errors.Is(err, shadowsync.ErrNoWatch)
 }
 
 // sendList sends a list in as many packets as needed, and an empty list in one.

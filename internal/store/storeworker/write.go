@@ -105,7 +105,7 @@ func (c *Client) receiveLeft(ctx context.Context, asked map[string]bool, left sh
 		}
 		for _, l := range a.Left {
 			why := l.Why.unpack()
-			if !asked[l.Name] || errors.Is(why, shadowsync.ErrUnavailable) || errors.Is(why, errLie) {
+			if !asked[l.Name] || ofStore(why) || errors.Is(why, errLie) {
 				return errLie
 			}
 			delete(asked, l.Name)
