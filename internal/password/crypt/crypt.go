@@ -159,6 +159,15 @@ func (m Method) Price() format.Cost {
 	return format.CostOf(m.Format, string(setting))
 }
 
+// NewSetting returns a setting for Compute, with a fresh salt.
+func (m Method) NewSetting() (string, error) {
+	setting, err := m.setting()
+	if err != nil {
+		return "", fmt.Errorf("cannot hash a password with %s: %w", m.Format, err)
+	}
+	return string(setting), nil
+}
+
 // setting returns a new setting for crypt(3): prefix, cost and a fresh salt.
 func (m Method) setting() ([]byte, error) {
 	if !m.Format.CanGenerate() {

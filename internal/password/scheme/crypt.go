@@ -1,8 +1,10 @@
 package scheme
 
 import (
+	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/shadowsync/shadowsync/internal/password/crypt"
@@ -58,3 +60,77 @@ func (s bcryptSetting) encode(digest []byte) string {
 }
 
 func (s bcryptSetting) cost() format.Cost { return format.Cost{Log2: s.log2} }
+
+// crypt3 is a hash of crypt(3), or Apache's apr1, of one of these formats; bcrypt is a form of its
+// own. A present hash's format is kept, and its number of rounds; the other formats get the default
+// cost.
+func crypt3(formats ...format.Format) form {
+	return form{
+		parse: func(value string) (setting, []byte, bool) {
+			h, err := format.Parse(value)
+			if err != nil || !slices.Contains(formats, h.Format) {
+				return nil, nil, false
+			}
+			return cryptSetting{method: crypt.Method{Format: h.Format, Cost: h.Cost.Rounds}, setting: h.Setting, price: h.Cost}, []byte(value), true
+		},
+		fresh: func(cost int) (setting, error) {
+			s := cryptSetting{method: crypt.Method{Format: formats[0], Cost: cost}}.fresh()
+			return s, s.err
+		},
+	}
+}
+
+type cryptSetting struct {
+	method  crypt.Method
+	setting string
+	price   format.Cost
+	err     error // why there is no setting
+}
+
+func (s cryptSetting) fresh() cryptSetting {
+	s.setting, s.err = s.method.NewSetting()
+	s.price = s.method.Price()
+	return s
+}
+
+func (s cryptSetting) renew() setting { return s.fresh() }
+
+// digest is the whole hash.
+func (s cryptSetting) digest(secret []byte, _ string) ([]byte, error) {
+	if s.err != nil {
+		return nil, s.err
+	}
+	hash, err := crypt.Compute(s.setting, secret)
+	return []byte(hash), err
+}
+
+func (s cryptSetting) encode(digest []byte) string { return string(digest) }
+func (s cryptSetting) cost() format.Cost           { return s.price }
+
+// The formats of crypt(3) that are made, and those that are only read.
+var (
+	strong = []format.Format{format.SHA512, format.SHA256, format.Yescrypt, format.GostYescrypt, format.Scrypt}
+	weak   = []format.Format{format.MD5, format.DES}
+)
+
+// htpasswdForms are what nginx and Apache read. New accounts get bcrypt at cost 10: the server
+// computes it at each request.
+func htpasswdForms() []form {
+	return []form{
+		bcrypt("$2y$", 10), crypt3(format.APR1), crypt3(strong...),
+		readOnly(crypt3(weak...)), readOnly(ldap("{SHA}", sha1.New)),
+	}
+}
+
+// ldapCryptForms are "{CRYPT}" and a hash of crypt(3). Dovecot also names the format.
+func ldapCryptForms() []form {
+	within := func(name string, f form) form {
+		return wrapped(f, func(value string) (string, bool) { return cutFold(value, name) },
+			func(value string) string { return name + value })
+	}
+	return []form{
+		within("{CRYPT}", crypt3(strong...)), within("{CRYPT}", bcrypt("$2y$", usualBcrypt)), readOnly(within("{CRYPT}", crypt3(weak...))),
+		within("{SHA512-CRYPT}", crypt3(format.SHA512)), within("{SHA256-CRYPT}", crypt3(format.SHA256)),
+		within("{BLF-CRYPT}", bcrypt("$2y$", usualBcrypt)), readOnly(within("{MD5-CRYPT}", crypt3(format.MD5))),
+	}
+}

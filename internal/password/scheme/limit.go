@@ -12,8 +12,10 @@ import (
 // limit says which clear texts a form can hold. No form holds an empty one or one with a NUL byte:
 // PAM cannot carry a NUL, and login pages refuse it.
 type limit struct {
-	bytes int  // the length of the longest; 0: as crypt.MaxToken
-	text  bool // the application takes only UTF-8
+	bytes int                       // the length of the longest; 0: as crypt.MaxToken
+	runes int                       // the same in characters; 0: no limit
+	text  bool                      // the application takes only UTF-8
+	also  func(secret []byte) error // what else is asked; nil: nothing
 }
 
 // check returns a *shadowsync.RefusedError if the clear text does not fit.
@@ -31,6 +33,10 @@ func (l limit) check(secret []byte) error {
 		return &shadowsync.RefusedError{Reason: "contains a NUL byte"}
 	case l.text && !utf8.Valid(secret):
 		return &shadowsync.RefusedError{Reason: "not UTF-8"}
+	case l.runes > 0 && utf8.RuneCount(secret) > l.runes:
+		return &shadowsync.RefusedError{Reason: fmt.Sprintf("longer than %d characters", l.runes)}
+	case l.also != nil:
+		return l.also(secret)
 	}
 	return nil
 }

@@ -61,6 +61,22 @@ func number(s string) (int, bool) {
 	return n, err == nil && n >= 0 && strconv.Itoa(n) == s
 }
 
+// numbers reads n numbers between dollar signs.
+func numbers(s string, n int) ([]int, bool) {
+	p := strings.Split(s, "$")
+	if len(p) != n {
+		return nil, false
+	}
+	read := make([]int, n)
+	for i := range p {
+		var ok bool
+		if read[i], ok = number(p[i]); !ok {
+			return nil, false
+		}
+	}
+	return read, true
+}
+
 // pieces cuts a value after its prefix into n pieces between separators.
 func pieces(value, prefix, separator string, n int) ([]string, bool) {
 	rest, ok := strings.CutPrefix(value, prefix)

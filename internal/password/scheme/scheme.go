@@ -25,7 +25,13 @@
 //	limit.go     which clear texts a form can hold
 //	salt.go      random salts, encodings, numbers
 //	crypt.go     bcrypt and the other formats of crypt(3)
-//	pbkdf2.go    PBKDF2 in the spelling of each application
+//	pbkdf2.go    PBKDF2 as Django, passlib, Grafana and mosquitto spell it
+//	argon2.go    argon2id and argon2i
+//	scrypt.go    scrypt as passlib and Django spell it
+//	gitea.go     Gitea's columns
+//	digest.go    salted and unsalted digests: {SSHA}, mosquitto's $6$, MySQL's, NT
+//	scram.go     PostgreSQL's SCRAM-SHA-256 and MD5
+//	wordpress.go WordPress, and its old phpass
 package scheme
 
 import (
