@@ -13,14 +13,13 @@ import (
 // TestFollow: a store without a watch is asked every 30 seconds, and one with a watch only when it
 // has news.
 func TestFollow(t *testing.T) {
-	quiet := make(chan struct{})
 	for name, c := range map[string]struct {
-		watch func() (<-chan struct{}, error)
-		want  []time.Duration // of the first five minutes, when the store was looked at
+		err  error           // of the watch
+		want []time.Duration // of the first five minutes, when the store was looked at
 	}{
-		"with a watch":    {func() (<-chan struct{}, error) { return quiet, nil }, []time.Duration{0}},
-		"without a watch": {func() (<-chan struct{}, error) { return nil, shadowsync.ErrNoWatch }, every(30*time.Second, 10)},
-		"unavailable":     {func() (<-chan struct{}, error) { return nil, errors.New("down") }, nil},
+		"with a watch":    {nil, []time.Duration{0}},
+		"without a watch": {shadowsync.ErrNoWatch, every(30*time.Second, 10)},
+		"unavailable":     {errors.New("down"), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -33,11 +32,9 @@ func TestFollow(t *testing.T) {
 				go func() {
 					defer close(over)
 					k.follow(ctx, func(ctx context.Context) (<-chan struct{}, error) {
-						news, err := c.watch()
-						if err != nil {
-							return nil, err
-						}
-						return until(ctx, news), nil
+						news := make(chan struct{})
+						context.AfterFunc(ctx, func() { close(news) })
+						return news, c.err
 					})
 				}()
 				for ctx.Err() == nil {
@@ -66,17 +63,4 @@ func every(pause time.Duration, n int) (times []time.Duration) {
 		times = append(times, time.Duration(i)*pause)
 	}
 	return times
-}
-
-// until closes what it returns when ctx ends, as a watch does.
-func until(ctx context.Context, news <-chan struct{}) <-chan struct{} {
-	out := make(chan struct{})
-	go func() {
-		defer close(out)
-		select {
-		case <-ctx.Done():
-		case <-news:
-		}
-	}()
-	return out
 }
