@@ -105,7 +105,7 @@ part-race:
 
 # What the test machines boot from, built once on a machine: a compiler leaves time for that.
 trees: test-deps
-	$(GO) run $(COMPILE) ./internal/test/machine/trees $(RELEASES)
+	$(GO) run $(COMPILE) ./internal/test/machine/trees $(TREES)
 
 tested = $(GO) test $(COMPILE) -count=1 -json -timeout 45m $(1) | $(GO) run $(COMPILE) ./internal/test/testreport
 
@@ -118,7 +118,7 @@ unit: build-deps
 
 # The main job on a throwaway machine; on a terminal it ends in a shell there.
 run: test-deps
-	@$(MAKE) --no-print-directory --jobs=2 build trees RELEASES=bookworm
+	@$(MAKE) --no-print-directory --jobs=2 build trees TREES=bookworm
 	$(GO) run $(COMPILE) ./internal/test/scenes/demo
 
 bench: build test-deps

@@ -72,7 +72,7 @@ func (d *disk) mount() error {
 			return fmt.Errorf("cannot prepare a machine's disk: %w", err)
 		}
 	}
-	layers := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,index=on,nfs_export=on,redirect_dir=nofollow", d.tree.Path, upper, work)
+	layers := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,index=on,nfs_export=on,redirect_dir=nofollow", d.tree.Lower(), upper, work)
 	if err := unix.Mount("overlay", d.root, "overlay", 0, layers); err != nil {
 		return fmt.Errorf("cannot mount a machine's root: %w", err)
 	}

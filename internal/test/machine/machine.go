@@ -51,14 +51,28 @@ const (
 	Trixie   = base.Trixie
 )
 
+// A Layer is a set of packages beyond those of every machine.
+type Layer = base.Layer
+
+// The layers. None of their services is enabled: a test starts what it needs.
+const (
+	Bare      = base.Bare
+	Apps      = base.Apps      // bookworm: servers that keep passwords of their own
+	WordPress = base.WordPress // trixie: WordPress 6.8 and MariaDB
+	Directory = base.Directory // bookworm: a directory server, sssd and nslcd
+	Mail      = base.Mail      // bookworm: a mail server that wants a login over TLS
+	Peers     = base.Peers     // bookworm: other modules that ask for second factors
+	Shells    = base.Shells    // bookworm: another shell for operators
+)
+
 // Releases lists them, oldest first.
 var Releases = []Release{Bookworm, Trixie}
 
 // Options say how a machine differs from the usual one, which is the zero value.
 type Options struct {
 	Hostname string    // "node1" if empty
-	Packages []string  // additional Debian packages; their tree is built at first use
-	Progress io.Writer // receives messages about building a base tree; os.Stderr if nil
+	Layer    Layer     // additional Debian packages; their tree is built at first use
+	Progress io.Writer // receives messages about building a tree; os.Stderr if nil
 }
 
 // A Machine is a system that is on or off. Its methods may be called concurrently.
@@ -87,7 +101,7 @@ func New(ctx context.Context, release Release, options Options) (*Machine, error
 	if err := sweep(); err != nil {
 		return nil, err
 	}
-	tree, err := base.Open(ctx, base.Kind{Release: release, Packages: options.Packages}, options.Progress)
+	tree, err := base.Open(ctx, base.Kind{Release: release, Layer: options.Layer}, options.Progress)
 	if err != nil {
 		return nil, err
 	}

@@ -8,9 +8,6 @@ import (
 	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
 
-// directoryPackages are a directory server, and both ways in which Debian asks one.
-var directoryPackages = []string{"slapd", "ldap-utils", "sssd-ldap", "libnss-sss", "libpam-sss", "nslcd", "libnss-ldapd", "libpam-ldapd"}
-
 const (
 	annaOld = "Gr4vel-in-the-shoe"
 	annaNew = "Three.wet.Horses"
@@ -99,7 +96,7 @@ systemctl start nslcd
 // inDirectory is a stage with a directory that pcli lets in, asked by the given script.
 func inDirectory(t *testing.T, client string) *stage {
 	t.Helper()
-	m := machine.BootWith(t, machine.Bookworm, machine.Options{Packages: directoryPackages})
+	m := machine.BootWith(t, machine.Bookworm, machine.Options{Layer: machine.Directory})
 	m.InstallAppliance(machine.Appliance{})
 	m.InstallShadowsync()
 	m.Configure("[[application]]", "[roles]\nadmin = [\"operators\"]\n\n[second_factor]\nldap = true\n\n[[application]]")

@@ -19,7 +19,7 @@ printf 'auth substack common-auth\nauth required pam_shadowsync.so factor\naccou
 // same second both succeed with a code, with ours only the first does.
 func TestPeersTakeACodeTwice(t *testing.T) {
 	t.Parallel()
-	s := setOn(t, machine.BootWith(t, machine.Bookworm, machine.Options{Packages: []string{"libpam-google-authenticator", "libpam-oath", "pamtester"}}), machine.Appliance{})
+	s := setOn(t, machine.BootWith(t, machine.Bookworm, machine.Options{Layer: machine.Peers}), machine.Appliance{})
 	s.MustShell(peerServices)
 	a := s.enrols("admin")
 	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(a.key)

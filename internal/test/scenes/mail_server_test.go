@@ -92,7 +92,7 @@ var mailFaults = []struct{ name, breaking, mending, says string }{
 // named by doctor and fails that mail alone, and once it is mended the same account gets its code.
 func TestMailServer(t *testing.T) {
 	t.Parallel()
-	s := mannedOn(t, machine.BootWith(t, machine.Bookworm, machine.Options{Packages: []string{"exim4-daemon-light", "openssl"}}))
+	s := mannedOn(t, machine.BootWith(t, machine.Bookworm, machine.Options{Layer: machine.Mail}))
 	s.MustShell(mailAgent)
 	lost := s.enrols("user222")
 	s.Must("shadowsync", "user", "set", "mail", "user222", "anna@example.net")

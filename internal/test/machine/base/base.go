@@ -1,5 +1,6 @@
-// Package base builds and caches the base trees that test machines boot from: folders that contain
-// an installed Debian system of one release and that never change once built.
+// Package base builds and caches the trees that test machines boot from: folders that contain an
+// installed Debian system of one release, or a layer of packages on top of one, and that never
+// change once built.
 //
 // It promises that every tree it returns is complete (it is built under another name and then
 // renamed), that two processes never build the same tree at the same time, that a changed package
@@ -7,11 +8,13 @@
 //
 //	base.go    the cache: find, lock, build once, prune
 //	build.go   debootstrap and what is prepared after it
+//	layer.go   the layers, and how apt-get makes one
 //	mirror.go  which Debian archive this host is configured for
 package base
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -36,46 +39,89 @@ const defaultCache = "/var/cache/shadowsync-machines"
 
 // A Tree is an installed system that is not pruned before Close.
 type Tree struct {
-	Path string
-	lock *os.File
+	folders []string // the layer, if there is one, and the base below it
+	locks   []*os.File
 }
+
+// Lower is the tree as overlayfs wants it: the option lowerdir.
+func (t *Tree) Lower() string { return strings.Join(t.folders, ":") }
 
 // Close releases the tree.
-func (t *Tree) Close() error { return t.lock.Close() }
+func (t *Tree) Close() error {
+	var errs []error
+	for _, lock := range t.locks {
+		errs = append(errs, lock.Close())
+	}
+	return errors.Join(errs...)
+}
 
-// A Kind is the content of a tree: a release, and packages that only a few machines need.
+// A Kind is the content of a tree: a release and the layer on top of it.
 type Kind struct {
-	Release  Release
-	Packages []string
+	Release Release
+	Layer   Layer
 }
 
-// name is the start of the names of a kind's trees; the key of the contents follows.
-func (k Kind) name() string {
-	return strings.Join(append([]string{string(k.Release)}, k.Packages...), "+")
+// Kinds are all trees that machines are booted from, each base before its layers.
+var Kinds = []Kind{
+	{Release: Bookworm}, {Release: Trixie}, {Bookworm, Apps}, {Trixie, WordPress},
+	{Bookworm, Directory}, {Bookworm, Mail}, {Bookworm, Peers},
 }
 
-// Open returns the tree of a kind. It builds a missing one, which takes about half a minute and 300
-// MB and is reported on progress. It needs root.
+// Name is the start of the names of a kind's trees; the key of the contents follows.
+func (k Kind) Name() string {
+	if k.Layer == Bare {
+		return string(k.Release)
+	}
+	return string(k.Release) + "+" + string(k.Layer)
+}
+
+// told says before the building what it costs.
+func (k Kind) told() string {
+	if k.Layer == Bare {
+		return "about half a minute and 220 MB"
+	}
+	return layers[k.Layer].told
+}
+
+// Open returns the tree of a kind. It builds what is missing, says on progress what that costs, and
+// reports it there. It needs root.
 func Open(ctx context.Context, kind Kind, progress io.Writer) (*Tree, error) {
-	cache := Cache()
-	if err := os.MkdirAll(cache, 0o755); err != nil {
+	if err := os.MkdirAll(Cache(), 0o755); err != nil {
 		return nil, fmt.Errorf("cannot make the machine cache: %w", err)
 	}
-	path := filepath.Join(cache, key(kind))
+	tree := &Tree{}
+	err := tree.add(ctx, Kind{Release: kind.Release}, progress)
+	if err == nil && kind.Layer != Bare {
+		err = tree.add(ctx, kind, progress)
+	}
+	if err != nil {
+		return nil, errors.Join(err, tree.Close())
+	}
+	return tree, nil
+}
+
+// add puts the folder of a kind on top of the tree.
+func (t *Tree) add(ctx context.Context, kind Kind, progress io.Writer) error {
+	key, below := baseKey(kind.Release), t.Lower()
+	if kind.Layer != Bare {
+		var err error
+		if key, err = layerKey(kind, below); err != nil {
+			return err
+		}
+	}
+	path := filepath.Join(Cache(), key)
 	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("cannot open the lock of a base tree: %w", err)
+		return fmt.Errorf("cannot open the lock of a tree: %w", err)
 	}
-	if err := openLocked(ctx, lock, path, kind, progress); err != nil {
-		_ = lock.Close()
-		return nil, err
-	}
-	return &Tree{Path: path, lock: lock}, nil
+	t.locks = append(t.locks, lock)
+	t.folders = append([]string{path}, t.folders...)
+	return openLocked(ctx, lock, path, below, kind, progress)
 }
 
 // openLocked returns with a shared lock on an existing tree. Converting an exclusive flock(2) into
 // a shared one is not atomic, so after a build it checks again: the tree may have been pruned.
-func openLocked(ctx context.Context, lock *os.File, path string, kind Kind, progress io.Writer) error {
+func openLocked(ctx context.Context, lock *os.File, path, below string, kind Kind, progress io.Writer) error {
 	for {
 		if err := flock(ctx, lock, unix.LOCK_SH, progress); err != nil {
 			return err
@@ -89,10 +135,10 @@ func openLocked(ctx context.Context, lock *os.File, path string, kind Kind, prog
 		if exists(path) {
 			continue
 		}
-		if err := build(ctx, path, kind, progress); err != nil {
+		if err := build(ctx, path, below, kind, progress); err != nil {
 			return err
 		}
-		prune(filepath.Dir(path), kind)
+		prune(path, kind)
 	}
 }
 
@@ -125,13 +171,13 @@ func flock(ctx context.Context, file *os.File, how int, progress io.Writer) erro
 	}
 }
 
-// prune removes trees of a kind that belong to an older package list and that no machine uses. It
+// prune removes the older trees of the kind that was built, unless a machine uses them. It
 // keeps the lock files: if it removed one, two processes could hold locks on two different files of
 // that name.
-func prune(cache string, kind Kind) {
-	trees, _ := filepath.Glob(filepath.Join(cache, kind.name()+"-*"))
+func prune(built string, kind Kind) {
+	trees, _ := filepath.Glob(filepath.Join(filepath.Dir(built), kind.Name()+"-*"))
 	for _, tree := range trees {
-		if filepath.Base(tree) == key(kind) || strings.Contains(filepath.Base(tree), ".") {
+		if tree == built || strings.Contains(filepath.Base(tree), ".") {
 			continue
 		}
 		pruneOne(tree)

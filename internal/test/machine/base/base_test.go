@@ -45,7 +45,7 @@ func TestPickMirror(t *testing.T) {
 // but only until the context ends.
 func TestOpenWaitsForTheBuilder(t *testing.T) {
 	t.Setenv("SHADOWSYNC_MACHINE_CACHE", t.TempDir())
-	path := filepath.Join(Cache(), key(Kind{Release: Bookworm}))
+	path := filepath.Join(Cache(), baseKey(Bookworm))
 	mkdir(t, path)
 	builder, err := os.Create(path + ".lock")
 	if err != nil {
@@ -69,15 +69,15 @@ func TestOpenWaitsForTheBuilder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tree.Close()
-	if tree.Path != path {
-		t.Errorf("tree = %s, want %s", tree.Path, path)
+	if tree.Lower() != path {
+		t.Errorf("tree = %s, want %s", tree.Lower(), path)
 	}
 }
 
 func TestPruneKeepsWhatIsInUse(t *testing.T) {
 	cache := t.TempDir()
 	t.Setenv("SHADOWSYNC_MACHINE_CACHE", cache)
-	current, used, old, other, more := key(Kind{Release: Bookworm}), "bookworm-used", "bookworm-old", "trixie-old", "bookworm+frr-old"
+	current, used, old, other, more := baseKey(Bookworm), "bookworm-used", "bookworm-old", "trixie-old", "bookworm+apps-old"
 	for _, name := range []string{current, used, old, other, more} {
 		mkdir(t, filepath.Join(cache, name))
 	}
@@ -89,7 +89,7 @@ func TestPruneKeepsWhatIsInUse(t *testing.T) {
 	if err := unix.Flock(int(user.Fd()), unix.LOCK_SH); err != nil {
 		t.Fatal(err)
 	}
-	prune(cache, Kind{Release: Bookworm})
+	prune(filepath.Join(cache, current), Kind{Release: Bookworm})
 	for name, kept := range map[string]bool{current: true, used: true, old: false, other: true, more: true} {
 		if exists(filepath.Join(cache, name)) != kept {
 			t.Errorf("%s kept = %v, want %v", name, !kept, kept)
@@ -98,8 +98,8 @@ func TestPruneKeepsWhatIsInUse(t *testing.T) {
 }
 
 func TestKeyTellsReleasesApart(t *testing.T) {
-	if key(Kind{Release: Bookworm}) == key(Kind{Release: Trixie}) || !strings.HasPrefix(key(Kind{Release: Trixie}), "trixie-") {
-		t.Errorf("keys %s and %s", key(Kind{Release: Bookworm}), key(Kind{Release: Trixie}))
+	if baseKey(Bookworm) == baseKey(Trixie) || !strings.HasPrefix(baseKey(Trixie), "trixie-") {
+		t.Errorf("keys %s and %s", baseKey(Bookworm), baseKey(Trixie))
 	}
 }
 

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -19,6 +19,9 @@ import (
 // keyring has the signing keys of every Debian release. debootstrap finds it on Debian; on other
 // hosts it must be named.
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+// chrootPath is the search path within a tree.
+const chrootPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // packages are the packages of a machine beyond debootstrap's minbase.
 var packages = []string{
@@ -67,45 +70,65 @@ touch /etc/.updated /var/.updated
 rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/*
 `
 
-// key identifies the tree that results from these packages and this preparation.
-func key(kind Kind) string {
+// baseKey identifies the tree that results from these packages and this preparation.
+func baseKey(release Release) string {
 	sum := sha256.Sum256([]byte(strings.Join(packages, ",") + "\n" + prepareScript))
-	return fmt.Sprintf("%s-%x", kind.name(), sum[:6])
+	return fmt.Sprintf("%s-%x", release, sum[:6])
 }
 
 // build makes the tree next to its final place and renames it when it is complete. The caller holds
-// the tree's exclusive lock, so a leftover is unused.
-func build(ctx context.Context, path string, kind Kind, progress io.Writer) error {
+// the tree's exclusive lock, so a leftover is unused. below is the tree that a layer stands on.
+func build(ctx context.Context, path, below string, kind Kind, progress io.Writer) error {
 	started := time.Now()
+	unfinished := path + ".building"
+	if err := os.RemoveAll(unfinished); err != nil {
+		return fmt.Errorf("cannot clear an unfinished tree: %w", err)
+	}
+	fmt.Fprintf(progress, "machine: building the tree %s, once: %s\n", kind.Name(), kind.told())
+	err := error(nil)
+	if kind.Layer == Bare {
+		err = debootstrap(ctx, unfinished, kind.Release, progress)
+	} else {
+		err = kind.Layer.install(ctx, unfinished, below, progress)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("cannot build the tree %s: %w", kind.Name(), err), os.RemoveAll(unfinished))
+	}
+	if err := os.Rename(unfinished, path); err != nil {
+		return fmt.Errorf("cannot put a tree in place: %w", err)
+	}
+	fmt.Fprintf(progress, "machine: the tree %s is ready after %.0f s, with %d MB\n", kind.Name(), time.Since(started).Seconds(), occupied(path)>>20)
+	return nil
+}
+
+// occupied is how much of the disk a tree takes.
+func occupied(path string) (bytes int64) {
+	_ = filepath.WalkDir(path, func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return nil
+		}
+		if info, err := entry.Info(); err == nil {
+			bytes += info.Sys().(*syscall.Stat_t).Blocks * 512
+		}
+		return nil
+	})
+	return bytes
+}
+
+func debootstrap(ctx context.Context, into string, release Release, progress io.Writer) error {
 	address, err := mirror(ctx)
 	if err != nil {
 		return err
 	}
-	unfinished := path + ".building"
-	if err := os.RemoveAll(unfinished); err != nil {
-		return fmt.Errorf("cannot clear an unfinished base tree: %w", err)
-	}
-	fmt.Fprintf(progress, "machine: building the base tree of Debian %s, once, about half a minute\n", kind.name())
-	if err := debootstrap(ctx, unfinished, kind, address, progress); err != nil {
-		return errors.Join(fmt.Errorf("cannot build the base tree of %s: %w", kind.name(), err), os.RemoveAll(unfinished))
-	}
-	if err := os.Rename(unfinished, path); err != nil {
-		return fmt.Errorf("cannot put the base tree in place: %w", err)
-	}
-	fmt.Fprintf(progress, "machine: base tree of Debian %s is ready after %.0f s\n", kind.name(), time.Since(started).Seconds())
-	return nil
-}
-
-func debootstrap(ctx context.Context, into string, kind Kind, address string, progress io.Writer) error {
 	install := privately(ctx, "debootstrap", "--variant=minbase", "--keyring="+keyring,
-		"--include="+strings.Join(slices.Concat(packages, kind.Packages), ","), string(kind.Release), into, address)
+		"--include="+strings.Join(packages, ","), string(release), into, address)
 	install.Env = proxyEnvironment(ctx)
-	if err := follow(install, progress); err != nil {
+	if err := follow("debootstrap", install, progress); err != nil {
 		return err
 	}
 	prepare := privately(ctx, "chroot", into, "/bin/sh", "-c", prepareScript)
-	prepare.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}
-	if err := follow(prepare, progress); err != nil {
+	prepare.Env = []string{"PATH=" + chrootPath, "LC_ALL=C.UTF-8"}
+	if err := follow("chroot", prepare, progress); err != nil {
 		return err
 	}
 	// Without a built dictionary every password would count as good.
@@ -115,28 +138,31 @@ func debootstrap(ctx context.Context, into string, kind Kind, address string, pr
 	return nil
 }
 
-// privately runs a command in its own mount namespace and process group. debootstrap mounts /proc
-// and /sys in the tree, and if it is killed they stay mounted; removing the tree later would delete
-// through those mounts.
+// privately runs a command in its own mount and process namespaces. debootstrap mounts /proc and
+// /sys in the tree, and if it is killed they stay mounted; removing the tree later would delete
+// through those mounts. What a package starts in spite of all ends with the command.
 func privately(ctx context.Context, args ...string) *exec.Cmd {
-	command := exec.CommandContext(ctx, "unshare", append([]string{"--mount", "--"}, args...)...)
+	command := exec.CommandContext(ctx, "unshare", append([]string{"--mount-proc", "--pid", "--fork", "--kill-child", "--"}, args...)...)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
 	command.WaitDelay = 5 * time.Second
 	return command
 }
 
-// phases are the first lines of debootstrap's stages, and the messages for them.
+// phases are the first lines of debootstrap's and apt-get's stages, and the messages for them.
 var phases = []struct{ line, told string }{
 	{"I: Retrieving Packages", "reading the archive's index"},
 	{"I: Retrieving libacl1", "fetching packages"},
 	{"I: Extracting", "unpacking"},
 	{"I: Unpacking the base system", "installing"},
 	{"I: Configuring the base system", "configuring"},
+	{"Get:", "fetching packages"},
+	{"Unpacking", "unpacking"},
+	{"Setting up", "configuring"},
 }
 
-// follow runs the command, reports its phases, and puts its last lines into the error.
-func follow(command *exec.Cmd, progress io.Writer) error {
+// follow runs the command, reports its phases, and puts its name and last lines into the error.
+func follow(name string, command *exec.Cmd, progress io.Writer) error {
 	reader, writer := io.Pipe()
 	command.Stdout, command.Stderr = writer, writer
 	tail := make(chan []string, 1)
@@ -145,7 +171,7 @@ func follow(command *exec.Cmd, progress io.Writer) error {
 	_ = writer.Close()
 	last := <-tail
 	if err != nil {
-		return fmt.Errorf("%s: %w\n%s", command.Args[3], err, strings.Join(last, "\n"))
+		return fmt.Errorf("%s: %w\n%s", name, err, strings.Join(last, "\n"))
 	}
 	return nil
 }

@@ -1,5 +1,6 @@
-// Command trees builds missing base trees for test machines, so that this can run beside a
-// compilation. Without arguments it builds those of all releases, one after the other.
+// Command trees builds missing trees for test machines, so that this can run beside a compilation.
+// Without arguments it builds all that tests boot from, one after the other; else those that are
+// named, as bookworm or bookworm+apps.
 package main
 
 import (
@@ -29,11 +30,11 @@ func run(ctx context.Context, names []string) error {
 	if bootable := machine.Available() == nil; !bootable {
 		return nil
 	}
-	for _, release := range machine.Releases {
-		if len(names) > 0 && !slices.Contains(names, string(release)) {
+	for _, kind := range base.Kinds {
+		if len(names) > 0 && !slices.Contains(names, kind.Name()) {
 			continue
 		}
-		tree, err := base.Open(ctx, base.Kind{Release: release}, os.Stderr)
+		tree, err := base.Open(ctx, kind, os.Stderr)
 		if err != nil {
 			return err
 		}

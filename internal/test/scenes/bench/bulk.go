@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
 
 // crowd is how many accounts are changed at once.
@@ -15,7 +17,7 @@ const crowd = 10_000
 // without the daemon, compared with chpasswd through PAM.
 func bulk(ctx context.Context) error {
 	heading("passwords set by the tool against chpasswd")
-	b, err := crowded(ctx)
+	b, err := crowded(ctx, machine.Bare)
 	if err != nil {
 		return err
 	}
@@ -44,8 +46,8 @@ func bulk(ctx context.Context) error {
 }
 
 // crowded returns a machine with ten thousand accounts that the appliance manages too.
-func crowded(ctx context.Context, packages ...string) (*bench, error) {
-	b, err := stage(ctx, jsonStore, packages...)
+func crowded(ctx context.Context, layer machine.Layer) (*bench, error) {
+	b, err := stageOn(ctx, layer, jsonStore)
 	if err != nil {
 		return nil, err
 	}

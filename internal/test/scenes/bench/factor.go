@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/factor/totp"
+	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
 
 // factors measures second factors.
@@ -30,7 +31,7 @@ func checks(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(filepath.Dir(program))
-	b, err := crowded(ctx, "sqlite3")
+	b, err := crowded(ctx, machine.Bare)
 	if err != nil {
 		return err
 	}

@@ -76,10 +76,14 @@ func buildProgram(ctx context.Context, source string) (string, error) {
 // bench is a machine with the helpers that the measurements need.
 type bench struct{ *machine.Machine }
 
-// stage boots a machine with an application whose store is configured by store, and with additional
-// packages.
-func stage(ctx context.Context, store string, packages ...string) (*bench, error) {
-	m, err := machine.New(ctx, machine.Bookworm, machine.Options{Packages: packages})
+// stage boots a machine with an application whose store is configured by store.
+func stage(ctx context.Context, store string) (*bench, error) {
+	return stageOn(ctx, machine.Bare, store)
+}
+
+// stageOn is stage on a machine with a layer of packages.
+func stageOn(ctx context.Context, layer machine.Layer, store string) (*bench, error) {
+	m, err := machine.New(ctx, machine.Bookworm, machine.Options{Layer: layer})
 	if err != nil {
 		return nil, err
 	}

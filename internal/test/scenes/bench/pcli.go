@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
 
 // openSessions is how many other sessions a set password has to end.
@@ -29,7 +31,7 @@ func operatorShell(ctx context.Context) error {
 
 // prompts compares the shell's prompt with other shells' in turn, and measures its completion.
 func prompts(ctx context.Context, program string) error {
-	b, err := crowded(ctx, "frr")
+	b, err := crowded(ctx, machine.Shells)
 	if err != nil {
 		return err
 	}
