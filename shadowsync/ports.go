@@ -236,9 +236,11 @@ type Lease interface {
 
 // Guard holds back stop and restart of an application's unit.
 type Guard interface {
-	// Set guards the unit because of these accounts; without accounts it lifts the guard. Accounts
-	// in anew have a new change: if their time limit has passed, it starts again.
-	Set(ctx context.Context, unit string, accounts []string, anew ...string) error
+	// Set guards the unit because of these accounts, whose change a store lacks; without accounts
+	// that store no longer guards it. store is the store's name, or "" for the application's first.
+	// The unit is held back while any of its stores guards it. Accounts in anew have a new change: if
+	// their time limit has passed, it starts again.
+	Set(ctx context.Context, unit, store string, accounts []string, anew ...string) error
 }
 
 // Session is a login of an account.

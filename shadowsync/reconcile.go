@@ -13,6 +13,7 @@ import (
 type Application struct {
 	Name     string
 	Unit     string
+	Store    string // the store's name, if it is not the application's first
 	Accounts []string
 	Policy   Policy
 	// Policies replaces Policy for single accounts.

@@ -621,7 +621,7 @@ func (s stateSide) LogoutsDone(_ context.Context, done ...LoggedOut) error {
 	return nil
 }
 
-func (g guardSide) Set(_ context.Context, _ string, accounts []string, anew ...string) error {
+func (g guardSide) Set(_ context.Context, _, _ string, accounts []string, anew ...string) error {
 	g.guarded, g.anew = accounts, anew
 	return nil
 }

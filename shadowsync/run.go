@@ -240,7 +240,7 @@ func (r *Reconciler) guard(ctx context.Context, work []*item, memory Memory) err
 			held = append(held, name)
 		}
 	}
-	err := r.Guard.Set(ctx, r.Application.Unit, held, anew...)
+	err := r.Guard.Set(ctx, r.Application.Unit, r.Application.Store, held, anew...)
 	r.probe(StepGuarded)
 	return err
 }

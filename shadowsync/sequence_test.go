@@ -296,7 +296,7 @@ func TestLogoutDueUntilTheLastSession(t *testing.T) {
 // the guard fails
 type failingGuard struct{}
 
-func (failingGuard) Set(context.Context, string, []string, ...string) error {
+func (failingGuard) Set(context.Context, string, string, []string, ...string) error {
 	return errors.New("no bus")
 }
 

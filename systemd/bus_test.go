@@ -100,7 +100,7 @@ func BenchmarkGuardOff(b *testing.B) {
 	}
 	g := NewGuard(new(Bus))
 	for b.Loop() {
-		if err := g.Set(b.Context(), guarded, nil); err != nil {
+		if err := g.Set(b.Context(), guarded, "", nil); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -47,9 +48,41 @@ const (
 // GuardStatus is a guard as its file describes it.
 type GuardStatus struct {
 	Mode     GuardMode `json:"mode"`
-	Accounts []string  `json:"accounts,omitempty"` // accounts with a pending change whose time is not over
+	Accounts []Guarded `json:"accounts,omitempty"` // accounts with a pending change whose time is not over
 	Until    time.Time `json:"until,omitzero"`     // when the guard lifts by itself; zero: never
-	Lapsed   []string  `json:"lapsed,omitempty"`   // accounts with a pending change whose time is over
+	Lapsed   []Guarded `json:"lapsed,omitempty"`   // accounts with a pending change whose time is over
+}
+
+// Guarded is an account whose change a store lacks. Store is the store's name, or empty for the first
+// store of the unit's application.
+type Guarded struct{ Account, Store string }
+
+// String is for people: "admin", or "admin (ldap)" for another store than the first.
+func (g Guarded) String() string {
+	if g.Store == "" {
+		return g.Account
+	}
+	return g.Account + " (" + g.Store + ")"
+}
+
+// MarshalText writes it as String does.
+func (g Guarded) MarshalText() ([]byte, error) { return []byte(g.String()), nil }
+
+// For reports whether the unit is held back for an account's change that a store lacks.
+func (s GuardStatus) For(account, store string) bool {
+	return slices.Contains(s.Accounts, Guarded{account, store})
+}
+
+// Names returns the accounts for people.
+func Names(all []Guarded) []string {
+	if len(all) == 0 {
+		return nil
+	}
+	names := make([]string, len(all))
+	for i, g := range all {
+		names[i] = g.String()
+	}
+	return names
 }
 
 // Guard makes systemd refuse manual stop and restart of units (systemctl stop, restart,
@@ -66,10 +99,13 @@ type Guard struct {
 	inhibitor *Inhibitor
 
 	mu       sync.Mutex
-	lifting  map[string]*lifting
-	pending  map[string]bool // units with a pending change, as far as this process knows
+	lifting  map[holder]*lifting
+	pending  map[holder]bool // those with a pending change, as far as this process knows
 	reviewed bool            // a review of pending is scheduled
 }
+
+// holder is who guards a unit: a store of its application, by its name, or "" for the first.
+type holder struct{ unit, store string }
 
 var _ shadowsync.Guard = (*Guard)(nil)
 
@@ -77,7 +113,7 @@ var _ shadowsync.Guard = (*Guard)(nil)
 func NewGuard(bus *Bus) *Guard {
 	return &Guard{
 		bus: bus, folder: runtimeUnits, limit: GuardLimit, wait: lockTime,
-		lifting: map[string]*lifting{}, pending: map[string]bool{},
+		lifting: map[holder]*lifting{}, pending: map[holder]bool{},
 	}
 }
 
@@ -95,19 +131,38 @@ func (g *Guard) WithLimit(limit time.Duration) *Guard {
 	return g
 }
 
-// Set guards the unit because of these accounts; without accounts it lifts the guard, unless an
-// administrator holds it. An account's time runs from the first call that names it to the next call
+// Set guards the unit because of these accounts, whose change a store lacks: the store with that name,
+// or the first one of the unit's application. Without accounts that store no longer guards the unit,
+// which stays held back for other stores and for an administrator. An account's time runs from the first call that names it to the next call
 // that does not. An account in anew has a new change: if its time is over, it starts again.
 //
 // If systemd cannot be reached, the guard is still written to its file, and the error says that it
 // is not in force; the next call tries again.
-func (g *Guard) Set(ctx context.Context, unit string, accounts []string, anew ...string) error {
-	g.cancelLift(unit)
-	defer g.inhibit(ctx, unit, len(accounts) > 0)
+func (g *Guard) Set(ctx context.Context, unit, store string, accounts []string, anew ...string) error {
+	by := holder{unit, store}
+	g.cancelLift(by)
+	defer g.inhibit(ctx, by, len(accounts) > 0)
 	if len(accounts) == 0 && g.settle > 0 {
-		return g.liftLater(unit)
+		return g.liftLater(by)
 	}
-	return g.update(ctx, unit, func(s guardState) guardState { return s.with(accounts, g.limit, anew...) })
+	return g.update(ctx, unit, func(s guardState) guardState { return s.with(store, accounts, g.limit, anew...) })
+}
+
+// Restrict lifts the guard for all but these stores of the unit's application, which has no others any
+// more. An administrator's hold stays.
+func (g *Guard) Restrict(ctx context.Context, unit string, stores ...string) error {
+	folder, err := g.folderOf(unit)
+	if err != nil {
+		return err
+	}
+	gone := func(p pendingAccount) bool { return !slices.Contains(stores, p.Store) }
+	if state, _, err := folder.read(); err != nil || !slices.ContainsFunc(state.pending, gone) && (len(stores) > 0 || !folder.left()) {
+		return err
+	}
+	return g.update(ctx, unit, func(s guardState) guardState {
+		s.pending = slices.DeleteFunc(slices.Clone(s.pending), gone)
+		return s
+	})
 }
 
 // Hold holds the unit back until Release, on an administrator's request.
@@ -130,24 +185,24 @@ func (g *Guard) HoldIf(ctx context.Context, unit string, wanted func(context.Con
 	return errors.Join(asked, err)
 }
 
-// Lapsed calls tell with the accounts whose time ended, and with it the guard, while their change
-// was pending. It leaves out accounts for which an earlier tell succeeded.
-func (g *Guard) Lapsed(ctx context.Context, unit string, tell func(ctx context.Context, accounts []string) error) error {
+// Lapsed calls tell with the accounts whose time ended, and with it the guard, while a store still
+// lacked their change. It leaves out accounts for which an earlier tell succeeded.
+func (g *Guard) Lapsed(ctx context.Context, unit, store string, tell func(ctx context.Context, accounts []string) error) error {
 	folder, err := g.folderOf(unit)
 	if err != nil {
 		return err
 	}
-	if state, on, err := folder.read(); err != nil || on || len(state.untold()) == 0 {
+	if state, on, err := folder.read(); err != nil || on || len(state.untold(store)) == 0 {
 		return err // the common case, without the lock
 	}
 	var told error
 	err = g.update(ctx, unit, func(s guardState) guardState {
-		names := s.untold()
+		names := s.untold(store)
 		if s.on() || len(names) == 0 {
 			return s
 		}
 		if told = tell(ctx, names); told == nil {
-			s = s.tell()
+			s = s.tell(store)
 		}
 		return s
 	})
@@ -181,7 +236,7 @@ func (g *Guard) Status(unit string) (GuardStatus, error) {
 	if !on {
 		return GuardStatus{Mode: GuardOff, Lapsed: state.lapsed()}, nil
 	}
-	status := GuardStatus{Mode: GuardPending, Accounts: state.names()}
+	status := GuardStatus{Mode: GuardPending, Accounts: state.guarding()}
 	if state.held {
 		status.Mode = GuardHeld
 	} else {

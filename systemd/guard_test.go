@@ -39,7 +39,7 @@ func isGuarded(t *testing.T) bool {
 
 func set(t *testing.T, g *Guard, accounts ...string) {
 	t.Helper()
-	if err := g.Set(within(t, patience), guarded, accounts); err != nil {
+	if err := g.Set(within(t, patience), guarded, "", accounts); err != nil {
 		t.Error(err)
 	}
 }
@@ -47,7 +47,7 @@ func set(t *testing.T, g *Guard, accounts ...string) {
 func expectGuard(t *testing.T, g *Guard, mode GuardMode, accounts ...string) {
 	t.Helper()
 	status, err := g.Status(guarded)
-	if err != nil || status.Mode != mode || !slices.Equal(status.Accounts, accounts) {
+	if err != nil || status.Mode != mode || !slices.Equal(Names(status.Accounts), accounts) {
 		t.Errorf("status %+v, %v; want %s for %q", status, err, mode, accounts)
 	}
 	if timed := !status.Until.IsZero(); timed != (mode == GuardPending) {
@@ -128,6 +128,50 @@ func TestGuardOnMachine(t *testing.T) {
 		t.Error("a hold by hand has a time limit")
 	}
 	hold(g.Release(within(t, patience), guarded, false))
+	expectGuard(t, g, GuardOff)
+	expectNothingLeft(t)
+}
+
+// A unit is held while any store of its application guards it, also where each lifts late as in the
+// broker.
+func TestGuardOfSeveralStoresOnMachine(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	installGuarded(t)
+	other := func(g *Guard, accounts ...string) {
+		t.Helper()
+		if err := g.Set(within(t, patience), guarded, "roles", accounts); err != nil {
+			t.Error(err)
+		}
+	}
+	for name, g := range map[string]*Guard{"tool": NewGuard(new(Bus)), "broker": NewBrokerGuard(new(Bus))} {
+		t.Run(name, func(t *testing.T) {
+			set(t, g, "admin")
+			other(g, "admin", "user")
+			expectGuard(t, g, GuardPending, "admin", "admin (roles)", "user (roles)")
+			set(t, g)
+			eventually.Holds(t, "the first store's guard to lift", func() bool {
+				s, err := g.Status(guarded)
+				return err == nil && slices.Equal(Names(s.Accounts), []string{"admin (roles)", "user (roles)"})
+			})
+			expectGuard(t, g, GuardPending, "admin (roles)", "user (roles)")
+			other(g, "admin")
+			set(t, g, "admin")
+			other(g)
+			set(t, g)
+			if err := g.Close(within(t, patience)); err != nil { // lifts what is due
+				t.Error(err)
+			}
+			expectGuard(t, g, GuardOff)
+			expectNothingLeft(t)
+		})
+	}
+	g := NewGuard(new(Bus))
+	other(g, "admin")
+	if err := g.Restrict(within(t, patience), guarded, ""); err != nil { // the store is gone from the configuration
+		t.Error(err)
+	}
 	expectGuard(t, g, GuardOff)
 	expectNothingLeft(t)
 }

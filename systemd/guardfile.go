@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -53,13 +54,15 @@ func (d deadline) left() time.Duration { return time.Duration(d - uptime()) }
 
 // pendingAccount is an account whose change holds the unit back, and until when.
 type pendingAccount struct {
-	name  string
+	Guarded
 	until deadline
 	told  bool // the administrator was notified that the time is over
 }
 
 // same reports whether both are the same pending change, told or not.
-func (p pendingAccount) same(q pendingAccount) bool { return p.name == q.name && p.until == q.until }
+func (p pendingAccount) same(q pendingAccount) bool {
+	return p.Guarded == q.Guarded && p.until == q.until
+}
 
 // released is the deadline of an account that holds nothing back: an administrator released it, or
 // the guard is switched off.
@@ -72,46 +75,53 @@ type guardState struct {
 	pending     []pendingAccount
 }
 
-// names returns the accounts whose time is not over yet.
-func (s guardState) names() []string {
-	var names []string
-	for _, p := range s.pending {
-		if p.until.left() > 0 {
-			names = append(names, p.name)
-		}
-	}
-	return names
+// guarding returns the accounts whose time is not over yet.
+func (s guardState) guarding() []Guarded {
+	return s.those(func(p pendingAccount) bool { return p.until.left() > 0 })
 }
 
-func (s guardState) on() bool    { return s.held || len(s.names()) > 0 }
+func (s guardState) those(are func(pendingAccount) bool) (all []Guarded) {
+	for _, p := range s.pending {
+		if are(p) {
+			all = append(all, p.Guarded)
+		}
+	}
+	return all
+}
+
+// of returns the accounts of a store.
+func (s guardState) of(store string) (pending []pendingAccount) {
+	for _, p := range s.pending {
+		if p.Store == store {
+			pending = append(pending, p)
+		}
+	}
+	return pending
+}
+
+func (s guardState) on() bool    { return s.held || len(s.guarding()) > 0 }
 func (s guardState) empty() bool { return !s.held && len(s.pending) == 0 }
 
 // lapsed returns the accounts whose time ran out; it leaves out released ones.
-func (s guardState) lapsed() []string {
-	var names []string
+func (s guardState) lapsed() []Guarded { return s.those(pendingAccount.lapsed) }
+
+func (p pendingAccount) lapsed() bool { return p.until != released && p.until.left() <= 0 }
+
+// untold returns the lapsed accounts of a store of which the administrator was not notified yet.
+func (s guardState) untold(store string) (names []string) {
 	for _, p := range s.pending {
-		if p.until != released && p.until.left() <= 0 {
-			names = append(names, p.name)
+		if p.Store == store && p.lapsed() && !p.told {
+			names = append(names, p.Account)
 		}
 	}
 	return names
 }
 
-// untold returns the lapsed accounts of which the administrator was not notified yet.
-func (s guardState) untold() []string {
-	told := map[string]bool{}
-	for _, p := range s.pending {
-		told[p.name] = p.told
-	}
-	return slices.DeleteFunc(s.lapsed(), func(name string) bool { return told[name] })
-}
-
-// tell marks all lapsed accounts as told.
-func (s guardState) tell() guardState {
-	lapsed := s.lapsed()
+// tell marks all lapsed accounts of a store as told.
+func (s guardState) tell(store string) guardState {
 	s.pending = slices.Clone(s.pending)
 	for i, p := range s.pending {
-		s.pending[i].told = p.told || slices.Contains(lapsed, p.name)
+		s.pending[i].told = p.told || p.Store == store && p.lapsed()
 	}
 	return s
 }
@@ -125,27 +135,40 @@ func (s guardState) until() deadline {
 	return last
 }
 
-// with returns s for these accounts. An account that was there keeps its deadline, so that a change
+// with returns s with these accounts of a store, and those of the other stores. An account that was there keeps its deadline, so that a change
 // that stays pending gets no second term. A new change (in anew) gets one once the first term is
 // over.
-func (s guardState) with(accounts []string, limit time.Duration, anew ...string) guardState {
+func (s guardState) with(store string, accounts []string, limit time.Duration, anew ...string) guardState {
 	before := make(map[string]pendingAccount, len(s.pending))
+	var pending []pendingAccount
 	for _, p := range s.pending {
-		before[p.name] = p
+		if p.Store == store {
+			before[p.Account] = p
+		} else {
+			pending = append(pending, p)
+		}
 	}
 	until := released // without a limit there is no guard, and nothing lapses
 	if limit > 0 {
 		until = uptime() + deadline(limit)
 	}
 	accounts = slices.Compact(slices.Sorted(slices.Values(accounts)))
-	s.pending = make([]pendingAccount, 0, len(accounts))
 	for _, name := range accounts {
 		p, known := before[name]
 		if !known || p.until.left() <= 0 && slices.Contains(anew, name) {
-			p = pendingAccount{name: name, until: until}
+			p = pendingAccount{Guarded: Guarded{name, store}, until: until}
 		}
-		s.pending = append(s.pending, p)
+		pending = append(pending, p)
 	}
+	s.pending = pending
+	return s.sorted()
+}
+
+// sorted returns s with its accounts in order, so that the same state has the same text.
+func (s guardState) sorted() guardState {
+	slices.SortFunc(s.pending, func(a, b pendingAccount) int {
+		return cmp.Or(strings.Compare(a.Account, b.Account), strings.Compare(a.Store, b.Store))
+	})
 	return s
 }
 
@@ -159,9 +182,12 @@ func (s guardState) text() []byte {
 	}
 	fmt.Fprintf(&b, "# description %q\n", s.description)
 	for _, p := range s.pending {
-		fmt.Fprintf(&b, "# pending %d %q\n", p.until, p.name)
+		fmt.Fprintf(&b, "# pending %d %q\n", p.until, p.Account)
+		if p.Store != "" { // on a line of its own, which older versions skip
+			fmt.Fprintf(&b, "# store %q\n", p.Store)
+		}
 		if p.told {
-			fmt.Fprintf(&b, "# told %q\n", p.name)
+			fmt.Fprintf(&b, "# told %q\n", p.Account)
 		}
 	}
 	fmt.Fprintf(&b, "[Unit]\nDescription=%s%s\nRefuseManualStop=yes\n", strings.ReplaceAll(s.heldDescription(), "%", "%%"), releases)
@@ -169,7 +195,7 @@ func (s guardState) text() []byte {
 }
 
 func (s guardState) heldDescription() string {
-	who := strings.Join(s.names(), ", ")
+	who := strings.Join(Names(s.guarding()), ", ")
 	switch {
 	case who == "":
 		who = byHand
@@ -215,11 +241,16 @@ func parseGuard(text []byte) guardState {
 			until, err := strconv.ParseInt(at, 10, 64)
 			name, quoteErr := strconv.Unquote(quoted)
 			if err == nil && quoteErr == nil {
-				s.pending = append(s.pending, pendingAccount{name: name, until: deadline(until)})
+				s.pending = append(s.pending, pendingAccount{Guarded: Guarded{Account: name}, until: deadline(until)})
+			}
+		case "store":
+			store, err := strconv.Unquote(rest)
+			if last := len(s.pending) - 1; err == nil && last >= 0 {
+				s.pending[last].Store = store
 			}
 		case "told":
 			name, err := strconv.Unquote(rest)
-			if last := len(s.pending) - 1; err == nil && last >= 0 && s.pending[last].name == name {
+			if last := len(s.pending) - 1; err == nil && last >= 0 && s.pending[last].Account == name {
 				s.pending[last].told = true
 			}
 		}

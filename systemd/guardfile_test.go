@@ -17,7 +17,7 @@ import (
 )
 
 func account(name string, left time.Duration) pendingAccount {
-	return pendingAccount{name: name, until: uptime() + deadline(left)}
+	return pendingAccount{Guarded: Guarded{Account: name}, until: uptime() + deadline(left)}
 }
 
 func TestGuardText(t *testing.T) {
@@ -121,36 +121,61 @@ func TestParseGuardSkipsWhatItDoesNotKnow(t *testing.T) {
 
 // A change that stays pending gets no second term; one that was settled and comes back does.
 func TestDeadlinesStay(t *testing.T) {
-	s := guardState{}.with([]string{"b", "a", "a"}, time.Minute)
-	if names := s.names(); !reflect.DeepEqual(names, []string{"a", "b"}) {
+	s := guardState{}.with("", []string{"b", "a", "a"}, time.Minute)
+	if names := Names(s.guarding()); !reflect.DeepEqual(names, []string{"a", "b"}) {
 		t.Fatalf("accounts %q", names)
 	}
 	first := s.pending[0].until
-	s = s.with([]string{"a", "c"}, time.Hour)
+	s = s.with("", []string{"a", "c"}, time.Hour)
 	if s.pending[0].until != first || s.pending[1].until <= first {
 		t.Errorf("a: %v, then %+v", first, s.pending)
 	}
-	s = s.with(nil, time.Hour).with([]string{"a"}, time.Hour)
+	s = s.with("", nil, time.Hour).with("", []string{"a"}, time.Hour)
 	if s.pending[0].until <= first {
 		t.Errorf("a new change has the old one's deadline")
 	}
-	if again := s.with([]string{"a"}, time.Minute, "a"); again.pending[0] != s.pending[0] {
+	if again := s.with("", []string{"a"}, time.Minute, "a"); again.pending[0] != s.pending[0] {
 		t.Errorf("a new change within the limit moves it: %+v", again)
 	}
 	for _, over := range []deadline{released, 1} {
 		s.pending[0].until, s.pending[0].told = over, true
-		if again := s.with([]string{"a"}, time.Hour, "b"); again.on() {
+		if again := s.with("", []string{"a"}, time.Hour, "b"); again.on() {
 			t.Errorf("past its time a pending change guards again: %+v", again)
 		}
-		if again := s.with([]string{"a"}, time.Hour, "a"); !again.on() || again.pending[0].told {
+		if again := s.with("", []string{"a"}, time.Hour, "a"); !again.on() || again.pending[0].told {
 			t.Errorf("past the time of the last, a new change does not guard: %+v", again)
 		}
 	}
 }
 
+// TestGuardOfSeveralStores: a store's accounts are its own: neither its empty list nor a change of
+// another store moves them. A file that knows no stores is about the first.
+func TestGuardOfSeveralStores(t *testing.T) {
+	s := parseGuard([]byte(fmt.Sprintf("# pending %d \"a\"\n", account("a", time.Hour).until)))
+	first := s.pending[0].until
+	s = s.with("roles", []string{"b", "a"}, time.Minute).with("", []string{"a"}, time.Minute)
+	if names := Names(s.guarding()); !reflect.DeepEqual(names, []string{"a", "a (roles)", "b (roles)"}) || s.pending[0].until != first {
+		t.Fatalf("%q, %+v", names, s)
+	}
+	back := parseGuard(s.text())
+	if !reflect.DeepEqual(back.pending, s.pending) {
+		t.Errorf("read back %+v, want %+v", back.pending, s.pending)
+	}
+	if s = back.with("", nil, time.Hour); !s.on() || !reflect.DeepEqual(Names(s.guarding()), []string{"a (roles)", "b (roles)"}) {
+		t.Errorf("settled in the first store: %+v", s)
+	}
+	s.pending[0].until = 1
+	if told := s.tell(""); len(told.untold("roles")) != 1 || len(told.untold("")) != 0 {
+		t.Errorf("told of another store: %+v", told)
+	}
+	if s = s.with("roles", nil, time.Hour); !s.empty() {
+		t.Errorf("settled in both: %+v", s)
+	}
+}
+
 // TestNoLimit: a guard that is switched off never lapses.
 func TestNoLimit(t *testing.T) {
-	s := guardState{}.with([]string{"a"}, 0)
+	s := guardState{}.with("", []string{"a"}, 0)
 	if s.on() || s.empty() || len(s.lapsed()) > 0 {
 		t.Errorf("%+v", s)
 	}
@@ -159,13 +184,13 @@ func TestNoLimit(t *testing.T) {
 // TestLapsed: each lapsed account is reported once; accounts that an administrator released are not
 // reported.
 func TestLapsed(t *testing.T) {
-	s := guardState{description: "d", pending: []pendingAccount{account("now", time.Hour), {name: "forced", until: released}, account("over", -time.Second), account("twice", -time.Second)}}
+	s := guardState{description: "d", pending: []pendingAccount{account("now", time.Hour), {Guarded: Guarded{Account: "forced"}, until: released}, account("over", -time.Second), account("twice", -time.Second)}}
 	s.pending[3].told = true
-	if lapsed, untold := s.lapsed(), s.untold(); !reflect.DeepEqual(lapsed, []string{"over", "twice"}) || !reflect.DeepEqual(untold, []string{"over"}) {
+	if lapsed, untold := Names(s.lapsed()), s.untold(""); !reflect.DeepEqual(lapsed, []string{"over", "twice"}) || !reflect.DeepEqual(untold, []string{"over"}) {
 		t.Errorf("lapsed %q, untold %q", lapsed, untold)
 	}
-	told := parseGuard(s.tell().text())
-	if len(told.untold()) != 0 || len(told.lapsed()) != 2 || s.pending[2].told {
+	told := parseGuard(s.tell("").text())
+	if len(told.untold("")) != 0 || len(told.lapsed()) != 2 || s.pending[2].told {
 		t.Errorf("once it was told: %+v, before %+v", told, s)
 	}
 }
@@ -175,13 +200,13 @@ func TestLapsedOnRecord(t *testing.T) {
 	g := NewGuard(new(Bus))
 	g.folder = t.TempDir()
 	folder := guardFolder(filepath.Join(g.folder, "app.service.d"))
-	if _, err := folder.write(guardState{description: "d", pending: []pendingAccount{{name: "a", until: 1}}}); err != nil {
+	if _, err := folder.write(guardState{description: "d", pending: []pendingAccount{{Guarded: Guarded{Account: "a"}, until: 1}}}); err != nil {
 		t.Fatal(err)
 	}
 	var told []string
 	fails := errors.New("the disk is full")
 	for _, want := range []error{fails, nil, nil} {
-		err := g.Lapsed(t.Context(), "app.service", func(_ context.Context, accounts []string) error {
+		err := g.Lapsed(t.Context(), "app.service", "", func(_ context.Context, accounts []string) error {
 			told = append(told, accounts...)
 			return want
 		})
@@ -192,7 +217,7 @@ func TestLapsedOnRecord(t *testing.T) {
 	if !reflect.DeepEqual(told, []string{"a", "a"}) {
 		t.Errorf("told of %q", told)
 	}
-	if s, err := g.Status("app.service"); err != nil || s.Mode != GuardOff || !reflect.DeepEqual(s.Lapsed, []string{"a"}) {
+	if s, err := g.Status("app.service"); err != nil || s.Mode != GuardOff || !reflect.DeepEqual(s.Lapsed, []Guarded{{Account: "a"}}) {
 		t.Errorf("status %+v, %v", s, err)
 	}
 }
@@ -223,7 +248,7 @@ func TestGuardFolder(t *testing.T) {
 		}
 	}
 	pending := guardState{description: "d", pending: []pendingAccount{account("a", time.Hour)}}
-	over := guardState{description: "d", pending: []pendingAccount{{name: "a", until: 1}}}
+	over := guardState{description: "d", pending: []pendingAccount{{Guarded: Guarded{Account: "a"}, until: 1}}}
 
 	step("nothing", guardState{}, false)
 	step("on", pending, true, guardConf)

@@ -21,7 +21,7 @@ import (
 // liftTime bounds a lift in the background.
 const liftTime = 30 * time.Second
 
-// lifting is a guard that will be lifted unless it is set again before.
+// lifting is a guard of one holder that will be lifted unless it is set again before.
 type lifting struct {
 	timer *time.Timer
 	seen  []pendingAccount // the state it was scheduled for; another process may have changed it since
@@ -29,31 +29,32 @@ type lifting struct {
 
 // liftLater lifts the guard after the settle time. If that fails, the file that is left makes the
 // next call of Set lift it.
-func (g *Guard) liftLater(unit string) error {
-	folder, err := g.folderOf(unit)
+func (g *Guard) liftLater(by holder) error {
+	folder, err := g.folderOf(by.unit)
 	if err != nil {
 		return err
 	}
 	state, _, err := folder.read()
-	if err != nil || len(state.pending) == 0 && !folder.left() {
+	seen := state.of(by.store)
+	if err != nil || len(seen) == 0 && !folder.left() {
 		return err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l := &lifting{seen: state.pending}
-	g.lifting[unit] = l
+	l := &lifting{seen: seen}
+	g.lifting[by] = l
 	l.timer = time.AfterFunc(g.settle, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), liftTime)
 		defer cancel()
-		_ = g.lift(ctx, unit, l)
+		_ = g.lift(ctx, by, l)
 	})
 	return nil
 }
 
-func (g *Guard) lift(ctx context.Context, unit string, l *lifting) error {
-	return g.update(ctx, unit, func(s guardState) guardState {
-		if g.takeLift(unit, l) && slices.EqualFunc(s.pending, l.seen, pendingAccount.same) {
-			s.pending = nil
+func (g *Guard) lift(ctx context.Context, by holder, l *lifting) error {
+	return g.update(ctx, by.unit, func(s guardState) guardState {
+		if g.takeLift(by, l) && slices.EqualFunc(s.of(by.store), l.seen, pendingAccount.same) {
+			s = s.with(by.store, nil, 0)
 		}
 		return s
 	})
@@ -61,39 +62,39 @@ func (g *Guard) lift(ctx context.Context, unit string, l *lifting) error {
 
 // takeLift reports whether l is still wanted. It is called under the guard's lock, and Set cancels
 // before it takes that lock, so the later call wins.
-func (g *Guard) takeLift(unit string, l *lifting) bool {
+func (g *Guard) takeLift(by holder, l *lifting) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.lifting[unit] != l {
+	if g.lifting[by] != l {
 		return false
 	}
-	delete(g.lifting, unit)
+	delete(g.lifting, by)
 	return true
 }
 
-func (g *Guard) cancelLift(unit string) {
+func (g *Guard) cancelLift(by holder) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if l, ok := g.lifting[unit]; ok {
+	if l, ok := g.lifting[by]; ok {
 		l.timer.Stop()
-		delete(g.lifting, unit)
+		delete(g.lifting, by)
 	}
 }
 
 // Close does the scheduled lifts now, and no longer delays a shutdown.
 func (g *Guard) Close(ctx context.Context) error {
 	g.mu.Lock()
-	due := make(map[string]*lifting, len(g.lifting))
-	for unit, l := range g.lifting {
+	due := make(map[holder]*lifting, len(g.lifting))
+	for by, l := range g.lifting {
 		if l.timer.Stop() {
-			due[unit] = l
+			due[by] = l
 		}
 	}
 	clear(g.pending)
 	g.mu.Unlock()
 	var errs []error
-	for unit, l := range due {
-		errs = append(errs, g.lift(ctx, unit, l))
+	for by, l := range due {
+		errs = append(errs, g.lift(ctx, by, l))
 	}
 	if g.inhibitor != nil {
 		g.inhibitor.Release()
@@ -103,29 +104,29 @@ func (g *Guard) Close(ctx context.Context) error {
 
 // inhibit delays a shutdown while this process knows of a pending change. The delay is only a help:
 // without logind the guard is still in force, and the next call asks again.
-func (g *Guard) inhibit(ctx context.Context, unit string, pending bool) {
+func (g *Guard) inhibit(ctx context.Context, by holder, pending bool) {
 	if g.inhibitor == nil {
 		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !pending {
-		g.settled(unit)
+		g.settled(by)
 		return
 	}
-	g.pending[unit] = true
+	g.pending[by] = true
 	if !g.reviewed {
 		g.reviewed = true
 		time.AfterFunc(reviewEvery, g.review)
 	}
 	ctx, cancel := context.WithTimeout(ctx, inhibitTime)
 	defer cancel()
-	_ = g.inhibitor.Hold(ctx, "a password is not in the credential store of "+unit+" yet")
+	_ = g.inhibitor.Hold(ctx, "a password is not in the credential store of "+by.unit+" yet")
 }
 
-// settled ends the delay if the unit was the last with a pending change. The caller holds mu.
-func (g *Guard) settled(unit string) {
-	delete(g.pending, unit)
+// settled ends the delay if the holder was the last with a pending change. The caller holds mu.
+func (g *Guard) settled(by holder) {
+	delete(g.pending, by)
 	if len(g.pending) == 0 {
 		g.inhibitor.Release()
 	}
@@ -142,13 +143,13 @@ func (g *Guard) review() {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for unit := range g.pending {
-		folder, err := g.folderOf(unit)
+	for by := range g.pending {
+		folder, err := g.folderOf(by.unit)
 		if err != nil || locked != nil {
 			continue
 		}
-		if state, _, err := folder.read(); err == nil && len(state.pending) == 0 {
-			g.settled(unit)
+		if state, _, err := folder.read(); err == nil && len(state.of(by.store)) == 0 {
+			g.settled(by)
 		}
 	}
 	if g.reviewed = len(g.pending) > 0; g.reviewed {

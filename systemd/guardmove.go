@@ -48,7 +48,7 @@ func (g *Guard) Move(ctx context.Context, from string, to map[string]string) err
 	}
 	moved := map[string][]pendingAccount{}
 	for _, p := range state.pending {
-		if unit := to[p.name]; unit != "" {
+		if unit := to[p.Account]; unit != "" {
 			moved[unit] = append(moved[unit], p)
 		}
 	}
@@ -59,7 +59,7 @@ func (g *Guard) Move(ctx context.Context, from string, to map[string]string) err
 	}
 	return g.update(ctx, from, func(s guardState) guardState {
 		s.held = false
-		s.pending = slices.DeleteFunc(slices.Clone(s.pending), func(p pendingAccount) bool { return to[p.name] != "" })
+		s.pending = slices.DeleteFunc(slices.Clone(s.pending), func(p pendingAccount) bool { return to[p.Account] != "" })
 		return s
 	})
 }
@@ -68,10 +68,9 @@ func (g *Guard) Move(ctx context.Context, from string, to map[string]string) err
 func (s guardState) joinedBy(accounts []pendingAccount) guardState {
 	s.pending = slices.Clone(s.pending)
 	for _, p := range accounts {
-		if !slices.ContainsFunc(s.pending, func(q pendingAccount) bool { return q.name == p.name }) {
+		if !slices.ContainsFunc(s.pending, func(q pendingAccount) bool { return q.Guarded == p.Guarded }) {
 			s.pending = append(s.pending, p)
 		}
 	}
-	slices.SortFunc(s.pending, func(a, b pendingAccount) int { return strings.Compare(a.name, b.name) })
-	return s
+	return s.sorted()
 }

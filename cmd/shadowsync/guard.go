@@ -134,7 +134,7 @@ func runGuardRelease(ctx context.Context, a *app, o guardOptions) error {
 			return err
 		}
 		if s.Mode == systemd.GuardPending && !o.force {
-			return &guardPendingError{unit: application.Unit, accounts: s.Accounts}
+			return &guardPendingError{unit: application.Unit, accounts: systemd.Names(s.Accounts)}
 		}
 		if err := forgetHold(ctx, e, application); err != nil {
 			return err
@@ -209,7 +209,7 @@ func (a *app) recordGuard(ctx context.Context, e *engine.Engine, verb string, ev
 func guardReason(unit string, before systemd.GuardStatus, o guardOptions) string {
 	text := unit
 	if len(before.Accounts) > 0 {
-		text += ", pending: " + listed(before.Accounts)
+		text += ", pending: " + listed(systemd.Names(before.Accounts))
 	}
 	if o.force {
 		text += ", forced"

@@ -254,24 +254,24 @@ func (a *app) outside(ctx context.Context, c *config.Config, application config.
 	switch {
 	case err != nil:
 	case g.Mode == systemd.GuardOff:
-		s.GuardLapsed = g.Lapsed
+		s.GuardLapsed = systemd.Names(g.Lapsed)
 	default:
-		s.Guard, s.GuardAccounts, s.GuardUntil = string(g.Mode), g.Accounts, stamp(g.Until)
+		s.Guard, s.GuardAccounts, s.GuardUntil = string(g.Mode), systemd.Names(g.Accounts), stamp(g.Until)
 	}
-	s.whileGuarded()
+	s.whileGuarded(g, application.Further())
 	return s
 }
 
 // whileGuarded reports an account as pending until its unit's guard is lifted, a moment after the
 // change is persisted. Otherwise systemd could refuse a restart although status shows everything in
 // sync.
-func (s *applicationStatus) whileGuarded() {
+func (s *applicationStatus) whileGuarded(g systemd.GuardStatus, store string) {
 	if s.Guard != string(systemd.GuardPending) {
 		return
 	}
 	reason := "persisted; the guard of " + s.Unit + " is still to be lifted"
 	for i := range s.Accounts {
-		if a := &s.Accounts[i]; a.State == shadowsync.InSync && slices.Contains(s.GuardAccounts, a.Name) {
+		if a := &s.Accounts[i]; a.State == shadowsync.InSync && g.For(a.Name, store) {
 			a.State, a.Reason = shadowsync.Pending, &reason
 		}
 	}

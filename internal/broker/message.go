@@ -2,7 +2,6 @@ package broker
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +26,7 @@ func Message(a config.Application, o shadowsync.Outcome, guard systemd.GuardStat
 		return queued(account, a.Unit)
 	case o.Verdict == shadowsync.VerdictRefused:
 		return fmt.Sprintf("shadowsync: %s: NOT persisted (%s refuses it: %s); choose another password", account, a.Name, reason)
-	case o.State == shadowsync.Pending && slices.Contains(guard.Accounts, o.Account):
+	case o.State == shadowsync.Pending && guard.For(o.Account, a.Further()):
 		return fmt.Sprintf("shadowsync: %s: NOT persisted (%s); restart of %s is held until it is%s", account, reason, a.Unit, atMost(guard.Until, time.Now()))
 	case o.State == shadowsync.Pending:
 		return fmt.Sprintf("shadowsync: %s: NOT persisted (%s); it is as soon as the store takes it", account, reason)

@@ -19,9 +19,10 @@ func TestUntilWhenTheGuardHolds(t *testing.T) {
 		guard systemd.GuardStatus
 		want  string
 	}{
-		"for another":  {systemd.GuardStatus{Mode: systemd.GuardPending, Accounts: []string{"other"}, Until: soon}, "it is as soon as the store takes it"},
-		"by hand too":  {systemd.GuardStatus{Mode: systemd.GuardHeld, Accounts: []string{"admin"}}, "restart of 128T.service is held until it is"},
-		"to its limit": {systemd.GuardStatus{Mode: systemd.GuardPending, Accounts: []string{"admin"}, Until: soon}, "restart of 128T.service is held until it is" + atMost(soon, time.Now())},
+		"for another":  {systemd.GuardStatus{Mode: systemd.GuardPending, Accounts: []systemd.Guarded{{Account: "other"}}, Until: soon}, "it is as soon as the store takes it"},
+		"by hand too":  {systemd.GuardStatus{Mode: systemd.GuardHeld, Accounts: []systemd.Guarded{{Account: "admin"}}}, "restart of 128T.service is held until it is"},
+		"other store":  {systemd.GuardStatus{Mode: systemd.GuardPending, Accounts: []systemd.Guarded{{Account: "admin", Store: "roles"}}, Until: soon}, "it is as soon as the store takes it"},
+		"to its limit": {systemd.GuardStatus{Mode: systemd.GuardPending, Accounts: []systemd.Guarded{{Account: "admin"}}, Until: soon}, "restart of 128T.service is held until it is" + atMost(soon, time.Now())},
 	} {
 		if said := Message(a, o, c.guard); said != pending+c.want {
 			t.Errorf("%s: it says %q, want %q", name, said, c.want)

@@ -14,14 +14,20 @@ import (
 
 // followUnits moves guards after an application got another unit in the configuration while the
 // guard was on: the former unit is no longer ours to hold, and the new one would have no guard
-// until the first look. The move is audited.
+// until the first look. The move is audited. A store that is gone from the configuration holds nothing
+// back.
 func (b *Broker) followUnits(ctx context.Context) {
 	e := b.engine.Load()
 	var units []string
+	stores := map[string][]string{}
 	for _, a := range e.Config.Applications {
 		units = append(units, a.Unit)
+		stores[a.Unit] = append(stores[a.Unit], a.Further())
 	}
 	strays, err := b.guard.Strays(units)
+	for unit, present := range stores {
+		err = errors.Join(err, b.guard.Restrict(ctx, unit, present...))
+	}
 	for _, unit := range strays {
 		err = errors.Join(err, followUnit(ctx, e, b.guard, unit))
 	}
@@ -52,7 +58,8 @@ func followUnit(ctx context.Context, e *engine.Engine, guard *systemd.Guard, uni
 			Origin: shadowsync.Origin{At: now, SeenBy: shadowsync.SeenByStart},
 		})
 	}
-	for _, account := range append(status.Accounts, status.Lapsed...) {
+	for _, guarded := range append(status.Accounts, status.Lapsed...) {
+		account := guarded.Account
 		if a, managed := e.Config.Managing(account); managed {
 			to[account] = a.Unit
 			tell(a.Name, account, fmt.Sprintf("the guard of %s for this account was moved to %s", unit, a.Unit))
@@ -62,7 +69,7 @@ func followUnit(ctx context.Context, e *engine.Engine, guard *systemd.Guard, uni
 		tell("", "", fmt.Sprintf("%s belongs to no application any more: its guard by hand was moved to the application's present unit", unit))
 	}
 	if err := guard.Move(ctx, unit, to); err != nil {
-		return fmt.Errorf("cannot move the guard of %s (%s): %w", unit, strings.Join(status.Accounts, ", "), err)
+		return fmt.Errorf("cannot move the guard of %s (%s): %w", unit, strings.Join(systemd.Names(status.Accounts), ", "), err)
 	}
 	return e.Audit(ctx, events...)
 }

@@ -76,14 +76,14 @@ func (c *Config) Relist(root, path string) (*Config, error) {
 	return &next, next.takeLists(root, path)
 }
 
-// Keeping returns the configuration with more accounts of some applications. They stay managed
+// Keeping returns the configuration with more accounts of some applications, by their names. They stay managed
 // until their open changes are settled.
 func (c *Config) Keeping(accounts map[string][]string) *Config {
 	next := *c
 	next.Applications = slices.Clone(c.Applications)
 	for i := range next.Applications {
 		a := &next.Applications[i]
-		a.Kept = accounts[a.Name]
+		a.Kept = accounts[a.Application()]
 		own := a.Accounts[:len(a.Accounts)-len(a.Listed)]
 		a.Accounts = slices.Concat(own, a.Kept, a.Listed)
 	}
@@ -106,11 +106,13 @@ func (c *Config) takeListed(lists map[string][]byte) error {
 	digest.Write(sum[:])
 	for i := range c.Applications {
 		a := &c.Applications[i]
-		data, ok := lists[a.Name]
+		data, ok := lists[a.Application()]
 		if !ok {
 			continue
 		}
-		digest.Write(data)
+		if a.First() {
+			digest.Write(data)
+		}
 		a.Listed = namesOf(data)
 		back := func(name string) bool { return slices.Contains(a.Kept, name) && slices.Contains(a.Listed, name) }
 		a.Accounts = slices.Concat(slices.DeleteFunc(slices.Clone(a.Accounts), back), a.Listed)
@@ -126,7 +128,7 @@ func (c *Config) takeListed(lists map[string][]byte) error {
 // readLists reads the applications' lists of accounts.
 func (c *Config) readLists(root, path string) (map[string][]byte, error) {
 	lists := map[string][]byte{}
-	for _, a := range c.Applications {
+	for _, a := range c.Firsts() {
 		list := ListPath(path, a.Name)
 		data, err := read(root, list)
 		if errors.Is(err, fs.ErrNotExist) {

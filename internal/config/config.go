@@ -11,6 +11,7 @@
 //	validate.go  names, paths, and dependencies between keys
 //	misfit.go    unknown keys, values of a wrong type
 //	fault.go     Fault: what is wrong, and in which line
+//	holders.go   an application with several stores
 //	accounts.go  the lists of accounts that operators created
 //	kept.go      the last good configuration
 package config
@@ -227,8 +228,10 @@ type Notify struct {
 	User string `toml:"user"`
 }
 
-// Application is a systemd unit, its store and the accounts it manages.
+// Application is a systemd unit, its store and the accounts it manages. With several stores, each has
+// an entry of its own: see holders.go.
 type Application struct {
+	// Name is the application's name for its first store, and "APPLICATION.STORE" for the others.
 	Name     string   `toml:"name"`
 	Unit     string   `toml:"unit"`
 	Accounts []string `toml:"accounts"`
@@ -243,14 +246,21 @@ type Application struct {
 	// weak.
 	WeakFormats []string          `toml:"weak_formats"`
 	Rules       map[string]string `toml:"rules"` // account -> conflict rule
-	Store       map[string]any    `toml:"store"`
+	Stores      stores            `toml:"store"` // as the decoder reads them; nil afterwards
 
+	// Store is the table of the entry's store, and StoreName the store's own name, which the first
+	// one may lack.
+	Store     map[string]any `toml:"-"`
+	StoreName string         `toml:"-"`
 	// Listed are those of Accounts that operators created: see AddAccount.
 	Listed []string `toml:"-"`
 	// Unnamed: the file names no driver, so the embedded store is used.
 	Unnamed bool `toml:"-"`
 	// Kept are those of Accounts that the configuration no longer has: see Keeping.
 	Kept []string `toml:"-"`
+
+	of         string // the name of the application
+	table, nth int    // which [[application]] of the file this is, and which store of it; from 0
 }
 
 // StartPolicy says what happens if the application starts while a change cannot be merged.
@@ -322,6 +332,9 @@ func (c *Config) Domain(a Application) shadowsync.Application {
 	d := shadowsync.Application{
 		Name: a.Name, Unit: a.Unit, Accounts: a.Accounts, Policy: policy, TrustStore: a.TrustStore, Ending: c.Sessions.ending(), Judged: c.Password.HasRules(), Revision: c.Revision,
 		Settle: time.Duration(c.Settle.Time),
+	}
+	if !a.First() { // the first holder deals with what happens once per change
+		d.Store, d.Judged, d.Ending = a.StoreName, false, shadowsync.Ending{On: []shadowsync.SeenBy{}}
 	}
 	if len(a.Rules) > 0 {
 		d.Policies = make(map[string]shadowsync.Policy, len(a.Rules))

@@ -27,9 +27,10 @@ func (f *Fault) Error() string {
 func (f *Fault) Unwrap() error { return f.Err }
 
 // keyed is an error about one key. application is the index of its application, from 0; -1: none,
-// or unknown.
+// or unknown. store is the index of the store's table within it.
 type keyed struct {
 	application int
+	store       int
 	key         string
 	value       string // the faulty one of several values; empty: the whole key
 	err         error
@@ -45,10 +46,11 @@ func at(key, format string, args ...any) error {
 
 // StoreFault returns a fault in the table [application.store] of the application with that index.
 func (c *Config) StoreFault(application int, err error) *Fault {
-	k := &keyed{application: application, key: "application.store", err: fmt.Errorf("application %q: store: %w", c.Applications[application].Name, err)}
+	a := c.Applications[application]
+	k := &keyed{application: a.table, store: a.nth, key: "application.store", err: fmt.Errorf("application %q: store: %w", a.Name, err)}
 	var wrong *key.Fault
 	if errors.As(err, &wrong) {
-		if name := k.key + "." + wrong.Key; lineOf(c.text, application, name, wrong.Value) > 0 {
+		if name := k.key + "." + wrong.Key; lineOf(c.text, k.place(), name, wrong.Value) > 0 {
 			k.key, k.value = name, wrong.Value
 		}
 	}
@@ -58,7 +60,8 @@ func (c *Config) StoreFault(application int, err error) *Fault {
 // ValueFault returns a fault in a key of the application with that index; an empty value means the
 // whole key.
 func (c *Config) ValueFault(application int, key, value string, err error) *Fault {
-	return c.fault(&keyed{application: application, key: key, value: value, err: err})
+	a := c.Applications[application]
+	return c.fault(&keyed{application: a.table, store: a.nth, key: key, value: value, err: err})
 }
 
 // fault adds to an error the place in the file that the configuration was read from.
@@ -70,18 +73,26 @@ func faultIn(path string, text []byte, err error) *Fault {
 	var wrong *key.Fault
 	switch {
 	case errors.As(err, &k):
-		f.Key, f.Line = k.key, lineOf(text, k.application, k.key, k.value)
+		f.Key, f.Line = k.key, lineOf(text, k.place(), k.key, k.value)
 	case errors.As(err, &wrong):
-		f.Key, f.Line = wrong.Key, lineOf(text, -1, wrong.Key, wrong.Value)
+		f.Key, f.Line = wrong.Key, lineOf(text, anywhere, wrong.Key, wrong.Value)
 	}
 	return f
 }
 
+// place says in which [[application]] of a text a key is to be looked for, and in which store of that.
+type place struct{ application, store int }
+
+// anywhere is the place of a key that is not an application's.
+var anywhere = place{application: -1}
+
+func (k *keyed) place() place { return place{k.application, k.store} }
+
 // lineOf finds the line of a key, or of a value after it; 0: it is not in the text. The decoder
 // reports no places, so lineOf looks for them, but it knows only the TOML that people write in such
 // a file.
-func lineOf(text []byte, application int, key, value string) int {
-	table, seen, found, number := "", -1, 0, 0
+func lineOf(text []byte, at place, key, value string) int {
+	table, seen, stores, found, number := "", -1, -1, 0, 0
 	for line := range bytes.Lines(text) {
 		number++
 		line := strings.TrimSpace(string(line))
@@ -91,7 +102,10 @@ func lineOf(text []byte, application int, key, value string) int {
 			header, _, _ := strings.Cut(strings.TrimLeft(line, "["), "]")
 			table = plainKey(header)
 			if table == "application" && strings.HasPrefix(line, "[[") {
-				seen++
+				seen, stores = seen+1, -1
+			}
+			if table == "application.store" {
+				stores++
 			}
 			name = table
 		case !strings.HasPrefix(line, "#"):
@@ -102,7 +116,8 @@ func lineOf(text []byte, application int, key, value string) int {
 		if found > 0 && strings.Contains(line, value) {
 			return number
 		}
-		here := application < 0 || seen == application || seen < 0
+		here := at.application < 0 || seen == at.application || seen < 0
+		here = here && (table != "application.store" || stores == at.store || at.application < 0)
 		if found == 0 && here && name != "" && (name == key || strings.HasPrefix(key, name+".") && !strings.HasPrefix(line, "[")) {
 			found = number
 			if value == "" && name != key { // the key is in an inline table after the name

@@ -30,7 +30,7 @@ func unknownKeys(data []byte, unknown []toml.Key) error {
 	text := faults[0].Text
 	for _, fault := range faults[1:] {
 		text += "; "
-		if line := lineOf(data, -1, fault.Key, ""); line > 0 {
+		if line := lineOf(data, anywhere, fault.Key, ""); line > 0 {
 			text += fmt.Sprintf("line %d: ", line)
 		}
 		text += fault.Text
@@ -84,7 +84,7 @@ func (c *Config) lacksTable(all []toml.Key) bool {
 		stands[plain(one)] = true
 	}
 	for _, a := range c.Applications {
-		if a.Store == nil && stands["application.store"] || a.Rules == nil && stands["application.rules"] {
+		if a.Rules == nil && stands["application.rules"] {
 			return true
 		}
 	}

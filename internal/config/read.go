@@ -162,9 +162,7 @@ func decode(data []byte) (*Config, error) {
 			return nil, err
 		}
 	}
-	for i := range c.Applications {
-		c.Applications[i].fill()
-	}
+	c.spread()
 	return c, nil
 }
 
@@ -174,11 +172,5 @@ func (a *Application) fill() {
 	}
 	if a.Start == "" {
 		a.Start = StartAnyway
-	}
-	if a.Store == nil {
-		a.Store = map[string]any{}
-	}
-	if _, ok := a.Store["driver"]; !ok {
-		a.Store["driver"], a.Unnamed = "sqlite", true
 	}
 }

@@ -70,21 +70,24 @@ func (c *Config) validate() error {
 	names, units := map[string]bool{}, map[string]bool{}
 	for i := range c.Applications {
 		a := &c.Applications[i]
-		if err := a.validate(i); err != nil {
+		if err := errors.Join(a.validate(), c.validateStores(i)); err != nil {
 			return err
+		}
+		if names[a.Name] || a.First() && units[a.Unit] {
+			return a.fault("unit", "", "name or unit used twice")
+		}
+		names[a.Name], units[a.Unit] = true, true
+		if !a.First() {
+			continue
 		}
 		for _, account := range a.Accounts {
 			before := len(managed)
 			managed[account] = struct{}{} // one access for each of perhaps a hundred thousand
 			if len(managed) == before {
 				first, _ := c.Managing(account)
-				return a.fault(i, "accounts", account, "account %q is managed by %q already", account, first.Name)
+				return a.fault("accounts", account, "account %q is managed by %q already", account, first.Name)
 			}
 		}
-		if names[a.Name] || units[a.Unit] {
-			return a.fault(i, "unit", "", "name or unit used twice")
-		}
-		names[a.Name], units[a.Unit] = true, true
 	}
 	return nil
 }
@@ -159,21 +162,20 @@ func (s SecondFactor) validate() error {
 	return nil
 }
 
-// fault returns an error about a key of the application with that index, or about a value of that
-// key.
-func (a *Application) fault(index int, key, value, format string, args ...any) error {
+// fault returns an error about a key of the application, or about a value of that key.
+func (a *Application) fault(key, value, format string, args ...any) error {
 	err := fmt.Errorf("application %q: "+format, append([]any{a.Name}, args...)...)
-	return &keyed{application: index, key: "application." + key, value: value, err: err}
+	return &keyed{application: a.table, store: a.nth, key: "application." + key, value: value, err: err}
 }
 
-func (a *Application) validate(index int) error {
-	fault := func(key, format string, args ...any) error { return a.fault(index, key, "", format, args...) }
+func (a *Application) validate() error {
+	fault := func(key, format string, args ...any) error { return a.fault(key, "", format, args...) }
 	if err := shadowsync.CheckUnit(a.Unit); err != nil {
 		return fault("unit", "unit = %w", err)
 	}
 	var wrong *key.Fault
 	if err := check(a, inApplication); errors.As(err, &wrong) {
-		return a.fault(index, wrong.Key, wrong.Value, "%w", err)
+		return a.fault(wrong.Key, wrong.Value, "%w", err)
 	}
 	if a.Driver() == "" {
 		return fault("store.driver", "store.driver must be a string")

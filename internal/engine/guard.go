@@ -17,22 +17,22 @@ type Guard interface {
 	// calls wanted while no other process can change the guard, so that it does not undo a release
 	// at the same time.
 	HoldIf(ctx context.Context, unit string, wanted func(context.Context) (bool, error)) error
-	// Lapsed calls tell with the accounts whose change is still pending when the guard's time limit
+	// Lapsed calls tell with the accounts whose change a store still lacks when the guard's time limit
 	// ends. A change counts as told once tell returns no error.
-	Lapsed(ctx context.Context, unit string, tell func(ctx context.Context, accounts []string) error) error
+	Lapsed(ctx context.Context, unit, store string, tell func(ctx context.Context, accounts []string) error) error
 }
 
 // NoGuard holds nothing back, because a mounted system runs no units.
 type NoGuard struct{}
 
 // Set does nothing.
-func (NoGuard) Set(context.Context, string, []string, ...string) error { return nil }
+func (NoGuard) Set(context.Context, string, string, []string, ...string) error { return nil }
 
 // HoldIf does nothing.
 func (NoGuard) HoldIf(context.Context, string, func(context.Context) (bool, error)) error { return nil }
 
 // Lapsed does nothing.
-func (NoGuard) Lapsed(context.Context, string, func(context.Context, []string) error) error {
+func (NoGuard) Lapsed(context.Context, string, string, func(context.Context, []string) error) error {
 	return nil
 }
 
@@ -61,8 +61,9 @@ const holdSet = "set"
 // tellLapsed records that the guard's time limit has ended, and notifies the administrator: from
 // now on a restart is no longer refused although the store lacks the change.
 func (e *Engine) tellLapsed(ctx context.Context, application string) error {
-	unit := e.reconcilers[application].Application.Unit
-	return e.options.Guard.Lapsed(ctx, unit, func(ctx context.Context, accounts []string) error {
+	of := e.reconcilers[application].Application
+	unit := of.Unit
+	return e.options.Guard.Lapsed(ctx, unit, of.Store, func(ctx context.Context, accounts []string) error {
 		memory, err := e.State.Survey(ctx, application, accounts)
 		if err != nil {
 			return err

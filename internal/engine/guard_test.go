@@ -32,7 +32,7 @@ func (k *keeping) HoldIf(ctx context.Context, unit string, wanted func(context.C
 	return err
 }
 
-func (k *keeping) Lapsed(ctx context.Context, _ string, tell func(context.Context, []string) error) error {
+func (k *keeping) Lapsed(ctx context.Context, _, _ string, tell func(context.Context, []string) error) error {
 	if len(k.lapsed) == 0 {
 		return nil
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
 	"github.com/shadowsync/shadowsync/internal/config"
@@ -47,10 +48,11 @@ func rehouse(ctx context.Context, db *state.DB, accounts *shadowfile.File, o Opt
 		return housed{}, err
 	}
 	kept := map[string][]string{}
-	for application, names := range waiting {
-		for _, name := range names {
-			if _, managed := c.Managing(name); !managed {
-				kept[application] = append(kept[application], name)
+	for _, a := range c.Applications {
+		for _, name := range waiting[a.Name] {
+			of := a.Application()
+			if _, managed := c.Managing(name); !managed && !slices.Contains(kept[of], name) {
+				kept[of] = append(kept[of], name)
 			}
 		}
 	}
@@ -64,6 +66,9 @@ func housesOf(c *config.Config) []state.House {
 	houses := make([]state.House, len(c.Applications))
 	for i, a := range c.Applications {
 		houses[i] = state.House{Application: a.Name, Unit: a.Unit, Accounts: a.Accounts}
+		if !a.First() {
+			houses[i].Unit += "/" + a.Further()
+		}
 	}
 	return houses
 }

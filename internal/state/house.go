@@ -11,7 +11,8 @@ import (
 )
 
 // House says under which names the state of an application's accounts belongs. When a person edits
-// names, the unit identifies the application and the uid identifies the account.
+// names, the unit identifies the application and the uid identifies the account. Each store after an
+// application's first has a house of its own, whose Unit is "UNIT/STORE": no unit's name has a slash.
 type House struct {
 	Application, Unit string
 	Accounts          []string
@@ -205,7 +206,7 @@ func (m *mover) units() error {
 		if _, err := m.get("SELECT unit FROM application WHERE name = ?", []any{h.Application}, &before); err != nil {
 			return err
 		}
-		if before != "" && before != h.Unit {
+		if before != "" && before != h.Unit && !strings.Contains(h.Unit, "/") {
 			m.tell("renamed", h.Application, "", "its unit was %s and is %s now; baselines, open changes and history stay", before, h.Unit)
 		}
 		if _, err := m.exec("INSERT INTO application (name, unit) VALUES (?, ?) ON CONFLICT DO UPDATE SET unit = excluded.unit", h.Application, h.Unit); err != nil {

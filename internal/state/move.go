@@ -39,7 +39,9 @@ func (m *mover) accounts() error {
 	}
 	left := map[string]place{}
 	for p := range known {
-		if !m.stays(p) {
+		// Of several stores that the account leaves it takes the first one's state along, whose name
+		// stands before theirs.
+		if former, also := left[p.account]; !m.stays(p) && (!also || p.application < former.application) {
 			left[p.account] = p
 		}
 	}
@@ -69,11 +71,11 @@ func (m *mover) renamed(os func([]string) (map[string]shadowsync.Account, error)
 	if err != nil {
 		return err
 	}
-	left := map[string]place{}
+	left := map[string][]place{}
 	var names []string
 	for p, uid := range known {
 		if !m.stays(p) && uid != "" {
-			left[uid] = p
+			left[uid] = append(left[uid], p)
 			names = append(names, p.account)
 		}
 	}
@@ -90,7 +92,7 @@ func (m *mover) renamed(os func([]string) (map[string]shadowsync.Account, error)
 	}
 	for _, to := range fresh {
 		account, exists := now[to.account]
-		from, same := left[strconv.Itoa(account.UID)]
+		from, same := formerly(left[strconv.Itoa(account.UID)], to)
 		if _, still := now[from.account]; !exists || !same || still {
 			continue
 		}
@@ -99,6 +101,16 @@ func (m *mover) renamed(os func([]string) (map[string]shadowsync.Account, error)
 		}
 	}
 	return nil
+}
+
+// formerly picks where an account was before: in the same application and store if it was there.
+func formerly(places []place, to place) (from place, found bool) {
+	for _, p := range places {
+		if !found || p.application == to.application || from.application != to.application && p.application < from.application {
+			from, found = p, true
+		}
+	}
+	return from, found
 }
 
 // fresh lists the configuration's accounts that have no state.

@@ -30,21 +30,28 @@ func checkGuards(ctx context.Context, e *exam) verdict {
 }
 
 // assessPending: a guard needs a pending change that it waits for, and a timer that ends it.
-func (e *exam) assessPending(ctx context.Context, guard *systemd.Guard, a config.Application, accounts []string) verdict {
+func (e *exam) assessPending(ctx context.Context, guard *systemd.Guard, a config.Application, all []systemd.Guarded) verdict {
 	memory, err := e.state.Load(ctx, a.Name, nil)
 	if err != nil {
 		return fail("%v", err)
 	}
+	var accounts []string
 	wanted := false
-	for _, name := range accounts {
-		wanted = wanted || memory.Accounts[name].Guards()
+	for _, g := range all {
+		if g.Store == a.Further() {
+			accounts = append(accounts, g.Account)
+			wanted = wanted || memory.Accounts[g.Account].Guards()
+		}
+	}
+	if len(accounts) == 0 {
+		return pass("") // another store guards the unit
 	}
 	if !wanted {
 		return fail("%s is guarded for %s, whose changes are not pending", a.Unit, strings.Join(accounts, ", ")).
-			by("shadowsync guard release --force "+a.Unit, func(ctx context.Context) error { return guard.Set(ctx, a.Unit, nil) })
+			by("shadowsync guard release --force "+a.Unit, func(ctx context.Context) error { return guard.Set(ctx, a.Unit, a.Further(), nil) })
 	}
 	again := func(ctx context.Context) error {
-		return guard.WithLimit(time.Duration(e.config.Guard.Limit)).Set(ctx, a.Unit, accounts)
+		return guard.WithLimit(time.Duration(e.config.Guard.Limit)).Set(ctx, a.Unit, a.Further(), accounts)
 	}
 	timer, err := e.bus.Unit(ctx, systemd.GuardTimer(a.Unit))
 	if err != nil {

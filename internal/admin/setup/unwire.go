@@ -130,9 +130,8 @@ func (r *removal) releaseGuards(ctx context.Context) error {
 		if err := guard.Release(ctx, unit, true); err != nil {
 			return err
 		}
-		// After Release the guard's file still lists pending changes; Set without accounts deletes
-		// it.
-		if err := guard.Set(ctx, unit, nil); err != nil {
+		// After Release the guard's file still lists pending changes.
+		if err := guard.Restrict(ctx, unit); err != nil {
 			return err
 		}
 	}

@@ -55,6 +55,8 @@ func (k Key) CheckKind(value any) error {
 		fits = isText && err == nil
 	case Table:
 		_, fits = value.(map[string]any)
+		_, several := value.([]map[string]any)
+		fits = fits || several
 	default:
 		return Key{Name: k.Name, Kind: k.Kind}.Check(value)
 	}

@@ -92,7 +92,7 @@ type Guard struct {
 }
 
 // Set guards a unit for accounts.
-func (g *Guard) Set(_ context.Context, _ string, accounts []string, _ ...string) error {
+func (g *Guard) Set(_ context.Context, _, _ string, accounts []string, _ ...string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.Names = append(g.Names, accounts...)

@@ -30,6 +30,7 @@ type Options struct {
 // Common are the keys that every store has.
 var Common = []key.Key{
 	{Name: "driver", Kind: key.Text, Default: "`sqlite`; `setup` insists on a name", Doc: "The kind of store: see [stores.md](stores.md)."},
+	{Name: "store_name", Kind: key.Text, Default: "none; required of each store after the first", Doc: "The name of the store among several of one application, each in a table `[[application.store]]`. In messages, `status` and the audit the first store goes by the name of the application, and the others by `APPLICATION.STORE_NAME`."},
 	{Name: "formats", Kind: key.Texts, OneOf: knownFormats, Default: "all", Doc: "The formats of crypt(5) that the application can verify. `bcrypt` is `$2a$`, `$2b$` and `$2y$`."},
 }
 
