@@ -87,8 +87,9 @@ func phc(pattern argon2Setting) form {
 		},
 		fresh: func(cost int) (setting, error) {
 			passes, err := within(cost, pattern.passes, 1, maxWork/1024/pattern.memory)
-			pattern.passes = passes
-			return pattern.renew(), err
+			s := pattern
+			s.passes = passes
+			return s.renew(), err
 		},
 	}
 }

@@ -24,12 +24,9 @@ var giteaLimit = limit{runes: giteaLogin, text: true}
 
 // giteaForms are Gitea's algorithms; new accounts get its default, pbkdf2$50000$50.
 func giteaForms() []form {
-	usual := func(cost int) (setting, error) {
-		n, err := within(cost, 50_000, 1000, maxRounds)
-		s, _, _ := giteaPBKDF2(strconv.Itoa(n) + "$50")
-		s.length, s.salt = 50, make([]byte, defaultSalt)
-		return s.renew(), err
-	}
+	pattern, length, _ := giteaPBKDF2("50000$50")
+	pattern.length, pattern.salt = length, make([]byte, defaultSalt)
+	usual := freshPBKDF2(pattern)
 	return []form{
 		giteaForm("pbkdf2", usual, giteaPBKDF2),
 		giteaForm("argon2", usual, giteaArgon2),

@@ -41,11 +41,14 @@ func (s pbkdf2Setting) renew() setting {
 	return s
 }
 
-// cost counts the iterations of each block of the digest.
-func (s pbkdf2Setting) cost() format.Cost {
+// blocks is how often the iterations are computed: once for each part of the digest that is as long
+// as the hash.
+func (s pbkdf2Setting) blocks() int {
 	size := s.hash().Size()
-	return format.Cost{Rounds: s.iterations * ((s.length + size - 1) / size)}
+	return (s.length + size - 1) / size
 }
+
+func (s pbkdf2Setting) cost() format.Cost { return format.Cost{Rounds: s.iterations * s.blocks()} }
 
 func (s pbkdf2Setting) withSalt(salt []byte) pbkdf2Setting {
 	s.salt = salt
@@ -62,9 +65,10 @@ func (s pbkdf2Setting) sound(digest []byte) (setting, []byte, bool) {
 // freshPBKDF2 makes new settings after a pattern, whose salt gives the length.
 func freshPBKDF2(pattern pbkdf2Setting) fresh {
 	return func(cost int) (setting, error) {
-		n, err := within(cost, pattern.iterations, 1000, maxRounds)
-		pattern.iterations = n
-		return pattern.renew(), err
+		n, err := within(cost, pattern.iterations, 1000, maxRounds/pattern.blocks())
+		s := pattern
+		s.iterations = n
+		return s.renew(), err
 	}
 }
 

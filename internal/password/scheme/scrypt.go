@@ -56,8 +56,9 @@ func (s scryptSetting) sound(digest []byte) (setting, []byte, bool) {
 func freshScrypt(pattern scryptSetting) fresh {
 	return func(cost int) (setting, error) {
 		log2, err := within(cost, bits.Len(uint(pattern.n))-1, 10, 17)
-		pattern.n = 1 << log2
-		return pattern.renew(), err
+		s := pattern
+		s.n = 1 << log2
+		return s.renew(), err
 	}
 }
 

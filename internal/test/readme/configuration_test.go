@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/password/scheme"
 	"github.com/shadowsync/shadowsync/internal/store"
 	"github.com/shadowsync/shadowsync/internal/store/sqlite"
 )
@@ -172,6 +173,14 @@ func TestStores(t *testing.T) {
 			t.Errorf("docs/stores.md does not tell of the store driver %s", name)
 		}
 	}
+}
+
+func TestSchemes(t *testing.T) {
+	var told []string
+	for _, cell := range firstColumns(t, "docs/stores.md", "scheme") {
+		told = append(told, strings.Trim(cell, "`"))
+	}
+	equal(t, "schemes", told, scheme.Names())
 }
 
 func TestSchema(t *testing.T) {
