@@ -12,6 +12,7 @@
 //	guardfile.go  the runtime drop-in that is the guard and its memory
 //	inhibitor.go  delaying a shutdown
 //	worker.go     store workers as transient units, each in its own sandbox
+//	network.go    what a worker may reach of the network
 //	logind.go     logins: list, end, verify
 //	notify.go     readiness, status and watchdog; sockets handed over at start
 //	guardlift.go  lifting a guard after the settle time

@@ -57,18 +57,24 @@ func (h HelperUnit) check() error {
 
 func (h HelperUnit) properties() []property {
 	common := slices.Concat(h.program().properties(), limitedTo(h.Deadline), []property{prop("Description", h.What+" (shadowsync)")})
-	if h.Credential != "" {
-		common = append(common, prop("LoadCredentialEncrypted", []credential{{h.Credential, h.Credential}}))
-	}
+	common = append(common, secret(h.Credential)...)
 	if h.Network {
-		return append(common, networkOnly()...)
+		return append(common, networkOnly("AF_UNIX", "AF_INET", "AF_INET6")...) // AF_UNIX: resolvers of nsswitch.conf(5)
 	}
 	return slices.Concat(limits(h.Memory), common, []property{prop("KeyringMode", "private")})
 }
 
+// secret hands a credential over; an empty name: none.
+func secret(name string) []property {
+	if name == "" {
+		return nil
+	}
+	return []property{prop("LoadCredentialEncrypted", []credential{{name, name}})}
+}
+
 // networkOnly denies everything but the network: no file can be written, and no other process is seen.
-func networkOnly() []property {
-	return append(sandboxWith("AF_UNIX", "AF_INET", "AF_INET6"), // AF_UNIX: resolvers of nsswitch.conf(5)
+func networkOnly(families ...string) []property {
+	return append(sandboxWith(families...),
 		prop("DynamicUser", true),
 		prop("ProtectSystem", "strict"),
 		prop("ProtectHome", "yes"),

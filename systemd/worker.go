@@ -25,9 +25,12 @@ type WorkerUnit struct {
 	UID, GID int    // must be in passwd(5) and group(5): systemd looks them up
 	// Capabilities, of capabilities(7), are all that uid 0 keeps; another uid has none.
 	Capabilities []uintptr
-	Binary       string
-	Args         []string // without argument 0
-	Stdin        *os.File // a connected socket; systemd takes a copy
+	Network      *Network // nil: it has none. Else a user that exists only for it takes the place of UID
+	// Credential is the name of a credential that systemd decrypts for it (systemd-creds(1)); empty: none.
+	Credential string
+	Binary     string
+	Args       []string // without argument 0
+	Stdin      *os.File // a connected socket; systemd takes a copy
 }
 
 // StartWorker starts a store worker in a transient unit with its own sandbox, and waits until its
@@ -98,9 +101,15 @@ func (w WorkerUnit) properties() []property {
 		prop("BindsTo", []string{BrokerUnit}),
 		prop("PartOf", []string{BrokerUnit}),
 		prop("TimeoutStopUSec", uint64(workerStop.Microseconds())),
-		prop("User", strconv.Itoa(w.UID)),
-		prop("Group", strconv.Itoa(w.GID)),
-	}, sandbox(), w.capabilities())
+	}, secret(w.Credential), w.rights())
+}
+
+// rights are what the sandbox leaves to it.
+func (w WorkerUnit) rights() []property {
+	if w.Network != nil {
+		return slices.Concat(networkOnly(w.Network.families()...), w.Network.properties())
+	}
+	return slices.Concat([]property{prop("User", strconv.Itoa(w.UID)), prop("Group", strconv.Itoa(w.GID))}, sandbox(), w.capabilities())
 }
 
 // capabilities replaces the sandbox's setting: a list of system calls is added to the lists before it.

@@ -18,16 +18,17 @@ import (
 
 // workers are what the daemon and the tool run in processes of their own.
 var workers = []worker.Command{
-	storeworker.Command,   // runs a store's driver
-	proof.Command,         // makes a store's hash of a clear text
-	pamworker.Command,     // runs passwd's own PAM stack for an operator
-	accountworker.Command, // reads and changes what the daemon's sandbox hides of an account
-	directory.Command,     // looks up an account of a directory
-	mail.Command,          // sends a mail
-	keyworker.Command,     // hands out the key of the second factors
-	policy.JudgeCommand,   // judges new passwords by the machine's own rules
-	policy.RulesCommand,   // judges a new password by the configuration's rules
-	policy.ReviewCommand,  // judges a password that root has set already
+	storeworker.Command,        // runs a store's driver
+	storeworker.ResolveCommand, // finds the address of a store's server
+	proof.Command,              // makes a store's hash of a clear text
+	pamworker.Command,          // runs passwd's own PAM stack for an operator
+	accountworker.Command,      // reads and changes what the daemon's sandbox hides of an account
+	directory.Command,          // looks up an account of a directory
+	mail.Command,               // sends a mail
+	keyworker.Command,          // hands out the key of the second factors
+	policy.JudgeCommand,        // judges new passwords by the machine's own rules
+	policy.RulesCommand,        // judges a new password by the configuration's rules
+	policy.ReviewCommand,       // judges a password that root has set already
 }
 
 func newWorker(w worker.Command) *cobra.Command {

@@ -121,7 +121,7 @@ func live(ctx context.Context, o Options, listeners map[string]*socket.Listener)
 	helpers := &worker.Helpers{Bus: bus, Binary: binary}
 	accounts := &accountworker.Workers{Helpers: helpers}
 	options := engine.Options{
-		Config: o.Config, Program: "shadowsync daemon", StoreTimeout: storeTimeout, OpenStore: workers{bus}.open,
+		Config: o.Config, Program: "shadowsync daemon", StoreTimeout: storeTimeout, OpenStore: workers{helpers}.open,
 		Guard: guard, Sessions: talks, Probe: o.Probe, AskSudo: accounts.AskSudo,
 		MailPatience: mailPatience,
 	}

@@ -2,7 +2,7 @@ package broker
 
 import (
 	"context"
-	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 
@@ -17,26 +17,21 @@ import (
 
 // workers starts store workers in transient units, each with a sandbox of its own. A child of the
 // broker would share the broker's sandbox, in which no store can be written.
-type workers struct{ bus *systemd.Bus }
+type workers struct{ helpers *worker.Helpers }
 
 func (w workers) open(ctx context.Context, a config.Application, o store.Options) (shadowsync.CredentialStore, error) {
-	rights, err := storeworker.Needs(o)
+	o, err := storeworker.Equip(ctx, o, storeworker.LookupBy(w.resolver))
 	if err != nil {
 		return nil, err
 	}
-	var capabilities []uintptr
-	if rights.Folder {
-		capabilities = driver.FolderCapabilities()
-	}
-	binary, err := os.Executable()
+	unit, err := unitOf(o)
 	if err != nil {
-		return nil, fmt.Errorf("cannot start a store worker: %w", err)
+		return nil, err
 	}
+	unit.Name, unit.Binary, unit.Args = unitPart(a.Name), w.helpers.Binary, []string{storeworker.Command.Name}
 	conn, err := worker.Connect(func(stdin *os.File) error {
-		return w.bus.StartWorker(ctx, systemd.WorkerUnit{
-			Name: unitPart(a.Name), UID: int(rights.UID), GID: int(rights.GID), Capabilities: capabilities,
-			Binary: binary, Args: []string{storeworker.Command.Name}, Stdin: stdin,
-		})
+		unit.Stdin = stdin
+		return w.helpers.Bus.StartWorker(ctx, unit)
 	})
 	if err != nil {
 		return nil, err
@@ -46,6 +41,39 @@ func (w workers) open(ctx context.Context, a config.Application, o store.Options
 		return nil, err // not client: a nil *Client would make a non-nil interface
 	}
 	return client, nil
+}
+
+// resolver starts a process that finds the address of a store's server: the broker has no network.
+func (w workers) resolver(ctx context.Context) (*worker.Process, error) {
+	return w.helpers.Start(ctx, storeworker.ResolveCommand.Name, systemd.HelperUnit{
+		Name: w.helpers.Name("resolve-"), What: "Address of a credential store", Deadline: 2 * storeworker.ResolveWithin, Network: true,
+	})
+}
+
+// unitOf describes the unit in which a store's worker has what the driver needs.
+func unitOf(o store.Options) (u systemd.WorkerUnit, err error) {
+	d, err := store.Find(o.Driver)
+	if err != nil {
+		return u, err
+	}
+	if d.Placement(o) == driver.NetworkWorker {
+		u.Network = &systemd.Network{Unix: d.Endpoint(o).Socket != ""}
+		u.Credential = o.Text(driver.Credential.Name)
+		for _, text := range o.Addresses {
+			address, err := netip.ParseAddr(text)
+			if err != nil {
+				return u, driver.Unavailable(err)
+			}
+			u.Network.Addresses = append(u.Network.Addresses, address)
+		}
+		return u, nil
+	}
+	rights, err := storeworker.Needs(o)
+	if rights.Folder {
+		u.Capabilities = driver.FolderCapabilities()
+	}
+	u.UID, u.GID = int(rights.UID), int(rights.GID)
+	return u, err
 }
 
 // unitPart turns an application's name into a valid part of a unit name.

@@ -34,7 +34,7 @@ func (p *postman) with(c *config.Config) *postman {
 	return &postman{p.root, p.instead, c.Mail, c.Node.Name, p.notices}
 }
 
-// sent counts the mails of this process, for the names of their units.
+// sent counts the helpers of this process, for the names of their units.
 var sent worker.Helpers
 
 // Mails reports whether mail can be sent.
@@ -112,7 +112,7 @@ func TryMail(ctx context.Context, c *config.Config) error {
 func (p *postman) ask(do func(mail.Server) error) (err error) {
 	server := mail.Server{Address: p.config.Server, From: p.config.From, User: p.config.User, Credential: p.config.Credential}
 	if p.config.CA != "" {
-		if server.CA, err = readMost(p.root, p.config.CA, mail.MaxCA); err != nil {
+		if server.CA, err = rootonly.ReadMost(p.root, p.config.CA, worker.MaxCA); err != nil {
 			return fmt.Errorf("cannot use mail.ca: %w", err)
 		}
 	}
@@ -121,19 +121,6 @@ func (p *postman) ask(do func(mail.Server) error) (err error) {
 	}
 	defer clear(server.Password)
 	return do(server)
-}
-
-func readMost(root, name string, most int64) ([]byte, error) {
-	f, err := inroot.OpenRegular(root, name, os.O_RDONLY)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := inroot.ReadAll(f, most+1)
-	if err == nil && int64(len(text)) > most {
-		err = fmt.Errorf("%s has more than %d bytes", name, most)
-	}
-	return text, err
 }
 
 // start starts the process that sends one mail, outside of whatever this process may not do.
@@ -157,24 +144,12 @@ func (p *postman) password() ([]byte, error) {
 	if p.config.PasswordFile == "" {
 		return nil, nil
 	}
-	f, err := inroot.OpenRegular(p.root, p.config.PasswordFile, os.O_RDONLY)
+	text, err := rootonly.Secret(p.root, p.config.PasswordFile, mostPassword)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read mail.password_file: %w", err)
+		return nil, fmt.Errorf("cannot use mail.password_file: %w", err)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err == nil && info.Mode().Perm()&0o077 != 0 {
-		err = errors.New("others than root can read it")
-	}
-	if err == nil {
-		err = rootonly.Regular(f, p.config.PasswordFile)
-	}
-	var text []byte
-	if err == nil {
-		text, err = inroot.ReadAll(f, 4096)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot use mail.password_file %s: %w", p.config.PasswordFile, err)
-	}
-	return mail.FirstLine(text), nil
+	return worker.FirstLine(text), nil
 }
+
+// mostPassword bounds the file of a password, in bytes.
+const mostPassword = 4096

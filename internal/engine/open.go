@@ -2,12 +2,15 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/store"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/internal/store/storeworker"
+	"github.com/shadowsync/shadowsync/internal/wire/worker"
 	"github.com/shadowsync/shadowsync/shadowsync"
+	"github.com/shadowsync/shadowsync/systemd"
 )
 
 // newLink prepares an application's store. We must know what the store can hold even while it is
@@ -27,8 +30,33 @@ func (e *Engine) newLink(a config.Application, o store.Options) (*link, error) {
 	defer closed.Close()
 	l := &link{capabilities: closed.Capabilities(), timeout: e.options.StoreTimeout, turn: make(chan struct{}, 1)}
 	l.open = func(ctx context.Context) (shadowsync.CredentialStore, error) { return storeworker.Open(ctx, o) }
+	if d.Placement(o) == driver.NetworkWorker && o.Text(driver.Credential.Name) != "" {
+		l.open = func(ctx context.Context) (shadowsync.CredentialStore, error) { return openInUnit(ctx, o) }
+	}
 	if open := e.options.OpenStore; open != nil && d.Placement(o) != driver.InProcess {
 		l.open = func(ctx context.Context) (shadowsync.CredentialStore, error) { return open(ctx, a, o) }
 	}
 	return l, nil
+}
+
+// unitTime ends the unit of a store that this process opened, whatever happens to this process.
+const unitTime = time.Hour
+
+// openInUnit opens a store whose worker needs a credential: systemd decrypts one only for a unit.
+func openInUnit(ctx context.Context, o store.Options) (shadowsync.CredentialStore, error) {
+	o, err := storeworker.Equip(ctx, o, storeworker.Lookup)
+	if err != nil {
+		return nil, err
+	}
+	p, err := startHelper(ctx, storeworker.Command.Name, systemd.HelperUnit{
+		Name: sent.Name("store-"), What: "Credential store", Deadline: unitTime, Network: true, Credential: o.Text(driver.Credential.Name),
+	})
+	if err != nil {
+		return nil, err
+	}
+	client, err := storeworker.Attach(ctx, p, o)
+	if err != nil {
+		return nil, worker.Started(o.Text(driver.Credential.Name), err) // not client: a nil *Client would make a non-nil interface
+	}
+	return client, nil
 }

@@ -11,15 +11,15 @@ import (
 	"github.com/shadowsync/shadowsync/internal/config/key"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/internal/store/jsonfile"
-	"github.com/shadowsync/shadowsync/internal/store/passwdfile"
 	"github.com/shadowsync/shadowsync/internal/store/sqlite"
+	"github.com/shadowsync/shadowsync/internal/store/sqltable"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 var drivers = map[string]driver.Driver{
-	"json":       jsonfile.Driver,
-	"passwdfile": passwdfile.Driver,
-	"sqlite":     sqlite.Driver,
+	"json":   jsonfile.Driver,
+	"sql":    sqltable.Driver,
+	"sqlite": sqlite.Driver,
 }
 
 // Options are the options with which a store is opened.
@@ -59,7 +59,16 @@ func Parse(table map[string]any) (Options, error) {
 	if err != nil {
 		return Options{}, err
 	}
-	return o, d.Validate(o)
+	if err := d.Validate(o); err != nil {
+		return o, err
+	}
+	if o.As != "" && d.Image != nil {
+		return o, key.Bad("as", "as is for stores of an application: a store of shadowsync's own has the names of the OS")
+	}
+	if d.File != nil {
+		o.Path = d.File(o)
+	}
+	return o, nil
 }
 
 // Open opens a store in this process, whatever process its driver requires.
@@ -68,5 +77,9 @@ func Open(ctx context.Context, o Options) (shadowsync.CredentialStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.Open(ctx, o)
+	s, err := d.Open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return spell(s, o.As), nil
 }

@@ -1,7 +1,6 @@
 package mail
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -74,7 +73,7 @@ func (e *envelope) open(tokens []*os.File) (text string, err error) {
 		return "", errors.New("the mail has no text")
 	}
 	var read [3][]byte
-	for i, most := range []int{maxText, MaxCA, maxText} {
+	for i, most := range []int{maxText, worker.MaxCA, maxText} {
 		if read[i], err = socket.ReadSecret(tokens[i], most); err != nil {
 			return "", err
 		}
@@ -83,14 +82,8 @@ func (e *envelope) open(tokens []*os.File) (text string, err error) {
 	if e.Server.Credential != "" {
 		e.Server.Password, err = worker.Credential(e.Server.Credential, maxText)
 	}
-	e.Server.Password = FirstLine(e.Server.Password)
+	e.Server.Password = worker.FirstLine(e.Server.Password)
 	return string(read[0]), err
-}
-
-// FirstLine is the password in a file, which editors end with a newline.
-func FirstLine(text []byte) []byte {
-	line, _, _ := bytes.Cut(text, []byte("\n"))
-	return bytes.TrimRight(line, "\r")
 }
 
 func (e envelope) message(text string) (*mail.Msg, error) {

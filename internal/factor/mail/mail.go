@@ -18,12 +18,8 @@ import (
 // Within bounds the sending of one mail.
 const Within = 20 * time.Second
 
-// Limits in bytes: maxText of a text and a password, MaxCA of the certificates of Server.CA. Those that a
-// system trusts have about 220 KB.
-const (
-	maxText = 4096
-	MaxCA   = 1 << 20
-)
+// maxText bounds a text and a password, in bytes.
+const maxText = 4096
 
 // Server is the server that takes the mail.
 type Server struct {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/shadowsync/shadowsync/internal/config/key"
 	"github.com/shadowsync/shadowsync/internal/password/crypt/format"
@@ -24,7 +25,16 @@ type Options struct {
 	// Formats are the names of the hash formats, as in crypt(5), that the
 	// application can verify. None: all.
 	Formats []string
-	Keys    map[string]any // keys that only the driver knows
+	// As is how the store spells an account's name: a text with AsName in it. Empty: as the OS does.
+	As string
+	// Addresses are where the store's server is, as whoever starts a worker has found out. They never
+	// come from the configuration.
+	Addresses []string
+	// Secret is what the store asks for before it answers, and CA vouches for its server. They reach a worker in
+	// descriptors.
+	Secret []byte         `json:"-"`
+	CA     []byte         `json:"-"`
+	Keys   map[string]any // keys that only the driver knows
 }
 
 // Common are the keys that every store has.
@@ -32,6 +42,14 @@ var Common = []key.Key{
 	{Name: "driver", Kind: key.Text, Default: "`sqlite`; `setup` insists on a name", Doc: "The kind of store: see [stores.md](stores.md)."},
 	{Name: "store_name", Kind: key.Text, Default: "none; required of each store after the first", Doc: "The name of the store among several of one application, each in a table `[[application.store]]`. In messages, `status` and the audit the first store goes by the name of the application, and the others by `APPLICATION.STORE_NAME`."},
 	{Name: "formats", Kind: key.Texts, OneOf: knownFormats, Default: "all", Doc: "The formats of crypt(5) that the application can verify. `bcrypt` is `$2a$`, `$2b$` and `$2y$`."},
+	{Name: "as", Kind: key.Text, Form: key.Form{Says: `a text with {name} in it, such as "{name}@example.org"`, Is: isSpelling}, Default: "`{name}`", Doc: "How the store spells the name of an account, where `{name}` is its name in the OS."},
+}
+
+// AsName is what stands for the OS's name in the key "as".
+const AsName = "{name}"
+
+func isSpelling(text string) bool {
+	return strings.Count(text, AsName) == 1 && len(text) <= 200 && utf8.ValidString(text) && !strings.ContainsRune(text, 0)
 }
 
 // Path is the key of the store's own file, which a driver may require.
@@ -64,6 +82,8 @@ func Parse(table map[string]any) (Options, error) {
 			o.Path, _ = value.(string)
 		case "formats":
 			o.Formats = texts(value)
+		case "as":
+			o.As, _ = value.(string)
 		}
 	}
 	return o, nil

@@ -10,6 +10,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/internal/term/printable"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
+	"github.com/shadowsync/shadowsync/internal/wire/worker"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -38,6 +39,12 @@ func Connect(ctx context.Context, conn *socket.Conn, options store.Options) (*Cl
 	return connect(ctx, conn, request{Options: &options}, func() error { return nil })
 }
 
+// Attach opens the store in a worker that somebody else started. The client owns it from here on, even
+// if this fails.
+func Attach(ctx context.Context, p *worker.Process, options store.Options) (*Client, error) {
+	return connect(ctx, p.Conn, request{Options: &options}, p.End)
+}
+
 func connect(ctx context.Context, conn *socket.Conn, first request, release func() error) (*Client, error) {
 	d, err := store.Find(first.Options.Driver)
 	if err != nil {
@@ -49,7 +56,7 @@ func connect(ctx context.Context, conn *socket.Conn, first request, release func
 			return err
 		}
 		first.Op, first.Within = opOpen, within(ctx)
-		if err := conn.Send(ctx, first); err != nil {
+		if err := sendFirst(ctx, conn, first, d); err != nil {
 			return err
 		}
 		a, err := c.receive(ctx)
@@ -71,6 +78,19 @@ func connect(ctx context.Context, conn *socket.Conn, first request, release func
 		return nil, err
 	}
 	return c, nil
+}
+
+func sendFirst(ctx context.Context, conn *socket.Conn, first request, d driver.Driver) error {
+	if d.Placement(*first.Options) != driver.NetworkWorker {
+		return conn.Send(ctx, first)
+	}
+	files, err := equipment(*first.Options)
+	if err != nil {
+		return err
+	}
+	defer closeAll(files)
+	first.Equipped = true
+	return conn.Send(ctx, first, files...)
 }
 
 // Capabilities implements shadowsync.CredentialStore.
@@ -200,8 +220,6 @@ func (q *question) send(ctx context.Context, conn *socket.Conn) error {
 		return request{Op: opRead, Within: within(ctx), Names: part, More: more}
 	})
 }
-
-var errNoRehearsal = driver.Malformed("the store cannot try a write")
 
 // Rehearse implements driver.Rehearser.
 func (c *Client) Rehearse(ctx context.Context) error { return c.order(ctx, opRehearse) }

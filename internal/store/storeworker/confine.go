@@ -30,7 +30,13 @@ func confine() error {
 }
 
 // become gives up, irrevocably, all rights that the store does not need.
-func become(o store.Options) error {
+func become(o store.Options, d driver.Driver) error {
+	if d.Placement(o) == driver.NetworkWorker {
+		if os.Geteuid() != 0 {
+			return nil // a test's
+		}
+		return becomeOwner(nobody, nobody)
+	}
 	rights, err := Needs(o)
 	if err != nil {
 		return err
@@ -88,7 +94,10 @@ func keepFolderCapabilities() error {
 // supports it: the uid or the capabilities alone would give access to other files. A mount namespace
 // would do that too, but it would hide mounts made over the folder later, and a password would be
 // persisted where no application looks.
-func confineTo(o store.Options) error {
+func confineTo(o store.Options, d driver.Driver) error {
+	if d.Placement(o) == driver.NetworkWorker {
+		return confineToNetwork(o, d.Endpoint(o))
+	}
 	rules := []landlock.Rule{
 		landlock.RODirs("/proc/self"),    // mountinfo, which the watch follows
 		landlock.ROFiles("/dev/urandom"), // SQLite

@@ -19,4 +19,5 @@
 //	wire.go      the packets on the connection
 //	rights.go    the rights that a worker needs
 //	confine.go   the rights that a worker gives up
+//	network.go   what a worker for a store in a server gets, and is left
 package storeworker

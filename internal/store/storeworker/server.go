@@ -72,7 +72,7 @@ func (s *server) serveOne(ctx context.Context) error {
 	case opWrite:
 		return s.write(ctx, work, r.Writes)
 	case opRehearse:
-		err := errNoRehearsal
+		err := driver.ErrNoRehearsal
 		if r, ok := s.store.(driver.Rehearser); ok {
 			err = r.Rehearse(work)
 		}

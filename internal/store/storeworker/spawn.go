@@ -22,6 +22,10 @@ func Open(ctx context.Context, options store.Options) (shadowsync.CredentialStor
 	if d.Placement(options) == driver.InProcess {
 		return d.Open(ctx, options)
 	}
+	options, err = Equip(ctx, options, Lookup)
+	if err != nil {
+		return nil, err
+	}
 	c, err := Spawn(ctx, options)
 	if err != nil {
 		return nil, err // a nil *Client would not be a nil interface

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/shadowsync/shadowsync/internal/store"
+	"github.com/shadowsync/shadowsync/internal/store/sqldb/sqltest"
 	"github.com/shadowsync/shadowsync/internal/test/eventually"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -28,7 +29,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	os.Exit(sqltest.Run(m))
 }
 
 func options(path string) store.Options {

@@ -44,13 +44,14 @@ const perPacket = 256
 
 // request is a packet to the worker. Lists continue in the next packet while More is set.
 type request struct {
-	Op      string         `json:"op"`
-	Within  int64          `json:"within,omitempty"` // milliseconds that the client waits; 0: no limit
-	Options *store.Options `json:"options,omitempty"`
-	Become  bool           `json:"become,omitempty"` // first give up all rights that it does not need; false: it has no others
-	Names   []string       `json:"names,omitempty"`
-	Writes  []write        `json:"writes,omitempty"`
-	More    bool           `json:"more,omitempty"`
+	Op       string         `json:"op"`
+	Within   int64          `json:"within,omitempty"` // milliseconds that the client waits; 0: no limit
+	Options  *store.Options `json:"options,omitempty"`
+	Become   bool           `json:"become,omitempty"`   // first give up all rights that it does not need; false: it has no others
+	Equipped bool           `json:"equipped,omitempty"` // with the descriptors of equipment
+	Names    []string       `json:"names,omitempty"`
+	Writes   []write        `json:"writes,omitempty"`
+	More     bool           `json:"more,omitempty"`
 }
 
 // answer is a packet from the worker.

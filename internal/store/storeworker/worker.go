@@ -11,6 +11,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/store"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
 	"github.com/shadowsync/shadowsync/internal/wire/worker"
+	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 // Command runs a store's driver, as a hidden command of the root tool.
@@ -35,17 +36,9 @@ func run(ctx context.Context, stdin *os.File) error {
 		return nil
 	}
 	if err != nil {
-		return err
+		return errors.Join(err, conn.Send(ctx, answer{Fault: packError(err)}))
 	}
-	if r.Become {
-		if err := become(*r.Options); err != nil {
-			return errors.Join(err, conn.Send(ctx, answer{Fault: packError(err)}))
-		}
-	}
-	if err := confineTo(*r.Options); err != nil {
-		return err
-	}
-	s, err := store.Open(ctx, *r.Options)
+	s, err := open(ctx, r)
 	if err != nil {
 		return errors.Join(err, conn.Send(ctx, answer{Fault: packError(err)}))
 	}
@@ -61,16 +54,35 @@ func run(ctx context.Context, stdin *os.File) error {
 	return err
 }
 
+// open gives up what the store does not need, and opens it.
+func open(ctx context.Context, r request) (shadowsync.CredentialStore, error) {
+	d, err := store.Find(r.Options.Driver)
+	if err == nil && r.Become {
+		err = become(*r.Options, d)
+	}
+	if err == nil {
+		err = confineTo(*r.Options, d)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(ctx, *r.Options)
+}
+
 func firstRequest(ctx context.Context, conn *socket.Conn) (request, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
 	var r request
-	files, err := conn.Receive(ctx, &r)
-	for _, f := range files {
-		_ = f.Close() // an unexpected descriptor
+	if err := conn.SetLimits(socket.MaxPacket, equipmentFiles); err != nil {
+		return r, err
 	}
+	files, err := conn.Receive(ctx, &r)
+	defer closeAll(files)
 	if err == nil && (r.Op != opOpen || r.Options == nil) {
 		err = errors.New("the first packet does not open a store")
+	}
+	if err == nil && r.Equipped {
+		err = unpackEquipment(r.Options, files)
 	}
 	return r, err
 }

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -56,4 +57,14 @@ func Credential(name string, most int) ([]byte, error) {
 		return nil, &CredentialError{name, err}
 	}
 	return text, nil
+}
+
+// MaxCA bounds the certificates, in PEM, that a worker gets for a server. Those that a system trusts have
+// about 220 KB.
+const MaxCA = 1 << 20
+
+// FirstLine is the password in a file, which editors end with a newline.
+func FirstLine(text []byte) []byte {
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	return bytes.TrimRight(line, "\r")
 }

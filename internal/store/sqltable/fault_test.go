@@ -1,0 +1,241 @@
+package sqltable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/store/sqldb"
+	"github.com/shadowsync/shadowsync/internal/store/sqldb/sqltest"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// writeOne changes alice's value.
+func writeOne(ctx context.Context, s *Store, from, to string) error {
+	left, err := s.Write(ctx, []shadowsync.Write{{Name: "alice", Expect: credential(from), Want: credential(to)}})
+	return errors.Join(err, left["alice"])
+}
+
+// onServers runs a test with a row for alice in each kind of server that the machine has.
+func onServers(t *testing.T, do func(t *testing.T, server *sqltest.Server, p *place)) {
+	everywhere(t, "auth_user", "username", "password", func(t *testing.T, p *place) {
+		server := map[sqldb.Dialect]func(testing.TB) *sqltest.Server{sqldb.PostgreSQL: sqltest.PostgreSQL, sqldb.MySQL: sqltest.MariaDB}[p.dialect]
+		if server == nil {
+			t.Skip("SQLite is no server")
+		}
+		p.insert(t, "alice", "$6$a")
+		do(t, server(t), p)
+	})
+}
+
+// TestRestart: the connection of before the server's restart fails no write, however long ago it was used.
+func TestRestart(t *testing.T) {
+	onServers(t, func(t *testing.T, server *sqltest.Server, p *place) {
+		s := p.open(t)
+		if err := writeOne(t.Context(), s, "$6$a", "$6$b"); err != nil {
+			t.Fatal(err)
+		}
+		server.Restart(t)
+		if err := writeOne(t.Context(), s, "$6$b", "$6$c"); err != nil {
+			t.Error(err)
+		}
+		server.Restart(t)
+		if got, err := s.Read(t.Context(), []string{"alice"}); err != nil || got.Accounts["alice"].Hash != "$6$c" {
+			t.Errorf("%+v, %v", got, err)
+		}
+	})
+}
+
+func TestServerStoppedAndHung(t *testing.T) {
+	onServers(t, func(t *testing.T, server *sqltest.Server, p *place) {
+		s := p.open(t)
+		if err := writeOne(t.Context(), s, "$6$a", "$6$b"); err != nil {
+			t.Fatal(err)
+		}
+		within := 300 * time.Millisecond
+		try := func(what, says string) {
+			t.Helper()
+			ctx, cancel := context.WithTimeout(t.Context(), within)
+			defer cancel()
+			begun := time.Now()
+			err := writeOne(ctx, s, "$6$b", "$6$c")
+			if took := time.Since(begun); took > 2*within || !errors.Is(err, shadowsync.ErrUnavailable) || !strings.Contains(fmt.Sprint(err), says) {
+				t.Errorf("%s: %v after %v", what, err, took)
+			}
+		}
+		t.Run("hung", func(t *testing.T) {
+			server.Hang(t)
+			try("the open connection", "no answer in time")
+			try("a new connection", "no answer in time")
+		})
+		server.Stop()
+		try("stopped", "connection refused")
+		if err := server.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if err := writeOne(t.Context(), s, "$6$b", "$6$c"); err != nil {
+			t.Errorf("once it is back: %v", err)
+		}
+	})
+}
+
+// TestLockedRow: another transaction holds the row.
+func TestLockedRow(t *testing.T) {
+	everywhere(t, "auth_user", "username", "password", func(t *testing.T, p *place) {
+		p.insert(t, "alice", "$6$a")
+		s := p.open(t)
+		other, err := p.admin.Begin()
+		if err == nil {
+			_, err = other.Exec("UPDATE auth_user SET password = '$6$theirs' WHERE username = 'alice'")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begun := time.Now()
+		err = writeOne(ctx, s, "$6$a", "$6$b")
+		if took := time.Since(begun); took > 2*time.Second || !errors.Is(err, shadowsync.ErrUnavailable) {
+			t.Errorf("%v after %v", err, took)
+		}
+		if err := other.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		if err := writeOne(t.Context(), s, "$6$a", "$6$b"); !errors.Is(err, shadowsync.ErrChanged) {
+			t.Errorf("the other's value is overwritten: %v", err)
+		}
+	})
+}
+
+// TestServerExplains: what a person must know to mend it.
+func TestServerExplains(t *testing.T) {
+	onServers(t, func(t *testing.T, server *sqltest.Server, p *place) {
+		wrong := *p
+		wrong.options.Secret = []byte("wrong")
+		readOnly := map[sqldb.Dialect][2]string{
+			sqldb.PostgreSQL: {"ALTER ROLE shadowsync SET default_transaction_read_only = on", "ALTER ROLE shadowsync RESET default_transaction_read_only"},
+			sqldb.MySQL:      {"SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0"},
+		}[p.dialect]
+		who := map[sqldb.Dialect]string{sqldb.PostgreSQL: "shadowsync", sqldb.MySQL: "shadowsync@'127.0.0.1'"}[p.dialect]
+		for _, tt := range []struct {
+			name       string
+			place      *place
+			spoil      string
+			mend       string
+			kind       error
+			says       string
+			whileReads bool
+		}{
+			{"a wrong password", &wrong, "", "", shadowsync.ErrUnavailable, "refuses the login of shadowsync", false},
+			{"no such database", p.with(map[string]any{"dsn": strings.TrimSuffix(server.DSN, "app") + "gone"}), "", "", nil, "", false},
+			{"no such table", p.with(map[string]any{"table": "gone"}), "", "", shadowsync.ErrMalformed, "gone", false},
+			{"no such column", p.with(map[string]any{"password": "gone"}), "", "", shadowsync.ErrMalformed, "gone", false},
+			{"no right to write", p, "REVOKE UPDATE (password) ON auth_user FROM " + who, "GRANT UPDATE (password) ON auth_user TO " + who, shadowsync.ErrUnavailable, "no right", true},
+			{"read-only", p, readOnly[0], readOnly[1], shadowsync.ErrUnavailable, "read-only", true},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				if tt.spoil != "" {
+					p.exec(t, tt.spoil)
+					t.Cleanup(func() { p.exec(t, tt.mend) })
+				}
+				s := tt.place.open(t)
+				_, err := s.Read(t.Context(), []string{"alice"})
+				if tt.whileReads {
+					if err != nil {
+						t.Errorf("reading: %v", err)
+					}
+					if err := s.Rehearse(t.Context()); err == nil {
+						t.Error("a rehearsal succeeds")
+					}
+					err = writeOne(t.Context(), s, "$6$a", "$6$b")
+				}
+				if err == nil || tt.kind != nil && !errors.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "wrong") {
+					t.Errorf("%v", err)
+				}
+			})
+		}
+	})
+}
+
+// TestManyInOneRoundTrip counts the statements in the server's own log.
+func TestManyInOneRoundTrip(t *testing.T) {
+	everywhere(t, "auth_user", "username", "password", func(t *testing.T, p *place) {
+		if p.dialect != sqldb.PostgreSQL {
+			t.Skip("only this log has every message")
+		}
+		const n = 10_000
+		p.exec(t, "INSERT INTO auth_user SELECT 'user' || i, '$6$' || i FROM generate_series(1, 10000) AS i")
+		names := make([]string, n)
+		for i := range names {
+			names[i] = fmt.Sprint("user", i+1)
+		}
+		s := p.open(t)
+		log := sqltest.PostgreSQL(t).Log()
+		if _, err := s.Read(t.Context(), names[:1]); err != nil { // it connects
+			t.Fatal(err)
+		}
+		before, err := os.Stat(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Read(t.Context(), names)
+		if err != nil || len(got.Accounts) != n || got.Accounts["user10000"].Hash != "$6$10000" {
+			t.Fatal(len(got.Accounts), err)
+		}
+		p.exec(t, "SELECT 'the log is written up to here'")
+		text, err := os.ReadFile(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		statements := 0
+		for line := range strings.Lines(string(text[before.Size():])) {
+			if strings.Contains(line, "LOG:  execute") || strings.Contains(line, "LOG:  statement:") {
+				statements++
+			}
+		}
+		if statements != 2 { // the last one is the test's
+			t.Errorf("%d statements:\n%.2000s", statements, text[before.Size():])
+		}
+	})
+}
+
+func BenchmarkRead10000(b *testing.B) {
+	server := sqltest.PostgreSQL(b)
+	server.Exec(b, "CREATE TABLE many AS SELECT 'user' || i AS username, '$6$' || i AS password FROM generate_series(1, 10000) AS i", "GRANT SELECT, UPDATE ON many TO shadowsync")
+	b.Cleanup(func() { server.Exec(b, "DROP TABLE many") })
+	p := &place{}
+	p.options.Secret, p.options.Keys = []byte(sqltest.Secret), map[string]any{"dsn": server.DSN, "table": "many", "name": "username", "password": "password"}
+	s := p.open(b)
+	names := make([]string, 10_000)
+	for i := range names {
+		names[i] = fmt.Sprint("user", i+1)
+	}
+	for b.Loop() {
+		if got, err := s.Read(b.Context(), names); err != nil || len(got.Accounts) != len(names) {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkWrite(b *testing.B) {
+	server := sqltest.PostgreSQL(b)
+	server.Exec(b, "CREATE TABLE one (username varchar(150) PRIMARY KEY, password varchar(128))", "INSERT INTO one VALUES ('alice', '$6$0')", "GRANT SELECT, UPDATE ON one TO shadowsync")
+	b.Cleanup(func() { server.Exec(b, "DROP TABLE one") })
+	p := &place{}
+	p.options.Secret, p.options.Keys = []byte(sqltest.Secret), map[string]any{"dsn": server.DSN, "table": "one", "name": "username", "password": "password"}
+	s := p.open(b)
+	round := 0
+	for b.Loop() {
+		if err := writeOne(b.Context(), s, fmt.Sprint("$6$", round), fmt.Sprint("$6$", round+1)); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := s.Read(b.Context(), []string{"alice"}); err != nil {
+			b.Fatal(err)
+		}
+		round++
+	}
+}
