@@ -103,22 +103,39 @@ type Capabilities struct {
 // Opaque reports whether the store's values are of a scheme of the application's own.
 func (c Capabilities) Opaque() bool { return c.Scheme != "" }
 
-// CredentialStore is the application's own user database, reached through a driver. Its errors wrap
-// ErrUnavailable (try again) or ErrMalformed (an administrator must look); the refusal of a single
-// account is a *RefusedError.
+// CredentialStore is the application's own user database, reached through a driver. Package
+// internal/store/storetest tests that a driver does what is said here.
+//
+// Any number of goroutines may call it. Every call ends soon after its context, whatever the store does.
+// An error of a call is about the store as a whole: it wraps ErrUnavailable (try again) or ErrMalformed
+// (an administrator must look), and then nothing was written, unless the store did not say. After
+// ErrUnavailable the same CredentialStore is asked again, and works as soon as the store does. What is
+// about one account has its place in Malformed and Unwritten, and does not hinder the others. No text of
+// an error holds a value.
 type CredentialStore interface {
+	// Capabilities say what this store can hold. They stay the same while it is open, and need no store
+	// that answers.
 	Capabilities() Capabilities
-	// Revision identifies the present content as cheaply as the store can. ErrNoRevision: it cannot.
+	// Revision identifies the present content as cheaply as the store can: it moves with every change,
+	// whoever makes it, and stays while there is none. ErrNoRevision: the store cannot tell.
 	Revision(ctx context.Context) (string, error)
-	// Read returns those of the named accounts that the store holds.
+	// Read returns those of the named accounts that the store holds, of one moment, each with the value
+	// that the application would check a password against now. The snapshot has the revision of that
+	// moment, if there is one.
 	Read(ctx context.Context, names []string) (StoreSnapshot, error)
-	// Write persists all given accounts. When it returns without an error they are durable, except
-	// those that are Unwritten with ErrChanged, ErrNoAccount, ErrMalformed (only their record) or a
-	// *RefusedError.
+	// Write replaces the credentials of the given accounts, each if the store holds Expect: in the same
+	// step, where the store has one. A value is kept to the byte or refused. Nothing else of the store
+	// changes. When Write returns without an error, all are durable and are what the application finds,
+	// except those that are Unwritten: with ErrChanged (it holds another value, or the account to be
+	// created is there), ErrNoAccount, ErrMalformed (only this record) or a *RefusedError. A write of the
+	// value that is there is carried out like any other, to show that it can be. Two writes for one
+	// account are an error, and nothing is written. If the writer is killed, each account has its old
+	// value or its new one, and later writers are not hindered.
 	Write(ctx context.Context, writes []Write) (Unwritten, error)
-	// Watch sends on the channel whenever the store may have changed, coalesced, until ctx ends.
-	// ErrNoWatch: the store cannot tell, and is asked every 30 seconds.
+	// Watch sends on the channel whenever the store may have changed, coalesced, until ctx ends; then it
+	// closes the channel. ErrNoWatch: the store cannot tell, and is asked every 30 seconds.
 	Watch(ctx context.Context) (<-chan struct{}, error)
+	// Close frees what the store uses. It may be called more than once.
 	Close() error
 }
 

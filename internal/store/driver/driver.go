@@ -48,13 +48,17 @@ func FolderCapabilities() []uintptr {
 // Driver is one kind of credential store. Every function is required, unless its comment says what nil
 // means.
 type Driver struct {
+	// Traits are for people who choose a driver. A driver must not promise more than its stores do.
+	Traits Traits
+	// Placement is the process that a store with these options needs: the one with the fewest rights.
 	Placement func(Options) Placement
 	// Fields are the most fields that a store of this driver can hold.
 	Fields shadowsync.Fields
 	// Keys are the driver's own keys in the table [application.store], for Options.Check and for
-	// shadowsync.toml(5).
+	// shadowsync.toml(5), each with what it must be and its description.
 	Keys []key.Key
-	// Validate returns what is wrong with the options, for people, without touching the store.
+	// Validate returns what is wrong with the options, for people, without touching the store. It
+	// begins with Options.Check.
 	Validate func(Options) error
 	// Prepare creates the store, empty, if that is the driver's duty, and leaves an existing one
 	// alone. Open never creates one: a store that has vanished must not come back empty.
@@ -68,8 +72,22 @@ type Driver struct {
 	Endpoint func(Options) Endpoint
 	// Image is for drivers whose stores are Embedded. Nil: backups do not include the store.
 	Image *Image
-	// Open makes the store ready for use. It need not be available yet.
+	// Open makes the store ready for use. It need not be available yet: then the store's calls tell, or
+	// Open does with ErrUnavailable. Root may be a folder where a system is mounted: its files are opened
+	// below that.
 	Open func(context.Context, Options) (shadowsync.CredentialStore, error)
+}
+
+// Traits are by what an administrator chooses a driver, for `shadowsync store drivers`. Package
+// storetest tests that they are true.
+type Traits struct {
+	Doc     string   // what its stores are, as in "a JSON file of the application's"
+	Schemes []string // the schemes that a store's values may be of; none: crypt(3) alone
+	Creates bool     // it adds an account; else only the application does
+	Polled  bool     // its stores announce no change (ErrNoWatch): they are asked every 30 seconds
+	// Blind: a write does not compare and swap. Between the last look at a value and its replacement, a
+	// change of the application's may be lost.
+	Blind bool
 }
 
 // NothingToPrepare is the Prepare of stores that the application creates.

@@ -44,6 +44,21 @@ func Unavailable(cause error) error {
 	return &Fault{Kind: shadowsync.ErrUnavailable, Reason: reason(cause), Cause: cause}
 }
 
+// CheckBatch returns what is wrong with the writes of one call, whatever the store holds. Every driver's
+// Write begins with it.
+func CheckBatch(writes []shadowsync.Write) error {
+	seen := make(map[string]bool, len(writes))
+	for _, w := range writes {
+		if seen[w.Name] {
+			return errTwice
+		}
+		seen[w.Name] = true
+	}
+	return nil
+}
+
+var errTwice = errors.New("cannot write: there are two writes for one account")
+
 func reason(cause error) string {
 	var errno syscall.Errno
 	switch {

@@ -2,7 +2,6 @@ package jsonfile
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -27,9 +26,6 @@ const (
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(helper) {
-	case "writer":
-		fmt.Println(writeForEver(os.Getenv(helperFile)))
-		os.Exit(1)
 	case "once":
 		runtime.LockOSThread() // strace counts by thread
 		if err := writeOnce(os.Getenv(helperFile)); err != nil {
@@ -52,69 +48,6 @@ func helperCommand(t *testing.T, role, path string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), helper+"="+role, helperFile+"="+path)
 	return cmd
-}
-
-func writeForEver(path string) error {
-	ctx := context.Background()
-	s, err := Driver.Open(ctx, options(path, "/u"))
-	if err != nil {
-		return err
-	}
-	first := true
-	for i := os.Getpid() * 1000; ; i++ {
-		before, err := s.Read(ctx, []string{"user000003"})
-		if err != nil {
-			return err
-		}
-		w := shadowsync.Write{Name: "user000003", Expect: before.Accounts["user000003"].Credential, Want: value(fmt.Sprint("$6$", i))}
-		if left, err := s.Write(ctx, []shadowsync.Write{w}); err != nil || len(left) > 0 {
-			return fmt.Errorf("left %v: %w", left, err)
-		}
-		if first {
-			fmt.Println("writing")
-			first = false
-		}
-	}
-}
-
-// TestKilledWriter: after a kill at any instant, the file is one that was written whole.
-func TestKilledWriter(t *testing.T) {
-	text, _ := crowd(2000)
-	path := file(t, text)
-	length := len(text) - len(`"$6$saltsalt$`) - 87 // without the value that changes
-	for i := range 25 {
-		cmd := helperCommand(t, "writer", path)
-		out, err := cmd.StdoutPipe()
-		if err := errors.Join(err, cmd.Start()); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := out.Read(make([]byte, 1)); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Duration(i) * 170 * time.Microsecond) // spread over a write or two
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Wait(); cmd.ProcessState.Exited() {
-			t.Fatalf("the writer ended by itself: %v", err)
-		}
-		got := read(t, path)
-		if !json.Valid([]byte(got)) || len(got) < length {
-			t.Fatalf("after %d kills the file has %d bytes and is no longer JSON", i+1, len(got))
-		}
-	}
-	if read(t, path) == text {
-		t.Error("no writer ever came to write")
-	}
-	s := open(t, path, "/u")
-	same := value("$6$saltsalt$" + fmt.Sprintf("%086d", 7))
-	if left, err := s.Write(t.Context(), []shadowsync.Write{{Name: "user000007", Expect: same, Want: value("x")}}); err != nil || len(left) != 0 {
-		t.Fatal(left, err)
-	}
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil || len(entries) != 1 {
-		t.Errorf("what the killed ones left was not swept: %v, %v", entries, err)
-	}
 }
 
 // writeOnce sets one account's password and reports the former one.
@@ -196,53 +129,6 @@ func killedAt(t *testing.T, path, call string, when int) (killed bool, said stri
 		t.Fatalf("strace: %v", err)
 	}
 	return exit != nil && exit.ExitCode() != 1, string(out)
-}
-
-// TestManyWriters: of several writers that change the same file, none undoes another's change.
-func TestManyWriters(t *testing.T) {
-	text, names := crowd(8)
-	path := file(t, text)
-	failed := make(chan error, len(names))
-	const rounds = 20
-	for _, name := range names {
-		s := open(t, path, "/u")
-		go func() {
-			for i := 0; i < rounds; {
-				before, err := s.Read(t.Context(), []string{name})
-				if err != nil {
-					failed <- err
-					return
-				}
-				w := shadowsync.Write{Name: name, Expect: before.Accounts[name].Credential, Want: value(fmt.Sprint(name, i))}
-				left, err := s.Write(t.Context(), []shadowsync.Write{w})
-				switch {
-				case err != nil:
-					failed <- err
-					return
-				case len(left) == 0:
-					i++
-				case !errors.Is(left[name], shadowsync.ErrChanged):
-					failed <- left[name]
-					return
-				}
-			}
-			failed <- nil
-		}()
-	}
-	for range names {
-		if err := <-failed; err != nil {
-			t.Fatal(err)
-		}
-	}
-	after, err := open(t, path, "/u").Read(t.Context(), names)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		if got, want := after.Accounts[name].Hash, fmt.Sprint(name, rounds-1); got != want {
-			t.Errorf("%s has %q, want %q: a write was lost", name, got, want)
-		}
-	}
 }
 
 // inOwnMounts runs a helper in a mount namespace of its own.

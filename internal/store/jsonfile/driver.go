@@ -34,6 +34,7 @@ func isPointer(text string) bool { _, ok := parsePointer(text); return ok }
 
 // Driver is the driver "json".
 var Driver = driver.Driver{
+	Traits:    driver.Traits{Doc: "a JSON file of the application's"},
 	Placement: func(driver.Options) driver.Placement { return driver.FolderWorker },
 	Fields:    fields,
 	Keys:      keys,

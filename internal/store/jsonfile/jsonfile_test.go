@@ -333,27 +333,6 @@ func TestReadingAgainEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestWatch(t *testing.T) {
-	path := file(t, appliance)
-	ctx, cancel := context.WithCancel(t.Context())
-	s := open(t, path, pointer)
-	changed, err := s.Watch(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Write(ctx, []shadowsync.Write{{Name: "admin", Expect: value("$6$salt$old/hash"), Want: value("x")}}); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-changed:
-	case <-time.After(time.Minute):
-		t.Error("the change was not noticed")
-	}
-	cancel()
-	for range changed { // ends with the context
-	}
-}
-
 func TestConfigure(t *testing.T) {
 	good := options("/x/y.json", "/u").Keys
 	tests := []struct {

@@ -253,7 +253,7 @@ func address(t testing.TB, s *Store) string {
 	t.Helper()
 	address, err := "", s.enter()
 	if err == nil {
-		address, err = s.dsn()
+		address, err = s.dsn(t.Context())
 	}
 	if err != nil {
 		t.Fatal(err)

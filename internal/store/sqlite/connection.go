@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -42,7 +43,7 @@ type connection struct {
 }
 
 // connect opens the database that has the name now, or returns the open connection to it.
-func (s *Store) connect() (*connection, error) {
+func (s *Store) connect(ctx context.Context) (*connection, error) {
 	before, err := s.checkPlace()
 	if err != nil {
 		return nil, err
@@ -51,7 +52,7 @@ func (s *Store) connect() (*connection, error) {
 		return s.open, nil
 	}
 	s.disconnect()
-	if s.open, err = s.dial(); err != nil {
+	if s.open, err = s.dial(ctx); err != nil {
 		return nil, s.fault(err)
 	}
 	if s.open.content, err = s.checkPlace(); err == nil && s.open.content.file != before.file {
@@ -86,15 +87,17 @@ func (s *Store) disconnect() {
 
 // dsn: the journal is deleted after each transaction, and its folder synced (EXTRA): otherwise a
 // power loss could bring the journal back and undo what was acknowledged.
-func (s *Store) dsn() (string, error) {
+// Setting that already waits for a lock.
+func (s *Store) dsn(ctx context.Context) (string, error) {
 	return litefile.Address(s.real(), url.Values{
-		"mode":         {"rw"}, // never create it
-		"_synchronous": {"EXTRA"},
+		"mode":          {"rw"}, // never create it
+		"_synchronous":  {"EXTRA"},
+		"_busy_timeout": {strconv.FormatInt(busyFor(ctx), 10)},
 	})
 }
 
-func (s *Store) dial() (*connection, error) {
-	dsn, err := s.dsn()
+func (s *Store) dial(ctx context.Context) (*connection, error) {
+	dsn, err := s.dsn(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -138,14 +141,19 @@ const (
 	beginAlone = "BEGIN EXCLUSIVE" // keeps readers out too
 )
 
-// begin starts a transaction. SQLite waits for a lock without checking a context, so it gets the
-// time left as its limit.
-func (c *connection) begin(ctx context.Context, begin string) error {
+// busyFor is how many milliseconds SQLite may wait for a lock. It does so without checking a context, and
+// so gets the time left as its limit.
+func busyFor(ctx context.Context) int64 {
 	wait := patience
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = min(wait, max(0, time.Until(deadline)))
 	}
-	return c.run(fmt.Sprintf("PRAGMA busy_timeout = %d; %s", wait.Milliseconds(), begin))
+	return wait.Milliseconds()
+}
+
+// begin starts a transaction.
+func (c *connection) begin(ctx context.Context, begin string) error {
+	return c.run(fmt.Sprintf("PRAGMA busy_timeout = %d; %s", busyFor(ctx), begin))
 }
 
 // commit ends a transaction, and drops the cached pages: a database that is restored in place may

@@ -23,6 +23,7 @@ var keys = []key.Key{
 
 // Driver is the driver "sqlite".
 var Driver = driver.Driver{
+	Traits:    driver.Traits{Doc: "an embedded SQLite database, for an application without a user database", Creates: true},
 	Placement: placement,
 	Fields:    shadowsync.AllFields,
 	Keys:      keys,

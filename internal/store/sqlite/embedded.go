@@ -62,7 +62,7 @@ type held struct {
 // Hold implements driver.Embedded.
 func (s *Store) Hold(ctx context.Context) (driver.Held, error) {
 	s.turn.Lock()
-	c, err := s.connect()
+	c, err := s.connect(ctx)
 	if err == nil {
 		err = c.begin(ctx, beginAlone)
 	}

@@ -254,20 +254,6 @@ func TestUnsafeFolder(t *testing.T) {
 	}
 }
 
-func TestWatch(t *testing.T) {
-	s, path := fresh(t)
-	changed, err := s.Watch(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	application(t, path, "INSERT INTO credential (name, password) VALUES ('a', 'b')")
-	select {
-	case <-changed:
-	case <-time.After(time.Minute):
-		t.Error("the change was not noticed")
-	}
-}
-
 func TestConfigure(t *testing.T) {
 	with := func(path string, keys map[string]any) driver.Options {
 		return driver.Options{Driver: "sqlite", Path: path, Keys: keys}

@@ -120,6 +120,9 @@ func (s *Store) revision(c *connection) (string, error) {
 
 // Write implements shadowsync.CredentialStore, in one transaction.
 func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (shadowsync.Unwritten, error) {
+	if err := driver.CheckBatch(writes); err != nil {
+		return nil, err
+	}
 	left := make(shadowsync.Unwritten)
 	err := s.transact(ctx, beginWrite, func(c *connection) error {
 		if _, err := s.revision(c); err != nil {
@@ -156,7 +159,7 @@ func (s *Store) Rehearse(ctx context.Context) error {
 func (s *Store) transact(ctx context.Context, begin string, do func(*connection) error) error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	c, err := s.connect()
+	c, err := s.connect(ctx)
 	if err != nil {
 		s.disconnect()
 		return err

@@ -17,6 +17,9 @@ const attempts = 3
 // Write implements shadowsync.CredentialStore. It writes all accounts in one replacement of the
 // file. If an account already holds the wanted value, as expected, Write makes that durable.
 func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (shadowsync.Unwritten, error) {
+	if err := driver.CheckBatch(writes); err != nil {
+		return nil, err
+	}
 	for range attempts {
 		left, err := s.writeOnce(ctx, writes)
 		if !errors.Is(err, safefile.ErrMoved) {
@@ -40,9 +43,6 @@ func (s *Store) writeOnce(ctx context.Context, writes []shadowsync.Write) (shado
 		return nil, err
 	}
 	defer p.folder.Close()
-	if len(p.wanted) != len(writes) {
-		return nil, errors.New("cannot write: there are two writes for one account")
-	}
 	s.sweep.Do(p.folder.Sweep)
 
 	edits, left := s.plan(p.records, writes)

@@ -90,7 +90,7 @@ func newMariaDB() (*Server, error) {
 		return nil, err
 	}
 	data, socket := filepath.Join(folder, "data"), filepath.Join(folder, "socket")
-	if out, err := command(folder, as, install, "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db").CombinedOutput(); err != nil {
+	if out, err := command(folder, as, install, "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db", "--force").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, out)
 	}
 	port, err := freePort()
@@ -98,6 +98,7 @@ func newMariaDB() (*Server, error) {
 		return nil, err
 	}
 	config := mysql.NewConfig()
+	config.Logger = &mysql.NopLogger{}
 	config.User, config.Net, config.Addr = "root", "unix", socket
 	s := &Server{folder: folder, stopped: syscall.SIGTERM}
 	if s.Admin, err = open(config); err != nil {

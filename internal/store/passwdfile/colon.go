@@ -1,0 +1,160 @@
+package passwdfile
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/shadowsync/shadowsync/internal/store/driver"
+	"github.com/shadowsync/shadowsync/internal/store/textfile"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// colon is a file of lines such as NAME:VALUE or NAME:VALUE:REST. The differences between its
+// formats are those of the servers' own parsers.
+type colon struct {
+	// blanks: blanks around name and value are not part of them (mosquitto).
+	blanks bool
+	// whole returns what is wrong with a value of any account, so that its server would not accept
+	// the file; nil: the server takes no notice. An account that is there twice is wrong there too.
+	whole func(value string) error
+	// read returns the value that a field means, and write its inverse. Nil: they are the same.
+	read, write func(string) string
+	// more are characters beyond checkValue's that a value may have.
+	more string
+}
+
+// Locate implements textfile.Format.
+func (c colon) Locate(data []byte, wanted map[string]bool) (map[string]textfile.Record, error) {
+	if err := checkText(data); err != nil {
+		return nil, err
+	}
+	f, all, loose := make(found, len(wanted)), map[string]bool{}, map[string]bool{}
+	joined := false
+	for n, line := range lines(data) {
+		before := joined
+		joined = line.End > line.Start && data[line.End-1] == '\\'
+		name, value, ok := c.fields(data, line)
+		if !ok {
+			if 0 < len(name) && len(name) <= maxName {
+				loose[name] = true
+			}
+			continue
+		}
+		if c.whole != nil {
+			if err := c.checkLine(n, name, string(data[value.Start:value.End]), all); err != nil {
+				return nil, err
+			}
+		}
+		plain := strings.TrimFunc(name, func(r rune) bool { return r < 0x80 && blank(byte(r)) })
+		switch {
+		case wanted[name] && before: // Apache joins the lines
+			f.add(name, textfile.Record{Fault: malformed(n, "account %q is after a line that ends with a backslash", name)})
+		case wanted[name]:
+			f.add(name, c.record(n, name, data, value))
+		case wanted[plain]: // Apache takes no notice of blanks, nginx does
+			f.add(plain, textfile.Record{Fault: malformed(n, "account %q has blanks around its name", plain)})
+		}
+	}
+	f.exclude(loose)
+	return f, nil
+}
+
+// maxName is the greatest length of an account's name in bytes.
+const maxName = 256
+
+// exclude refuses accounts whose name begins with a line without a colon: nginx compares the two up to
+// the line's end, and then misses the line after it.
+func (f found) exclude(loose map[string]bool) {
+	for name := range f {
+		for end := range len(name) {
+			if loose[name[:end+1]] {
+				f[name] = textfile.Record{Fault: driver.Malformed("there is a line %q without a colon, which nginx takes for the beginning of account %q", name[:end+1], name)}
+				break
+			}
+		}
+	}
+}
+
+// fields splits a line. ok is false for a line without an account: an empty one, a comment, or text
+// without a colon, which is returned as the name.
+func (c colon) fields(data []byte, line textfile.Span) (name string, value textfile.Span, ok bool) {
+	text := data[line.Start:line.End]
+	if len(text) == 0 || text[0] == '#' {
+		return "", value, false
+	}
+	i := bytes.IndexByte(text, ':')
+	if i < 0 {
+		return string(text), value, false
+	}
+	value = textfile.Span{Start: line.Start + i + 1, End: line.End}
+	if j := bytes.IndexByte(text[i+1:], ':'); j >= 0 {
+		value.End = value.Start + j
+	}
+	at := textfile.Span{Start: line.Start, End: line.Start + i}
+	if c.blanks {
+		at, value = trim(data, at), trim(data, value)
+	}
+	return string(data[at.Start:at.End]), value, true
+}
+
+// checkLine checks a line of a server that is down, or rejects everybody, if one of its lines is
+// wrong.
+func (c colon) checkLine(n int, name, value string, all map[string]bool) error {
+	switch {
+	case name == "":
+		return malformed(n, "no name")
+	case all[name]:
+		return malformed(n, "account %q is there twice", name)
+	}
+	all[name] = true
+	if err := c.whole(value); err != nil {
+		return malformed(n, "%v", err)
+	}
+	return nil
+}
+
+func (c colon) record(n int, name string, data []byte, at textfile.Span) textfile.Record {
+	field := string(data[at.Start:at.End])
+	if len(field) > maxValue || strings.ContainsRune(field, '\r') {
+		return textfile.Record{Fault: malformed(n, "the password field of account %q cannot be read", name)}
+	}
+	if c.read != nil {
+		field = c.read(field)
+	}
+	return textfile.Record{Value: field, At: at}
+}
+
+// Spell implements textfile.Format.
+func (c colon) Spell(_ textfile.Record, value string) (string, error) {
+	if err := checkValue(value, c.more); err != nil {
+		return "", err
+	}
+	if c.whole != nil {
+		if err := c.whole(value); err != nil {
+			return "", &shadowsync.RefusedError{Reason: err.Error()}
+		}
+	}
+	if c.write != nil {
+		value = c.write(value)
+	}
+	return value, nil
+}
+
+// hidden keeps clear text out of what is read: {PLAIN} is nginx's and dovecot's.
+func hidden(field string) string {
+	scheme, _, _ := header(field)
+	switch strings.TrimSuffix(strings.TrimSuffix(scheme, ".B64"), ".HEX") {
+	case "PLAIN", "CLEARTEXT", "CLEAR", "PLAIN-TRUNC":
+		return clearText
+	}
+	return field
+}
+
+// header splits {SCHEME}rest; the scheme is in capitals.
+func header(field string) (scheme, rest string, ok bool) {
+	inside, rest, ok := strings.Cut(strings.TrimPrefix(field, "{"), "}")
+	if !ok || !strings.HasPrefix(field, "{") {
+		return "", field, false
+	}
+	return strings.ToUpper(inside), rest, true
+}

@@ -1,0 +1,67 @@
+// Package passwdfile is the driver of credential stores that are a server's password file: a text of
+// accounts with a hash each, in one of several formats.
+//
+// It promises that a write changes only the values of the wanted accounts, that every other byte of
+// the file stays, and that the whole new file is one that its server accepts. What a server could
+// read in another way than we do is refused: an account that is there twice, a byte order mark, a
+// NUL.
+//
+//	driver.go   the configuration
+//	formats.go  the formats, and which hashes their servers take
+//	colon.go    NAME:VALUE lines: htpasswd, mosquitto, dovecot
+//	quoted.go   "NAME" "VALUE": pgbouncer
+//	radius.go   entries of attributes: FreeRADIUS
+//	text.go     what they share
+package passwdfile
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/shadowsync/shadowsync/internal/config/key"
+	"github.com/shadowsync/shadowsync/internal/store/driver"
+	"github.com/shadowsync/shadowsync/internal/store/safefile"
+	"github.com/shadowsync/shadowsync/internal/store/textfile"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// keys are the driver's own keys.
+var keys = []key.Key{
+	{Name: "path", Kind: key.Text, Required: true, Form: driver.Path.Form, Doc: "The server's password file."},
+	{Name: "format", Kind: key.Text, Required: true, OneOf: names, Doc: "The kind of file: see [stores.md](stores.md#passwdfile)."},
+}
+
+func names() []string { return slices.Sorted(maps.Keys(formats)) }
+
+// fields are what a crypt(3) hash in such a file can hold: no server lets anybody in by a hash with "!" before it.
+const fields = shadowsync.FieldHash | shadowsync.FieldLocked
+
+// Driver is the driver "passwdfile".
+var Driver = driver.Driver{
+	Placement: func(driver.Options) driver.Placement { return driver.FolderWorker },
+	Fields:    fields,
+	Keys:      keys,
+	Validate:  func(o driver.Options) error { _, err := configure(o); return err },
+	Prepare:   driver.NothingToPrepare,
+	Open: func(_ context.Context, o driver.Options) (shadowsync.CredentialStore, error) {
+		s, err := configure(o)
+		if err != nil {
+			return nil, err // a nil *textfile.Store would not be a nil interface
+		}
+		return s, nil
+	},
+}
+
+func configure(o driver.Options) (*textfile.Store, error) {
+	if err := o.Check(keys); err != nil {
+		return nil, err
+	}
+	f := formats[o.Text("format")]
+	accepted, err := o.Accepted()
+	can := shadowsync.Capabilities{Fields: fields, Formats: accepted, Scheme: f.schemes[0]}
+	if can.Opaque() {
+		can.Fields = shadowsync.FieldHash
+	}
+	return &textfile.Store{Place: safefile.Place{Root: o.Root, Path: o.Path}, Format: f.text(can.Scheme), Can: can}, err
+}

@@ -1,0 +1,73 @@
+package passwdfile
+
+import (
+	"encoding/base64"
+	"errors"
+	"regexp"
+	"strings"
+
+	"github.com/shadowsync/shadowsync/internal/store/textfile"
+)
+
+// format is one of the formats.
+type format struct {
+	// schemes are those whose values the server can verify; the first is the default. "" is crypt(3).
+	schemes []string
+	// text returns the grammar for the values of a scheme.
+	text func(scheme string) textfile.Format
+}
+
+// formats are by the name in the configuration.
+var formats = map[string]format{
+	"dovecot":    {[]string{"", "ldap-crypt", "ldap-ssha", "ldap-ssha512"}, dovecot},
+	"freeradius": {[]string{"", "nt"}, freeradius},
+	"htpasswd":   {[]string{"", "htpasswd", "bcrypt", "ldap-ssha"}, htpasswd},
+	"mosquitto":  {[]string{"mosquitto"}, mosquitto},
+	"pgbouncer":  {[]string{"scram-sha-256"}, pgbouncer},
+}
+
+// htpasswd is the file of nginx's auth_basic_user_file and Apache's AuthUserFile.
+func htpasswd(scheme string) textfile.Format {
+	c := colon{read: hidden}
+	if scheme != "" {
+		c.more = "{}"
+	}
+	return c
+}
+
+// dovecot is passwd-file(5): user:{SCHEME}value:uid:gid:gecos:home:shell:extra.
+func dovecot(scheme string) textfile.Format {
+	if scheme != "" {
+		return colon{read: hidden, more: "{}"}
+	}
+	return colon{
+		read: func(field string) string {
+			scheme, rest, ok := header(field)
+			if ok && (scheme == "CRYPT" || strings.HasSuffix(scheme, "-CRYPT")) {
+				return rest
+			}
+			return hidden(field)
+		},
+		// Without it the value would be of the default scheme of the passdb.
+		write: func(value string) string { return "{CRYPT}" + value },
+	}
+}
+
+// mosquitto is mosquitto's password_file. Version 2.1 quits if a line cannot be decoded or an account is there
+// twice.
+func mosquitto(string) textfile.Format { return colon{blanks: true, whole: checkMosquitto} }
+
+var mosquittoForm = regexp.MustCompile(`^\$(?:6|7\$[1-9][0-9]{0,8})\$([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+)$|^\$argon2id\$v=19\$m=[0-9]+,t=[0-9]+,p=[0-9]+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+$`)
+
+func checkMosquitto(value string) error {
+	parts := mosquittoForm.FindStringSubmatch(value)
+	if parts == nil {
+		return errors.New("a value that mosquitto cannot decode")
+	}
+	for _, part := range parts[1:] {
+		if _, err := base64.StdEncoding.DecodeString(part); err != nil {
+			return errors.New("a value that mosquitto cannot decode")
+		}
+	}
+	return nil
+}
