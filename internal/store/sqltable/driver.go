@@ -60,6 +60,7 @@ func isTable(text string) bool {
 
 // Driver is the driver "sql".
 var Driver = driver.Driver{
+	Traits:    driver.Traits{Doc: "a table of an application's in PostgreSQL, MySQL, MariaDB or SQLite", Polled: true},
 	Placement: placement,
 	Fields:    shadowsync.FieldHash | shadowsync.FieldLocked,
 	Keys:      keys,

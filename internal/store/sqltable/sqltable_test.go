@@ -72,42 +72,51 @@ func (p *place) with(keys map[string]any) *place {
 	return &other
 }
 
+// kind is a kind of database.
+type kind struct {
+	name    string
+	dialect sqldb.Dialect
+	server  func(testing.TB) *sqltest.Server // nil: a file
+	text    string                           // the type of the columns
+}
+
+var kinds = []kind{
+	{"SQLite", sqldb.SQLite, nil, "VARCHAR(128) COLLATE NOCASE"},
+	{"PostgreSQL", sqldb.PostgreSQL, sqltest.PostgreSQL, "VARCHAR(128)"},
+	{"MariaDB", sqldb.MySQL, sqltest.MariaDB, "VARCHAR(128)"},
+}
+
 // everywhere runs a test in each kind of database that the machine has, with an empty table of these names.
 func everywhere(t *testing.T, table, name, password string, do func(t *testing.T, p *place)) {
-	for _, kind := range []struct {
-		name    string
-		dialect sqldb.Dialect
-		server  func(testing.TB) *sqltest.Server
-		text    string // the type of the columns
-	}{
-		{"SQLite", sqldb.SQLite, nil, "VARCHAR(128) COLLATE NOCASE"},
-		{"PostgreSQL", sqldb.PostgreSQL, sqltest.PostgreSQL, "VARCHAR(128)"},
-		{"MariaDB", sqldb.MySQL, sqltest.MariaDB, "VARCHAR(128)"},
-	} {
-		t.Run(kind.name, func(t *testing.T) {
-			p := &place{dialect: kind.dialect, options: driver.Options{Driver: "sql", Secret: []byte(sqltest.Secret), Keys: map[string]any{"table": table, "name": name, "password": password}}}
-			if kind.server == nil {
-				path := filepath.Join(t.TempDir(), "app.db")
-				if err := os.WriteFile(path, nil, 0o600); err != nil {
-					t.Fatal(err)
-				}
-				p.options.Keys["dsn"] = "sqlite://" + path
-				var err error
-				if p.admin, err = sql.Open("sqlite3", path); err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { _ = p.admin.Close() })
-			} else {
-				server := kind.server(t)
-				p.admin, p.options.Keys["dsn"] = server.Admin, server.DSN
-			}
-			quoted := p.dialect.Table(table)
-			p.exec(t, "DROP TABLE IF EXISTS "+quoted, "CREATE TABLE "+quoted+" ("+p.dialect.Identifier(name)+" "+kind.text+", "+p.dialect.Identifier(password)+" "+kind.text+")")
-			t.Cleanup(func() { _, _ = p.admin.ExecContext(context.Background(), "DROP TABLE IF EXISTS "+quoted) })
-			p.grant(t, fmt.Sprintf("SELECT (%[1]s, %[2]s), UPDATE (%[2]s)", p.dialect.Identifier(name), p.dialect.Identifier(password)), quoted)
-			do(t, p)
-		})
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) { do(t, k.place(t, table, name, password)) })
 	}
+}
+
+// place makes an empty table.
+func (k kind) place(t *testing.T, table, name, password string) *place {
+	p := &place{dialect: k.dialect, options: driver.Options{Driver: "sql", Keys: map[string]any{"table": table, "name": name, "password": password}}}
+	if k.server == nil {
+		path := filepath.Join(t.TempDir(), "app.db")
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p.options.Keys["dsn"] = "sqlite://" + path
+		var err error
+		if p.admin, err = sql.Open("sqlite3", path); err != nil {
+			t.Fatal(err)
+		}
+		p.admin.SetMaxIdleConns(0) // what is put in the place of the file is opened
+		t.Cleanup(func() { _ = p.admin.Close() })
+	} else {
+		server := k.server(t)
+		p.admin, p.options.Keys["dsn"], p.options.Secret = server.Admin, server.DSN, []byte(sqltest.Secret)
+	}
+	quoted := p.dialect.Table(table)
+	p.exec(t, "DROP TABLE IF EXISTS "+quoted, "CREATE TABLE "+quoted+" ("+p.dialect.Identifier(name)+" "+k.text+", "+p.dialect.Identifier(password)+" "+k.text+")")
+	t.Cleanup(func() { _, _ = p.admin.ExecContext(context.Background(), "DROP TABLE IF EXISTS "+quoted) })
+	p.grant(t, fmt.Sprintf("SELECT (%[1]s, %[2]s), UPDATE (%[2]s)", p.dialect.Identifier(name), p.dialect.Identifier(password)), quoted)
+	return p
 }
 
 // grant gives rights as docs/stores.md does.
@@ -117,7 +126,7 @@ func (p *place) grant(t testing.TB, rights, table string) {
 	case sqldb.PostgreSQL:
 		p.exec(t, "GRANT "+rights+" ON "+table+" TO shadowsync")
 	case sqldb.MySQL:
-		p.exec(t, "GRANT "+rights+" ON "+table+" TO shadowsync@'127.0.0.1'")
+		p.exec(t, "GRANT "+rights+" ON "+table+" TO shadowsync@'127.0.0.1'", "GRANT "+rights+" ON "+table+" TO shadowsync@localhost")
 	}
 }
 

@@ -158,6 +158,9 @@ func (s *Store) Rehearse(ctx context.Context) error {
 // Write implements shadowsync.CredentialStore, in one transaction. If the server refuses a value, which
 // ends the transaction, each account gets one of its own.
 func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (shadowsync.Unwritten, error) {
+	if err := driver.CheckBatch(writes); err != nil {
+		return nil, err
+	}
 	left, err := s.write(ctx, writes)
 	if sqldb.Refused(err) {
 		left = make(shadowsync.Unwritten)
@@ -231,6 +234,8 @@ func (s *Store) refuse(w shadowsync.Write, present shadowsync.StoreSnapshot) err
 	account, there := present.Accounts[w.Name]
 	_, fits := s.values(w)
 	switch {
+	case w.Create && there:
+		return shadowsync.ErrChanged
 	case w.Create || w.Delete:
 		return &shadowsync.RefusedError{Reason: "only the application adds and removes its accounts"}
 	case present.Malformed[w.Name] != "":

@@ -68,6 +68,7 @@ func newPostgreSQL() (*Server, error) {
 	_ = s.Admin.Close()
 	s.Admin = stdlib.OpenDB(*config)
 	s.DSN = "postgres://shadowsync@127.0.0.1:" + port + "/app"
+	s.Local = "postgres://shadowsync@:" + port + "/app?host=" + folder
 	return s, s.Admin.Ping()
 }
 
@@ -112,7 +113,7 @@ func newMariaDB() (*Server, error) {
 		return s, err
 	}
 	for _, statement := range []string{
-		"CREATE USER shadowsync@'127.0.0.1' IDENTIFIED BY '" + quoted(Secret) + "'", "CREATE DATABASE app CHARACTER SET utf8mb4",
+		"CREATE USER shadowsync@'127.0.0.1' IDENTIFIED BY '" + quoted(Secret) + "'", "CREATE USER shadowsync@localhost", "CREATE DATABASE app CHARACTER SET utf8mb4",
 	} {
 		if _, err := s.Admin.Exec(statement); err != nil {
 			return s, err
@@ -121,6 +122,7 @@ func newMariaDB() (*Server, error) {
 	_ = s.Admin.Close()
 	config.DBName = "app"
 	s.DSN = "mysql://shadowsync@127.0.0.1:" + port + "/app"
+	s.Local = "mysql://shadowsync@/app?socket=" + socket
 	s.Admin, err = open(config)
 	return s, err
 }

@@ -26,6 +26,7 @@ const Secret = "s p'a\"ce"
 // Server is a running server with an empty database "app".
 type Server struct {
 	DSN   string // of the user "shadowsync", who has no right to anything yet
+	Local string // the same over a Unix socket, without a password
 	Admin *sql.DB
 	// start starts the program, and stop ends it.
 	start   func() (*exec.Cmd, error)
