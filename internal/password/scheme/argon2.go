@@ -71,7 +71,7 @@ func phc(pattern argon2Setting) form {
 	return form{
 		limit: limit{text: true},
 		parse: func(value string) (setting, []byte, bool) {
-			p, ok := pieces(value, pattern.variant+"v=19$", "$", 3)
+			p, ok := pieces(value, pattern.variant+"v=19$", 3)
 			if !ok {
 				return nil, nil, false
 			}

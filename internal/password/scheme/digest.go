@@ -118,7 +118,7 @@ func mosquittoSHA512() form {
 	}
 	return form{
 		parse: func(value string) (setting, []byte, bool) {
-			p, ok := pieces(value, "$6$", "$", 2)
+			p, ok := pieces(value, "$6$", 2)
 			if !ok {
 				return nil, nil, false
 			}

@@ -83,7 +83,7 @@ func djangoPBKDF2() form {
 	return form{
 		limit: limit{text: true},
 		parse: func(value string) (setting, []byte, bool) {
-			p, ok := pieces(value, prefix, "$", 3)
+			p, ok := pieces(value, prefix, 3)
 			if !ok {
 				return nil, nil, false
 			}
@@ -131,7 +131,7 @@ func mosquittoPBKDF2() form {
 
 // parsePBKDF2 reads iterations, salt and digest after a prefix, between dollar signs.
 func parsePBKDF2(value, prefix string, pattern pbkdf2Setting, encoding *base64.Encoding) (setting, []byte, bool) {
-	p, ok := pieces(value, prefix, "$", 3)
+	p, ok := pieces(value, prefix, 3)
 	if !ok {
 		return nil, nil, false
 	}

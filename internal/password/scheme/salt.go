@@ -77,12 +77,12 @@ func numbers(s string, n int) ([]int, bool) {
 	return read, true
 }
 
-// pieces cuts a value after its prefix into n pieces between separators.
-func pieces(value, prefix, separator string, n int) ([]string, bool) {
+// pieces cuts a value after its prefix into n pieces between dollar signs.
+func pieces(value, prefix string, n int) ([]string, bool) {
 	rest, ok := strings.CutPrefix(value, prefix)
 	if !ok {
 		return nil, false
 	}
-	p := strings.Split(rest, separator)
+	p := strings.Split(rest, "$")
 	return p, len(p) == n
 }

@@ -175,8 +175,8 @@ func (s Scheme) Verify(value string, secret []byte, account string) (bool, error
 	if err != nil {
 		return false, fmt.Errorf("cannot verify a password as %s: %w", s.name, err)
 	}
-	if f.limit.check(secret) != nil {
-		return false, nil // the application could not have taken it
+	if refused := f.limit.check(secret); refused != nil {
+		return false, nil //nolint:nilerr // the application could not have taken it
 	}
 	digest, err := setting.digest(secret, account)
 	if err != nil {

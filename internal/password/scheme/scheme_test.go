@@ -274,11 +274,28 @@ func TestCosts(t *testing.T) {
 		cost   int
 		ok     bool
 	}{
-		{"bcrypt", 0, true}, {"bcrypt", 3, false}, {"bcrypt", 15, true}, {"bcrypt", 16, false}, {"bcrypt", -1, false},
-		{"argon2id", 16, true}, {"argon2id", 17, false}, {"scrypt", 17, true}, {"scrypt", 18, false},
-		{"django-pbkdf2-sha256", 999, false}, {"django-pbkdf2-sha256", 5_000_000, true}, {"django-pbkdf2-sha256", 5_000_001, false},
-		{"nt", 0, true}, {"nt", 1, false}, {"ldap-ssha", 1, false}, {"ldap-crypt", 999, false}, {"ldap-crypt", 1000, true},
-		{"scram-sha-256", 4095, false}, {"grafana", 1000, false}, {"gitea", 1, false}, {"wordpress", 3, false}, {"nextcloud", 99, false},
+		{"bcrypt", 0, true},
+		{"bcrypt", 3, false},
+		{"bcrypt", 15, true},
+		{"bcrypt", 16, false},
+		{"bcrypt", -1, false},
+		{"argon2id", 16, true},
+		{"argon2id", 17, false},
+		{"scrypt", 17, true},
+		{"scrypt", 18, false},
+		{"django-pbkdf2-sha256", 999, false},
+		{"django-pbkdf2-sha256", 5_000_000, true},
+		{"django-pbkdf2-sha256", 5_000_001, false},
+		{"nt", 0, true},
+		{"nt", 1, false},
+		{"ldap-ssha", 1, false},
+		{"ldap-crypt", 999, false},
+		{"ldap-crypt", 1000, true},
+		{"scram-sha-256", 4095, false},
+		{"grafana", 1000, false},
+		{"gitea", 1, false},
+		{"wordpress", 3, false},
+		{"nextcloud", 99, false},
 	} {
 		if err := find(t, tc.scheme).CheckCost(tc.cost); (err == nil) != tc.ok {
 			t.Errorf("%s at %d: %v", tc.scheme, tc.cost, err)

@@ -66,7 +66,7 @@ func scram() form {
 }
 
 func parseSCRAM(value string) (setting, []byte, bool) {
-	p, ok := pieces(value, scramPrefix, "$", 2)
+	p, ok := pieces(value, scramPrefix, 2)
 	if !ok {
 		return nil, nil, false
 	}

@@ -72,7 +72,7 @@ func passlibScrypt() form {
 	return form{
 		limit: limit{text: true},
 		parse: func(value string) (setting, []byte, bool) {
-			p, ok := pieces(value, "$scrypt$", "$", 3)
+			p, ok := pieces(value, "$scrypt$", 3)
 			if !ok {
 				return nil, nil, false
 			}
@@ -99,7 +99,7 @@ func djangoScrypt() form {
 	return form{
 		limit: limit{text: true},
 		parse: func(value string) (setting, []byte, bool) {
-			p, ok := pieces(value, "scrypt$", "$", 5)
+			p, ok := pieces(value, "scrypt$", 5)
 			if !ok {
 				return nil, nil, false
 			}
