@@ -1,6 +1,9 @@
 package shadowsync
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // SeenBy says how we noticed a change.
 type SeenBy string
@@ -95,7 +98,7 @@ type Change struct {
 }
 
 // Guards reports whether the account's open change holds back a restart of the application. Only
-// root's own change does, and only while the store may still take it. A change in the operator
+// root's own change does, and only while the store may still take it and does not hold it yet. A change in the operator
 // shell never does, root's included: if the store cannot take it, it is taken back. If a first pair
 // differs and no side was chosen, a restart would choose; the guard prevents that, unless a user
 // other than root is known to have made the change. Without a baseline and without an announced
@@ -110,7 +113,8 @@ func (m AccountMemory) Guards() bool {
 	case m.Baseline == nil && !o.vouches():
 		return false
 	}
-	return o.State == Pending && o.Origin.ByRoot()
+	// A restart would only bring a value into force that the store holds already.
+	return o.State == Pending && o.Origin.ByRoot() && !strings.HasPrefix(o.Reason, notInForce)
 }
 
 // renews reports whether c differs from the change recorded before (nil: none): either it was

@@ -52,6 +52,15 @@ type RefusedError struct{ Reason string }
 
 func (e *RefusedError) Error() string { return "refused: " + e.Reason }
 
+// NotInForceError: the store holds the value, durably, but the application does not use it yet. A
+// retry, which may write nothing, can help.
+type NotInForceError struct{ Reason string }
+
+func (e *NotInForceError) Error() string { return notInForce + e.Reason }
+
+// notInForce begins the reason of a change that the store holds and the application does not use yet.
+const notInForce = "written; not in force: "
+
 // OSSnapshot is one consistent reading of the OS side.
 type OSSnapshot struct {
 	Revision string // changes whenever the file's content does

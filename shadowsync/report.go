@@ -2,6 +2,7 @@ package shadowsync
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -25,6 +26,9 @@ type Outcome struct {
 	WritesOS bool // what a dry run would write, or the run wrote
 	WritesDB bool
 }
+
+// NotInForce returns why the application does not use a value that its store holds already.
+func (o Outcome) NotInForce() (why string, ok bool) { return strings.CutPrefix(o.Reason, notInForce) }
 
 // Report is the result of a reconcile, for every account of the application.
 type Report struct {

@@ -131,8 +131,11 @@ func cmpErr(whole, single error) error {
 // settleWrite turns the store's answer for one account into a decision.
 func (it *item) settleWrite(err error) {
 	var refused *RefusedError
+	var waits *NotInForceError
 	switch {
 	case err == nil:
+	case errors.As(err, &waits):
+		it.fail(VerdictPending, waits.Error())
 	case errors.As(err, &refused):
 		it.fail(VerdictRefused, refused.Reason)
 	case errors.Is(err, ErrChanged), errors.Is(err, ErrNoAccount):

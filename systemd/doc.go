@@ -5,6 +5,7 @@
 //	dropin.go     the hooks of an application's unit, as a drop-in
 //	bus.go        access to PID 1 that survives its re-execution and the loss of D-Bus
 //	unit.go       the state of units; start, stop, enable, reload
+//	reloadunit.go reloads of other services
 //	wiring.go     how a unit is loaded and tied to others
 //	hookrun.go    how the hooks before an application's last start went
 //	guard.go      holding back stop and restart of a unit, and the time limit on it

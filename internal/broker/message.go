@@ -17,6 +17,7 @@ import (
 // of the application's unit.
 func Message(a config.Application, o shadowsync.Outcome, guard systemd.GuardStatus) string {
 	account, reason := printable.Quote(o.Account), printable.Quote(o.Reason)
+	why, waits := o.NotInForce()
 	switch {
 	case o.State == shadowsync.InSync && o.Verdict == shadowsync.VerdictApply:
 		return fmt.Sprintf("shadowsync: %s: NOT kept (the rule for this account prefers %s's credential store)", account, a.Name)
@@ -26,6 +27,8 @@ func Message(a config.Application, o shadowsync.Outcome, guard systemd.GuardStat
 		return queued(account, a.Unit)
 	case o.Verdict == shadowsync.VerdictRefused:
 		return fmt.Sprintf("shadowsync: %s: NOT persisted (%s refuses it: %s); choose another password", account, a.Name, reason)
+	case o.State == shadowsync.Pending && waits:
+		return fmt.Sprintf("shadowsync: %s: written to %s's credential store; NOT in force (%s); it is as soon as that works", account, a.Name, printable.Quote(why))
 	case o.State == shadowsync.Pending && guard.For(o.Account, a.Further()):
 		return fmt.Sprintf("shadowsync: %s: NOT persisted (%s); restart of %s is held until it is%s", account, reason, a.Unit, atMost(guard.Until, time.Now()))
 	case o.State == shadowsync.Pending:

@@ -8,6 +8,7 @@
 //	system.go    what a backup contains, and finishing an interrupted restore
 //	rehearse.go  what reconciles would do after a restore
 //	open.go      which process a store's driver runs in
+//	reload.go    reloads the server of a store after a write
 //	evidence.go  what is known about the circumstances of a difference
 //	house.go     makes the state follow edited names in the configuration
 //	origin.go    who made a change
@@ -68,8 +69,10 @@ type Options struct {
 	StoreTimeout time.Duration
 	// OpenStore opens an application's store; nil: as a child process if the driver asks for one.
 	OpenStore func(context.Context, config.Application, store.Options) (shadowsync.CredentialStore, error)
-	Guard     Guard
-	Sessions  shadowsync.Sessions
+	// ReloadUnit reloads the unit of a server after a write to its store; nil: by systemd.
+	ReloadUnit func(ctx context.Context, unit string) error
+	Guard      Guard
+	Sessions   shadowsync.Sessions
 	// Probe is called after each step of a plan; nil in production.
 	Probe func(shadowsync.Step)
 	// AskSudo asks what sudo's rules allow; nil: in this process, which must not be sandboxed then.

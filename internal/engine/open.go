@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/internal/store"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/internal/store/storeworker"
@@ -29,6 +30,12 @@ func (e *Engine) newLink(a config.Application, o store.Options) (*link, error) {
 	}
 	defer closed.Close()
 	l := &link{capabilities: closed.Capabilities(), timeout: e.options.StoreTimeout, turn: make(chan struct{}, 1)}
+	if o.ReloadUnit != "" && inroot.Live(e.root) {
+		l.reload = &reloader{unit: o.ReloadUnit, do: e.options.ReloadUnit, wait: e.options.StoreTimeout}
+		if l.reload.do == nil {
+			l.reload.do = (&systemd.Bus{}).ReloadUnit
+		}
+	}
 	l.open = func(ctx context.Context) (shadowsync.CredentialStore, error) { return storeworker.Open(ctx, o) }
 	if d.Placement(o) == driver.NetworkWorker && o.Text(driver.Credential.Name) != "" {
 		l.open = func(ctx context.Context) (shadowsync.CredentialStore, error) { return openInUnit(ctx, o) }

@@ -26,6 +26,7 @@ type link struct {
 	capabilities shadowsync.Capabilities
 	open         func(context.Context) (shadowsync.CredentialStore, error)
 	timeout      time.Duration
+	reload       *reloader // nil: the application uses at once what the store holds
 	// turn is a semaphore, held while any call uses the store, even one that no caller waits for
 	// any more. A worker answers one question at a time, and calls that hang in the kernel must not
 	// pile up.
@@ -217,9 +218,10 @@ func (l *link) Read(ctx context.Context, names []string) (shadowsync.StoreSnapsh
 }
 
 func (l *link) Write(ctx context.Context, writes []shadowsync.Write) (shadowsync.Unwritten, error) {
-	return ask(ctx, l, func(ctx context.Context, s shadowsync.CredentialStore) (shadowsync.Unwritten, error) {
+	left, err := ask(ctx, l, func(ctx context.Context, s shadowsync.CredentialStore) (shadowsync.Unwritten, error) {
 		return s.Write(ctx, writes)
 	})
+	return l.reload.after(ctx, writes, left, "", err)
 }
 
 // WriteRead implements shadowsync.WriteReader.
@@ -236,6 +238,11 @@ func (l *link) WriteRead(ctx context.Context, writes []shadowsync.Write) (shadow
 		}
 		return a, err
 	})
+	revision := ""
+	if a.back != nil {
+		revision = a.back.Revision
+	}
+	a.left, err = l.reload.after(ctx, writes, a.left, revision, err)
 	return a.left, a.back, err
 }
 

@@ -44,6 +44,7 @@ var checks = []check{
 	{name: "mail", look: checkMail, wired: true},
 	{name: "shells", look: checkShells, wired: true},
 	{name: "store", look: checkStore, wired: true},
+	{name: "reload", look: checkReload, wired: true},
 	{name: "baseline", look: checkBaseline, wired: true},
 	{name: "program", look: checkProgram},
 	{name: "units", look: checkUnits},

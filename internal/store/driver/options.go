@@ -32,9 +32,11 @@ type Options struct {
 	Addresses []string
 	// Secret is what the store asks for before it answers, and CA vouches for its server. They reach a worker in
 	// descriptors.
-	Secret []byte         `json:"-"`
-	CA     []byte         `json:"-"`
-	Keys   map[string]any // keys that only the driver knows
+	Secret []byte `json:"-"`
+	CA     []byte `json:"-"`
+	// ReloadUnit is the unit that is reloaded after a write; empty: none.
+	ReloadUnit string
+	Keys       map[string]any // keys that only the driver knows
 }
 
 // Common are the keys that every store has.
@@ -43,6 +45,7 @@ var Common = []key.Key{
 	{Name: "store_name", Kind: key.Text, Default: "none; required of each store after the first", Doc: "The name of the store among several of one application, each in a table `[[application.store]]`. In messages, `status` and the audit the first store goes by the name of the application, and the others by `APPLICATION.STORE_NAME`."},
 	{Name: "formats", Kind: key.Texts, OneOf: knownFormats, Default: "all", Doc: "The formats of crypt(5) that the application can verify. `bcrypt` is `$2a$`, `$2b$` and `$2y$`."},
 	{Name: "as", Kind: key.Text, Form: key.Form{Says: `a text with {name} in it, such as "{name}@example.org"`, Is: isSpelling}, Default: "`{name}`", Doc: "How the store spells the name of an account, where `{name}` is its name in the OS."},
+	{Name: "reload_unit", Kind: key.Text, Form: reloadForm, Default: "none", Doc: "The unit of the server that reads the store only when it starts or is reloaded, such as `mosquitto.service`. After each write it is reloaded, by its `ExecReload=`. See [stores.md](stores.md#servers-that-must-be-reloaded)."},
 }
 
 // AsName is what stands for the OS's name in the key "as".
@@ -51,6 +54,8 @@ const AsName = "{name}"
 func isSpelling(text string) bool {
 	return strings.Count(text, AsName) == 1 && len(text) <= 200 && utf8.ValidString(text) && !strings.ContainsRune(text, 0)
 }
+
+var reloadForm = key.Form{Says: "the name of a service, which ends in .service", Is: func(unit string) bool { return shadowsync.CheckUnit(unit) == nil }}
 
 // Path is the key of the store's own file, which a driver may require.
 var Path = key.Key{Name: "path", Kind: key.Text, Form: key.Form{Says: "absolute and plain, such as \"/var/lib/example/file\"", Is: plainPath}}
@@ -84,6 +89,8 @@ func Parse(table map[string]any) (Options, error) {
 			o.Formats = texts(value)
 		case "as":
 			o.As, _ = value.(string)
+		case "reload_unit":
+			o.ReloadUnit, _ = value.(string)
 		}
 	}
 	return o, nil
