@@ -190,18 +190,6 @@ size_t text_login_request(char out[TEXT_LOGIN_SIZE], const char *op, const struc
 	return (size_t)(at - out);
 }
 
-bool text_answer(const char *packet, size_t size, struct text_answer *answer)
-{
-	static const char kinds[] = {TEXT_SAYS, TEXT_REFUSES, TEXT_NOTES};
-
-	answer->text[0] = '\0';
-	if (size == 0 || memchr(kinds, packet[0], sizeof kinds) == NULL)
-		return false;
-	answer->kind = (enum text_kind)packet[0];
-	text_clean(answer->text, sizeof answer->text, packet + 1, size - 1);
-	return answer->kind != TEXT_REFUSES || answer->text[0] != '\0';
-}
-
 bool text_verdict(const char *packet, size_t size, struct text_verdict *verdict)
 {
 	static const char kinds[] = {TEXT_FREE, TEXT_ASKS, TEXT_OFFERS, TEXT_PASSES, TEXT_KEEPS, TEXT_REFUSES};
@@ -229,4 +217,25 @@ bool text_line(struct text_verdict *verdict, char line[TEXT_MESSAGE_MAX + 1])
 	text_clean(line, TEXT_MESSAGE_MAX + 1, verdict->at, (size_t)(end - verdict->at));
 	verdict->at = newline == NULL ? verdict->end : newline + 1;
 	return true;
+}
+
+bool text_answer(const char *packet, size_t size, struct text_answer *answer)
+{
+	static const char kinds[] = {TEXT_SAYS, TEXT_REFUSES, TEXT_NOTES};
+	char line[TEXT_MESSAGE_MAX + 1];
+	size_t used = 0;
+
+	answer->text[0] = '\0';
+	if (size == 0 || memchr(kinds, packet[0], sizeof kinds) == NULL)
+		return false;
+	answer->kind = (enum text_kind)packet[0];
+	struct text_verdict rest = {answer->kind, packet + 1, packet + size};
+	for (int n = 0; n < TEXT_ANSWER_LINES && text_line(&rest, line); n++) {
+		size_t length = strlen(line);
+		if (n > 0)
+			answer->text[used++] = '\n';
+		memcpy(answer->text + used, line, length + 1);
+		used += length;
+	}
+	return answer->kind != TEXT_REFUSES || answer->text[0] != '\0';
 }

@@ -10,7 +10,8 @@
 
 enum {
 	TEXT_NAME_MAX = 256,    /* bytes of an account name */
-	TEXT_MESSAGE_MAX = 512, /* bytes of a message shown to a person */
+	TEXT_MESSAGE_MAX = 512, /* bytes of a line shown to a person */
+	TEXT_ANSWER_LINES = 8,  /* of them in an answer about a change: one for each of the application's stores */
 	TEXT_LINES_MAX = 64,    /* of them in an answer about a second factor */
 	TEXT_OP_MAX = 24,       /* bytes of an operation's name */
 	/* Every byte of the name may need a backslash, and 64 bytes hold the rest of the request. */
@@ -58,7 +59,7 @@ enum text_kind {
 
 struct text_answer {
 	enum text_kind kind;
-	char text[TEXT_MESSAGE_MAX + 1]; /* cleaned as by text_clean */
+	char text[TEXT_ANSWER_LINES * (TEXT_MESSAGE_MAX + 1)]; /* lines, each cleaned as by text_clean */
 };
 
 /*

@@ -38,7 +38,7 @@ func TestDamagedAnswers(t *testing.T) {
 func damagedPackets(random *rand.Rand, n int) [][]byte {
 	seeds := []string{
 		answerOf(persisted), answerOf(""), answerOf("shadowsync: é ✔ 😀 \u0085 \u202e"), answerOf("shadowsync: " + strings.Repeat("ü", 260)),
-		answerOf(tooShort), noteOf(""), noteOf(notPersisted), "r", `{"message":""}`, "",
+		answerOf(tooShort), noteOf(""), noteOf(notPersisted), answerOf(persisted + "\n" + notPersisted), answerOf(strings.Repeat("x\n", 9)), "r", `{"message":""}`, "",
 	}
 	pieces := []string{"s", "r", "n", "{", " ", "\n", "\x00", "\x1b", "\x7f", "\xc3", "\xe2\x9c", "\xf4\x90\x80\x80", "\xed\xa0\x80", "\xe0\x80\xaf", "é", "0"}
 	packets := make([][]byte, n)
@@ -107,14 +107,19 @@ func readWithGo(packet []byte) verdict {
 	if len(packet) == 0 || !strings.ContainsRune("srn", rune(packet[0])) {
 		return verdict{}
 	}
-	text := cleaned(string(packet[1:]))
+	lines := strings.Split(strings.TrimSuffix(string(packet[1:]), "\n"), "\n")
+	lines = lines[:min(len(lines), 8)]
+	for i, line := range lines {
+		lines[i] = cleaned(line)
+	}
+	text := strings.Join(lines, "\n")
 	if packet[0] == 'r' && text == "" {
 		return verdict{}
 	}
 	return verdict{packet[0], text}
 }
 
-// cleaned is what the module shows of message: at most 512 bytes, with '?' for each rune that does not print, as far as
+// cleaned is what the module shows of a line: at most 512 bytes, with '?' for each rune that does not print, as far as
 // these packets hold such runes, and for each byte that is not UTF-8.
 func cleaned(message string) string {
 	var clean strings.Builder
