@@ -35,17 +35,22 @@ func (it *item) alarms(a Application, m Memory, now time.Time) []Event {
 		add("the application wrote its old value back %d times: %s", alarmAfter, it.writer(a))
 	}
 	switch back := it.returned(); {
+	case a.Several: // it may have come from another store, which has a reconcile of its own
 	case !it.cameAtStart(a, m):
 	case it.decision.WroteBack && it.osWasOverwritten():
 		add(elsewhere+"%s set an older password at its start, one that its configured store does not hold: it reads another store", it.writer(a))
 	case back != nil && it.in.Evidence.Writer == WriterUnknown:
 		add(elsewhere+"at the start of %s an older password came back that its configured store does not hold. It is not known which program set it; if it was the application, it reads another store", a.Unit)
 	}
-	if e := it.returned(); e != nil && e.Returns+1 >= alarmAfter {
+	if e := it.returned(); e != nil && e.Returns+1 >= alarmAfter && it.tells(a) {
 		add("one value came back %d times, set by %s: every change of this password is undone", e.Returns+1, it.setter(a))
 	}
 	return found
 }
+
+// tells reports whether an alarm about the value is this store's to give. What came on the OS side is
+// seen for every store of the application, and told for the first one.
+func (it *item) tells(a Application) bool { return a.Store == "" || it.decision.Verdict == VerdictApply }
 
 // cameAtStart reports whether the configured store held the last change before the application
 // started, and still holds it. Another OS value that appears now cannot come from that store.

@@ -14,6 +14,7 @@ type Application struct {
 	Name     string
 	Unit     string
 	Store    string // the store's name, if it is not the application's first
+	Several  bool   // the application has other stores, too
 	Accounts []string
 	Policy   Policy
 	// Policies replaces Policy for single accounts.

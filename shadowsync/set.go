@@ -70,6 +70,45 @@ func (r *Reconciler) setOS(ctx context.Context, changes []Change) (Unwritten, er
 	return failed, r.withdraw(ctx, undone, memory)
 }
 
+// Follow records changes that Set of another store's reconciler has made on the OS side. Reconcile
+// brings them to this store. A value that was replaced meanwhile is not recorded.
+func (r *Reconciler) Follow(ctx context.Context, changes []Change) error {
+	if err := r.follow(ctx, changes); err != nil {
+		return fmt.Errorf("cannot record the change for %s: %w", r.Application.Name, err)
+	}
+	return nil
+}
+
+func (r *Reconciler) follow(ctx context.Context, changes []Change) error {
+	lease, err := r.Lock.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer lease.Release()
+	names := make([]string, len(changes))
+	made := slices.Clone(changes)
+	for i, c := range changes {
+		names[i], made[i].Over = c.Account, ""
+	}
+	snapshot, err := r.Accounts.Read(ctx, names)
+	if err != nil {
+		return err
+	}
+	memory, err := r.State.Survey(ctx, r.Application.Name, names)
+	if err != nil {
+		return err
+	}
+	known, _, _ := r.wishes(made, snapshot)
+	known = slices.DeleteFunc(known, func(c Change) bool { return !Equal(c.OS, snapshot.Accounts[c.Account].Credential, AllFields) })
+	if len(known) == 0 {
+		return nil
+	}
+	for i := range known {
+		known[i].stand(memory.Accounts[known[i].Account].Open)
+	}
+	return r.journalOver(ctx, known, memory)
+}
+
 // wishes turns changes into writes against what the OS holds now. Fields that a change does not
 // name keep their present value.
 func (r *Reconciler) wishes(changes []Change, snapshot OSSnapshot) (known []Change, writes []Write, left Unwritten) {

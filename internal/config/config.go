@@ -333,6 +333,7 @@ func (c *Config) Domain(a Application) shadowsync.Application {
 		Name: a.Name, Unit: a.Unit, Accounts: a.Accounts, Policy: policy, TrustStore: a.TrustStore, Ending: c.Sessions.ending(), Judged: c.Password.HasRules(), Revision: c.Revision,
 		Settle: time.Duration(c.Settle.Time),
 	}
+	d.Several = len(c.Holders(a)) > 1
 	if !a.First() { // the first holder deals with what happens once per change
 		d.Store, d.Judged, d.Ending = a.StoreName, false, shadowsync.Ending{On: []shadowsync.SeenBy{}}
 	}
@@ -357,7 +358,8 @@ func (c *Config) Application(unit string) (Application, bool) {
 	return Application{}, false
 }
 
-// Named finds an application by its name or its unit, as people write it.
+// Named finds an application by its name or its unit, as people write it. With several stores, the
+// unit stands for the first one.
 func (c *Config) Named(name string) (Application, bool) {
 	for _, a := range c.Applications {
 		if a.Name == name {
@@ -365,6 +367,18 @@ func (c *Config) Named(name string) (Application, bool) {
 		}
 	}
 	return c.Application(name)
+}
+
+// Chosen finds the holder with that name, or all holders of the application with that unit.
+func (c *Config) Chosen(name string) []Application {
+	switch a, there := c.Named(name); {
+	case !there:
+		return nil
+	case a.Name == name:
+		return []Application{a}
+	default:
+		return c.Holders(a)
+	}
 }
 
 // Managing finds the application that manages an account.

@@ -70,7 +70,11 @@ func (c *Config) validate() error {
 	names, units := map[string]bool{}, map[string]bool{}
 	for i := range c.Applications {
 		a := &c.Applications[i]
-		if err := errors.Join(a.validate(), c.validateStores(i)); err != nil {
+		err := c.validateStores(i)
+		if err == nil {
+			err = a.validate()
+		}
+		if err != nil {
 			return err
 		}
 		if names[a.Name] || a.First() && units[a.Unit] {

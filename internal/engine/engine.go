@@ -4,6 +4,7 @@
 //
 //	engine.go    Engine: open, reconcile, end sessions
 //	configuration.go  the configuration, or the last good one
+//	holders.go   the stores of one application beside each other
 //	store.go     a store that is opened when needed and called with a time limit
 //	system.go    what a backup contains, and finishing an interrupted restore
 //	rehearse.go  what reconciles would do after a restore

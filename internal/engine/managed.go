@@ -25,14 +25,14 @@ func ManagedList(c *config.Config, awaiting map[string]bool) []byte {
 	var list bytes.Buffer
 	rules := c.Password.HasRules()
 	size := 0 // of the lines without their ends, which few have
-	for _, a := range c.Applications {
+	for _, a := range c.Firsts() {
 		size += len(a.Accounts) * (len(a.Unit) + len("\t\n"))
 		for _, account := range a.Accounts {
 			size += len(account)
 		}
 	}
 	list.Grow(size)
-	for _, a := range c.Applications {
+	for _, a := range c.Firsts() {
 		for _, account := range a.Accounts {
 			list.WriteString(account)
 			list.WriteByte('\t')

@@ -120,7 +120,7 @@ func (e *Engine) recallHolds(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	for _, a := range e.Config.Applications {
+	for _, a := range e.Config.Firsts() {
 		status, err := guard.Status(a.Unit)
 		if err == nil && status.Mode == systemd.GuardHeld {
 			err = e.State.SetHeld(ctx, a.Name, true)

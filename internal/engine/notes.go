@@ -149,7 +149,7 @@ func (e *Engine) honourNotes(ctx context.Context, application string) error {
 	defer folder.Close()
 	about, done := e.sortNotes(application, list)
 	if e.options.Volatile { // the notes stay: nothing else that persists has their content
-		_, err := e.announceNoted(ctx, application, about)
+		_, err := e.announceNotedToAll(ctx, application, about)
 		return err
 	}
 	for i := range about {
@@ -159,7 +159,7 @@ func (e *Engine) honourNotes(ctx context.Context, application string) error {
 			}
 		}
 	}
-	there, err := e.announceNoted(ctx, application, about)
+	there, err := e.announceNotedToAll(ctx, application, about)
 	if err != nil {
 		return err
 	}
@@ -177,6 +177,17 @@ func (e *Engine) honourNotes(ctx context.Context, application string) error {
 		}
 	}
 	return nil
+}
+
+// announceNotedToAll records what notes say for every store of the application, since the notes are
+// dropped then.
+func (e *Engine) announceNotedToAll(ctx context.Context, application string, about []noted) (there map[string]bool, err error) {
+	for _, h := range e.Holders(application) {
+		if there, err = e.announceNoted(ctx, h.Name, about); err != nil {
+			return nil, err
+		}
+	}
+	return there, nil
 }
 
 // announceNoted records what notes say. It reads the accounts after the notes were claimed, and
@@ -211,6 +222,7 @@ func (e *Engine) announceNoted(ctx context.Context, application string, about []
 		switch {
 		case !ok:
 		case n.oldest.Undone(fields[n.account]) && waits(memory.Accounts[n.account], n):
+		case n.oldest.Undone(fields[n.account]) && e.reconcilers[application].Application.Store != "": // told for the first store
 		case n.oldest.Undone(fields[n.account]):
 			gone = append(gone, undone(application, n.account, by))
 		case !known(memory.Accounts[n.account], account.Hash):

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/config"
@@ -71,7 +72,7 @@ func (e *NotSettledError) Error() string {
 // Run does the work of one moment for the application of a unit. units tells about that unit; nil:
 // unknown, as on a mounted system.
 func Run(ctx context.Context, e *engine.Engine, units Units, kind Kind, unit string) error {
-	a, ok := e.Config.Application(unit)
+	a, ok := e.Config.Application(unit) // its first store's entry
 	if !ok {
 		return fmt.Errorf("cannot run the %s hook: no application has the unit %s", kind, unit)
 	}
@@ -102,9 +103,11 @@ type moment struct {
 	application config.Application
 }
 
-// look compares both sides. Every moment does that.
-func (h moment) look(ctx context.Context, seen shadowsync.SeenBy, force bool) (shadowsync.Report, error) {
-	return h.Reconcile(ctx, h.application.Name, shadowsync.Request{Origin: shadowsync.Origin{SeenBy: seen}, Force: force})
+// look compares the OS with every store of the application. Every moment does that.
+func (h moment) look(ctx context.Context, seen shadowsync.SeenBy, force bool) ([]shadowsync.Report, error) {
+	return h.EachStore(ctx, h.application.Name, func(of config.Application) (shadowsync.Report, error) {
+		return h.Reconcile(ctx, of.Name, shadowsync.Request{Origin: shadowsync.Origin{SeenBy: seen}, Force: force})
+	})
 }
 
 // others looks at the applications to which accounts of this one moved, because this one still
@@ -113,11 +116,17 @@ func (h moment) others(ctx context.Context, wrote bool) error {
 	if len(h.Config.Applications) < 2 {
 		return nil
 	}
-	departed, err := h.State.Departed(ctx, h.application.Name)
 	there := map[string][]string{}
-	for _, name := range departed {
-		if a, managed := h.Config.Managing(name); managed && a.Name != h.application.Name {
-			there[a.Name] = append(there[a.Name], name)
+	var err error
+	for _, of := range h.Config.Holders(h.application) {
+		departed, failed := h.State.Departed(ctx, of.Name)
+		err = errors.Join(err, failed)
+		for _, name := range departed {
+			for _, a := range h.Config.ManagingAll(name) {
+				if a.Unit != of.Unit && !slices.Contains(there[a.Name], name) {
+					there[a.Name] = append(there[a.Name], name)
+				}
+			}
 		}
 	}
 	for application, names := range there {
@@ -134,12 +143,16 @@ func (h moment) others(ctx context.Context, wrote bool) error {
 // preStart also runs for a `systemctl start` of an application that runs already: then it does not
 // read its store, and its settle time stays as it was.
 func (h moment) preStart(ctx context.Context) error {
-	report, err := h.look(ctx, shadowsync.SeenByStart, false)
+	reports, err := h.look(ctx, shadowsync.SeenByStart, false)
 	// After the reconcile, which looks at what was done while the application was down; and before
 	// the start, because most applications write the OS before they are ready.
 	switch activity := h.activity(ctx); {
-	case activity.Over && err == nil && !report.Doubtful():
-		err = h.State.SetStarting(ctx, h.application.Name)
+	case activity.Over && err == nil:
+		for i, of := range h.Config.Holders(h.application) {
+			if !reports[i].Doubtful() {
+				err = errors.Join(err, h.State.SetStarting(ctx, of.Name))
+			}
+		}
 		fallthrough
 	case !activity.Active:
 		err = errors.Join(err, h.settle(ctx, h.settleTime()))
@@ -147,15 +160,17 @@ func (h moment) preStart(ctx context.Context) error {
 	err = errors.Join(err, h.others(ctx, false), engine.WriteManaged(ctx, h.Root(), h.Config, h.State))
 	_ = engine.Provide(h.Root(), h.Config) // no reason to keep an application down; doctor reports it
 	if h.application.Start == config.StartRefuse {
-		err = errors.Join(err, refuse(h.application, report))
+		err = errors.Join(err, refuse(h.application, reports))
 	}
 	return err
 }
 
-func refuse(a config.Application, report shadowsync.Report) error {
-	for _, o := range report.Outcomes {
-		if o.AtStake {
-			return &NotSettledError{Unit: a.Unit, Outcome: o}
+func refuse(a config.Application, reports []shadowsync.Report) error {
+	for _, report := range reports {
+		for _, o := range report.Outcomes {
+			if o.AtStake {
+				return &NotSettledError{Unit: a.Unit, Outcome: o}
+			}
 		}
 	}
 	return nil

@@ -58,7 +58,12 @@ func (h moment) left(ctx context.Context) time.Duration {
 // settle sets the time during which an old value on the OS side counts as the application's memory
 // and not as a wish.
 func (h moment) settle(ctx context.Context, left time.Duration) error {
-	return h.State.SetSettle(ctx, h.application.Name, time.Now().Add(left))
+	var errs []error
+	until := time.Now().Add(left)
+	for _, of := range h.Config.Holders(h.application) {
+		errs = append(errs, h.State.SetSettle(ctx, of.Name, until))
+	}
+	return errors.Join(errs...)
 }
 
 // watch looks soon, at every change of the shadow file and at the end of the settle time, with or
@@ -76,8 +81,7 @@ func (h moment) watch(ctx context.Context) error {
 		return err
 	}
 	h.leaveToBroker(settling)
-	r := h.Reconciler(h.application.Name)
-	r.Pace = &shadowsync.Pace{} // each look that writes causes the next one
+	h.pace(func() *shadowsync.Pace { return &shadowsync.Pace{} }) // each look that writes causes the next one
 	err = h.glance(ctx, shadowsync.SeenByStart, settling.Err() != nil)
 	for settling.Err() == nil && !Again(err) {
 		select {
@@ -90,7 +94,7 @@ func (h moment) watch(ctx context.Context) error {
 		case <-time.After(settlePace):
 		}
 		if settling.Err() != nil {
-			r.Pace = nil // this is the last look
+			h.pace(func() *shadowsync.Pace { return nil }) // this is the last look
 		}
 		err = h.glance(ctx, shadowsync.SeenByWatch, settling.Err() != nil)
 	}
@@ -98,6 +102,13 @@ func (h moment) watch(ctx context.Context) error {
 		return nil // the next start looks itself
 	}
 	return err
+}
+
+// pace limits what the stores of the application change by themselves.
+func (h moment) pace(fresh func() *shadowsync.Pace) {
+	for _, of := range h.Config.Holders(h.application) {
+		h.Reconciler(of.Name).Pace = fresh()
+	}
 }
 
 // glance is one look of the watch, within Limit. Only the result of the last one counts.

@@ -1,0 +1,121 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// Settled is what became of an account's change in one store.
+type Settled struct {
+	Holder config.Application
+	shadowsync.Outcome
+}
+
+// urgency orders states by how much a person must do about them.
+var urgency = []shadowsync.ChangeState{
+	shadowsync.InSync, shadowsync.Queued, shadowsync.NeedsLogin, shadowsync.Missing, shadowsync.Pending, shadowsync.Conflict,
+}
+
+// Worst returns the most urgent of the outcomes in several stores; of equal ones, the first store's.
+func Worst(all []Settled) Settled {
+	return slices.MaxFunc(all, func(a, b Settled) int {
+		return cmp.Compare(slices.Index(urgency, a.State), slices.Index(urgency, b.State))
+	})
+}
+
+// Holders returns the holders of the application that a holder's name belongs to.
+func (e *Engine) Holders(name string) []config.Application {
+	for _, a := range e.Config.Applications {
+		if a.Name == name {
+			return e.Config.Holders(a)
+		}
+	}
+	return nil
+}
+
+// rouse asks the stores of an application that has several for a sign of life, all at once: one that
+// hangs must not keep the others waiting, whose reconciles hold the engine lock one after the other.
+func (e *Engine) rouse(ctx context.Context, holders []config.Application) {
+	if len(holders) < 2 {
+		return
+	}
+	var all sync.WaitGroup
+	for _, h := range holders {
+		all.Go(func() { e.Rouse(ctx, h.Name) })
+	}
+	all.Wait()
+}
+
+// Rouse asks one store for a sign of life. Without one, the next call to the store fails at once.
+func (e *Engine) Rouse(ctx context.Context, holder string) {
+	_, _ = e.reconcilers[holder].Store.Revision(ctx) // the next call tells what is wrong
+}
+
+// mostPasses bounds how often the stores of one application are looked at in turn. What one of them
+// changed on the OS side, the others take in the next pass.
+const mostPasses = 3
+
+// EachStore looks at every store of an application, and again while one of them changes the OS side.
+// It returns what the last look at each store reported, in the order of the holders.
+func (e *Engine) EachStore(ctx context.Context, application string, look func(holder config.Application) (shadowsync.Report, error)) ([]shadowsync.Report, error) {
+	holders := e.Holders(application)
+	e.rouse(ctx, holders)
+	reports := make([]shadowsync.Report, len(holders))
+	var failed error
+	for range mostPasses {
+		again := false
+		failed = nil
+		for i, h := range holders {
+			report, err := look(h)
+			failed = errors.Join(failed, err)
+			if !report.Unchanged || reports[i].Outcomes == nil {
+				reports[i] = report
+			}
+			again = again || len(holders) > 1 && slices.ContainsFunc(report.Outcomes, func(o shadowsync.Outcome) bool { return o.WritesOS })
+		}
+		if !again {
+			break
+		}
+	}
+	return reports, failed
+}
+
+// SetEverywhere makes changes of our tools on the OS side and in every store of an application. The
+// changes have the hashes that the first store needs, and storeHash returns those of the others. The
+// reports stand in the order of the holders.
+func (e *Engine) SetEverywhere(ctx context.Context, application string, changes []shadowsync.Change, storeHash func(holder, account string) string) (reports []shadowsync.Report, unwritten shadowsync.Unwritten, err error) {
+	holders := e.Holders(application)
+	e.rouse(ctx, holders)
+	first, err := e.Set(ctx, application, changes)
+	reports = []shadowsync.Report{first.Report}
+	if first.Unwritten == nil {
+		return reports, nil, err
+	}
+	made := slices.DeleteFunc(slices.Clone(changes), func(c shadowsync.Change) bool { return first.Unwritten[c.Account] != nil })
+	for _, h := range holders[1:] {
+		for i, c := range made {
+			made[i].StoreHash = storeHash(h.Name, c.Account)
+		}
+		report, failed := e.Follow(ctx, h.Name, made)
+		reports, err = append(reports, report), errors.Join(err, failed)
+	}
+	return reports, first.Unwritten, err
+}
+
+// Follow has a further store of an application take changes that Set has made on the OS side.
+func (e *Engine) Follow(ctx context.Context, holder string, changes []shadowsync.Change) (shadowsync.Report, error) {
+	if len(changes) == 0 {
+		return shadowsync.Report{Unchanged: true}, nil
+	}
+	err := e.reconcilers[holder].Follow(ctx, changes)
+	if err != nil {
+		return shadowsync.Report{}, err
+	}
+	return e.Reconcile(ctx, holder, shadowsync.Request{Force: true, Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByWatch}})
+}

@@ -1,0 +1,154 @@
+package shadowsync
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// several are two stores of one application. Each has a state of its own, and the OS side is the hub.
+type several struct {
+	*testing.T
+	stores [2]*world // they share the OS side
+	rule   Rule
+}
+
+func newSeveral(t *testing.T, rule Rule) *several {
+	s := &several{T: t, rule: rule}
+	for i := range s.stores {
+		s.stores[i] = newWorld()
+		s.stores[i].os = s.stores[0].os
+	}
+	s.pass()
+	for _, w := range s.stores {
+		w.events = nil
+	}
+	return s
+}
+
+// reconciler is that of one store, as the configuration describes it.
+func (s *several) reconciler(i int) *Reconciler {
+	r := s.stores[i].reconciler()
+	r.Application.Several, r.Application.Policy.Conflict = true, s.rule
+	if i > 0 {
+		r.Application.Name, r.Application.Store, r.Application.Ending = "conductor.roles", "roles", Ending{On: []SeenBy{}}
+	}
+	return r
+}
+
+// pass looks at every store, and again while one of them changes the OS side, as the engine does.
+func (s *several) pass() (passes int) {
+	s.Helper()
+	for passes = 1; passes <= 4; passes++ {
+		wrote := false
+		for i := range s.stores {
+			report, err := s.reconciler(i).Reconcile(s.Context(), Request{})
+			if err != nil {
+				s.Fatal(err)
+			}
+			wrote = wrote || slices.ContainsFunc(report.Outcomes, func(o Outcome) bool { return o.WritesOS })
+		}
+		if !wrote {
+			return passes
+		}
+	}
+	s.Error("the stores keep changing the OS side")
+	return passes
+}
+
+// told reports whether a person was told of the account: by an alarm, or as a conflict.
+func (s *several) told() bool {
+	for _, w := range s.stores {
+		open := w.memory["admin"].Open
+		if open != nil && open.State == Conflict || slices.Contains(w.actions(), ActionAlarm) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *several) holds(os, first, second string) {
+	s.Helper()
+	if got := [3]string{s.stores[0].os["admin"].Hash, s.stores[0].store["admin"].Hash, s.stores[1].store["admin"].Hash}; got != [3]string{os, first, second} {
+		s.Errorf("OS, first and second store hold %q, want %q", got, []string{os, first, second})
+	}
+}
+
+// TestStoresOfOneApplication: what one store brings goes to the OS and on to the other.
+func TestStoresOfOneApplication(t *testing.T) {
+	for i := range 2 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			s := newSeveral(t, RuleDefault)
+			s.stores[i].store["admin"] = held(cred("$y$fresh"), s.stores[i].fields)
+			s.pass()
+			s.holds("$y$fresh", "$y$fresh", "$y$fresh")
+			if s.told() {
+				t.Errorf("%v, %v", s.stores[0].events, s.stores[1].events)
+			}
+		})
+	}
+	t.Run("passwd", func(t *testing.T) {
+		s := newSeveral(t, RuleDefault)
+		s.stores[1].storeErr = ErrUnavailable
+		s.stores[0].os["admin"] = s.stores[0].os["admin"].With(cred(hashNew), FieldsPassword)
+		for i := range s.stores {
+			change := Change{Account: "admin", OS: s.stores[0].os["admin"], Origin: Origin{At: epoch, SeenBy: SeenByPAM, By: "root", UID: new(int)}}
+			if _, err := s.reconciler(i).Announce(t.Context(), change); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.pass()
+		s.holds(hashNew, hashNew, hashBase)
+		if got := [2][]string{s.stores[0].guarded, s.stores[1].guarded}; len(got[0]) != 0 || !slices.Equal(got[1], []string{"admin"}) {
+			t.Errorf("guarded: %q", got)
+		}
+		if due := [2]int{len(s.stores[0].logouts), len(s.stores[1].logouts)}; due != [2]int{1, 0} {
+			t.Errorf("logouts due: %v", due)
+		}
+		s.stores[1].storeErr = nil
+		s.pass()
+		s.holds(hashNew, hashNew, hashNew)
+		if len(s.stores[1].guarded) != 0 || s.stores[1].memory["admin"].Open != nil {
+			t.Errorf("not drained: %q, %+v", s.stores[1].guarded, s.stores[1].memory["admin"].Open)
+		}
+	})
+}
+
+// TestStoresDoNotPlayPingPong: whatever two applications keep writing into two stores, the OS side comes
+// to rest. In the end all hold the same, or a person was told.
+func TestStoresDoNotPlayPingPong(t *testing.T) {
+	const before = "$y$before" // on record in both stores
+	wishes := []string{"", before, hashBase, "$y$one", "$y$two"}
+	for _, rule := range []Rule{RuleDefault, RuleOS, RuleStore, RuleHold} {
+		for _, first := range wishes {
+			for _, second := range wishes {
+				t.Run(fmt.Sprintf("%s/%s/%s", rule, first, second), func(t *testing.T) {
+					s := newSeveral(t, rule)
+					for _, hash := range []string{before, hashNew} {
+						s.stores[0].os["admin"] = cred(hash)
+						s.pass()
+					}
+					changes, last := 0, s.stores[0].os["admin"].Hash
+					for range 12 {
+						for i, hash := range []string{first, second} {
+							if hash != "" {
+								s.stores[i].store["admin"] = held(cred(hash), s.stores[i].fields)
+							}
+						}
+						s.pass()
+						if now := s.stores[0].os["admin"].Hash; now != last {
+							changes, last = changes+1, now
+						}
+					}
+					if changes > 1 {
+						t.Errorf("the OS side changed %d times", changes)
+					}
+					s.pass()
+					if os := s.stores[0].os["admin"].Hash; (s.stores[0].store["admin"].Hash != os || s.stores[1].store["admin"].Hash != os) && !s.told() {
+						t.Errorf("OS %q, stores %q and %q, and nobody was told: %v, %v", os, s.stores[0].store["admin"].Hash, s.stores[1].store["admin"].Hash, s.stores[0].actions(), s.stores[1].actions())
+					}
+				})
+			}
+		}
+	}
+}
