@@ -58,8 +58,8 @@ func unmanaged(names []string) error {
 // unitOf finds an application by its unit. An empty unit is accepted if there is only one
 // application.
 func unitOf(c *config.Config, unit string) (config.Application, error) {
-	if unit == "" && len(c.Applications) == 1 {
-		return c.Applications[0], nil
+	if all := c.Firsts(); unit == "" && len(all) == 1 {
+		return all[0], nil
 	}
 	a, ok := c.Application(unit)
 	if !ok {
@@ -79,7 +79,7 @@ func (a *app) completeAccounts(n int) cobra.CompletionFunc {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		var names []string
-		for _, application := range c.Applications {
+		for _, application := range c.Firsts() {
 			for _, name := range application.Accounts { // there may be a hundred thousand
 				if strings.HasPrefix(name, begun) {
 					names = append(names, name)
@@ -97,7 +97,7 @@ func (a *app) completeUnits(*cobra.Command, []string, string) ([]string, cobra.S
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var units []string
-	for _, application := range c.Applications {
+	for _, application := range c.Firsts() {
 		units = append(units, application.Unit)
 	}
 	return units, cobra.ShellCompDirectiveNoFileComp

@@ -67,7 +67,7 @@ func newAudit(a *app) *cobra.Command {
 	c.AddCommand(newAuditTrim(a))
 	flags := c.Flags()
 	flags.StringVar(&o.Account, "user", "", "only records about account `name`")
-	flags.StringVar(&o.Application, "application", "", "only records about this application; `name` is its name or its unit")
+	flags.StringVar(&o.Application, "application", "", "only records about this application; `name` is its name or its unit"+otherStores)
 	flags.StringVar(&o.Action, "action", "", "only this `action`: adopted, conflict, alarm, ...")
 	flags.StringVar(&o.By, "by", "", "only what `user` did, also through sudo or su")
 	since := flags.String("since", "", "only from `time` on")

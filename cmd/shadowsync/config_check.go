@@ -55,6 +55,7 @@ type configuredApplication struct {
 	Name     string   `json:"name"`
 	Unit     string   `json:"unit"`
 	Accounts []string `json:"accounts"`
+	Stores   []string `json:"stores"` // the names under which status and the audit have them
 }
 
 // runConfigCheck checks a file; an empty name means the configuration in use.
@@ -68,8 +69,12 @@ func runConfigCheck(ctx context.Context, a *app, file string) error {
 	}
 	result := configCheck{File: cmp.Or(file, a.config), Good: err == nil, Applications: []configuredApplication{}, Warnings: []string{}}
 	if err == nil {
-		for _, application := range c.Applications {
-			result.Applications = append(result.Applications, configuredApplication{application.Name, application.Unit, application.Accounts})
+		for _, application := range c.Firsts() {
+			var stores []string
+			for _, holder := range c.Holders(application) {
+				stores = append(stores, holder.Name)
+			}
+			result.Applications = append(result.Applications, configuredApplication{application.Name, application.Unit, application.Accounts, stores})
 		}
 		if result.Warnings, err = a.dropped(ctx, c); err != nil {
 			return err
@@ -135,11 +140,16 @@ func (a *app) showChecked(r configCheck) error {
 	if a.json {
 		return a.printJSON(r)
 	}
-	accounts := 0
+	accounts, stores := 0, 0
 	for _, application := range r.Applications {
 		accounts += len(application.Accounts)
+		stores += len(application.Stores)
 	}
-	a.tell("%s is good (applications: %d, accounts: %d)", r.File, len(r.Applications), accounts)
+	more := ""
+	if stores > len(r.Applications) {
+		more = fmt.Sprintf(", stores: %d", stores)
+	}
+	a.tell("%s is good (applications: %d%s, accounts: %d)", r.File, len(r.Applications), more, accounts)
 	return nil
 }
 
@@ -172,7 +182,10 @@ func (a *app) dropped(ctx context.Context, c *config.Config) ([]string, error) {
 		for _, name := range old.Accounts {
 			m := memory.Accounts[name]
 			if m.Open != nil && m.AtStake() && !(there && slices.Contains(now.Accounts, name)) {
-				warnings = append(warnings, fmt.Sprintf("it no longer lists %s of %s, whose last change the store has not taken: run shadowsync sync %s before you use it", name, old.Unit, name))
+				warning := fmt.Sprintf("it no longer lists %s of %s, whose last change the store has not taken: run shadowsync sync %s before you use it", name, old.Unit, name)
+				if !slices.Contains(warnings, warning) { // of another store
+					warnings = append(warnings, warning)
+				}
 			}
 		}
 	}

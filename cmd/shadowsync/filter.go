@@ -24,12 +24,15 @@ type filter struct {
 
 func (f *filter) addFlags(a *app, c *cobra.Command) {
 	flags := c.Flags()
-	flags.StringVar(&f.application, "application", "", "only the accounts of this application; `name` is its name or its unit")
+	flags.StringVar(&f.application, "application", "", "only the accounts of this application; `name` is its name or its unit"+otherStores)
 	flags.StringSliceVar(&f.states, "state", nil, "show only accounts in `state`: "+strings.Join(stateNames(), ", "))
 	flags.BoolVar(&f.problems, "problems", false, "show only accounts that are not in-sync")
 	_ = c.RegisterFlagCompletionFunc("application", a.completeApplications) // the flag exists
 	completeFixed(c, "state", stateNames()...)
 }
+
+// otherStores is what the help of --application adds.
+const otherStores = ", or APPLICATION.STORE_NAME for another store than its first"
 
 // stateNames are the states of an account, the usual one first and then the most urgent.
 func stateNames() []string {
@@ -60,11 +63,9 @@ func (f filter) check() error {
 func (f filter) parts(c *config.Config) ([]selection, error) {
 	applications := c.Applications
 	if f.application != "" {
-		one, there := c.Named(f.application)
-		if !there {
+		if applications = c.Chosen(f.application); len(applications) == 0 {
 			return nil, &noApplicationError{f.application}
 		}
-		applications = []config.Application{one}
 	}
 	parts, unknown := selected(applications, f.names)
 	var errs []error

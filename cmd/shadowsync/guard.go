@@ -64,7 +64,7 @@ func runGuardStatus(ctx context.Context, a *app, o guardOptions) error {
 	if err != nil {
 		return err
 	}
-	applications := c.Applications
+	applications := c.Firsts()
 	if o.unit != "" {
 		application, err := unitOf(c, o.unit)
 		if err != nil {

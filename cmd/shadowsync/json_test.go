@@ -40,7 +40,7 @@ var objects = map[string]reflect.Type{
 	"alarm": reflect.TypeFor[alarmStatus](), "start hook": reflect.TypeFor[hookStatus](),
 	"store": reflect.TypeFor[storeStatus](), "account": reflect.TypeFor[accountStatus](), "origin": reflect.TypeFor[shadowsync.Origin](),
 	"sync": reflect.TypeFor[syncResult](), "synced application": reflect.TypeFor[syncApplication](), "synced account": reflect.TypeFor[syncAccount](),
-	"users": reflect.TypeFor[userList](), "listed application": reflect.TypeFor[listedApplication](), "user": reflect.TypeFor[userStatus](), "directory user": reflect.TypeFor[directoryUser](), "side": reflect.TypeFor[sideStatus](),
+	"users": reflect.TypeFor[userList](), "listed application": reflect.TypeFor[listedApplication](), "user": reflect.TypeFor[userStatus](), "directory user": reflect.TypeFor[directoryUser](), "side": reflect.TypeFor[sideStatus](), "other store": reflect.TypeFor[otherStore](),
 	"session": reflect.TypeFor[shadowsync.Session](), "sessions": reflect.TypeFor[sessionsResult](), "door": reflect.TypeFor[sessions.Door](),
 	"background session": reflect.TypeFor[sessions.LeftAlone](),
 	"hashes":             reflect.TypeFor[hashReports](), "hash report": reflect.TypeFor[hashReport](),

@@ -156,11 +156,11 @@ func (l *ledger) Add(jobs []*bulk.Job) {
 			guard = l.app.guardOf(l.config, application)
 			guards[application.Unit] = guard
 		}
-		l.add(application, guard, j)
+		l.add(guard, j)
 	}
 }
 
-func (l *ledger) add(application config.Application, guard systemd.GuardStatus, j *bulk.Job) {
+func (l *ledger) add(guard systemd.GuardStatus, j *bulk.Job) {
 	l.count(j)
 	switch {
 	case l.app.json:
@@ -168,7 +168,7 @@ func (l *ledger) add(application config.Application, guard systemd.GuardStatus, 
 	case j.Fate.Err != nil:
 		l.app.complaint("cannot %s %s: %s", l.verb.phrase, j.Label(), j.Fate.Err)
 	default:
-		l.tell(application, guard, j)
+		l.tell(guard, j)
 	}
 }
 
@@ -199,12 +199,12 @@ func (l *ledger) count(j *bulk.Job) {
 
 // tell prints the result for people. A generated password is the requested output: --quiet does not
 // suppress it, and everything else goes to standard error.
-func (l *ledger) tell(application config.Application, guard systemd.GuardStatus, j *bulk.Job) {
+func (l *ledger) tell(guard systemd.GuardStatus, j *bulk.Job) {
 	said := l.verb.said(j.Name, j.Secret)
 	if l.verb.adds != nil {
 		said += l.verb.adds(j.Before)
 	}
-	message := broker.Message(application, j.Fate.Outcome, guard)
+	message := broker.Message(j.Fate.Outcomes, guard)
 	away := j.Fate.Outcome.State != shadowsync.InSync
 	switch {
 	case l.verb.Generates:

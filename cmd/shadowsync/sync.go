@@ -8,15 +8,17 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/term/table"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 type syncOptions struct {
-	accounts []string // empty: all
-	dryRun   bool
-	prefer   string // os, store or empty
+	accounts    []string // empty: all
+	application string   // its name or unit; empty: all
+	dryRun      bool
+	prefer      string // os, store or empty
 }
 
 func newSync(a *app) *cobra.Command {
@@ -26,8 +28,8 @@ func newSync(a *app) *cobra.Command {
 		Short: "Bring OS and store together now, or settle a conflict",
 		Long: "Does now what the daemon and the hooks do by themselves. --prefer settles what is in\n" +
 			"conflict: for the named accounts, or for all where none is named. The value that\n" +
-			"loses stays in the history.",
-		Example:           "  shadowsync sync\n  shadowsync sync --dry-run\n  shadowsync sync admin --prefer os",
+			"loses stays in the history. With --application, the store of one application alone counts.",
+		Example:           "  shadowsync sync\n  shadowsync sync --dry-run\n  shadowsync sync admin --prefer os\n  shadowsync sync admin --application portal.cache --prefer store",
 		ValidArgsFunction: a.completeAccounts(0),
 		RunE: func(c *cobra.Command, names []string) error {
 			o.accounts = names
@@ -40,6 +42,8 @@ func newSync(a *app) *cobra.Command {
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "print what would be done, and do nothing")
 	c.Flags().StringVar(&o.prefer, "prefer", "", "the `side` that wins a conflict: os or store")
 	completeFixed(c, "prefer", "os", "store")
+	c.Flags().StringVar(&o.application, "application", "", "only this application; `name` is its name or its unit"+otherStores)
+	_ = c.RegisterFlagCompletionFunc("application", a.completeApplications) // the flag exists
 	return c
 }
 
@@ -80,21 +84,67 @@ func runSync(ctx context.Context, a *app, o syncOptions) error {
 		open = a.with
 	}
 	return open(ctx, func(e *engine.Engine) error {
-		parts, unknown := selected(e.Config.Applications, o.accounts)
+		parts, unknown := filter{names: o.accounts, application: o.application}.parts(e.Config)
 		if len(parts) == 0 {
-			return unmanaged(unknown)
+			return unknown
 		}
 		result := syncResult{DryRun: o.dryRun}
-		errs := []error{unmanaged(unknown)} // an unknown name does not stop the other accounts
-		for _, part := range parts {
-			report, err := a.syncOne(ctx, e, part, o)
-			report.Outcomes = part.of(report)
+		errs := []error{unknown} // an unknown name does not stop the other accounts
+		reports := make([]shadowsync.Report, len(parts))
+		for i, part := range parts {
+			var err error
+			reports[i], err = a.syncOne(ctx, e, part, o)
+			errs = append(errs, err)
+		}
+		if !o.dryRun {
+			errs = append(errs, a.passOn(ctx, e, parts, reports))
+		}
+		for i, part := range parts {
+			reports[i].Outcomes = part.of(reports[i])
 			// An application's fault must not hide another's result.
-			errs = append(errs, err, a.outcomeError(report))
-			result.add(part, report.Outcomes)
+			errs = append(errs, a.outcomeError(reports[i]))
+			result.add(part, reports[i].Outcomes)
 		}
 		return errors.Join(append(errs, a.showSync(result))...)
 	})
+}
+
+// passOn brings what one store has changed on the OS side to the other stores of its application. The
+// reports then say what became of the accounts in the end.
+func (a *app) passOn(ctx context.Context, e *engine.Engine, parts []selection, reports []shadowsync.Report) error {
+	var errs []error
+	done := map[string]bool{}
+	for i, part := range parts {
+		holders := e.Config.Holders(part.application)
+		wrote := slices.ContainsFunc(reports[i].Outcomes, func(o shadowsync.Outcome) bool { return o.WritesOS })
+		if !wrote || len(holders) < 2 || done[part.application.Unit] {
+			continue
+		}
+		done[part.application.Unit] = true
+		later, err := e.EachStore(ctx, part.application.Name, func(h config.Application) (shadowsync.Report, error) {
+			return e.Reconcile(ctx, h.Name, shadowsync.Request{Origin: noticed(), Force: true})
+		})
+		errs = append(errs, err)
+		for k, of := range parts {
+			at := slices.IndexFunc(holders, func(h config.Application) bool { return h.Name == of.application.Name })
+			if at >= 0 && err == nil {
+				reports[k] = withLater(reports[k], later[at])
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// withLater is a report with what a later one of the same store did besides.
+func withLater(before, after shadowsync.Report) shadowsync.Report {
+	find := after.Finder()
+	before.Fault = after.Fault
+	for i, o := range before.Outcomes {
+		if now, known := find(o.Account); known && (now.Verdict != shadowsync.VerdictNothing || now.State != o.State) {
+			before.Outcomes[i] = now
+		}
+	}
+	return before
 }
 
 func (a *app) syncOne(ctx context.Context, e *engine.Engine, s selection, o syncOptions) (shadowsync.Report, error) {

@@ -56,8 +56,9 @@ type userStatus struct {
 	Realm       factor.Realm         `json:"realm"`
 	UID         *int                 `json:"uid"`
 	Protected   string               `json:"protected,omitempty"`
-	OS          *sideStatus          `json:"os"`       // null: absent
-	Store       *sideStatus          `json:"store"`    // null: absent, or not readable
+	OS          *sideStatus          `json:"os"`    // null: absent
+	Store       *sideStatus          `json:"store"` // null: absent, or not readable
+	Others      []otherStore         `json:"other_stores,omitempty"`
 	Failures    int                  `json:"failures"` // failed logins that pam_faillock counts
 	Factor      factor.State         `json:"second_factor"`
 	Recovery    int                  `json:"recovery_codes_left"`
@@ -66,6 +67,14 @@ type userStatus struct {
 	Sessions    []shadowsync.Session `json:"sessions"` // null: unknown
 
 	factor factor.Record
+}
+
+// otherStore is a store of the account's application besides the first one.
+type otherStore struct {
+	Application string                 `json:"application"`
+	State       shadowsync.ChangeState `json:"state"`
+	Reason      *string                `json:"reason"`
+	Store       *sideStatus            `json:"store"`
 }
 
 // sideStatus is what one side holds. It omits fields that the store cannot hold.
@@ -196,6 +205,14 @@ func runUserShow(ctx context.Context, a *app, name string) error {
 		if err != nil {
 			return err
 		}
+		for _, part := range parts[1:] {
+			other, _, err := a.users(ctx, e, part, filter{})
+			if err != nil {
+				return err
+			}
+			u := other[0]
+			users[0].Others = append(users[0].Others, otherStore{u.Application, u.State, u.Reason, u.Store})
+		}
 		a.addSessions(ctx, users)
 		if a.json {
 			return a.printJSON(users[0])
@@ -232,6 +249,13 @@ func (a *app) showUser(u userStatus) error {
 		rows = append(rows, []string{"Mail", u.Mail})
 	}
 	rows = append(rows, []string{"OS", u.OS.text()}, []string{"Store", u.Store.text()})
+	for _, o := range u.Others {
+		text := o.Store.text() + ": " + string(o.State)
+		if o.Reason != nil {
+			text += ": " + *o.Reason
+		}
+		rows = append(rows, []string{"Store " + o.Application, text})
+	}
 	for _, s := range u.Sessions {
 		rows = append(rows, []string{"Session", sessionText(s)})
 	}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/broker/keeper"
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/detect/watch"
 	"github.com/shadowsync/shadowsync/internal/engine"
@@ -26,8 +28,8 @@ func (b *Broker) pamChanged(ctx context.Context, e *engine.Engine, peer socket.P
 	if !ok {
 		return says(""), by
 	}
-	k := b.keepers[a.Name]
-	announced := k.Announcing()
+	g := keeper.Of(b.keepers, e.Config, a)
+	announced := g.Announcing()
 	defer announced()
 	about, _ := watch.FileAt(shadowPath(e))
 	over := b.announced.begin()
@@ -57,15 +59,16 @@ func (b *Broker) pamChanged(ctx context.Context, e *engine.Engine, peer socket.P
 	if errand != nil {
 		errand.Found(account.Hash)
 	}
-	change := shadowsync.Change{Account: user, OS: account.Credential, Origin: by}
-	err = b.pairInTime(ctx, e, a, &change, token, errand == nil)
+	changes, err := b.pairAll(ctx, e, a, shadowsync.Change{Account: user, OS: account.Credential, Origin: by}, token, errand == nil)
 	if _, writer := b.witness(a.Unit)(); writer == shadowsync.WriterApplication || errors.Is(err, proof.ErrNotProven) {
 		// Another value was set meanwhile: this announcement is not about that value.
-		change.Origin = shadowsync.Origin{At: by.At, SeenBy: shadowsync.SeenByWatch}
+		for i := range changes {
+			changes[i].Origin = shadowsync.Origin{At: by.At, SeenBy: shadowsync.SeenByWatch}
+		}
 	}
-	outcome, recorded := k.Changed(ctx, change)
+	outcomes, recorded := g.Changed(ctx, changes)
 	if errand != nil {
-		errand.Settle(outcome)
+		errand.Settle(outcomes)
 		return says(""), by
 	}
 	if !recorded {
@@ -75,25 +78,40 @@ func (b *Broker) pamChanged(ctx context.Context, e *engine.Engine, peer socket.P
 	if err != nil {
 		b.log.Warn("the guard cannot be read", "unit", a.Unit, "error", err)
 	}
-	return says(Message(a, outcome, guard) + b.keptOut(account)), by
+	return says(Message(outcomes, guard) + b.keptOut(account)), by
 }
 
-// storeFault returns why an application's store could not take a change now. Nil means that it
+// storeFault returns why a store of an application could not take a change now. Nil means that all
 // could, or that this is not known in time.
 func storeFault(ctx context.Context, e *engine.Engine, a config.Application) error {
-	s, ok := e.Reconciler(a.Name).Store.(driver.Rehearser)
-	if !ok {
-		return nil
-	}
-	fault := s.Rehearse(ctx)
-	if ctx.Err() == nil {
-		return fault
+	for _, h := range e.Config.Holders(a) {
+		s, ok := e.Reconciler(h.Name).Store.(driver.Rehearser)
+		if !ok {
+			continue
+		}
+		if fault := s.Rehearse(ctx); fault != nil && ctx.Err() == nil {
+			return fault
+		}
 	}
 	return nil
 }
 
 // pairWithin leaves time to record the change and to answer.
 const pairWithin = time.Second
+
+// pairAll returns the change as each store of an application takes it, with the hash that it needs of the
+// clear text.
+func (b *Broker) pairAll(ctx context.Context, e *engine.Engine, a config.Application, change shadowsync.Change, token []*os.File, later bool) ([]shadowsync.Change, error) {
+	holders := e.Config.Holders(a)
+	changes, errs := make([]shadowsync.Change, len(holders)), make([]error, len(holders))
+	var all sync.WaitGroup
+	for i, h := range holders {
+		changes[i] = change
+		all.Go(func() { errs[i] = b.pairInTime(ctx, e, h, &changes[i], token, later) })
+	}
+	all.Wait()
+	return changes, errors.Join(errs...)
+}
 
 // pairInTime is pair for a caller that waits for the answer. If later is set, a hash that takes too
 // long is made afterwards; until then the change waits for clear text, and the answer says so.

@@ -241,7 +241,7 @@ func (b *Broker) makeRoom(ctx context.Context) {
 
 // endAgain starts the due session ends of an account and does not wait for them.
 func (b *Broker) endAgain(account string) {
-	if a, managed := b.engine.Load().Config.Managing(account); managed {
+	if a, managed := b.engine.Load().Config.Managing(account); managed { // its first store ends sessions
 		b.keepers[a.Name].Finish(context.Background())
 	}
 }
@@ -259,7 +259,8 @@ func (b *Broker) relist(application string) error {
 	}
 	next := present.With(c)
 	b.keepConfig(next)
-	changed := b.keepers[application]
+	a, _ := c.Named(application)
+	changed := keeper.Of(b.keepers, c, a)
 	done := changed.Begin()
 	b.engine.Store(next)
 	done()
@@ -317,22 +318,24 @@ func (b *Broker) publish() {
 
 // status is the line in `systemctl status shadowsync`.
 func (b *Broker) status(ctx context.Context) string {
-	e, accounts, open := b.engine.Load(), 0, 0
+	e, accounts, open := b.engine.Load(), 0, map[string]bool{}
 	for _, a := range e.Config.Applications {
-		accounts += len(a.Accounts)
+		if a.First() {
+			accounts += len(a.Accounts)
+		}
 		memory, err := e.State.Survey(ctx, a.Name, a.Accounts)
 		if err != nil {
 			return "the state cannot be read: " + err.Error()
 		}
 		for _, account := range a.Accounts {
 			if memory.Accounts[account].Open != nil {
-				open++
+				open[account] = true
 			}
 		}
 	}
 	text := plural.Count(accounts, "account") + " in sync"
-	if open > 0 {
-		text = fmt.Sprintf("%d of %s not in sync; run shadowsync status", open, plural.Count(accounts, "account"))
+	if len(open) > 0 {
+		text = fmt.Sprintf("%d of %s not in sync; run shadowsync status", len(open), plural.Count(accounts, "account"))
 	}
 	return b.configStatus() + text
 }

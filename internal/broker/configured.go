@@ -99,7 +99,7 @@ func (b *Broker) followConfig(ctx context.Context, wg *sync.WaitGroup) {
 // watchConfig announces changes of the configuration and of the lists of accounts beside it.
 func (b *Broker) watchConfig(ctx context.Context, wg *sync.WaitGroup) (<-chan struct{}, error) {
 	files := []string{b.file}
-	for _, a := range b.engine.Load().Config.Applications {
+	for _, a := range b.engine.Load().Config.Firsts() {
 		files = append(files, config.ListPath(b.file, a.Name))
 	}
 	changed := make(chan struct{}, 1)

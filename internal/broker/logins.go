@@ -43,8 +43,10 @@ func (b *Broker) authenticated(ctx context.Context, e *engine.Engine, peer socke
 		defer socket.CloseAll(own)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keeper.SettleWithin)
 		defer cancel()
-		if err := b.prove(ctx, e, a, user, login, own); err != nil {
-			b.log.Warn("a login could not be used for the store", "account", user, "error", err)
+		for _, h := range e.Config.Holders(a) {
+			if err := b.prove(ctx, e, h, user, login, own); err != nil {
+				b.log.Warn("a login could not be used for the store", "application", h.Name, "account", user, "error", err)
+			}
 		}
 	})
 }
@@ -83,13 +85,14 @@ func (b *Broker) prove(ctx context.Context, e *engine.Engine, a config.Applicati
 // ends first, the account's next login brings the clear text.
 func (b *Broker) pairLater(ctx context.Context, e *engine.Engine, a config.Application, change shadowsync.Change, token *os.File) {
 	own, err := socket.Duplicate(token)
-	if err != nil || !b.logins.begin(change.Account, mostLogins) {
+	task := change.Account + "/" + a.Further() // an account's name has no slash
+	if err != nil || !b.logins.begin(task, mostLogins) {
 		b.log.Warn("the store's hash waits for a login", "account", change.Account, "error", err)
 		socket.CloseAll([]*os.File{own})
 		return
 	}
 	b.logins.all.Go(func() {
-		defer b.logins.end(change.Account)
+		defer b.logins.end(task)
 		defer own.Close()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keeper.SettleWithin)
 		defer cancel()

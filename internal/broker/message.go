@@ -2,22 +2,53 @@ package broker
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/account/barrier"
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/term/printable"
 	"github.com/shadowsync/shadowsync/internal/wire/module"
 	"github.com/shadowsync/shadowsync/shadowsync"
 	"github.com/shadowsync/shadowsync/systemd"
 )
 
-// Message is what passwd prints about a change, before its own line. The guard is the present one
-// of the application's unit.
-func Message(a config.Application, o shadowsync.Outcome, guard systemd.GuardStatus) string {
+// Message is what passwd prints about a change, before its own line: one line if all stores of the
+// application have it, else a line for each that has not. The guard is the present one of the
+// application's unit.
+func Message(all []engine.Settled, guard systemd.GuardStatus) string {
+	if engine.Worst(all).State != shadowsync.InSync || len(all) == 1 {
+		var lines []string
+		for _, s := range all {
+			line := message(s.Holder, s.Outcome, guard, len(all) > 1)
+			if (s.State != shadowsync.InSync || len(all) == 1) && !slices.Contains(lines, line) {
+				lines = append(lines, line)
+			}
+		}
+		return strings.Join(lines, "\n")
+	}
+	names, kept := make([]string, len(all)), true
+	for i, s := range all {
+		names[i] = s.Holder.Name + "'s"
+		kept = kept && s.Verdict != shadowsync.VerdictApply
+	}
+	if !kept { // the rule is the application's, not a store's
+		return message(all[0].Holder, shadowsync.Outcome{Account: all[0].Account, State: shadowsync.InSync, Verdict: shadowsync.VerdictApply}, guard, false)
+	}
+	last := len(names) - 1
+	return fmt.Sprintf("shadowsync: %s: persisted in %s and %s credential stores", printable.Quote(all[0].Account), strings.Join(names[:last], ", "), names[last])
+}
+
+// message is the line about one store. several: the application has others, so that the line must name
+// this one.
+func message(a config.Application, o shadowsync.Outcome, guard systemd.GuardStatus, several bool) string {
 	account, reason := printable.Quote(o.Account), printable.Quote(o.Reason)
 	why, waits := o.NotInForce()
+	if several && o.Verdict != shadowsync.VerdictRefused {
+		reason = a.Name + ": " + strings.TrimPrefix(reason, "store: ")
+	}
 	switch {
 	case o.State == shadowsync.InSync && o.Verdict == shadowsync.VerdictApply:
 		return fmt.Sprintf("shadowsync: %s: NOT kept (the rule for this account prefers %s's credential store)", account, a.Name)

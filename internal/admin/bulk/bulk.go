@@ -15,6 +15,7 @@ package bulk
 
 import (
 	"github.com/shadowsync/shadowsync/internal/account/barrier"
+	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/password/policy"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -65,16 +66,18 @@ type Job struct {
 	Before      Person // its state when the work began
 	Secret      []byte // generated; wiped after it was reported
 	Fate        Fate
-	hash        string // of the new password, for the OS
-	storeHash   string // for a store that does not accept that hash
+	hash        string            // of the new password, for the OS
+	storeHashes map[string]string // by holder, for stores that do not accept that hash
 }
 
 // Fate is the result for one account.
 type Fate struct {
-	Done    bool  // the OS side holds the change, durably
-	Err     error // why it is not done
-	Outcome shadowsync.Outcome
-	Fault   *shadowsync.StoreFault
+	Done bool  // the OS side holds the change, durably
+	Err  error // why it is not done
+	// Outcomes are those in the stores of the application, and Outcome is the most urgent of them.
+	Outcomes []engine.Settled
+	Outcome  shadowsync.Outcome
+	Fault    *shadowsync.StoreFault
 	// Barriers are what still prevents a login with the new password.
 	Barriers []barrier.Barrier
 	Sharing  []string // accounts with the same uid, and so the same sessions

@@ -85,12 +85,15 @@ func (j *Job) prepare(r *Run, method crypt.Method) (err error) {
 	if err := cmp.Or(<-verdict, err); err != nil {
 		return err
 	}
-	formats := r.Engine.Reconciler(j.Application).Store.Capabilities().Formats
-	if formats.Accept(j.hash) {
-		return nil
-	}
-	if j.storeHash, err = proof.Hash(formats, token); err != nil {
-		return fmt.Errorf("%s's credential store cannot hold it: %w", j.Application, err)
+	j.storeHashes = map[string]string{}
+	for _, h := range r.Engine.Holders(j.Application) {
+		formats := r.Engine.Reconciler(h.Name).Store.Capabilities().Formats
+		if formats.Accept(j.hash) {
+			continue
+		}
+		if j.storeHashes[h.Name], err = proof.Hash(formats, token); err != nil {
+			return fmt.Errorf("%s's credential store cannot hold it: %w", h.Name, err)
+		}
 	}
 	return nil
 }

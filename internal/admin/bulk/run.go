@@ -47,7 +47,7 @@ func New(v Verb, o Options) *Run {
 	if v.Forgives {
 		r.failures = faillock.Of(o.Engine.Root())
 	}
-	for _, application := range o.Engine.Config.Applications {
+	for _, application := range o.Engine.Config.Firsts() {
 		for _, account := range application.Accounts {
 			r.managers[account] = application
 		}
@@ -164,7 +164,7 @@ func (r *Run) changed(jobs []*Job) []config.Application {
 	for _, j := range jobs {
 		done[j.Application] = done[j.Application] || j.Fate.Done
 	}
-	return slices.DeleteFunc(slices.Clone(r.Engine.Config.Applications), func(a config.Application) bool { return !done[a.Name] })
+	return slices.DeleteFunc(r.Engine.Config.Firsts(), func(a config.Application) bool { return !done[a.Name] })
 }
 
 // Unread audits that a list could not be read.

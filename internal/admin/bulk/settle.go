@@ -10,6 +10,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/account/barrier"
 	"github.com/shadowsync/shadowsync/internal/account/directory"
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/password/cleartext"
 	"github.com/shadowsync/shadowsync/internal/password/policy"
 	"github.com/shadowsync/shadowsync/internal/term/plural"
@@ -38,7 +39,7 @@ func (r *Run) settle(ctx context.Context, jobs []*Job) {
 			parts[j.Application] = append(parts[j.Application], j)
 		}
 	}
-	for _, application := range r.Engine.Config.Applications {
+	for _, application := range r.Engine.Config.Firsts() {
 		if part := parts[application.Name]; len(part) > 0 {
 			r.settleOne(ctx, application.Name, part)
 			r.forgive(ctx, part)
@@ -64,25 +65,37 @@ func (r *Run) settleOne(ctx context.Context, application string, jobs []*Job) {
 	if len(changes) == 0 {
 		return
 	}
-	report, err := r.Engine.Set(ctx, application, changes)
-	if report.Unwritten == nil && err != nil { // nothing was written
+	hashes := make(map[string]map[string]string, len(jobs))
+	for _, j := range jobs {
+		hashes[j.Name] = j.storeHashes
+	}
+	reports, unwritten, err := r.Engine.SetEverywhere(ctx, application, changes, func(holder, account string) string { return hashes[account][holder] })
+	if unwritten == nil && err != nil { // nothing was written
 		fail(jobs, err)
 		return
 	}
-	outcomes := make(map[string]shadowsync.Outcome, len(report.Outcomes))
-	for _, o := range report.Outcomes {
-		outcomes[o.Account] = o
+	holders := r.Engine.Holders(application)
+	finders := make([]func(string) (shadowsync.Outcome, bool), len(reports))
+	for i, report := range reports {
+		finders[i] = report.Finder()
 	}
 	for _, j := range jobs {
 		if j.Fate.Err != nil {
 			continue
 		}
-		j.Fate.Err = report.Unwritten[j.Name]
+		j.Fate.Err = unwritten[j.Name]
 		j.Fate.Done = j.Fate.Err == nil
-		j.Fate.Fault, j.Fate.Outcome = report.Fault, outcomes[j.Name]
 		if err != nil && j.Fate.Done { // it is recorded, and the next reconcile finishes it
 			j.Fate.Outcome = shadowsync.Outcome{Account: j.Name, State: shadowsync.Queued, Reason: err.Error()}
+			j.Fate.Outcomes = []engine.Settled{{Holder: holders[0], Outcome: j.Fate.Outcome}}
+			continue
 		}
+		for i, find := range finders {
+			outcome, _ := find(j.Name)
+			j.Fate.Outcomes = append(j.Fate.Outcomes, engine.Settled{Holder: holders[i], Outcome: outcome})
+			j.Fate.Fault = cmp.Or(j.Fate.Fault, reports[i].Fault)
+		}
+		j.Fate.Outcome = engine.Worst(j.Fate.Outcomes).Outcome
 	}
 }
 
@@ -99,7 +112,10 @@ func (r *Run) changes(ctx context.Context, application string, jobs []*Job) ([]s
 		names[i] = j.Name
 	}
 	if r.verb.CatchesUp {
-		if _, err := r.Engine.Reconcile(ctx, application, shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByStart}}); err != nil {
+		_, err := r.Engine.EachStore(ctx, application, func(h config.Application) (shadowsync.Report, error) {
+			return r.Engine.Reconcile(ctx, h.Name, shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByStart}})
+		})
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -120,7 +136,7 @@ func (r *Run) changes(ctx context.Context, application string, jobs []*Job) ([]s
 			j.Fate.Err = shadowsync.ErrNoAccount
 			continue
 		}
-		c := shadowsync.Change{Account: j.Name, Origin: r.Origin, StoreHash: j.storeHash}
+		c := shadowsync.Change{Account: j.Name, Origin: r.Origin, StoreHash: j.storeHashes[application]}
 		w, err := r.verb.Wish(Person{account, memory.Accounts[j.Name], j.hash})
 		if err == nil {
 			c.Origin.Verb, err = r.recorded(j.Name)

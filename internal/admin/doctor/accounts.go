@@ -18,7 +18,7 @@ import (
 )
 
 func checkAccounts(ctx context.Context, e *exam) verdict {
-	return e.each("all are in /etc/passwd and /etc/shadow", func(a config.Application) verdict {
+	return e.eachUnit("all are in /etc/passwd and /etc/shadow", func(a config.Application) verdict {
 		snapshot, err := shadowfile.Open("/").Read(ctx, a.Accounts)
 		if err != nil {
 			return fail("%v", err)
@@ -104,7 +104,7 @@ func checkShells(ctx context.Context, e *exam) verdict {
 	if err != nil {
 		return fail("%v", err)
 	}
-	return e.each("/etc/shells lists pcli, which accounts with that shell need", func(a config.Application) verdict {
+	return e.eachUnit("/etc/shells lists pcli, which accounts with that shell need", func(a config.Application) verdict {
 		for _, name := range a.Accounts {
 			shell := people[name].Shell
 			if filepath.Base(shell) != "pcli" {

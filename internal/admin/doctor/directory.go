@@ -19,7 +19,7 @@ func checkDirectory(ctx context.Context, e *exam) verdict {
 		return notChecked("the configuration cannot be read")
 	}
 	var names []string
-	for _, a := range e.config.Applications {
+	for _, a := range e.config.Firsts() {
 		names = append(names, a.Accounts...)
 	}
 	both, err := directory.Known(ctx, names)

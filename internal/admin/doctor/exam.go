@@ -130,13 +130,22 @@ func systemctl(args ...string) func(context.Context) error {
 	}
 }
 
-// each runs a check on every application of the configuration.
+// each runs a check on every store of every application of the configuration.
 func (e *exam) each(good string, look func(config.Application) verdict) verdict {
+	return e.eachOf(func(c *config.Config) []config.Application { return c.Applications }, good, look)
+}
+
+// eachUnit runs a check on every application, whose stores share its unit and its accounts.
+func (e *exam) eachUnit(good string, look func(config.Application) verdict) verdict {
+	return e.eachOf((*config.Config).Firsts, good, look)
+}
+
+func (e *exam) eachOf(list func(*config.Config) []config.Application, good string, look func(config.Application) verdict) verdict {
 	if e.config == nil {
 		return notChecked("the configuration cannot be read")
 	}
 	var found []verdict
-	for _, a := range e.config.Applications {
+	for _, a := range list(e.config) {
 		found = append(found, look(a))
 	}
 	return join(good, found...)

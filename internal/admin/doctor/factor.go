@@ -127,7 +127,7 @@ func (e *exam) assessRequired(ctx context.Context, enrolled map[string]bool) ver
 	}
 	finder := protect.New(protect.Options{Root: "/", Groups: e.config.Protected.Groups, Admins: e.config.AdminGroups()})
 	var without []string
-	for _, a := range e.config.Applications {
+	for _, a := range e.config.Firsts() {
 		standings := finder.Glance(ctx, a.Accounts...)
 		for _, name := range a.Accounts {
 			if !enrolled[name] && (required == config.RequiredEverybody || standings[name].Administrator != "") {

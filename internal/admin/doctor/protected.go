@@ -19,7 +19,7 @@ func checkProtected(ctx context.Context, e *exam) verdict {
 	}
 	protected := protect.New(protect.Options{Root: "/", Groups: e.config.Protected.Groups, Admins: e.config.AdminGroups()})
 	count := 0
-	v := e.each("", func(a config.Application) verdict {
+	v := e.eachUnit("", func(a config.Application) verdict {
 		found := protected.Of(ctx, a.Accounts...)
 		for _, s := range found {
 			if s.Why != "" {

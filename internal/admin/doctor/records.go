@@ -42,14 +42,15 @@ func checkConfiguration(_ context.Context, e *exam) verdict {
 		return fail("%v", e.configErr).person("correct the file", checkCommand)
 	}
 	accounts := 0
-	for _, a := range e.config.Applications {
+	applications := e.config.Firsts()
+	for _, a := range applications {
 		accounts += len(a.Accounts)
 	}
 	if e.state != nil && !e.config.IsKept("/", engine.StateDir) {
 		return warn("no copy of %s is kept in %s for a day when it cannot be read", e.Config, engine.StateDir).
 			by("shadowsync sync", func(context.Context) error { return e.config.Keep("/", engine.StateDir) })
 	}
-	return pass("%s (applications: %d, accounts: %d)", e.Config, len(e.config.Applications), accounts)
+	return pass("%s (applications: %d, accounts: %d)", e.Config, len(applications), accounts)
 }
 
 // assessPrivate checks that root owns a file or folder and that its mode grants no more than wanted.

@@ -10,7 +10,7 @@ import (
 // checkStartHook reports an application that started although the hook before its start had failed.
 // The command runs the hook again, which compares both sides now.
 func checkStartHook(ctx context.Context, e *exam) verdict {
-	return e.each("none failed before the last start of its application", func(a config.Application) verdict {
+	return e.eachUnit("none failed before the last start of its application", func(a config.Application) verdict {
 		failure, failed, err := e.bus.HookFailed(ctx, a.Unit)
 		switch {
 		case err != nil:

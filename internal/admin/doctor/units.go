@@ -96,7 +96,7 @@ func installUnit(folder, name string, text []byte) func(context.Context) error {
 
 func checkDropIns(ctx context.Context, e *exam) verdict {
 	mend := e.repair(setup.StepDropIns, setup.StepReload)
-	return e.each("each application has our hooks", func(a config.Application) verdict {
+	return e.eachUnit("each application has our hooks", func(a config.Application) verdict {
 		w, err := e.bus.Wiring(ctx, a.Unit)
 		if err != nil {
 			return fail("%v", err)
@@ -124,7 +124,7 @@ func checkDropIns(ctx context.Context, e *exam) verdict {
 // may refuse them. No other drop-in can remove our units, because such a list only grows
 // (systemd.unit(5)).
 func checkLoaded(ctx context.Context, e *exam) verdict {
-	return e.each("systemd has our hooks loaded", func(a config.Application) verdict {
+	return e.eachUnit("systemd has our hooks loaded", func(a config.Application) verdict {
 		found := []verdict{e.assessApplication(ctx, a)}
 		for _, unit := range append(slices.Clone(setup.OurUnits), systemd.HookUnits(a.Unit)...) {
 			found = append(found, e.assessReload(ctx, unit))

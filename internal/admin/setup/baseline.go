@@ -183,7 +183,7 @@ func (j *job) take(ctx context.Context, e *engine.Engine, a config.Application, 
 	if err != nil {
 		return nil, err
 	}
-	req := j.request()
+	req := j.request(a)
 	req.DryRun = dry
 	report, err := e.Reconcile(ctx, a.Name, req)
 	if err != nil {
@@ -201,9 +201,15 @@ func (j *job) take(ctx context.Context, e *engine.Engine, a config.Application, 
 	return differences, nil
 }
 
-func (j *job) request() shadowsync.Request {
+// request is that of a first import. Of several stores, the first one is what --first store prefers: the
+// others then take what it gave to the OS.
+func (j *job) request(a config.Application) shadowsync.Request {
+	first := j.First
+	if first == shadowsync.StoreSide && !a.First() {
+		first = shadowsync.OSSide
+	}
 	return shadowsync.Request{
-		First: j.First, Create: true, Force: true,
+		First: first, Create: true, Force: true,
 		Origin: shadowsync.Origin{At: time.Now(), SeenBy: shadowsync.SeenByStart, Program: "shadowsync setup"},
 	}
 }
@@ -260,7 +266,7 @@ func (j *job) rehearse(ctx context.Context, r *engine.Rehearsal, db *state.DB, a
 		return nil, err
 	}
 	defer s.Close()
-	report, err := r.Reconcile(ctx, a, s, j.request())
+	report, err := r.Reconcile(ctx, a, s, j.request(a))
 	if err != nil {
 		return nil, err
 	}

@@ -137,6 +137,9 @@ func (j *job) missingUnits(ctx context.Context) ([]Missing, error) {
 		}
 	}
 	for i, a := range j.config.Applications {
+		if !a.First() {
+			continue // another store of the same unit and accounts
+		}
 		if j.mounted() {
 			if FindUnit(j.Root, a.Unit) == "" {
 				missing(i, fmt.Sprintf("there is no unit %s", a.Unit))
@@ -176,6 +179,9 @@ func (j *job) missingAccounts(ctx context.Context) ([]Missing, error) {
 	protected := protect.New(protect.Options{Root: j.Root, Groups: j.config.Protected.Groups, Admins: j.config.AdminGroups()})
 	var faults []Missing
 	for i, a := range j.config.Applications {
+		if !a.First() {
+			continue
+		}
 		standings := protected.Glance(ctx, a.Accounts...)
 		there, err := file.Read(ctx, a.Accounts)
 		if err != nil {

@@ -151,8 +151,8 @@ func (j *job) contradictions() []string {
 
 // meant returns the application that the flags refer to.
 func (j *job) meant() (config.Application, bool) {
-	if j.Unit == "" && len(j.config.Applications) == 1 {
-		return j.config.Applications[0], true
+	if all := j.config.Firsts(); j.Unit == "" && len(all) == 1 {
+		return all[0], true
 	}
 	return j.config.Application(j.Unit)
 }

@@ -117,7 +117,7 @@ func (j *job) reload(ctx context.Context) error {
 	if err := j.bus.Reload(ctx); err != nil {
 		return err
 	}
-	for _, a := range j.config.Applications {
+	for _, a := range j.config.Firsts() {
 		w, err := j.bus.Wiring(ctx, a.Unit)
 		if err != nil {
 			return err
@@ -126,7 +126,7 @@ func (j *job) reload(ctx context.Context) error {
 			continue
 		}
 		refused := &UnhookableError{Unit: a.Unit, Load: w.Load}
-		for _, b := range j.config.Applications {
+		for _, b := range j.config.Firsts() {
 			if err := j.takeBack(ctx, systemd.DropInPath("/etc", b.Unit)); err != nil {
 				return fmt.Errorf("%w (not quite: %w)", refused, err)
 			}

@@ -67,7 +67,7 @@ type removal struct {
 // Force, must not prevent that.
 func (r *removal) look(ctx context.Context, force bool) error {
 	if c, err := engine.LoadConfig(r.Root, r.Config); err == nil {
-		for _, a := range c.Applications {
+		for _, a := range c.Firsts() {
 			r.units = append(r.units, a.Unit)
 		}
 		if err := r.waiting(ctx, c); err != nil && !force {
@@ -119,7 +119,7 @@ func (r *removal) waiting(ctx context.Context, c *config.Config) error {
 		}
 		for name, m := range memory.Accounts {
 			// An open change without a baseline is an interrupted import, not somebody's change.
-			if m.Baseline != nil && m.AtStake() && m.Open.State != shadowsync.Conflict { // a conflict needs a person with or without us
+			if m.Baseline != nil && m.AtStake() && m.Open.State != shadowsync.Conflict && !slices.Contains(accounts, name) { // a conflict needs a person with or without us
 				accounts = append(accounts, name)
 			}
 		}

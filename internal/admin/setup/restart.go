@@ -107,7 +107,7 @@ func (s *start) since(ended time.Time) (read, wrote time.Time, lost bool) {
 // or that it does not.
 func (j *job) restarts(ctx context.Context, db *state.DB) error {
 	var errs []error
-	for _, a := range j.config.Applications {
+	for _, a := range j.config.Firsts() {
 		if err := j.restart(ctx, db, a); err != nil {
 			errs = append(errs, err)
 		}

@@ -25,7 +25,7 @@ func (j *job) tellSurvival(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, a := range j.config.Applications {
+	for _, a := range j.config.Firsts() {
 		unit, err := j.bus.Unit(ctx, a.Unit)
 		if err != nil {
 			continue

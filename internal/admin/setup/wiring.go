@@ -27,14 +27,14 @@ const brokerPatience = 10 * time.Second
 
 func (j *job) units() string {
 	var names []string
-	for _, a := range j.config.Applications {
+	for _, a := range j.config.Firsts() {
 		names = append(names, a.Unit)
 	}
 	return strings.Join(names, ", ")
 }
 
 func (j *job) dropInsDue(ctx context.Context) (bool, error) {
-	for _, a := range j.config.Applications {
+	for _, a := range j.config.Firsts() {
 		path, text, err := j.dropIn(ctx, a)
 		if err != nil {
 			return false, err
@@ -54,14 +54,14 @@ func (j *job) dropInsDue(ctx context.Context) (bool, error) {
 func (j *job) obsoleteDropIns(ctx context.Context) ([]string, error) {
 	paths, err := j.ledger.files(ctx, filepath.Base(systemd.DropInPath("/etc", "")))
 	return slices.DeleteFunc(paths, func(path string) bool {
-		return slices.ContainsFunc(j.config.Applications, func(a config.Application) bool {
+		return slices.ContainsFunc(j.config.Firsts(), func(a config.Application) bool {
 			return systemd.DropInPath("/etc", a.Unit) == path
 		})
 	}), err
 }
 
 func (j *job) writeDropIns(ctx context.Context) error {
-	for _, a := range j.config.Applications {
+	for _, a := range j.config.Firsts() {
 		path, text, err := j.dropIn(ctx, a)
 		if err != nil {
 			return err
@@ -107,7 +107,7 @@ func (j *job) reloadDue(ctx context.Context) (bool, error) {
 			return true, nil
 		}
 	}
-	for _, a := range j.config.Applications {
+	for _, a := range j.config.Firsts() {
 		if w, err := j.bus.Wiring(ctx, a.Unit); err != nil || w.Outdated || w.Load != "loaded" {
 			return true, err
 		}

@@ -40,6 +40,11 @@ func (k *Keeper) settle(ctx context.Context, change shadowsync.Change, announced
 	outcome := shadowsync.Outcome{Account: change.Account, State: shadowsync.Queued}
 	settled, err := k.engine().Reconciler(k.application.Name).Announce(ctx, change)
 	announced.Store(err == nil)
+	if !settled && len(k.engine().Holders(k.application.Name)) > 1 {
+		// Before the reconcile, which holds the engine lock: the other stores' do not wait for a store
+		// that hangs.
+		k.engine().Rouse(ctx, k.application.Name)
+	}
 	if settled && err == nil {
 		outcome.State, outcome.Verdict = shadowsync.InSync, shadowsync.VerdictAdopt
 		answer(outcome)

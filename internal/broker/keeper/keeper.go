@@ -3,6 +3,7 @@
 //
 //	keeper.go  Keeper: news, reconciles, the end of sessions
 //	changed.go announced changes
+//	group.go   the keepers of one application's stores
 //	look.go    when it looks again
 //	gate.go    waits until announcements in progress are done
 //	record.go  an account's record in the store: can it change, can it come, remove it

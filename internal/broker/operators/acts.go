@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/account/sessions"
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -152,18 +154,19 @@ func (o *Server) expirePassword(ctx context.Context, c *call) error {
 // them, the OS side is put back.
 func (o *Server) change(ctx context.Context, c *call, account shadowsync.Account, wanted shadowsync.Credential, fields shadowsync.Fields) error {
 	application, _ := o.engine.Config.Managing(account.Name)
-	k := o.Keepers[application.Name]
-	err := k.Takes(ctx, account.Name)
+	g := o.stores(application)
+	err := g.Takes(ctx, account.Name)
 	if err == nil {
-		var outcome shadowsync.Outcome
+		var outcomes []engine.Settled
 		change := shadowsync.Change{Account: account.Name, OS: wanted, Fields: fields, Origin: c.origin}
-		outcome, err = k.Set(ctx, change)
-		if err == nil && !took(outcome, fields&o.engine.Reconciler(application.Name).Store.Capabilities().Fields) {
+		outcomes, err = g.Set(ctx, change)
+		if left := slices.DeleteFunc(outcomes, func(s engine.Settled) bool { return o.took(s, fields) }); err == nil && len(left) > 0 {
+			outcome := engine.Worst(left)
 			change.OS = account.Credential
 			if outcome.OS != nil {
 				change.Over = outcome.OS.Hash
 			}
-			err = o.putBack(ctx, c, change, outcomeError(application, outcome))
+			err = o.putBack(ctx, c, change, outcomeError(outcome))
 		}
 	}
 	result := "done"
@@ -174,9 +177,10 @@ func (o *Server) change(ctx context.Context, c *call, account shadowsync.Account
 	return err
 }
 
-// took reports whether the store holds these fields as the OS does. Other fields may still wait: an
-// account is not left open because its password needs a login.
-func took(outcome shadowsync.Outcome, fields shadowsync.Fields) bool {
+// took reports whether a store holds these fields, as far as it can, as the OS does. Other fields may
+// still wait: an account is not left open because its password needs a login.
+func (o *Server) took(outcome engine.Settled, fields shadowsync.Fields) bool {
+	fields &= o.engine.Reconciler(outcome.Holder.Name).Store.Capabilities().Fields
 	if outcome.State == shadowsync.InSync {
 		return true
 	}
@@ -193,7 +197,7 @@ func (o *Server) putBack(ctx context.Context, c *call, back shadowsync.Change, w
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answering)
 	defer cancel()
 	application, _ := o.engine.Config.Managing(back.Account)
-	_, err := o.Keepers[application.Name].Set(ctx, back)
+	_, err := o.stores(application).Set(ctx, back)
 	switch {
 	case errors.Is(err, shadowsync.ErrChanged):
 		o.audit(ctx, c, back.Account, "not withdrawn: another password was set meanwhile")

@@ -72,9 +72,11 @@ func (o *Server) remove(ctx context.Context, c *call, account shadowsync.Account
 		o.Log.Warn("the deletion of an account could not be recorded", "account", account.Name, "error", err)
 		notes = append(notes, "its history could not be closed: a new account with the name "+account.Name+" inherits it")
 	}
-	if err := o.Keepers[a.Name].Forget(ctx, account.Name); err != nil {
-		o.Log.Warn("a record is left in the credential store", "account", account.Name, "error", err)
-		notes = append(notes, a.Name+"'s credential store keeps a locked record of "+account.Name)
+	for _, h := range o.engine.Config.Holders(a) {
+		if err := o.Keepers[h.Name].Forget(ctx, account.Name); err != nil {
+			o.Log.Warn("a record is left in the credential store", "application", h.Name, "account", account.Name, "error", err)
+			notes = append(notes, h.Name+"'s credential store keeps a locked record of "+account.Name)
+		}
 	}
 	return notes, nil
 }
@@ -84,9 +86,13 @@ func (o *Server) remove(ctx context.Context, c *call, account shadowsync.Account
 // apart.
 func (o *Server) departed(ctx context.Context, c *call, application, name string) error {
 	e := o.engine.With(o.engine.Config)
-	e.Reconciler(application).Application.Accounts = []string{name}
-	_, err := e.Reconcile(ctx, application, shadowsync.Request{Force: true, Origin: c.origin})
-	return err
+	var errs []error
+	for _, h := range e.Holders(application) {
+		e.Reconciler(h.Name).Application.Accounts = []string{name}
+		_, err := e.Reconcile(ctx, h.Name, shadowsync.Request{Force: true, Origin: c.origin})
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // userdel removes the account, and its home only if that is wanted and in the folder for operators'

@@ -153,7 +153,7 @@ func (o *Server) changeableInDirectory(ctx context.Context, c *call) (directory.
 		return directory.Person{}, operator.Errorf(operator.NotPermitted, "not permitted: %s", why)
 	}
 	var all []string
-	for _, a := range o.engine.Config.Applications {
+	for _, a := range o.engine.Config.Firsts() {
 		all = append(all, a.Name)
 	}
 	name := printable.Clip(c.request.User, 64)

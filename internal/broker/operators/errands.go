@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -19,9 +20,9 @@ type Errands struct {
 type Errand struct {
 	by shadowsync.Origin
 
-	mu      sync.Mutex
-	hash    string // that the worker set; empty: not known yet
-	outcome *shadowsync.Outcome
+	mu       sync.Mutex
+	hash     string           // that the worker set; empty: not known yet
+	outcomes []engine.Settled // in each store of the application
 }
 
 // Begin notes that a worker, by its unit, makes a change for an operator.
@@ -68,16 +69,16 @@ func (e *Errand) Found(hash string) bool {
 	return e.hash == hash
 }
 
-// Settle notes the outcome of the change.
-func (e *Errand) Settle(o shadowsync.Outcome) {
+// Settle notes the outcomes of the change in the stores of the application.
+func (e *Errand) Settle(all []engine.Settled) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.outcome = &o
+	e.outcomes = all
 }
 
-// Result returns the hash that was set and its outcome; nil if the change was not announced.
-func (e *Errand) Result() (hash string, outcome *shadowsync.Outcome) {
+// Result returns the hash that was set and its outcomes; none if the change was not announced.
+func (e *Errand) Result() (hash string, outcomes []engine.Settled) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.hash, e.outcome
+	return e.hash, e.outcomes
 }

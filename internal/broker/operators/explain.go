@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/term/printable"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -34,7 +34,8 @@ func (o *Server) explain(c *call, err error) *operator.Error {
 }
 
 // outcomeError is the error for a change that is not on both sides.
-func outcomeError(a config.Application, out shadowsync.Outcome) error {
+func outcomeError(out engine.Settled) error {
+	a := out.Holder
 	reason := printable.Quote(out.Reason)
 	switch {
 	case out.State == shadowsync.InSync:

@@ -40,7 +40,7 @@ func (o *Server) givePassword(ctx context.Context, c *call, account shadowsync.A
 
 func (o *Server) give(ctx context.Context, c *call, account shadowsync.Account) (notes []string, err error) {
 	application, _ := o.engine.Config.Managing(account.Name)
-	if err := o.Keepers[application.Name].Takes(ctx, account.Name); err != nil {
+	if err := o.stores(application).Takes(ctx, account.Name); err != nil {
 		return nil, err
 	}
 	if err := o.lawful(ctx, application, account.Name, c.files[0]); err != nil {
@@ -74,7 +74,7 @@ func (o *Server) keepMarks(ctx context.Context, c *call, a config.Application, f
 		wanted := former.Credential
 		wanted.LastChange, wanted.MustChange = shadowsync.NoDay, true
 		change := shadowsync.Change{Account: name, OS: wanted, Fields: shadowsync.FieldLastChange | shadowsync.FieldMustChange, Origin: by}
-		if _, err := o.Keepers[a.Name].Set(ctx, change); err != nil {
+		if _, err := o.stores(a).Set(ctx, change); err != nil {
 			o.Log.Error("must-change was lost", "account", name, "error", err)
 			o.audit(ctx, c, name, "must-change was cleared: "+err.Error())
 			notes = append(notes, name+" need not change it at the next login any more: must-change was lost (expire password "+name+")")
@@ -117,7 +117,7 @@ func (o *Server) age(ctx context.Context, c *call, a config.Application, user st
 	account, err := o.present(ctx, user)
 	aged, fields := o.engine.Config.Password.Aged(account.Credential)
 	if err == nil && aged != account.Credential {
-		_, err = o.Keepers[a.Name].Set(ctx, shadowsync.Change{Account: user, OS: aged, Fields: fields, Origin: by})
+		_, err = o.stores(a).Set(ctx, shadowsync.Change{Account: user, OS: aged, Fields: fields, Origin: by})
 	}
 	if err != nil {
 		o.Log.Error("a new password does not age as configured", "account", user, "error", err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/account/sessions"
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -76,7 +77,7 @@ func (o *Server) came(ctx context.Context, c *call, d *dialogue, a config.Applic
 		back := shadowsync.Change{
 			Account: c.name, OS: m.Baseline.OS, Fields: shadowsync.FieldsPassword, Over: m.Open.OS.Hash, Origin: c.origin,
 		}
-		err := o.putBack(ctx, c, back, outcomeError(a, openOutcome(m.Open)))
+		err := o.putBack(ctx, c, back, outcomeError(openOutcome(a, m.Open)))
 		var refusal *operator.Error
 		if errors.As(err, &refusal) && refusal.Kind == operator.Unavailable {
 			err = operator.Errorf(operator.Failed, "%s", refusal.Text) // the outcome is known; pcli reads Unavailable as: the broker is unavailable
@@ -85,7 +86,7 @@ func (o *Server) came(ctx context.Context, c *call, d *dialogue, a config.Applic
 	case time.Since(given) < workerOutlives:
 		return false, nil
 	case m.Open != nil:
-		return true, outcomeError(a, openOutcome(m.Open))
+		return true, outcomeError(openOutcome(a, m.Open))
 	}
 	return true, operator.Errorf(operator.Failed, "nothing was changed")
 }
@@ -99,8 +100,8 @@ func failed(m shadowsync.AccountMemory, account string, given time.Time) bool {
 	return by.SeenBy == shadowsync.SeenByPcli && by.By == account && by.At.After(given)
 }
 
-func openOutcome(open *shadowsync.Change) shadowsync.Outcome {
-	return shadowsync.Outcome{Account: open.Account, State: open.State, Verdict: open.Verdict, Reason: open.Reason}
+func openOutcome(a config.Application, open *shadowsync.Change) engine.Settled {
+	return engine.Settled{Holder: a, Outcome: shadowsync.Outcome{Account: open.Account, State: open.State, Verdict: open.Verdict, Reason: open.Reason}}
 }
 
 // stood tells that the change is in force. If the former broker died before the PAM module could

@@ -1,6 +1,7 @@
 package operators
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -151,7 +152,8 @@ func (o *Server) factorsOf(ctx context.Context, c *call, names []string) (map[st
 	return all, nil
 }
 
-// memory returns what the state records about accounts of any application.
+// memory returns what the state records about accounts of any application. With several stores it is
+// what is recorded for the first one, and the change that is open there, or else in another.
 func (o *Server) memory(ctx context.Context, names []string) (map[string]shadowsync.AccountMemory, error) {
 	all := make(map[string]shadowsync.AccountMemory, len(names))
 	for _, a := range o.engine.Config.Applications {
@@ -164,6 +166,10 @@ func (o *Server) memory(ctx context.Context, names []string) (map[string]shadows
 			return nil, err
 		}
 		for name, m := range memory.Accounts {
+			if first := all[name]; !a.First() {
+				first.Open = cmp.Or(first.Open, m.Open)
+				m = first
+			}
 			all[name] = m
 		}
 	}
@@ -301,20 +307,22 @@ func (o *Server) events(ctx context.Context, q operator.Activity, names []string
 
 func (o *Server) showSync(ctx context.Context, c *call) error {
 	visible := o.visible(c.asker)
-	memory, err := o.memory(ctx, visible)
-	if err != nil {
-		return err
-	}
 	var rows []operator.SyncState
 	for _, a := range o.engine.Config.Applications {
 		guard, err := o.guardOf(ctx, a)
 		if err != nil {
 			return err
 		}
-		for _, name := range a.Accounts {
-			if _, seen := slices.BinarySearch(visible, name); seen {
-				rows = append(rows, syncState(a, guard, name, memory[name]))
-			}
+		names := slices.DeleteFunc(slices.Clone(a.Accounts), func(name string) bool {
+			_, seen := slices.BinarySearch(visible, name)
+			return !seen
+		})
+		memory, err := o.engine.State.Survey(ctx, a.Name, names)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			rows = append(rows, syncState(a, guard, name, memory.Accounts[name]))
 		}
 	}
 	return operator.SendList(ctx, c.conn, rows)

@@ -81,7 +81,7 @@ func (o *Server) administrators(ctx context.Context, application string) (map[st
 		return nil, err
 	}
 	var names []string
-	for _, a := range o.engine.Config.Applications {
+	for _, a := range o.engine.Config.Firsts() {
 		names = append(names, slices.DeleteFunc(slices.Clone(a.Accounts), func(name string) bool {
 			p, there := people[name]
 			return !there || !slices.Contains(scopeOf(o.engine.Config, p, p.UID), application)

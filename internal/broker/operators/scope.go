@@ -15,7 +15,7 @@ import (
 // through its store, and that must not reach another application's accounts.
 func scopeOf(c *config.Config, p shadowfile.Person, uid int) (scope []string) {
 	own, managed := c.Managing(p.Name)
-	for _, a := range c.Applications {
+	for _, a := range c.Firsts() {
 		global := isIn(p, c.Roles.Admin) && (!managed || a.Name == own.Name)
 		if uid == 0 || global || isIn(p, a.Admins) {
 			scope = append(scope, a.Name)
@@ -26,7 +26,7 @@ func scopeOf(c *config.Config, p shadowfile.Person, uid int) (scope []string) {
 
 // given lists the applications that a group lets an account of application own administer.
 func given(c *config.Config, group string, own config.Application) (scope []string) {
-	for _, a := range c.Applications {
+	for _, a := range c.Firsts() {
 		if slices.Contains(a.Admins, group) || a.Name == own.Name && slices.Contains(c.Roles.Admin, group) {
 			scope = append(scope, a.Name)
 		}
@@ -64,7 +64,7 @@ func roleOf(c *config.Config, p shadowfile.Person, uid int, realm factor.Realm) 
 // administrators all accounts of their applications.
 func (o *Server) visible(a asker) []string {
 	var names []string
-	for _, application := range o.engine.Config.Applications {
+	for _, application := range o.engine.Config.Firsts() {
 		switch {
 		case a.role == operator.RoleAdmin && slices.Contains(a.scope, application.Name):
 			names = append(names, application.Accounts...)

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/account/sessions"
+	"github.com/shadowsync/shadowsync/internal/broker/keeper"
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/detect/origin"
+	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/password/pamworker"
 	"github.com/shadowsync/shadowsync/internal/password/proof"
@@ -179,8 +181,7 @@ func (o *Server) startAhead(ctx context.Context, d *dialogue) {
 
 // try sets one new password on both sides. For a weak one it returns the stack's reason.
 func (o *Server) try(ctx context.Context, c *call, d *dialogue, a config.Application, current, fresh *os.File) (weak string, err error) {
-	k := o.Keepers[a.Name]
-	if err := k.Takes(ctx, c.name); err != nil {
+	if err := o.stores(a).Takes(ctx, c.name); err != nil {
 		o.audit(ctx, c, c.name, "refused: the store cannot take it: "+err.Error())
 		refusal := o.explain(c, err)
 		return "", operator.Errorf(refusal.Kind, "%s; nothing was changed", refusal.Text)
@@ -271,15 +272,15 @@ func (o *Server) done(ctx context.Context, former shadowsync.Account, fresh *os.
 // already. If that fails, the OS side is put back.
 func (o *Server) persist(ctx context.Context, c *call, e *Errand, a config.Application, former shadowsync.Account, fresh *os.File) error {
 	ctx = context.WithoutCancel(ctx) // a change that has begun is finished even if the operator hangs up
-	_, outcome := e.Result()
-	if outcome == nil || outcome.State != shadowsync.InSync {
+	_, outcomes := e.Result()
+	if len(outcomes) == 0 || engine.Worst(outcomes).State != shadowsync.InSync {
 		now, err := o.announce(ctx, a, former.Name, e, fresh)
 		if err != nil {
-			now.State, now.Reason = shadowsync.Pending, err.Error()
+			now = []engine.Settled{{Holder: a, Outcome: shadowsync.Outcome{Account: former.Name, State: shadowsync.Pending, Reason: err.Error()}}}
 		}
-		outcome = &now
+		outcomes = now
 	}
-	if err := outcomeError(a, *outcome); err != nil {
+	if err := outcomeError(engine.Worst(outcomes)); err != nil {
 		return o.putBack(ctx, c, e.undoing(former), err)
 	}
 	o.age(ctx, c, a, former.Name)
@@ -297,21 +298,30 @@ func (e *Errand) undoing(former shadowsync.Account) shadowsync.Change {
 	return back
 }
 
-// announce tells the keeper that the errand's password is on the OS side.
-func (o *Server) announce(ctx context.Context, a config.Application, user string, e *Errand, fresh *os.File) (shadowsync.Outcome, error) {
+// stores returns the keepers of an application's stores.
+func (o *Server) stores(a config.Application) keeper.Group {
+	return keeper.Of(o.Keepers, o.engine.Config, a)
+}
+
+// announce tells the keepers that the errand's password is on the OS side.
+func (o *Server) announce(ctx context.Context, a config.Application, user string, e *Errand, fresh *os.File) ([]engine.Settled, error) {
 	account, err := o.present(ctx, user)
 	if err != nil {
-		return shadowsync.Outcome{}, fmt.Errorf("a changed account cannot be read: %w", err)
+		return nil, fmt.Errorf("a changed account cannot be read: %w", err)
 	}
 	if !e.Found(account.Hash) {
-		return shadowsync.Outcome{}, errOvertaken
+		return nil, errOvertaken
 	}
-	change := shadowsync.Change{Account: user, OS: account.Credential, Origin: e.Origin()}
-	if err := proof.Pair(ctx, o.engine.Reconciler(a.Name).Store, &change, []*os.File{fresh}); err != nil {
-		return shadowsync.Outcome{}, err
+	var changes []shadowsync.Change
+	for _, h := range o.engine.Config.Holders(a) {
+		change := shadowsync.Change{Account: user, OS: account.Credential, Origin: e.Origin()}
+		if err := proof.Pair(ctx, o.engine.Reconciler(h.Name).Store, &change, []*os.File{fresh}); err != nil {
+			return nil, err
+		}
+		changes = append(changes, change)
 	}
-	outcome, _ := o.Keepers[a.Name].Changed(ctx, change)
-	return outcome, nil
+	outcomes, _ := o.stores(a).Changed(ctx, changes)
+	return outcomes, nil
 }
 
 func (d *dialogue) closeWorkers() {

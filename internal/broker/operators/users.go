@@ -83,7 +83,7 @@ func (o *Server) applicationFor(c *call, u operator.NewUser) (config.Application
 	own, _ := o.engine.Config.Managing(c.name)
 	var may []config.Application
 	var names []string
-	for _, a := range o.engine.Config.Applications {
+	for _, a := range o.engine.Config.Firsts() {
 		switch {
 		case !slices.Contains(c.scope, a.Name), u.Application != "" && a.Name != u.Application:
 			continue
@@ -104,7 +104,7 @@ func (o *Server) applicationFor(c *call, u operator.NewUser) (config.Application
 
 // couldCreate returns why an account that passed checkName could not be created all the same.
 func (o *Server) couldCreate(ctx context.Context, u operator.NewUser, a config.Application) error {
-	if err := o.Keepers[a.Name].Accepts(ctx, u.Name); err != nil {
+	if err := o.stores(a).Accepts(ctx, u.Name); err != nil {
 		if refused := (*shadowsync.RefusedError)(nil); errors.As(err, &refused) {
 			return operator.Errorf(operator.Conflict, "%s's credential store takes no new accounts: create %s in %s first", a.Name, u.Name, a.Name)
 		}
@@ -269,20 +269,21 @@ func (o *Server) importNew(ctx context.Context, name, application string) error 
 }
 
 func (o *Server) importAs(ctx context.Context, e *engine.Engine, name, application string) error {
-	// Only this account: if others have no baseline yet, a person must say which side is right.
-	e.Reconciler(application).Application.Accounts = []string{name}
-	report, err := e.Reconcile(ctx, application, shadowsync.Request{
-		First: shadowsync.OSSide, Create: true, Force: true,
-		Origin: shadowsync.Origin{At: time.Now(), SeenBy: shadowsync.SeenByPcli},
-	})
-	outcome, _ := report.For(name)
-	switch {
-	case err != nil:
-		return err
-	case outcome.State == shadowsync.InSync, outcome.State == shadowsync.NeedsLogin:
-		return nil
+	for _, h := range e.Holders(application) {
+		// Only this account: if others have no baseline yet, a person must say which side is right.
+		e.Reconciler(h.Name).Application.Accounts = []string{name}
+		report, err := e.Reconcile(ctx, h.Name, shadowsync.Request{
+			First: shadowsync.OSSide, Create: true, Force: true,
+			Origin: shadowsync.Origin{At: time.Now(), SeenBy: shadowsync.SeenByPcli},
+		})
+		if err != nil {
+			return err
+		}
+		if outcome, _ := report.For(name); outcome.State != shadowsync.InSync && outcome.State != shadowsync.NeedsLogin {
+			return operator.Errorf(operator.Conflict, "%s's credential store does not take a new account: %s", h.Name, printable.Quote(outcome.Reason))
+		}
 	}
-	return operator.Errorf(operator.Conflict, "%s's credential store does not take a new account: %s", application, printable.Quote(outcome.Reason))
+	return nil
 }
 
 // powerless refuses an account that is protected now, by its group or without one: the operator who

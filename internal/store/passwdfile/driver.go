@@ -39,7 +39,6 @@ const fields = shadowsync.FieldHash | shadowsync.FieldLocked
 
 // Driver is the driver "passwdfile".
 var Driver = driver.Driver{
-	Traits:    driver.Traits{Doc: "a password file of nginx, Apache, dovecot, FreeRADIUS, mosquitto or pgbouncer", Schemes: schemes()},
 	Placement: func(driver.Options) driver.Placement { return driver.FolderWorker },
 	Fields:    fields,
 	Keys:      keys,
@@ -52,18 +51,6 @@ var Driver = driver.Driver{
 		}
 		return s, nil
 	},
-}
-
-// schemes are those of all formats.
-func schemes() (all []string) {
-	for _, name := range names() {
-		for _, scheme := range formats[name].schemes {
-			if scheme != "" && !slices.Contains(all, scheme) {
-				all = append(all, scheme)
-			}
-		}
-	}
-	return all
 }
 
 func configure(o driver.Options) (*textfile.Store, error) {
