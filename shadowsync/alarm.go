@@ -50,7 +50,9 @@ func (it *item) alarms(a Application, m Memory, now time.Time) []Event {
 
 // tells reports whether an alarm about the value is this store's to give. What came on the OS side is
 // seen for every store of the application, and told for the first one.
-func (it *item) tells(a Application) bool { return a.Store == "" || it.decision.Verdict == VerdictApply }
+func (it *item) tells(a Application) bool {
+	return a.Store == "" || it.decision.Verdict == VerdictApply
+}
 
 // cameAtStart reports whether the configured store held the last change before the application
 // started, and still holds it. Another OS value that appears now cannot come from that store.
