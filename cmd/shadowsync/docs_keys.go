@@ -12,6 +12,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/config/key"
 	"github.com/shadowsync/shadowsync/internal/store"
+	"github.com/shadowsync/shadowsync/internal/store/driver"
 )
 
 // The markers around the part of docs/configuration.md that `make docs` writes.
@@ -60,12 +61,12 @@ func describeKeys(to *bytes.Buffer) error {
 		describeOfStore(to, k)
 	}
 	for _, name := range store.Names() {
-		driver, err := store.Find(name)
+		d, err := store.Find(name)
 		if err != nil {
 			return err
 		}
-		describeTable(to, "[application.store] with driver = "+fmt.Sprintf("%q", name))
-		for _, k := range driver.Keys {
+		describeDriver(to, name, d)
+		for _, k := range d.Keys {
 			describeOfStore(to, k)
 		}
 	}
@@ -73,8 +74,14 @@ func describeKeys(to *bytes.Buffer) error {
 	return nil
 }
 
+func describeDriver(to *bytes.Buffer, name string, d driver.Driver) {
+	fmt.Fprintf(to, "\n## `[application.store] with driver = %q`\n\nThe store is %s.\n\n%s", name, d.Traits.Doc, keyColumns)
+}
+
+const keyColumns = "| key | type | values | default | meaning |\n|---|---|---|---|---|\n"
+
 func describeTable(to *bytes.Buffer, heading string) {
-	fmt.Fprintf(to, "\n## `%s`\n\n| key | type | values | default | meaning |\n|---|---|---|---|---|\n", heading)
+	fmt.Fprintf(to, "\n## `%s`\n\n%s", heading, keyColumns)
 }
 
 func describeOfStore(to *bytes.Buffer, k key.Key) {

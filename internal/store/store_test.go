@@ -31,7 +31,7 @@ func TestParse(t *testing.T) {
 		{"embedded default", func(m map[string]any) { clear(m); m["driver"] = "sqlite" }, ""},
 		{"formats", func(m map[string]any) { m["formats"] = []any{"sha512crypt", "yescrypt"} }, ""},
 		{"no driver", func(m map[string]any) { delete(m, "driver") }, `"driver" is missing`},
-		{"unknown driver", func(m map[string]any) { m["driver"] = "jsno" }, `unknown store driver "jsno"; there are json, `},
+		{"unknown driver", func(m map[string]any) { m["driver"] = "jsno" }, `unknown store driver "jsno"; there are ` + strings.Join(Names(), ", ")},
 		{"unknown key", func(m map[string]any) { m["user"] = "x" }, `unknown key "user", did you mean "users"`},
 		{"another driver's key", func(m map[string]any) { m["group"] = "x" }, `unknown key "group"`},
 		{"no path", func(m map[string]any) { delete(m, "path") }, `"path" is missing`},

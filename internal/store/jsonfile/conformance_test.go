@@ -2,70 +2,40 @@ package jsonfile
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/shadowsync/shadowsync/internal/store/storetest"
 )
 
 func TestConformance(t *testing.T) {
-	storetest.Run(t, storetest.Fixture{Driver: Driver, Make: makeStore})
+	o := options("", "")
+	text := storetest.Text{Spell: spell, Parse: parse, Spoil: `{"admin": `}
+	storetest.Run(t, storetest.Fixture{Driver: Driver, Make: func(t *testing.T, accounts map[string]string) storetest.Store {
+		t.Helper()
+		return storetest.File(t, o, text, accounts)
+	}})
 }
 
-// makeStore makes a file that the test reads and writes with encoding/json.
-func makeStore(t *testing.T, accounts map[string]string) storetest.Store {
-	path := filepath.Join(t.TempDir(), "user.json")
-	type user struct{ Name, Password string }
-	load := func() (users map[string]user) {
-		text, err := os.ReadFile(path)
-		if err == nil {
-			err = json.Unmarshal(text, &users)
-		}
-		if err != nil {
-			t.Error(err)
-		}
-		return users
-	}
-	save := func(users map[string]user) {
-		text, err := json.Marshal(users)
-		if err == nil {
-			err = os.WriteFile(path, text, 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+type user struct {
+	Password string `json:"password"`
+}
+
+// spell writes accounts as encoding/json does, and parse reads them so.
+func spell(accounts map[string]string) string {
 	users := map[string]user{}
 	for name, password := range accounts {
-		users[name] = user{name, password}
+		users[name] = user{password}
 	}
-	save(users)
-	o := options(path, "")
-	o.Keys["password"] = "Password"
-	return storetest.Store{
-		Options: o,
-		Held:    func(name string) (string, bool) { u, there := load()[name]; return u.Password, there },
-		Set: func(name, value string) {
-			users := load()
-			users[name] = user{name, value}
-			save(users)
-		},
-		Break: func() (mend func()) {
-			rename(t, path, path+".away")
-			return func() { rename(t, path+".away", path) }
-		},
-		Spoil: func() {
-			if err := os.WriteFile(path, []byte(`{"admin": `), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		},
-	}
+	text, _ := json.Marshal(users)
+	return string(text)
 }
 
-func rename(t *testing.T, from, to string) {
-	t.Helper()
-	if err := os.Rename(from, to); err != nil {
-		t.Fatal(err)
+func parse(text string) map[string]string {
+	var users map[string]user
+	_ = json.Unmarshal([]byte(text), &users) // what it cannot read has no accounts
+	accounts := map[string]string{}
+	for name, u := range users {
+		accounts[name] = u.Password
 	}
+	return accounts
 }

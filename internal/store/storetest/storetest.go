@@ -7,6 +7,7 @@
 //	writes.go     compare-and-swap, creating, removing, names and values
 //	failures.go   unavailable, malformed, slow, cancelled, restarted
 //	writers.go    several writers, and one that is killed
+//	file.go       makes a store that is one text file
 package storetest
 
 import (

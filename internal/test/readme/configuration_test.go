@@ -166,11 +166,13 @@ func TestFirstExampleNamesAStore(t *testing.T) {
 	}
 }
 
+// TestStores: what a driver's stores are is told; docs/stores.md tells more, where there is more.
 func TestStores(t *testing.T) {
-	text := read(t, "docs/stores.md")
+	text := read(t, "docs/configuration.md")
 	for _, name := range store.Names() {
-		if !strings.Contains(text, "\n## "+name+"\n") {
-			t.Errorf("docs/stores.md does not tell of the store driver %s", name)
+		d, err := store.Find(name)
+		if err != nil || d.Traits.Doc == "" || !strings.Contains(text, "driver = \""+name+"\"`\n\nThe store is "+d.Traits.Doc+".\n") {
+			t.Errorf("docs/configuration.md does not tell of the store driver %s", name)
 		}
 	}
 }
