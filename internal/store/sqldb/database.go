@@ -66,6 +66,18 @@ func (t Tx) Exec(ctx context.Context, s Statement, values map[string]any) (int64
 	return result.RowsAffected()
 }
 
+// Text returns the only value of a query.
+func (t Tx) Text(ctx context.Context, query string) (text string, err error) {
+	err = t.tx.QueryRowContext(ctx, query).Scan(&text)
+	return text, err
+}
+
+// Run runs SQL that takes no parameters.
+func (t Tx) Run(ctx context.Context, statement string) error {
+	_, err := t.tx.ExecContext(ctx, statement)
+	return err
+}
+
 // Query runs one statement in a transaction of its own, in one round trip, and hands its rows to scan. It
 // repeats that on a new connection if the server has closed the last one: it may have restarted.
 func (d *Database) Query(ctx context.Context, s Statement, values map[string]any, scan func(*sql.Rows) error) error {

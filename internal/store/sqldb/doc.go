@@ -8,6 +8,7 @@
 //	dialect.go    what differs in their SQL
 //	statement.go  Statement, SQL with named parameters
 //	database.go   Database, and its transactions
+//	answer.go     Question and its answer: accounts and their values
 //	connect.go    connections
 //	fault.go      errors of servers, for people
 package sqldb

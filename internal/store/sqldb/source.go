@@ -95,7 +95,7 @@ func (s Source) complete(mode string) (Source, error) {
 	switch {
 	case s.User == "":
 		return s, key.Bad("dsn", "dsn names no user of the database")
-	case s.Database == "" || strings.ContainsRune(s.Database, 0):
+	case s.Database == "" && s.Dialect == PostgreSQL || strings.ContainsRune(s.Database, 0):
 		return s, key.Bad("dsn", "dsn names no database")
 	case (s.Host == "") == (s.Socket == ""):
 		return s, key.Bad("dsn", "dsn must name either a host or a Unix socket (%s=PATH)", s.Dialect.socketSetting())

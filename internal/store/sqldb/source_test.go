@@ -22,6 +22,7 @@ func TestParse(t *testing.T) {
 		{"postgres://s@/app?host=/run/postgresql", Source{Dialect: PostgreSQL, User: "s", Socket: "/run/postgresql", Port: "5432", Database: "app"}, driver.Endpoint{Socket: "/run/postgresql/.s.PGSQL.5432"}},
 		{"mysql://w%40p@127.0.0.1/a%2Fb", Source{Dialect: MySQL, User: "w@p", Host: "127.0.0.1", Port: "3306", Database: "a/b"}, driver.Endpoint{Host: "127.0.0.1", Port: "3306"}},
 		{"mariadb://s@/app?socket=/run/mysqld/mysqld.sock", Source{Dialect: MySQL, User: "s", Socket: "/run/mysqld/mysqld.sock", Port: "3306", Database: "app"}, driver.Endpoint{Socket: "/run/mysqld/mysqld.sock"}},
+		{"mysql://s@127.0.0.1/", Source{Dialect: MySQL, User: "s", Host: "127.0.0.1", Port: "3306"}, driver.Endpoint{Host: "127.0.0.1", Port: "3306"}},
 		{"sqlite:///var/lib/a%20b/db.sqlite3", Source{Dialect: SQLite, File: "/var/lib/a b/db.sqlite3"}, driver.Endpoint{}},
 	} {
 		t.Run(tt.dsn, func(t *testing.T) {

@@ -24,12 +24,6 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// Limits of what is written, and of what is read of a column.
-const (
-	maxName     = 256
-	maxPassword = 4096
-)
-
 var (
 	identifier = key.Form{Says: "a name of a column", Is: isIdentifier}
 	table      = key.Form{Says: `a name of a table, such as "auth_user" or "public.auth_user"`, Is: isTable}

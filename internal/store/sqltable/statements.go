@@ -109,7 +109,7 @@ func (s statements) fromColumns(dialect sqldb.Dialect, o driver.Options) (text, 
 	columns, set, expected := []string{name}, []string{}, []string{this}
 	for _, part := range s.parts {
 		column := dialect.Identifier(o.Text(part))
-		columns = append(columns, dialect.Start(column, strconv.Itoa(maxPassword+1)))
+		columns = append(columns, dialect.Start(column, strconv.Itoa(sqldb.MaxPassword+1)))
 		set = append(set, column+" = :"+part)
 		expected = append(expected, dialect.Text("COALESCE("+column+", '')")+" = "+dialect.Text(":"+oldPrefix+part))
 	}

@@ -2,8 +2,6 @@ package sqltable
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"strings"
 	"unicode/utf8"
 
@@ -34,112 +32,14 @@ func (s *Store) Watch(context.Context) (<-chan struct{}, error) { return nil, sh
 // Close implements shadowsync.CredentialStore.
 func (s *Store) Close() error { return s.database.Close() }
 
-// perQuestion is how many names one statement asks for: MySQL takes 65,535 parameters.
-const perQuestion = 20_000
-
 // Read implements shadowsync.CredentialStore.
 func (s *Store) Read(ctx context.Context, names []string) (shadowsync.StoreSnapshot, error) {
-	f := newFound(s.capabilities.Opaque(), len(s.statements.parts))
-	for first := true; first || len(names) > 0; first = false {
-		part := names[:min(len(names), perQuestion)]
-		names = names[len(part):]
-		f.ask(part)
-		err := s.database.Query(ctx, s.statements.read, map[string]any{namesParameter: f.list}, f.scan)
-		if err != nil {
-			return shadowsync.StoreSnapshot{}, s.source.Fault(err)
-		}
-	}
-	return f.snapshot, nil
+	snapshot, err := s.database.Accounts(ctx, s.question(), names)
+	return snapshot, s.source.Fault(err)
 }
 
-// separator stands between the parts of a value.
-var separator = scheme.Join("", "")
-
-// found is what a question has found so far.
-type found struct {
-	opaque   bool
-	parts    int
-	asked    map[string]bool
-	list     sqldb.List
-	snapshot shadowsync.StoreSnapshot
-	seen     map[string]bool
-}
-
-func newFound(opaque bool, parts int) *found {
-	return &found{
-		opaque: opaque, parts: parts, asked: map[string]bool{}, seen: map[string]bool{},
-		snapshot: shadowsync.StoreSnapshot{Accounts: map[string]shadowsync.StoredAccount{}, Malformed: map[string]string{}},
-	}
-}
-
-// ask replaces the names that the next statement asks for. No row has a name that cannot be one.
-func (f *found) ask(names []string) {
-	f.list = f.list[:0]
-	for _, name := range names {
-		if isName(name) {
-			f.asked[name] = true
-			f.list = append(f.list, name)
-		}
-	}
-	if len(f.list) == 0 {
-		f.list = append(f.list, "") // a list in SQL is never empty
-	}
-}
-
-func isName(name string) bool {
-	return name != "" && len(name) <= maxName && utf8.ValidString(name) && !strings.ContainsRune(name, 0)
-}
-
-// scan takes the rows. The collation of a table may find 'Admin' for 'admin': only exact names count.
-func (f *found) scan(rows *sql.Rows) error {
-	columns, err := rows.Columns()
-	if err == nil && len(columns) != 1+f.parts {
-		return driver.Malformed("read returns %d columns: there must be %d, the name and then the value", len(columns), 1+f.parts)
-	}
-	var name sql.NullString
-	values := make([]sql.NullString, f.parts)
-	into := []any{&name}
-	for i := range values {
-		into = append(into, &values[i])
-	}
-	for count := 0; err == nil && rows.Next(); count++ {
-		if count > 10*len(f.list)+100 {
-			return driver.Malformed("the table has far more rows than there are accounts: is its column of names right?")
-		}
-		if err = rows.Scan(into...); err == nil && f.asked[name.String] {
-			f.take(name.String, values)
-		}
-	}
-	return err
-}
-
-func (f *found) take(name string, values []sql.NullString) {
-	why := ""
-	parts := make([]string, len(values))
-	for i, v := range values {
-		parts[i] = v.String // NULL is a value that is empty
-		if strings.Contains(v.String, separator) || !utf8.ValidString(v.String) {
-			why = "its value holds characters that no hash has"
-		}
-	}
-	value := scheme.Join(parts...)
-	switch {
-	case f.seen[name]:
-		why = "there are several rows of that name"
-	case len(value) > maxPassword:
-		why = "its value is too long"
-	}
-	f.seen[name] = true
-	if why != "" {
-		delete(f.snapshot.Accounts, name)
-		f.snapshot.Malformed[name] = why
-		return
-	}
-	c := shadowsync.Credential{Hash: value}
-	if !f.opaque {
-		c.Hash, c.Locked = shadowsync.ParsePassword(value)
-	}
-	f.snapshot.Accounts[name] = shadowsync.StoredAccount{Credential: c}
+func (s *Store) question() sqldb.Question {
+	return sqldb.Question{Statement: s.statements.read, Parts: len(s.statements.parts), Opaque: s.capabilities.Opaque()}
 }
 
 // Rehearse implements driver.Rehearser. It does all of a write, for an account that cannot be, and undoes
@@ -186,7 +86,7 @@ func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (shadowsyn
 func (s *Store) write(ctx context.Context, writes []shadowsync.Write) (left shadowsync.Unwritten, err error) {
 	err = s.database.Change(ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		left = make(shadowsync.Unwritten)
-		present, err := s.present(ctx, tx, writes)
+		present, err := tx.Accounts(ctx, s.question(), sqldb.Names(writes))
 		if err != nil {
 			return err
 		}
@@ -206,45 +106,12 @@ func (s *Store) write(ctx context.Context, writes []shadowsync.Write) (left shad
 	return left, err
 }
 
-// present reads the accounts in the transaction that writes them.
-func (s *Store) present(ctx context.Context, tx sqldb.Tx, writes []shadowsync.Write) (shadowsync.StoreSnapshot, error) {
-	f := newFound(s.capabilities.Opaque(), len(s.statements.parts))
-	for first := true; first || len(writes) > 0; first = false {
-		part := writes[:min(len(writes), perQuestion)]
-		writes = writes[len(part):]
-		names := make([]string, len(part))
-		for i, w := range part {
-			names[i] = w.Name
-		}
-		f.ask(names)
-		rows, err := tx.Query(ctx, s.statements.read, map[string]any{namesParameter: f.list})
-		if err != nil {
-			return f.snapshot, err
-		}
-		err = errors.Join(f.scan(rows), rows.Err(), rows.Close())
-		if err != nil {
-			return f.snapshot, err
-		}
-	}
-	return f.snapshot, nil
-}
-
 // refuse returns why an account is left alone.
 func (s *Store) refuse(w shadowsync.Write, present shadowsync.StoreSnapshot) error {
-	account, there := present.Accounts[w.Name]
-	_, fits := s.values(w)
-	switch {
-	case w.Create && there:
-		return shadowsync.ErrChanged
-	case w.Create || w.Delete:
-		return &shadowsync.RefusedError{Reason: "only the application adds and removes its accounts"}
-	case present.Malformed[w.Name] != "":
-		return driver.Malformed("%s", present.Malformed[w.Name])
-	case !there:
-		return shadowsync.ErrNoAccount
-	case !shadowsync.Equal(account.Credential, w.Expect, s.capabilities.Fields):
-		return shadowsync.ErrChanged
-	case !fits:
+	if err := sqldb.Refuse(w, present, s.capabilities.Fields); err != nil {
+		return err
+	}
+	if _, fits := s.values(w); !fits {
 		return &shadowsync.RefusedError{Reason: "the value is too long, not UTF-8, or not one of the store's scheme"}
 	}
 	return nil
@@ -294,5 +161,5 @@ func (s *Store) split(c shadowsync.Credential) (parts []string, fits bool) {
 	if !fits { // an account without a password yet
 		parts, fits = make([]string, n), value == ""
 	}
-	return parts, fits && len(value) <= maxPassword && utf8.ValidString(value) && !strings.ContainsRune(value, 0)
+	return parts, fits && len(value) <= sqldb.MaxPassword && utf8.ValidString(value) && !strings.ContainsRune(value, 0)
 }

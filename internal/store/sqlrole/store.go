@@ -1,0 +1,125 @@
+package sqlrole
+
+import (
+	"context"
+	"regexp"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/shadowsync/shadowsync/internal/store/driver"
+	"github.com/shadowsync/shadowsync/internal/store/sqldb"
+	"github.com/shadowsync/shadowsync/shadowsync"
+)
+
+// kind is what differs between the servers.
+type kind struct {
+	dialect  sqldb.Dialect
+	scheme   string
+	verifier *regexp.Regexp // what the server takes as it is: it would hash anything else as a clear text
+	// read returns the statement of a sqldb.Question.
+	read  func(context.Context, sqldb.Tx) (string, error)
+	alter func(name, host, verifier string) string
+	may   string // asks whether our own user may alter others; empty: that cannot be asked
+}
+
+// Store is a database server.
+type Store struct {
+	kind
+	source   sqldb.Source
+	host     string
+	database *sqldb.Database
+	question *sqldb.Question // nil: the server was not asked for its version yet
+}
+
+// Capabilities implements shadowsync.CredentialStore.
+func (s *Store) Capabilities() shadowsync.Capabilities {
+	return shadowsync.Capabilities{Fields: shadowsync.FieldHash, Scheme: s.scheme}
+}
+
+// Revision implements shadowsync.CredentialStore: a server has none.
+func (s *Store) Revision(context.Context) (string, error) { return "", shadowsync.ErrNoRevision }
+
+// Watch implements shadowsync.CredentialStore.
+func (s *Store) Watch(context.Context) (<-chan struct{}, error) { return nil, shadowsync.ErrNoWatch }
+
+// Close implements shadowsync.CredentialStore.
+func (s *Store) Close() error { return s.database.Close() }
+
+// ask returns the question for accounts.
+func (s *Store) ask(ctx context.Context, tx sqldb.Tx) (sqldb.Question, error) {
+	if s.question != nil {
+		return *s.question, nil
+	}
+	text, err := s.read(ctx, tx)
+	if err != nil {
+		return sqldb.Question{}, err
+	}
+	statement, err := sqldb.Compile(s.dialect, text)
+	s.question = &sqldb.Question{Statement: statement, Values: map[string]any{"host": s.host}, Parts: 1, Opaque: true, Reasons: true}
+	return *s.question, err
+}
+
+// Read implements shadowsync.CredentialStore.
+func (s *Store) Read(ctx context.Context, names []string) (snapshot shadowsync.StoreSnapshot, err error) {
+	err = s.database.Change(ctx, func(ctx context.Context, tx sqldb.Tx) error {
+		snapshot, err = s.accounts(ctx, tx, names)
+		return err
+	})
+	return snapshot, s.source.Fault(err)
+}
+
+func (s *Store) accounts(ctx context.Context, tx sqldb.Tx, names []string) (shadowsync.StoreSnapshot, error) {
+	question, err := s.ask(ctx, tx)
+	if err != nil {
+		return shadowsync.StoreSnapshot{}, err
+	}
+	return tx.Accounts(ctx, question, names)
+}
+
+// Write implements shadowsync.CredentialStore. MySQL makes each ALTER USER durable by itself.
+func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (left shadowsync.Unwritten, err error) {
+	if err := driver.CheckBatch(writes); err != nil {
+		return nil, err
+	}
+	err = s.database.Change(ctx, func(ctx context.Context, tx sqldb.Tx) error {
+		left = make(shadowsync.Unwritten)
+		present, err := s.accounts(ctx, tx, sqldb.Names(writes))
+		if err != nil {
+			return err
+		}
+		for _, w := range writes {
+			why := sqldb.Refuse(w, present, shadowsync.FieldHash)
+			switch {
+			case why != nil:
+				left[w.Name] = why
+				continue
+			case !s.verifier.MatchString(w.Want.Hash):
+				left[w.Name] = &shadowsync.RefusedError{Reason: "the value is not one of the scheme " + s.scheme}
+				continue
+			}
+			if err := tx.Run(ctx, s.alter(w.Name, s.host, w.Want.Hash)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, s.source.Fault(err)
+	}
+	return left, nil
+}
+
+// Rehearse implements driver.Rehearser: it reads, and asks whether it might write.
+func (s *Store) Rehearse(ctx context.Context) error {
+	err := s.database.Try(ctx, func(ctx context.Context, tx sqldb.Tx) error {
+		if _, err := s.accounts(ctx, tx, nil); err != nil || s.may == "" {
+			return err
+		}
+		may, err := tx.Text(ctx, s.may)
+		if err == nil && may != "true" {
+			err = &driver.Fault{Kind: shadowsync.ErrUnavailable, Reason: s.source.User + " has no right to alter other roles", Cause: unix.EACCES}
+		}
+		return err
+	})
+	return s.source.Fault(err)
+}
