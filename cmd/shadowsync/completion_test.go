@@ -41,7 +41,7 @@ func TestCompletion(t *testing.T) {
 		{"user list --state _", stateNames()},
 		{"sync --prefer _", sides},
 		{"setup --first _", sides},
-		{"setup --store _", []string{"json", "passwdfile", "sql", "sqlite"}},
+		{"setup --store _", []string{"json", "mysql-user", "passwdfile", "postgres-role", "sql", "sqlite"}},
 		{"user reset password admin --must-change _", []string{"true", "false"}},
 		{"guard release _", units},
 		{"guard status _", units},

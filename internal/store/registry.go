@@ -13,15 +13,18 @@ import (
 	"github.com/shadowsync/shadowsync/internal/store/jsonfile"
 	"github.com/shadowsync/shadowsync/internal/store/passwdfile"
 	"github.com/shadowsync/shadowsync/internal/store/sqlite"
+	"github.com/shadowsync/shadowsync/internal/store/sqlrole"
 	"github.com/shadowsync/shadowsync/internal/store/sqltable"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 var drivers = map[string]driver.Driver{
-	"json":       jsonfile.Driver,
-	"passwdfile": passwdfile.Driver,
-	"sql":        sqltable.Driver,
-	"sqlite":     sqlite.Driver,
+	"json":          jsonfile.Driver,
+	"passwdfile":    passwdfile.Driver,
+	"sql":           sqltable.Driver,
+	"postgres-role": sqlrole.PostgreSQL,
+	"mysql-user":    sqlrole.MySQL,
+	"sqlite":        sqlite.Driver,
 }
 
 // Options are the options with which a store is opened.

@@ -119,7 +119,7 @@ func inMariaDB(t *testing.T, accounts map[string]string) storetest.Store {
 func TestVerifiers(t *testing.T) {
 	for _, k := range []kind{postgres, mysql} {
 		for _, value := range []string{"", "secret", scram(1) + "'", "'" + scram(1), scram(1) + "\n", strings.ToLower(native(255)), native(1) + "0", "md5" + strings.Repeat("0", 32)} {
-			if k.verifier.MatchString(value) {
+			if k.verifier(value) {
 				t.Errorf("%s takes %q", k.scheme, value)
 			}
 		}

@@ -2,7 +2,6 @@ package sqlrole
 
 import (
 	"context"
-	"regexp"
 	"strings"
 
 	"github.com/shadowsync/shadowsync/internal/store/sqldb"
@@ -13,7 +12,7 @@ import (
 var mysql = kind{
 	dialect:  sqldb.MySQL,
 	scheme:   "mysql-native",
-	verifier: regexp.MustCompile(`^\*[0-9A-F]{40}$`),
+	verifier: expression(`^\*[0-9A-F]{40}$`),
 	read: func(ctx context.Context, tx sqldb.Tx) (string, error) {
 		version, err := tx.Text(ctx, "SELECT @@version")
 		if err != nil || !strings.Contains(version, "MariaDB") {

@@ -2,7 +2,6 @@ package sqlrole
 
 import (
 	"context"
-	"regexp"
 
 	"github.com/shadowsync/shadowsync/internal/store/sqldb"
 )
@@ -10,7 +9,7 @@ import (
 var postgres = kind{
 	dialect:  sqldb.PostgreSQL,
 	scheme:   "scram-sha-256",
-	verifier: regexp.MustCompile(`^SCRAM-SHA-256\$[0-9]{1,9}:[A-Za-z0-9+/]+=*\$[A-Za-z0-9+/]+=*:[A-Za-z0-9+/]+=*$`),
+	verifier: expression(`^SCRAM-SHA-256\$[0-9]{1,9}:[A-Za-z0-9+/]+=*\$[A-Za-z0-9+/]+=*:[A-Za-z0-9+/]+=*$`),
 	// pg_authid(5) is open to superusers, and to whom one grants these two columns.
 	read: func(context.Context, sqldb.Tx) (string, error) {
 		return `SELECT rolname, left(rolpassword, 4097), CASE WHEN rolcanlogin THEN '' ELSE 'the role may not log in' END

@@ -3,6 +3,7 @@ package sqlrole
 import (
 	"context"
 	"regexp"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -15,11 +16,18 @@ import (
 type kind struct {
 	dialect  sqldb.Dialect
 	scheme   string
-	verifier *regexp.Regexp // what the server takes as it is: it would hash anything else as a clear text
+	verifier func(string) bool // whether it is what the server takes as it is: it would hash anything else as a clear text
 	// read returns the statement of a sqldb.Question.
 	read  func(context.Context, sqldb.Tx) (string, error)
 	alter func(name, host, verifier string) string
 	may   string // asks whether our own user may alter others; empty: that cannot be asked
+}
+
+// expression is a match with a regular expression, which is compiled when it is first needed: not at the
+// start of every process.
+func expression(text string) func(string) bool {
+	compiled := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+	return func(value string) bool { return compiled().MatchString(value) }
 }
 
 // Store is a database server.
@@ -93,7 +101,7 @@ func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (left shad
 			case why != nil:
 				left[w.Name] = why
 				continue
-			case !s.verifier.MatchString(w.Want.Hash):
+			case !s.verifier(w.Want.Hash):
 				left[w.Name] = &shadowsync.RefusedError{Reason: "the value is not one of the scheme " + s.scheme}
 				continue
 			}
