@@ -90,9 +90,11 @@ func listed(names []string) string {
 // value goes to the account's history, so that it can be put back.
 func (r *Reconciler) journalOver(ctx context.Context, changes []Change, memory Memory) error {
 	keepFirst(changes, memory)
+	keepDoubt(changes, memory)
 	if err := r.State.Journal(ctx, r.Application.Name, changes); err != nil {
 		return err
 	}
+	caps := r.Store.Capabilities()
 	var replaced []Transition
 	for _, c := range changes {
 		m := memory.Accounts[c.Account]
@@ -101,8 +103,10 @@ func (r *Reconciler) journalOver(ctx context.Context, changes []Change, memory M
 			continue
 		}
 		before := (&item{in: Input{Baseline: m.Baseline}}).before()
-		lost := Baseline{OS: o.OS, Store: before.Store.With(o.OS, r.Store.Capabilities().Fields)}
-		lost.Store.Hash = cmp.Or(o.StoreHash, o.OS.Hash)
+		lost := Baseline{OS: o.OS, Store: before.Store.With(o.OS, caps.Fields)}
+		if lost.Store.Hash = o.StoreHash; !caps.Opaque() {
+			lost.Store.Hash = cmp.Or(o.StoreHash, o.OS.Hash)
+		}
 		entry := Entry{Baseline: lost, Origin: o.Origin, Replaced: r.Now(), Lost: true, Next: nextOf(c.OS)}
 		replaced = append(replaced, Transition{Account: c.Account, Open: &c, Seen: &c, Displaced: []Entry{entry}})
 	}

@@ -71,8 +71,17 @@ const (
 	Pending    ChangeState = "pending"     // the store was unavailable
 	Conflict   ChangeState = "conflict"    // an administrator must decide
 	NeedsLogin ChangeState = "needs-login" // the store needs clear text, which only the next login gives
+	Unproven   ChangeState = "unproven"    // the store holds another value of the application's own scheme, perhaps of the same password
+	Changed    ChangeState = "changed"     // the store holds another password, which only its application knows
 	Missing    ChangeState = "missing"     // the account does not exist on one side
 )
+
+// Fits reports whether an account in this state has nothing that needs attention: it is in sync, or
+// only not proven to be.
+func (s ChangeState) Fits() bool { return s == InSync || s == Unproven }
+
+// Awaits reports whether a login's clear text can settle, or explain, this state.
+func (s ChangeState) Awaits() bool { return s == NeedsLogin || s == Unproven || s == Changed }
 
 // Change is a recorded difference from the baseline that is not settled yet. It is journalled
 // before the first write, so that after a crash between any two steps we know what was wanted, by

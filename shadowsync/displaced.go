@@ -40,21 +40,29 @@ func (it *item) displaced(now time.Time) []Entry {
 	d := it.decision
 	gone := func(c, was, will Credential) bool {
 		stays := func(side *Credential) bool { return side != nil && side.Password() == c.Password() }
-		return c.worth() && !in.Past.holdsFormer(c) && !Equal(c, was, weight) && !Equal(c, will, weight) && !stays(d.OS) && !stays(d.Store)
+		return !in.Past.holdsFormer(c) && !Equal(c, was, weight) && !Equal(c, will, weight) && !stays(d.OS) && !stays(d.Store)
 	}
-	if in.OS != nil && gone(*in.OS, old.OS, next.OS) {
+	if in.OS != nil && in.OS.worth() && gone(*in.OS, old.OS, next.OS) {
 		add(it.lostOS(*in.OS), true)
 	}
-	if o := in.Open; o != nil && gone(o.OS, old.OS, next.OS) && (in.OS == nil || o.OS.Hash != in.OS.Hash) {
+	if o := in.Open; o != nil && o.OS.worth() && gone(o.OS, old.OS, next.OS) && (in.OS == nil || o.OS.Hash != in.OS.Hash) {
 		add(it.lostOS(o.OS), true)
 	}
-	if in.Store != nil && in.Fault == nil && gone(*in.Store, old.Store, next.Store) {
+	if in.Store != nil && in.Fault == nil && in.storeWorth() && gone(*in.Store, old.Store, next.Store) {
 		add(it.lostStore(*in.Store), true)
 	}
 	if in.Baseline != nil && (!Equal(old.OS, next.OS, weight) || !Equal(old.Store, next.Store, weight)) {
 		add(old, false)
 	}
 	return out
+}
+
+// storeWorth reports whether the store's value is worth keeping: see worth.
+func (in Input) storeWorth() bool {
+	if in.Opaque {
+		return in.Store.Hash != ""
+	}
+	return in.Store.worth()
 }
 
 // before returns the baseline, or a pair without a password if there is none.
@@ -69,7 +77,7 @@ func (it *item) before() Baseline {
 // is not used for the store.
 func (it *item) lostOS(c Credential) Baseline {
 	b := Baseline{OS: c, Store: it.before().Store.With(c, it.in.Fields)}
-	if !it.in.Formats.Accept(c.Hash) {
+	if !it.in.takes(c.Hash) {
 		b.Store.Hash = ""
 		if o := it.in.Open; o != nil && o.OS.Hash == c.Hash {
 			b.Store.Hash = o.StoreHash
@@ -79,10 +87,10 @@ func (it *item) lostOS(c Credential) Baseline {
 }
 
 // lostStore is the history's pair for a store value that lost. A value that may not reach the OS
-// must not reach it through the history either.
+// must not reach it through the history either: an opaque one never may.
 func (it *item) lostStore(c Credential) Baseline {
 	b := Baseline{OS: it.before().OS.With(c, it.in.Fields), Store: c}
-	if it.in.Refusal != "" {
+	if it.in.Refusal != "" || it.in.Opaque {
 		b.OS.Hash = ""
 	}
 	return b

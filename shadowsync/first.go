@@ -4,27 +4,34 @@ package shadowsync
 func mergeFirst(in Input) Decision {
 	m := newMerger(in)
 	m.decideFirst()
+	if in.Opaque && in.Store != nil {
+		return m.firstOpaque()
+	}
 	if in.Store != nil && Equal(m.os, *in.Store, in.Fields) {
 		m.base = Baseline{OS: m.os, Store: *in.Store}
 		return m.first(VerdictBaseline)
 	}
-	const all = AllFields
 	switch m.firstSide() {
 	case OSSide:
-		if why := m.cannotAdopt(all); why.text != "" {
-			return m.undecided(why.verdict, why.text)
-		}
-		m.adopt(all)
-		return m.first(VerdictAdopt)
+		return m.firstAdopt()
 	case StoreSide:
 		if m.in.Refusal != "" {
 			return m.undecided(VerdictConflict, m.in.Refusal)
 		}
 		m.base.OS = m.os
-		m.apply(all)
+		m.apply(AllFields)
 		return m.first(VerdictApply)
 	}
 	return m.undecided(VerdictConflict, reasonNoBaseline)
+}
+
+// firstAdopt takes the OS side's value for both, if the store can hold it.
+func (m *merger) firstAdopt() Decision {
+	if why := m.cannotAdopt(AllFields); why.text != "" {
+		return m.undecided(why.verdict, why.text)
+	}
+	m.adopt(AllFields)
+	return m.first(VerdictAdopt)
 }
 
 // firstSide returns the side that wins while there is no baseline: the choice of a person or of

@@ -15,7 +15,7 @@ func (r *Reconciler) unjudged(it *item) bool {
 	}
 	first := in.Open == nil || in.Open.State == Queued || in.Open.OS.Hash != in.OS.Hash
 	stands := in.OS.isPassword() && in.OS.Hash != in.Baseline.OS.Hash && in.OS.Hash == d.OS.Hash
-	stores := in.Open == nil && in.Store != nil && in.Fault == nil && in.Store.Hash != in.Baseline.Store.Hash
+	stores := in.Open == nil && !in.Opaque && in.Store != nil && in.Fault == nil && in.Store.Hash != in.Baseline.Store.Hash
 	return first && stands && !stores && (r.Vouched == nil || !r.Vouched(it.name))
 }
 

@@ -70,6 +70,9 @@ type Input struct {
 
 	Fields  Fields  // what the store can hold
 	Formats Formats // what its application can verify
+	// Opaque: the store's values are of a scheme of the application's own. They mean nothing here:
+	// only a clear text can show to which password one belongs. Formats is empty then.
+	Opaque bool
 
 	Baseline *Baseline // nil: none yet
 	Open     *Change   // recorded and not settled
@@ -102,6 +105,8 @@ const (
 	VerdictAdopt      Verdict = "adopted"       // OS -> store
 	VerdictAdoptAgain Verdict = "adopted-again" // the application wrote its old memory over the new value
 	VerdictRollback   Verdict = "rolled-back"   // an image rollback was recognised; the rule says what holds
+	VerdictUnproven   Verdict = "unproven"      // an opaque store value moved, and nothing shows to which password it belongs
+	VerdictChanged    Verdict = "changed"       // a clear text has shown that it belongs to another password than the OS's
 	VerdictPending    Verdict = "pending"
 	VerdictNeedsLogin Verdict = "needs-login"
 	VerdictMissing    Verdict = "missing"
@@ -111,7 +116,8 @@ const (
 
 var strength = map[Verdict]int{
 	VerdictNothing: 0, VerdictAgree: 1, VerdictBaseline: 2, VerdictApply: 3, VerdictRenew: 4, VerdictAdopt: 5, VerdictAdoptAgain: 6,
-	VerdictRollback: 7, VerdictPending: 8, VerdictNeedsLogin: 9, VerdictMissing: 10, VerdictRefused: 11, VerdictConflict: 12,
+	VerdictRollback: 7, VerdictUnproven: 8, VerdictChanged: 9, VerdictPending: 10, VerdictNeedsLogin: 11, VerdictMissing: 12, VerdictRefused: 13,
+	VerdictConflict: 14,
 }
 
 // toStore reports whether a change with this verdict is on its way into the store.
@@ -126,6 +132,10 @@ func (v Verdict) toStore() bool {
 // State returns the account's state after the decision was carried out.
 func (v Verdict) State() ChangeState {
 	switch v {
+	case VerdictUnproven:
+		return Unproven
+	case VerdictChanged:
+		return Changed
 	case VerdictPending:
 		return Pending
 	case VerdictNeedsLogin:
@@ -168,6 +178,12 @@ const (
 	reasonLockedOnly     = "the OS account is locked and has no password; the credential store cannot hold a lock"
 	reasonRollback       = "the system was rolled back to an older state"
 	reasonNeedsLogin     = "the store takes another hash format; it is made at the next login or password change"
+	reasonUnproven       = "the application changed its hash, which it also does at a login; the next login or password change shows whether the password is the same"
+	reasonFirstPair      = "the application keeps a hash of its own; the next login or password change shows whether the password is the same"
+	reasonChanged        = "the password was changed in the application; set a new one to have the same on both sides"
+	reasonFirstDiffers   = "the application has another password; set a new one to have the same on both sides"
+	reasonOpaque         = "the store's hash cannot be copied to the OS: it is in the application's own scheme"
+	reasonNoPassword     = "the OS account has no password; the credential store's scheme has no value for that"
 	reasonForeign        = "the application cannot verify what its store holds; it is made anew at the next login or password change"
 )
 
@@ -182,6 +198,9 @@ func (in Input) moved() bool {
 	}
 	return in.Store == nil || !Equal(*in.Store, in.Baseline.Store, in.Fields)
 }
+
+// takes reports whether the store takes an OS hash as it is.
+func (in Input) takes(osHash string) bool { return !in.Opaque && in.Formats.Accept(osHash) }
 
 // Merge decides what OS and store must hold. It is pure and total: every input has exactly one
 // decision, and the same input always has the same one.

@@ -20,7 +20,7 @@ func newMerger(in Input) *merger {
 	m := &merger{in: in, os: *in.OS, verdict: VerdictNothing}
 	if in.Store != nil {
 		m.store = *in.Store
-		m.in.Refusal = cmp.Or(in.Refusal, worthless(m.store))
+		m.in.Refusal = cmp.Or(in.Refusal, worthless(in))
 	}
 	if in.Baseline != nil {
 		m.old = *in.Baseline
@@ -33,8 +33,11 @@ func newMerger(in Input) *merger {
 }
 
 // worthless says why the store's value is no value for the OS, even of a trusted store.
-func worthless(store Credential) string {
-	switch store.Kind() {
+func worthless(in Input) string {
+	if in.Opaque {
+		return reasonOpaque
+	}
+	switch in.Store.Kind() {
 	case KindOpen:
 		return reasonStoreEmpty
 	case KindElsewhere:
@@ -107,6 +110,10 @@ func (m *merger) decideUnit(unit Fields) {
 	if (m.held|m.joined)&unit != 0 {
 		return
 	}
+	if m.in.Opaque && unit&FieldHash != 0 {
+		m.decideOpaque(unit)
+		return
+	}
 	osMoved, storeMoved := m.osMoved(unit), m.storeMoved(unit)
 	switch {
 	case !osMoved && !storeMoved:
@@ -127,7 +134,7 @@ func (m *merger) decideUnit(unit Fields) {
 // renew handles an unmoved pair whose store hash the application cannot verify: the store takes the
 // hash that a login gave, or the pair waits for a login.
 func (m *merger) renew() {
-	if m.in.Fields&FieldHash == 0 || m.in.Formats.Accept(m.base.Store.Hash) {
+	if m.in.Opaque || m.in.Fields&FieldHash == 0 || m.in.Formats.Accept(m.base.Store.Hash) {
 		return
 	}
 	hash, ok := m.storeHash(m.base.OS.Hash)
@@ -177,6 +184,9 @@ func (m *merger) settle(unit Fields, undecided string) {
 func (m *merger) winner() Side {
 	if m.in.Evidence.Prefer != Neither {
 		return m.in.Evidence.Prefer
+	}
+	if m.in.Opaque { // the store's value can go nowhere
+		return OSSide
 	}
 	switch m.in.Policy.Conflict {
 	case RuleOS:
@@ -245,8 +255,13 @@ func (m *merger) cannotAdopt(unit Fields) refusal {
 	if unit&FieldHash == 0 {
 		return refusal{}
 	}
-	if m.os.Kind() == KindElsewhere {
+	switch m.os.Kind() {
+	case KindElsewhere:
 		return refusal{VerdictConflict, reasonElsewhere}
+	case KindNone:
+		if m.in.Opaque {
+			return refusal{VerdictConflict, reasonNoPassword}
+		}
 	}
 	if o := m.in.Open; o != nil && o.Verdict == VerdictRefused && o.OS.Hash == m.os.Hash && m.in.Evidence.Prefer != OSSide {
 		return refusal{VerdictRefused, o.Reason}
@@ -276,8 +291,9 @@ func (m *merger) adopt(unit Fields) {
 	}
 }
 
-// storeHash returns the store's hash for an OS hash: the one that a login gave, then the
-// baseline's, then the hash itself if the store's application can verify it, then the record's.
+// storeHash returns the store's hash for an OS hash: the one that a login gave, then the pair's last
+// known to belong together, then the hash itself if the store's application can verify it, then the
+// recorded baseline's, then the record's.
 func (m *merger) storeHash(osHash string) (string, bool) {
 	if o := m.in.Open; o != nil && o.StoreHash != "" && o.OS.Hash == osHash {
 		return o.StoreHash, true
@@ -285,8 +301,11 @@ func (m *merger) storeHash(osHash string) (string, bool) {
 	if m.in.Baseline != nil && osHash == m.old.OS.Hash {
 		return m.old.Store.Hash, true
 	}
-	if m.in.Formats.Accept(osHash) {
+	if m.in.takes(osHash) {
 		return osHash, true
+	}
+	if b := m.in.Baseline; b != nil && osHash == b.OS.Hash { // m.old is another pair if our own write has landed since
+		return b.Store.Hash, true
 	}
 	for _, e := range m.in.Record {
 		if e.OS.Hash == osHash && e.Store.Hash != "" && m.in.Formats.Accept(e.Store.Hash) {

@@ -28,7 +28,15 @@ type item struct {
 
 // settled reports whether there is nothing to do and nothing to record.
 func (it *item) settled() bool {
-	return it.decision.Verdict == VerdictNothing && it.in.Open == nil
+	return it.decision.Verdict == VerdictNothing && it.in.Open == nil || it.doubtful()
+}
+
+// doubtful reports whether the item is about an opaque value, and the state records all that is known.
+// The application may have re-hashed thousands of passwords.
+func (it *item) doubtful() bool {
+	o, d := it.in.Open, it.decision
+	return o != nil && o.doubts() && o.State == d.Verdict.State() && o.Verdict == d.Verdict && o.Reason == d.Reason && o.OS == *d.OS &&
+		it.in.Baseline != nil && *it.in.Baseline == *d.Baseline && !d.WroteBack && !it.writes()
 }
 
 func (it *item) storeWrite() (Write, bool) {
@@ -140,7 +148,8 @@ func (it *item) transition(a Application, memory AccountMemory, now time.Time) T
 		t.Events = append(t.Events, it.succession(a.Name, now))
 	}
 	if d.Verdict.State() == InSync {
-		stays := d.Verdict == VerdictRenew || d.WroteBack || it.beatsStore()
+		proven := it.in.Open != nil && it.in.Open.doubts() // another value of the same password
+		stays := d.Verdict == VerdictRenew || d.WroteBack || it.beatsStore() || proven
 		if !stays || memory.LastChange == nil || it.movesHash() {
 			t.Origin = &it.origin
 		}
@@ -241,6 +250,15 @@ func (it *item) event(application string, now time.Time) Event {
 	return e
 }
 
+// storePrefix is HashPrefix for a value of the store. The beginning of an opaque value means nothing,
+// and may be the password itself.
+func (in Input) storePrefix(hash string) string {
+	if in.Opaque {
+		return "opaque"
+	}
+	return HashPrefix(hash)
+}
+
 // loser names the value that a decision replaced, only by side and format.
 func (it *item) loser() string {
 	in, d := it.in, it.decision
@@ -248,7 +266,7 @@ func (it *item) loser() string {
 	case in.OS != nil && d.OS != nil && in.OS.Hash != d.OS.Hash:
 		return "os:" + HashPrefix(in.OS.Hash)
 	case in.Store != nil && d.Store != nil && in.Store.Hash != d.Store.Hash:
-		return "store:" + HashPrefix(in.Store.Hash)
+		return "store:" + in.storePrefix(in.Store.Hash)
 	}
 	return ""
 }

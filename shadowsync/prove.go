@@ -6,15 +6,32 @@ import (
 )
 
 // Prove records what the store must hold for the OS value of an account that awaits a login: a hash
-// that a worker made from the clear text which that login proved. It reports whether the account
-// still awaited it; Reconcile does the rest.
+// that a worker made from the clear text which that login proved, or the store's present value, if
+// that clear text fits it. It reports whether the account still awaited it; Reconcile does the rest.
 //
 // The change keeps its origin and its state, so that it does not count as new: the login that
 // carried the clear text must not be ended as a session of the old password.
 func (r *Reconciler) Prove(ctx context.Context, account, osHash, storeHash string, login Origin) (bool, error) {
-	return r.answerWait(ctx, account, osHash, func(c *Change) Event {
+	return r.answerWait(ctx, account, osHash, ChangeState.Awaits, func(c *Change) Event {
 		c.StoreHash = storeHash
-		return Event{Action: "proven", Result: NeedsLogin, Reason: "a login gave the password, from which the store's hash was made", Origin: login}
+		e := Event{Action: "proven", Result: c.State, Reason: "a login gave the password, from which the store's hash was made", Origin: login}
+		if c.doubts() {
+			e.Reason = "a login's password fits the application's new hash"
+		}
+		return e
+	})
+}
+
+// Differs records that a login's clear text, which is the OS's password, does not fit the store's
+// value: the application has another password. It reports whether that is news.
+func (r *Reconciler) Differs(ctx context.Context, account, osHash string, login Origin) (anew bool, err error) {
+	return r.answerWait(ctx, account, osHash, func(s ChangeState) bool { return s == Unproven }, func(c *Change) Event {
+		first := c.doubtsFirst()
+		c.State, c.Verdict, c.Reason = Changed, VerdictChanged, reasonChanged
+		if first {
+			c.Reason = reasonFirstDiffers
+		}
+		return Event{Action: string(VerdictChanged), Result: Changed, Reason: c.Reason, Origin: login}
 	})
 }
 
@@ -22,14 +39,14 @@ func (r *Reconciler) Prove(ctx context.Context, account, osHash, storeHash strin
 // can help; another password must be chosen. Unfit reports whether the account still awaited the
 // login; Reconcile does the rest.
 func (r *Reconciler) Unfit(ctx context.Context, account, osHash, reason string, login Origin) (bool, error) {
-	return r.answerWait(ctx, account, osHash, func(c *Change) Event {
+	return r.answerWait(ctx, account, osHash, func(s ChangeState) bool { return s == NeedsLogin }, func(c *Change) Event {
 		c.Verdict, c.Reason = VerdictRefused, reason
 		return Event{Action: "proven", Result: NeedsLogin, Reason: "the store cannot take the hash of the password that a login gave: " + reason, Origin: login}
 	})
 }
 
-// answerWait completes the change of an account that awaits a login.
-func (r *Reconciler) answerWait(ctx context.Context, account, osHash string, complete func(*Change) Event) (bool, error) {
+// answerWait completes the change of an account that awaits a login in one of these states.
+func (r *Reconciler) answerWait(ctx context.Context, account, osHash string, in func(ChangeState) bool, complete func(*Change) Event) (bool, error) {
 	lease, err := r.Lock.Acquire(ctx)
 	if err != nil {
 		return false, fmt.Errorf("cannot record the login of %s: %w", account, err)
@@ -40,7 +57,7 @@ func (r *Reconciler) answerWait(ctx context.Context, account, osHash string, com
 		return false, fmt.Errorf("cannot record the login of %s: %w", account, err)
 	}
 	open := memory.Accounts[account].Open
-	if open == nil || open.State != NeedsLogin || open.OS.Hash != osHash {
+	if open == nil || !in(open.State) || open.OS.Hash != osHash {
 		return false, nil
 	}
 	proven := *open

@@ -186,7 +186,7 @@ func (r *Reconciler) input(v view, req Request, name string) Input {
 	account, ok := v.os.Accounts[name]
 	m := v.memory.Accounts[name].of(account, ok)
 	in := Input{
-		Fault: v.fault, Fields: v.caps.Fields, Formats: v.caps.Formats,
+		Fault: v.fault, Fields: v.caps.Fields, Formats: v.caps.Formats, Opaque: v.caps.Opaque(),
 		Baseline: m.Baseline, Open: m.Open, Record: m.Record, Past: m.Past,
 		StoreLed:    m.LastChange != nil && m.LastChange.SeenBy == SeenByStore,
 		Announced:   m.LastChange != nil && m.LastChange.SeenBy.Announced(),
@@ -215,7 +215,9 @@ func (r *Reconciler) input(v view, req Request, name string) Input {
 	if rec, ok := v.store.Accounts[name]; ok && in.Fault == nil {
 		in.Store = &rec.Credential
 		in.Evidence.StoreAt = rec.ChangedAt
-		in.Refusal = r.refusal(rec.Credential)
+		if !in.Opaque {
+			in.Refusal = r.refusal(rec.Credential)
+		}
 	}
 	return in
 }
@@ -239,7 +241,7 @@ func (r *Reconciler) originOf(it *item, req Request) Origin {
 	}
 	origin := req.Origin
 	switch {
-	case it.decision.Verdict == VerdictApply, it.decision.Reason == reasonForeign:
+	case it.decision.Verdict == VerdictApply, it.decision.Reason == reasonForeign, it.decision.Reason == reasonUnproven:
 		origin = Origin{SeenBy: SeenByStore}
 	case origin.SeenBy == "", origin.SeenBy.Announced(), origin.SeenBy == SeenByStore && it.movedOS():
 		origin = Origin{SeenBy: SeenByWatch}

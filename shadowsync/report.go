@@ -23,6 +23,7 @@ type Outcome struct {
 	Choices  []Side
 	OS       *Credential // as decided
 	Store    *Credential
+	Scheme   string // of Store.Hash: see Capabilities
 	WritesOS bool // what a dry run would write, or the run wrote
 	WritesDB bool
 }
@@ -70,7 +71,7 @@ func (v view) report(items []*item) Report {
 		_, store := it.storeWrite()
 		o := Outcome{
 			Account: it.name, Verdict: it.decision.Verdict, State: it.decision.Verdict.State(), Reason: it.decision.Reason,
-			Origin: it.origin, OS: it.decision.OS, Store: it.decision.Store, WritesOS: os, WritesDB: store,
+			Origin: it.origin, OS: it.decision.OS, Store: it.decision.Store, Scheme: v.caps.Scheme, WritesOS: os, WritesDB: store,
 			Malformed: it.in.Fault != nil && it.in.Fault.Malformed, Choices: it.choices(),
 		}
 		if it.in.Open != nil {

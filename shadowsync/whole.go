@@ -27,9 +27,10 @@ func (m *merger) writeBack(reason string) {
 }
 
 // storeUndone reports whether the application wrote its old memory over the store. If the record's
-// password is old, its other fields count as old too.
+// password is old, its other fields count as old too. A baseline that may be no pair is not written
+// over anything.
 func (m *merger) storeUndone() bool {
-	return m.storeWentBack() && !m.agree(m.in.Fields) && (!m.in.StoreLed || m.in.Open != nil)
+	return !m.in.Open.doubtsFirst() && m.storeWentBack() && !m.agree(m.in.Fields) && (!m.in.StoreLed || m.in.Open != nil)
 }
 
 // storeWentBack reports whether the store returned to something it held before: the whole record,
@@ -45,7 +46,7 @@ func (m *merger) storeWentBack() bool {
 // storeDoubtful reports whether the store moved to a value that the application may remember from
 // before the state was lost.
 func (m *merger) storeDoubtful(unit Fields) bool {
-	return m.in.PastUnknown && (!m.in.StoreLed || m.in.Open != nil) && m.storeMoved(unit) && !m.agree(m.in.Fields)
+	return m.in.PastUnknown && !m.in.Opaque && (!m.in.StoreLed || m.in.Open != nil) && m.storeMoved(unit) && !m.agree(m.in.Fields)
 }
 
 // storeBeaten reports whether the store moved to such a value and must not keep it: nothing moved in
@@ -56,13 +57,13 @@ func (m *merger) storeBeaten() bool {
 
 // rolledBack decides by the OS side. An equally old store may have been on the image, or the
 // application may have written it from old memory during the shutdown, when our hooks no longer
-// repair that. Neither is a wish against the rollback.
+// repair that. Neither is a wish against the rollback, nor is an opaque value.
 func (m *merger) rolledBack() bool {
 	e := m.in.Evidence
 	if !e.AtBoot || !e.WentBack || !m.osMoved(AllFields) || !m.in.Record.holdsOS(m.os) {
 		return false
 	}
-	return !m.storeMoved(m.in.Fields) || m.storeWentBack()
+	return m.in.Opaque || !m.storeMoved(m.in.Fields) || m.storeWentBack()
 }
 
 // heldBack reports whether the OS still holds the older value of a rollback that an administrator

@@ -45,7 +45,8 @@ func stateNames() []string {
 
 // statesInOrder has every state: in-sync, then the others by urgency.
 var statesInOrder = []shadowsync.ChangeState{
-	shadowsync.InSync, shadowsync.Conflict, unknown, shadowsync.Pending, shadowsync.Missing, shadowsync.NeedsLogin, shadowsync.Queued,
+	shadowsync.InSync, shadowsync.Conflict, unknown, shadowsync.Pending, shadowsync.Missing, shadowsync.NeedsLogin, shadowsync.Changed, shadowsync.Queued,
+	shadowsync.Unproven,
 }
 
 // check refuses a state that does not exist.

@@ -134,7 +134,8 @@ func runHistory(ctx context.Context, a *app, name string) error {
 		if err != nil {
 			return err
 		}
-		list := historyOf(name, m, now)
+		application, _ := e.Config.Managing(name) // recordOf has asked already
+		list := historyOf(name, e.Reconciler(application.Name).Store.Capabilities().Scheme, m, now)
 		if a.json {
 			return a.printJSON(list)
 		}
@@ -142,7 +143,7 @@ func runHistory(ctx context.Context, a *app, name string) error {
 	})
 }
 
-func historyOf(name string, m shadowsync.AccountMemory, now *shadowsync.Account) historyList {
+func historyOf(name, scheme string, m shadowsync.AccountMemory, now *shadowsync.Account) historyList {
 	list := historyList{Name: name, History: make([]historyEntry, 0, len(m.Record))}
 	if now != nil {
 		list.Present = &presentEntry{OSFormat: formatOf(now.Hash), Locked: now.Locked, Changed: date(now.LastChange), State: shadowsync.InSync}
@@ -152,12 +153,12 @@ func historyOf(name string, m shadowsync.AccountMemory, now *shadowsync.Account)
 		case m.Baseline == nil || m.Baseline.OS.Hash != now.Hash:
 			list.Present.State = shadowsync.Queued
 		default:
-			list.Present.StoreFormat, list.Present.Origin = formatOf(m.Baseline.Store.Hash), m.LastChange
+			list.Present.StoreFormat, list.Present.Origin = storeFormat(scheme, m.Baseline.Store.Hash), m.LastChange
 		}
 	}
 	for i, entry := range m.Record {
 		list.History = append(list.History, historyEntry{
-			N: i + 1, OSFormat: formatOf(entry.OS.Hash), StoreFormat: formatOf(entry.Store.Hash), Locked: entry.OS.Locked,
+			N: i + 1, OSFormat: formatOf(entry.OS.Hash), StoreFormat: storeFormat(scheme, entry.Store.Hash), Locked: entry.OS.Locked,
 			Changed: date(entry.OS.LastChange), Replaced: stamp(entry.Replaced), Lost: entry.Lost, Origin: entry.Origin,
 			InUse:     now != nil && entry.OS.Hash != "" && entry.OS.Hash == now.Hash,
 			ByPresent: list.Present != nil && list.Present.Origin != nil && reflect.DeepEqual(entry.Origin, *list.Present.Origin),

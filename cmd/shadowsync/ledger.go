@@ -205,7 +205,7 @@ func (l *ledger) tell(guard systemd.GuardStatus, j *bulk.Job) {
 		said += l.verb.adds(j.Before)
 	}
 	message := broker.Message(j.Fate.Outcomes, guard)
-	away := j.Fate.Outcome.State != shadowsync.InSync
+	away := !j.Fate.Outcome.State.Fits()
 	switch {
 	case l.verb.Generates:
 		if !l.print(said + "\n") {

@@ -80,7 +80,7 @@ func (a *app) hashReport(ctx context.Context, e *engine.Engine, s selection) (ha
 			return r, err
 		}
 	}
-	formats := side.Capabilities().Formats
+	caps := side.Capabilities()
 	find := report.Finder()
 	for _, name := range s.accounts {
 		account, inOS := os.Accounts[name]
@@ -89,9 +89,9 @@ func (a *app) hashReport(ctx context.Context, e *engine.Engine, s selection) (ha
 			r.OS[formatOf(account.Hash)]++
 		}
 		if inStore {
-			r.Store[formatOf(record.Hash)]++
+			r.Store[storeFormat(caps.Scheme, record.Hash)]++
 		}
-		foreign := inStore && !formats.Accept(record.Hash)
+		foreign := inStore && !caps.Opaque() && !caps.Formats.Accept(record.Hash)
 		if foreign {
 			r.Unverifiable = append(r.Unverifiable, name)
 		}
@@ -101,7 +101,7 @@ func (a *app) hashReport(ctx context.Context, e *engine.Engine, s selection) (ha
 				r.missing = append(r.missing, name)
 			}
 		}
-		if old(account.Hash) || old(record.Hash) {
+		if old(account.Hash) || !caps.Opaque() && old(record.Hash) {
 			r.Old = append(r.Old, name)
 		}
 	}

@@ -107,6 +107,15 @@ func date(d shadowsync.Day) string {
 	return d.Time().Format(time.DateOnly)
 }
 
+// storeFormat is formatOf for a value of a store. Values of an application's own scheme are not looked
+// at: all of them have the scheme's name.
+func storeFormat(scheme, hash string) string {
+	if scheme != "" && hash != "" {
+		return scheme
+	}
+	return formatOf(hash)
+}
+
 // formatOf names the kind of password that a value is, and never shows the value.
 func formatOf(hash string) string {
 	switch f := format.Identify(hash); {

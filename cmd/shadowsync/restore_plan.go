@@ -156,7 +156,7 @@ func samePassword(a, b shadowsync.Credential) bool {
 }
 
 func (r *restore) planned(p *plan, a config.Application, o shadowsync.Outcome, os shadowsync.Account, b *shadowsync.Baseline, record shadowsync.StoredAccount) planned {
-	line := planned{Application: a.Name, Account: o.Account, Wins: wins(o), OSFormat: formatOf(os.Hash), StoreFormat: formatOf(record.Hash), OSChanged: date(os.LastChange)}
+	line := planned{Application: a.Name, Account: o.Account, Wins: wins(o), OSFormat: formatOf(os.Hash), StoreFormat: storeFormat(o.Scheme, record.Hash), OSChanged: date(os.LastChange)}
 	reason := o.Reason
 	if b != nil {
 		line.BackupFormat, line.BackupDay = formatOf(b.OS.Hash), date(b.OS.LastChange)

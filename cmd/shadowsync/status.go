@@ -27,13 +27,15 @@ func newStatus(a *app) *cobra.Command {
 		Long: "Shows each application with its accounts: in-sync, queued (a difference that is\n" +
 			"not processed yet), pending (the store could not take it yet), conflict, needs-login\n" +
 			"(the store needs another hash format, which the account's next login or password change\n" +
-			"creates), missing (gone on one side), unknown (the store cannot be read now).\n" +
+			"creates), unproven (the application changed its own hash, perhaps of the same password),\n" +
+			"changed (a login has shown that the application has another password), missing (gone on\n" +
+			"one side), unknown (the store cannot be read now).\n" +
 			"Changes nothing.\n\n" +
 			"Names and --application select the accounts to look at; without them, it is all accounts.\n" +
 			"--state and --problems say which of these are shown; the others are only counted.\n\n" +
 			"--check counts all accounts that are looked at, shown or not. It ignores\n" +
-			"needs-login where both sides hold the same password and the application alone cannot\n" +
-			"verify it.",
+			"unproven, and needs-login where both sides hold the same password and the application\n" +
+			"alone cannot verify it.",
 		Example:           "  shadowsync status --problems\n  shadowsync status admin user222 --check\n  shadowsync status --application conductor --state pending",
 		ValidArgsFunction: a.completeAccounts(0),
 		RunE: func(c *cobra.Command, names []string) error {
@@ -207,7 +209,7 @@ func problems(accounts []accountStatus) [][]accountStatus {
 	var kinds [][]accountStatus
 	at := map[string]int{}
 	for _, account := range accounts {
-		if !account.wrong() {
+		if account.settled() {
 			continue
 		}
 		kind := account.kind()

@@ -26,10 +26,14 @@ const unknown shadowsync.ChangeState = "unknown"
 
 // urgency orders the states, the most urgent first.
 var urgency = map[shadowsync.ChangeState]int{
-	unknown: 0, shadowsync.Conflict: 0, shadowsync.Pending: 1, shadowsync.Missing: 2, shadowsync.NeedsLogin: 3, shadowsync.Queued: 4, shadowsync.InSync: 5,
+	unknown: 0, shadowsync.Conflict: 0, shadowsync.Pending: 1, shadowsync.Missing: 2, shadowsync.NeedsLogin: 3, shadowsync.Changed: 3,
+	shadowsync.Queued: 4, shadowsync.Unproven: 5, shadowsync.InSync: 6,
 }
 
-func (s accountStatus) wrong() bool { return s.State != shadowsync.InSync }
+func (s accountStatus) settled() bool { return s.State == shadowsync.InSync }
+
+// wrong reports whether the account needs attention.
+func (s accountStatus) wrong() bool { return !s.State.Fits() }
 
 // next returns the commands that help, the likeliest first.
 func (s accountStatus) next() []string {
@@ -46,7 +50,7 @@ func (s accountStatus) next() []string {
 		return []string{"repair the store, then:", "shadowsync sync " + s.Name}
 	case s.State == shadowsync.Conflict && len(s.choices) > 0:
 		return s.decide()
-	case s.State == shadowsync.NeedsLogin, s.State == shadowsync.Conflict:
+	case s.State == shadowsync.NeedsLogin, s.State == shadowsync.Changed, s.State == shadowsync.Conflict:
 		return []string{"shadowsync user set password " + s.Name}
 	case s.badLine:
 		return []string{"vipw -s"}
@@ -111,9 +115,11 @@ func (s *accountStatus) doubt(blind bool, store storeStatus, noted bool) {
 	s.Reason = &reason
 }
 
-// agree reports whether a waiting account is in step all the same: both sides hold one password, in
-// a format that the application cannot verify.
-func agree(o shadowsync.Outcome) bool { return o.State == shadowsync.NeedsLogin && !o.AtStake }
+// agree reports whether an account with an open change is in step all the same: both sides hold one
+// password, in a format that the application cannot verify, or nothing shows that they do not.
+func agree(o shadowsync.Outcome) bool {
+	return o.State == shadowsync.Unproven || o.State == shadowsync.NeedsLogin && !o.AtStake
+}
 
 // openState is the state of an account with no obstacle now. A pending change stays pending until a
 // reconcile has worked on it.

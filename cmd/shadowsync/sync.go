@@ -256,7 +256,7 @@ func (r *syncResult) add(s selection, outcomes []shadowsync.Outcome) {
 			account.OSFormat = formatOf(o.OS.Hash)
 		}
 		if o.Store != nil {
-			account.StoreFormat = formatOf(o.Store.Hash)
+			account.StoreFormat = storeFormat(o.Scheme, o.Store.Hash)
 		}
 		application.Accounts = append(application.Accounts, account)
 	}

@@ -54,6 +54,8 @@ func message(a config.Application, o shadowsync.Outcome, guard systemd.GuardStat
 		return fmt.Sprintf("shadowsync: %s: NOT kept (the rule for this account prefers %s's credential store)", account, a.Name)
 	case o.State == shadowsync.InSync:
 		return fmt.Sprintf("shadowsync: %s: persisted in %s's credential store", account, a.Name)
+	case o.State == shadowsync.Unproven || o.State == shadowsync.Changed: // something else than its password
+		return fmt.Sprintf("shadowsync: %s: done; %s", account, reason)
 	case o.State == shadowsync.Queued:
 		return queued(account, a.Unit)
 	case o.Verdict == shadowsync.VerdictRefused:

@@ -78,12 +78,12 @@ func (e *Engine) takeOver(ctx context.Context, r *shadowsync.Reconciler, found m
 	})
 	transitions := make([]shadowsync.Transition, len(names))
 	for i, name := range names {
-		transitions[i] = takenOver(r.Application.Name, found[name], snapshot.Accounts[name])
+		transitions[i] = takenOver(r.Application.Name, r.Store.Capabilities().Opaque(), found[name], snapshot.Accounts[name])
 	}
 	return e.State.Commit(ctx, r.Application.Name, transitions)
 }
 
-func takenOver(application string, was shadowsync.AccountMemory, now shadowsync.Account) shadowsync.Transition {
+func takenOver(application string, opaque bool, was shadowsync.AccountMemory, now shadowsync.Account) shadowsync.Transition {
 	c := was.Open
 	t := shadowsync.Transition{Account: c.Account}
 	event := shadowsync.Event{
@@ -94,7 +94,9 @@ func takenOver(application string, was shadowsync.AccountMemory, now shadowsync.
 		t.Open, t.Baseline = c, was.Baseline
 	} else {
 		lost := shadowsync.Baseline{OS: c.OS, Store: c.OS}
-		lost.Store.Hash = cmp.Or(c.StoreHash, c.OS.Hash)
+		if lost.Store.Hash = c.StoreHash; !opaque {
+			lost.Store.Hash = cmp.Or(c.StoreHash, c.OS.Hash)
+		}
 		t.Displaced = []shadowsync.Entry{{Baseline: lost, Origin: c.Origin, Replaced: time.Now(), Lost: true}}
 		event.Result, event.Reason = shadowsync.Conflict, "the change waited in the damaged state; the OS holds another password, and this one is in the history"
 	}

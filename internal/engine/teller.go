@@ -126,7 +126,7 @@ func priority(e shadowsync.Event) journal.Priority {
 		return journal.PriCrit
 	case e.Action == string(shadowsync.VerdictRollback): // settled, but the administrator should look
 		return journal.PriWarning
-	case e.Result == shadowsync.InSync || e.Result == "":
+	case e.Result.Fits() || e.Result == "":
 		return journal.PriNotice
 	}
 	return journal.PriWarning

@@ -81,14 +81,17 @@ func (db *DB) ReleaseHeld(ctx context.Context) error {
 	return db.set(ctx, "UPDATE application SET held = 0 WHERE held <> 0")
 }
 
-// AwaitingLogin names the accounts, of any application, whose store waits for the clear text of a
-// login.
+// AwaitingLogin names the accounts, of any application, to which the clear text of a login matters: see
+// shadowsync.ChangeState.Awaits.
 func (db *DB) AwaitingLogin(ctx context.Context) (map[string]bool, error) {
 	names := map[string]bool{}
 	err := db.read(ctx, "read", func(tx *tx) error {
 		var name string
-		return tx.each("SELECT account FROM change WHERE state = ?", []any{string(shadowsync.NeedsLogin)}, []any{&name}, func() error {
-			names[name] = true
+		var state string
+		return tx.each("SELECT account, state FROM change", nil, []any{&name, &state}, func() error {
+			if shadowsync.ChangeState(state).Awaits() {
+				names[name] = true
+			}
 			return nil
 		})
 	})

@@ -294,7 +294,7 @@ func (j *job) content(a config.Application) (map[string]driver.Row, error) {
 // side is known, and the store follows later.
 func importError(a config.Application, o shadowsync.Outcome, fault *shadowsync.StoreFault) error {
 	switch o.State {
-	case shadowsync.InSync, shadowsync.NeedsLogin, shadowsync.Queued:
+	case shadowsync.InSync, shadowsync.Unproven, shadowsync.NeedsLogin, shadowsync.Queued:
 		return nil
 	}
 	e := &ImportError{Application: a.Name, Account: o.Account, Reason: o.Reason, Kind: ErrUndecided}

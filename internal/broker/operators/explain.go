@@ -38,7 +38,7 @@ func outcomeError(out engine.Settled) error {
 	a := out.Holder
 	reason := printable.Quote(out.Reason)
 	switch {
-	case out.State == shadowsync.InSync:
+	case out.State.Fits():
 		return nil
 	case out.Verdict == shadowsync.VerdictRefused:
 		return operator.Errorf(operator.Policy, "%s refuses it: %s", a.Name, reason)

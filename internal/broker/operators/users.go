@@ -279,7 +279,7 @@ func (o *Server) importAs(ctx context.Context, e *engine.Engine, name, applicati
 		if err != nil {
 			return err
 		}
-		if outcome, _ := report.For(name); outcome.State != shadowsync.InSync && outcome.State != shadowsync.NeedsLogin {
+		if outcome, _ := report.For(name); !outcome.State.Fits() && outcome.State != shadowsync.NeedsLogin {
 			return operator.Errorf(operator.Conflict, "%s's credential store does not take a new account: %s", h.Name, printable.Quote(outcome.Reason))
 		}
 	}

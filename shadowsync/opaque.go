@@ -1,0 +1,79 @@
+package shadowsync
+
+// decideOpaque decides the password's unit where the store's values are opaque. If the OS has a new
+// password, the store gets the value that its clear text gave, over whatever it holds. If only the
+// store's value moved, nothing shows whether the application re-hashed the same password at a login
+// or has another one now: both sides stay as they are until a clear text tells.
+func (m *merger) decideOpaque(unit Fields) {
+	switch {
+	case m.storeMoved(FieldHash) && m.agree(FieldHash):
+		m.base.OS, m.base.Store = m.base.OS.With(m.os, unit), m.base.Store.With(m.store, unit)
+		m.name(VerdictAgree, "")
+	case m.osMoved(FieldHash):
+		m.tryAdopt(unit)
+	default:
+		if m.osMoved(unit) { // only its days, which the store does not hold
+			m.base.OS = m.base.OS.With(m.os, unit)
+			m.name(VerdictAgree, "")
+		}
+		if v, reason := m.proven(); v != VerdictNothing {
+			m.hold(FieldHash, v, reason)
+		}
+	}
+}
+
+// proven says what is known about the store's value while the OS has its old password.
+func (m *merger) proven() (Verdict, string) {
+	o := m.in.Open
+	doubted := o != nil && o.doubts() && o.OS.Hash == m.os.Hash
+	switch {
+	case !m.storeMoved(FieldHash) && m.in.Fault != nil && doubted:
+		return o.Verdict, o.Reason // it could not be read, so this still stands
+	case !m.storeMoved(FieldHash) && !(doubted && o.doubtsFirst()):
+		return VerdictNothing, ""
+	case doubted && o.StoreHash != "" && o.StoreHash == m.store.Hash:
+		return VerdictNothing, ""
+	case doubted && (o.Verdict == VerdictChanged || o.doubtsFirst()):
+		return o.Verdict, o.Reason
+	}
+	return VerdictUnproven, reasonUnproven
+}
+
+// doubts reports whether the change records what is not known, or was disproven, about an opaque
+// value.
+func (c *Change) doubts() bool { return c.Verdict == VerdictUnproven || c.Verdict == VerdictChanged }
+
+// doubtsFirst reports whether a doubt is about the first pair: its value is the baseline's.
+func (c *Change) doubtsFirst() bool {
+	return c != nil && c.doubts() && (c.Reason == reasonFirstPair || c.Reason == reasonFirstDiffers)
+}
+
+// firstOpaque takes the first pair with an opaque value as the baseline, and leaves open whether
+// both belong to the same password. Only a new password of the OS, or setup's choice of the OS,
+// writes over the store's value.
+func (m *merger) firstOpaque() Decision {
+	if o := m.in.Open; o != nil && o.StoreHash != "" && o.OS.Hash == m.os.Hash && o.StoreHash == m.store.Hash {
+		m.base = Baseline{OS: m.os, Store: m.store}
+		return m.first(VerdictBaseline)
+	}
+	switch m.firstSide() {
+	case OSSide:
+		return m.firstAdopt()
+	case StoreSide:
+		return m.undecided(VerdictConflict, reasonOpaque)
+	}
+	m.base = Baseline{OS: m.os, Store: m.store}
+	d := m.first(VerdictUnproven)
+	d.Reason = reasonFirstPair
+	return d
+}
+
+// keepDoubt keeps what is known about an account's opaque value for a change that leaves its
+// password as it is, such as a lock.
+func keepDoubt(changes []Change, memory Memory) {
+	for i, c := range changes {
+		if o := memory.Accounts[c.Account].Open; o != nil && o.doubts() && o.OS.Hash == c.OS.Hash {
+			changes[i].Verdict, changes[i].Reason, changes[i].StoreHash = o.Verdict, o.Reason, o.StoreHash
+		}
+	}
+}
