@@ -110,7 +110,11 @@ func TestClearTextDiffers(t *testing.T) {
 	for name, end := range map[string]func(*world){
 		"a new password": func(w *world) { w.clearPasswd(t, "admin", hashNew, ownNew) },
 		"the old value":  func(w *world) { w.store["admin"] = Credential{Hash: ownBase} },
-		"a login fits":   func(w *world) { w.store["admin"] = Credential{Hash: ownNew}; w.reconcile(t, Request{}); w.fits(t, "admin") },
+		"a login fits": func(w *world) {
+			w.store["admin"] = Credential{Hash: ownNew}
+			w.reconcile(t, Request{})
+			w.fits(t, "admin")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newOwnWorld(t)

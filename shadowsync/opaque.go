@@ -1,5 +1,22 @@
 package shadowsync
 
+import "context"
+
+// ChangedRule says what happens to an account once a login has shown that its password was changed in
+// an application with a hash scheme of its own.
+type ChangedRule string
+
+// The rules; the texts are those of the configuration.
+const (
+	ChangedLeave  ChangedRule = "leave"  // nothing but a record
+	ChangedLock   ChangedRule = "lock"   // as `user lock`
+	ChangedExpire ChangedRule = "expire" // as `user expire password`
+)
+
+// LockedExpiry is the day on which a locked account expired, 1970-01-02. usermod(8) recommends it,
+// because some programs take 0 as "never" (shadow(5), field 8).
+const LockedExpiry Day = 1
+
 // decideOpaque decides the password's unit where the store's values are opaque. If the OS has a new
 // password, the store gets the value that its clear text gave, over whatever it holds. If only the
 // store's value moved, nothing shows whether the application re-hashed the same password at a login
@@ -76,4 +93,22 @@ func keepDoubt(changes []Change, memory Memory) {
 			changes[i].Verdict, changes[i].Reason, changes[i].StoreHash = o.Verdict, o.Reason, o.StoreHash
 		}
 	}
+}
+
+// AfterChange returns what the application's rule does on the OS side with an account that Differs has
+// recorded. wanted is false if that is nothing, or if the store may not change this account.
+func (r *Reconciler) AfterChange(ctx context.Context, account string) (c Change, wanted bool) {
+	c = Change{Account: account, OS: NoAgeing(), Origin: Origin{At: r.Now(), SeenBy: SeenByStore}}
+	switch r.Application.Changed {
+	case ChangedLock:
+		c.OS.Locked, c.OS.Expire, c.Fields, c.Origin.Verb = true, LockedExpiry, FieldLocked|FieldExpire, "lock"
+	case ChangedExpire:
+		c.OS.MustChange, c.Fields, c.Origin.Verb = true, FieldLastChange|FieldMustChange, "expire password"
+	default:
+		return c, false
+	}
+	if r.Protected == nil || r.Application.TrustStore {
+		return c, true
+	}
+	return c, r.Protected(ctx, []string{account}, nil)[account].Why == ""
 }

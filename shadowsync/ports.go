@@ -107,6 +107,7 @@ type Capabilities struct {
 	// opaque: no prefix of theirs, "!", "*" or empty value means anything. Such a store holds
 	// FieldHash only, Credential.Hash is the value as stored, and Locked is always false.
 	Scheme string
+	Cost   int // of new values of the scheme, where the store has none to follow; 0: the scheme's default
 }
 
 // Opaque reports whether the store's values are of a scheme of the application's own.

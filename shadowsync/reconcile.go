@@ -21,6 +21,8 @@ type Application struct {
 	Policies map[string]Policy
 	// TrustStore lets the store change protected accounts too.
 	TrustStore bool
+	// Changed says what follows if a password was changed in the application; empty: ChangedLeave.
+	Changed ChangedRule
 	// Judged: there are rules for new passwords, and a password set without a check is recorded.
 	Judged bool
 	// Settle is for how long after its start the application may write old values back.

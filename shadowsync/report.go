@@ -24,7 +24,7 @@ type Outcome struct {
 	OS       *Credential // as decided
 	Store    *Credential
 	Scheme   string // of Store.Hash: see Capabilities
-	WritesOS bool // what a dry run would write, or the run wrote
+	WritesOS bool   // what a dry run would write, or the run wrote
 	WritesDB bool
 }
 

@@ -183,7 +183,7 @@ func (l *ledger) count(j *bulk.Job) {
 		l.total.KeptOut++
 	}
 	switch j.Fate.Outcome.State {
-	case shadowsync.InSync:
+	case shadowsync.InSync, shadowsync.Unproven:
 		l.total.InSync++
 		return
 	case shadowsync.Conflict:

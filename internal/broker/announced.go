@@ -59,7 +59,7 @@ func (b *Broker) pamChanged(ctx context.Context, e *engine.Engine, peer socket.P
 	if errand != nil {
 		errand.Found(account.Hash)
 	}
-	changes, err := b.pairAll(ctx, e, a, shadowsync.Change{Account: user, OS: account.Credential, Origin: by}, token, errand == nil)
+	changes, later, err := b.pairAll(ctx, e, a, shadowsync.Change{Account: user, OS: account.Credential, Origin: by}, token, errand == nil)
 	if _, writer := b.witness(a.Unit)(); writer == shadowsync.WriterApplication || errors.Is(err, proof.ErrNotProven) {
 		// Another value was set meanwhile: this announcement is not about that value.
 		for i := range changes {
@@ -73,6 +73,11 @@ func (b *Broker) pamChanged(ctx context.Context, e *engine.Engine, peer socket.P
 	}
 	if !recorded {
 		return noted(user, storeFault(ctx, e, a)), by
+	}
+	for i := range outcomes {
+		if o := &outcomes[i].Outcome; later[i] && o.State == shadowsync.NeedsLogin {
+			o.State = shadowsync.Queued // its hash is being made
+		}
 	}
 	guard, err := b.guard.Status(a.Unit)
 	if err != nil {
@@ -100,32 +105,33 @@ func storeFault(ctx context.Context, e *engine.Engine, a config.Application) err
 const pairWithin = time.Second
 
 // pairAll returns the change as each store of an application takes it, with the hash that it needs of the
-// clear text.
-func (b *Broker) pairAll(ctx context.Context, e *engine.Engine, a config.Application, change shadowsync.Change, token []*os.File, later bool) ([]shadowsync.Change, error) {
+// clear text. later says of which stores that is still being made.
+func (b *Broker) pairAll(ctx context.Context, e *engine.Engine, a config.Application, change shadowsync.Change, token []*os.File, may bool) (changes []shadowsync.Change, later []bool, err error) {
 	holders := e.Config.Holders(a)
-	changes, errs := make([]shadowsync.Change, len(holders)), make([]error, len(holders))
+	changes, later = make([]shadowsync.Change, len(holders)), make([]bool, len(holders))
+	errs := make([]error, len(holders))
 	var all sync.WaitGroup
 	for i, h := range holders {
 		changes[i] = change
-		all.Go(func() { errs[i] = b.pairInTime(ctx, e, h, &changes[i], token, later) })
+		all.Go(func() { later[i], errs[i] = b.pairInTime(ctx, e, h, &changes[i], token, may) })
 	}
 	all.Wait()
-	return changes, errors.Join(errs...)
+	return changes, later, errors.Join(errs...)
 }
 
 // pairInTime is pair for a caller that waits for the answer. If later is set, a hash that takes too
-// long is made afterwards; until then the change waits for clear text, and the answer says so.
-func (b *Broker) pairInTime(ctx context.Context, e *engine.Engine, a config.Application, change *shadowsync.Change, token []*os.File, later bool) error {
+// long is made afterwards, and going reports that it is on its way.
+func (b *Broker) pairInTime(ctx context.Context, e *engine.Engine, a config.Application, change *shadowsync.Change, token []*os.File, later bool) (going bool, err error) {
 	short, cancel := context.WithTimeout(ctx, pairWithin)
 	defer cancel()
-	err := proof.Pair(short, e.Reconciler(a.Name).Store, change, token)
+	err = b.proofs.Pair(short, e.Reconciler(a.Name), change, token)
 	if err != nil {
 		b.log.Warn("the store's hash could not be made", "account", change.Account, "error", err)
 	}
 	if later && len(token) == 1 && errors.Is(err, context.DeadlineExceeded) {
-		b.pairLater(ctx, e, a, *change, token[0])
+		going = b.pairLater(ctx, e, a, *change, token[0])
 	}
-	return err
+	return going, err
 }
 
 // overwritten reports whether the OS already holds another password than the announced one: an

@@ -44,6 +44,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/password/crypt"
+	"github.com/shadowsync/shadowsync/internal/password/proof"
 	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/internal/term/plural"
 	"github.com/shadowsync/shadowsync/internal/wire/idle"
@@ -84,6 +85,7 @@ type Broker struct {
 	writers   *writers
 	announced announcers
 	logins    logins
+	proofs    proof.Maker
 	judged    busy          // accounts with a judgement in progress
 	turns     chan struct{} // semaphore: bounds concurrent judgements
 	codes     codes
@@ -133,7 +135,7 @@ func live(ctx context.Context, o Options, listeners map[string]*socket.Listener)
 	if err != nil {
 		return err
 	}
-	b := &Broker{spoiled: make(chan error, 1), bus: bus, helpers: helpers, accounts: accounts, guard: guard, dialogues: talks, keepers: map[string]*keeper.Keeper{}, log: o.Log, file: o.File, turns: make(chan struct{}, mostJudged), codes: codes{turns: make(chan struct{}, mostCodes)}}
+	b := &Broker{spoiled: make(chan error, 1), bus: bus, helpers: helpers, proofs: proof.Maker{Helpers: helpers}, accounts: accounts, guard: guard, dialogues: talks, keepers: map[string]*keeper.Keeper{}, log: o.Log, file: o.File, turns: make(chan struct{}, mostJudged), codes: codes{turns: make(chan struct{}, mostCodes)}}
 	b.engine.Store(e)
 	b.failures = sync.OnceValue(func() *faillock.Counters { return faillock.Of("/") })
 	b.reviews.queue = make(chan review, mostReviews)
@@ -328,7 +330,7 @@ func (b *Broker) status(ctx context.Context) string {
 			return "the state cannot be read: " + err.Error()
 		}
 		for _, account := range a.Accounts {
-			if memory.Accounts[account].Open != nil {
+			if o := memory.Accounts[account].Open; o != nil && !o.State.Fits() {
 				open[account] = true
 			}
 		}

@@ -3,8 +3,10 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/shadowsync/shadowsync/internal/broker/keeper"
 	"github.com/shadowsync/shadowsync/internal/config"
@@ -15,8 +17,15 @@ import (
 )
 
 // mostLogins bounds the concurrent proofs, each in a process that computes a hash. The others get
-// their turn at their next login.
-const mostLogins = 4
+// their turn at their next login. mostLater bounds, with these, the hashes of announced changes that
+// were not made in time: most of them wait for their turn.
+const (
+	mostLogins = 4
+	mostLater  = 64
+)
+
+// laterWithin bounds the work on such a hash.
+const laterWithin = 2 * time.Minute
 
 // logins are the accounts for which a login's proof is being made.
 type logins struct {
@@ -57,22 +66,20 @@ func (b *Broker) prove(ctx context.Context, e *engine.Engine, a config.Applicati
 		return err
 	}
 	open := memory.Accounts[user].Open
-	if open == nil || open.State != shadowsync.NeedsLogin {
+	if open == nil || !open.State.Awaits() {
 		return nil // the PAM module's list was older than the state
 	}
-	formats := e.Reconciler(a.Name).Store.Capabilities().Formats
-	hash, err := proof.Translate(ctx, formats, open.OS.Hash, token)
+	r := e.Reconciler(a.Name)
+	target, present := proof.Of(ctx, r, user)
 	var taken bool
-	refused := (*shadowsync.RefusedError)(nil)
 	switch {
-	case errors.Is(err, proof.ErrNotProven):
+	case open.State == shadowsync.NeedsLogin:
+		taken, err = b.proveNeeded(ctx, r, target, memory.Accounts[user], login, token[0])
+	case present:
+		taken, err = b.proveDoubt(ctx, e, r, target, *open, login, token[0])
+	}
+	if errors.Is(err, proof.ErrNotProven) {
 		return nil // not the OS's password: for example, a directory's was asked for
-	case errors.As(err, &refused) && memory.Accounts[user].AtStake():
-		taken, err = e.Reconciler(a.Name).Unfit(ctx, user, open.OS.Hash, refused.Reason, login)
-	case err != nil || hash == "":
-		return err
-	default:
-		taken, err = e.Reconciler(a.Name).Prove(ctx, user, open.OS.Hash, hash, login)
 	}
 	if err != nil || !taken {
 		return err
@@ -81,26 +88,78 @@ func (b *Broker) prove(ctx context.Context, e *engine.Engine, a config.Applicati
 	return nil
 }
 
-// pairLater makes the store's hash of a change that the announcer could not wait for. If the broker
-// ends first, the account's next login brings the clear text.
-func (b *Broker) pairLater(ctx context.Context, e *engine.Engine, a config.Application, change shadowsync.Change, token *os.File) {
+// proveNeeded gives a store that waits for it the hash of a login's password.
+func (b *Broker) proveNeeded(ctx context.Context, r *shadowsync.Reconciler, t proof.Target, m shadowsync.AccountMemory, login shadowsync.Origin, token *os.File) (taken bool, err error) {
+	open := m.Open
+	if !t.Needed(open.OS.Hash) {
+		return false, nil
+	}
+	hash, err := b.proofs.Renew(ctx, token, open.OS.Hash, t)
+	refused := (*shadowsync.RefusedError)(nil)
+	switch {
+	case errors.As(err, &refused) && m.AtStake():
+		return r.Unfit(ctx, open.Account, open.OS.Hash, refused.Reason, login)
+	case err != nil || hash == "":
+		return false, err
+	}
+	return r.Prove(ctx, open.Account, open.OS.Hash, hash, login)
+}
+
+// proveDoubt tells by a login's password whether a value of the application's own scheme belongs to the
+// OS's password. If the application has another one, the configuration says what follows.
+func (b *Broker) proveDoubt(ctx context.Context, e *engine.Engine, r *shadowsync.Reconciler, t proof.Target, open shadowsync.Change, login shadowsync.Origin, token *os.File) (taken bool, err error) {
+	value, err := b.proofs.Fits(ctx, token, open.OS.Hash, t)
+	if errors.Is(err, proof.ErrDiffers) {
+		anew, err := r.Differs(ctx, open.Account, open.OS.Hash, login)
+		if err != nil || !anew {
+			return false, err
+		}
+		return true, b.followChange(ctx, e, r, open.Account)
+	}
+	if err != nil {
+		return false, err
+	}
+	return r.Prove(ctx, open.Account, open.OS.Hash, value, login)
+}
+
+// followChange does what the configuration says about an account whose password was changed in the
+// application. An account that its store may not change is left alone.
+func (b *Broker) followChange(ctx context.Context, e *engine.Engine, r *shadowsync.Reconciler, account string) error {
+	change, wanted := r.AfterChange(ctx, account)
+	if !wanted {
+		return nil
+	}
+	a, _ := e.Config.Managing(account) // authenticated has asked already
+	if _, err := keeper.Of(b.keepers, e.Config, a).Set(ctx, change); err != nil {
+		return fmt.Errorf("cannot %s %s, whose password was changed in the application: %w", change.Origin.Verb, account, err)
+	}
+	return nil
+}
+
+// pairLater makes the store's hash of a change that the announcer could not wait for, and reports
+// whether it will. If the broker ends first, the account's next login brings the clear text.
+func (b *Broker) pairLater(ctx context.Context, e *engine.Engine, a config.Application, change shadowsync.Change, token *os.File) bool {
 	own, err := socket.Duplicate(token)
 	task := change.Account + "/" + a.Further() // an account's name has no slash
-	if err != nil || !b.logins.begin(task, mostLogins) {
+	if err != nil || !b.logins.begin(task, mostLater) {
 		b.log.Warn("the store's hash waits for a login", "account", change.Account, "error", err)
 		socket.CloseAll([]*os.File{own})
-		return
+		return false
 	}
 	b.logins.all.Go(func() {
 		defer b.logins.end(task)
 		defer own.Close()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keeper.SettleWithin)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), laterWithin)
 		defer cancel()
-		formats := e.Reconciler(a.Name).Store.Capabilities().Formats
-		hash, err := proof.Translate(ctx, formats, change.OS.Hash, []*os.File{own})
-		taken := false
-		if err == nil && hash != "" {
-			taken, err = e.Reconciler(a.Name).Prove(ctx, change.Account, change.OS.Hash, hash, change.Origin)
+		r := e.Reconciler(a.Name)
+		target, _ := proof.Of(ctx, r, change.Account)
+		hash, err := b.proofs.Make(ctx, own, change.OS.Hash, target)
+		taken, refused := false, (*shadowsync.RefusedError)(nil)
+		switch {
+		case errors.As(err, &refused):
+			taken, err = r.Unfit(ctx, change.Account, change.OS.Hash, refused.Reason, change.Origin)
+		case err == nil && hash != "":
+			taken, err = r.Prove(ctx, change.Account, change.OS.Hash, hash, change.Origin)
 		}
 		if err != nil {
 			b.log.Warn("the store's hash could not be made", "account", change.Account, "error", err)
@@ -109,4 +168,5 @@ func (b *Broker) pairLater(ctx context.Context, e *engine.Engine, a config.Appli
 			b.keepers[a.Name].Tell(keeper.Noticed)
 		}
 	})
+	return true
 }

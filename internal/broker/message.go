@@ -56,6 +56,8 @@ func message(a config.Application, o shadowsync.Outcome, guard systemd.GuardStat
 		return fmt.Sprintf("shadowsync: %s: persisted in %s's credential store", account, a.Name)
 	case o.State == shadowsync.Unproven || o.State == shadowsync.Changed: // something else than its password
 		return fmt.Sprintf("shadowsync: %s: done; %s", account, reason)
+	case o.State == shadowsync.Queued && o.Verdict == shadowsync.VerdictNeedsLogin:
+		return fmt.Sprintf("shadowsync: %s: queued (the hash for %s takes longer); run shadowsync status", account, a.Name)
 	case o.State == shadowsync.Queued:
 		return queued(account, a.Unit)
 	case o.Verdict == shadowsync.VerdictRefused:

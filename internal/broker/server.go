@@ -73,7 +73,7 @@ func (b *Broker) operators(ctx context.Context) *operators.Server {
 	return operators.New(operators.Options{
 		Engine: b.engine.Load, Guard: b.guard, Keepers: b.keepers, Dialogues: b.dialogues, Errands: &b.errands,
 		Vouch: func(account string) { b.vouchers.give(account, 0) },
-		PAM:   &pamworker.Workers{Helpers: b.helpers}, Accounts: b.accounts, Directory: directory.Helper(b.helpers),
+		PAM:   &pamworker.Workers{Helpers: b.helpers}, Accounts: b.accounts, Proofs: b.proofs, Directory: directory.Helper(b.helpers),
 		Log: b.log, Life: ctx, File: b.file, Relist: b.relist, WrongCodes: &b.codes.wrong,
 	})
 }

@@ -237,11 +237,13 @@ type Application struct {
 	Accounts []string `toml:"accounts"`
 	// Admins are groups whose members administer this application, whichever application manages
 	// them.
-	Admins     []string        `toml:"admins"`
-	Conflict   shadowsync.Rule `toml:"conflict"`
-	Rollback   shadowsync.Rule `toml:"rollback"`
-	Start      StartPolicy     `toml:"start"`
-	TrustStore bool            `toml:"trust_store"`
+	Admins   []string        `toml:"admins"`
+	Conflict shadowsync.Rule `toml:"conflict"`
+	Rollback shadowsync.Rule `toml:"rollback"`
+	// Changed says what follows if a password was changed in the application itself.
+	Changed    shadowsync.ChangedRule `toml:"changed"`
+	Start      StartPolicy            `toml:"start"`
+	TrustStore bool                   `toml:"trust_store"`
 	// WeakFormats are formats of crypt(5) that the OS accepts from the store although they are
 	// weak.
 	WeakFormats []string          `toml:"weak_formats"`
@@ -330,7 +332,7 @@ func (a Application) NameStore(reason string) string {
 func (c *Config) Domain(a Application) shadowsync.Application {
 	policy := shadowsync.Policy{Conflict: a.Conflict, Rollback: a.Rollback}
 	d := shadowsync.Application{
-		Name: a.Name, Unit: a.Unit, Accounts: a.Accounts, Policy: policy, TrustStore: a.TrustStore, Ending: c.Sessions.ending(), Judged: c.Password.HasRules(), Revision: c.Revision,
+		Name: a.Name, Unit: a.Unit, Accounts: a.Accounts, Policy: policy, Changed: a.Changed, TrustStore: a.TrustStore, Ending: c.Sessions.ending(), Judged: c.Password.HasRules(), Revision: c.Revision,
 		Settle: time.Duration(c.Settle.Time),
 	}
 	d.Several = len(c.Holders(a)) > 1

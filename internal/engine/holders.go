@@ -19,7 +19,7 @@ type Settled struct {
 
 // urgency orders states by how much a person must do about them.
 var urgency = []shadowsync.ChangeState{
-	shadowsync.InSync, shadowsync.Queued, shadowsync.NeedsLogin, shadowsync.Missing, shadowsync.Pending, shadowsync.Conflict,
+	shadowsync.InSync, shadowsync.Unproven, shadowsync.Queued, shadowsync.NeedsLogin, shadowsync.Changed, shadowsync.Missing, shadowsync.Pending, shadowsync.Conflict,
 }
 
 // Worst returns the most urgent of the outcomes in several stores; of equal ones, the first store's.

@@ -29,7 +29,9 @@ func (e *Engine) newLink(a config.Application, o store.Options) (*link, error) {
 		return nil, err
 	}
 	defer closed.Close()
-	l := &link{capabilities: closed.Capabilities(), timeout: e.options.StoreTimeout, turn: make(chan struct{}, 1)}
+	can := closed.Capabilities()
+	can.Cost = o.Cost
+	l := &link{capabilities: can, timeout: e.options.StoreTimeout, turn: make(chan struct{}, 1)}
 	if o.ReloadUnit != "" && inroot.Live(e.root) {
 		l.reload = &reloader{unit: o.ReloadUnit, do: e.options.ReloadUnit, wait: e.options.StoreTimeout}
 		if l.reload.do == nil {

@@ -73,7 +73,10 @@ func Parse(table map[string]any) (Options, error) {
 	if d.File != nil {
 		o.Path = d.File(o)
 	}
-	return o, nil
+	if len(d.Traits.Schemes) == 0 {
+		_, err = o.Choose([]string{""})
+	}
+	return o, err
 }
 
 // Open opens a store in this process, whatever process its driver requires.

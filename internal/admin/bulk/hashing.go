@@ -24,6 +24,7 @@ func (r *Run) batches(ctx context.Context, jobs []*Job) <-chan []*Job {
 	go func() {
 		defer close(ready)
 		defer r.verb.dismissJudge()
+		r.like(ctx, jobs)
 		for len(jobs) > 0 {
 			n := r.prepare(ctx, jobs)
 			if ctx.Err() != nil {
@@ -54,7 +55,7 @@ func (r *Run) prepare(ctx context.Context, jobs []*Job) int {
 				if i >= len(jobs) {
 					return
 				}
-				jobs[i].Fate.Err = cmp.Or(err, jobs[i].prepare(r, method))
+				jobs[i].Fate.Err = cmp.Or(err, jobs[i].prepare(ctx, r, method))
 				done.Add(1)
 				r.Ledger.Prepared()
 			}
@@ -66,7 +67,7 @@ func (r *Run) prepare(ctx context.Context, jobs []*Job) int {
 
 // prepare does the slow work: it holds a new password to the rules and hashes it. A clear text that
 // was given ends here; one that was generated is wiped after it was shown.
-func (j *Job) prepare(r *Run, method crypt.Method) (err error) {
+func (j *Job) prepare(ctx context.Context, r *Run, method crypt.Method) (err error) {
 	token := j.Token
 	if r.verb.Generates {
 		j.Secret = cleartext.Generate()
@@ -87,13 +88,49 @@ func (j *Job) prepare(r *Run, method crypt.Method) (err error) {
 	}
 	j.storeHashes = map[string]string{}
 	for _, h := range r.Engine.Holders(j.Application) {
-		formats := r.Engine.Reconciler(h.Name).Store.Capabilities().Formats
-		if formats.Accept(j.hash) {
-			continue
-		}
-		if j.storeHashes[h.Name], err = proof.Hash(formats, token); err != nil {
+		if j.storeHashes[h.Name], err = j.pair(ctx, r, h.Name, token); err != nil {
 			return fmt.Errorf("%s's credential store cannot hold it: %w", h.Name, err)
 		}
 	}
 	return nil
+}
+
+// pair makes the hash for a store, if that needs another than the OS's.
+func (j *Job) pair(ctx context.Context, r *Run, holder string, token []byte) (string, error) {
+	t := proof.For(r.Engine.Reconciler(holder).Store.Capabilities(), j.Name, r.likes[holder][j.Name])
+	if !t.Needed(j.hash) {
+		return "", nil
+	}
+	done, err := t.Turn(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer done()
+	return t.Hash(token)
+}
+
+// like reads the stores' present values of these jobs, where new ones follow them in cost and form. A
+// store that does not answer has none: the new values get the configured cost.
+func (r *Run) like(ctx context.Context, jobs []*Job) {
+	r.likes = map[string]map[string]string{}
+	names := map[string][]string{} // of accounts, by holder
+	for _, j := range jobs {
+		for _, h := range r.Engine.Holders(j.Application) {
+			names[h.Name] = append(names[h.Name], j.Name)
+		}
+	}
+	for holder, names := range names {
+		store := r.Engine.Reconciler(holder).Store
+		if !store.Capabilities().Opaque() || !r.verb.TakesTokens && !r.verb.Generates {
+			continue
+		}
+		snapshot, err := store.Read(ctx, names)
+		if err != nil {
+			continue
+		}
+		r.likes[holder] = make(map[string]string, len(names))
+		for name, account := range snapshot.Accounts {
+			r.likes[holder][name] = account.Hash
+		}
+	}
 }

@@ -38,6 +38,7 @@ type Run struct {
 	began    time.Time
 	failures *faillock.Counters
 	rules    policy.Rules
+	likes    map[string]map[string]string // the stores' present values, by holder and account: see like
 }
 
 // New prepares a run.

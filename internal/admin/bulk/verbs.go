@@ -116,10 +116,6 @@ func RestoreCredential(n int) Verb {
 	}}
 }
 
-// lockedExpiry is the day on which a locked account expired, 1970-01-02. usermod(8) recommends it,
-// because some programs take 0 as "never" (shadow(5), field 8).
-const lockedExpiry shadowsync.Day = 1
-
 // onlyThePassword is the addition to the name of a verb that leaves the account's expiry alone.
 const onlyThePassword = " the password only"
 
@@ -130,7 +126,7 @@ func Lock(passwordOnly bool) Verb {
 		w := Wish{Credential: p.Credential, Fields: shadowsync.FieldLocked}
 		w.Locked = true
 		if !passwordOnly {
-			w.Expire = lockedExpiry
+			w.Expire = shadowsync.LockedExpiry
 			w.Fields |= shadowsync.FieldExpire
 		}
 		return w, nil

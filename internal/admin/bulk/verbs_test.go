@@ -60,14 +60,14 @@ func TestUnlockWish(t *testing.T) {
 		"on record": {
 			"$6$x", false, shadowsync.AccountMemory{Record: shadowsync.Record{{Baseline: expiring(3)}, {Baseline: expiring(ahead)}}}, ahead, nil,
 		},
-		"the password only": {"$6$x", true, shadowsync.AccountMemory{}, lockedExpiry, nil},
+		"the password only": {"$6$x", true, shadowsync.AccountMemory{}, shadowsync.LockedExpiry, nil},
 		"for its keys":      {"*", false, shadowsync.AccountMemory{}, shadowsync.NoDay, nil},
 		"keys, and only":    {"*", true, shadowsync.AccountMemory{}, 0, ErrNoPassword},
 		"open to everybody": {"", false, shadowsync.AccountMemory{}, 0, ErrNoPassword},
 	} {
 		t.Run(name, func(t *testing.T) {
 			had := shadowsync.NoAgeing()
-			had.Hash, had.Locked, had.Expire = c.hash, true, lockedExpiry
+			had.Hash, had.Locked, had.Expire = c.hash, true, shadowsync.LockedExpiry
 			w, err := Unlock(c.only).Wish(Person{Account: shadowsync.Account{Name: "user", Credential: had}, Memory: c.memory})
 			if !errors.Is(err, c.err) || err == nil && (w.Locked || w.Expire != c.expire) {
 				t.Errorf("%v: %+v", err, w.Credential)

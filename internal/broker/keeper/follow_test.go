@@ -23,7 +23,7 @@ func TestFollow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute-time.Second)
 				defer cancel()
 				k := &Keeper{news: make(chan struct{}, 1)}
 				began := time.Now()

@@ -47,6 +47,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/broker/limit"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/password/pamworker"
+	"github.com/shadowsync/shadowsync/internal/password/proof"
 	"github.com/shadowsync/shadowsync/internal/term/printable"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
@@ -80,6 +81,7 @@ type Options struct {
 	Errands    *Errands
 	Vouch      func(account string) // says that the account's new password was judged
 	PAM        *pamworker.Workers
+	Proofs     proof.Maker
 	Accounts   *accountworker.Workers
 	Log        *slog.Logger
 	Life       context.Context                // ends when the broker is told to stop

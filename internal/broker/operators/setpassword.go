@@ -315,7 +315,7 @@ func (o *Server) announce(ctx context.Context, a config.Application, user string
 	var changes []shadowsync.Change
 	for _, h := range o.engine.Config.Holders(a) {
 		change := shadowsync.Change{Account: user, OS: account.Credential, Origin: e.Origin()}
-		if err := proof.Pair(ctx, o.engine.Reconciler(h.Name).Store, &change, []*os.File{fresh}); err != nil {
+		if err := o.Proofs.Pair(ctx, o.engine.Reconciler(h.Name), &change, []*os.File{fresh}); err != nil {
 			return nil, err
 		}
 		changes = append(changes, change)

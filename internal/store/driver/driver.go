@@ -82,7 +82,7 @@ type Driver struct {
 // storetest tests that they are true.
 type Traits struct {
 	Doc     string   // what its stores are, as in "a JSON file of the application's"
-	Schemes []string // the schemes that a store's values may be of; none: crypt(3) alone
+	Schemes []string // that a store's values may be of, by Options.Choose; none: crypt(3) alone
 	Creates bool     // it adds an account; else only the application does
 	Polled  bool     // its stores announce no change (ErrNoWatch): they are asked every 30 seconds
 	// Blind: a write does not compare and swap. Between the last look at a value and its replacement, a

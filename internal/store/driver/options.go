@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/shadowsync/shadowsync/internal/config/key"
 	"github.com/shadowsync/shadowsync/internal/password/crypt/format"
+	"github.com/shadowsync/shadowsync/internal/password/scheme"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -25,6 +27,10 @@ type Options struct {
 	// Formats are the names of the hash formats, as in crypt(5), that the
 	// application can verify. None: all.
 	Formats []string
+	// Scheme is the name of the application's own hash scheme (package scheme); empty: the driver's
+	// default. Cost is that of new values; 0: the scheme's default.
+	Scheme string
+	Cost   int
 	// As is how the store spells an account's name: a text with AsName in it. Empty: as the OS does.
 	As string
 	// Addresses are where the store's server is, as whoever starts a worker has found out. They never
@@ -44,9 +50,14 @@ var Common = []key.Key{
 	{Name: "driver", Kind: key.Text, Default: "`sqlite`; `setup` insists on a name", Doc: "The kind of store: see [stores.md](stores.md)."},
 	{Name: "store_name", Kind: key.Text, Default: "none; required of each store after the first", Doc: "The name of the store among several of one application, each in a table `[[application.store]]`. In messages, `status` and the audit the first store goes by the name of the application, and the others by `APPLICATION.STORE_NAME`."},
 	{Name: "formats", Kind: key.Texts, OneOf: knownFormats, Default: "all", Doc: "The formats of crypt(5) that the application can verify. `bcrypt` is `$2a$`, `$2b$` and `$2y$`."},
+	{Name: "scheme", Kind: key.Text, OneOf: scheme.Names, Default: "the driver's; without one, hashes of crypt(5)", Doc: "The application's own hash scheme: see [stores.md](stores.md). A hash of such a scheme is made from a clear text, at a login or a password change."},
+	{Name: "cost", Kind: key.Number, Min: 1, Max: maxCost, Default: "as in the account's present hash, else the scheme's own", Doc: "The cost of new hashes, in the unit of `scheme`: iterations, or the logarithm of them."},
 	{Name: "as", Kind: key.Text, Form: key.Form{Says: `a text with {name} in it, such as "{name}@example.org"`, Is: isSpelling}, Default: "`{name}`", Doc: "How the store spells the name of an account, where `{name}` is its name in the OS."},
 	{Name: "reload_unit", Kind: key.Text, Form: reloadForm, Default: "none", Doc: "The unit of the server that reads the store only when it starts or is reloaded, such as `mosquitto.service`. After each write it is reloaded, by its `ExecReload=`. See [stores.md](stores.md#servers-that-must-be-reloaded)."},
 }
+
+// maxCost is a bound for typing errors; each scheme has its own.
+const maxCost = 100_000_000
 
 // AsName is what stands for the OS's name in the key "as".
 const AsName = "{name}"
@@ -87,6 +98,10 @@ func Parse(table map[string]any) (Options, error) {
 			o.Path, _ = value.(string)
 		case "formats":
 			o.Formats = texts(value)
+		case "scheme":
+			o.Scheme, _ = value.(string)
+		case "cost":
+			o.Cost = int(reflect.ValueOf(value).Int()) // an int64 of the decoder, or an int of a test
 		case "as":
 			o.As, _ = value.(string)
 		case "reload_unit":
@@ -94,6 +109,38 @@ func Parse(table map[string]any) (Options, error) {
 		}
 	}
 	return o, nil
+}
+
+// Choose returns the scheme of the store's values: the configured one, or else the first of those that
+// the driver takes, where "" is crypt(3).
+func (o Options) Choose(taken []string) (string, error) {
+	name := o.Scheme
+	switch {
+	case name == "":
+		name = taken[0]
+	case !slices.Contains(taken, name):
+		known := slices.DeleteFunc(slices.Clone(taken), func(s string) bool { return s == "" })
+		if len(known) == 0 {
+			return "", key.Bad("scheme", "scheme = %q: these stores take hashes of crypt(5) alone", name)
+		}
+		return "", key.Bad("scheme", "scheme = %q: must be %s", name, strings.Join(known, ", "))
+	}
+	switch {
+	case name == "" && o.Cost != 0:
+		return "", key.Bad("cost", "cost is that of a scheme, and the store has none")
+	case name == "":
+		return "", nil
+	case len(o.Formats) > 0:
+		return "", key.Bad("formats", "formats are those of crypt(5), and the store's scheme is %s", name)
+	}
+	s, err := scheme.Find(name)
+	if err == nil {
+		err = s.CheckCost(o.Cost)
+	}
+	if err != nil {
+		return "", key.Bad("cost", "cost = %d: %v", o.Cost, err)
+	}
+	return name, nil
 }
 
 // texts returns the strings of a list that has passed its key's Check.

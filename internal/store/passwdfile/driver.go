@@ -73,7 +73,11 @@ func configure(o driver.Options) (*textfile.Store, error) {
 	}
 	f := formats[o.Text("format")]
 	accepted, err := o.Accepted()
-	can := shadowsync.Capabilities{Fields: fields, Formats: accepted, Scheme: f.schemes[0]}
+	scheme, wrong := o.Choose(f.schemes)
+	if err == nil {
+		err = wrong
+	}
+	can := shadowsync.Capabilities{Fields: fields, Formats: accepted, Scheme: scheme}
 	if can.Opaque() {
 		can.Fields = shadowsync.FieldHash
 	}
