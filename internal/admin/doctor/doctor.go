@@ -26,6 +26,9 @@
 //	scratch.go    a real change on a scratch stack
 //	namespace.go  the private mounts in which that change happens
 //	writable.go   whether each file can be replaced
+//	trial.go      one store, end to end: reads and rights
+//	trial_write.go, trial_advice.go
+//	              its writes and its reload; the next command after each failure
 package doctor
 
 import (
