@@ -11,6 +11,7 @@
 //	host.go       clock, disk, locks, /etc/shadow, nsswitch.conf
 //	records.go    configuration, state, audit
 //	accounts.go   accounts, baselines, stores
+//	waiting.go    what waits for a login
 //	reload.go     servers that are reloaded after a write to their store
 //	protected.go  accounts that amount to root
 //	directory.go  local accounts that a directory has, too
