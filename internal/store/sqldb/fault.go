@@ -158,7 +158,7 @@ func (s Source) explain(r report, err error) error {
 	case login:
 		return s.fault(err, SaysLogin+" of %s (%s)", s.User, r.code)
 	case noRight:
-		return s.fault(err, "%s "+SaysNoRight+": %s", s.who(), shown)
+		return s.answer(err, "%s "+SaysNoRight+": %s", s.who(), shown)
 	case layout:
 		return driver.Malformed("the database %s is not as configured: %s", s.Shown(), shown)
 	case readOnly:
@@ -166,11 +166,11 @@ func (s Source) explain(r report, err error) error {
 	case full:
 		return s.errno(err, unix.ENOSPC, "the database server has no space left (%s)", r.code)
 	case crowded:
-		return s.fault(err, "the database server has too many connections")
+		return s.answer(err, "the database server has too many connections")
 	case starting:
 		return s.fault(err, "the database server is starting or stopping")
 	case late:
-		return s.fault(err, "the database server gave up: no answer in time")
+		return s.answer(err, "the database server gave up: no answer in time")
 	case locked:
 		return s.errno(err, unix.EBUSY, "another transaction holds its lock")
 	case collision:
@@ -178,7 +178,7 @@ func (s Source) explain(r report, err error) error {
 	case value:
 		return &shadowsync.RefusedError{Reason: "the database does not accept the value (" + r.code + ")" + tooLong(r)}
 	}
-	return s.fault(err, "the database server reports %s", r.code)
+	return s.answer(err, "the database server reports %s", r.code)
 }
 
 func tooLong(r report) string {
@@ -201,5 +201,10 @@ func (s Source) fault(err error, format string, args ...any) error {
 
 // errno is a fault that the kernel has a number for.
 func (s Source) errno(err error, number unix.Errno, format string, args ...any) error {
-	return s.fault(errors.Join(number, err), format, args...)
+	return s.answer(errors.Join(number, err), format, args...)
+}
+
+// answer is a fault that the server reported.
+func (s Source) answer(err error, format string, args ...any) error {
+	return &driver.Fault{Kind: shadowsync.ErrUnavailable, Reason: fmt.Sprintf(format, args...), Cause: err, Answered: true}
 }
