@@ -132,6 +132,12 @@ func OpenOwn(t *testing.T, settings string) *System {
 	return open(t, "", settings, "driver = \"passwdfile\"\npath = \"/store\"\nformat = \"mosquitto\"\ncost = 1000\n")
 }
 
+// OpenNT is OpenOwn with NT hashes.
+func OpenNT(t *testing.T) *System {
+	t.Helper()
+	return open(t, "", "", "driver = \"passwdfile\"\npath = \"/store\"\nformat = \"freeradius\"\nscheme = \"nt\"\n")
+}
+
 func open(t *testing.T, settings, application, table string) *System {
 	t.Helper()
 	s := &System{t: t, dir: t.TempDir(), Guarded: &Guard{}}
