@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	systemd "github.com/coreos/go-systemd/v22/dbus"
 )
@@ -14,6 +15,8 @@ type Reloading struct {
 	Running bool // otherwise it reads its files when it starts
 	Can     bool // it has ExecReload=, or reloads by a signal
 	MainPID int  // 0: it has no main process
+	// Changed is when it was started or reloaded last.
+	Changed time.Time
 }
 
 // Reloading returns what a reload of a unit would do.
@@ -23,6 +26,7 @@ func (b *Bus) Reloading(ctx context.Context, name string) (Reloading, error) {
 		return Reloading{}, err
 	}
 	r := Reloading{Exists: value[string](props, "LoadState") != "not-found", Can: value[bool](props, "CanReload")}
+	r.Changed = fromMicroseconds(value[uint64](props, "StateChangeTimestamp"))
 	switch value[string](props, "ActiveState") {
 	case "inactive", "failed", "deactivating":
 	default:
@@ -48,9 +52,11 @@ var (
 
 // ReloadUnit makes a running unit read its files again, and waits until that is done. A unit that does
 // not run has nothing to reload. It fails where a job for the unit is queued, such as an
-// administrator's stop, instead of replacing that.
-func (b *Bus) ReloadUnit(ctx context.Context, name string) error {
-	switch r, err := b.Reloading(ctx, name); {
+// administrator's stop, instead of replacing that. The reload begins only when the unit's start and its
+// last reload, whoever asked for that, are this long ago.
+func (b *Bus) ReloadUnit(ctx context.Context, name string, pause time.Duration) error {
+	r, err := b.Reloading(ctx, name)
+	switch {
 	case err != nil:
 		return err
 	case !r.Exists:
@@ -59,6 +65,11 @@ func (b *Bus) ReloadUnit(ctx context.Context, name string) error {
 		return nil
 	case !r.Can:
 		return errNoReload
+	}
+	if early := min(pause, time.Until(r.Changed.Add(pause))); early > 0 {
+		if err := sleep(ctx, early); err != nil {
+			return err
+		}
 	}
 	return b.job(ctx, "reload "+name, func(c *systemd.Conn, done chan<- string) (int, error) {
 		return c.ReloadUnitContext(ctx, name, "fail", done)

@@ -30,13 +30,22 @@ func TestReloadUnitOnMachine(t *testing.T) {
 		"none.service": "the unit has no ExecReload=", "absent.service": "there is no such unit", "slow.service": "deadline exceeded",
 	} {
 		begun := time.Now()
-		err := bus.ReloadUnit(within(t, 2*time.Second), name)
+		err := bus.ReloadUnit(within(t, 2*time.Second), name, 0)
 		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) || time.Since(begun) > 4*time.Second {
 			t.Errorf("%s: %v after %v", name, err, time.Since(begun))
 		}
 	}
 	if !exists("/run/reloaded") || exists("/run/wrong") {
 		t.Error("it was not reloaded, or the wrong one was")
+	}
+	begun := time.Now()
+	for range 2 {
+		if err := bus.ReloadUnit(within(t, patience), "good.service", time.Second); err != nil {
+			t.Error(err)
+		}
+	}
+	if took := time.Since(begun); took < time.Second || took > 10*time.Second {
+		t.Errorf("a reload a second after another took %v", took)
 	}
 	if r, err := bus.Reloading(within(t, patience), "good.service"); err != nil || !r.Exists || !r.Running || !r.Can || r.MainPID <= 1 {
 		t.Errorf("%+v, %v", r, err)

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Limits of a store worker.
@@ -121,7 +123,14 @@ func (w WorkerUnit) capabilities() []property {
 	if set == 0 {
 		return nil
 	}
-	return []property{prop("CapabilityBoundingSet", set), prop("SystemCallFilter", filter{true, []string{"@chown"}})}
+	var calls []string
+	if slices.Contains(w.Capabilities, unix.CAP_CHOWN) {
+		calls = append(calls, "@chown")
+	}
+	if slices.Contains(w.Capabilities, unix.CAP_SETUID) {
+		calls = append(calls, "@setuid")
+	}
+	return []property{prop("CapabilityBoundingSet", set), prop("SystemCallFilter", filter{true, calls})}
 }
 
 // sandbox denies everything that a driver does not need. It uses nothing that creates a mount

@@ -16,7 +16,6 @@ import (
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/password/policy"
-	"github.com/shadowsync/shadowsync/internal/password/proof"
 	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/internal/wire/module"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
@@ -25,7 +24,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	for _, w := range []worker.Command{policy.RulesCommand, policy.ReviewCommand, policy.JudgeCommand, proof.Command} {
+	for _, w := range []worker.Command{policy.RulesCommand, policy.ReviewCommand, policy.JudgeCommand} {
 		if w.Name != os.Args[len(os.Args)-1] {
 			continue
 		}

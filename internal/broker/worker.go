@@ -2,9 +2,12 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"os"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/store"
@@ -19,12 +22,18 @@ import (
 // broker would share the broker's sandbox, in which no store can be written.
 type workers struct{ helpers *worker.Helpers }
 
+// The broker cannot look into every folder: in one that only the application may enter, the worker
+// looks up its rights itself.
 func (w workers) open(ctx context.Context, a config.Application, o store.Options) (shadowsync.CredentialStore, error) {
 	o, err := storeworker.Equip(ctx, o, storeworker.LookupBy(w.resolver))
 	if err != nil {
 		return nil, err
 	}
 	unit, err := unitOf(o)
+	looks := errors.Is(err, unix.EACCES)
+	if looks {
+		unit, err = systemd.WorkerUnit{Capabilities: storeworker.LookCapabilities()}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +45,11 @@ func (w workers) open(ctx context.Context, a config.Application, o store.Options
 	if err != nil {
 		return nil, err
 	}
-	client, err := storeworker.Connect(ctx, conn, o)
+	connect := storeworker.Connect
+	if looks {
+		connect = storeworker.ConnectLooking
+	}
+	client, err := connect(ctx, conn, o)
 	if err != nil {
 		return nil, err // not client: a nil *Client would make a non-nil interface
 	}

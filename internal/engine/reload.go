@@ -20,8 +20,10 @@ const reloadWithin = time.Minute
 // write that changes nothing.
 type reloader struct {
 	unit string
-	do   func(context.Context, string) error
+	do   func(ctx context.Context, unit string, pause time.Duration) error
 	wait time.Duration // how long a caller waits
+	// pause is how long after another reload one must begin, because the server would ignore it.
+	pause time.Duration
 
 	turn sync.Mutex // held while a reload runs
 	mu   sync.Mutex
@@ -108,7 +110,7 @@ func (r *reloader) run(one *reloading) {
 	r.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), reloadWithin)
 	defer cancel()
-	one.err = r.do(ctx, r.unit)
+	one.err = r.do(ctx, r.unit, r.pause)
 	if errors.Is(one.err, context.DeadlineExceeded) {
 		one.err = errNoAnswer
 	}

@@ -35,10 +35,10 @@ func TestReloadFollowsAWrite(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var reloads atomic.Int32
-			r := &reloader{unit: "a.service", wait: time.Minute, do: func(_ context.Context, unit string) error {
+			r := &reloader{unit: "a.service", wait: time.Minute, pause: time.Second, do: func(_ context.Context, unit string, pause time.Duration) error {
 				reloads.Add(1)
-				if unit != "a.service" {
-					t.Errorf("reloads %s", unit)
+				if unit != "a.service" || pause != time.Second {
+					t.Errorf("reloads %s, %v after another", unit, pause)
 				}
 				return test.reload
 			}}
@@ -63,7 +63,7 @@ func TestReloadFollowsAWrite(t *testing.T) {
 // result, and does not begin another one, which would never be waited for either.
 func TestSlowReload(t *testing.T) {
 	begun, may := make(chan struct{}, 9), make(chan error)
-	r := &reloader{unit: "a.service", wait: time.Millisecond, do: func(context.Context, string) error {
+	r := &reloader{unit: "a.service", wait: time.Millisecond, do: func(context.Context, string, time.Duration) error {
 		begun <- struct{}{}
 		return <-may
 	}}
@@ -95,7 +95,7 @@ func TestSlowReload(t *testing.T) {
 // TestReloadsAreShared: what is written while one runs needs one more, however many ask for it.
 func TestReloadsAreShared(t *testing.T) {
 	begun, may := make(chan struct{}), make(chan error)
-	r := &reloader{unit: "a.service", do: func(context.Context, string) error {
+	r := &reloader{unit: "a.service", do: func(context.Context, string, time.Duration) error {
 		begun <- struct{}{}
 		return <-may
 	}}

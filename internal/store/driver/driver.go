@@ -13,6 +13,7 @@ package driver
 
 import (
 	"context"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -70,6 +71,9 @@ type Driver struct {
 	File func(Options) string
 	// Endpoint is what a NetworkWorker must reach.
 	Endpoint func(Options) Endpoint
+	// ReloadPause is how long after its start, and after another reload, the store's server can be
+	// reloaded; before, it ignores that. Nil: at once.
+	ReloadPause func(Options) time.Duration
 	// Image is for drivers whose stores are Embedded. Nil: backups do not include the store.
 	Image *Image
 	// Open makes the store ready for use. It need not be available yet: then the store's calls tell, or

@@ -18,6 +18,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/shadowsync/shadowsync/internal/config/key"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
@@ -52,12 +53,13 @@ const fields = shadowsync.FieldHash | shadowsync.FieldLocked
 
 // Driver is the driver "passwdfile".
 var Driver = driver.Driver{
-	Traits:    driver.Traits{Doc: "a password file of mosquitto, nginx, Apache, dovecot, pgbouncer or FreeRADIUS", Schemes: schemes()},
-	Placement: func(driver.Options) driver.Placement { return driver.FolderWorker },
-	Fields:    fields,
-	Keys:      keys,
-	Validate:  func(o driver.Options) error { _, err := configure(o); return err },
-	Prepare:   driver.NothingToPrepare,
+	Traits:      driver.Traits{Doc: "a password file of mosquitto, nginx, Apache, dovecot, pgbouncer or FreeRADIUS", Schemes: schemes()},
+	Placement:   func(driver.Options) driver.Placement { return driver.FolderWorker },
+	Fields:      fields,
+	Keys:        keys,
+	Validate:    func(o driver.Options) error { _, err := configure(o); return err },
+	Prepare:     driver.NothingToPrepare,
+	ReloadPause: func(o driver.Options) time.Duration { return formats[o.Text("format")].pause },
 	Open: func(_ context.Context, o driver.Options) (shadowsync.CredentialStore, error) {
 		s, err := configure(o)
 		if err != nil {

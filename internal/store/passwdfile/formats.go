@@ -5,6 +5,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/shadowsync/shadowsync/internal/store/textfile"
 )
@@ -15,16 +16,22 @@ type format struct {
 	schemes []string
 	// text returns the grammar for the values of a scheme.
 	text func(scheme string) textfile.Format
+	// pause is how long after another reload the server takes one.
+	pause time.Duration
 }
 
 // formats are by the name in the configuration.
 var formats = map[string]format{
-	"dovecot":    {[]string{"", "ldap-crypt", "ldap-ssha", "ldap-ssha512"}, dovecot},
-	"freeradius": {[]string{"", "nt"}, freeradius},
-	"htpasswd":   {[]string{"", "htpasswd", "bcrypt", "ldap-ssha"}, htpasswd},
-	"mosquitto":  {[]string{"mosquitto"}, mosquitto},
-	"pgbouncer":  {[]string{"scram-sha-256"}, pgbouncer},
+	"dovecot":    {schemes: []string{"", "ldap-crypt", "ldap-ssha", "ldap-ssha512"}, text: dovecot},
+	"freeradius": {schemes: []string{"", "nt"}, text: freeradius, pause: radiusPause},
+	"htpasswd":   {schemes: []string{"", "htpasswd", "bcrypt", "ldap-ssha"}, text: htpasswd},
+	"mosquitto":  {schemes: []string{"mosquitto"}, text: mosquitto},
+	"pgbouncer":  {schemes: []string{"scram-sha-256"}, text: pgbouncer},
 }
+
+// radiusPause is a second more than FreeRADIUS' own limit: it ignores a SIGHUP less than five seconds after
+// another.
+const radiusPause = 6 * time.Second
 
 // htpasswd is the file of nginx's auth_basic_user_file and Apache's AuthUserFile.
 func htpasswd(scheme string) textfile.Format {

@@ -39,6 +39,12 @@ func Connect(ctx context.Context, conn *socket.Conn, options store.Options) (*Cl
 	return connect(ctx, conn, request{Options: &options}, func() error { return nil })
 }
 
+// ConnectLooking is Connect for a worker that is uid 0 with LookCapabilities. It looks up the store
+// file's owner itself and becomes that user before it opens the store.
+func ConnectLooking(ctx context.Context, conn *socket.Conn, options store.Options) (*Client, error) {
+	return connect(ctx, conn, request{Options: &options, Become: true, Looks: true}, func() error { return nil })
+}
+
 // Attach opens the store in a worker that somebody else started. The client owns it from here on, even
 // if this fails.
 func Attach(ctx context.Context, p *worker.Process, options store.Options) (*Client, error) {

@@ -29,8 +29,9 @@ func confine() error {
 	)
 }
 
-// become gives up, irrevocably, all rights that the store does not need.
-func become(o store.Options, d driver.Driver) error {
+// become gives up, irrevocably, all rights that the store does not need. looks: it has no other than
+// LookCapabilities.
+func become(o store.Options, d driver.Driver, looks bool) error {
 	if d.Placement(o) == driver.NetworkWorker {
 		if os.Geteuid() != 0 {
 			return nil // a test's
@@ -40,6 +41,9 @@ func become(o store.Options, d driver.Driver) error {
 	rights, err := Needs(o)
 	if err != nil {
 		return err
+	}
+	if looks && rights.UID == 0 { // root's own file, or a folder of root's, needs no look
+		return driver.Unavailable(unix.EACCES)
 	}
 	if rights.Folder {
 		return keepFolderCapabilities()

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/shadowsync/shadowsync/internal/files/rootonly"
 	"github.com/shadowsync/shadowsync/internal/store"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
@@ -16,6 +18,12 @@ import (
 type Rights struct {
 	safefile.Identity
 	Folder bool
+}
+
+// LookCapabilities are what a worker has that finds its store's owner in a folder that not even root may
+// enter without them, and becomes that user.
+func LookCapabilities() []uintptr {
+	return []uintptr{unix.CAP_DAC_READ_SEARCH, unix.CAP_SETUID, unix.CAP_SETGID}
 }
 
 // Needs returns the rights that a worker for this store must have: the uid and gid of the store

@@ -49,6 +49,7 @@ type request struct {
 	Options  *store.Options `json:"options,omitempty"`
 	Become   bool           `json:"become,omitempty"`   // first give up all rights that it does not need; false: it has no others
 	Equipped bool           `json:"equipped,omitempty"` // with the descriptors of equipment
+	Looks    bool           `json:"looks,omitempty"`    // it has LookCapabilities, which are not to open a store with
 	Names    []string       `json:"names,omitempty"`
 	Writes   []write        `json:"writes,omitempty"`
 	More     bool           `json:"more,omitempty"`
@@ -126,10 +127,9 @@ func (c credential) unpack(of shadowsync.Capabilities) shadowsync.Credential {
 
 // fault is an error whose kind survives the connection.
 type fault struct {
-	Kind     string     `json:"kind"`
-	Reason   string     `json:"reason,omitempty"`
-	Errno    unix.Errno `json:"errno,omitempty"`
-	Answered bool       `json:"answered,omitempty"` // see driver.Fault
+	Kind   string     `json:"kind"`
+	Reason string     `json:"reason,omitempty"`
+	Errno  unix.Errno `json:"errno,omitempty"`
 }
 
 // kinds are the errors that a store returns, except the refusal, which has a type.
@@ -159,9 +159,6 @@ func packError(err error) *fault {
 		}
 	}
 	errors.As(err, &f.Errno)
-	if of := (*driver.Fault)(nil); errors.As(err, &of) {
-		f.Answered = of.Answered
-	}
 	return f
 }
 
@@ -175,7 +172,7 @@ func (f *fault) unpack() error {
 	case f.Kind == kindRefused:
 		return &shadowsync.RefusedError{Reason: reason}
 	case kind == shadowsync.ErrMalformed, ofStore(kind): //nolint:errorlint // the table's own value, never wrapped
-		result := &driver.Fault{Kind: kind, Reason: cmp.Or(reason, kind.Error()), Answered: f.Answered}
+		result := &driver.Fault{Kind: kind, Reason: cmp.Or(reason, kind.Error())}
 		if f.Errno != 0 {
 			result.Cause = f.Errno
 		}

@@ -58,7 +58,7 @@ func run(ctx context.Context, stdin *os.File) error {
 func open(ctx context.Context, r request) (shadowsync.CredentialStore, error) {
 	d, err := store.Find(r.Options.Driver)
 	if err == nil && r.Become {
-		err = become(*r.Options, d)
+		err = become(*r.Options, d, r.Looks)
 	}
 	if err == nil {
 		err = confineTo(*r.Options, d)
