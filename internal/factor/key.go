@@ -8,11 +8,10 @@ import (
 	"io/fs"
 
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
-	"github.com/shadowsync/shadowsync/internal/files/seal"
 )
 
-// KeySize is the size of the key.
-const KeySize = seal.KeySize
+// KeySize is the size of the key, for AES-256.
+const KeySize = 32
 
 // Key is the key that seals secrets.
 type Key interface {
