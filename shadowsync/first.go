@@ -4,6 +4,9 @@ package shadowsync
 func mergeFirst(in Input) Decision {
 	m := newMerger(in)
 	m.decideFirst()
+	if in.Lent != "" && in.Store != nil {
+		return m.firstLent()
+	}
 	if in.Opaque && in.Store != nil {
 		return m.firstOpaque()
 	}

@@ -74,6 +74,10 @@ type Input struct {
 	// only a clear text can show to which password one belongs. Formats is empty then.
 	Opaque bool
 
+	// Lent is what another store of the application has for the OS's present password, where this one
+	// must hold the same, byte for byte; empty: nothing is known of it, or each has its own.
+	Lent string
+
 	Baseline *Baseline // nil: none yet
 	Open     *Change   // recorded and not settled
 	Record   Record

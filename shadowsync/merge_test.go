@@ -277,6 +277,7 @@ func inventsNothing(in Input, d Decision) string {
 			}
 		}
 	}
+	known = append(known, in.Lent)
 	add(in.OS, in.Store)
 	if in.Baseline != nil {
 		add(&in.Baseline.OS, &in.Baseline.Store)

@@ -64,8 +64,11 @@ func (m *merger) decide() Decision {
 	for _, unit := range units {
 		m.decideUnit(unit)
 	}
-	if m.verdict.State() == InSync && m.base.OS.Hash == m.old.OS.Hash {
-		m.renew()
+	if m.verdict.State() == InSync {
+		m.takeLent()
+		if m.base.OS.Hash == m.old.OS.Hash {
+			m.renew()
+		}
 	}
 	d := Decision{Verdict: m.verdict, Reason: m.reason, Baseline: &m.base, Awaits: m.awaits, WroteBack: m.wroteBack}
 	os := m.base.OS.With(m.os, m.held)
@@ -291,10 +294,13 @@ func (m *merger) adopt(unit Fields) {
 	}
 }
 
-// storeHash returns the store's hash for an OS hash: the one that a login gave, then the pair's last
-// known to belong together, then the hash itself if the store's application can verify it, then the
+// storeHash returns the store's hash for an OS hash: another store's, the one that a login gave, then the
+// pair's last known to belong together, then the hash itself if the store's application can verify it, then the
 // recorded baseline's, then the record's.
 func (m *merger) storeHash(osHash string) (string, bool) {
+	if m.in.Lent != "" && osHash == m.in.OS.Hash {
+		return m.in.Lent, true
+	}
 	if o := m.in.Open; o != nil && o.StoreHash != "" && o.OS.Hash == osHash {
 		return o.StoreHash, true
 	}

@@ -28,6 +28,9 @@ func (m *merger) decideOpaque(unit Fields) {
 		m.name(VerdictAgree, "")
 	case m.osMoved(FieldHash):
 		m.tryAdopt(unit)
+	case m.in.Lent != "" && m.in.Fault == nil && m.store.Hash != m.in.Lent: // its value is never its own
+		m.tryAdopt(unit)
+		m.name(VerdictRenew, "")
 	default:
 		if m.osMoved(unit) { // only its days, which the store does not hold
 			m.base.OS = m.base.OS.With(m.os, unit)

@@ -11,10 +11,13 @@ import (
 
 // Application is a systemd unit, its credential store and the accounts it manages.
 type Application struct {
-	Name     string
-	Unit     string
-	Store    string // the store's name, if it is not the application's first
-	Several  bool   // the application has other stores, too
+	Name    string
+	Unit    string
+	Store   string // the store's name, if it is not the application's first
+	Several bool   // the application has other stores, too
+	// Lender is the name under which the store is on record whose values this one holds, byte for byte;
+	// empty: it has values of its own.
+	Lender   string
 	Accounts []string
 	Policy   Policy
 	// Policies replaces Policy for single accounts.
@@ -144,6 +147,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req Request) (Report, error)
 // gives the same result as before, which was "nothing to do". A store without a revision has no fast
 // path.
 func (r *Reconciler) unchanged(ctx context.Context) bool {
+	if r.Application.Lender != "" {
+		return false // what that store has is in the state, which has no revision
+	}
 	os := func() (string, error) { return r.Accounts.Revision(ctx) }
 	if last := r.synced.Load(); last != nil {
 		now, err := os()
@@ -210,6 +216,7 @@ func (r *Reconciler) input(v view, req Request, name string) Input {
 	}
 	if ok {
 		in.OS = &account.Credential
+		in.Lent = v.lent[name].lends(account.Hash)
 	}
 	if why, ok := v.store.Malformed[name]; ok && v.fault == nil {
 		in.Fault = &StoreFault{Reason: "store: " + why, Malformed: true, single: true}

@@ -1,6 +1,7 @@
 package shadowsync
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -11,6 +12,20 @@ type several struct {
 	*testing.T
 	stores [2]*world // they share the OS side
 	rule   Rule
+	lends  bool // the second store has the first one's values
+}
+
+// bothStates is one store's state, from which the other store's can be read, too.
+type bothStates struct {
+	State
+	*several
+}
+
+func (b bothStates) Survey(ctx context.Context, application string, names []string) (Memory, error) {
+	if application == "conductor" {
+		return stateSide{b.stores[0]}.Survey(ctx, application, names)
+	}
+	return b.State.Survey(ctx, application, names)
 }
 
 func newSeveral(t *testing.T, rule Rule) *several {
@@ -30,7 +45,11 @@ func newSeveral(t *testing.T, rule Rule) *several {
 func (s *several) reconciler(i int) *Reconciler {
 	r := s.stores[i].reconciler()
 	r.Application.Several, r.Application.Policy.Conflict = true, s.rule
+	r.State = bothStates{r.State, s}
 	if i > 0 {
+		if s.lends {
+			r.Application.Lender = "conductor"
+		}
 		r.Application.Name, r.Application.Store, r.Application.Ending = "conductor.roles", "roles", Ending{On: []SeenBy{}}
 	}
 	return r
@@ -151,4 +170,59 @@ func TestStoresDoNotPlayPingPong(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestLentValues: a store gets what another one has, byte for byte: made once, at passwd or at a login,
+// or there already.
+func TestLentValues(t *testing.T) {
+	s := newSeveral(t, RuleDefault)
+	s.lends = true
+	for _, w := range s.stores {
+		w.formats = Formats{"$2b$"}
+		w.store["admin"] = held(cred("$2b$base"), w.fields)
+		w.memory["admin"] = AccountMemory{Baseline: &Baseline{OS: w.os["admin"], Store: w.store["admin"]}}
+		delete(w.store, "user222")
+	}
+	changes := func(hash, made string) {
+		s.stores[0].os["admin"] = s.stores[0].os["admin"].With(cred(hash), FieldsPassword)
+		for i := range s.stores {
+			change := Change{Account: "admin", OS: s.stores[0].os["admin"], Origin: Origin{At: epoch, SeenBy: SeenByPAM, By: "root", UID: new(int)}}
+			if i == 0 {
+				change.StoreHash = made
+			}
+			if _, err := s.reconciler(i).Announce(t.Context(), change); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	changes("$y$first", "$2b$first")
+	s.pass()
+	s.holds("$y$first", "$2b$first", "$2b$first")
+
+	s.stores[0].storeErr = ErrUnavailable // it will hold what was made for it
+	changes("$y$second", "$2b$second")
+	s.pass()
+	s.holds("$y$second", "$2b$first", "$2b$second")
+	s.stores[0].storeErr = nil
+	s.pass()
+	s.holds("$y$second", "$2b$second", "$2b$second")
+
+	changes("$y$third", "") // without its clear text
+	s.pass()
+	for i, w := range s.stores {
+		if o := w.memory["admin"].Open; o == nil || o.State != NeedsLogin {
+			t.Errorf("store %d: %+v", i, o)
+		}
+	}
+	if taken, err := s.reconciler(0).Prove(t.Context(), "admin", "$y$third", "$2b$third", Origin{}); !taken || err != nil {
+		t.Fatal(taken, err)
+	}
+	s.pass()
+	s.holds("$y$third", "$2b$third", "$2b$third")
+
+	other := s.stores[0] // the first store has another value of the same password meanwhile
+	other.store["admin"] = held(cred("$2b$again"), other.fields)
+	other.memory["admin"] = AccountMemory{Baseline: &Baseline{OS: other.os["admin"], Store: other.store["admin"]}}
+	s.pass()
+	s.holds("$y$third", "$2b$again", "$2b$again")
 }

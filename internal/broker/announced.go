@@ -113,9 +113,17 @@ func (b *Broker) pairAll(ctx context.Context, e *engine.Engine, a config.Applica
 	var all sync.WaitGroup
 	for i, h := range holders {
 		changes[i] = change
-		all.Go(func() { later[i], errs[i] = b.pairInTime(ctx, e, h, &changes[i], token, may) })
+		if e.LenderAmong(holders, i) < 0 {
+			all.Go(func() { later[i], errs[i] = b.pairInTime(ctx, e, h, &changes[i], token, may) })
+		}
 	}
 	all.Wait()
+	e.Lend(holders, changes)
+	for i := range holders {
+		if lender := e.LenderAmong(holders, i); lender >= 0 {
+			later[i] = later[lender]
+		}
+	}
 	return changes, later, errors.Join(errs...)
 }
 

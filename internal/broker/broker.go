@@ -147,6 +147,12 @@ func live(ctx context.Context, o Options, listeners map[string]*socket.Listener)
 		b.keepers[a.Name].Failed = b.spoil
 		b.keepers[a.Name].GuardUntil = untilOf(guard, a.Unit)
 	}
+	for _, a := range e.Config.Applications {
+		if lender, lent := e.Config.Lender(a); lent {
+			k := b.keepers[lender.Name]
+			k.Borrowers = append(k.Borrowers, b.keepers[a.Name])
+		}
+	}
 	talks.Again = b.endAgain
 	b.tellConfig(ctx)
 	b.followUnits(ctx)

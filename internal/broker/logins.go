@@ -69,6 +69,9 @@ func (b *Broker) prove(ctx context.Context, e *engine.Engine, a config.Applicati
 	if open == nil || !open.State.Awaits() {
 		return nil // the PAM module's list was older than the state
 	}
+	if _, lent := e.Config.Lender(a); lent && open.State == shadowsync.NeedsLogin {
+		return nil // it gets what the other store gets
+	}
 	r := e.Reconciler(a.Name)
 	target, present := proof.Of(ctx, r, user)
 	var taken bool
@@ -84,7 +87,7 @@ func (b *Broker) prove(ctx context.Context, e *engine.Engine, a config.Applicati
 	if err != nil || !taken {
 		return err
 	}
-	b.keepers[a.Name].Tell(keeper.Noticed)
+	keeper.Of(b.keepers, e.Config, a).Tell(keeper.Noticed)
 	return nil
 }
 
@@ -165,7 +168,7 @@ func (b *Broker) pairLater(ctx context.Context, e *engine.Engine, a config.Appli
 			b.log.Warn("the store's hash could not be made", "account", change.Account, "error", err)
 		}
 		if taken {
-			b.keepers[a.Name].Tell(keeper.Noticed)
+			keeper.Of(b.keepers, e.Config, a).Tell(keeper.Noticed)
 		}
 	})
 	return true

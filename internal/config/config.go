@@ -262,6 +262,7 @@ type Application struct {
 	Kept []string `toml:"-"`
 
 	of         string // the name of the application
+	shares     string // the store_name of the store whose values this one has, too
 	table, nth int    // which [[application]] of the file this is, and which store of it; from 0
 }
 
@@ -336,6 +337,9 @@ func (c *Config) Domain(a Application) shadowsync.Application {
 		Settle: time.Duration(c.Settle.Time),
 	}
 	d.Several = len(c.Holders(a)) > 1
+	if lender, lent := c.Lender(a); lent {
+		d.Lender = lender.Name
+	}
 	if !a.First() { // the first holder deals with what happens once per change
 		d.Store, d.Judged, d.Ending = a.StoreName, false, shadowsync.Ending{On: []shadowsync.SeenBy{}}
 	}
@@ -369,18 +373,6 @@ func (c *Config) Named(name string) (Application, bool) {
 		}
 	}
 	return c.Application(name)
-}
-
-// Chosen finds the holder with that name, or all holders of the application with that unit.
-func (c *Config) Chosen(name string) []Application {
-	switch a, there := c.Named(name); {
-	case !there:
-		return nil
-	case a.Name == name:
-		return []Application{a}
-	default:
-		return c.Holders(a)
-	}
 }
 
 // Managing finds the application that manages an account.

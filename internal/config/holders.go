@@ -28,8 +28,11 @@ func (s *stores) UnmarshalTOML(value any) error {
 	return nil
 }
 
-// keyStoreName is the key of a store's own name.
-const keyStoreName = "store_name"
+// The keys of a store's table about the stores beside it.
+const (
+	keyStoreName = "store_name"
+	keyShares    = "shares"
+)
 
 // spread makes the holders of each application.
 func (c *Config) spread() {
@@ -42,6 +45,7 @@ func (c *Config) spread() {
 			h := *a
 			h.Stores, h.Store, h.nth = nil, table, nth
 			h.StoreName, _ = table[keyStoreName].(string)
+			h.shares, _ = table[keyShares].(string)
 			if nth > 0 {
 				h.Name = a.Name + "." + h.StoreName
 			}
@@ -105,6 +109,18 @@ func (c *Config) ManagingAll(account string) []Application {
 	return c.Holders(first)
 }
 
+// Chosen finds the holder with that name, or all holders of the application with that unit.
+func (c *Config) Chosen(name string) []Application {
+	switch a, there := c.Named(name); {
+	case !there:
+		return nil
+	case a.Name == name:
+		return []Application{a}
+	default:
+		return c.Holders(a)
+	}
+}
+
 // validateStores checks what concerns the stores of one application beside each other, for the
 // holder with that index.
 func (c *Config) validateStores(index int) error {
@@ -124,12 +140,54 @@ func (c *Config) validateStores(index int) error {
 			return a.fault("store", "", "two of its stores are the same")
 		}
 	}
-	return nil
+	return c.validateShares(index)
+}
+
+// Lender returns the holder whose store's values the holder's store has, too, byte for byte.
+func (c *Config) Lender(of Application) (lender Application, lent bool) {
+	if of.shares == "" {
+		return Application{}, false
+	}
+	for _, a := range c.Holders(of) {
+		if a.StoreName == of.shares {
+			return a, true
+		}
+	}
+	return Application{}, false
+}
+
+// validateShares checks the key shares of the holder with that index.
+func (c *Config) validateShares(index int) error {
+	a := &c.Applications[index]
+	value, given := a.Store[keyShares]
+	if !given {
+		return nil
+	}
+	fault := func(format string, args ...any) error {
+		return a.fault("store."+keyShares, a.shares, "store.shares = %#v: "+format, append([]any{value}, args...)...)
+	}
+	for i := index - a.nth; i < index; i++ {
+		lender := &c.Applications[i]
+		if a.shares == "" || lender.StoreName != a.shares {
+			continue
+		}
+		for _, key := range []string{"scheme", "formats"} {
+			if !reflect.DeepEqual(lender.Store[key], a.Store[key]) {
+				return fault("that store has another value of %s", key)
+			}
+		}
+		if lender.shares != "" {
+			return fault("that store has the values of %q itself", lender.shares)
+		}
+		return nil
+	}
+	return fault("must be the store_name of a store before it")
 }
 
 // storeItself returns the table of the store without its name.
 func (a *Application) storeItself() map[string]any {
 	table := maps.Clone(a.Store)
 	delete(table, keyStoreName)
+	delete(table, keyShares)
 	return table
 }

@@ -123,3 +123,37 @@ func TestListedAccountsOfSeveralStores(t *testing.T) {
 		}
 	}
 }
+
+// TestShares: a store may have the values of one before it, of the same scheme.
+func TestShares(t *testing.T) {
+	store := func(name, more string) string {
+		return fmt.Sprintf("[[application.store]]\nstore_name = %q\ndriver = \"sqlite\"\npath = \"/%s.db\"\n%s\n", name, name, more)
+	}
+	for name, c := range map[string]struct {
+		text string
+		want string // the lender, or what is wrong
+	}{
+		"the first":     {store("role", "") + store("list", `shares = "role"`), "portal"},
+		"another":       {store("role", "") + store("other", "") + store("list", `shares = "other"`), "portal.other"},
+		"none":          {store("role", "") + store("list", ""), ""},
+		"one after it":  {store("role", "") + store("list", `shares = "last"`) + store("last", ""), "must be the store_name of a store before it"},
+		"itself":        {store("role", "") + store("list", `shares = "list"`), "must be the store_name of a store before it"},
+		"no text":       {store("role", "") + store("list", `shares = true`), "must be the store_name of a store before it"},
+		"other formats": {store("role", `formats = ["bcrypt"]`) + store("list", `shares = "role"`), "that store has another value of formats"},
+		"a chain":       {store("role", "") + store("list", `shares = "role"`) + store("last", `shares = "list"`), `that store has the values of "role" itself`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			parsed, err := Parse([]byte(oneApplication + c.text))
+			if err != nil {
+				if c.want == "" || !strings.Contains(err.Error(), c.want) {
+					t.Errorf("%v, want %s", err, c.want)
+				}
+				return
+			}
+			last := parsed.Applications[len(parsed.Applications)-1]
+			if lender, lent := parsed.Lender(last); lender.Name != c.want || lent != (c.want != "") || parsed.Domain(last).Lender != c.want {
+				t.Errorf("lent by %q, want %q", lender.Name, c.want)
+			}
+		})
+	}
+}

@@ -86,6 +86,27 @@ func (e *Engine) EachStore(ctx context.Context, application string, look func(ho
 	return reports, failed
 }
 
+// Lend gives the changes of the holders whose stores have the values of others, which stand before them,
+// what was made for those.
+func (e *Engine) Lend(holders []config.Application, changes []shadowsync.Change) {
+	for i := range holders {
+		if lender := e.LenderAmong(holders, i); lender >= 0 {
+			from := changes[lender]
+			changes[i].StoreHash, changes[i].Verdict, changes[i].Reason = from.StoreHash, from.Verdict, from.Reason
+		}
+	}
+}
+
+// LenderAmong returns the index of the holder whose store's values another one's store has; -1: it has
+// its own.
+func (e *Engine) LenderAmong(holders []config.Application, borrower int) int {
+	lender, lent := e.Config.Lender(holders[borrower])
+	if !lent {
+		return -1
+	}
+	return slices.IndexFunc(holders, func(a config.Application) bool { return a.Name == lender.Name })
+}
+
 // SetEverywhere makes changes of our tools on the OS side and in every store of an application. The
 // changes have the hashes that the first store needs, and storeHash returns those of the others. The
 // reports stand in the order of the holders.

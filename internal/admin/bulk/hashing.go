@@ -88,6 +88,10 @@ func (j *Job) prepare(ctx context.Context, r *Run, method crypt.Method) (err err
 	}
 	j.storeHashes = map[string]string{}
 	for _, h := range r.Engine.Holders(j.Application) {
+		if lender, lent := r.Engine.Config.Lender(h); lent {
+			j.storeHashes[h.Name] = j.storeHashes[lender.Name]
+			continue
+		}
 		if j.storeHashes[h.Name], err = j.pair(ctx, r, h.Name, token); err != nil {
 			return fmt.Errorf("%s's credential store cannot hold it: %w", h.Name, err)
 		}

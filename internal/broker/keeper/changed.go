@@ -62,6 +62,7 @@ func (k *Keeper) settle(ctx context.Context, change shadowsync.Change, announced
 		}
 	}
 	answer(outcome)
+	k.lend(shadowsync.Report{Outcomes: []shadowsync.Outcome{outcome}})
 	if err = errors.Join(err, after()); err != nil {
 		k.log.Error("a change could not be settled", "account", change.Account, "error", err)
 		k.fail(err)

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,7 +50,10 @@ type Keeper struct {
 	// GuardUntil returns when the guard of the application's unit ends by itself; zero: it does
 	// not. May be nil.
 	GuardUntil func() time.Time
-	log        *slog.Logger
+	// Borrowers keep the stores that have this one's values, too. They look after each reconcile that
+	// did something.
+	Borrowers []*Keeper
+	log       *slog.Logger
 
 	work sync.Mutex // one reconcile at a time in this process
 	// announcing are the announcements in progress. News waits for them: the watch sees the same
@@ -150,8 +154,18 @@ func (k *Keeper) reconcile(ctx context.Context, req shadowsync.Request) (shadows
 		k.log.Error("reconcile failed", "error", err)
 		k.fail(err)
 	}
+	k.lend(report)
 	k.Finish(ctx)
 	return report, err
+}
+
+// lend has the borrowers look at what a reconcile has left on record.
+func (k *Keeper) lend(report shadowsync.Report) {
+	if slices.ContainsFunc(report.Outcomes, func(o shadowsync.Outcome) bool { return o.Verdict != shadowsync.VerdictNothing }) {
+		for _, b := range k.Borrowers {
+			b.Tell(Noticed)
+		}
+	}
 }
 
 func (k *Keeper) fail(err error) {

@@ -17,7 +17,8 @@
 //	deleteuser.go   removes accounts
 //	givepassword.go sets the password of another account
 //	setpassword.go  the dialogue in which operators set their own password
-//	setdirectory.go the same for an account of a directory, and what became of a change without an answer
+//	persist.go      brings a password that the PAM stack has set to the stores, or takes it back
+//	setdirectory.go the dialogue for an account of a directory, and what became of a change without an answer
 //	proving.go      proves an operator's current password, within limits
 //	codes.go        takes codes of an operator's second factor, and knows which shells have shown one
 //	factor.go       enrols, renews and resets second factors

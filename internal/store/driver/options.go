@@ -49,6 +49,7 @@ type Options struct {
 var Common = []key.Key{
 	{Name: "driver", Kind: key.Text, Default: "`sqlite`; `setup` insists on a name", Doc: "The kind of store: see [stores.md](stores.md)."},
 	{Name: "store_name", Kind: key.Text, Default: "none; required of each store after the first", Doc: "The name of the store among several of one application, each in a table `[[application.store]]`. In messages, `status` and the audit the first store goes by the name of the application, and the others by `APPLICATION.STORE_NAME`."},
+	{Name: "shares", Kind: key.Text, Default: "values of its own", Doc: "The `store_name` of a store before it: this store gets the same values, byte for byte. For servers that compare theirs, such as a role of PostgreSQL and pgbouncer's `userlist.txt`: see [One value in several places](stores.md#one-value-in-several-places)."},
 	{Name: "formats", Kind: key.Texts, OneOf: knownFormats, Default: "all", Doc: "The formats of crypt(5) that the application can verify. `bcrypt` is `$2a$`, `$2b$` and `$2y$`."},
 	{Name: "scheme", Kind: key.Text, OneOf: scheme.Names, Default: "the driver's; without one, hashes of crypt(5)", Doc: "The application's own hash scheme: see [stores.md](stores.md). A hash of such a scheme is made from a clear text, at a login or a password change."},
 	{Name: "cost", Kind: key.Number, Min: 1, Max: maxCost, Default: "as in the account's present hash, else the scheme's own", Doc: "The cost of new hashes, in the unit of `scheme`: iterations, or the logarithm of them."},
