@@ -63,8 +63,13 @@ type Kind struct {
 
 // Kinds are all trees that machines are booted from, each base before its layers.
 var Kinds = []Kind{
-	{Release: Bookworm}, {Release: Trixie}, {Bookworm, Apps}, {Trixie, WordPress},
-	{Bookworm, Directory}, {Bookworm, Mail}, {Bookworm, Peers},
+	{Release: Bookworm},
+	{Release: Trixie},
+	{Bookworm, Apps},
+	{Trixie, WordPress},
+	{Bookworm, Directory},
+	{Bookworm, Mail},
+	{Bookworm, Peers},
 }
 
 // Name is the start of the names of a kind's trees; the key of the contents follows.

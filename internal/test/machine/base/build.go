@@ -85,13 +85,7 @@ func build(ctx context.Context, path, below string, kind Kind, progress io.Write
 		return fmt.Errorf("cannot clear an unfinished tree: %w", err)
 	}
 	fmt.Fprintf(progress, "machine: building the tree %s, once: %s\n", kind.Name(), kind.told())
-	err := error(nil)
-	if kind.Layer == Bare {
-		err = debootstrap(ctx, unfinished, kind.Release, progress)
-	} else {
-		err = kind.Layer.install(ctx, unfinished, below, progress)
-	}
-	if err != nil {
+	if err := kind.install(ctx, unfinished, below, progress); err != nil {
 		return errors.Join(fmt.Errorf("cannot build the tree %s: %w", kind.Name(), err), os.RemoveAll(unfinished))
 	}
 	if err := os.Rename(unfinished, path); err != nil {
@@ -101,16 +95,24 @@ func build(ctx context.Context, path, below string, kind Kind, progress io.Write
 	return nil
 }
 
+func (k Kind) install(ctx context.Context, into, below string, progress io.Writer) error {
+	if k.Layer == Bare {
+		return debootstrap(ctx, into, k.Release, progress)
+	}
+	return k.Layer.install(ctx, into, below, progress)
+}
+
 // occupied is how much of the disk a tree takes.
 func occupied(path string) (bytes int64) {
 	_ = filepath.WalkDir(path, func(_ string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return nil
+		var info fs.FileInfo
+		if err == nil {
+			info, err = entry.Info()
 		}
-		if info, err := entry.Info(); err == nil {
+		if err == nil {
 			bytes += info.Sys().(*syscall.Stat_t).Blocks * 512
 		}
-		return nil
+		return err
 	})
 	return bytes
 }
