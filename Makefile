@@ -142,10 +142,10 @@ docs: build-deps
 	$(GO) run -tags docs ./cmd/shadowsync docs keys docs/configuration.md
 
 fuzz: build-deps
-	for target in $$(git grep -ho 'func Fuzz[A-Za-z0-9_]*' -- '*_test.go' | awk '{print $$2}' | sort -u); do \
-	    package=./$$(dirname $$(git grep -l "func $$target(" -- '*_test.go' | head -1)) && \
+	git grep -o 'func Fuzz[A-Za-z0-9_]*' -- '*_test.go' | sed 's/:func / /' | while read -r file target; do \
+	    package=./$$(dirname $$file) && \
 	    echo "$$target in $$package" && \
-	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package </dev/null || exit 1; \
 	done
 
 clean:

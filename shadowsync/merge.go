@@ -187,7 +187,7 @@ const (
 	reasonChanged        = "the password was changed in the application; set a new one to have the same on both sides"
 	reasonFirstDiffers   = "the application has another password; set a new one to have the same on both sides"
 	reasonOpaque         = "the store's hash cannot be copied to the OS: it is in the application's own scheme"
-	reasonNoPassword     = "the OS account has no password; the credential store's scheme has no value for that"
+	reasonNoHash         = "the OS account has no password; the credential store's scheme has no value for that"
 	reasonForeign        = "the application cannot verify what its store holds; it is made anew at the next login or password change"
 )
 

@@ -263,7 +263,7 @@ func (m *merger) cannotAdopt(unit Fields) refusal {
 		return refusal{VerdictConflict, reasonElsewhere}
 	case KindNone:
 		if m.in.Opaque {
-			return refusal{VerdictConflict, reasonNoPassword}
+			return refusal{VerdictConflict, reasonNoHash}
 		}
 	}
 	if o := m.in.Open; o != nil && o.Verdict == VerdictRefused && o.OS.Hash == m.os.Hash && m.in.Evidence.Prefer != OSSide {
