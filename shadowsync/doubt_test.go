@@ -227,3 +227,34 @@ func TestHashAlone(t *testing.T) {
 		t.Errorf("after the login it is %s, the store holds %q", w.stateOf("admin"), w.store["admin"].Hash)
 	}
 }
+
+// TestUnprovenPairIsNoPair: the value that the application had at first belongs to another password. Once it
+// was written over, the OS's old hash does not bring it back.
+func TestUnprovenPairIsNoPair(t *testing.T) {
+	for name, told := range map[string]bool{"never looked at": false, "disproven": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			w.scheme, w.fields = "own", FieldHash
+			w.store = map[string]Credential{"admin": {Hash: ownApp}, "user222": {Hash: "own-user"}}
+			w.start(t)
+			if told && !w.differs(t, "admin") {
+				t.Fatal("the login told nothing")
+			}
+			w.clearPasswd(t, "admin", hashNew, ownNew)
+			w.reconcile(t, Request{})
+			if w.stateOf("admin") != InSync || w.store["admin"].Hash != ownNew {
+				t.Fatalf("after passwd it is %s, the store holds %q", w.stateOf("admin"), w.store["admin"].Hash)
+			}
+			w.store["admin"] = Credential{Hash: ownApp}
+			w.reconcile(t, Request{})
+			if w.store["admin"].Hash != ownNew {
+				t.Errorf("the application's old memory stays: %q", w.store["admin"].Hash)
+			}
+			w.os["admin"] = w.os["admin"].With(cred(hashBase), FieldsPassword)
+			w.reconcile(t, Request{Origin: Origin{SeenBy: SeenByWatch}})
+			if got := w.stateOf("admin"); got != NeedsLogin || w.store["admin"].Hash != ownNew {
+				t.Errorf("with the old hash it is %s, the store holds %q", got, w.store["admin"].Hash)
+			}
+		})
+	}
+}

@@ -304,13 +304,13 @@ func (m *merger) storeHash(osHash string) (string, bool) {
 	if o := m.in.Open; o != nil && o.StoreHash != "" && o.OS.Hash == osHash {
 		return o.StoreHash, true
 	}
-	if m.in.Baseline != nil && osHash == m.old.OS.Hash {
+	if m.in.Baseline != nil && osHash == m.old.OS.Hash && m.paired() {
 		return m.old.Store.Hash, true
 	}
 	if m.in.takes(osHash) {
 		return osHash, true
 	}
-	if b := m.in.Baseline; b != nil && osHash == b.OS.Hash { // m.old is another pair if our own write has landed since
+	if b := m.in.Baseline; b != nil && osHash == b.OS.Hash && b.Store.Hash != "" { // m.old is another pair if our own write has landed since
 		return b.Store.Hash, true
 	}
 	for _, e := range m.in.Record {

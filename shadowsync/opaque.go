@@ -47,30 +47,27 @@ func (m *merger) proven() (Verdict, string) {
 	o := m.in.Open
 	doubted := o != nil && o.doubts() && o.OS.Hash == m.os.Hash
 	switch {
-	case !m.storeMoved(FieldHash) && m.in.Fault != nil && doubted:
-		return o.Verdict, o.Reason // it could not be read, so this still stands
-	case !m.storeMoved(FieldHash) && !(doubted && o.doubtsFirst()):
+	case m.paired() && !m.storeMoved(FieldHash) && (m.in.Fault == nil || !doubted):
 		return VerdictNothing, ""
-	case doubted && o.StoreHash != "" && o.StoreHash == m.store.Hash:
-		return VerdictNothing, ""
-	case doubted && (o.Verdict == VerdictChanged || o.doubtsFirst()):
+	case doubted && (m.in.Fault != nil || o.Verdict == VerdictChanged): // if it cannot be read, that still stands
 		return o.Verdict, o.Reason
+	case !m.paired():
+		return VerdictUnproven, reasonFirstPair
 	}
 	return VerdictUnproven, reasonUnproven
 }
+
+// paired reports whether the baseline has a store value that belongs to its OS value. That of an
+// opaque store has none until a clear text has shown one.
+func (m *merger) paired() bool { return !m.in.Opaque || m.old.Store.Hash != "" }
 
 // doubts reports whether the change records what is not known, or was disproven, about an opaque
 // value.
 func (c *Change) doubts() bool { return c.Verdict == VerdictUnproven || c.Verdict == VerdictChanged }
 
-// doubtsFirst reports whether a doubt is about the first pair: its value is the baseline's.
-func (c *Change) doubtsFirst() bool {
-	return c != nil && c.doubts() && (c.Reason == reasonFirstPair || c.Reason == reasonFirstDiffers)
-}
-
-// firstOpaque takes the first pair with an opaque value as the baseline, and leaves open whether
-// both belong to the same password. Only a new password of the OS, or setup's choice of the OS,
-// writes over the store's value.
+// firstOpaque leaves open whether the first opaque value belongs to the OS's password. It is no part
+// of the baseline, so that neither a rollback nor the history can take the two for a pair. Only a new
+// password of the OS, or setup's choice of the OS, writes over the store's value.
 func (m *merger) firstOpaque() Decision {
 	if o := m.in.Open; o != nil && o.StoreHash != "" && o.OS.Hash == m.os.Hash && o.StoreHash == m.store.Hash {
 		m.base = Baseline{OS: m.os, Store: m.store}
@@ -83,8 +80,9 @@ func (m *merger) firstOpaque() Decision {
 		return m.undecided(VerdictConflict, reasonOpaque)
 	}
 	m.base = Baseline{OS: m.os, Store: m.store}
+	m.base.Store.Hash = ""
 	d := m.first(VerdictUnproven)
-	d.Reason = reasonFirstPair
+	d.Reason, d.Store = reasonFirstPair, m.in.Store
 	return d
 }
 

@@ -22,7 +22,8 @@ func opaqueProduct(check func(Input)) {
 				in.Open = open
 				for _, record := range []Record{nil, {{Baseline: Baseline{OS: cred(hashOld), Store: Credential{Hash: ownOld}}, Replaced: epoch}}} {
 					in.Record = record
-					for _, base := range []*Baseline{nil, {OS: cred(hashBase), Store: Credential{Hash: ownBase}}} {
+					// The last one is of a first pair that no clear text has proven.
+					for _, base := range []*Baseline{nil, {OS: cred(hashBase), Store: Credential{Hash: ownBase}}, {OS: cred(hashBase)}} {
 						in.Baseline = base
 						overCircumstances(in, check)
 					}
@@ -61,7 +62,12 @@ func keepsOpaqueApart(in Input, d Decision) string {
 		return ""
 	}
 	var os, store []string
-	add := func(b Baseline) { os, store = append(os, b.OS.Hash), append(store, b.Store.Hash) }
+	add := func(b Baseline) {
+		os = append(os, b.OS.Hash)
+		if b.Store.Hash != "" { // nothing is known; it is no value to write
+			store = append(store, b.Store.Hash)
+		}
+	}
 	if in.OS != nil {
 		os = append(os, in.OS.Hash)
 	}
@@ -80,7 +86,7 @@ func keepsOpaqueApart(in Input, d Decision) string {
 	if d.OS != nil && !slices.Contains(os, d.OS.Hash) {
 		return "an opaque value reaches the OS"
 	}
-	if d.Store != nil && !slices.Contains(store, d.Store.Hash) {
+	if d.Store != nil && in.Fault == nil && !slices.Contains(store, d.Store.Hash) {
 		return "a hash of the OS reaches the store"
 	}
 	for _, e := range (&item{in: in, decision: d}).displaced(epoch) {
@@ -99,6 +105,9 @@ func doubtsAndWrites(in Input, d Decision) string {
 		return ""
 	}
 	sameOS := in.OS.Hash == in.Baseline.OS.Hash && d.OS.Hash == in.OS.Hash
+	if o := in.Open; in.Baseline.Store.Hash == "" && o != nil && o.StoreHash == in.Store.Hash && o.OS.Hash != in.OS.Hash {
+		sameOS = false // our own write has landed since, and the OS went back to a password whose value is not known
+	}
 	if sameOS && in.OS.isPassword() && !in.Open.heldBack() && in.Evidence.Prefer != StoreSide && d.Verdict.State() != InSync && d.Verdict.State() != Unproven && d.Verdict.State() != Changed {
 		return "an opaque value alone makes it " + string(d.Verdict.State())
 	}
@@ -135,6 +144,7 @@ func takesProof(in Input, d Decision) string {
 // TestMergeOpaque is the design's row for stores of an application's own scheme, case by case.
 func TestMergeOpaque(t *testing.T) {
 	base := &Baseline{OS: cred(hashBase), Store: Credential{Hash: ownBase}}
+	half := &Baseline{OS: cred(hashBase)} // of a first pair that is not proven
 	old := Record{{Baseline: Baseline{OS: cred(hashOld), Store: Credential{Hash: ownOld}}}}
 	pam := Origin{SeenBy: SeenByPAM, At: epoch}
 	announced := &Change{State: Queued, Verdict: VerdictAdopt, OS: cred(hashNew), StoreHash: ownNew, Origin: pam}
@@ -149,7 +159,7 @@ func TestMergeOpaque(t *testing.T) {
 		change    func(*Input)
 		want      Verdict
 		wantStore string
-		wantBase  string // the store's value in the baseline; empty: there is none
+		wantBase  string // the store's value in the baseline; empty: there is none, or it is not known
 	}{
 		{"same, same", base, cred(hashBase), ownBase, nil, VerdictNothing, ownBase, ownBase},
 		{"same, moved", base, cred(hashBase), ownApp, nil, VerdictUnproven, ownApp, ownBase},
@@ -171,14 +181,17 @@ func TestMergeOpaque(t *testing.T) {
 		{"moved, moved, hash only", base, cred(hashNew), ownApp, nil, VerdictNeedsLogin, ownApp, ownBase},
 		{"moved back to a pair on record", base, cred(hashOld), ownBase, func(in *Input) { in.Record = old }, VerdictAdopt, ownOld, ownOld},
 		{"moved to a marker", base, cred("*"), ownBase, nil, VerdictConflict, ownBase, ownBase},
-		{"first pair", nil, cred(hashBase), ownApp, nil, VerdictUnproven, ownApp, ownApp},
-		{"first pair, recorded", &Baseline{OS: cred(hashBase), Store: Credential{Hash: ownApp}}, cred(hashBase), ownApp,
-			func(in *Input) { in.Open = doubted(VerdictUnproven, reasonFirstPair, "") }, VerdictUnproven, ownApp, ownApp},
-		{"first pair, proven", &Baseline{OS: cred(hashBase), Store: Credential{Hash: ownApp}}, cred(hashBase), ownApp,
-			func(in *Input) { in.Open = doubted(VerdictUnproven, reasonFirstPair, ownApp) }, VerdictNothing, ownApp, ownApp},
-		{"first pair, disproven", &Baseline{OS: cred(hashBase), Store: Credential{Hash: ownApp}}, cred(hashBase), ownApp,
-			func(in *Input) { in.Open = doubted(VerdictChanged, reasonFirstDiffers, "") }, VerdictChanged, ownApp, ownApp},
-		{"first pair, equal bytes", nil, cred(hashBase), hashBase, nil, VerdictUnproven, hashBase, hashBase},
+		{"first pair", nil, cred(hashBase), ownApp, nil, VerdictUnproven, ownApp, ""},
+		{"first pair, recorded", half, cred(hashBase), ownApp, func(in *Input) { in.Open = doubted(VerdictUnproven, reasonFirstPair, "") }, VerdictUnproven, ownApp, ""},
+		{"first pair, its doubt lost", half, cred(hashBase), ownApp, nil, VerdictUnproven, ownApp, ""},
+		{"first pair, proven", half, cred(hashBase), ownApp, func(in *Input) { in.Open = doubted(VerdictUnproven, reasonFirstPair, ownApp) }, VerdictAgree, ownApp, ownApp},
+		{"first pair, disproven", half, cred(hashBase), ownApp, func(in *Input) { in.Open = doubted(VerdictChanged, reasonFirstDiffers, "") }, VerdictChanged, ownApp, ""},
+		{"first pair, preferred", half, cred(hashBase), ownApp, func(in *Input) { in.Evidence.Prefer = OSSide }, VerdictUnproven, ownApp, ""},
+		{"first pair, on record", half, cred(hashBase), ownOld, func(in *Input) { in.Record = old }, VerdictUnproven, ownOld, ""},
+		{"first pair, emptied", half, cred(hashBase), "", nil, VerdictUnproven, "", ""},
+		{"first pair, moved, hash only", half, cred(hashNew), ownApp, nil, VerdictNeedsLogin, ownApp, ""},
+		{"first pair, the store is down", half, cred(hashBase), ownApp, func(in *Input) { in.Fault = &StoreFault{Reason: "down"} }, VerdictUnproven, "", ""},
+		{"first pair, equal bytes", nil, cred(hashBase), hashBase, nil, VerdictUnproven, hashBase, ""},
 		{"first pair, the OS chosen", nil, cred(hashBase), ownApp, func(in *Input) { in.Policy.First = OSSide }, VerdictNeedsLogin, ownApp, ""},
 		{"first pair, the store chosen", nil, cred(hashBase), ownApp, func(in *Input) { in.Policy.First = StoreSide }, VerdictConflict, ownApp, ""},
 		{"first pair, with a new password", nil, cred(hashNew), ownApp, func(in *Input) { in.Open = announced }, VerdictAdopt, ownNew, ownNew},

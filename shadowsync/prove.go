@@ -26,11 +26,11 @@ func (r *Reconciler) Prove(ctx context.Context, account, osHash, storeHash strin
 // value: the application has another password. It reports whether that is news.
 func (r *Reconciler) Differs(ctx context.Context, account, osHash string, login Origin) (anew bool, err error) {
 	return r.answerWait(ctx, account, osHash, func(s ChangeState) bool { return s == Unproven }, func(c *Change) Event {
-		first := c.doubtsFirst()
-		c.State, c.Verdict, c.Reason = Changed, VerdictChanged, reasonChanged
-		if first {
-			c.Reason = reasonFirstDiffers
+		reason := reasonChanged
+		if c.Reason == reasonFirstPair {
+			reason = reasonFirstDiffers
 		}
+		c.State, c.Verdict, c.Reason = Changed, VerdictChanged, reason
 		return Event{Action: string(VerdictChanged), Result: Changed, Reason: c.Reason, Origin: login}
 	})
 }

@@ -27,16 +27,15 @@ func (m *merger) writeBack(reason string) {
 }
 
 // storeUndone reports whether the application wrote its old memory over the store. If the record's
-// password is old, its other fields count as old too. A baseline that may be no pair is not written
-// over anything.
+// password is old, its other fields count as old too.
 func (m *merger) storeUndone() bool {
-	return !m.in.Open.doubtsFirst() && m.storeWentBack() && !m.agree(m.in.Fields) && (!m.in.StoreLed || m.in.Open != nil)
+	return m.storeWentBack() && !m.agree(m.in.Fields) && (!m.in.StoreLed || m.in.Open != nil)
 }
 
 // storeWentBack reports whether the store returned to something it held before: the whole record,
-// or only the password.
+// or only the password. Without a known value there is nothing to go back from.
 func (m *merger) storeWentBack() bool {
-	if !m.storeMoved(m.in.Fields) {
+	if !m.paired() || !m.storeMoved(m.in.Fields) {
 		return false
 	}
 	whole := m.in.Record.holdsStore(m.store, m.in.Fields) || m.in.Past.holdsStore(m.store, m.in.Fields)

@@ -54,6 +54,7 @@ var objects = map[string]reflect.Type{
 	"differences": reflect.TypeFor[differences](), "difference": reflect.TypeFor[setup.Difference](), "side view": reflect.TypeFor[setup.SideView](),
 	"broker":        reflect.TypeFor[brokerStatus](),
 	"configuration": reflect.TypeFor[configurationStatus](), "configuration check": reflect.TypeFor[configCheck](), "configured application": reflect.TypeFor[configuredApplication](),
+	"drivers": reflect.TypeFor[driverList](), "driver": reflect.TypeFor[driverTraits](), "tried stores": reflect.TypeFor[triedStores](), "tried store": reflect.TypeFor[doctor.Tried](),
 	"checks": reflect.TypeFor[doctor.Result](), "check": reflect.TypeFor[doctor.Finding](),
 }
 
@@ -179,6 +180,8 @@ func TestJSONOfEveryCommand(t *testing.T) {
 		{"user list --hashes", 0},
 		{"user show admin", 0},
 		{"config check", 0},
+		{"store drivers", 0},
+		{"store test", 0},
 		{"guard status", 0},
 		{"audit", 0},
 		{"audit --verify", 0},

@@ -72,7 +72,7 @@ func newRoot(a *app) *cobra.Command {
 		&cobra.Group{ID: groupUnits, Title: "For systemd:"},
 	)
 	inGroup(root, groupDaily, newStatus(a), newSync(a), newUser(a), newHistory(a), newAudit(a), newGuard(a))
-	inGroup(root, groupWiring, newSetup(a), newDoctor(a), newRemove(a), newBackup(a), newRestore(a), newConfig(a))
+	inGroup(root, groupWiring, newSetup(a), newDoctor(a), newStore(a), newRemove(a), newBackup(a), newRestore(a), newConfig(a))
 	inGroup(root, groupUnits, newHook(a), newDaemon(a))
 	for _, w := range workers {
 		root.AddCommand(newWorker(w))

@@ -36,13 +36,19 @@ func TestAnnouncedAccountOfLDAP(t *testing.T) {
 func announcing(t *testing.T) (*Broker, *enginetest.System) {
 	t.Helper()
 	s := enginetest.Open(t, "")
+	return brokerFor(t, s), s
+}
+
+// brokerFor is a broker of a system, which is not running yet.
+func brokerFor(t *testing.T, s *enginetest.System) *Broker {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	b := &Broker{dialogues: &operators.Dialogues{}, log: log, writers: &writers{path: shadowPath(s.Engine)}}
 	b.engine.Store(s.Engine)
 	k := keeper.New(b.engine.Load, s.Config.Applications[0], func() {}, log)
 	b.keepers = map[string]*keeper.Keeper{"app": k}
 	t.Cleanup(k.Wait)
-	return b, s
+	return b
 }
 
 // written returns who changed the shadow file, after the watch reported this process.

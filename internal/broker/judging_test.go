@@ -16,6 +16,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/password/policy"
+	"github.com/shadowsync/shadowsync/internal/password/proof"
 	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/internal/wire/module"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
@@ -24,7 +25,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	for _, w := range []worker.Command{policy.RulesCommand, policy.ReviewCommand, policy.JudgeCommand} {
+	for _, w := range []worker.Command{policy.RulesCommand, policy.ReviewCommand, policy.JudgeCommand, proof.Command} {
 		if w.Name != os.Args[len(os.Args)-1] {
 			continue
 		}

@@ -26,6 +26,7 @@
 //	factor.go    the second factors, and the list of whom the PAM module must refuse without a broker
 //	mend.go      a state that is damaged or cannot be written
 //	salvage.go   takes over what is readable in a damaged state
+//	sealed.go    values that open an account like its password, sealed in the state
 //	notes.go     the notes that the PAM module leaves when no broker takes a change
 //	guard.go     the restart guard that the engine needs
 package engine
@@ -186,7 +187,7 @@ func (e *Engine) newReconciler(a config.Application) (*shadowsync.Reconciler, er
 
 func (e *Engine) reconcilerOf(a config.Application, s shadowsync.CredentialStore) *shadowsync.Reconciler {
 	return &shadowsync.Reconciler{
-		Application: e.Config.Domain(a), Accounts: e.Accounts, Store: s, State: journalled{e.State, e.teller, e.news}, Lock: e.lock,
+		Application: e.Config.Domain(a), Accounts: e.Accounts, Store: s, State: e.stateOf(s), Lock: e.lock,
 		Guard: e.options.Guard, Sessions: e.options.Sessions, Protected: e.protected, CheckHash: taken(a), Now: time.Now, Probe: e.options.Probe,
 		Occupied: e.occupied,
 	}

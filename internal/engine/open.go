@@ -33,10 +33,7 @@ func (e *Engine) newLink(a config.Application, o store.Options) (*link, error) {
 	can.Cost = o.Cost
 	l := &link{capabilities: can, timeout: e.options.StoreTimeout, turn: make(chan struct{}, 1)}
 	if o.ReloadUnit != "" && inroot.Live(e.root) {
-		l.reload = &reloader{unit: o.ReloadUnit, do: e.options.ReloadUnit, wait: e.options.StoreTimeout}
-		if d.ReloadPause != nil {
-			l.reload.pause = d.ReloadPause(o)
-		}
+		l.reload = &reloader{unit: o.ReloadUnit, do: e.options.ReloadUnit, wait: e.options.StoreTimeout, pause: d.PauseBeforeReload(o)}
 		if l.reload.do == nil {
 			l.reload.do = (&systemd.Bus{}).ReloadUnit
 		}

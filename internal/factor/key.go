@@ -8,10 +8,11 @@ import (
 	"io/fs"
 
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
+	"github.com/shadowsync/shadowsync/internal/files/seal"
 )
 
-// KeySize is the size of the key, for AES-256.
-const KeySize = 32
+// KeySize is the size of the key.
+const KeySize = seal.KeySize
 
 // Key is the key that seals secrets.
 type Key interface {

@@ -1,10 +1,10 @@
 package factor
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"errors"
 	"fmt"
+
+	"github.com/shadowsync/shadowsync/internal/files/seal"
 )
 
 // additional binds a sealed secret to its record: moved to another account, realm or generation it
@@ -13,48 +13,25 @@ func (r Record) additional() []byte {
 	return fmt.Appendf(nil, "shadowsync second factor\x00%s\x00%s\x00%d", r.Realm, r.Account, r.Generation)
 }
 
-// sealing is AES-256-GCM with a random nonce in front.
-func sealing(key []byte) (cipher.AEAD, error) {
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCMWithRandomNonce(block)
-}
-
-func seal(key, text, bound []byte) ([]byte, error) {
-	aead, err := sealing(key)
-	if err != nil {
-		return nil, fmt.Errorf("cannot seal what belongs to a second factor: %w", err)
-	}
-	return aead.Seal(nil, nil, text, bound), nil
-}
-
-func open(key, sealed, bound []byte) ([]byte, error) {
-	aead, err := sealing(key)
-	if err != nil {
-		return nil, err
-	}
-	return aead.Open(nil, nil, sealed, bound)
-}
-
 // sealWith seals a secret for the record.
 func (r Record) sealWith(key, secret []byte) ([]byte, error) {
-	return seal(key, secret, r.additional())
+	return seal.Seal(key, secret, r.additional())
 }
 
 // openWith returns the secret. The caller clears it.
-func (r Record) openWith(key []byte) ([]byte, error) { return open(key, r.Secret, r.additional()) }
+func (r Record) openWith(key []byte) ([]byte, error) { return seal.Open(key, r.Secret, r.additional()) }
 
 // ofMailed binds a mailed code, as additional does a secret.
 func (r Record) ofMailed() []byte { return append(r.additional(), "\x00mailed"...) }
 
 // sealMailed seals a mailed code for the record.
-func (r Record) sealMailed(key, code []byte) ([]byte, error) { return seal(key, code, r.ofMailed()) }
+func (r Record) sealMailed(key, code []byte) ([]byte, error) {
+	return seal.Seal(key, code, r.ofMailed())
+}
 
 // openMailed returns the mailed code. The caller clears it.
 func (r Record) openMailed(key []byte) ([]byte, error) {
-	return open(key, r.Mailed.Sealed, r.ofMailed())
+	return seal.Open(key, r.Mailed.Sealed, r.ofMailed())
 }
 
 var errOtherKey = errors.New("it does not open what was sealed")

@@ -11,6 +11,7 @@
 //	host.go       clock, disk, locks, /etc/shadow, nsswitch.conf
 //	records.go    configuration, state, audit
 //	accounts.go   accounts, baselines, stores
+//	waiting.go    what waits for a login
 //	reload.go     servers that are reloaded after a write to their store
 //	protected.go  accounts that amount to root
 //	directory.go  local accounts that a directory has, too
@@ -26,6 +27,9 @@
 //	scratch.go    a real change on a scratch stack
 //	namespace.go  the private mounts in which that change happens
 //	writable.go   whether each file can be replaced
+//	trial.go      one store, end to end: reads and rights
+//	trial_write.go, trial_advice.go
+//	              its writes and its reload; the next command after each failure
 package doctor
 
 import (

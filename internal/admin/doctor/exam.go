@@ -46,6 +46,7 @@ var checks = []check{
 	{name: "store", look: checkStore, wired: true},
 	{name: "reload", look: checkReload, wired: true},
 	{name: "baseline", look: checkBaseline, wired: true},
+	{name: "waiting", look: checkWaiting, wired: true},
 	{name: "program", look: checkProgram},
 	{name: "units", look: checkUnits},
 	{name: "drop-ins", look: checkDropIns, wired: true},

@@ -27,21 +27,26 @@ func checkReload(ctx context.Context, e *exam) verdict {
 		if err != nil || o.ReloadUnit == "" {
 			return pass("") // checkConfiguration reports the error
 		}
-		unit, err := e.bus.Reloading(ctx, o.ReloadUnit)
-		switch {
-		case err != nil:
-			return warn("%v", err)
-		case !unit.Exists:
-			return fail("%s's reload_unit: there is no unit %s, so a new password does not come into force", a.Name, o.ReloadUnit).
-				person("name the server's unit", "editor "+e.Config)
-		case unit.Running && !unit.Can:
-			return fail("%s's reload_unit: %s has no ExecReload=, so a new password does not come into force", a.Name, o.ReloadUnit).
-				person("add one, or choose another unit", "systemctl edit "+o.ReloadUnit)
-		case unit.MainPID > 0 && o.Path != "":
-			return assessReader(o.ReloadUnit, unit, o.Path)
-		}
-		return pass("")
+		return assessReload(ctx, e.bus, a.Name, o, e.Config)
 	})
+}
+
+// assessReload returns what a reload after a write to a store would meet.
+func assessReload(ctx context.Context, bus *systemd.Bus, holder string, o store.Options, file string) verdict {
+	unit, err := bus.Reloading(ctx, o.ReloadUnit)
+	switch {
+	case err != nil:
+		return warn("%v", err)
+	case !unit.Exists:
+		return fail("%s's reload_unit: there is no unit %s, so a new password does not come into force", holder, o.ReloadUnit).
+			person("name the server's unit", "editor "+file)
+	case unit.Running && !unit.Can:
+		return fail("%s's reload_unit: %s has no ExecReload=, so a new password does not come into force", holder, o.ReloadUnit).
+			person("add one, or choose another unit", "systemctl edit "+o.ReloadUnit)
+	case unit.MainPID > 0 && o.Path != "":
+		return assessReader(o.ReloadUnit, unit, o.Path)
+	}
+	return pass("")
 }
 
 // assessReader warns of a server whose present user may not read its file. Some read it as root when they

@@ -310,7 +310,7 @@ func importError(a config.Application, o shadowsync.Outcome, fault *shadowsync.S
 }
 
 func difference(a config.Application, o shadowsync.Outcome) Difference {
-	return Difference{Application: a.Name, Account: o.Account, OS: viewOf(o.OS), Store: viewOf(o.Store), Reason: o.Reason}
+	return Difference{Application: a.Name, Account: o.Account, OS: viewOf(o.OS), Store: storeViewOf(o), Reason: o.Reason}
 }
 
 func viewOf(c *shadowsync.Credential) SideView {
@@ -318,6 +318,15 @@ func viewOf(c *shadowsync.Credential) SideView {
 		return SideView{Format: "no such account", LastChange: "unknown"}
 	}
 	return SideView{Format: hashName(c.Hash), LastChange: lastChange(*c), Locked: c.Locked}
+}
+
+// storeViewOf is viewOf for a store, whose values may be of the application's own scheme.
+func storeViewOf(o shadowsync.Outcome) SideView {
+	view := viewOf(o.Store)
+	if o.Scheme != "" && o.Store != nil && o.Store.Hash != "" {
+		view.Format = o.Scheme
+	}
+	return view
 }
 
 func hashName(hash string) string {

@@ -122,6 +122,24 @@ var ErrGone = fmt.Errorf("the store: %w", shadowsync.ErrUnavailable)
 // Open makes a system in a folder of its own. Settings are added to its configuration.
 func Open(t *testing.T, settings string) *System {
 	t.Helper()
+	return open(t, settings, "", "driver = \"json\"\npath = \"/store.json\"\nusers = \"\"\nname = \"name\"\npassword = \"password\"\nformats = [\"sha512crypt\"]\n")
+}
+
+// OpenOwn is Open with a store whose values are of the application's own scheme, mosquitto's. Settings
+// are added to the application.
+func OpenOwn(t *testing.T, settings string) *System {
+	t.Helper()
+	return open(t, "", settings, "driver = \"passwdfile\"\npath = \"/store\"\nformat = \"mosquitto\"\ncost = 1000\n")
+}
+
+// OpenNT is OpenOwn with NT hashes.
+func OpenNT(t *testing.T) *System {
+	t.Helper()
+	return open(t, "", "", "driver = \"passwdfile\"\npath = \"/store\"\nformat = \"freeradius\"\nscheme = \"nt\"\n")
+}
+
+func open(t *testing.T, settings, application, table string) *System {
+	t.Helper()
 	s := &System{t: t, dir: t.TempDir(), Guarded: &Guard{}}
 	s.Held = &Store{Records: map[string]shadowsync.Credential{"user": shadowsync.NoAgeing().With(shadowsync.Credential{Hash: FormerHash}, held)}}
 	for name, text := range map[string]string{"passwd": "user:x:1000:1000::/:/bin/sh\n", "group": "user:x:1000:\n"} {
@@ -129,7 +147,7 @@ func Open(t *testing.T, settings string) *System {
 	}
 	s.Sets(FormerHash)
 	c, err := config.Parse([]byte(settings + "[[application]]\nname = \"app\"\nunit = \"a.service\"\naccounts = [\"user\"]\n" +
-		"[application.store]\ndriver = \"json\"\npath = \"/store.json\"\nusers = \"\"\nname = \"name\"\npassword = \"password\"\nformats = [\"sha512crypt\"]\n"))
+		application + "[application.store]\n" + table))
 	if err != nil {
 		t.Fatal(err)
 	}

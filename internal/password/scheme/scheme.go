@@ -185,6 +185,12 @@ func (s Scheme) Verify(value string, secret []byte, account string) (bool, error
 	return subtle.ConstantTimeCompare(digest, want) == 1, nil
 }
 
+// Reads reports whether a value is of the scheme, without computing anything.
+func (s Scheme) Reads(value string) bool {
+	_, _, _, err := s.parse(value)
+	return err == nil
+}
+
 // Price says what it takes to make or verify one value.
 type Price struct {
 	Memory int64 // in bytes

@@ -82,6 +82,14 @@ type Driver struct {
 	Open func(context.Context, Options) (shadowsync.CredentialStore, error)
 }
 
+// PauseBeforeReload is ReloadPause, or none.
+func (d Driver) PauseBeforeReload(o Options) time.Duration {
+	if d.ReloadPause == nil {
+		return 0
+	}
+	return d.ReloadPause(o)
+}
+
 // Traits are by what an administrator chooses a driver, for `shadowsync store drivers`. Package
 // storetest tests that they are true.
 type Traits struct {

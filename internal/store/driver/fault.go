@@ -17,6 +17,8 @@ type Fault struct {
 	Kind   error // shadowsync.ErrUnavailable or shadowsync.ErrMalformed
 	Reason string
 	Cause  error // may be nil
+	// Answered: the server of the store said so itself. A new worker or connection would hear the same.
+	Answered bool
 }
 
 func (f *Fault) Error() string { return f.Reason }

@@ -35,6 +35,13 @@ const (
 	value           // it does not accept the value
 )
 
+// Parts of what a fault says, for whoever knows the next command.
+const (
+	SaysUnreachable = "cannot reach the database server"
+	SaysLogin       = "the database server refuses the login"
+	SaysNoRight     = "has no right to do that in the database"
+)
+
 // classes are the classes of SQLSTATE (PostgreSQL, appendix A), for codes that are not in states.
 var classes = map[string]cause{
 	"22": value, "23": value, "28": login, "3D": layout, "3F": layout, "42": layout, "53": full, "08": starting,
@@ -119,7 +126,7 @@ func (s Source) Fault(err error) error {
 	case errors.As(err, new(unix.Errno)) && s.Dialect == SQLite:
 		return driver.Unavailable(err)
 	case errors.As(err, &network) && network.Op == "dial":
-		return s.fault(err, "cannot reach the database server at %s: %s", s.place(), driver.Unavailable(network.Err))
+		return s.fault(err, SaysUnreachable+" at %s: %s", s.place(), driver.Unavailable(network.Err))
 	case lost(err):
 		return s.fault(err, "the database server has closed the connection")
 	}
@@ -149,9 +156,9 @@ func (s Source) explain(r report, err error) error {
 	shown := printable.Clip(r.text, 200)
 	switch r.cause {
 	case login:
-		return s.fault(err, "the database server refuses the login of %s (%s)", s.User, r.code)
+		return s.fault(err, SaysLogin+" of %s (%s)", s.User, r.code)
 	case noRight:
-		return s.fault(err, "%s has no right to do that in the database: %s", s.who(), shown)
+		return s.answer(err, "%s "+SaysNoRight+": %s", s.who(), shown)
 	case layout:
 		return driver.Malformed("the database %s is not as configured: %s", s.Shown(), shown)
 	case readOnly:
@@ -159,11 +166,11 @@ func (s Source) explain(r report, err error) error {
 	case full:
 		return s.errno(err, unix.ENOSPC, "the database server has no space left (%s)", r.code)
 	case crowded:
-		return s.fault(err, "the database server has too many connections")
+		return s.answer(err, "the database server has too many connections")
 	case starting:
 		return s.fault(err, "the database server is starting or stopping")
 	case late:
-		return s.fault(err, "the database server gave up: no answer in time")
+		return s.answer(err, "the database server gave up: no answer in time")
 	case locked:
 		return s.errno(err, unix.EBUSY, "another transaction holds its lock")
 	case collision:
@@ -171,7 +178,7 @@ func (s Source) explain(r report, err error) error {
 	case value:
 		return &shadowsync.RefusedError{Reason: "the database does not accept the value (" + r.code + ")" + tooLong(r)}
 	}
-	return s.fault(err, "the database server reports %s", r.code)
+	return s.answer(err, "the database server reports %s", r.code)
 }
 
 func tooLong(r report) string {
@@ -194,5 +201,10 @@ func (s Source) fault(err error, format string, args ...any) error {
 
 // errno is a fault that the kernel has a number for.
 func (s Source) errno(err error, number unix.Errno, format string, args ...any) error {
-	return s.fault(errors.Join(number, err), format, args...)
+	return s.answer(errors.Join(number, err), format, args...)
+}
+
+// answer is a fault that the server reported.
+func (s Source) answer(err error, format string, args ...any) error {
+	return &driver.Fault{Kind: shadowsync.ErrUnavailable, Reason: fmt.Sprintf(format, args...), Cause: err, Answered: true}
 }

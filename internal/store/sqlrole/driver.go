@@ -71,6 +71,9 @@ func configure(k kind, keys []key.Key, o driver.Options) (*Store, error) {
 	case o.Path != "":
 		return nil, key.Bad("path", `dsn names the server: "path" is not needed`)
 	}
+	if _, err := o.Choose([]string{k.scheme}); err != nil {
+		return nil, err
+	}
 	host := o.Text("host")
 	if host == "" {
 		host = "localhost"

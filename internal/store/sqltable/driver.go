@@ -54,7 +54,7 @@ func isTable(text string) bool {
 
 // Driver is the driver "sql".
 var Driver = driver.Driver{
-	Traits:    driver.Traits{Doc: "a table of an application's in PostgreSQL, MySQL, MariaDB or SQLite", Polled: true},
+	Traits:    driver.Traits{Doc: "a table of an application's in PostgreSQL, MySQL, MariaDB or SQLite", Schemes: scheme.Names(), Polled: true},
 	Placement: placement,
 	Fields:    shadowsync.FieldHash | shadowsync.FieldLocked,
 	Keys:      keys,
@@ -105,7 +105,20 @@ func configure(o driver.Options) (*Store, error) {
 	if s.capabilities.Formats, err = o.Accepted(); err != nil {
 		return nil, err
 	}
-	s.statements, err = newStatements(database.Dialect, []scheme.Part{scheme.Hash}, o)
+	parts := []scheme.Part{scheme.Hash}
+	name, err := o.Choose(append([]string{""}, scheme.Names()...))
+	if err != nil {
+		return nil, err
+	}
+	if name != "" {
+		chosen, err := scheme.Find(name)
+		if err != nil {
+			return nil, err
+		}
+		parts = chosen.Parts()
+		s.capabilities = shadowsync.Capabilities{Fields: shadowsync.FieldHash, Scheme: name}
+	}
+	s.statements, err = newStatements(database.Dialect, parts, o)
 	return s, err
 }
 

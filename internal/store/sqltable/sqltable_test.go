@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/shadowsync/shadowsync/internal/password/scheme"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/internal/store/sqldb"
 	"github.com/shadowsync/shadowsync/internal/store/sqldb/sqltest"
@@ -282,6 +283,78 @@ func TestSessionsAreCleared(t *testing.T) {
 			t.Errorf("%+v, %v", got, err)
 		}
 	})
+}
+
+// TestParts: a scheme that keeps algorithm and salt in columns of their own. All of them are compared, and
+// all change together.
+func TestParts(t *testing.T) {
+	everywhere(t, "auth_user", "username", "password", func(t *testing.T, p *place) {
+		p.exec(t, "ALTER TABLE auth_user ADD COLUMN algo VARCHAR(20)", "ALTER TABLE auth_user ADD COLUMN salt VARCHAR(20)")
+		p.grant(t, "SELECT, UPDATE", "auth_user")
+		p.insert(t, "alice", "h1")
+		p.exec(t, "UPDATE auth_user SET algo = 'a1', salt = 's1'")
+		of := p.with(map[string]any{"algorithm": "algo", "salt": "salt"})
+		of.options.Scheme = "gitea"
+		s := of.open(t)
+		value := func(parts ...string) shadowsync.Credential { return shadowsync.Credential{Hash: scheme.Join(parts...)} }
+		for _, step := range []struct {
+			expect, want shadowsync.Credential
+			why          error
+		}{
+			{value("a1", "other", "h1"), value("a2", "s2", "h2"), shadowsync.ErrChanged},
+			{value("other", "s1", "h1"), value("a2", "s2", "h2"), shadowsync.ErrChanged},
+			{value("a1", "s1", "h1"), value("!a2", "*s2", "h2"), nil},
+		} {
+			left, err := s.Write(t.Context(), []shadowsync.Write{{Name: "alice", Expect: step.expect, Want: step.want}})
+			if err != nil || !errors.Is(left["alice"], step.why) {
+				t.Errorf("%+v: left %v, %v", step, left, err)
+			}
+		}
+		got, err := s.Read(t.Context(), []string{"alice"})
+		if err != nil || got.Accounts["alice"].Hash != scheme.Join("!a2", "*s2", "h2") || got.Accounts["alice"].Locked {
+			t.Errorf("%+v, %v", got, err)
+		}
+		var all string
+		if err := p.admin.QueryRow("SELECT concat(algo, salt, password) FROM auth_user").Scan(&all); err != nil || all != "!a2*s2h2" {
+			t.Errorf("the columns hold %q, %v", all, err)
+		}
+	})
+}
+
+func TestConfigure(t *testing.T) {
+	base := driver.Options{Driver: "sql", Keys: map[string]any{"dsn": "postgres://s@127.0.0.1/a", "table": "t", "name": "n", "password": "p"}}
+	p := &place{options: base}
+	for _, tt := range []struct {
+		name   string
+		keys   map[string]any
+		scheme string
+		says   string
+	}{
+		{"as it is", nil, "", ""},
+		{"a scheme", nil, "django-pbkdf2-sha256", ""},
+		{"an unknown scheme", nil, "rot13", "must be"},
+		{"no salt", nil, "grafana", `"salt" is missing`},
+		{"a salt", map[string]any{"salt": "s"}, "grafana", ""},
+		{"a salt too many", map[string]any{"salt": "s"}, "bcrypt", "keeps no salt"},
+		{"no table", map[string]any{"table": nil}, "", `"table" is missing`},
+		{"a table of three names", map[string]any{"table": "a.b.c"}, "", "a name of a table"},
+		{"statements", map[string]any{"table": nil, "name": nil, "password": nil, "read": "SELECT a, b FROM c WHERE a IN (:names)", "update": "UPDATE c SET b = :password WHERE a = :name AND b = :old_password"}, "", ""},
+		{"statements and a table", map[string]any{"read": "x", "update": "y"}, "", "say the same"},
+		{"a read alone", map[string]any{"table": nil, "name": nil, "password": nil, "read": "x"}, "", `"update" is missing`},
+		{"no comparison", map[string]any{"table": nil, "name": nil, "password": nil, "read": "SELECT a, b FROM c WHERE a IN (:names)", "update": "UPDATE c SET b = :password WHERE a = :name"}, "", "no :old_password"},
+		{"an unknown parameter", map[string]any{"table": nil, "name": nil, "password": nil, "read": "SELECT a, b FROM c WHERE a IN (:names) AND d = :host", "update": "y"}, "", ":host"},
+		{"sessions of nobody", map[string]any{"sessions": "s"}, "", "sessions_account"},
+		{"a secret twice", map[string]any{"password_file": "/etc/x", "credential": "x"}, "", "one of them"},
+		{"a secret for a file", map[string]any{"dsn": "sqlite:///var/lib/x.db", "password_file": "/etc/x"}, "", "SQLite is a file"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := p.with(tt.keys).options
+			o.Scheme = tt.scheme
+			if err := Driver.Validate(o); tt.says == "" && err != nil || !strings.Contains(fmt.Sprint(err), tt.says) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
 }
 
 // TestTwoWriters: of two writers that expect the same value, one wins.

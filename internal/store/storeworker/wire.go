@@ -127,9 +127,10 @@ func (c credential) unpack(of shadowsync.Capabilities) shadowsync.Credential {
 
 // fault is an error whose kind survives the connection.
 type fault struct {
-	Kind   string     `json:"kind"`
-	Reason string     `json:"reason,omitempty"`
-	Errno  unix.Errno `json:"errno,omitempty"`
+	Kind     string     `json:"kind"`
+	Reason   string     `json:"reason,omitempty"`
+	Errno    unix.Errno `json:"errno,omitempty"`
+	Answered bool       `json:"answered,omitempty"` // see driver.Fault
 }
 
 // kinds are the errors that a store returns, except the refusal, which has a type.
@@ -159,6 +160,9 @@ func packError(err error) *fault {
 		}
 	}
 	errors.As(err, &f.Errno)
+	if of := (*driver.Fault)(nil); errors.As(err, &of) {
+		f.Answered = of.Answered
+	}
 	return f
 }
 
@@ -172,7 +176,7 @@ func (f *fault) unpack() error {
 	case f.Kind == kindRefused:
 		return &shadowsync.RefusedError{Reason: reason}
 	case kind == shadowsync.ErrMalformed, ofStore(kind): //nolint:errorlint // the table's own value, never wrapped
-		result := &driver.Fault{Kind: kind, Reason: cmp.Or(reason, kind.Error())}
+		result := &driver.Fault{Kind: kind, Reason: cmp.Or(reason, kind.Error()), Answered: f.Answered}
 		if f.Errno != 0 {
 			result.Cause = f.Errno
 		}

@@ -82,7 +82,7 @@ func commands(t *testing.T) (names []string) {
 
 // groups are commands that only contain other commands.
 var groups = []string{
-	"shadowsync", "shadowsync guard", "shadowsync config",
+	"shadowsync", "shadowsync guard", "shadowsync config", "shadowsync store",
 	"shadowsync user", "shadowsync user set", "shadowsync user reset", "shadowsync user expire",
 	"shadowsync user enrol", "shadowsync user check", "shadowsync user renew", "shadowsync user renew 2fa",
 }

@@ -1,0 +1,207 @@
+package broker
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/shadowsync/shadowsync/internal/account/faillock"
+	"github.com/shadowsync/shadowsync/internal/engine/enginetest"
+	"github.com/shadowsync/shadowsync/internal/password/crypt"
+	"github.com/shadowsync/shadowsync/internal/password/crypt/format"
+	"github.com/shadowsync/shadowsync/internal/password/proof"
+	"github.com/shadowsync/shadowsync/internal/password/scheme"
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
+	"github.com/shadowsync/shadowsync/internal/wire/socket"
+	"github.com/shadowsync/shadowsync/shadowsync"
+	"github.com/shadowsync/shadowsync/systemd"
+)
+
+const (
+	osPassword  = "velvet-hammer"
+	appPassword = "the-application-s-own"
+)
+
+// own is a system whose store has the scheme of mosquitto, with a broker.
+type own struct {
+	*enginetest.System
+	b *Broker
+	t *testing.T
+}
+
+// rehashed is such a system in which the application has just replaced its hash, by one of this password.
+func rehashed(t *testing.T, settings, password string) own {
+	t.Helper()
+	s := own{enginetest.OpenOwn(t, settings), nil, t}
+	s.b = brokerFor(t, s.System)
+	s.b.guard = systemd.NewGuard(&systemd.Bus{})
+	s.b.failures = func() *faillock.Counters { return faillock.Of(s.Root()) }
+	s.Sets(cryptOf(t, osPassword))
+	s.changes(osPassword)
+	s.Settle() // the OS has a new hash, of which no clear text was seen
+	s.login(osPassword)
+	s.is(shadowsync.InSync)
+	s.changes(password)
+	s.Settle()
+	s.is(shadowsync.Unproven)
+	return s
+}
+
+func cryptOf(t *testing.T, password string) string {
+	t.Helper()
+	hash, err := crypt.Generate(format.SHA512, []byte(password))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hash
+}
+
+// changes is the application, which replaces its hash.
+func (s own) changes(password string) {
+	s.t.Helper()
+	value, err := proof.Target{Scheme: "mosquitto", Cost: 1000}.Hash([]byte(password))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.Held.Records["user"] = shadowsync.Credential{Hash: value}
+}
+
+// login is a login with this password, and what the broker makes of it.
+func (s own) login(password string) {
+	s.t.Helper()
+	token := s.token(password)
+	peer := socket.Peer{PID: os.Getpid()}
+	s.b.authenticated(s.t.Context(), s.Engine, peer, "user", []*os.File{token})
+	s.b.logins.all.Wait()
+	s.Settle()
+}
+
+func (s own) token(password string) *os.File {
+	s.t.Helper()
+	token, err := socket.SealedMemfd([]byte(password))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = token.Close() })
+	return token
+}
+
+func (s own) is(want shadowsync.ChangeState) {
+	s.t.Helper()
+	got := shadowsync.InSync
+	if o := s.OnRecord().Open; o != nil {
+		got = o.State
+	}
+	if got != want {
+		s.t.Fatalf("it is %s, want %s: %+v", got, want, s.OnRecord().Open)
+	}
+}
+
+// opens checks the password that the store's value is of.
+func (s own) opens(password string) {
+	s.t.Helper()
+	of, err := scheme.Find("mosquitto")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if ok, err := of.Verify(s.Held.Records["user"].Hash, []byte(password), "user"); !ok || err != nil {
+		s.t.Errorf("the application does not let in with %q: %v", password, err)
+	}
+}
+
+// TestALoginFits: the application re-hashed the same password, which the next login shows. Nothing is
+// written.
+func TestALoginFits(t *testing.T) {
+	s := rehashed(t, "changed = \"lock\"\n", osPassword)
+	value := s.Held.Records["user"].Hash
+	s.login("guessed") // it proves nothing, although PAM may have taken it from a directory
+	s.is(shadowsync.Unproven)
+	s.login(osPassword)
+	s.is(shadowsync.InSync)
+	if s.Held.Records["user"].Hash != value || s.OnRecord().Baseline.Store.Hash != value || s.Present().Locked {
+		t.Error("the value was replaced, or the account locked")
+	}
+	if !s.Audited("proven", "a login's password fits") {
+		t.Error("the audit does not say that it was proven")
+	}
+}
+
+// TestALoginDiffers: the password was changed in the application. The configuration says what happens, once.
+func TestALoginDiffers(t *testing.T) {
+	for name, tc := range map[string]struct {
+		settings string
+		group    string
+		check    func(shadowsync.Account) bool
+	}{
+		"leave":             {"", "", func(a shadowsync.Account) bool { return !a.Locked && !a.MustChange }},
+		"lock":              {"changed = \"lock\"\n", "", func(a shadowsync.Account) bool { return a.Locked && a.Expire == shadowsync.LockedExpiry }},
+		"expire":            {"changed = \"expire\"\n", "", func(a shadowsync.Account) bool { return !a.Locked && a.MustChange }},
+		"lock, protected":   {"changed = \"lock\"\n", "sudo:x:27:user\n", func(a shadowsync.Account) bool { return !a.Locked && a.Expire == shadowsync.NoDay }},
+		"expire, protected": {"changed = \"expire\"\n", "sudo:x:27:user\n", func(a shadowsync.Account) bool { return !a.MustChange }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := rehashed(t, tc.settings, appPassword)
+			s.Write("group", "user:x:1000:\n"+tc.group)
+			s.login(osPassword)
+			s.is(shadowsync.Changed)
+			s.opens(appPassword)
+			if !tc.check(s.Present()) {
+				t.Errorf("the account is %+v", s.Present())
+			}
+			if !s.Audited("changed", "the password was changed in the application") {
+				t.Error("the audit does not say so")
+			}
+			s.Sets(cryptOf(t, osPassword)) // an administrator undoes what followed
+			s.Settle()
+			s.login(osPassword)
+			s.is(shadowsync.InSync) // the hash is another, so the store got one of the same password
+			s.opens(osPassword)
+		})
+	}
+}
+
+// TestAnnouncedToAnOwnScheme: passwd's clear text goes over whatever the application made of its hash, in
+// the cost that the application uses; a password that the scheme cannot hold is refused at once.
+func TestAnnouncedToAnOwnScheme(t *testing.T) {
+	s := rehashed(t, "", appPassword)
+	s.Sets(cryptOf(t, "new-velvet"))
+	said, _ := s.b.pamChanged(t.Context(), s.Engine, socket.Peer{PID: os.Getpid()}, "user", []*os.File{s.token("new-velvet")})
+	if want := "shadowsync: user: persisted in app's credential store"; !strings.HasPrefix(said.Text, want) {
+		t.Errorf("passwd says %q", said.Text)
+	}
+	s.is(shadowsync.InSync)
+	s.opens("new-velvet")
+	if !strings.HasPrefix(s.Held.Records["user"].Hash, "$7$1000$") {
+		t.Errorf("the store holds %q", s.Held.Records["user"].Hash)
+	}
+}
+
+// TestQueuedToAnOwnScheme: a hash that takes too long is made after passwd has ended, which says so.
+func TestQueuedToAnOwnScheme(t *testing.T) {
+	s := rehashed(t, "", osPassword)
+	var free []func()
+	for range 2 { // others are being made
+		done, err := proof.Target{Scheme: "mosquitto"}.Turn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		free = append(free, done)
+	}
+	s.Sets(cryptOf(t, "new-velvet"))
+	ctx, cancel := context.WithCancel(t.Context())
+	said, _ := s.b.pamChanged(ctx, s.Engine, socket.Peer{PID: os.Getpid()}, "user", []*os.File{s.token("new-velvet")})
+	cancel() // passwd has gone
+	for _, done := range free {
+		done()
+	}
+	if want := "shadowsync: user: queued (the hash for app takes longer)"; !strings.HasPrefix(said.Text, want) {
+		t.Errorf("passwd says %q", said.Text)
+	}
+	eventually.Holds(t, "the store has the new password", func() bool {
+		s.Settle()
+		return s.OnRecord().Open == nil
+	})
+	s.b.logins.all.Wait()
+	s.opens("new-velvet")
+}

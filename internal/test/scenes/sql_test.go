@@ -1,0 +1,179 @@
+package scenes
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/test/machine"
+)
+
+// siteConfiguration is a site.service whose store is described by what follows.
+const siteConfiguration = `[node]
+name  = "node1"
+
+[[application]]
+name     = "site"
+unit     = "site.service"
+accounts = ["admin", "user222"]
+
+[application.store]
+`
+
+// storePassword is that of the database user "shadowsync".
+const storePassword = "Pg-of-the-store-1"
+
+// onSite is a stage whose application is site.service, which runs a command. prepare makes the store.
+func onSite(t *testing.T, m *machine.T, command, store, prepare string) *stage {
+	t.Helper()
+	s := &stage{T: m, t: t}
+	for _, account := range []string{"admin", "user222"} {
+		m.AddUser(account, machine.OldPassword)
+	}
+	m.WriteFile("/etc/systemd/system/site.service", "[Unit]\nDescription=Site\n[Service]\nExecStart="+command+"\n[Install]\nWantedBy=multi-user.target\n", 0o644)
+	m.MustShell("mkdir -p /etc/shadowsync && chmod 700 /etc/shadowsync")
+	m.WriteFile("/etc/shadowsync/store.password", storePassword+"\n", 0o600)
+	m.WriteFile("/etc/shadowsync/shadowsync.toml", siteConfiguration+store, 0o600)
+	m.Within(2 * time.Minute).MustShell("set -e\nsystemctl daemon-reload\n" + prepare)
+	m.InstallShadowsync()
+	m.MustShell("systemctl enable --now site.service")
+	m.Must("shadowsync", "setup", "--first", "os")
+	s.WaitFor("the daemon's worker runs", machine.Patience, func() bool {
+		return m.Run("systemctl", "is-active", "--quiet", "shadowsync-store-site.service").Code == 0
+	})
+	return s
+}
+
+// inPostgres makes a table, with the rights that docs/stores.md names.
+const inPostgres = `systemctl start postgresql
+cd /
+sql() { runuser -u postgres -- psql -v ON_ERROR_STOP=1 -qtA "$@"; }
+echo "CREATE ROLE shadowsync LOGIN PASSWORD '$(cat /etc/shadowsync/store.password)'" | sql
+sql -c 'CREATE DATABASE site'
+sql site <<'END'
+CREATE SCHEMA app;
+CREATE TABLE app."user's" (id serial, login varchar(150) PRIMARY KEY, hash varchar(128) NOT NULL);
+INSERT INTO app."user's" (login, hash) VALUES ('admin', '*'), ('user222', '*'), ('other', 'stays');
+CREATE TABLE app.sessions (user_id int, token text);
+GRANT USAGE ON SCHEMA app TO shadowsync;
+GRANT SELECT (id, login, hash), UPDATE (hash) ON app."user's" TO shadowsync;
+GRANT SELECT, DELETE ON app.sessions TO shadowsync;
+END
+`
+
+// sql asks PostgreSQL as its administrator.
+func (s *stage) sql(query string) string {
+	s.t.Helper()
+	return strings.TrimSpace(s.Must("runuser", "-u", "postgres", "--", "psql", "-v", "ON_ERROR_STOP=1", "-qtA", "-d", "site", "-c", query))
+}
+
+// TestTableInPostgreSQL: a table of crypt(3) hashes, and what may go wrong with its server.
+func TestTableInPostgreSQL(t *testing.T) {
+	t.Parallel()
+	store := `driver = "sql"
+dsn = "postgres://shadowsync@127.0.0.1/site"
+password_file = "/etc/shadowsync/store.password"
+table = "app.user's"
+name = "login"
+password = "hash"
+sessions = "app.sessions"
+sessions_account = "user_id"
+sessions_refers = "id"
+`
+	s := onSite(t, machine.BootWith(t, machine.Bookworm, machine.Options{Layer: machine.Apps}), "/bin/sleep infinity", store, inPostgres)
+	held := func(account string) string {
+		return s.sql(`SELECT hash FROM app."user's" WHERE login = '` + account + "'")
+	}
+
+	s.sub("recovery", func(s *stage) {
+		s.sql("INSERT INTO app.sessions SELECT id, 'x' FROM app.\"user's\"")
+		if said := s.passwd("admin", "Found-in-the-table-1"); !strings.Contains(said, "admin: persisted in site's credential store") {
+			s.t.Errorf("passwd said %q", said)
+		}
+		if held("admin") != s.ShadowHash("admin") || held("other") != "stays" {
+			s.t.Errorf("the table holds %q and %q", held("admin"), held("other"))
+		}
+		if n := s.sql("SELECT count(*) FROM app.sessions"); n != "2" {
+			s.t.Errorf("%s sessions are left, want those of the two others", n)
+		}
+	})
+	s.sub("confined", storeProcess)
+	s.sub("the server restarts", func(s *stage) {
+		s.Must("systemctl", "restart", "postgresql@15-main")
+		if said := s.passwd("admin", "After-the-restart-2"); !strings.Contains(said, "persisted") || held("admin") != s.ShadowHash("admin") {
+			s.t.Errorf("passwd said %q", said)
+		}
+	})
+	s.sub("the application's own change", func(s *stage) {
+		s.sql(`UPDATE app."user's" SET hash = '` + strings.ReplaceAll(s.hashed("Clicked-in-the-app-3"), "'", "") + `' WHERE login = 'admin'`)
+		s.eventually("the OS has it", time.Minute, func() bool { return s.opensHash(s.ShadowHash("admin"), "Clicked-in-the-app-3") })
+	})
+	s.troubles(held)
+}
+
+// storeProcess: the process that talks to the server has a user of its own, and neither files nor the secret.
+func storeProcess(s *stage) {
+	const unit = "shadowsync-store-site.service"
+	pid := strings.TrimSpace(s.Must("systemctl", "show", "--value", "-p", "MainPID", unit))
+	status := s.ReadFile("/proc/" + pid + "/status")
+	for _, line := range []string{"CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"} {
+		if !strings.Contains(status, line) {
+			s.t.Errorf("%q is not in\n%s", line, status)
+		}
+	}
+	if strings.Contains(status, "Uid:\t0") {
+		s.t.Errorf("it is root:\n%s", status)
+	}
+	shown := s.Must("systemctl", "show", "-p", "IPAddressAllow,IPAddressDeny,RestrictAddressFamilies,DynamicUser", unit)
+	for _, line := range []string{"IPAddressAllow=127.0.0.1/32", "::/0", "0.0.0.0/0", "RestrictAddressFamilies=AF_INET\n", "DynamicUser=yes"} {
+		if !strings.Contains(shown+"\n", line) {
+			s.t.Errorf("%q is not in\n%s", line, shown)
+		}
+	}
+	everywhere := s.MustShell("cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'; journalctl -o json --no-pager; cat /var/lib/shadowsync/* 2>/dev/null; true")
+	if strings.Contains(everywhere, storePassword) {
+		s.t.Error("the database's password is in an argument list, an environment, the journal or the state")
+	}
+}
+
+// troubles: whatever is wrong with the server, passwd succeeds in time and tells it, and what it set comes into the
+// store afterwards.
+func (s *stage) troubles(held func(string) string) {
+	for i, trouble := range []struct{ name, begin, end, says string }{
+		{"stopped", "systemctl stop postgresql@15-main", "systemctl start postgresql@15-main", "connection refused"},
+		{"another password", alter("ALTER ROLE shadowsync PASSWORD 'other'") + "; systemctl restart postgresql@15-main", alter("ALTER ROLE shadowsync PASSWORD '$(cat /etc/shadowsync/store.password)'"), "refuses the login of shadowsync"},
+		{"no right", alter(`REVOKE UPDATE (hash) ON app."user's" FROM shadowsync`), alter(`GRANT UPDATE (hash) ON app."user's" TO shadowsync`), "no right"},
+		{"read-only", alter("ALTER ROLE shadowsync SET default_transaction_read_only = on") + "; systemctl restart postgresql@15-main", alter("ALTER ROLE shadowsync RESET default_transaction_read_only") + "; systemctl restart postgresql@15-main", "read-only"},
+		// The last one: after a time-out passwd does not ask for half a minute.
+		{"hung", "systemctl kill -s STOP postgresql@15-main", "systemctl kill -s CONT postgresql@15-main", "no answer in time"},
+	} {
+		s.sub(trouble.name, func(s *stage) {
+			password := fmt.Sprintf("Trouble-with-it-%d", i)
+			s.MustShell(trouble.begin)
+			began := time.Now()
+			said := s.passwd("user222", password)
+			took := time.Since(began)
+			s.MustShell(trouble.end)
+			if !strings.Contains(said, "NOT persisted") || !strings.Contains(said, trouble.says) {
+				s.t.Errorf("passwd said %q", said)
+			}
+			if took > 4*time.Second {
+				s.t.Errorf("passwd took %v", took)
+			}
+			s.eventually("it is in the store", machine.Patience, func() bool { return held("user222") == s.ShadowHash("user222") })
+			s.eventually("all is in sync", machine.Patience, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
+			if s.Guarded() {
+				s.t.Error("the guard stays")
+			}
+			if !s.opensHash(held("user222"), password) {
+				s.t.Error("the store has another password")
+			}
+		})
+	}
+}
+
+// alter runs SQL in PostgreSQL.
+func alter(statement string) string {
+	return "runuser -u postgres -- psql -v ON_ERROR_STOP=1 -qd site -c \"" + strings.ReplaceAll(statement, `"`, `\"`) + `"`
+}
