@@ -38,9 +38,7 @@ func Of(ctx context.Context, r *shadowsync.Reconciler, account string) (t Target
 	if t.Scheme == "" {
 		return t, false
 	}
-	short, cancel := context.WithTimeout(ctx, likeWithin)
-	defer cancel()
-	if s, err := r.Store.Read(short, []string{account}); err == nil {
+	if s, err := readWithin(ctx, r.Store, account); err == nil {
 		record, there := s.Accounts[account]
 		t.Like = record.Hash
 		return t, there
@@ -49,6 +47,30 @@ func Of(ctx context.Context, r *shadowsync.Reconciler, account string) (t Target
 		t.Like = m.Accounts[account].Baseline.Store.Hash
 	}
 	return t, false
+}
+
+// readWithin reads an account, if the store answers so soon. Otherwise the store goes on: it bounds its own
+// calls, and would take the end of this short wait for a sign that it hangs.
+func readWithin(ctx context.Context, store shadowsync.CredentialStore, account string) (shadowsync.StoreSnapshot, error) {
+	type answer struct {
+		snapshot shadowsync.StoreSnapshot
+		err      error
+	}
+	came := make(chan answer, 1)
+	go func() {
+		s, err := store.Read(context.WithoutCancel(ctx), []string{account})
+		came <- answer{s, err}
+	}()
+	soon := time.NewTimer(likeWithin)
+	defer soon.Stop()
+	select {
+	case a := <-came:
+		return a.snapshot, a.err
+	case <-soon.C:
+		return shadowsync.StoreSnapshot{}, context.DeadlineExceeded
+	case <-ctx.Done():
+		return shadowsync.StoreSnapshot{}, context.Cause(ctx)
+	}
 }
 
 // Needed reports whether the store needs another hash than the OS's.
