@@ -99,7 +99,8 @@ func (s Source) postgres(o driver.Options, settings *tls.Config) (sqldriver.Conn
 }
 
 // logins are the ways to log in that are accepted. Only a verified server gets the password itself. A
-// server that asks for none although there is one may be another's, unless it knows who asks.
+// server that asks for none although there is one may be another's, unless it knows who asks; and so may
+// one that asks for MD5, which only SCRAM makes show that it knows the password too.
 func (s Source) logins(secret bool) string {
 	switch {
 	case !secret:
@@ -109,7 +110,7 @@ func (s Source) logins(secret bool) string {
 	case s.Socket != "":
 		return "scram-sha-256,md5,none"
 	}
-	return "scram-sha-256,md5"
+	return "scram-sha-256"
 }
 
 func (s Source) mysql(o driver.Options, settings *tls.Config) (sqldriver.Connector, error) {
@@ -126,15 +127,16 @@ func (s Source) mysql(o driver.Options, settings *tls.Config) (sqldriver.Connect
 		"sql_mode":                 "CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')", // otherwise a long value is cut off
 		"innodb_lock_wait_timeout": "1", "lock_wait_timeout": "1",
 	}
-	if addresses := s.addresses(o); len(addresses) > 0 {
-		c.DialFunc = func(ctx context.Context, network, _ string) (conn net.Conn, err error) {
-			for _, address := range addresses {
-				dialer := net.Dialer{Timeout: dialTime, KeepAlive: 30 * time.Second}
-				if conn, err = dialer.DialContext(ctx, network, net.JoinHostPort(address, s.Port)); err == nil {
-					break
-				}
-			}
-			return conn, err
+	addresses := s.addresses(o)
+	if len(addresses) == 0 {
+		addresses = []string{s.Host} // whoever started this process is no worker
+	}
+	switch {
+	case s.Socket == "" && settings == nil:
+		return unverifiedConnector{c, addresses, s.Port}, nil
+	case s.Socket == "":
+		c.DialFunc = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return dialAny(ctx, network, addresses, s.Port)
 		}
 	}
 	return mysql.NewConnector(c)
