@@ -3,6 +3,8 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -100,6 +102,36 @@ func TestDriversAreWhole(t *testing.T) {
 		d, err := Find(name)
 		if err != nil || d.Validate == nil || d.Prepare == nil || d.Open == nil || d.Fields&shadowsync.FieldHash == 0 {
 			t.Errorf("%s: %+v, %v", name, d, err)
+		}
+	}
+}
+
+// TestEveryDriverConforms: the tests of each package with a driver call the conformance suite.
+func TestEveryDriverConforms(t *testing.T) {
+	holding := func(pattern, text string) map[string]bool {
+		found := map[string]bool{}
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			content, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(content), text) {
+				found[filepath.Dir(file)] = true
+			}
+		}
+		return found
+	}
+	with, tested := holding("*/*.go", " driver.Driver{"), holding("*/*_test.go", "storetest.Run(")
+	if len(with) < 3 {
+		t.Errorf("only %v have drivers", with)
+	}
+	for folder := range with {
+		if !tested[folder] {
+			t.Errorf("no test in %s calls storetest.Run", folder)
 		}
 	}
 }
