@@ -168,15 +168,16 @@ func (s Scheme) choose(like string, cost int) (form, setting, error) {
 }
 
 // Verify reports whether a clear text is the password behind a value. An error means that the
-// question is open: the value is not a whole one of the scheme (ErrOther), or costs more than the
-// limits allow (format.ErrTooCostly).
+// question is open: the value is not a whole one of the scheme (ErrOther) or costs more than the
+// limits allow (format.ErrTooCostly), or the clear text is one that Make refuses. Applications differ
+// in what they did with such a one: Home Assistant, for example, has cut it off.
 func (s Scheme) Verify(value string, secret []byte, account string) (bool, error) {
 	f, setting, want, err := s.parse(value)
 	if err != nil {
 		return false, fmt.Errorf("cannot verify a password as %s: %w", s.name, err)
 	}
-	if refused := f.limit.check(secret); refused != nil {
-		return false, nil //nolint:nilerr // the application could not have taken it
+	if err := f.limit.check(secret); err != nil {
+		return false, fmt.Errorf("cannot verify a password as %s: %w", s.name, err)
 	}
 	digest, err := setting.digest(secret, account)
 	if err != nil {
@@ -197,13 +198,16 @@ type Price struct {
 	Slow   bool  // it may take a slow machine more than a second
 }
 
-// Price returns what Make takes with the same like and cost.
+// Price returns what Make takes with the same like and cost, or Verify with like as the value,
+// whichever is more: they differ where like is of a form that is only read.
 func (s Scheme) Price(like string, cost int) Price {
-	_, setting, err := s.choose(like, cost)
-	if err != nil {
-		return Price{}
+	var c format.Cost
+	if _, setting, err := s.choose(like, cost); err == nil {
+		c = setting.cost()
 	}
-	c := setting.cost()
+	if _, present, _, err := s.parse(like); err == nil {
+		c = c.Max(present.cost())
+	}
 	return Price{Memory: int64(c.Memory), Slow: c.Seconds() > 1}
 }
 

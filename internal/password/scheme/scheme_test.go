@@ -120,6 +120,14 @@ func TestRefused(t *testing.T) {
 					t.Errorf("got %v, want %q", err, tc.want)
 				}
 			}
+			// What the application holds of such a one is not known, so it is not said to differ.
+			value, err := s.Make([]byte("another"), "admin", "", cheap[tc.scheme])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ok, err := s.Verify(value, []byte(tc.secret), "admin"); ok || err == nil {
+				t.Errorf("Verify = %v, %v; want an error", ok, err)
+			}
 		})
 	}
 }
@@ -328,6 +336,7 @@ func TestPrice(t *testing.T) {
 		{"argon2id", "", 0, false, true},
 		{"gitea", "scrypt$65536$16$2$50\x1f01020304\x1f" + strings.Repeat("00", 50), 0, true, true},
 		{"gitea", "", 0, false, false},
+		{"django-pbkdf2-sha256", "argon2$argon2id$v=19$m=200000,t=2,p=8$Y041dExhNkljRUUy$TMa6A8fPJhCAUXRhJXCXdw", 1000, true, true}, // only verified
 	} {
 		price := find(t, tc.scheme).Price(tc.like, tc.cost)
 		if above := price.Memory > 100e6; above != tc.above || price.Slow != tc.slow {

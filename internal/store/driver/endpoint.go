@@ -1,7 +1,7 @@
 package driver
 
 import (
-	"regexp"
+	"strings"
 
 	"github.com/shadowsync/shadowsync/internal/config/key"
 )
@@ -22,7 +22,12 @@ var (
 	CA           = key.Key{Name: "ca", Kind: key.Text, Form: Path.Form, Default: "what the system trusts", Doc: "A file with the certificates, in PEM, that the server's must be signed by."}
 )
 
-var isCredential = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`).MatchString
+// isCredential is no regular expression: to compile it takes longer than any other package of the
+// program takes to start.
+func isCredential(name string) bool {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
+	return name != "" && len(name) <= 64 && strings.Trim(name, letters+".-") == "" && strings.IndexByte(letters, name[0]) >= 0
+}
 
 // CheckSecret returns what is wrong with the keys that tell where the password for a server is.
 func (o Options) CheckSecret() error {

@@ -14,9 +14,9 @@ import (
 type colon struct {
 	// blanks: blanks around name and value are not part of them (mosquitto).
 	blanks bool
-	// whole returns what is wrong with a value of any account, so that its server would not accept
-	// the file; nil: the server takes no notice. An account that is there twice is wrong there too.
-	whole func(value string) error
+	// decode returns why the server cannot decode a value, so that it would not accept the file; nil: it
+	// takes no notice. Then an account that is there twice is wrong too.
+	decode func(value string) error
 	// read returns the value that a field means, and write its inverse. Nil: they are the same.
 	read, write func(string) string
 	// more are characters beyond checkValue's that a value may have.
@@ -28,7 +28,7 @@ func (c colon) Locate(data []byte, wanted map[string]bool) (map[string]textfile.
 	if err := checkText(data); err != nil {
 		return nil, err
 	}
-	f, all, loose := make(found, len(wanted)), map[string]bool{}, map[string]bool{}
+	f, loose := make(found, len(wanted)), map[string]bool{}
 	joined := false
 	for n, line := range lines(data) {
 		before := joined
@@ -39,11 +39,6 @@ func (c colon) Locate(data []byte, wanted map[string]bool) (map[string]textfile.
 				loose[name] = true
 			}
 			continue
-		}
-		if c.whole != nil {
-			if err := c.checkLine(n, name, string(data[value.Start:value.End]), all); err != nil {
-				return nil, err
-			}
 		}
 		plain := strings.TrimFunc(name, func(r rune) bool { return r < 0x80 && blank(byte(r)) })
 		switch {
@@ -97,18 +92,27 @@ func (c colon) fields(data []byte, line textfile.Span) (name string, value textf
 	return string(data[at.Start:at.End]), value, true
 }
 
-// checkLine checks a line of a server that is down, or rejects everybody, if one of its lines is
+// Check implements textfile.Checker for a server that is down, or lets nobody in, if one of its lines is
 // wrong.
-func (c colon) checkLine(n int, name, value string, all map[string]bool) error {
-	switch {
-	case name == "":
-		return malformed(n, "no name")
-	case all[name]:
-		return malformed(n, "account %q is there twice", name)
+func (c colon) Check(data []byte) error {
+	if c.decode == nil {
+		return nil
 	}
-	all[name] = true
-	if err := c.whole(value); err != nil {
-		return malformed(n, "%v", err)
+	all := map[string]bool{}
+	for n, line := range lines(data) {
+		name, value, ok := c.fields(data, line)
+		switch {
+		case !ok:
+			continue
+		case name == "":
+			return malformed(n, "no name")
+		case all[name]:
+			return malformed(n, "account %q is there twice", name)
+		}
+		all[name] = true
+		if err := c.decode(string(data[value.Start:value.End])); err != nil {
+			return malformed(n, "%v", err)
+		}
 	}
 	return nil
 }
@@ -118,8 +122,11 @@ func (c colon) record(n int, name string, data []byte, at textfile.Span) textfil
 	if len(field) > maxValue || strings.ContainsRune(field, '\r') {
 		return textfile.Record{Fault: malformed(n, "the password field of account %q cannot be read", name)}
 	}
-	if c.read != nil {
+	switch {
+	case c.read != nil:
 		field = c.read(field)
+	case c.decode != nil && c.decode(field) != nil:
+		field = clearText
 	}
 	return textfile.Record{Value: field, At: at}
 }
@@ -129,8 +136,8 @@ func (c colon) Spell(_ textfile.Record, value string) (string, error) {
 	if err := checkValue(value, c.more); err != nil {
 		return "", err
 	}
-	if c.whole != nil {
-		if err := c.whole(value); err != nil {
+	if c.decode != nil {
+		if err := c.decode(value); err != nil {
 			return "", &shadowsync.RefusedError{Reason: err.Error()}
 		}
 	}

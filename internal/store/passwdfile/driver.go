@@ -35,25 +35,12 @@ var keys = []key.Key{
 
 func names() []string { return slices.Sorted(maps.Keys(formats)) }
 
-// schemes are those of all formats, but for crypt(3).
-func schemes() (all []string) {
-	for _, f := range formats {
-		for _, s := range f.schemes {
-			if s != "" {
-				all = append(all, s)
-			}
-		}
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
-}
-
 // fields are what a crypt(3) hash in such a file can hold: no server lets anybody in by a hash with "!" before it.
 const fields = shadowsync.FieldHash | shadowsync.FieldLocked
 
 // Driver is the driver "passwdfile".
 var Driver = driver.Driver{
-	Traits:      driver.Traits{Doc: "a password file of mosquitto, nginx, Apache, dovecot, pgbouncer or FreeRADIUS", Schemes: schemes()},
+	Traits:      driver.Traits{Doc: "a password file of nginx, Apache, dovecot, FreeRADIUS, mosquitto or pgbouncer", Schemes: schemes()},
 	Placement:   func(driver.Options) driver.Placement { return driver.FolderWorker },
 	Fields:      fields,
 	Keys:        keys,
@@ -67,6 +54,18 @@ var Driver = driver.Driver{
 		}
 		return s, nil
 	},
+}
+
+// schemes are those of all formats.
+func schemes() (all []string) {
+	for _, name := range names() {
+		for _, scheme := range formats[name].schemes {
+			if scheme != "" && !slices.Contains(all, scheme) {
+				all = append(all, scheme)
+			}
+		}
+	}
+	return all
 }
 
 func configure(o driver.Options) (*textfile.Store, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/store/textfile"
@@ -62,12 +63,15 @@ func dovecot(scheme string) textfile.Format {
 
 // mosquitto is mosquitto's password_file. Version 2.1 quits if a line cannot be decoded or an account is there
 // twice.
-func mosquitto(string) textfile.Format { return colon{blanks: true, whole: checkMosquitto} }
+func mosquitto(string) textfile.Format { return colon{blanks: true, decode: decodeMosquitto} }
 
-var mosquittoForm = regexp.MustCompile(`^\$(?:6|7\$[1-9][0-9]{0,8})\$([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+)$|^\$argon2id\$v=19\$m=[0-9]+,t=[0-9]+,p=[0-9]+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+$`)
+// mosquittoForm is compiled at its first use: most processes of the program need none.
+var mosquittoForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\$(?:6|7\$[1-9][0-9]{0,8})\$([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+)$|^\$argon2id\$v=19\$m=[0-9]+,t=[0-9]+,p=[0-9]+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+$`)
+})
 
-func checkMosquitto(value string) error {
-	parts := mosquittoForm.FindStringSubmatch(value)
+func decodeMosquitto(value string) error {
+	parts := mosquittoForm().FindStringSubmatch(value)
 	if parts == nil {
 		return errors.New("a value that mosquitto cannot decode")
 	}

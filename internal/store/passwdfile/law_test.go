@@ -56,6 +56,9 @@ func checkLaw(t *testing.T, name string, f textfile.Format, data []byte, want st
 		if err != nil || after[who].Fault != nil || after[who].Value != want {
 			t.Fatalf("%s: %q gives %q, which reads %+v: %v", name, data, edited, after[who], err)
 		}
+		if c, ok := f.(textfile.Checker); ok && c.Check(data) == nil && c.Check(edited) != nil {
+			t.Fatalf("%s: %q gives %q, which its server does not accept: %v", name, data, edited, c.Check(edited))
+		}
 		for other, o := range before {
 			if other != who && (after[other].Value != o.Value || (after[other].Fault == nil) != (o.Fault == nil)) {
 				t.Fatalf("%s: %q gives %q: %s was %+v and is %+v", name, data, edited, other, o, after[other])

@@ -60,6 +60,7 @@ func TestWrite(t *testing.T) {
 		"a lock":                           {"htpasswd", "bob:$6$old$hash\n", "!", "bob:!\n"},
 		"clear text of nginx":              {"htpasswd", "bob:{PLAIN}secret\n", newCrypt, "bob:" + newCrypt + "\n"},
 		"mosquitto":                        {"mosquitto", "# mqtt\nalice:$6$c2FsdA==$aGFzaA==\nbob : $7$101$c2FsdA==$aGFzaA== :rest\r\n", newMosquitto, "# mqtt\nalice:$6$c2FsdA==$aGFzaA==\nbob : " + newMosquitto + " :rest\r\n"},
+		"mosquitto's clear text":           {"mosquitto", "bob:secret\n", newMosquitto, "bob:" + newMosquitto + "\n"},
 		"dovecot":                          {"dovecot", "bob:{SSHA512}abc=:5000:5000::/home/bob::userdb_quota_rule=*:bytes=1G\n", newCrypt, "bob:{CRYPT}" + newCrypt + ":5000:5000::/home/bob::userdb_quota_rule=*:bytes=1G\n"},
 		"dovecot without a scheme":         {"dovecot", "bob:$6$old$hash\n", newCrypt, "bob:{CRYPT}" + newCrypt + "\n"},
 		"pgbouncer":                        {"pgbouncer", "; x\n\"a\"\"b\" \"md500112233445566778899aabbccddeeff\"\n\"bob\" \"SCRAM-SHA-256$4096:b2xk$b2xk:b2xk\"  ; Bob\n", newSCRAM, "; x\n\"a\"\"b\" \"md500112233445566778899aabbccddeeff\"\n\"bob\" \"" + newSCRAM + "\"  ; Bob\n"},
@@ -98,8 +99,8 @@ func TestRefuses(t *testing.T) {
 		"what stands for clear text":          {"htpasswd", "bob:x\n", clearText, "a character that the file cannot hold"},
 		"no value":                            {"htpasswd", "bob:x\n", "", "could let everybody in"},
 		"a line that mosquitto quits for":     {"mosquitto", "alice:clear\nbob:" + newMosquitto + "\n", newMosquitto, "line 1: a value that mosquitto cannot decode"},
-		"an account that mosquitto quits for": {"mosquitto", "a:" + newMosquitto + "\na:" + newMosquitto + "\n", newMosquitto, `line 2: account "a" is there twice`},
-		"a name that mosquitto quits for":     {"mosquitto", ":" + newMosquitto + "\n", newMosquitto, "line 1: no name"},
+		"an account that mosquitto quits for": {"mosquitto", "a:" + newMosquitto + "\na:" + newMosquitto + "\nbob:x\n", newMosquitto, `line 2: account "a" is there twice`},
+		"a name that mosquitto quits for":     {"mosquitto", ":" + newMosquitto + "\nbob:x\n", newMosquitto, "line 1: no name"},
 		"a crypt(3) hash for mosquitto":       {"mosquitto", "bob:$7$101$c2FsdA==$aGFzaA==\n", "$6$salt$ha/sh.", "a value that mosquitto cannot decode"},
 		"a broken auth_file":                  {"pgbouncer", "\"bob\" \"md500112233445566778899aabbccddeeff\"\n\"alice\n", newSCRAM, "line 2: not of the form"},
 		"a comment that pgbouncer has not":    {"pgbouncer", "# x\n\"bob\" \"x\"\n", newSCRAM, "line 1: not of the form"},
@@ -134,7 +135,7 @@ func TestRefuses(t *testing.T) {
 func TestNoClearText(t *testing.T) {
 	for format, text := range map[string]string{
 		"htpasswd": "bob:{PLAIN}secret\n", "dovecot": "bob:{plain.b64}secret:1:1\n", "pgbouncer": "\"bob\" \"secret\"\n",
-		"freeradius": "bob Cleartext-Password := \"secret\"\n",
+		"freeradius": "bob Cleartext-Password := \"secret\"\n", "mosquitto": "bob:secret\n",
 	} {
 		s, _ := store(t, format, text)
 		snapshot, err := s.Read(t.Context(), []string{"bob"})

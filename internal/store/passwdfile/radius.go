@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/shadowsync/shadowsync/internal/store/textfile"
 )
@@ -126,7 +127,9 @@ type pair struct {
 	value               textfile.Span // with its quotes
 }
 
-var radiusPair = regexp.MustCompile("^([A-Za-z0-9&_.][A-Za-z0-9_./-]*(?::[A-Za-z0-9]+)?(?:\\[[A-Za-z0-9*#]+\\])?)[ \t]*(:=|\\+=|-=|==|=~|!~|=\\*|!\\*|!=|>=|<=|=|<|>)[ \t]*(\"(?:[^\"\\\\]|\\\\.)*\"|'(?:[^'\\\\]|\\\\.)*'|`(?:[^`\\\\]|\\\\.)*`|[^ \t\"'`,#][^ \t,#]*)[ \t]*")
+var radiusPair = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile("^([A-Za-z0-9&_.][A-Za-z0-9_./-]*(?::[A-Za-z0-9]+)?(?:\\[[A-Za-z0-9*#]+\\])?)[ \t]*(:=|\\+=|-=|==|=~|!~|=\\*|!\\*|!=|>=|<=|=|<|>)[ \t]*(\"(?:[^\"\\\\]|\\\\.)*\"|'(?:[^'\\\\]|\\\\.)*'|`(?:[^`\\\\]|\\\\.)*`|[^ \t\"'`,#][^ \t,#]*)[ \t]*")
+})
 
 // pairs splits a list of attributes, which may end with a comment. comma reports whether another line
 // must follow.
@@ -139,7 +142,7 @@ func (r *radiusReader) pairs(n int, at textfile.Span) (pairs []pair, comma bool,
 		if len(pairs) > 0 && !comma {
 			return nil, false, malformed(n, "text after an attribute, without a comma")
 		}
-		m := radiusPair.FindSubmatchIndex(r.data[at.Start:at.End])
+		m := radiusPair().FindSubmatchIndex(r.data[at.Start:at.End])
 		if m == nil {
 			return nil, false, malformed(n, "not of the form attribute = value")
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// clearText stands for a password that is in the file as clear text: that must not get into the
+// clearText stands for what is in the file as clear text, or may be: that must not get into the
 // state, its history or a backup. No format can hold it, so it is never written.
 const clearText = "(clear text)"
 

@@ -16,12 +16,17 @@ import "github.com/shadowsync/shadowsync/shadowsync"
 // Format is one kind of text file.
 type Format interface {
 	// Locate finds the wanted accounts. The error is a driver.Malformed if the text as a whole is not
-	// what the application reads; then the file is never written. It is called for a text before it is
-	// written too.
+	// what the application reads; then the file is never written. A text to be written is looked at, too.
 	Locate(data []byte, wanted map[string]bool) (map[string]Record, error)
 	// Spell returns the text that stands for a value in the place of a record. The error is a
 	// *shadowsync.RefusedError if the file cannot hold the value.
 	Spell(r Record, value string) (string, error)
+}
+
+// Checker is a Format whose server does not accept every text in which the accounts can be found.
+type Checker interface {
+	// Check returns what is wrong with a text that is to be written, as a driver.Malformed.
+	Check(data []byte) error
 }
 
 // Span is a part of a text; End is the offset after its last byte.

@@ -133,6 +133,11 @@ func (s *Store) proof(text []byte, edits []edit) error {
 	if err != nil {
 		return err
 	}
+	if c, ok := s.Format.(Checker); ok {
+		if err := c.Check(text); err != nil {
+			return err
+		}
+	}
 	for _, e := range edits {
 		if r, ok := records[e.name]; !ok || r.Fault != nil || !s.holds(r, e.want) {
 			return driver.Malformed("the new password field of account %q would be read as something else", e.name)
