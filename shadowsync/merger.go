@@ -32,20 +32,6 @@ func newMerger(in Input) *merger {
 	return m
 }
 
-// worthless says why the store's value is no value for the OS, even of a trusted store.
-func worthless(in Input) string {
-	if in.Opaque {
-		return reasonOpaque
-	}
-	switch in.Store.Kind() {
-	case KindOpen:
-		return reasonStoreEmpty
-	case KindElsewhere:
-		return reasonStoreElsewhere
-	}
-	return ""
-}
-
 // landed reports whether our own write reached the store but could not be acknowledged: the process
 // was killed, or the OS changed meanwhile. The written pair belongs together; the store's part is
 // not a new wish.

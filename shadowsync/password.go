@@ -72,3 +72,17 @@ func (c Credential) isPassword() bool { return c.Kind() == KindPassword }
 // worth reports whether a replaced value is worth keeping: a password can be put back, and another
 // tool may have set a marker on purpose.
 func (c Credential) worth() bool { return c.Kind() == KindPassword || c.Kind() == KindNone }
+
+// worthless says why the store's value is no value for the OS, even of a trusted store.
+func worthless(in Input) string {
+	if in.Opaque {
+		return reasonOpaque
+	}
+	switch in.Store.Kind() {
+	case KindOpen:
+		return reasonStoreEmpty
+	case KindElsewhere:
+		return reasonStoreElsewhere
+	}
+	return ""
+}

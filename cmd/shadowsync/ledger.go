@@ -183,7 +183,7 @@ func (l *ledger) count(j *bulk.Job) {
 		l.total.KeptOut++
 	}
 	switch j.Fate.Outcome.State {
-	case shadowsync.InSync, shadowsync.Unproven:
+	case shadowsync.InSync, shadowsync.Unproven, shadowsync.Changed: // these two wait for a password, and it was not set here
 		l.total.InSync++
 		return
 	case shadowsync.Conflict:

@@ -19,16 +19,22 @@ func TestAssessWaiting(t *testing.T) {
 		"none":     {nil, OK, "", ""},
 		"unproven": {[]shadowsync.ChangeState{shadowsync.Unproven, shadowsync.Unproven}, OK, "", ""},
 		"one waits": {
-			[]shadowsync.ChangeState{shadowsync.Unproven, shadowsync.NeedsLogin}, Warn,
-			"app's store takes no hash that can be made of the OS's: it waits for the next login or password change of b; a person has to set the password, or wait", sets + "b",
+			[]shadowsync.ChangeState{shadowsync.Unproven, shadowsync.NeedsLogin},
+			Warn,
+			"app's store takes no hash that can be made of the OS's: it waits for the next login or password change of b; a person has to set the password, or wait",
+			sets + "b",
 		},
 		"another password": {
-			[]shadowsync.ChangeState{shadowsync.Changed}, Warn,
-			"app has another password than the OS for a; a person has to set one for both", sets + "a",
+			[]shadowsync.ChangeState{shadowsync.Changed},
+			Warn,
+			"app has another password than the OS for a; a person has to set one for both",
+			sets + "a",
 		},
 		"many": {
-			[]shadowsync.ChangeState{"changed", "changed", "changed", "changed", "changed", "changed", "changed"}, Warn,
-			"app has another password than the OS for a, b, c, d, e and 2 more; a person has to set one for both", sets + "a",
+			[]shadowsync.ChangeState{"changed", "changed", "changed", "changed", "changed", "changed", "changed"},
+			Warn,
+			"app has another password than the OS for a, b, c, d, e and 2 more; a person has to set one for both",
+			sets + "a",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -118,7 +118,7 @@ func (m Maker) send(ctx context.Context, token *os.File, q question) (a answer, 
 		return job.Ask(ctx, token, q)
 	}
 	p, err := m.Helpers.Start(ctx, job.Name, systemd.HelperUnit{
-		Name: m.Helpers.Name("hash"), What: "Hash of a new password", Deadline: deadline, Memory: price.Memory + besides,
+		Name: m.Helpers.Name("hash-"), What: "Hash of a new password", Deadline: deadline, Memory: price.Memory + besides,
 	})
 	if err != nil {
 		return a, err
