@@ -19,7 +19,7 @@
 //	merger.go       the decision unit by unit
 //	first.go        the decision while there is no baseline
 //	opaque.go       the decision where the store has a hash scheme of its own
-//	lent.go       a store that has the values of another one
+//	lent.go         a store that has the values of another one
 //	person.go       whose account it is: a name can be given to another person
 //	ports.go        the interfaces the domain needs from the outside
 //	plan.go         what a set of decisions writes, on which side

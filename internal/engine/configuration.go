@@ -1,10 +1,13 @@
 package engine
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/config/key"
 	"github.com/shadowsync/shadowsync/internal/store"
 )
 
@@ -27,8 +30,28 @@ func withStores(c *config.Config, err error) (*config.Config, error) {
 		if _, err := store.Parse(a.Store); err != nil {
 			return nil, c.StoreFault(i, err)
 		}
+		if lender, lent := c.Lender(a); lent {
+			mine, theirs := schemeOf(a), schemeOf(lender)
+			if mine != theirs {
+				return nil, c.StoreFault(i, key.Bad("shares", "shares = %q: that store's values are of another scheme: %s, not %s", lender.StoreName, theirs, mine))
+			}
+		}
 	}
 	return c, nil
+}
+
+// schemeOf names the scheme of a store's values, also where the driver chooses it.
+func schemeOf(a config.Application) string {
+	o, err := store.Parse(a.Store)
+	if err != nil {
+		return "unknown"
+	}
+	closed, err := store.Open(context.Background(), o) // a driver's Open does not touch the store
+	if err != nil {
+		return "unknown"
+	}
+	defer closed.Close()
+	return cmp.Or(closed.Capabilities().Scheme, "crypt(3)")
 }
 
 // LoadConfig reads the configuration. If it cannot be used, LoadConfig returns the last good one,

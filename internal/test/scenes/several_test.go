@@ -143,7 +143,9 @@ func (s *stage) cacheAway() {
 	}
 	s.says(s.Must("shadowsync", "audit", "--application", "conductor.cache", "--tail", "20"), "admin")
 	s.Must("mv", cache+".away", cache)
-	s.eventually("the second store has drained", drained, func() bool { return s.stateIn("conductor.cache", "admin") == "in-sync" })
+	s.eventually("the second store has drained", drained, func() bool {
+		return s.stateIn("conductor.cache", "admin") == "in-sync" && s.holders()["conductor"].Guard == "off" && !s.Guarded()
+	})
 	s.isFree()
 	s.everywhere("admin", "Away-cache-velvet-1")
 	s.opens("admin", "Away-cache-velvet-1", oldPassword)
