@@ -60,7 +60,7 @@ var numbers = map[uint16]cause{
 	1021: full, 1114: full, 1041: full, 1037: full, 1038: full, 1030: full, 1040: crowded, 1203: crowded, 1226: crowded,
 	1053: starting, 1079: starting, 1205: locked, 1213: collision, 1020: collision, 3024: late, 1969: late, 1317: late,
 	1406: value, 1366: value, 1264: value, 1265: value, 1292: value, 1048: value, 1062: value, 1451: value, 1452: value,
-	3819: value, 4025: value, 1369: value, 1644: value, 3988: value, 1819: value,
+	3819: value, 4025: value, 1369: value, 1644: value, 3988: value, 1819: value, 1372: value, 1396: value,
 }
 
 // report is an error of a server.
@@ -138,6 +138,18 @@ func (s Source) Fault(err error) error {
 func Refused(err error) bool {
 	r, said := read(err)
 	return said && r.cause == value
+}
+
+// OfAccount returns why a server refused the change of one account, if that is about this account alone:
+// its value, or a right that is given for each account.
+func (s Source) OfAccount(err error) (why error, single bool) {
+	switch r, _ := read(err); r.cause {
+	case value:
+		return s.explain(r, err), true
+	case noRight:
+		return driver.Malformed("%s", s.explain(r, err)), true
+	}
+	return nil, false
 }
 
 // isOwn reports whether an error is one that stores return.

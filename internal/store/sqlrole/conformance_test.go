@@ -12,6 +12,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/store/sqldb"
 	"github.com/shadowsync/shadowsync/internal/store/sqldb/sqltest"
 	"github.com/shadowsync/shadowsync/internal/store/storetest"
+	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 func TestMain(m *testing.M) { os.Exit(sqltest.Run(m)) }
@@ -124,4 +125,49 @@ func TestVerifiers(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestOneRefusedAccount: an account that the server does not let us change hinders no other one.
+func TestOneRefusedAccount(t *testing.T) {
+	t.Run("PostgreSQL", func(t *testing.T) {
+		place := inPostgreSQL(t, map[string]string{"boss": scram(1), "clerk": scram(2)})
+		sqltest.PostgreSQL(t).Exec(t, "ALTER ROLE boss SUPERUSER") // only another one may change it
+		left := writeBoth(t, PostgreSQL, place, scram)
+		if why := left["boss"]; !errors.Is(why, shadowsync.ErrMalformed) || !strings.Contains(why.Error(), "no right") || left["clerk"] != nil {
+			t.Errorf("left %v", left)
+		}
+		if value, _ := place.Held("clerk"); value != scram(4) {
+			t.Errorf("clerk has %s", value)
+		}
+	})
+	t.Run("MariaDB", func(t *testing.T) {
+		place := inMariaDB(t, map[string]string{"boss": native(1), "clerk": native(2)})
+		server := sqltest.MariaDB(t)
+		server.Exec(t, "INSTALL SONAME 'simple_password_check'") // it refuses every hash
+		defer server.Exec(t, "UNINSTALL SONAME 'simple_password_check'")
+		left := writeBoth(t, MySQL, place, native)
+		for _, name := range []string{"boss", "clerk"} {
+			if refused := (*shadowsync.RefusedError)(nil); !errors.As(left[name], &refused) {
+				t.Errorf("left %v", left)
+			}
+		}
+	})
+}
+
+// writeBoth changes the values of boss and clerk from 1 and 2 to 3 and 4.
+func writeBoth(t *testing.T, d driver.Driver, place storetest.Store, value func(int) string) shadowsync.Unwritten {
+	t.Helper()
+	s, err := d.Open(t.Context(), place.Options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	write := func(name string, from, to int) shadowsync.Write {
+		return shadowsync.Write{Name: name, Expect: shadowsync.Credential{Hash: value(from)}, Want: shadowsync.Credential{Hash: value(to)}}
+	}
+	left, err := s.Write(t.Context(), []shadowsync.Write{write("boss", 1, 3), write("clerk", 2, 4)})
+	if err != nil {
+		t.Error(err)
+	}
+	return left
 }

@@ -2,7 +2,10 @@ package sqlrole
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"regexp"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -84,11 +87,45 @@ func (s *Store) accounts(ctx context.Context, tx sqldb.Tx, names []string) (shad
 	return tx.Accounts(ctx, question, names)
 }
 
-// Write implements shadowsync.CredentialStore. MySQL makes each ALTER USER durable by itself.
+// Write implements shadowsync.CredentialStore, in one transaction. If the server refuses one account, which
+// ends the transaction, each account gets one of its own. So it is from the start in MySQL, which makes
+// each ALTER USER durable by itself.
 func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (left shadowsync.Unwritten, err error) {
 	if err := driver.CheckBatch(writes); err != nil {
 		return nil, err
 	}
+	most := max(1, len(writes))
+	if s.dialect == sqldb.MySQL {
+		most = 1
+	}
+	left, err = s.writeParts(ctx, writes, most)
+	if most > 1 && errors.As(err, new(alterError)) {
+		left, err = s.writeParts(ctx, writes, 1)
+	}
+	if err != nil {
+		return nil, s.source.Fault(err)
+	}
+	return left, nil
+}
+
+// writeParts writes so many accounts in a transaction.
+func (s *Store) writeParts(ctx context.Context, writes []shadowsync.Write, most int) (shadowsync.Unwritten, error) {
+	left := make(shadowsync.Unwritten)
+	for part := range slices.Chunk(writes, most) {
+		of, err := s.writePart(ctx, part)
+		why, single := s.source.OfAccount(err)
+		switch {
+		case most == 1 && single && errors.As(err, new(alterError)):
+			left[part[0].Name] = why
+		case err != nil:
+			return nil, err
+		}
+		maps.Copy(left, of)
+	}
+	return left, nil
+}
+
+func (s *Store) writePart(ctx context.Context, writes []shadowsync.Write) (left shadowsync.Unwritten, err error) {
 	err = s.database.Change(ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		left = make(shadowsync.Unwritten)
 		present, err := s.accounts(ctx, tx, sqldb.Names(writes))
@@ -106,16 +143,19 @@ func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (left shad
 				continue
 			}
 			if err := tx.Run(ctx, s.alter(w.Name, s.host, w.Want.Hash)); err != nil {
-				return err
+				return alterError{err}
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, s.source.Fault(err)
-	}
-	return left, nil
+	return left, err
 }
+
+// alterError is the failure of what changes one account.
+type alterError struct{ error }
+
+// Unwrap returns the server's error.
+func (e alterError) Unwrap() error { return e.error }
 
 // Rehearse implements driver.Rehearser: it reads, and asks whether it might write.
 func (s *Store) Rehearse(ctx context.Context) error {
