@@ -108,12 +108,14 @@ func ofLite(e sqlite3.Error) cause {
 	return unknown
 }
 
-// Fault explains an error: a fault of the whole store, or a refusal of the values that were written.
+// Fault explains an error as a fault of the whole store.
 func (s Source) Fault(err error) error {
 	if err == nil || isOwn(err) {
 		return err
 	}
-	if r, said := read(err); said {
+	if r, said := read(err); said && r.cause == value { // what a read asked for, or what a trigger made of it
+		return s.answer(err, "the database server reports %s", r.code)
+	} else if said {
 		return s.explain(r, err)
 	}
 	var certificate *tls.CertificateVerificationError

@@ -243,3 +243,21 @@ func BenchmarkWrite(b *testing.B) {
 		round++
 	}
 }
+
+// TestAReadThatFails: what a server says about a value of its own is a fault of the store, and refuses none of
+// ours. A refusal of the whole would count as a lie of the worker, which is then ended.
+func TestAReadThatFails(t *testing.T) {
+	onServers(t, func(t *testing.T, _ *sqltest.Server, p *place) {
+		if p.dialect != sqldb.PostgreSQL {
+			t.Skip("it divides by zero")
+		}
+		s := p.with(map[string]any{
+			"table": nil, "name": nil, "password": nil, "read": "SELECT username, password FROM auth_user WHERE username IN (:names) AND 1 / length(substr(username, 1, 0)) = 1",
+			"update": "UPDATE auth_user SET password = :password WHERE username = :name AND password = :old_password",
+		}).open(t)
+		_, err := s.Read(t.Context(), []string{"alice"})
+		if !errors.Is(err, shadowsync.ErrUnavailable) || !strings.Contains(err.Error(), "22012") {
+			t.Errorf("%v", err)
+		}
+	})
+}
