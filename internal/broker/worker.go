@@ -2,6 +2,8 @@ package broker
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net/netip"
 	"os"
@@ -89,5 +91,18 @@ func unitOf(o store.Options) (u systemd.WorkerUnit, err error) {
 	return u, err
 }
 
-// unitPart turns an application's name into a valid part of a unit name.
-func unitPart(name string) string { return strings.ReplaceAll(name, ".", "-dot-") }
+// longestPart is the length of the longest part of a worker's unit name (systemd.WorkerUnit).
+const longestPart = 64
+
+// unitPart turns the name of an application's store into a valid part of a unit name, and each name into
+// another one: to start a worker ends the one of the same name.
+func unitPart(name string) string {
+	const dot = "-dot-"
+	part := strings.ReplaceAll(name, ".", dot)
+	if len(part) <= longestPart && !strings.Contains(name, dot) {
+		return part
+	}
+	sum := sha256.Sum256([]byte(name))
+	last := "-" + hex.EncodeToString(sum[:8])
+	return part[:min(len(part), longestPart-len(last))] + last
+}
