@@ -82,5 +82,5 @@ func configure(o driver.Options) (*textfile.Store, error) {
 	if can.Opaque() {
 		can.Fields = shadowsync.FieldHash
 	}
-	return &textfile.Store{Place: safefile.Place{Root: o.Root, Path: o.Path}, Format: f.text(can.Scheme), Can: can}, err
+	return &textfile.Store{Place: safefile.Place{Root: o.Root, Path: o.Path}, Format: f.text(can.Scheme), Can: can, Loose: true}, err
 }

@@ -168,3 +168,19 @@ func TestKinds(t *testing.T) {
 		}
 	}
 }
+
+// TestPartOfAFile: htpasswd and mosquitto_passwd write in place. A part of such a file looks like a
+// whole one with fewer accounts.
+func TestPartOfAFile(t *testing.T) {
+	s, path := store(t, "htpasswd", "alice:x\n")
+	soon := time.Now().Add(100 * time.Millisecond) // written long after it was made
+	if err := os.Chtimes(path, soon, soon); err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan error, 1)
+	time.AfterFunc(50*time.Millisecond, func() { written <- os.WriteFile(path, []byte("alice:x\nbob:y\n"), 0o640) })
+	snapshot, err := s.Read(t.Context(), []string{"bob"})
+	if err := errors.Join(err, <-written); err != nil || snapshot.Accounts["bob"].Hash != "y" {
+		t.Errorf("%+v, %v", snapshot, err)
+	}
+}

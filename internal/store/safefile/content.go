@@ -22,7 +22,10 @@ const MaxSize = 32 << 20
 // Content is the file's content at one instant.
 type Content struct {
 	Data []byte
-	stat unix.Stat_t
+	// InPlace: the file was written after it had been made, and not at one go, as a file is that replaces
+	// another one.
+	InPlace bool
+	stat    unix.Stat_t
 }
 
 // Revision returns an identifier of the content.
@@ -54,7 +57,20 @@ func (f *Folder) Read() (*Content, error) {
 	if int64(n) != stat.Size || !sameState(stat, after) {
 		return nil, ErrMoved
 	}
-	return &Content{Data: buffer[:n], stat: stat}, nil
+	return &Content{Data: buffer[:n], InPlace: writtenInPlace(file, stat), stat: stat}, nil
+}
+
+// atOneGo is how long after its making a file may be written that replaces another one.
+const atOneGo = 20 * time.Millisecond
+
+func writtenInPlace(file *os.File, stat unix.Stat_t) bool {
+	var x unix.Statx_t
+	err := unix.Statx(int(file.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &x)
+	if err != nil || x.Mask&unix.STATX_BTIME == 0 {
+		return true // the file system does not know
+	}
+	made := time.Unix(x.Btime.Sec, int64(x.Btime.Nsec))
+	return time.Unix(stat.Mtim.Unix()).Sub(made) > atOneGo
 }
 
 // Digest returns the revision of the file without holding its content.

@@ -17,13 +17,19 @@ var rereadPauses = [...]time.Duration{20 * time.Millisecond, 40 * time.Milliseco
 
 const recently = 2 * time.Second
 
+// quiet is how long ago a file must have been written in place if a part of it looks like a whole file.
+const quiet = 50 * time.Millisecond
+
 // Store is a text file as a credential store. It keeps no content between calls, and several
 // goroutines may use it.
 type Store struct {
 	Place  safefile.Place
 	Format Format
 	Can    shadowsync.Capabilities
-	sweep  sync.Once
+	// Loose: a part of a text may look like a whole one, so that a file that is being written in place
+	// cannot be told from one with fewer accounts.
+	Loose bool
+	sweep sync.Once
 }
 
 var (
@@ -103,9 +109,10 @@ func (s *Store) load(ctx context.Context, names []string) (*page, error) {
 	}
 	for _, pause := range rereadPauses {
 		p, inWriting, err := s.loadOnce(wanted)
-		if err == nil || !inWriting {
+		if !inWriting {
 			return p, err
 		}
+		p.close()
 		select {
 		case <-ctx.Done():
 			return nil, driver.Unavailable(context.Cause(ctx))
@@ -113,13 +120,26 @@ func (s *Store) load(ctx context.Context, names []string) (*page, error) {
 		}
 	}
 	p, _, err := s.loadOnce(wanted)
-	if errors.Is(err, safefile.ErrMoved) {
-		err = driver.Unavailable(errors.New("its file is being written all the time"))
+	if errors.Is(err, safefile.ErrMoved) || err == nil && s.unsettled(p.content, quiet) {
+		p.close()
+		return nil, driver.Unavailable(errors.New("its file is being written all the time"))
 	}
 	return p, err
 }
 
-// loadOnce also reports whether an error may come from a file that is being written.
+// unsettled reports whether the file's writer may still be at work.
+func (s *Store) unsettled(c *safefile.Content, within time.Duration) bool {
+	return s.Loose && c.InPlace && time.Since(c.Modified()) < within
+}
+
+func (p *page) close() {
+	if p != nil {
+		p.folder.Close()
+	}
+}
+
+// loadOnce also reports whether an error, or a missing account, may come from a file that is being
+// written.
 func (s *Store) loadOnce(wanted map[string]bool) (p *page, inWriting bool, err error) {
 	folder, err := s.Place.Open()
 	if err != nil {
@@ -135,5 +155,9 @@ func (s *Store) loadOnce(wanted map[string]bool) (p *page, inWriting bool, err e
 		// After a clock was set back, every file seems to be from the future.
 		return nil, time.Since(p.content.Modified()) < recently, err
 	}
-	return p, false, nil
+	within := quiet
+	if len(p.records) < len(wanted) {
+		within = recently
+	}
+	return p, s.unsettled(p.content, within), nil
 }

@@ -163,6 +163,81 @@ func TestPasswordFiles(t *testing.T) {
 	}
 }
 
+// TestPasswordFilesPastPAM: files with crypt(3) hashes need no clear text, and take a lock.
+func TestPasswordFilesPastPAM(t *testing.T) {
+	t.Parallel()
+	files := passwordFiles[:3]
+	s := serve(t, files)
+	for _, f := range files {
+		s.sub(f.format, func(s *stage) {
+			s.Must("usermod", "-p", s.hashed("Past-PAM-2"), f.account)
+			f.serves(s, "Past-PAM-2", formerPassword)
+			s.Must("passwd", "-l", f.account)
+			s.eventually(f.account+" is locked", machine.Patience, func() bool { return s.Env("PASSWORD=Past-PAM-2").Shell(f.login).Code != 0 })
+			s.Must("passwd", "-u", f.account)
+			f.serves(s, "Past-PAM-2", formerPassword)
+		})
+	}
+}
+
+// TestPasswordFileBesideItsTool: the server's own tool writes its accounts in a loop, without a lock. What
+// root sets is there in the end, and so is each account of the tool.
+func TestPasswordFileBesideItsTool(t *testing.T) {
+	t.Parallel()
+	files := []passwordFile{passwordFiles[0], passwordFiles[3]}
+	files[0].after = "\n" // htpasswd appends to an unfinished line
+	s := serve(t, files)
+	for f, tool := range map[int]string{0: "htpasswd -b", 1: "mosquitto_passwd -b"} {
+		f, tool := files[f], tool
+		s.sub(f.format, func(s *stage) {
+			const accounts = 20
+			loop := s.Start("sh", "-c", fmt.Sprintf("for i in $(seq %d); do %s %s tool$i secret || exit 1; sleep 0.1; done", accounts, tool, f.path))
+			last := ""
+			for n := range 5 {
+				last = fmt.Sprintf("Beside-the-tool-%d", n)
+				s.passwd(f.account, last)
+			}
+			s.WaitFor("the tool to end", machine.Patience, func() bool {
+				select {
+				case <-loop.Done():
+					return true
+				default:
+					return false
+				}
+			})
+			if loop.Code() != 0 {
+				s.t.Errorf("the tool: %s", loop.Output())
+			}
+			f.inSync(s)
+			if f.reload {
+				s.Must("systemctl", "reload", f.unit)
+			}
+			f.serves(s, last, formerPassword)
+			text := s.ReadFile(f.path)
+			for i := range accounts {
+				if !strings.Contains(text, fmt.Sprintf("\ntool%d:", i+1)) {
+					s.t.Errorf("tool%d is lost", i+1)
+				}
+			}
+		})
+	}
+}
+
+// TestUnreadableAtReload: mosquitto reads its file as root when it starts, and as a user of its own at a
+// reload.
+func TestUnreadableAtReload(t *testing.T) {
+	t.Parallel()
+	f := passwordFiles[3]
+	s := serve(t, []passwordFile{f})
+	if said := s.Run("shadowsync", "doctor").Stdout; strings.Contains(said, "cannot read") {
+		s.t.Errorf("doctor says %s", said)
+	}
+	s.MustShell("chown root:root " + f.path)
+	if said := s.Run("shadowsync", "doctor").Stdout; !strings.Contains(said, "which cannot read "+f.path) {
+		s.t.Errorf("doctor says %s", said)
+	}
+}
+
 // set: only the value changes, and a restart of the server does not matter.
 func (f passwordFile) set(s *stage) {
 	f.said(s, "Set-by-root-2", f.persisted())
