@@ -52,9 +52,14 @@ func (e *Engine) rouse(ctx context.Context, holders []config.Application) {
 	all.Wait()
 }
 
-// Rouse asks one store for a sign of life. Without one, the next call to the store fails at once.
+// Rouse asks one store for a sign of life. Without one, the next call to the store fails at once, and
+// tells what is wrong.
 func (e *Engine) Rouse(ctx context.Context, holder string) {
-	_, _ = e.reconcilers[holder].Store.Revision(ctx) // the next call tells what is wrong
+	r := e.reconcilers[holder]
+	_, err := r.Store.Revision(ctx)
+	if accounts := r.Application.Accounts; errors.Is(err, shadowsync.ErrNoRevision) && len(accounts) > 0 {
+		_, _ = r.Store.Read(ctx, accounts[:1]) // a server was not asked yet
+	}
 }
 
 // mostPasses bounds how often the stores of one application are looked at in turn. What one of them

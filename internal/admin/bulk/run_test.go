@@ -2,6 +2,7 @@ package bulk
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine/enginetest"
 	"github.com/shadowsync/shadowsync/internal/password/crypt"
+	"github.com/shadowsync/shadowsync/internal/password/scheme"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -101,6 +103,44 @@ func TestGeneratedPassword(t *testing.T) {
 	}
 	if ok, err := crypt.Verify(s.Held.Records["user"].Hash, shown); !ok || err != nil {
 		t.Errorf("they open the store's: %v, %v", ok, err)
+	}
+}
+
+// TestPasswordForAnOwnScheme: a store with a hash scheme of its own gets a hash of the same password, in
+// the cost of the one that it has.
+func TestPasswordForAnOwnScheme(t *testing.T) {
+	mosquitto, err := scheme.Find("mosquitto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		verb  func(config.Password) Verb
+		token string
+	}{
+		"given":     {SetPassword, "velvet-hammer"},
+		"generated": {func(c config.Password) Verb { return ResetPassword(Reset{}, c) }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, l := enginetest.OpenOwn(t, ""), &listener{}
+			before, err := mosquitto.Make([]byte("before"), "user", "", 1234)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Held.Records["user"] = shadowsync.Credential{Hash: before}
+			target := Target{Name: "user"}
+			if tc.token != "" {
+				target.Token = []byte(tc.token)
+			}
+			run(t.Context(), t, s, tc.verb(s.Config.Password), l, target)
+			secret := cmp.Or(tc.token, string(l.secrets["user"]))
+			value := s.Held.Records["user"].Hash
+			if ok, err := mosquitto.Verify(value, []byte(secret), "user"); !ok || err != nil || !strings.HasPrefix(value, "$7$1234$") {
+				t.Errorf("the store holds %q: %v, %v", value, ok, err)
+			}
+			if ok, err := crypt.Verify(s.Present().Hash, []byte(secret)); !ok || err != nil || l.fates["user"].Outcome.State != shadowsync.InSync {
+				t.Errorf("the OS has it: %v, %v; %+v", ok, err, l.fates["user"])
+			}
+		})
 	}
 }
 

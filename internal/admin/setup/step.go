@@ -77,7 +77,7 @@ type Imported struct {
 	Application string `json:"application"`
 	Account     string `json:"account"`
 	State       string `json:"state"`   // as in status --json
-	Verdict     string `json:"verdict"` // baseline, adopted, applied, needs-login
+	Verdict     string `json:"verdict"` // baseline, adopted, applied, unproven, needs-login
 }
 
 // Result is what setup or remove did, up to an error.

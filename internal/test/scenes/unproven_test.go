@@ -81,6 +81,12 @@ func TestHashesOfTheApplicationsOwn(t *testing.T) {
 		s.says(s.passwd("admin", "Own-hash-velvet-1"), "persisted in conductor's and conductor.mqtt's credential stores")
 		s.ownOpens("admin", "Own-hash-velvet-1")
 	})
+	s.scene("pcli", func(s *stage) {
+		said := s.As("admin").Input("Own-hash-velvet-1\nOwn-hash-velvet-4\nOwn-hash-velvet-4\n").Must("pcli", "--stdin", "-c", "set password")
+		s.says(said, "Password updated successfully")
+		s.ownOpens("admin", "Own-hash-velvet-4")
+		s.passwd("admin", "Own-hash-velvet-1")
+	})
 	s.scene("a hash that takes long", func(s *stage) { s.ownTakesLong() })
 	s.scene("the same password", func(s *stage) { s.ownFits() })
 	s.scene("another password", func(s *stage) { s.ownDiffers() })
