@@ -2,7 +2,7 @@ package doctor
 
 import (
 	"errors"
-	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
@@ -30,32 +30,65 @@ func (t *attempt) explain(err error) verdict {
 
 // explainServer is explain for a database server. Its faults reach us as texts, through a worker.
 func (t *attempt) explainServer(err error, dsn string, s sqldb.Source) verdict {
-	client := fmt.Sprintf("psql '%s'", dsn)
-	administrator := fmt.Sprintf("runuser -u postgres -- psql -d '%s' -c", s.Database)
-	service := "postgresql"
-	account := s.User
+	client, service := "psql "+quoted(dsn), "postgresql"
 	if s.Dialect == sqldb.MySQL {
-		client = fmt.Sprintf("mariadb --host='%s' --port=%s --user='%s' -p '%s'", s.Host, s.Port, s.User, s.Database)
+		client, service = "mariadb --user="+quoted(s.User)+" --password --host="+quoted(s.Host)+" --port="+s.Port+" "+quoted(s.Database), "mariadb"
 		if s.Host == "" {
-			client = fmt.Sprintf("mariadb --socket='%s' --user='%s' -p '%s'", s.Socket, s.User, s.Database)
+			client = "mariadb --user=" + quoted(s.User) + " --password --socket=" + quoted(s.Socket) + " " + quoted(s.Database)
 		}
-		administrator = fmt.Sprintf("mariadb '%s' -e", s.Database)
-		service, account = "mariadb", fmt.Sprintf("%s@localhost", s.User)
 	}
 	text := err.Error()
 	switch {
-	case strings.Contains(text, sqldb.SaysNoRight):
-		table := t.options.Text("table")
-		if table == "" {
-			return fail("%s", text).person("grant what its statements need", administrator+` "SHOW GRANTS"`)
-		}
-		return fail("%s", text).by(fmt.Sprintf(`%s "GRANT SELECT, UPDATE ON %s TO %s"`, administrator, table, account), nil)
-	case strings.Contains(text, sqldb.SaysUnreachable):
+	case strings.Contains(text, sqldb.SaysNoRight), strings.Contains(text, "has no right to alter"):
+		return t.grant(text, client, s)
+	case strings.Contains(text, sqldb.SaysUnreachable) && local(s):
 		return fail("%s", text).by("systemctl status "+service, nil)
 	case errors.Is(err, shadowsync.ErrMalformed):
-		return fail("%s", text).person("compare the table and its columns with the configuration", "editor "+t.File)
+		return fail("%s", text).person("compare the database with the configuration", "editor "+t.File)
 	case strings.Contains(text, sqldb.SaysLogin):
 		return fail("%s", text).person("give it the password that the server knows", client)
 	}
 	return fail("%s", text).by(client, nil)
 }
+
+// grant names the statements that give a store's user its rights.
+func (t *attempt) grant(text, client string, s sqldb.Source) verdict {
+	statements := t.grants(s)
+	switch {
+	case statements == "":
+		return fail("%s", text).person("grant what its statements need", client)
+	case !local(s):
+		return fail("%s", text).person("run as the server's administrator: "+statements, client)
+	case s.Dialect == sqldb.MySQL: // only the server knows which of its users of that name it took
+		return fail("%s", text).person("run, with the host that this names: "+statements, "mariadb -e "+quoted("SELECT user, host FROM mysql.user WHERE user = '"+s.User+"'"))
+	}
+	return fail("%s", text).by("runuser -u postgres -- psql -d "+quoted(s.Database)+" -c "+quoted(statements), nil)
+}
+
+func (t *attempt) grants(s sqldb.Source) string {
+	to := s.User
+	if s.Dialect == sqldb.MySQL {
+		to += "@HOST"
+	}
+	switch table, sessions := t.options.Text("table"), t.options.Text("sessions"); {
+	case t.options.Driver == "postgres-role":
+		return "ALTER ROLE " + to + " CREATEROLE; GRANT SELECT (rolname, rolpassword, rolcanlogin) ON pg_catalog.pg_authid TO " + to
+	case t.options.Driver == "mysql-user":
+		return "GRANT CREATE USER ON *.* TO " + to + "; GRANT SELECT ON mysql.global_priv TO " + to
+	case table == "":
+		return ""
+	case sessions != "":
+		return "GRANT SELECT, UPDATE ON " + table + " TO " + to + "; GRANT SELECT, DELETE ON " + sessions + " TO " + to
+	default:
+		return "GRANT SELECT, UPDATE ON " + table + " TO " + to
+	}
+}
+
+// local reports whether the server is on this machine.
+func local(s sqldb.Source) bool {
+	address, err := netip.ParseAddr(s.Host)
+	return s.Host == "" || s.Host == "localhost" || err == nil && address.IsLoopback()
+}
+
+// quoted is a word of the shell's.
+func quoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }

@@ -7,7 +7,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/test/machine"
 )
 
-// trialServers are PostgreSQL with a table of an application's, and mosquitto with a password file.
+// trialServers are PostgreSQL and MariaDB with a table of an application's each, and mosquitto with a password file.
 const trialServers = `set -e
 systemctl start postgresql
 su postgres -c 'psql -q -v ON_ERROR_STOP=1' <<'END'
@@ -18,6 +18,9 @@ CREATE TABLE auth_user (username text PRIMARY KEY, password text);
 INSERT INTO auth_user VALUES ('admin', '$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/'), ('user222', '!');
 GRANT SELECT, UPDATE ON auth_user TO shadowsync;
 END
+systemctl start mariadb
+mariadb -e "CREATE DATABASE app; CREATE TABLE app.users (name varchar(99), password varchar(255)); INSERT INTO app.users VALUES ('admin', '!'), ('user222', '!');
+CREATE USER shadowsync@'127.0.0.1' IDENTIFIED BY 'of-the-store'; GRANT SELECT, UPDATE ON app.users TO shadowsync@'127.0.0.1'"
 printf 'of-the-store\n' >/root/portal.password && chmod 600 /root/portal.password
 mosquitto_passwd -b -c /etc/mosquitto/passwd admin of-admin
 for one in user222 scratch; do mosquitto_passwd -b /etc/mosquitto/passwd $one of-$one; done
@@ -37,6 +40,14 @@ table = "auth_user"
 name = "username"
 password = "password"
 [[application.store]]
+store_name = "maria"
+driver = "sql"
+dsn = "mysql://shadowsync@127.0.0.1/app"
+password_file = "/root/portal.password"
+table = "users"
+name = "name"
+password = "password"
+[[application.store]]
 store_name = "broker"
 driver = "passwdfile"
 format = "mosquitto"
@@ -50,6 +61,7 @@ END
 var trialFaults = []struct{ name, breaking, store, says, mending string }{
 	{"no right to write", `su postgres -c 'psql -q app -c "REVOKE UPDATE ON auth_user FROM shadowsync"'`, "portal", "FAIL rights shadowsync has no right to do that", ""},
 	{"no right to read", `su postgres -c 'psql -q app -c "REVOKE ALL ON auth_user FROM shadowsync"'`, "portal", "FAIL read shadowsync has no right to do that", ""},
+	{"no right in MariaDB", `mariadb -e "REVOKE UPDATE ON app.users FROM shadowsync@'127.0.0.1'"`, "portal.maria", "GRANT SELECT, UPDATE ON users TO shadowsync@HOST", `mariadb -e "GRANT UPDATE ON app.users TO shadowsync@'127.0.0.1'"`},
 	{"server down", "systemctl stop postgresql@15-main", "portal", "FAIL read cannot reach the database server", "systemctl start postgresql@15-main"},
 	{"wrong password", "echo another >/root/portal.password", "portal", "FAIL read the database server refuses the login of shadowsync", "echo of-the-store >/root/portal.password"},
 	{"no such column", "sed -i 's/^password = .*/password = \"secret\"/' /etc/shadowsync/shadowsync.toml", "portal", "is not as configured", "sed -i 's/^password = .*/password = \"password\"/' /etc/shadowsync/shadowsync.toml"},
