@@ -129,3 +129,37 @@ func TestRootIsOpenedOnce(t *testing.T) {
 		t.Errorf("a folder of another tree: %v", err)
 	}
 }
+
+// TestSecret: the owner of a folder cannot make its path lead to another secret of root's, which would then
+// be sent to a server as a password.
+func TestSecret(t *testing.T) {
+	root := tree(t)
+	at := func(path string) string { return filepath.Join(root, path) }
+	var errs []error
+	for _, path := range []string{"good/secret", "good/below/other", "app/secret", "open/secret"} {
+		errs = append(errs, os.WriteFile(at(path), []byte(path), 0o600))
+	}
+	for link, to := range map[string]string{
+		"good/link": "below/../secret", "good/far": "/good/below/other", "good/into": "/app/secret", "app/out": "/good/secret", "open/out": "../good/secret", "good/again": "again",
+	} {
+		errs = append(errs, os.Symlink(to, at(link)))
+	}
+	errs = append(errs, os.WriteFile(at("good/shown"), nil, 0o640), os.Chmod(at("good/shown"), 0o640), os.WriteFile(at("good/theirs"), nil, 0o600), os.Chown(at("good/theirs"), 1234, 0))
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]struct{ text, says string }{
+		"/good/secret": {"good/secret", ""}, "/good/link": {"good/secret", ""}, "/good/far": {"good/below/other", ""}, "/absolute/secret": {"good/secret", ""},
+		"/app/secret": {"", "/app belongs to uid 1234"}, "/app/out": {"", "/app belongs to uid 1234"}, "/open/out": {"", "others can write"},
+		"/good/into": {"", "/app belongs to uid 1234"}, "/good/again": {"", "too many levels"}, "/good/none": {"", "no such file"}, "/good": {"", "not a regular file"},
+		"/good/shown": {"", "can be read by others"}, "/good/theirs": {"", "belongs to uid 1234"},
+	} {
+		text, err := Secret(root, path, 100)
+		if string(text) != want.text || want.says == "" && err != nil || want.says != "" && (err == nil || !strings.Contains(err.Error(), want.says)) {
+			t.Errorf("%s: %q, %v", path, text, err)
+		}
+	}
+	if _, err := Secret(root, "/good/secret", 3); err == nil {
+		t.Error("a file that is too long")
+	}
+}

@@ -3,6 +3,9 @@ package rootonly
 import (
 	"fmt"
 	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
 )
@@ -17,9 +20,14 @@ func ReadMost(root, path string, most int64) ([]byte, error) {
 	return readMost(f, path, most)
 }
 
-// Secret reads such a file that nobody but root (or the caller) can read or change.
+// Secret reads such a file that nobody but root (or the caller) can read, change, or replace by a link to
+// another file of root's.
 func Secret(root, path string, most int64) ([]byte, error) {
-	f, err := inroot.OpenRegular(root, path, os.O_RDONLY)
+	path, err := final(root, path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := inroot.OpenRegular(root, path, os.O_RDONLY|unix.O_NOFOLLOW)
 	if err != nil {
 		return nil, err
 	}
@@ -35,6 +43,27 @@ func Secret(root, path string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	return readMost(f, path, most)
+}
+
+// final follows the links that a file's name is. All of them, and the file, are in folders of root's alone.
+func final(root, path string) (string, error) {
+	for range maxLinks {
+		folder, err := Folder(root, filepath.Dir(path))
+		if err != nil {
+			return "", err
+		}
+		path = filepath.Join(folder.Name(), filepath.Base(path))
+		target := make([]byte, unix.PathMax)
+		n, err := unix.Readlinkat(int(folder.Fd()), filepath.Base(path), target)
+		_ = folder.Close()
+		if err != nil {
+			return path, nil //nolint:nilerr // it is no link, or it is missing, as whoever opens it will say
+		}
+		if path = string(target[:n]); !filepath.IsAbs(path) {
+			path = filepath.Join(folder.Name(), path)
+		}
+	}
+	return "", &os.PathError{Op: "open", Path: path, Err: unix.ELOOP}
 }
 
 func readMost(f *os.File, path string, most int64) ([]byte, error) {
