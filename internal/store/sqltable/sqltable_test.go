@@ -392,3 +392,23 @@ func TestTwoWriters(t *testing.T) {
 		}
 	})
 }
+
+// TestPaddedColumns: the blanks with which CHAR(n) is filled up are part of neither a name nor a value.
+func TestPaddedColumns(t *testing.T) {
+	everywhere(t, "auth_user", "username", "password", func(t *testing.T, p *place) {
+		switch p.dialect {
+		case sqldb.PostgreSQL:
+			p.exec(t, "ALTER TABLE auth_user ALTER username TYPE char(20), ALTER password TYPE char(120)")
+		case sqldb.MySQL:
+			p.exec(t, "ALTER TABLE auth_user MODIFY username CHAR(20), MODIFY password CHAR(120)")
+		}
+		p.insert(t, "alice", "$6$a")
+		s := p.open(t)
+		if err := writeOne(t.Context(), s, "$6$a", "$6$b"); err != nil {
+			t.Error(err)
+		}
+		if got, err := s.Read(t.Context(), []string{"alice", "alice "}); err != nil || got.Accounts["alice"].Hash != "$6$b" || len(got.Accounts) != 1 {
+			t.Errorf("%+v, %v", got, err)
+		}
+	})
+}

@@ -106,7 +106,7 @@ func (s statements) fromColumns(dialect sqldb.Dialect, o driver.Options) (text, 
 	}
 	table, name := dialect.Table(o.Text("table")), dialect.Identifier(o.Text("name"))
 	this := name + " = :name AND " + dialect.Text(name) + " = " + dialect.Text(":name")
-	columns, set, expected := []string{name}, []string{}, []string{this}
+	columns, set, expected := []string{dialect.Start(name, strconv.Itoa(sqldb.MaxName+1))}, []string{}, []string{this} // as text, without the blanks of CHAR(n)
 	for _, part := range s.parts {
 		column := dialect.Identifier(o.Text(part))
 		columns = append(columns, dialect.Start(column, strconv.Itoa(sqldb.MaxPassword+1)))
