@@ -45,9 +45,12 @@ func brokerFor(t *testing.T, s *enginetest.System) *Broker {
 	log := slog.New(slog.DiscardHandler)
 	b := &Broker{dialogues: &operators.Dialogues{}, log: log, writers: &writers{path: shadowPath(s.Engine)}}
 	b.engine.Store(s.Engine)
-	k := keeper.New(b.engine.Load, s.Config.Applications[0], func() {}, log)
-	b.keepers = map[string]*keeper.Keeper{"app": k}
-	t.Cleanup(k.Wait)
+	b.keepers = map[string]*keeper.Keeper{}
+	for _, a := range s.Config.Applications {
+		k := keeper.New(b.engine.Load, a, func() {}, log)
+		b.keepers[a.Name] = k
+		t.Cleanup(k.Wait)
+	}
 	return b
 }
 

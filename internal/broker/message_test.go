@@ -33,8 +33,10 @@ func TestUntilWhenTheGuardHolds(t *testing.T) {
 
 // TestNotInForce: what is in the store already is not called lost.
 func TestNotInForce(t *testing.T) {
-	o := shadowsync.Outcome{Account: "admin", State: shadowsync.Pending, Verdict: shadowsync.VerdictPending,
-		Reason: (&shadowsync.NotInForceError{Reason: "reload of mosquitto.service failed: no answer in time"}).Error()}
+	o := shadowsync.Outcome{
+		Account: "admin", State: shadowsync.Pending, Verdict: shadowsync.VerdictPending,
+		Reason: (&shadowsync.NotInForceError{Reason: "reload of mosquitto.service failed: no answer in time"}).Error(),
+	}
 	const want = "shadowsync: admin: written to mqtt's credential store; NOT in force (reload of mosquitto.service failed: no answer in time); it is as soon as that works"
 	if said := Message([]engine.Settled{{Holder: config.Application{Name: "mqtt", Unit: "mosquitto.service"}, Outcome: o}}, systemd.GuardStatus{}); said != want {
 		t.Errorf("it says %q", said)

@@ -27,6 +27,18 @@ type Store struct {
 	Probed  func() // runs after it was asked whether it can be written
 	Err     error  // of every write but those probes
 	Refuses string // the reason to refuse such writes
+	Hangs   bool   // no question gets an answer
+}
+
+// enter waits for ever if the store hangs.
+func (s *Store) enter(ctx context.Context) error {
+	s.mu.Lock()
+	hangs := s.Hangs
+	s.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+	}
+	return ctx.Err()
 }
 
 const held = shadowsync.FieldHash | shadowsync.FieldLocked
@@ -37,14 +49,20 @@ func (s *Store) Capabilities() shadowsync.Capabilities {
 }
 
 // Revision is another one after each write.
-func (s *Store) Revision(context.Context) (string, error) {
+func (s *Store) Revision(ctx context.Context) (string, error) {
+	if err := s.enter(ctx); err != nil {
+		return "", err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return fmt.Sprint(s.Records), nil
 }
 
 // Read returns its records.
-func (s *Store) Read(_ context.Context, names []string) (shadowsync.StoreSnapshot, error) {
+func (s *Store) Read(ctx context.Context, names []string) (shadowsync.StoreSnapshot, error) {
+	if err := s.enter(ctx); err != nil {
+		return shadowsync.StoreSnapshot{}, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	snapshot := shadowsync.StoreSnapshot{Revision: fmt.Sprint(s.Records), Accounts: map[string]shadowsync.StoredAccount{}}
@@ -102,7 +120,8 @@ func (g *Guard) Set(_ context.Context, _, _ string, accounts []string, _ ...stri
 // System is an engine for one account, "user", that is in sync.
 type System struct {
 	*engine.Engine
-	Held    *Store // the credential store
+	Held    *Store            // the credential store
+	Further map[string]*Store // other stores of the application, by their names
 	Guarded *Guard
 	Mails   Mails
 	t       *testing.T
@@ -122,7 +141,21 @@ var ErrGone = fmt.Errorf("the store: %w", shadowsync.ErrUnavailable)
 // Open makes a system in a folder of its own. Settings are added to its configuration.
 func Open(t *testing.T, settings string) *System {
 	t.Helper()
-	return open(t, settings, "", "driver = \"json\"\npath = \"/store.json\"\nusers = \"\"\nname = \"name\"\npassword = \"password\"\nformats = [\"sha512crypt\"]\n")
+	return open(t, settings, "", jsonTable("/store.json"))
+}
+
+// OpenSeveral is Open with more stores, which have these names.
+func OpenSeveral(t *testing.T, names ...string) *System {
+	t.Helper()
+	tables := jsonTable("/store.json")
+	for _, name := range names {
+		tables += fmt.Sprintf("[[application.store]]\nstore_name = %q\n%s", name, jsonTable("/"+name+".json"))
+	}
+	return open(t, "", "", tables)
+}
+
+func jsonTable(path string) string {
+	return fmt.Sprintf("driver = \"json\"\npath = %q\nusers = \"\"\nname = \"name\"\npassword = \"password\"\nformats = [\"sha512crypt\"]\n", path)
 }
 
 // OpenOwn is Open with a store whose values are of the application's own scheme, mosquitto's. Settings
@@ -140,21 +173,26 @@ func OpenNT(t *testing.T) *System {
 
 func open(t *testing.T, settings, application, table string) *System {
 	t.Helper()
-	s := &System{t: t, dir: t.TempDir(), Guarded: &Guard{}}
-	s.Held = &Store{Records: map[string]shadowsync.Credential{"user": shadowsync.NoAgeing().With(shadowsync.Credential{Hash: FormerHash}, held)}}
+	s := &System{t: t, dir: t.TempDir(), Guarded: &Guard{}, Held: newStore(), Further: map[string]*Store{}}
 	for name, text := range map[string]string{"passwd": "user:x:1000:1000::/:/bin/sh\n", "group": "user:x:1000:\n"} {
 		s.Write(name, text)
 	}
 	s.Sets(FormerHash)
 	c, err := config.Parse([]byte(settings + "[[application]]\nname = \"app\"\nunit = \"a.service\"\naccounts = [\"user\"]\n" +
-		application + "[application.store]\n" + table))
+		application + "[[application.store]]\n" + table))
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, a := range c.Applications {
+		s.Further[a.StoreName] = newStore()
+	}
 	s.Engine, err = engine.Open(t.Context(), engine.Options{
 		Root: s.dir, Config: c, Program: "test", StoreTimeout: time.Second, Guard: s.Guarded, SendMail: s.Mails.send,
-		OpenStore: func(context.Context, config.Application, store.Options) (shadowsync.CredentialStore, error) {
-			return s.Held, nil
+		OpenStore: func(_ context.Context, a config.Application, _ store.Options) (shadowsync.CredentialStore, error) {
+			if a.First() {
+				return s.Held, nil
+			}
+			return s.Further[a.StoreName], nil
 		},
 	})
 	if err != nil {
@@ -163,6 +201,10 @@ func open(t *testing.T, settings, application, table string) *System {
 	t.Cleanup(func() { _ = s.Close() })
 	s.Settle()
 	return s
+}
+
+func newStore() *Store {
+	return &Store{Records: map[string]shadowsync.Credential{"user": shadowsync.NoAgeing().With(shadowsync.Credential{Hash: FormerHash}, held)}}
 }
 
 // Write writes a file of /etc.
@@ -183,8 +225,10 @@ func (s *System) Sets(hash string) {
 // Settle reconciles.
 func (s *System) Settle() {
 	s.t.Helper()
-	if _, err := s.Reconcile(s.t.Context(), "app", shadowsync.Request{Force: true}); err != nil {
-		s.t.Fatal(err)
+	for _, h := range s.Config.Applications {
+		if _, err := s.Reconcile(s.t.Context(), h.Name, shadowsync.Request{Force: true}); err != nil {
+			s.t.Fatal(err)
+		}
 	}
 }
 
