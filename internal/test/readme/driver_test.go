@@ -2,6 +2,7 @@ package readme
 
 import (
 	"encoding/json"
+	"go/format"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,7 +80,11 @@ func registered(t *testing.T, registry, line string) string {
 		t.Fatalf("cannot put %q into the registry", line)
 	}
 	registry = strings.Replace(registry, table, table+line+"\n", 1)
-	return strings.Replace(registry, imports, "\t\"github.com/shadowsync/shadowsync/internal/store/columns\"\n"+imports, 1)
+	registry = strings.Replace(registry, imports, "\t\"github.com/shadowsync/shadowsync/internal/store/columns\"\n"+imports, 1)
+	if formatted, err := format.Source([]byte(registry)); err != nil || string(formatted) != registry {
+		t.Errorf("the line does not stand as gofmt wants it: %q, %v", line, err)
+	}
+	return registry
 }
 
 // overlay is a file that tells go build to see the Go files as if they were in the tree.
