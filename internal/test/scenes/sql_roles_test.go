@@ -1,0 +1,93 @@
+package scenes
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/shadowsync/shadowsync/internal/test/machine"
+)
+
+// inPostgresRoles makes roles and a database for them.
+const inPostgresRoles = `systemctl start postgresql
+cd /
+sql() { runuser -u postgres -- psql -v ON_ERROR_STOP=1 -qtA "$@"; }
+echo "CREATE ROLE shadowsync LOGIN CREATEROLE PASSWORD '$(cat /etc/shadowsync/store.password)'" | sql
+sql -c 'CREATE DATABASE site' -c 'CREATE ROLE admin LOGIN' -c 'CREATE ROLE user222 LOGIN' -c 'CREATE ROLE other LOGIN'
+sql -c 'GRANT SELECT (rolname, rolpassword, rolcanlogin) ON pg_catalog.pg_authid TO shadowsync'
+`
+
+// TestPostgresRole: a role logs in to PostgreSQL with what root set by passwd.
+func TestPostgresRole(t *testing.T) {
+	t.Parallel()
+	s := onSite(t, machine.BootWith(t, machine.Bookworm, machine.Options{Layer: machine.Apps}), "/bin/sleep infinity", `driver = "postgres-role"
+dsn = "postgres://shadowsync@127.0.0.1/postgres"
+password_file = "/etc/shadowsync/store.password"
+`, inPostgresRoles)
+	logsIn := func(password string) bool {
+		r := s.Env("PGPASSWORD="+password).Run("psql", "-h", "127.0.0.1", "-U", "admin", "-d", "site", "-tAc", "SELECT 1")
+		return r.Code == 0
+	}
+	s.ownLogin(logsIn, "postgresql@15-main")
+	verifier := s.sql("SELECT rolpassword FROM pg_authid WHERE rolname = 'admin'")
+	if !strings.HasPrefix(verifier, "SCRAM-SHA-256$4096:") {
+		s.t.Errorf("the server holds %.20q", verifier)
+	}
+	if log := s.MustShell("cat /var/log/postgresql/*.log; journalctl --no-pager"); strings.Contains(log, "Own-login-") {
+		s.t.Error("a clear text is in a log")
+	}
+}
+
+// ownLogin: a server takes the password that root just set, and refuses the old one, also after its restart.
+func (s *stage) ownLogin(logsIn func(string) bool, unit string) {
+	s.t.Helper()
+	old := "never set"
+	for _, password := range []string{"Own-login-1", `Own'login"\ü-2`} {
+		if said := s.passwd("admin", password); !strings.Contains(said, "admin: persisted in site's credential store") {
+			s.t.Errorf("passwd said %q", said)
+		}
+		for _, moment := range []string{"at once", "after a restart"} {
+			if !logsIn(password) || logsIn(old) {
+				s.t.Errorf("%s: the new password %v, the old one %v", moment, logsIn(password), logsIn(old))
+			}
+			s.Must("systemctl", "restart", unit)
+		}
+		old = password
+	}
+	if r := s.Run("shadowsync", "sync"); r.Code != 0 && r.Code != 3 {
+		s.t.Errorf("sync: %s", r)
+	}
+	if a := s.state("admin"); a.State != "in-sync" {
+		s.t.Errorf("admin is %+v", a)
+	}
+}
+
+// inMariaDBUsers makes users.
+const inMariaDBUsers = `systemctl start mariadb
+mariadb <<END
+CREATE USER shadowsync@'127.0.0.1' IDENTIFIED BY '$(cat /etc/shadowsync/store.password)';
+GRANT CREATE USER ON *.* TO shadowsync@'127.0.0.1';
+GRANT SELECT ON mysql.global_priv TO shadowsync@'127.0.0.1';
+CREATE USER admin@localhost IDENTIFIED BY 'x', user222@localhost IDENTIFIED BY 'y';
+END
+`
+
+// TestMariaDBUser: a user logs in to MariaDB with what root set by passwd. One that has another way to log in
+// keeps it.
+func TestMariaDBUser(t *testing.T) {
+	t.Parallel()
+	s := onSite(t, machine.BootWith(t, machine.Bookworm, machine.Options{Layer: machine.Apps}), "/bin/sleep infinity", `driver = "mysql-user"
+dsn = "mysql://shadowsync@127.0.0.1/"
+password_file = "/etc/shadowsync/store.password"
+`, inMariaDBUsers)
+	s.ownLogin(func(password string) bool {
+		return s.Env("MYSQL_PWD="+password).Run("mariadb", "-u", "admin", "-e", "SELECT 1").Code == 0
+	}, "mariadb")
+	s.Must("mariadb", "-e", "ALTER USER user222@localhost IDENTIFIED VIA mysql_native_password USING 'invalid' OR unix_socket")
+	before := s.Must("mariadb", "-Ne", "SHOW CREATE USER user222@localhost")
+	if said := s.passwd("user222", "Not-for-it-3"); !strings.Contains(said, "NOT persisted") || !strings.Contains(said, "several ways to log in") {
+		s.t.Errorf("passwd said %q", said)
+	}
+	if now := s.Must("mariadb", "-Ne", "SHOW CREATE USER user222@localhost"); now != before {
+		s.t.Errorf("it was %s and is %s", before, now)
+	}
+}
