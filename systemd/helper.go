@@ -23,6 +23,8 @@ type HelperUnit struct {
 	Credential string
 	// Network: it is no root, but a user that exists only for it, with the network and nothing else.
 	Network bool
+	// Reach is all of the network that it may reach; nil: everything. Only with Network.
+	Reach *Network
 }
 
 // StartHelper asks systemd to start a helper and does not wait for the program to run. The caller
@@ -58,6 +60,9 @@ func (h HelperUnit) check() error {
 func (h HelperUnit) properties() []property {
 	common := slices.Concat(h.program().properties(), limitedTo(h.Deadline), []property{prop("Description", h.What+" (shadowsync)")})
 	common = append(common, secret(h.Credential)...)
+	if h.Network && h.Reach != nil {
+		return slices.Concat(common, networkOnly(h.Reach.families()...), h.Reach.properties())
+	}
 	if h.Network {
 		return append(common, networkOnly("AF_UNIX", "AF_INET", "AF_INET6")...) // AF_UNIX: resolvers of nsswitch.conf(5)
 	}

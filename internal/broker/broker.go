@@ -4,6 +4,7 @@
 //
 //	broker.go       Run: the parts and their order
 //	configured.go   reports a configuration that cannot be used, and uses a changed one
+//	later.go        looks at stores whose server started later
 //	strays.go       moves guards from units that an application no longer has
 //	watch.go        what changed on the OS side, and who wrote it
 //	server.go       the three sockets, and who may ask what on root's
@@ -215,6 +216,7 @@ func (b *Broker) run(ctx context.Context, listeners map[string]*socket.Listener)
 	if err := systemd.Ready(b.status(ctx)); err != nil {
 		return err
 	}
+	b.followServers(ctx, &wg)
 	b.followConfig(ctx, &wg)
 	wg.Go(func() { b.keepAlive(ctx) })
 	wg.Go(func() { b.reviewAll(ctx) })

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"net/netip"
 	"os"
 	"strings"
 
@@ -72,16 +71,9 @@ func unitOf(o store.Options) (u systemd.WorkerUnit, err error) {
 		return u, err
 	}
 	if d.Placement(o) == driver.NetworkWorker {
-		u.Network = &systemd.Network{Unix: d.Endpoint(o).Socket != ""}
 		u.Credential = o.Text(driver.Credential.Name)
-		for _, text := range o.Addresses {
-			address, err := netip.ParseAddr(text)
-			if err != nil {
-				return u, driver.Unavailable(err)
-			}
-			u.Network.Addresses = append(u.Network.Addresses, address)
-		}
-		return u, nil
+		u.Network, err = storeworker.Reach(o)
+		return u, err
 	}
 	rights, err := storeworker.Needs(o)
 	if rights.Folder {

@@ -39,7 +39,7 @@ func (e *Engine) newLink(a config.Application, o store.Options) (*link, error) {
 		}
 	}
 	l.open = func(ctx context.Context) (shadowsync.CredentialStore, error) { return storeworker.Open(ctx, o) }
-	if d.Placement(o) == driver.NetworkWorker && o.Text(driver.Credential.Name) != "" {
+	if d.Placement(o) == driver.NetworkWorker {
 		l.open = func(ctx context.Context) (shadowsync.CredentialStore, error) { return openInUnit(ctx, o) }
 	}
 	if open := e.options.OpenStore; open != nil && d.Placement(o) != driver.InProcess {
@@ -51,21 +51,38 @@ func (e *Engine) newLink(a config.Application, o store.Options) (*link, error) {
 // unitTime ends the unit of a store that this process opened, whatever happens to this process.
 const unitTime = time.Hour
 
-// openInUnit opens a store whose worker needs a credential: systemd decrypts one only for a unit.
+// openInUnit opens a store in a server. Its worker is no child of this process: that may be a hook, whose
+// sandbox has no network, and systemd decrypts a credential only for a unit. Where there is no systemd to
+// ask, a child must do.
 func openInUnit(ctx context.Context, o store.Options) (shadowsync.CredentialStore, error) {
-	o, err := storeworker.Equip(ctx, o, storeworker.Lookup)
+	credential := o.Text(driver.Credential.Name)
+	equipped, err := storeworker.Equip(ctx, o, storeworker.LookupBy(startResolver))
+	if err != nil {
+		return nil, err
+	}
+	reach, err := storeworker.Reach(equipped)
 	if err != nil {
 		return nil, err
 	}
 	p, err := startHelper(ctx, storeworker.Command.Name, systemd.HelperUnit{
-		Name: sent.Name("store-"), What: "Credential store", Deadline: unitTime, Network: true, Credential: o.Text(driver.Credential.Name),
+		Name: sent.Name("store-"), What: "Credential store", Deadline: unitTime, Network: true, Reach: reach, Credential: credential,
 	})
+	if err != nil && credential == "" {
+		return storeworker.Open(ctx, o)
+	}
 	if err != nil {
 		return nil, err
 	}
-	client, err := storeworker.Attach(ctx, p, o)
+	client, err := storeworker.Attach(ctx, p, equipped)
 	if err != nil {
-		return nil, worker.Started(o.Text(driver.Credential.Name), err) // not client: a nil *Client would make a non-nil interface
+		return nil, worker.Started(credential, err) // not client: a nil *Client would make a non-nil interface
 	}
 	return client, nil
+}
+
+// startResolver starts a process that finds the address of a store's server.
+func startResolver(ctx context.Context) (*worker.Process, error) {
+	return startHelper(ctx, storeworker.ResolveCommand.Name, systemd.HelperUnit{
+		Name: sent.Name("resolve-"), What: "Address of a credential store", Deadline: 2 * storeworker.ResolveWithin, Network: true,
+	})
 }

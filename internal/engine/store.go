@@ -155,11 +155,13 @@ func (l *link) hangs() bool {
 func (l *link) twice(bound context.Context, call func(shadowsync.CredentialStore) error) error {
 	had, old := l.store != nil, time.Since(l.opened) >= freshFor
 	err := l.once(bound, call)
-	if died := l.store == nil; errors.Is(err, shadowsync.ErrUnavailable) && !answered(err) && bound.Err() == nil && had && (old || died) {
+	if died := l.store == nil; errors.Is(err, shadowsync.ErrUnavailable) && bound.Err() == nil && had && (old || died) {
 		// A worker is confined to the folder that it found at its start, with the uid of the owner
 		// at that time. Only a new worker can reach a folder that was replaced since.
 		l.drop()
-		err = l.once(bound, call)
+		if !answered(err) {
+			err = l.once(bound, call)
+		}
 	}
 	return err
 }

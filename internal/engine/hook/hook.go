@@ -5,6 +5,7 @@
 // the settle time, and Limit applies to each of its looks.
 //
 //	hook.go    Run, and the moments
+//	early.go   stores whose server starts later
 //	settle.go  the settle time, and the watch on an application in it
 package hook
 
@@ -106,6 +107,9 @@ type moment struct {
 // look compares the OS with every store of the application. Every moment does that.
 func (h moment) look(ctx context.Context, seen shadowsync.SeenBy, force bool) ([]shadowsync.Report, error) {
 	return h.EachStore(ctx, h.application.Name, func(of config.Application) (shadowsync.Report, error) {
+		if h.early(ctx, of) {
+			return shadowsync.Report{}, nil
+		}
 		return h.Reconcile(ctx, of.Name, shadowsync.Request{Origin: shadowsync.Origin{SeenBy: seen}, Force: force})
 	})
 }
@@ -149,7 +153,7 @@ func (h moment) preStart(ctx context.Context) error {
 	switch activity := h.activity(ctx); {
 	case activity.Over && err == nil:
 		for i, of := range h.Config.Holders(h.application) {
-			if !reports[i].Doubtful() {
+			if !reports[i].Doubtful() && !h.early(ctx, of) {
 				err = errors.Join(err, h.State.SetStarting(ctx, of.Name))
 			}
 		}

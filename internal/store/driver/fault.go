@@ -17,7 +17,8 @@ type Fault struct {
 	Kind   error // shadowsync.ErrUnavailable or shadowsync.ErrMalformed
 	Reason string
 	Cause  error // may be nil
-	// Answered: the server of the store said so itself. A new worker or connection would hear the same.
+	// Answered: the server of the store said so itself. A new worker would hear the same, unless
+	// somebody mends it meanwhile.
 	Answered bool
 }
 

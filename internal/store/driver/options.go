@@ -33,6 +33,8 @@ type Options struct {
 	Cost   int
 	// As is how the store spells an account's name: a text with AsName in it. Empty: as the OS does.
 	As string
+	// After is the unit that must be active before the store can be used; empty: none.
+	After string
 	// Addresses are where the store's server is, as whoever starts a worker has found out. They never
 	// come from the configuration.
 	Addresses []string
@@ -54,6 +56,7 @@ var Common = []key.Key{
 	{Name: "scheme", Kind: key.Text, OneOf: scheme.Names, Default: "the driver's; without one, hashes of crypt(5)", Doc: "The application's own hash scheme: see [stores.md](stores.md). A hash of such a scheme is made from a clear text, at a login or a password change."},
 	{Name: "cost", Kind: key.Number, Min: 1, Max: maxCost, Default: "as in the account's present hash, else the scheme's own", Doc: "The cost of new hashes, in the unit of `scheme`: iterations, or the logarithm of them."},
 	{Name: "as", Kind: key.Text, Form: key.Form{Says: `a text with {name} in it, such as "{name}@example.org"`, Is: isSpelling}, Default: "`{name}`", Doc: "How the store spells the name of an account, where `{name}` is its name in the OS."},
+	{Name: "after", Kind: key.Text, Form: afterForm, Default: "none", Doc: "The unit of the store's server, such as `postgresql.service`, if that may start later than the application. While it is not active, the application's start neither waits for this store nor is refused because of it; the daemon looks at the store once it is active. It must be a unit that stays active."},
 	{Name: "reload_unit", Kind: key.Text, Form: reloadForm, Default: "none", Doc: "The unit of the server that reads the store only when it starts or is reloaded, such as `mosquitto.service`. After each write it is reloaded, by its `ExecReload=`. See [stores.md](stores.md#servers-that-must-be-reloaded)."},
 }
 
@@ -66,6 +69,17 @@ const AsName = "{name}"
 func isSpelling(text string) bool {
 	return strings.Count(text, AsName) == 1 && len(text) <= 200 && utf8.ValidString(text) && !strings.ContainsRune(text, 0)
 }
+
+var afterForm = key.Form{Says: `the name of a unit, such as "postgresql.service"`, Is: isUnit}
+
+func isUnit(name string) bool {
+	base, kind := strings.TrimSuffix(name, filepath.Ext(name)), filepath.Ext(name)
+	return base != "" && len(name) <= 255 && strings.Trim(base, unitLetters) == "" &&
+		slices.Contains([]string{".service", ".socket", ".mount", ".automount", ".target", ".device"}, kind)
+}
+
+// unitLetters are the characters of a unit's name (systemd.unit(5)).
+const unitLetters = `ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:-_.\@`
 
 var reloadForm = key.Form{Says: "the name of a service, which ends in .service", Is: func(unit string) bool { return shadowsync.CheckUnit(unit) == nil }}
 
@@ -105,6 +119,8 @@ func Parse(table map[string]any) (Options, error) {
 			o.Cost = int(reflect.ValueOf(value).Int()) // an int64 of the decoder, or an int of a test
 		case "as":
 			o.As, _ = value.(string)
+		case "after":
+			o.After, _ = value.(string)
 		case "reload_unit":
 			o.ReloadUnit, _ = value.(string)
 		}

@@ -170,7 +170,7 @@ func (s Source) explain(r report, err error) error {
 	shown := printable.Clip(r.text, 200)
 	switch r.cause {
 	case login:
-		return s.fault(err, SaysLogin+" of %s (%s)", s.User, r.code)
+		return s.answer(err, SaysLogin+" of %s (%s)", s.User, r.code)
 	case noRight:
 		return s.answer(err, "%s "+SaysNoRight+": %s", s.who(), shown)
 	case layout:

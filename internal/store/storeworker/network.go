@@ -18,11 +18,29 @@ import (
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
 	"github.com/shadowsync/shadowsync/internal/wire/worker"
+	"github.com/shadowsync/shadowsync/systemd"
 )
 
 // nobody is the uid and gid of a driver.NetworkWorker that is a child: those of nobody in Linux, which own
 // no file.
 const nobody = 65534
+
+// Reach returns what the unit of a worker for such a store may reach, once the store's options are equipped.
+func Reach(o store.Options) (*systemd.Network, error) {
+	d, err := store.Find(o.Driver)
+	if err != nil {
+		return nil, err
+	}
+	n := &systemd.Network{Unix: d.Endpoint(o).Socket != ""}
+	for _, text := range o.Addresses {
+		address, err := netip.ParseAddr(text)
+		if err != nil {
+			return nil, driver.Unavailable(err)
+		}
+		n.Addresses = append(n.Addresses, address)
+	}
+	return n, nil
+}
 
 // maxSecret bounds the password for a server, in bytes.
 const maxSecret = 4096

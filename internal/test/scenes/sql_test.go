@@ -109,6 +109,27 @@ sessions_refers = "id"
 		s.sql(`UPDATE app."user's" SET hash = '` + strings.ReplaceAll(s.hashed("Clicked-in-the-app-3"), "'", "") + `' WHERE login = 'admin'`)
 		s.eventually("the OS has it", time.Minute, func() bool { return s.opensHash(s.ShadowHash("admin"), "Clicked-in-the-app-3") })
 	})
+	s.sub("without the daemon", func(s *stage) {
+		s.MustShell("systemctl stop shadowsync.service shadowsync.socket shadowsync-operator.socket shadowsync-factor.socket")
+		s.passwd("admin", "While-it-was-down-4")
+		s.Must("systemctl", "restart", "site.service") // the hook is no child of the daemon
+		if held("admin") != s.ShadowHash("admin") {
+			s.t.Error("the start hook did not bring it into the store")
+		}
+		s.MustShell("systemctl start shadowsync.socket shadowsync-operator.socket shadowsync-factor.socket shadowsync.service")
+	})
+	s.sub("the server starts later", func(s *stage) {
+		s.MustShell(`sed -i 's/^unit .*/&\nstart = "refuse"/; s/^driver = "sql"/&\nafter = "postgresql@15-main.service"/' /etc/shadowsync/shadowsync.toml
+systemctl restart shadowsync.service; systemctl stop site.service postgresql@15-main.service`)
+		s.passwd("admin", "Before-the-server-5")
+		began := time.Now()
+		if r := s.Run("systemctl", "start", "site.service"); r.Code != 0 || time.Since(began) > 5*time.Second {
+			s.t.Errorf("the application's start took %v: %s", time.Since(began), r)
+		}
+		s.Must("systemctl", "start", "postgresql@15-main.service")
+		s.eventually("it is in the store", 10*time.Second, func() bool { return held("admin") == s.ShadowHash("admin") })
+		s.eventually("all is in sync", machine.Patience, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 && !s.Guarded() })
+	})
 	s.troubles(held)
 }
 
@@ -145,6 +166,8 @@ func (s *stage) troubles(held func(string) string) {
 		{"another password", alter("ALTER ROLE shadowsync PASSWORD 'other'") + "; systemctl restart postgresql@15-main", alter("ALTER ROLE shadowsync PASSWORD '$(cat /etc/shadowsync/store.password)'"), "refuses the login of shadowsync"},
 		{"no right", alter(`REVOKE UPDATE (hash) ON app."user's" FROM shadowsync`), alter(`GRANT UPDATE (hash) ON app."user's" TO shadowsync`), "no right"},
 		{"read-only", alter("ALTER ROLE shadowsync SET default_transaction_read_only = on") + "; systemctl restart postgresql@15-main", alter("ALTER ROLE shadowsync RESET default_transaction_read_only") + "; systemctl restart postgresql@15-main", "read-only"},
+		{"full", fillTable, "runuser -u postgres -- psql -qd site <<'END'\nDELETE FROM app.\"user's\" WHERE login LIKE 'filler%';\nALTER TABLE app.\"user's\" SET TABLESPACE pg_default;\nEND\n", "no space left"},
+		{"failing between write and read-back", loseRight, "runuser -u postgres -- psql -qd site <<'END'\nDROP TRIGGER lose ON app.\"user's\";\nGRANT SELECT (id, login, hash) ON app.\"user's\" TO shadowsync;\nEND\n", "no right"},
 		// The last one: after a time-out passwd does not ask for half a minute.
 		{"hung", "systemctl kill -s STOP postgresql@15-main", "systemctl kill -s CONT postgresql@15-main", "no answer in time"},
 	} {
@@ -172,6 +195,28 @@ func (s *stage) troubles(held func(string) string) {
 		})
 	}
 }
+
+// fillTable moves the table to a file system and fills that.
+const fillTable = `mkdir -p /mnt/small && mount -t tmpfs -o size=2M tmpfs /mnt/small && chown postgres /mnt/small
+cd /
+runuser -u postgres -- psql -v ON_ERROR_STOP=1 -qtAd site <<'END'
+CREATE TABLESPACE small LOCATION '/mnt/small';
+ALTER TABLE app."user's" SET TABLESPACE small;
+END
+runuser -u postgres -- psql -v ON_ERROR_STOP=1 -qtAd site 2>/dev/null >/dev/null <<'END' && exit 1
+SELECT format('INSERT INTO app."user''s" (login, hash) VALUES (%L, %L)', 'filler' || i, repeat('x', 128)) FROM generate_series(1, 20000) AS i \gexec
+END
+true
+`
+
+// loseRight takes the right to read away in the transaction that writes.
+const loseRight = `cd /
+runuser -u postgres -- psql -v ON_ERROR_STOP=1 -qd site <<'END'
+CREATE FUNCTION app.lose() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN REVOKE SELECT (hash) ON app."user's" FROM shadowsync; RETURN NULL; END $$;
+CREATE TRIGGER lose AFTER UPDATE ON app."user's" FOR EACH ROW EXECUTE FUNCTION app.lose();
+END
+`
 
 // alter runs SQL in PostgreSQL.
 func alter(statement string) string {
