@@ -166,7 +166,6 @@ func (s *stage) troubles(held func(string) string) {
 		{"another password", alter("ALTER ROLE shadowsync PASSWORD 'other'") + "; systemctl restart postgresql@15-main", alter("ALTER ROLE shadowsync PASSWORD '$(cat /etc/shadowsync/store.password)'"), "refuses the login of shadowsync"},
 		{"no right", alter(`REVOKE UPDATE (hash) ON app."user's" FROM shadowsync`), alter(`GRANT UPDATE (hash) ON app."user's" TO shadowsync`), "no right"},
 		{"read-only", alter("ALTER ROLE shadowsync SET default_transaction_read_only = on") + "; systemctl restart postgresql@15-main", alter("ALTER ROLE shadowsync RESET default_transaction_read_only") + "; systemctl restart postgresql@15-main", "read-only"},
-		{"full", fillTable, "runuser -u postgres -- psql -qd site <<'END'\nDELETE FROM app.\"user's\" WHERE login LIKE 'filler%';\nALTER TABLE app.\"user's\" SET TABLESPACE pg_default;\nEND\n", "no space left"},
 		{"failing between write and read-back", loseRight, "runuser -u postgres -- psql -qd site <<'END'\nDROP TRIGGER lose ON app.\"user's\";\nGRANT SELECT (id, login, hash) ON app.\"user's\" TO shadowsync;\nEND\n", "no right"},
 		// The last one: after a time-out passwd does not ask for half a minute.
 		{"hung", "systemctl kill -s STOP postgresql@15-main", "systemctl kill -s CONT postgresql@15-main", "no answer in time"},
@@ -195,19 +194,6 @@ func (s *stage) troubles(held func(string) string) {
 		})
 	}
 }
-
-// fillTable moves the table to a file system and fills that.
-const fillTable = `mkdir -p /mnt/small && mount -t tmpfs -o size=2M tmpfs /mnt/small && chown postgres /mnt/small
-cd /
-runuser -u postgres -- psql -v ON_ERROR_STOP=1 -qtAd site <<'END'
-CREATE TABLESPACE small LOCATION '/mnt/small';
-ALTER TABLE app."user's" SET TABLESPACE small;
-END
-runuser -u postgres -- psql -v ON_ERROR_STOP=1 -qtAd site 2>/dev/null >/dev/null <<'END' && exit 1
-SELECT format('INSERT INTO app."user''s" (login, hash) VALUES (%L, %L)', 'filler' || i, repeat('x', 128)) FROM generate_series(1, 20000) AS i \gexec
-END
-true
-`
 
 // loseRight takes the right to read away in the transaction that writes.
 const loseRight = `cd /
