@@ -11,10 +11,7 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-var (
-	realWrite = []shadowsync.Write{{Name: "admin", Want: shadowsync.Credential{Hash: "$6$new"}}, {Name: "other", Want: shadowsync.Credential{Hash: "$6$new"}}}
-	probing   = []shadowsync.Write{{Name: "admin"}}
-)
+var realWrite = []shadowsync.Write{{Name: "admin", Want: shadowsync.Credential{Hash: "$6$new"}}, {Name: "other", Want: shadowsync.Credential{Hash: "$6$new"}}}
 
 func TestReloadFollowsAWrite(t *testing.T) {
 	broken := errors.New("broken")

@@ -65,8 +65,10 @@ func TestWrite(t *testing.T) {
 		"dovecot without a scheme":         {"dovecot", "bob:$6$old$hash\n", newCrypt, "bob:{CRYPT}" + newCrypt + "\n"},
 		"pgbouncer":                        {"pgbouncer", "; x\n\"a\"\"b\" \"md500112233445566778899aabbccddeeff\"\n\"bob\" \"SCRAM-SHA-256$4096:b2xk$b2xk:b2xk\"  ; Bob\n", newSCRAM, "; x\n\"a\"\"b\" \"md500112233445566778899aabbccddeeff\"\n\"bob\" \"" + newSCRAM + "\"  ; Bob\n"},
 		"pgbouncer's clear text":           {"pgbouncer", "\"bob\" \"secret\"\n", newSCRAM, "\"bob\" \"" + newSCRAM + "\"\n"},
-		"freeradius": {"freeradius", "DEFAULT Auth-Type := Reject\n\tFall-Through = Yes\n\nbob\tCrypt-Password := '$6$old$hash', NAS-Port-Type == \"Virtual\"\n\tReply-Message := \"Hello, %{User-Name}\",\n\t# x\n\tSession-Timeout = 60\n",
-			newCrypt, "DEFAULT Auth-Type := Reject\n\tFall-Through = Yes\n\nbob\tCrypt-Password := \"" + newCrypt + "\", NAS-Port-Type == \"Virtual\"\n\tReply-Message := \"Hello, %{User-Name}\",\n\t# x\n\tSession-Timeout = 60\n"},
+		"freeradius": {
+			"freeradius", "DEFAULT Auth-Type := Reject\n\tFall-Through = Yes\n\nbob\tCrypt-Password := '$6$old$hash', NAS-Port-Type == \"Virtual\"\n\tReply-Message := \"Hello, %{User-Name}\",\n\t# x\n\tSession-Timeout = 60\n",
+			newCrypt, "DEFAULT Auth-Type := Reject\n\tFall-Through = Yes\n\nbob\tCrypt-Password := \"" + newCrypt + "\", NAS-Port-Type == \"Virtual\"\n\tReply-Message := \"Hello, %{User-Name}\",\n\t# x\n\tSession-Timeout = 60\n",
+		},
 		"freeradius with several entries": {"freeradius", "bob NAS-IP-Address == 10.0.0.1\n\tFall-Through = Yes\n\"bob\" Crypt-Password := $6$old$hash # x\n", newCrypt, "bob NAS-IP-Address == 10.0.0.1\n\tFall-Through = Yes\n\"bob\" Crypt-Password := \"" + newCrypt + "\" # x\n"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -53,7 +53,7 @@ var passwordFiles = []passwordFile{
 	},
 	{
 		account: "pooled", unit: "pgbouncer.service", format: "pgbouncer", path: "/etc/pgbouncer/userlist.txt", owner: "postgres:postgres", mode: "640", reload: true,
-		before: "; users\n\"o\"\"ther\" \"md500112233445566778899aabbccddeeff\"\n\"pooled\" \"", value: "clear text of a former administrator", after: "\"\n",
+		before: "; users\n\"a\"\"b\" \"md500112233445566778899aabbccddeeff\"\n\"pooled\" \"", value: "clear text of a former administrator", after: "\"\n",
 		configure: `systemctl start postgresql
 			sed -i 's/^host .*127.0.0.1.*/host all all 127.0.0.1\/32 trust/' /etc/postgresql/15/main/pg_hba.conf
 			systemctl restart postgresql
