@@ -3,6 +3,7 @@ package shadowsync
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -108,6 +109,20 @@ type Capabilities struct {
 	// FieldHash only, Credential.Hash is the value as stored, and Locked is always false.
 	Scheme string
 	Cost   int // of new values of the scheme, where the store has none to follow; 0: the scheme's default
+	// As is how the store spells an account's name: a text with AsName in it. Empty: as the OS does. The
+	// calls have the OS's names, and only a value that depends on the name has the other one in it.
+	As string
+}
+
+// AsName is what stands for the OS's name in Capabilities.As.
+const AsName = "{name}"
+
+// Spelt returns how the store spells an account's name.
+func (c Capabilities) Spelt(account string) string {
+	if c.As == "" {
+		return account
+	}
+	return strings.Replace(c.As, AsName, account, 1)
 }
 
 // Opaque reports whether the store's values are of a scheme of the application's own.

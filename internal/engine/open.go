@@ -30,7 +30,7 @@ func (e *Engine) newLink(a config.Application, o store.Options) (*link, error) {
 	}
 	defer closed.Close()
 	can := closed.Capabilities()
-	can.Cost = o.Cost
+	can.Cost, can.As = o.Cost, o.As
 	l := &link{capabilities: can, timeout: e.options.StoreTimeout, turn: make(chan struct{}, 1)}
 	if o.ReloadUnit != "" && inroot.Live(e.root) {
 		l.reload = &reloader{unit: o.ReloadUnit, do: e.options.ReloadUnit, wait: e.options.StoreTimeout, pause: d.PauseBeforeReload(o)}

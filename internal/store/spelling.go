@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"strings"
 
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -22,7 +21,7 @@ func spell(s shadowsync.CredentialStore, as string) shadowsync.CredentialStore {
 	return spelled{s, as}
 }
 
-func (s spelled) there(name string) string { return strings.Replace(s.as, driver.AsName, name, 1) }
+func (s spelled) there(name string) string { return shadowsync.Capabilities{As: s.as}.Spelt(name) }
 
 // Read implements shadowsync.CredentialStore.
 func (s spelled) Read(ctx context.Context, names []string) (shadowsync.StoreSnapshot, error) {

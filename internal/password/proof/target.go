@@ -25,7 +25,7 @@ type Target struct {
 
 // For returns the target of an account in a store with these capabilities.
 func For(c shadowsync.Capabilities, account, like string) Target {
-	return Target{Account: account, Formats: c.Formats, Scheme: c.Scheme, Cost: c.Cost, Like: like}
+	return Target{Account: c.Spelt(account), Formats: c.Formats, Scheme: c.Scheme, Cost: c.Cost, Like: like}
 }
 
 // likeWithin bounds the wait for the store's present value, while passwd waits.

@@ -49,3 +49,13 @@ func TestASlowStoreIsNotGivenUp(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestNamesOfTheStore: PostgreSQL's old verifiers depend on the role's name, which is not always the account's.
+// Otherwise every login would seem to show that the password was changed in the application.
+func TestNamesOfTheStore(t *testing.T) {
+	const md5OfSecretAndAdminAtSite = "md58e65c4457860b6d50740e9bab7216a15"
+	of := shadowsync.Capabilities{Scheme: "scram-sha-256", As: "{name}@site"}
+	if fits, err := For(of, "admin", md5OfSecretAndAdminAtSite).fits([]byte("secret")); !fits || err != nil {
+		t.Errorf("%v, %v", fits, err)
+	}
+}

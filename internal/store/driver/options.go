@@ -64,7 +64,7 @@ var Common = []key.Key{
 const maxCost = 100_000_000
 
 // AsName is what stands for the OS's name in the key "as".
-const AsName = "{name}"
+const AsName = shadowsync.AsName
 
 func isSpelling(text string) bool {
 	return strings.Count(text, AsName) == 1 && len(text) <= 200 && utf8.ValidString(text) && !strings.ContainsRune(text, 0)
