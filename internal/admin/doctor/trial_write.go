@@ -40,7 +40,12 @@ func (t *attempt) swaps(ctx context.Context) bool {
 // writes writes every account as it is, or the account of the trial anew and back.
 func (t *attempt) writes(ctx context.Context) bool {
 	if t.Account == "" {
-		return t.put(ctx, "write", t.held, t.held, plural.Count(len(t.held), "account")+" written as found")
+		with := maps.Clone(t.held)
+		maps.DeleteFunc(with, func(_ string, c shadowsync.Credential) bool { return t.store.Capabilities().Opaque() && c.Hash == "" })
+		if len(with) == 0 {
+			return true // no value to write: the application has set none yet
+		}
+		return t.put(ctx, "write", with, with, plural.Count(len(with), "account")+" written as found")
 	}
 	anew, err := t.another(t.held[t.Account])
 	if err != nil {

@@ -11,7 +11,10 @@ import (
 const trialServers = `set -e
 systemctl start postgresql
 su postgres -c 'psql -q -v ON_ERROR_STOP=1' <<'END'
-CREATE ROLE shadowsync LOGIN PASSWORD 'of-the-store';
+CREATE ROLE shadowsync LOGIN CREATEROLE PASSWORD 'of-the-store';
+GRANT SELECT (rolname, rolpassword, rolcanlogin) ON pg_catalog.pg_authid TO shadowsync;
+CREATE ROLE admin LOGIN PASSWORD 'of-admin';
+CREATE ROLE user222 LOGIN;
 CREATE DATABASE app;
 \c app
 CREATE TABLE auth_user (username text PRIMARY KEY, password text);
@@ -48,6 +51,11 @@ table = "users"
 name = "name"
 password = "password"
 [[application.store]]
+store_name = "role"
+driver = "postgres-role"
+dsn = "postgres://shadowsync@127.0.0.1/postgres"
+password_file = "/root/portal.password"
+[[application.store]]
 store_name = "broker"
 driver = "passwdfile"
 format = "mosquitto"
@@ -62,7 +70,8 @@ var trialFaults = []struct{ name, breaking, store, says, mending string }{
 	{"no right to write", `su postgres -c 'psql -q app -c "REVOKE UPDATE ON auth_user FROM shadowsync"'`, "portal", "FAIL rights shadowsync has no right to do that", ""},
 	{"no right to read", `su postgres -c 'psql -q app -c "REVOKE ALL ON auth_user FROM shadowsync"'`, "portal", "FAIL read shadowsync has no right to do that", ""},
 	{"no right in MariaDB", `mariadb -e "REVOKE UPDATE ON app.users FROM shadowsync@'127.0.0.1'"`, "portal.maria", "GRANT SELECT, UPDATE ON users TO shadowsync@HOST", `mariadb -e "GRANT UPDATE ON app.users TO shadowsync@'127.0.0.1'"`},
-	{"server down", "systemctl stop postgresql@15-main", "portal", "FAIL read cannot reach the database server", "systemctl start postgresql@15-main"},
+	{"no right to alter roles", "su postgres -c 'psql -q -c \"ALTER ROLE shadowsync NOCREATEROLE\"'", "portal.role", "FAIL rights shadowsync has no right to alter other roles", ""},
+	{"server down", "systemctl stop postgresql@15-main", "portal.role", "FAIL read cannot reach the database server", "systemctl start postgresql@15-main"},
 	{"wrong password", "echo another >/root/portal.password", "portal", "FAIL read the database server refuses the login of shadowsync", "echo of-the-store >/root/portal.password"},
 	{"no such column", "sed -i 's/^password = .*/password = \"secret\"/' /etc/shadowsync/shadowsync.toml", "portal", "is not as configured", "sed -i 's/^password = .*/password = \"password\"/' /etc/shadowsync/shadowsync.toml"},
 	{"another scheme", `su postgres -c 'psql -q app -c "UPDATE auth_user SET password = '"'pbkdf2_sha256\$1\$s\$x'"' WHERE username = '"'user222'"'"'`, "portal", "FAIL scheme not a value of crypt(3): that of user222", `su postgres -c 'psql -q app -c "UPDATE auth_user SET password = '"'!'"' WHERE username = '"'user222'"'"'`},
