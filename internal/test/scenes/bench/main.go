@@ -11,6 +11,7 @@
 //	factor.go   second factors: the check of a code among ten thousand enrolled accounts
 //	login.go    ssh with a code against ssh without
 //	flood.go    others' waiting times during an attack by an unprivileged user
+//	sql.go      a table in PostgreSQL: writes, and ten thousand accounts
 //	rest.go     memory and wake-ups at rest, the unit's exposure
 //
 // A word on the command line selects only the part of that file.
@@ -46,7 +47,7 @@ func run(ctx context.Context) error {
 	for _, part := range []struct {
 		name string
 		run  func(context.Context) error
-	}{{"latency", latency}, {"passwd", passwd}, {"bulk", bulk}, {"hashing", hashing}, {"pcli", operatorShell}, {"flood", floods}, {"factor", factors}, {"rest", atRest}, {"hook", hooks}} {
+	}{{"latency", latency}, {"passwd", passwd}, {"bulk", bulk}, {"hashing", hashing}, {"pcli", operatorShell}, {"flood", floods}, {"factor", factors}, {"rest", atRest}, {"hook", hooks}, {"sql", queries}} {
 		if len(os.Args) > 1 && os.Args[1] != part.name {
 			continue
 		}
@@ -59,14 +60,14 @@ func run(ctx context.Context) error {
 
 // buildProgram builds one of the programs that measure on the machine, or attack it. source is its
 // folder relative to this one. The program is in a temporary folder, which the caller removes.
-func buildProgram(ctx context.Context, source string) (string, error) {
+func buildProgram(ctx context.Context, source string, settings ...string) (string, error) {
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
 		return "", err
 	}
 	program := filepath.Join(dir, filepath.Base(source))
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "./"+filepath.Join("internal/test/scenes/bench", source))
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), settings...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("cannot build %s: %w\n%s", source, err, out)
 	}
