@@ -13,6 +13,7 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/store"
 	"github.com/shadowsync/shadowsync/internal/store/safefile"
+	"github.com/shadowsync/shadowsync/internal/wire/worker"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -176,6 +177,52 @@ func TestFileOfAnAttacker(t *testing.T) {
 			}
 			if err := syscall.Stat(path, &after); err != nil || after.Uid != before.Uid || after.Gid != before.Gid || after.Mode != before.Mode {
 				t.Errorf("%d:%d %o became %d:%d %o: %v", before.Uid, before.Gid, before.Mode, after.Uid, after.Gid, after.Mode, err)
+			}
+		})
+	}
+}
+
+// TestLooks: a worker that looks up its store's owner becomes that user, and does not open a store of root's.
+func TestLooks(t *testing.T) {
+	for name, test := range map[string]struct {
+		uid  int
+		fits bool
+	}{"the owner's": {stranger, true}, "root's": {0, false}} {
+		t.Run(name, func(t *testing.T) {
+			o, path, account := mounted(t)
+			folder := filepath.Dir(path)
+			if err := errors.Join(os.Chown(folder, stranger, stranger), os.Chown(path, test.uid, test.uid), os.Chmod(folder, 0o700)); err != nil {
+				t.Fatal(err)
+			}
+			root, err := os.Open(o.Root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer root.Close()
+			p, err := worker.Child(Command.Name, root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = p.End() }()
+			o.Root = worker.FirstFile
+			c, err := ConnectLooking(t.Context(), p.Conn, o)
+			if !test.fits {
+				if !errors.Is(err, unix.EACCES) {
+					t.Errorf("it opened root's file: %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			held, err := c.Read(t.Context(), []string{account})
+			if err != nil || len(held.Accounts) != 1 {
+				t.Errorf("read %+v, %v", held, err)
+			}
+			status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", workerOf(t, c)))
+			if err != nil || !strings.Contains(string(status), "Uid:\t4711\t4711\t4711\t4711") || !strings.Contains(string(status), "CapEff:\t0000000000000000") {
+				t.Errorf("it is %s: %v", status, err)
 			}
 		})
 	}
