@@ -45,6 +45,8 @@ func (t *attempt) explainServer(err error, dsn string, s sqldb.Source) verdict {
 		return fail("%s", text).by("systemctl status "+service, nil)
 	case errors.Is(err, shadowsync.ErrMalformed):
 		return fail("%s", text).person("compare the database with the configuration", "editor "+t.File)
+	case strings.Contains(text, sqldb.SaysUnverified):
+		return fail("%s", text).person("name its Unix socket in dsn", "editor "+t.File)
 	case strings.Contains(text, sqldb.SaysLogin):
 		return fail("%s", text).person("give it the password that the server knows", client)
 	}

@@ -143,15 +143,15 @@ func Refused(err error) bool {
 }
 
 // OfAccount returns why a server refused the change of one account, if that is about this account alone:
-// its value, or a right that is given for each account.
-func (s Source) OfAccount(err error) (why error, single bool) {
+// its value, or a right that is given for each account. Nil: it is not.
+func (s Source) OfAccount(err error) error {
 	switch r, _ := read(err); r.cause {
 	case value:
-		return s.explain(r, err), true
+		return s.explain(r, err)
 	case noRight:
-		return driver.Malformed("%s", s.explain(r, err)), true
+		return driver.Malformed("%s", s.explain(r, err))
 	}
-	return nil, false
+	return nil
 }
 
 // isOwn reports whether an error is one that stores return.

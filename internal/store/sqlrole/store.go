@@ -113,9 +113,9 @@ func (s *Store) writeParts(ctx context.Context, writes []shadowsync.Write, most 
 	left := make(shadowsync.Unwritten)
 	for part := range slices.Chunk(writes, most) {
 		of, err := s.writePart(ctx, part)
-		why, single := s.source.OfAccount(err)
+		why := s.source.OfAccount(err)
 		switch {
-		case most == 1 && single && errors.As(err, new(alterError)):
+		case most == 1 && why != nil && errors.As(err, new(alterError)):
 			left[part[0].Name] = why
 		case err != nil:
 			return nil, err

@@ -67,9 +67,9 @@ func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (shadowsyn
 		err = nil
 		for _, w := range writes {
 			one, oneErr := s.write(ctx, []shadowsync.Write{w})
-			switch why, _ := s.source.OfAccount(oneErr); {
+			switch {
 			case sqldb.Refused(oneErr):
-				left[w.Name] = why
+				left[w.Name] = s.source.OfAccount(oneErr)
 			case oneErr != nil:
 				return nil, s.source.Fault(oneErr)
 			case one[w.Name] != nil:
