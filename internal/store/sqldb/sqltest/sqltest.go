@@ -21,7 +21,7 @@ import (
 )
 
 // Secret is the password of the user "shadowsync" in every server.
-const Secret = "s p'a\"ce"
+const Secret = "s p'a\"ce" //nolint:gosec // of a server that ends with its test
 
 // Server is a running server with an empty database "app".
 type Server struct {
@@ -181,7 +181,7 @@ func (s *Server) Hang(t testing.TB) {
 	})
 }
 
-// Run executes SQL as the server's administrator.
+// Exec executes SQL as the server's administrator.
 func (s *Server) Exec(t testing.TB, statements ...string) {
 	t.Helper()
 	for _, statement := range statements {
