@@ -108,6 +108,15 @@ func ofLite(e sqlite3.Error) cause {
 	return unknown
 }
 
+// QuotesValue is the error of a statement that has a value in its text, which a server may quote.
+type QuotesValue struct{ error }
+
+// Unwrap returns the server's error.
+func (q QuotesValue) Unwrap() error { return q.error }
+
+// Quoting marks an error of such a statement.
+func Quoting(err error) error { return QuotesValue{err} }
+
 // Fault explains an error as a fault of the whole store.
 func (s Source) Fault(err error) error {
 	if err == nil || isOwn(err) {
@@ -168,6 +177,9 @@ func (s Source) place() string {
 
 func (s Source) explain(r report, err error) error {
 	shown := printable.Clip(r.text, 200)
+	if r.cause == layout && errors.As(err, new(QuotesValue)) { // such as a syntax error
+		shown = r.code
+	}
 	switch r.cause {
 	case login:
 		return s.answer(err, SaysLogin+" of %s (%s)", s.User, r.code)

@@ -99,7 +99,7 @@ func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (left shad
 		most = 1
 	}
 	left, err = s.writeParts(ctx, writes, most)
-	if most > 1 && errors.As(err, new(alterError)) {
+	if most > 1 && errors.As(err, new(sqldb.QuotesValue)) {
 		left, err = s.writeParts(ctx, writes, 1)
 	}
 	if err != nil {
@@ -115,7 +115,7 @@ func (s *Store) writeParts(ctx context.Context, writes []shadowsync.Write, most 
 		of, err := s.writePart(ctx, part)
 		why := s.source.OfAccount(err)
 		switch {
-		case most == 1 && why != nil && errors.As(err, new(alterError)):
+		case most == 1 && why != nil && errors.As(err, new(sqldb.QuotesValue)):
 			left[part[0].Name] = why
 		case err != nil:
 			return nil, err
@@ -143,19 +143,13 @@ func (s *Store) writePart(ctx context.Context, writes []shadowsync.Write) (left 
 				continue
 			}
 			if err := tx.Run(ctx, s.alter(w.Name, s.host, w.Want.Hash)); err != nil {
-				return alterError{err}
+				return sqldb.Quoting(err)
 			}
 		}
 		return nil
 	})
 	return left, err
 }
-
-// alterError is the failure of what changes one account.
-type alterError struct{ error }
-
-// Unwrap returns the server's error.
-func (e alterError) Unwrap() error { return e.error }
 
 // Rehearse implements driver.Rehearser: it reads, and asks whether it might write.
 func (s *Store) Rehearse(ctx context.Context) error {
