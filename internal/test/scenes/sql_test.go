@@ -109,6 +109,27 @@ sessions_refers = "id"
 		s.sql(`UPDATE app."user's" SET hash = '` + strings.ReplaceAll(s.hashed("Clicked-in-the-app-3"), "'", "") + `' WHERE login = 'admin'`)
 		s.eventually("the OS has it", time.Minute, func() bool { return s.opensHash(s.ShadowHash("admin"), "Clicked-in-the-app-3") })
 	})
+	s.sub("a credential", func(s *stage) {
+		s.MustShell(`mkdir -p /etc/credstore.encrypted
+systemd-creds encrypt --with-key=host --name=store-site /etc/shadowsync/store.password /etc/credstore.encrypted/store-site
+sed -i 's/^password_file.*/credential = "store-site"/' /etc/shadowsync/shadowsync.toml
+systemctl restart shadowsync.service`)
+		s.eventually("the daemon's worker has it", machine.Patience, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
+		if said := s.passwd("admin", "By-a-credential-4"); !strings.Contains(said, "persisted") || held("admin") != s.ShadowHash("admin") {
+			s.t.Errorf("passwd said %q", said)
+		}
+		s.MustShell("systemctl stop shadowsync.service shadowsync.socket shadowsync-operator.socket shadowsync-factor.socket")
+		if s.exits(0, "shadowsync", "user", "set", "password", "admin", "By-the-tool-5-x"); held("admin") != s.ShadowHash("admin") {
+			s.t.Error("the tool did not reach the store")
+		}
+		s.MustShell(`systemctl start shadowsync.socket shadowsync-operator.socket shadowsync-factor.socket
+mv /etc/credstore.encrypted/store-site /root && systemctl restart shadowsync.service`)
+		if said := s.passwd("admin", "Without-credential-6"); !strings.Contains(said, "NOT persisted") || !strings.Contains(said, "credential") {
+			s.t.Errorf("without it passwd said %q", said)
+		}
+		s.MustShell("mv /root/store-site /etc/credstore.encrypted")
+		s.eventually("it is in the store", machine.Patience, func() bool { return held("admin") == s.ShadowHash("admin") })
+	})
 	s.sub("without the daemon", func(s *stage) {
 		s.MustShell("systemctl stop shadowsync.service shadowsync.socket shadowsync-operator.socket shadowsync-factor.socket")
 		s.passwd("admin", "While-it-was-down-4")
