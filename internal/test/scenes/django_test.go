@@ -86,6 +86,7 @@ func TestDjango(t *testing.T) {
 		s.Must("systemctl", "restart", "site.service")
 		s.inDjangoAlone(password, "Set-in-Django-0")
 	})
+	s.passwd("user222", "The-other-account-1") // its store waits for a clear text
 	s.sub("Django hashes again", func(s *stage) {
 		for i := range 5 {
 			before := held()
