@@ -21,7 +21,7 @@ func TestBackupAndRestore(t *testing.T) {
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file: %v, %v", info, err)
 	}
-	if text := s.read("/backup"); strings.Contains(text, "$5$") || strings.Contains(text, "admin") {
+	if text := s.read("/backup"); strings.Contains(text, s.osField("admin", 2)) || strings.Contains(text, "user222") { // shorter texts are in random bytes sometimes
 		t.Error("the file is not sealed")
 	}
 	s.must(0, "user", "lock", "user222")
