@@ -100,6 +100,7 @@ type Guard struct {
 
 	mu       sync.Mutex
 	lifting  map[holder]*lifting
+	lifts    sync.WaitGroup  // scheduled or running
 	pending  map[holder]bool // those with a pending change, as far as this process knows
 	reviewed bool            // a review of pending is scheduled
 }

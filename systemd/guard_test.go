@@ -357,3 +357,17 @@ func noDelay(t *testing.T) {
 	t.Helper()
 	eventually.Holds(t, "logind to notice the release", func() bool { return !delayed(t) })
 }
+
+// TestCloseWaitsForALift: a process that ended in the middle of one would leave systemd refusing to stop
+// the unit.
+func TestCloseWaitsForALift(t *testing.T) {
+	g := NewGuard(new(Bus))
+	g.lifts.Add(1)
+	if err := g.Close(within(t, 10*time.Millisecond)); err == nil {
+		t.Error("it did not wait")
+	}
+	g.lifts.Done()
+	if err := g.Close(within(t, patience)); err != nil {
+		t.Error(err)
+	}
+}

@@ -43,7 +43,9 @@ func (g *Guard) liftLater(by holder) error {
 	defer g.mu.Unlock()
 	l := &lifting{seen: seen}
 	g.lifting[by] = l
+	g.lifts.Add(1)
 	l.timer = time.AfterFunc(g.settle, func() {
+		defer g.lifts.Done()
 		ctx, cancel := context.WithTimeout(context.Background(), liftTime)
 		defer cancel()
 		_ = g.lift(ctx, by, l)
@@ -76,17 +78,28 @@ func (g *Guard) cancelLift(by holder) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if l, ok := g.lifting[by]; ok {
-		l.timer.Stop()
+		g.stopLift(l)
 		delete(g.lifting, by)
 	}
 }
 
-// Close does the scheduled lifts now, and no longer delays a shutdown.
+// stopLift reports whether a scheduled lift has not begun, and now never will.
+func (g *Guard) stopLift(l *lifting) bool {
+	stopped := l.timer.Stop()
+	if stopped {
+		g.lifts.Done()
+	}
+	return stopped
+}
+
+// Close does the scheduled lifts now, waits for those that have begun, and no longer delays a
+// shutdown. A lift that ends with its process in the middle has changed the file, but systemd still
+// refuses to stop the unit.
 func (g *Guard) Close(ctx context.Context) error {
 	g.mu.Lock()
 	due := make(map[holder]*lifting, len(g.lifting))
 	for by, l := range g.lifting {
-		if l.timer.Stop() {
+		if g.stopLift(l) {
 			due[by] = l
 		}
 	}
@@ -96,10 +109,22 @@ func (g *Guard) Close(ctx context.Context) error {
 	for by, l := range due {
 		errs = append(errs, g.lift(ctx, by, l))
 	}
+	errs = append(errs, g.awaitLifts(ctx))
 	if g.inhibitor != nil {
 		g.inhibitor.Release()
 	}
 	return errors.Join(errs...)
+}
+
+func (g *Guard) awaitLifts(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() { g.lifts.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("cannot wait for the end of a guard: %w", context.Cause(ctx))
+	}
 }
 
 // inhibit delays a shutdown while this process knows of a pending change. The delay is only a help:

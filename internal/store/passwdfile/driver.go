@@ -68,6 +68,10 @@ func schemes() (all []string) {
 	return all
 }
 
+// linger is how long mosquitto_passwd(1) takes between opening the file and writing to it, with the hash in
+// between, on a busy machine.
+const linger = 20 * time.Millisecond
+
 func configure(o driver.Options) (*textfile.Store, error) {
 	if err := o.Check(keys); err != nil {
 		return nil, err
@@ -82,5 +86,5 @@ func configure(o driver.Options) (*textfile.Store, error) {
 	if can.Opaque() {
 		can.Fields = shadowsync.FieldHash
 	}
-	return &textfile.Store{Place: safefile.Place{Root: o.Root, Path: o.Path}, Format: f.text(can.Scheme), Can: can, Loose: true}, err
+	return &textfile.Store{Place: safefile.Place{Root: o.Root, Path: o.Path, Linger: linger}, Format: f.text(can.Scheme), Can: can, Loose: true}, err
 }

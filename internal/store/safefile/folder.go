@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -30,7 +31,12 @@ import (
 )
 
 // Place names a file: an absolute path as seen from Root, which is "/" if empty.
-type Place struct{ Root, Path string }
+type Place struct {
+	Root, Path string
+	// Linger is for how long a program that had opened the file before it was replaced may still write
+	// to it, where programs do so without a lock. What they write is not lost then: see dropDisplaced.
+	Linger time.Duration
+}
 
 func (p Place) folder() string { return filepath.Dir(p.Path) }
 func (p Place) base() string   { return filepath.Base(p.Path) }

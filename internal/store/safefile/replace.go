@@ -94,20 +94,34 @@ func (f *Folder) put(temp *durable.New, flags uint) error {
 }
 
 // dropDisplaced removes the file that was exchanged for the new one. If that is not the file that
-// was read, the application has replaced it since the last check, and gets it back.
+// was read, the application has replaced it since the last check, and gets it back. So does one that
+// had opened it before and has written to it since.
 func (f *Folder) dropDisplaced(old *Content, temp *durable.New) error {
-	var displaced unix.Stat_t
-	if err := unix.Fstatat(f.fd, temp.Name(), &displaced, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return f.unavailable(err)
+	same, err := f.displaced(old, temp)
+	if err == nil && same && f.place.Linger > 0 {
+		time.Sleep(f.place.Linger)
+		same, err = f.displaced(old, temp)
 	}
-	// Not the time of the last status change, which the rename changes.
-	if !sameFile(displaced, old.stat) || displaced.Mtim != old.stat.Mtim || displaced.Size != old.stat.Size {
+	switch {
+	case err != nil:
+		return err
+	case !same:
 		return errors.Join(ErrMoved, f.put(temp, unix.RENAME_EXCHANGE))
 	}
 	if err := temp.Discard(); err != nil {
 		return f.unavailable(err)
 	}
 	return nil
+}
+
+// displaced reports whether the file that was exchanged is still what was read.
+func (f *Folder) displaced(old *Content, temp *durable.New) (same bool, err error) {
+	var now unix.Stat_t
+	if err := unix.Fstatat(f.fd, temp.Name(), &now, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return false, f.unavailable(err)
+	}
+	// Not the time of the last status change, which the rename changes.
+	return sameFile(now, old.stat) && now.Mtim == old.stat.Mtim && now.Size == old.stat.Size, nil
 }
 
 // keepOthersOut makes our processes do their compare-and-swap one after another. The wait is short,

@@ -282,3 +282,33 @@ func TestLockedFolderIsNotWaitedForLong(t *testing.T) {
 	}
 	holds(t, p, "new")
 }
+
+// TestWrittenAfterItWasReplaced: a tool that takes no lock has opened the file before our rename, and writes
+// to it after that.
+func TestWrittenAfterItWasReplaced(t *testing.T) {
+	p := place(t, "old")
+	p.Linger = time.Second
+	tool, err := os.OpenFile(p.Path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tool.Close()
+	f := open(t, p)
+	old, wrote := readAll(t, f), make(chan error, 1)
+	go func() {
+		for {
+			if text, err := os.ReadFile(p.Path); err != nil || string(text) == "new" {
+				_, err := tool.WriteString("theirs")
+				wrote <- err
+				return
+			}
+		}
+	}()
+	if err := f.Replace(old, []byte("new")); !errors.Is(err, ErrMoved) {
+		t.Errorf("%v", err)
+	}
+	if err := <-wrote; err != nil {
+		t.Fatal(err)
+	}
+	holds(t, p, "theirs")
+}
