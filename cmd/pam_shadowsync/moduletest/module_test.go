@@ -3,6 +3,7 @@ package moduletest
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,9 @@ func TestAnswerIsShown(t *testing.T) {
 	}{
 		"persisted":            {answerOf(persisted), []string{persisted}},
 		"nobody manages":       {answerOf(""), nil},
-		"line and tab":         {answerOf("shadowsync: a\nb\tc\rd\be\ff"), []string{"shadowsync: a?b?c?d?e?f"}},
+		"lines":                {answerOf("shadowsync: a\nshadowsync: b"), []string{"shadowsync: a", "shadowsync: b"}},
+		"more lines than most": {answerOf("shadowsync: a" + strings.Repeat("\nb", 9)), append([]string{"shadowsync: a"}, slices.Repeat([]string{"b"}, 7)...)},
+		"tab and the like":     {answerOf("shadowsync: b\tc\rd\be\ff"), []string{"shadowsync: b?c?d?e?f"}},
 		"terminal controls":    {answerOf("shadowsync: \x1b[2J \u009b1m \x7f \x00"), []string{"shadowsync: ?[2J ?1m ? ?"}},
 		"raw C1 and direction": {answerOf("shadowsync: \u0085 \u202e \u200b \ufeff"), []string{"shadowsync: ? ? ? ?"}},
 		"not UTF-8":            {answerOf("shadowsync: \xff\xc0\xaf"), []string{"shadowsync: ???"}},

@@ -8,7 +8,7 @@
  *     host CONFDIR STACK USER CALLS [silent] [noconv] [failconv] [respond] [timer] [slow] [person] [expired] [login]
  *          [locker] [ssh] [key] [alone]
  *
- * Lines: "conv STYLE TEXT" for each message, then "result R" and "ms M" of the slowest call, "total M" of all,
+ * Lines: "conv STYLE TEXT" for each line of a message, then "result R" and "ms M" of the slowest call, "total M" of all,
  * "descriptors BEFORE AFTER". It aborts if a signal disposition has changed.
  */
 #define _GNU_SOURCE
@@ -47,11 +47,23 @@ static char *next_answer(void)
 	return answer;
 }
 
+static void report_lines(int style, const char *text)
+{
+	for (;;) {
+		int length = (int)strcspn(text, "\n");
+
+		dprintf(3, "conv %d %.*s\n", style, length, text);
+		if (text[length] == '\0')
+			return;
+		text += length + 1;
+	}
+}
+
 static int converse(int count, const struct pam_message **messages, struct pam_response **responses, void *data)
 {
 	(void)data;
 	for (int i = 0; i < count; i++)
-		dprintf(3, "conv %d %s\n", messages[i]->msg_style, messages[i]->msg);
+		report_lines(messages[i]->msg_style, messages[i]->msg);
 	if (failing)
 		return PAM_CONV_ERR;
 	*responses = NULL;
