@@ -92,10 +92,11 @@ type sideStatus struct {
 	until shadowsync.Day // the day after which the password must be changed; NoDay: never
 }
 
-func sideOf(c shadowsync.Credential, fields shadowsync.Fields) *sideStatus {
+// sideOf describes what a side with these fields holds; scheme is that of the store's values, or empty.
+func sideOf(c shadowsync.Credential, fields shadowsync.Fields, scheme string) *sideStatus {
 	c = shadowsync.NoAgeing().With(c, fields)
 	s := &sideStatus{
-		Format: formatOf(c.Hash), LastChange: date(c.LastChange), Expire: date(c.Expire),
+		Format: storeFormat(scheme, c.Hash), LastChange: date(c.LastChange), Expire: date(c.Expire),
 		Min: days(c.Min), Max: days(c.Max), Warn: days(c.Warn), Inactive: days(c.Inactive), until: shadowsync.NoDay,
 	}
 	if c.LastChange != shadowsync.NoDay && c.Max != shadowsync.NoDay && c.Max < bulk.MaxExpiry {
@@ -144,7 +145,7 @@ func readUsers(ctx context.Context, e *engine.Engine, root string, s selection, 
 		return nil, err
 	}
 	r := e.Reconciler(s.application.Name)
-	fields := r.Store.Capabilities().Fields
+	can := r.Store.Capabilities()
 	var store shadowsync.StoreSnapshot
 	if status.Store.State == storeOK {
 		if store, err = r.Store.Read(ctx, s.accounts); err != nil {
@@ -168,10 +169,10 @@ func readUsers(ctx context.Context, e *engine.Engine, root string, s selection, 
 			return nil, err
 		}
 		if account, ok := os.Accounts[u.Name]; ok {
-			u.UID, u.Protected, u.OS = &account.UID, standings[u.Name].AgainstStores(), sideOf(account.Credential, shadowsync.AllFields)
+			u.UID, u.Protected, u.OS = &account.UID, standings[u.Name].AgainstStores(), sideOf(account.Credential, shadowsync.AllFields, "")
 		}
 		if record, ok := store.Accounts[u.Name]; ok {
-			u.Store = sideOf(record.Credential, fields)
+			u.Store = sideOf(record.Credential, can.Fields, can.Scheme)
 		}
 		users = append(users, u)
 	}

@@ -211,11 +211,11 @@ func checkBaseline(ctx context.Context, e *exam) verdict {
 		}
 		var lacking, undecided []string
 		for _, name := range a.Accounts {
-			if open := memory.Accounts[name].Open; open != nil && open.Verdict == shadowsync.VerdictConflict {
+			switch open := memory.Accounts[name].Open; {
+			case open != nil && open.Verdict == shadowsync.VerdictConflict:
 				undecided = append(undecided, name)
-				continue
-			}
-			if memory.Accounts[name].Baseline == nil {
+			case open != nil && open.State.Awaits(): // see the check "waiting"
+			case memory.Accounts[name].Baseline == nil:
 				lacking = append(lacking, name)
 			}
 		}

@@ -229,8 +229,13 @@ func TestUnreadableAtReload(t *testing.T) {
 	t.Parallel()
 	f := passwordFiles[3]
 	s := serve(t, []passwordFile{f})
-	if said := s.Run("shadowsync", "doctor").Stdout; strings.Contains(said, "cannot read") {
+	// No hash was made at setup, because no clear text was known.
+	if said := s.Run("shadowsync", "doctor").Stdout; strings.Contains(said, "FAIL") || !strings.Contains(said, "it waits for the next login or password change of "+f.account) || strings.Contains(said, "cannot read") {
 		s.t.Errorf("doctor says %s", said)
+	}
+	f.said(s, "Set-by-root-2", f.persisted())
+	if said := s.Must("shadowsync", "user", "show", f.account); !strings.Contains(said, "Store        mosquitto\n") {
+		s.t.Errorf("user show says %s", said)
 	}
 	s.MustShell("chown root:root " + f.path)
 	if said := s.Run("shadowsync", "doctor").Stdout; !strings.Contains(said, "which cannot read "+f.path) {
