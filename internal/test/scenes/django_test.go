@@ -100,8 +100,8 @@ func TestDjango(t *testing.T) {
 			if r := s.Run("shadowsync", "sync"); r.Code != 0 {
 				s.t.Errorf("sync: %s", r)
 			}
-			if r := s.Run("shadowsync", "status", "--check"); r.Code != 0 || s.Guarded() {
-				s.t.Errorf("status: %s, guarded %v", r, s.Guarded())
+			if r := s.Run("shadowsync", "status", "--check"); r.Code != 0 || s.siteGuarded() {
+				s.t.Errorf("status: %s, guarded %v", r, s.siteGuarded())
 			}
 			if !s.Login("admin", password) {
 				s.t.Error("the OS does not let admin in")

@@ -71,6 +71,9 @@ CREATE USER admin@localhost IDENTIFIED BY 'x', user222@localhost IDENTIFIED BY '
 END
 `
 
+// alterMariaDB runs SQL in MariaDB.
+func alterMariaDB(statement string) string { return `mariadb -e "` + statement + `"` }
+
 // TestMariaDBUser: a user logs in to MariaDB with what root set by passwd. One that has another way to log in
 // keeps it.
 func TestMariaDBUser(t *testing.T) {
@@ -79,9 +82,17 @@ func TestMariaDBUser(t *testing.T) {
 dsn = "mysql://shadowsync@127.0.0.1/"
 password_file = "/etc/shadowsync/store.password"
 `, inMariaDBUsers)
-	s.ownLogin(func(password string) bool {
+	logsIn := func(password string) bool {
 		return s.Env("MYSQL_PWD="+password).Run("mariadb", "-u", "admin", "-e", "SELECT 1").Code == 0
-	}, "mariadb")
+	}
+	s.ownLogin(logsIn, "mariadb")
+	s.Must("shadowsync", "user", "set", "password", "user222", "Known-to-both-3")
+	s.troubles([]trouble{
+		{"stopped", "systemctl stop mariadb", "systemctl start mariadb", "connection refused"},
+		{"another password", alterMariaDB("SET PASSWORD FOR shadowsync@'127.0.0.1' = PASSWORD('other')") + "; systemctl restart mariadb", alterMariaDB("SET PASSWORD FOR shadowsync@'127.0.0.1' = PASSWORD('$(cat /etc/shadowsync/store.password)')"), "refuses the login of shadowsync"},
+		{"no right", alterMariaDB("REVOKE CREATE USER ON *.* FROM shadowsync@'127.0.0.1'") + "; systemctl restart mariadb", alterMariaDB("GRANT CREATE USER ON *.* TO shadowsync@'127.0.0.1'") + "; systemctl restart mariadb", "no right"},
+		{"hung", "systemctl kill -s STOP mariadb", "systemctl kill -s CONT mariadb", "no answer in time"},
+	}, "admin", logsIn)
 	s.Must("mariadb", "-e", "ALTER USER user222@localhost IDENTIFIED VIA mysql_native_password USING 'invalid' OR unix_socket")
 	before := s.Must("mariadb", "-Ne", "SHOW CREATE USER user222@localhost")
 	if said := s.passwd("user222", "Not-for-it-3"); !strings.Contains(said, "NOT persisted") || !strings.Contains(said, "several ways to log in") {

@@ -149,9 +149,11 @@ systemctl restart shadowsync.service; systemctl stop site.service postgresql@15-
 		}
 		s.Must("systemctl", "start", "postgresql@15-main.service")
 		s.eventually("it is in the store", 10*time.Second, func() bool { return held("admin") == s.ShadowHash("admin") })
-		s.eventually("all is in sync", machine.Patience, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 && !s.Guarded() })
+		s.eventually("all is in sync", machine.Patience, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 && !s.siteGuarded() })
 	})
-	s.troubles(held)
+	s.troubles(inPostgresTroubles, "user222", func(password string) bool {
+		return held("user222") == s.ShadowHash("user222") && s.opensHash(held("user222"), password)
+	})
 }
 
 // storeProcess: the process that talks to the server has a user of its own, and neither files nor the secret.
@@ -179,39 +181,48 @@ func storeProcess(s *stage) {
 	}
 }
 
-// troubles: whatever is wrong with the server, passwd succeeds in time and tells it, and what it set comes into the
-// store afterwards.
-func (s *stage) troubles(held func(string) string) {
-	for i, trouble := range []struct{ name, begin, end, says string }{
-		{"stopped", "systemctl stop postgresql@15-main", "systemctl start postgresql@15-main", "connection refused"},
-		{"another password", alter("ALTER ROLE shadowsync PASSWORD 'other'") + "; systemctl restart postgresql@15-main", alter("ALTER ROLE shadowsync PASSWORD '$(cat /etc/shadowsync/store.password)'"), "refuses the login of shadowsync"},
-		{"no right", alter(`REVOKE UPDATE (hash) ON app."user's" FROM shadowsync`), alter(`GRANT UPDATE (hash) ON app."user's" TO shadowsync`), "no right"},
-		{"read-only", alter("ALTER ROLE shadowsync SET default_transaction_read_only = on") + "; systemctl restart postgresql@15-main", alter("ALTER ROLE shadowsync RESET default_transaction_read_only") + "; systemctl restart postgresql@15-main", "read-only"},
-		{"failing between write and read-back", loseRight, "runuser -u postgres -- psql -qd site <<'END'\nDROP TRIGGER lose ON app.\"user's\";\nGRANT SELECT (id, login, hash) ON app.\"user's\" TO shadowsync;\nEND\n", "no right"},
-		// The last one: after a time-out passwd does not ask for half a minute.
-		{"hung", "systemctl kill -s STOP postgresql@15-main", "systemctl kill -s CONT postgresql@15-main", "no answer in time"},
-	} {
+// siteGuarded reports whether systemd refuses to stop the application.
+func (s *stage) siteGuarded() bool {
+	s.t.Helper()
+	return s.Must("systemctl", "show", "-P", "RefuseManualStop", "site.service") == "yes\n"
+}
+
+// trouble is something that is wrong with a server from begin to end, and what passwd says of it.
+type trouble struct{ name, begin, end, says string }
+
+// inPostgresTroubles end with a server that hangs: after a time-out passwd does not ask for half a minute.
+var inPostgresTroubles = []trouble{
+	{"stopped", "systemctl stop postgresql@15-main", "systemctl start postgresql@15-main", "connection refused"},
+	{"another password", alter("ALTER ROLE shadowsync PASSWORD 'other'") + "; systemctl restart postgresql@15-main", alter("ALTER ROLE shadowsync PASSWORD '$(cat /etc/shadowsync/store.password)'"), "refuses the login of shadowsync"},
+	{"no right", alter(`REVOKE UPDATE (hash) ON app."user's" FROM shadowsync`), alter(`GRANT UPDATE (hash) ON app."user's" TO shadowsync`), "no right"},
+	{"read-only", alter("ALTER ROLE shadowsync SET default_transaction_read_only = on") + "; systemctl restart postgresql@15-main", alter("ALTER ROLE shadowsync RESET default_transaction_read_only") + "; systemctl restart postgresql@15-main", "read-only"},
+	{"failing between write and read-back", loseRight, "runuser -u postgres -- psql -qd site <<'END'\nDROP TRIGGER lose ON app.\"user's\";\nGRANT SELECT (id, login, hash) ON app.\"user's\" TO shadowsync;\nEND\n", "no right"},
+	{"hung", "systemctl kill -s STOP postgresql@15-main", "systemctl kill -s CONT postgresql@15-main", "no answer in time"},
+}
+
+// troubles: whatever is wrong with the server, passwd succeeds in time and tells it, a restart is held back, and
+// what passwd set comes into the store afterwards.
+func (s *stage) troubles(all []trouble, account string, holds func(password string) bool) {
+	for i, trouble := range all {
 		s.sub(trouble.name, func(s *stage) {
 			password := fmt.Sprintf("Trouble-with-it-%d", i)
 			s.MustShell(trouble.begin)
 			began := time.Now()
-			said := s.passwd("user222", password)
-			took := time.Since(began)
+			said := s.passwd(account, password)
+			took, guarded := time.Since(began), s.siteGuarded()
 			s.MustShell(trouble.end)
 			if !strings.Contains(said, "NOT persisted") || !strings.Contains(said, trouble.says) {
 				s.t.Errorf("passwd said %q", said)
 			}
+			if !guarded {
+				s.t.Error("a restart is not held back")
+			}
 			if took > 4*time.Second {
 				s.t.Errorf("passwd took %v", took)
 			}
-			s.eventually("it is in the store", machine.Patience, func() bool { return held("user222") == s.ShadowHash("user222") })
+			s.eventually("it is in the store", machine.Patience, func() bool { return holds(password) })
 			s.eventually("all is in sync", machine.Patience, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
-			if s.Guarded() {
-				s.t.Error("the guard stays")
-			}
-			if !s.opensHash(held("user222"), password) {
-				s.t.Error("the store has another password")
-			}
+			s.eventually("the guard is lifted", machine.Patience, func() bool { return !s.siteGuarded() })
 		})
 	}
 }
