@@ -139,6 +139,15 @@ func TestOneRefusedAccount(t *testing.T) {
 		if value, _ := place.Held("clerk"); value != scram(4) {
 			t.Errorf("clerk has %s", value)
 		}
+		s, err := PostgreSQL.Open(t.Context(), place.Options) // for it alone, the right is missing as a whole
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		left, err = s.Write(t.Context(), []shadowsync.Write{{Name: "boss", Expect: shadowsync.Credential{Hash: scram(1)}, Want: shadowsync.Credential{Hash: scram(3)}}})
+		if !errors.Is(err, shadowsync.ErrUnavailable) || !strings.Contains(err.Error(), "no right") {
+			t.Errorf("for one alone: %v, %v", left, err)
+		}
 	})
 	t.Run("MariaDB", func(t *testing.T) {
 		place := inMariaDB(t, map[string]string{"boss": native(1), "clerk": native(2)})

@@ -108,19 +108,27 @@ func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (left shad
 	return left, nil
 }
 
-// writeParts writes so many accounts in a transaction.
+// writeParts writes so many accounts in a transaction. If all of them need a right that the store's user
+// lacks, the fault is the store's: it can be given that right, and a restart must wait for it.
 func (s *Store) writeParts(ctx context.Context, writes []shadowsync.Write, most int) (shadowsync.Unwritten, error) {
 	left := make(shadowsync.Unwritten)
+	var barred error // the last one
 	for part := range slices.Chunk(writes, most) {
 		of, err := s.writePart(ctx, part)
 		why := s.source.OfAccount(err)
 		switch {
 		case most == 1 && why != nil && errors.As(err, new(sqldb.QuotesValue)):
 			left[part[0].Name] = why
+			if errors.Is(why, shadowsync.ErrMalformed) {
+				barred = err
+			}
 		case err != nil:
 			return nil, err
 		}
 		maps.Copy(left, of)
+	}
+	if barred != nil && len(left) == len(writes) {
+		return nil, barred
 	}
 	return left, nil
 }
