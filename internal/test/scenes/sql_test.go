@@ -197,6 +197,7 @@ var inPostgresTroubles = []trouble{
 	{"no right", alter(`REVOKE UPDATE (hash) ON app."user's" FROM shadowsync`), alter(`GRANT UPDATE (hash) ON app."user's" TO shadowsync`), "no right"},
 	{"read-only", alter("ALTER ROLE shadowsync SET default_transaction_read_only = on") + "; systemctl restart postgresql@15-main", alter("ALTER ROLE shadowsync RESET default_transaction_read_only") + "; systemctl restart postgresql@15-main", "read-only"},
 	{"failing between write and read-back", loseRight, "runuser -u postgres -- psql -qd site <<'END'\nDROP TRIGGER lose ON app.\"user's\";\nGRANT SELECT (id, login, hash) ON app.\"user's\" TO shadowsync;\nEND\n", "no right"},
+	{"full", fullDisk, "rm /mnt/small/filler; systemctl restart postgresql@15-main", ""},
 	{"hung", "systemctl kill -s STOP postgresql@15-main", "systemctl kill -s CONT postgresql@15-main", "no answer in time"},
 }
 
@@ -226,6 +227,20 @@ func (s *stage) troubles(all []trouble, account string, holds func(password stri
 		})
 	}
 }
+
+// fullDisk moves the server's data to a file system that it fills, with no room for the next segment of the
+// write-ahead log either. The server's answer depends on what it was about to do.
+const fullDisk = `set -e
+data=/var/lib/postgresql/15/main
+systemctl stop postgresql@15-main
+mkdir /mnt/small
+mount -t tmpfs -o size=$(($(du -sm $data | cut -f1) + 64))M tmpfs /mnt/small
+cp -a $data /mnt/small/main
+mount --bind /mnt/small/main $data
+systemctl start postgresql@15-main
+cat /dev/zero >/mnt/small/filler 2>/dev/null || true
+runuser -u postgres -- psql -qd site -c 'SELECT pg_switch_wal()' >/dev/null 2>&1 || true
+`
 
 // loseRight takes the right to read away in the transaction that writes.
 const loseRight = `cd /
