@@ -113,6 +113,9 @@ func (b *Broker) proveNeeded(ctx context.Context, r *shadowsync.Reconciler, t pr
 func (b *Broker) proveDoubt(ctx context.Context, e *engine.Engine, r *shadowsync.Reconciler, t proof.Target, open shadowsync.Change, login shadowsync.Origin, token *os.File) (taken bool, err error) {
 	value, err := b.proofs.Fits(ctx, token, open.OS.Hash, t)
 	if errors.Is(err, proof.ErrDiffers) {
+		if now, there := proof.Of(ctx, r, open.Account); !there || now.Like != t.Like {
+			return false, nil // the application re-hashed it meanwhile: the next login tells
+		}
 		anew, err := r.Differs(ctx, open.Account, open.OS.Hash, login)
 		if err != nil || !anew {
 			return false, err

@@ -161,6 +161,20 @@ func TestALoginDiffers(t *testing.T) {
 	}
 }
 
+// TestRehashedDuringALogin: the value that a login's password does not fit is not the store's any more when
+// that is known. Nothing follows from it.
+func TestRehashedDuringALogin(t *testing.T) {
+	s := rehashed(t, "changed = \"lock\"\n", appPassword)
+	s.Held.Looked = func() { s.Held.Looked = nil; s.changes(osPassword) }
+	s.login(osPassword)
+	s.is(shadowsync.Unproven)
+	if s.Present().Locked {
+		t.Error("the account is locked")
+	}
+	s.login(osPassword)
+	s.is(shadowsync.InSync)
+}
+
 // TestAnnouncedToAnOwnScheme: passwd's clear text goes over whatever the application made of its hash, in
 // the cost that the application uses; a password that the scheme cannot hold is refused at once.
 func TestAnnouncedToAnOwnScheme(t *testing.T) {

@@ -24,6 +24,7 @@ import (
 type Store struct {
 	mu      sync.Mutex
 	Records map[string]shadowsync.Credential
+	Looked  func() // runs after each Read, which does not see what it changes
 	Probed  func() // runs after it was asked whether it can be written
 	Err     error  // of every write but those probes
 	Refuses string // the reason to refuse such writes
@@ -70,6 +71,9 @@ func (s *Store) Read(ctx context.Context, names []string) (shadowsync.StoreSnaps
 		if c, ok := s.Records[name]; ok {
 			snapshot.Accounts[name] = shadowsync.StoredAccount{Credential: c}
 		}
+	}
+	if s.Looked != nil {
+		s.Looked()
 	}
 	return snapshot, nil
 }
