@@ -37,10 +37,21 @@ func newMerger(in Input) *merger {
 // not a new wish.
 func (m *merger) landed() bool {
 	o := m.in.Open
-	if o == nil || m.in.Store == nil || !o.Verdict.toStore() || o.OS.Hash == m.os.Hash || m.store.Hash == m.old.Store.Hash {
+	switch {
+	case o == nil || m.in.Store == nil || !o.Verdict.toStore():
 		return false
+	case o.OS.Hash == m.os.Hash:
+		return m.landedBeside(o.OS)
 	}
-	return m.store.Hash == cmp.Or(o.StoreHash, o.OS.Hash)
+	return m.store.Hash != m.old.Store.Hash && m.store.Hash == cmp.Or(o.StoreHash, o.OS.Hash)
+}
+
+// landedBeside is landed for a write that left the password as it was, such as passwd -l right before
+// passwd -u.
+func (m *merger) landedBeside(wrote Credential) bool {
+	beside := m.in.Fields &^ FieldHash
+	return wrote.Hash == m.old.OS.Hash && m.store.Hash == m.old.Store.Hash && !Equal(m.os, wrote, beside) &&
+		!Equal(m.store, m.old.Store, beside) && Equal(m.store, m.old.Store.With(wrote, beside), beside)
 }
 
 func (m *merger) decide() Decision {

@@ -127,3 +127,21 @@ func TestMergeTable(t *testing.T) {
 		})
 	}
 }
+
+// TestUnlockedBeforeItsLockWasAcknowledged: passwd -u followed passwd -l so soon that the store had our lock
+// already, but not the baseline. The lock is no wish of the application's then.
+func TestUnlockedBeforeItsLockWasAcknowledged(t *testing.T) {
+	const fields = FieldHash | FieldLocked
+	in := Input{
+		OS: ptr(cred(hashBase)), Store: ptr(held(cred(hashBase, locked), fields)), Fields: fields,
+		Baseline: &Baseline{OS: cred(hashBase), Store: held(cred(hashBase), fields)},
+		Open:     &Change{State: Queued, Verdict: VerdictAdopt, OS: cred(hashBase, locked), Origin: Origin{SeenBy: SeenByWatch, At: epoch}},
+	}
+	if d := Merge(in); d.Verdict != VerdictAdopt || d.OS.Locked || d.Store.Locked {
+		t.Errorf("%s: OS locked %v, store locked %v", d.Verdict, d.OS.Locked, d.Store.Locked)
+	}
+	in.Open = nil // the application locked it itself
+	if d := Merge(in); d.Verdict != VerdictApply || !d.OS.Locked || !d.Store.Locked {
+		t.Errorf("%s: OS locked %v, store locked %v", d.Verdict, d.OS.Locked, d.Store.Locked)
+	}
+}
