@@ -80,9 +80,9 @@ func (t *attempt) grants(s sqldb.Source) string {
 	case table == "":
 		return ""
 	case sessions != "":
-		return "GRANT SELECT, UPDATE ON " + table + " TO " + to + "; GRANT SELECT, DELETE ON " + sessions + " TO " + to
+		return "GRANT SELECT, UPDATE ON " + s.Dialect.Table(table) + " TO " + to + "; GRANT SELECT, DELETE ON " + s.Dialect.Table(sessions) + " TO " + to
 	default:
-		return "GRANT SELECT, UPDATE ON " + table + " TO " + to
+		return "GRANT SELECT, UPDATE ON " + s.Dialect.Table(table) + " TO " + to
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/internal/password/crypt"
 	"github.com/shadowsync/shadowsync/internal/password/crypt/format"
-	"github.com/shadowsync/shadowsync/internal/password/scheme"
+	"github.com/shadowsync/shadowsync/internal/password/proof"
 	"github.com/shadowsync/shadowsync/internal/term/plural"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -52,13 +52,18 @@ func (t *attempt) writes(ctx context.Context) bool {
 		return t.say("write", fail("cannot make a value for %s: %v", t.Account, err))
 	}
 	changed := map[string]shadowsync.Credential{t.Account: anew}
-	if !t.put(ctx, "write", t.held, changed, t.Account+" has a new value") {
-		return false
+	written := t.put(ctx, "write", t.held, changed, t.Account+" has a new value")
+	// Also after a failure, such as a value that a column cuts off, and after a Ctrl-C: nobody knows the
+	// new password.
+	ctx = context.WithoutCancel(ctx)
+	now := changed
+	if snapshot, err := t.store.Read(ctx, t.names()); err == nil {
+		now = map[string]shadowsync.Credential{t.Account: snapshot.Accounts[t.Account].Credential}
 	}
-	if !t.put(ctx, "put back", changed, t.held, t.Account+" has its old value again") {
-		return false
+	if shadowsync.Equal(now[t.Account], t.held[t.Account], t.store.Capabilities().Fields) {
+		return false // it was not written
 	}
-	return true
+	return t.put(ctx, "put back", now, t.held, t.Account+" has its old value again") && written
 }
 
 // another is a credential with the hash of a random password, which nobody learns.
@@ -76,10 +81,8 @@ func (t *attempt) another(c shadowsync.Credential) (shadowsync.Credential, error
 		}
 		return c, err
 	}
-	s, err := scheme.Find(of.Scheme)
-	if err == nil {
-		c.Hash, err = s.Make(secret, t.Account, c.Hash, 0)
-	}
+	hash, err := proof.For(of, t.Account, c.Hash).Hash(secret)
+	c.Hash = hash
 	return c, err
 }
 
