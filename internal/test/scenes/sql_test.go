@@ -187,6 +187,17 @@ func (s *stage) siteGuarded() bool {
 	return s.Must("systemctl", "show", "-P", "RefuseManualStop", "site.service") == "yes\n"
 }
 
+// atPeace: what the application does to its own values at a login is no trouble.
+func (s *stage) atPeace() {
+	s.t.Helper()
+	if r := s.Run("shadowsync", "sync"); r.Code != 0 {
+		s.t.Errorf("sync: %s", r)
+	}
+	if r := s.Run("shadowsync", "status", "--check"); r.Code != 0 || s.siteGuarded() {
+		s.t.Errorf("status: %s, guarded %v", r, s.siteGuarded())
+	}
+}
+
 // trouble is something that is wrong with a server from begin to end, and what passwd says of it.
 type trouble struct{ name, begin, end, says string }
 

@@ -70,12 +70,7 @@ func TestWordPress(t *testing.T) {
 			if held() == cheap {
 				s.t.Fatal("WordPress did not hash it again: this tests nothing")
 			}
-			if r := s.Run("shadowsync", "sync"); r.Code != 0 {
-				s.t.Errorf("sync: %s", r)
-			}
-			if r := s.Run("shadowsync", "status", "--check"); r.Code != 0 || s.siteGuarded() {
-				s.t.Errorf("status: %s, guarded %v", r, s.siteGuarded())
-			}
+			s.atPeace()
 		}
 		const next = "After all of that-3"
 		if said := s.passwd("admin", next); !strings.Contains(said, "persisted") || !s.inWordPress(next) || s.inWordPress(old) {
