@@ -37,6 +37,10 @@ func objection(from, to string) string {
 		return ""
 	case beneath(to, "cmd"):
 		return "nothing stands on a program"
+	case from == "shadowsync/web":
+		if to != "shadowsync" && to != "internal/wire/socket" {
+			return "the interface for pages stands on the domain and on sockets alone"
+		}
 	case beneath(from, "shadowsync"):
 		return "the domain stands on the standard library alone"
 	case from == "internal/term/printable":
@@ -146,6 +150,10 @@ func TestObjections(t *testing.T) {
 		{"systemd", "golang.org/x/sys/unix", true},
 		{"internal/term/printable", "unicode/utf8", true},
 		{"internal/term/printable", module + "/internal/config", false},
+		{"shadowsync/web", module + "/shadowsync", true},
+		{"shadowsync/web", module + "/internal/wire/socket", true},
+		{"shadowsync/web", module + "/internal/wire/operator", false},
+		{"shadowsync/web", "golang.org/x/sys/unix", false},
 		{"shadowsync", "errors", true},
 		{"shadowsync", "golang.org/x/sys/unix", false},
 		{"shadowsync", "C", false},

@@ -5,10 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -184,18 +181,9 @@ func (c Client) ask(ctx context.Context, q Request, files []*os.File, take func(
 	}
 }
 
-// receive takes one packet; the broker never sends descriptors. If the broker closes before it has
-// read all of the caller's packets, the kernel reports the reset before the packet that waits, so
-// receive tries once more.
+// receive takes one packet.
 func receive(ctx context.Context, conn *socket.Conn, v any) error {
-	files, err := conn.Receive(ctx, v)
-	if errors.Is(err, unix.ECONNRESET) {
-		files, err = conn.Receive(ctx, v)
-	}
-	for _, f := range files {
-		_ = f.Close()
-	}
-	if err != nil {
+	if err := conn.ReceiveAnswer(ctx, v); err != nil {
 		return unreachable(err)
 	}
 	return nil
@@ -204,15 +192,8 @@ func receive(ctx context.Context, conn *socket.Conn, v any) error {
 // unreachable turns an error of the connection into an [*Error]. If the caller cancelled, the error
 // stays as it is.
 func unreachable(err error) error {
-	switch {
-	case errors.Is(err, context.Canceled):
+	if errors.Is(err, context.Canceled) {
 		return err
-	case errors.Is(err, context.DeadlineExceeded):
-		return Errorf(Unavailable, "shadowsync did not answer in time")
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ECONNREFUSED):
-		return Errorf(Unavailable, "shadowsync is not running")
-	case errors.Is(err, io.EOF), errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.EPIPE):
-		return Errorf(Unavailable, "shadowsync closed the connection")
 	}
-	return Errorf(Unavailable, "cannot ask shadowsync: %v", err)
+	return Errorf(Unavailable, "%s", socket.Unreachable(err))
 }

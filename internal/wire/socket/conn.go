@@ -174,5 +174,30 @@ func (c *Conn) receive(ctx context.Context, take func(packet []byte) error) ([]*
 	return files, take(packet.bytes[:n])
 }
 
+// ReceiveAnswer receives a packet from a server that sends no descriptors; whatever descriptors come are
+// closed. If the server closes before it has read all of this side's packets, the kernel reports the reset
+// before the packet that waits, so ReceiveAnswer tries once more.
+func (c *Conn) ReceiveAnswer(ctx context.Context, v any) error {
+	files, err := c.Receive(ctx, v)
+	if errors.Is(err, unix.ECONNRESET) {
+		files, err = c.Receive(ctx, v)
+	}
+	CloseAll(files)
+	return err
+}
+
+// Unreachable says, to people, what an error of a connection to the broker means.
+func Unreachable(err error) string {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return "shadowsync did not answer in time"
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ECONNREFUSED):
+		return "shadowsync is not running"
+	case errors.Is(err, io.EOF), errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.EPIPE):
+		return "shadowsync closed the connection"
+	}
+	return fmt.Sprintf("cannot ask shadowsync: %v", err)
+}
+
 // Close closes the connection. Calls that are waiting end with os.ErrClosed.
 func (c *Conn) Close() error { return closeSoon(c.file) }
