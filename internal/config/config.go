@@ -11,6 +11,7 @@
 //	validate.go  names, paths, and dependencies between keys
 //	misfit.go    unknown keys, values of a wrong type
 //	fault.go     Fault: what is wrong, and in which line
+//	web.go       the page for browsers
 //	holders.go   an application with several stores
 //	accounts.go  the lists of accounts that operators created
 //	kept.go      the last good configuration
@@ -39,6 +40,7 @@ type Config struct {
 	Roles        Roles         `toml:"roles"`
 	Sessions     Sessions      `toml:"sessions"`
 	Pcli         Pcli          `toml:"pcli"`
+	Web          Web           `toml:"web"`
 	Users        Users         `toml:"users"`
 	Password     Password      `toml:"password"`
 	SecondFactor SecondFactor  `toml:"second_factor"`

@@ -35,6 +35,10 @@ var (
 		a, err := mail.ParseAddress(s)
 		return err == nil && a.Address == s
 	}}
+	listenForm     = key.Form{Says: "host:port, where host is an IP address or localhost", Is: func(s string) bool { _, is := listenAddress(s); return is }}
+	credentialForm = key.Form{Says: "an absolute path of letters, digits, dots, dashes and underscores, or the name of a systemd credential", Is: credentialOrPath}
+	proxyForm      = key.Form{Says: "an IP address, or a prefix such as 10.0.0.0/8", Is: isAddressOrPrefix}
+
 	textForm = key.Form{Says: "a text that is not empty", Is: func(s string) bool { return s != "" }}
 )
 
@@ -96,6 +100,13 @@ var keys = []key.Key{
 	{Name: "sessions.keep_own", Kind: key.Flag, Doc: "`true`: the session in which the change was made stays, unless that is pcli's."},
 
 	{Name: "pcli.idle_timeout", Kind: key.Duration, Min: int64(time.Second), Max: int64(24 * time.Hour), Zero: "never", Doc: "When a shell ends in which nobody types."},
+
+	{Name: "web.listen", Kind: key.Text, Form: listenForm, Default: "`\"" + DefaultListen + "\"`", Doc: "Where the page for browsers listens. Without `[web]` there is no page. After a change of `[web]` run `setup`."},
+	{Name: "web.certificate", Kind: key.Text, Form: credentialForm, Default: "plain HTTP, for a proxy on this machine", Doc: "A file with the page's certificate and what it was signed by, in PEM, or the name of a systemd credential."},
+	{Name: "web.key", Kind: key.Text, Form: credentialForm, Doc: "The same for the certificate's private key. The file must belong to root, and nobody else may read it."},
+	{Name: "web.proxies", Kind: key.Texts, Form: proxyForm, Doc: "The proxies whose `X-Forwarded-For` is believed."},
+	{Name: "web.idle", Kind: key.Duration, Min: int64(time.Second), Max: int64(24 * time.Hour), Doc: "When a session ends in which nobody asks for a page."},
+	{Name: "web.total", Kind: key.Duration, Min: int64(time.Second), Max: int64(168 * time.Hour), Doc: "When a session ends in any case."},
 
 	{Name: "users.shells", Kind: key.Texts, Form: plainPathForm, Doc: "The login shells that an account created in pcli may have. The first is the default."},
 	{Name: "users.home", Kind: key.Text, Required: true, Form: plainPathForm, Doc: "The folder of the homes of accounts created in pcli."},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -140,6 +141,7 @@ func defaults() *Config {
 		Settle:   Settle{Time: Duration(time.Minute)},
 		Sessions: Sessions{EndOn: []shadowsync.SeenBy{shadowsync.SeenByPAM, shadowsync.SeenByTool, shadowsync.SeenByPcli}, KeepOwn: true},
 		Pcli:     Pcli{IdleTimeout: Duration(15 * time.Minute)},
+		Web:      Web{Idle: Duration(15 * time.Minute), Total: Duration(8 * time.Hour)},
 		Users:    Users{Shells: []string{shell}, Home: "/home"},
 		Password: Password{ExpiryDays: 760},
 
@@ -161,6 +163,9 @@ func decode(data []byte) (*Config, error) {
 		if err := misfit(data, nil); err != nil {
 			return nil, err
 		}
+	}
+	if meta.IsDefined("web") {
+		c.Web.Listen = cmp.Or(c.Web.Listen, DefaultListen)
 	}
 	c.spread()
 	return c, nil

@@ -57,7 +57,7 @@ func (c *Config) validate() error {
 	if err := check(c, ""); err != nil {
 		return err
 	}
-	for _, err := range []error{c.Sessions.validate(), c.Password.validate(), c.Mail.validate(), c.SecondFactor.validate()} {
+	for _, err := range []error{c.Sessions.validate(), c.Password.validate(), c.Mail.validate(), c.SecondFactor.validate(), c.Web.validate()} {
 		if err != nil {
 			return err
 		}
