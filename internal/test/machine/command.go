@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -20,9 +21,10 @@ const machinePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 // (Login, SSH).
 type Command struct {
 	Args  []string
-	User  string   // root if empty; real, effective and saved ids and all groups
-	Input string   // standard input
-	Env   []string // added to PATH, HOME, USER, LOGNAME, SHELL, LANG and TERM
+	User  string     // root if empty; real, effective and saved ids and all groups
+	Input string     // standard input
+	Files []*os.File // open in the command as descriptors 3 and up
+	Env   []string   // added to PATH, HOME, USER, LOGNAME, SHELL, LANG and TERM
 }
 
 // Shell is the command that runs a script with sh -c.
@@ -92,6 +94,7 @@ func (m *Machine) prepare(ctx context.Context, command Command) (*exec.Cmd, erro
 	args := append([]string{"--target=" + strconv.Itoa(b.leader), "--all", "--"}, become...)
 	process := exec.CommandContext(ctx, "nsenter", append(args, command.Args...)...)
 	process.Env = append(environment, command.Env...)
+	process.ExtraFiles = command.Files
 	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	process.Cancel = func() error { return syscall.Kill(-process.Process.Pid, syscall.SIGKILL) }
 	process.WaitDelay = 2 * time.Second

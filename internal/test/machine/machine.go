@@ -23,9 +23,11 @@
 //	command.go, process.go, terminal.go, files.go, interactive.go, keyboard.go, letgo.go, buffer.go
 //	                                     commands, terminals and files on it
 //	login.go, appliance.go, install.go   accounts, the seed's appliance, our programs
+//	dial.go                              its network
 //	t.go, t_appliance.go, call.go, dialogue.go
 //	                                     all of that for tests
 //	base/                                the installed systems that machines boot from
+//	browser/                             a person at a browser there
 package machine
 
 import (
@@ -63,6 +65,7 @@ const (
 	Mail      = base.Mail      // bookworm: a mail server that wants a login over TLS
 	Peers     = base.Peers     // bookworm: other modules that ask for second factors
 	Shells    = base.Shells    // bookworm: another shell for operators
+	Browser   = base.Browser   // bookworm: Chromium, and a mail server
 )
 
 // Releases lists them, oldest first.

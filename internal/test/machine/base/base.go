@@ -70,6 +70,7 @@ var Kinds = []Kind{
 	{Bookworm, Directory},
 	{Bookworm, Mail},
 	{Bookworm, Peers},
+	{Bookworm, Browser},
 }
 
 // Name is the start of the names of a kind's trees; the key of the contents follows.

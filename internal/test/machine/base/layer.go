@@ -22,6 +22,7 @@ const (
 	Mail      Layer = "mail"      // a mail server that wants a login over TLS
 	Peers     Layer = "peers"     // other modules that ask for second factors
 	Shells    Layer = "shells"    // another shell for operators
+	Browser   Layer = "browser"   // Chromium, and a mail server
 )
 
 // layers say what each consists of, and before it is built, how long that takes and how large it is.
@@ -38,9 +39,10 @@ var layers = map[Layer]struct {
 	Directory: {[]string{
 		"slapd", "ldap-utils", "sssd-ldap", "libnss-sss", "libpam-sss", "nslcd", "libnss-ldapd", "libpam-ldapd",
 	}, "about 15 seconds and 100 MB"},
-	Mail:   {[]string{"exim4-daemon-light", "openssl"}, "about 10 seconds and 10 MB"},
-	Peers:  {[]string{"libpam-google-authenticator", "libpam-oath", "pamtester"}, "about 10 seconds and 2 MB"},
-	Shells: {[]string{"frr"}, "about 20 seconds and 60 MB"},
+	Mail:    {[]string{"exim4-daemon-light", "openssl"}, "about 10 seconds and 10 MB"},
+	Peers:   {[]string{"libpam-google-authenticator", "libpam-oath", "pamtester"}, "about 10 seconds and 2 MB"},
+	Shells:  {[]string{"frr"}, "about 20 seconds and 60 MB"},
+	Browser: {[]string{"chromium", "chromium-sandbox", "fonts-dejavu-core", "exim4-daemon-light", "openssl"}, "about a minute and a half and 650 MB"},
 }
 
 // layerScript installs packages with the overlay $1/root as its root. The base below stays as it is: what
