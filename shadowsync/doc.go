@@ -25,6 +25,7 @@
 //	plan.go         what a set of decisions writes, on which side
 //	displaced.go    the values that a decision replaces, for the history
 //	reconcile.go    the one path: read, merge, plan, run
+//	unchanged.go    the fast path, when nothing changed
 //	view.go         reads both sides and the state, once a round
 //	run.go          the plan, step by step
 //	announce.go     records who set a value; ends sessions

@@ -92,7 +92,7 @@ type StoredAccount struct {
 
 // StoreSnapshot is one consistent reading of a store.
 type StoreSnapshot struct {
-	Revision string // of this content; empty: not known (ErrNoRevision)
+	Revision string // of this content; empty: the store has none (ErrNoRevision)
 	Accounts map[string]StoredAccount
 	// Malformed says which accounts' records cannot be parsed, and why. They have no entry in
 	// Accounts.

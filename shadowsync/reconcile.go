@@ -114,11 +114,15 @@ type Request struct {
 // Reconcile reads baseline, OS and store, merges, and carries out Merge's decisions step by step.
 // It is idempotent: run again after a crash at any point, it finishes the interrupted work.
 func (r *Reconciler) Reconcile(ctx context.Context, req Request) (Report, error) {
-	if !req.Force && !req.DryRun && r.unchanged(ctx) {
-		return Report{Unchanged: true}, nil
+	var early *earlyRead
+	if !req.Force && !req.DryRun {
+		var same bool
+		if same, early = r.unchanged(ctx); same {
+			return Report{Unchanged: true}, nil
+		}
 	}
 	if req.DryRun {
-		v, err := r.look(ctx, req.Among)
+		v, err := r.look(ctx, req.Among, nil)
 		if err != nil {
 			return Report{}, err
 		}
@@ -132,7 +136,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req Request) (Report, error)
 	var report Report
 	for range rounds {
 		var again bool
-		report, again, err = r.round(ctx, lease, req)
+		report, again, err = r.round(ctx, lease, req, early)
+		early = nil // the next round reads again
 		if err != nil {
 			return report, fmt.Errorf("cannot reconcile %s: %w", r.Application.Name, err)
 		}
@@ -141,32 +146,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, req Request) (Report, error)
 		}
 	}
 	return report, nil
-}
-
-// unchanged is the fast path: with the same content on both sides and the same configuration, Merge
-// gives the same result as before, which was "nothing to do". A store without a revision has no fast
-// path.
-func (r *Reconciler) unchanged(ctx context.Context) bool {
-	if r.Application.Lender != "" {
-		return false // what that store has is in the state, which has no revision
-	}
-	os := func() (string, error) { return r.Accounts.Revision(ctx) }
-	if last := r.synced.Load(); last != nil {
-		now, err := os()
-		if err != nil || last.OS != now {
-			return false // decided without reading the state: a changed OS side must not wait for that
-		}
-		os = func() (string, error) { return now, nil }
-	}
-	memory, err := r.State.Load(ctx, r.Application.Name, []string{})
-	if err != nil || memory.Synced == (Revisions{}) || memory.Synced.Config != r.Application.Revision {
-		return false
-	}
-	r.synced.Store(&memory.Synced)
-	store := startAsking(func() (string, error) { return r.Store.Revision(ctx) })
-	now, err := os()
-	there, failed := store()
-	return err == nil && now == memory.Synced.OS && failed == nil && there != "" && there == memory.Synced.Store
 }
 
 func (r *Reconciler) mergeAll(ctx context.Context, v view, req Request) []*item {
@@ -279,8 +258,8 @@ func (it *item) besideWait() bool {
 }
 
 // round runs one plan. The bool asks for another round because a side moved meanwhile.
-func (r *Reconciler) round(ctx context.Context, lease Lease, req Request) (Report, bool, error) {
-	v, err := r.look(ctx, nil)
+func (r *Reconciler) round(ctx context.Context, lease Lease, req Request, early *earlyRead) (Report, bool, error) {
+	v, err := r.look(ctx, nil, early)
 	if err != nil {
 		return Report{}, false, err
 	}

@@ -255,10 +255,10 @@ func (r *Reconciler) mark(ctx context.Context, v view, items []*item) error {
 			return nil
 		}
 	}
-	now := Revisions{OS: v.os.Revision, Store: v.store.Revision, Config: r.Application.Revision}
 	if v.fault != nil {
 		return nil
 	}
+	now := Revisions{OS: v.os.Revision, Store: v.store.revision(), Config: r.Application.Revision}
 	r.synced.Store(&now)
 	if now == v.memory.Synced {
 		return nil

@@ -39,15 +39,22 @@ type view struct {
 	lent   map[string]AccountMemory // of the store whose values this one holds
 }
 
-// look reads what is known about these accounts; without names, about all.
-func (r *Reconciler) look(ctx context.Context, names []string) (view, error) {
+// look reads what is known about these accounts; without names, about all. early is a reading of the
+// store to use if it still can be; nil: none.
+func (r *Reconciler) look(ctx context.Context, names []string, early *earlyRead) (view, error) {
 	if len(names) == 0 {
 		names = r.Application.Accounts
 	}
 	v := view{names: names, caps: r.Store.Capabilities()}
-	store := startAsking(func() (StoreSnapshot, error) { return r.Store.Read(ctx, names) })
+	read := func() (StoreSnapshot, error) { return r.Store.Read(ctx, names) }
+	if early == nil {
+		read = startAsking(read)
+	}
 	err := r.lookHere(ctx, &v)
-	snapshot, failed := store()
+	if err == nil && early.stands(v.memory) {
+		read = func() (StoreSnapshot, error) { return early.snapshot, nil }
+	}
+	snapshot, failed := read()
 	v.store, v.fault = snapshot, faultOf(failed)
 	if err != nil {
 		return v, err

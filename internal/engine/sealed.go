@@ -24,8 +24,9 @@ const storeKey = HomeDir + "/store.key"
 const sealedMark = "sealed:"
 
 // sealed is the state of a store whose values open an account like the password itself: the NT hash.
-// The state has them sealed, so that a copy of its file opens nothing. Others who read the state see
-// sealed values, and may pass them back.
+// The state has them sealed, so that a copy of its file opens nothing, and their digests too: the scheme
+// is so fast that a digest would let millions of passwords be tried in a second. Others who read the state
+// see sealed values, and may pass them back.
 //
 // A value that the key does not open, in a state that came from another machine or after the key was
 // lost, counts as not known: the account's pair is unproven then, or needs a login.
@@ -78,9 +79,22 @@ func (s sealed) opened(m shadowsync.Memory) shadowsync.Memory {
 		for i := range a.Record {
 			a.Record[i].Store.Hash, _ = openValue(key, a.Record[i].Store.Hash)
 		}
+		a.Past = slices.Clone(a.Past)
+		for i := range a.Past {
+			a.Past[i], _ = openValue(key, a.Past[i])
+		}
 		m.Accounts[name] = a
 	}
+	m.Synced.Store, _ = openValue(key, m.Synced.Store)
 	return m
+}
+
+// Mark implements shadowsync.State. A store without a revision has a digest of its values in the mark.
+func (s sealed) Mark(ctx context.Context, application string, at shadowsync.Revisions) error {
+	if err := s.seal(&at.Store); err != nil {
+		return err
+	}
+	return s.State.Mark(ctx, application, at)
 }
 
 // Journal implements shadowsync.State.
@@ -116,6 +130,10 @@ func (s sealed) Commit(ctx context.Context, application string, transitions []sh
 			e := *t.Returned
 			t.Returned = &e
 			values = append(values, &e.Store.Hash)
+		}
+		t.Past = slices.Clone(t.Past)
+		for k := range t.Past {
+			values = append(values, &t.Past[k])
 		}
 		t.Displaced = slices.Clone(t.Displaced)
 		for k := range t.Displaced {
