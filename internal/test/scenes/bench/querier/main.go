@@ -1,6 +1,13 @@
-// Command querier measures, on the machine under test, the driver of a table in PostgreSQL: a write with
-// compare-and-swap and the read-back, on an open connection and on a new one, and the read of ten thousand
-// accounts. It prints a line "NAME MICROSECONDS" per measurement.
+// Command querier measures, on the machine under test, a table in PostgreSQL. It prints a line "NAME
+// MICROSECONDS" per measurement. Its first argument says of what; the others are the database and a file
+// with the password:
+//
+//	driver     a write with compare-and-swap and the read-back, on an open connection and on a new one, and
+//	           the read of ten thousand accounts
+//	settle     nothing: it brings the accounts of the OS and the table together
+//	reconcile  a reconcile of these ten thousand accounts by the engine, when nothing changed
+//
+// The engine starts it also as the workers that it needs.
 package main
 
 import (
@@ -12,6 +19,8 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/internal/store/sqltable"
+	"github.com/shadowsync/shadowsync/internal/store/storeworker"
+	"github.com/shadowsync/shadowsync/internal/wire/worker"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -22,13 +31,48 @@ const (
 )
 
 func main() {
-	options := driver.Options{Driver: "sql", Secret: []byte(os.Args[2]), Keys: map[string]any{
-		"dsn": os.Args[1], "table": "crowd", "name": "name", "password": "password",
-	}}
-	if err := measure(context.Background(), options); err != nil {
+	if err := run(context.Background(), os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "querier:", err)
 		os.Exit(1)
 	}
+}
+
+func run(ctx context.Context, args []string) error {
+	for _, w := range []worker.Command{storeworker.Command, storeworker.ResolveCommand} {
+		if args[0] == w.Name {
+			return w.Main(ctx, os.Stdin)
+		}
+	}
+	if args[0] == "driver" {
+		return drive(ctx, args[1], args[2])
+	}
+	e, err := open(ctx, args[1], args[2])
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	if args[0] == "settle" {
+		return settle(ctx, e)
+	}
+	return reconcile(ctx, e)
+}
+
+func drive(ctx context.Context, dsn, passwordFile string) error {
+	secret, err := os.ReadFile(passwordFile)
+	if err != nil {
+		return err
+	}
+	return measure(ctx, driver.Options{Driver: "sql", Secret: secret, Keys: map[string]any{
+		"dsn": dsn, "table": "crowd", "name": "name", "password": "password",
+	}})
+}
+
+func names() []string {
+	names := make([]string, crowd)
+	for i := range names {
+		names[i] = fmt.Sprint("user", i)
+	}
+	return names
 }
 
 func measure(ctx context.Context, o driver.Options) error {
@@ -55,13 +99,10 @@ func measure(ctx context.Context, o driver.Options) error {
 			return err
 		}
 	}
-	names := make([]string, crowd)
-	for i := range names {
-		names[i] = fmt.Sprint("user", i)
-	}
+	all := names()
 	for range reads {
 		began := time.Now()
-		got, err := store.Read(ctx, names)
+		got, err := store.Read(ctx, all)
 		if err != nil || len(got.Accounts) != crowd {
 			return fmt.Errorf("%d accounts: %w", len(got.Accounts), err)
 		}
