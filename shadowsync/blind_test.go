@@ -91,9 +91,16 @@ func TestSnapshotsApart(t *testing.T) {
 	several := account("a", "x")
 	several["b"] = StoredAccount{Credential: Credential{Hash: "y"}}
 	snapshots := []StoreSnapshot{
-		{}, {Accounts: account("a", "")}, {Accounts: account("", "a")}, {Accounts: account("ab", "c")}, {Accounts: account("a", "bc")},
-		{Accounts: account("a", "x b y")}, {Accounts: several}, {Accounts: account("a", "x"), Malformed: map[string]string{"b": "y"}},
-		{Malformed: map[string]string{"a": "x"}}, {Malformed: map[string]string{"b": "y"}},
+		{},
+		{Accounts: account("a", "")},
+		{Accounts: account("", "a")},
+		{Accounts: account("ab", "c")},
+		{Accounts: account("a", "bc")},
+		{Accounts: account("a", "x b y")},
+		{Accounts: several},
+		{Accounts: account("a", "x"), Malformed: map[string]string{"b": "y"}},
+		{Malformed: map[string]string{"a": "x"}},
+		{Malformed: map[string]string{"b": "y"}},
 	}
 	for i := range reflect.TypeFor[Credential]().NumField() {
 		var c Credential
