@@ -3,6 +3,7 @@ package doctor
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
@@ -39,7 +40,7 @@ func (t *attempt) explainServer(err error, dsn string, s sqldb.Source) verdict {
 	}
 	text := err.Error()
 	switch {
-	case strings.Contains(text, sqldb.SaysNoRight), strings.Contains(text, "has no right to alter"):
+	case strings.Contains(text, sqldb.SaysNoRight), strings.Contains(text, sqldb.SaysMayNotAlter):
 		return t.grant(text, client, s)
 	case strings.Contains(text, sqldb.SaysUnreachable) && local(s):
 		return fail("%s", text).by("systemctl status "+service, nil)
@@ -55,41 +56,94 @@ func (t *attempt) explainServer(err error, dsn string, s sqldb.Source) verdict {
 
 // grant names the statements that give a store's user its rights.
 func (t *attempt) grant(text, client string, s sqldb.Source) verdict {
-	statements := t.grants(s)
+	statements := t.grants(text, s)
 	switch {
 	case statements == "":
 		return fail("%s", text).person("grant what its statements need", client)
+	case strings.Contains(text, saysAdminOption):
+		return fail("%s", text).person("run as a superuser, or make it a superuser itself if one of them is: "+statements, client)
+	case strings.Contains(text, saysSuperuser):
+		return fail("%s", text).person("make it a superuser, or take superusers' roles off the list of accounts: "+statements, client)
 	case !local(s):
 		return fail("%s", text).person("run as the server's administrator: "+statements, client)
 	case s.Dialect == sqldb.MySQL: // only the server knows which of its users of that name it took
-		return fail("%s", text).person("run, with the host that this names: "+statements, "mariadb -e "+quoted("SELECT user, host FROM mysql.user WHERE user = '"+s.User+"'"))
+		return fail("%s", text).person("run, with the host that this names: "+statements, "mariadb -e "+quoted("SELECT user, host FROM mysql.user WHERE user = "+literal(s.User)))
 	}
 	return fail("%s", text).by("runuser -u postgres -- psql -d "+quoted(s.Database)+" -c "+quoted(statements), nil)
 }
 
-func (t *attempt) grants(s sqldb.Source) string {
-	to := s.User
-	if s.Dialect == sqldb.MySQL {
-		to += "@HOST"
-	}
-	switch table, sessions := t.options.Text("table"), t.options.Text("sessions"); {
-	case t.options.Driver == "postgres-role":
-		return "ALTER ROLE " + to + " CREATEROLE; GRANT SELECT (rolname, rolpassword, rolcanlogin) ON pg_catalog.pg_authid TO " + to
+// What PostgreSQL says to a role that may alter roles, but not this one: from version 16 on, and before.
+const (
+	saysAdminOption = "permission denied to alter role"
+	saysSuperuser   = "must be superuser"
+)
+
+func (t *attempt) grants(text string, s sqldb.Source) string {
+	to := s.Dialect.Identifier(s.User)
+	switch {
 	case t.options.Driver == "mysql-user":
-		return "GRANT CREATE USER ON *.* TO " + to + "; GRANT SELECT ON mysql.global_priv TO " + to
-	case table == "":
-		return ""
-	case sessions != "":
-		return "GRANT SELECT, UPDATE ON " + s.Dialect.Table(table) + " TO " + to + "; GRANT SELECT, DELETE ON " + s.Dialect.Table(sessions) + " TO " + to
-	default:
-		return "GRANT SELECT, UPDATE ON " + s.Dialect.Table(table) + " TO " + to
+		return grantsOfUsers(text, to+"@"+s.Dialect.Identifier("HOST"))
+	case t.options.Driver != "postgres-role":
+		return t.grantsOfTable(s, to)
+	case strings.Contains(text, saysSuperuser):
+		return "ALTER ROLE " + to + " SUPERUSER"
+	case strings.Contains(text, saysAdminOption):
+		var all []string
+		for _, name := range t.names() {
+			all = append(all, "GRANT "+s.Dialect.Identifier(t.store.Capabilities().Spelt(name))+" TO "+to+" WITH ADMIN OPTION")
+		}
+		return strings.Join(all, "; ")
 	}
+	return "ALTER ROLE " + to + " CREATEROLE; GRANT SELECT (rolname, rolpassword, rolcanlogin) ON pg_catalog.pg_authid TO " + to
+}
+
+// grantsOfUsers are those for the users of MariaDB, or of MySQL, which keeps them in another table.
+func grantsOfUsers(text, to string) string {
+	alter := "GRANT CREATE USER ON *.* TO " + to
+	switch {
+	case strings.Contains(text, sqldb.SaysMayNotAlter): // so it may read
+		return alter
+	case strings.Contains(text, "global_priv"):
+		return alter + "; GRANT SELECT ON mysql.global_priv TO " + to
+	}
+	return alter + "; GRANT SELECT ON mysql.user TO " + to
+}
+
+// grantsOfTable name the columns: the user needs no others.
+func (t *attempt) grantsOfTable(s sqldb.Source, to string) string {
+	table, sessions := t.options.Text("table"), t.options.Text("sessions")
+	if table == "" {
+		return ""
+	}
+	if s.Dialect == sqldb.MySQL {
+		to += "@" + s.Dialect.Identifier("HOST")
+	}
+	columns := func(keys ...string) string {
+		var names []string
+		for _, k := range keys {
+			if column := t.options.Text(k); column != "" && !slices.Contains(names, s.Dialect.Identifier(column)) {
+				names = append(names, s.Dialect.Identifier(column))
+			}
+		}
+		return "(" + strings.Join(names, ", ") + ")"
+	}
+	all := "GRANT SELECT " + columns("name", "password", "salt", "algorithm", "sessions_refers") +
+		", UPDATE " + columns("password", "salt", "algorithm") + " ON " + s.Table(table) + " TO " + to
+	if sessions != "" {
+		all += "; GRANT SELECT " + columns("sessions_account") + ", DELETE ON " + s.Table(sessions) + " TO " + to
+	}
+	return all
 }
 
 // local reports whether the server is on this machine.
 func local(s sqldb.Source) bool {
 	address, err := netip.ParseAddr(s.Host)
 	return s.Host == "" || s.Host == "localhost" || err == nil && address.IsLoopback()
+}
+
+// literal is a text in MySQL's SQL, as its default settings have it.
+func literal(text string) string {
+	return "'" + strings.NewReplacer("'", "''", `\`, `\\`).Replace(text) + "'"
 }
 
 // quoted is a word of the shell's.

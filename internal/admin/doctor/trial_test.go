@@ -2,9 +2,13 @@ package doctor
 
 import (
 	"context"
+	"maps"
+	"strings"
 	"testing"
 
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/store/driver"
+	"github.com/shadowsync/shadowsync/internal/store/sqldb"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -46,4 +50,70 @@ func TestAFailedTrialPutsTheValueBack(t *testing.T) {
 	if len(run.said) != 2 || run.said[0].State != Fail || run.said[1].State != OK {
 		t.Errorf("it says %+v", run.said)
 	}
+}
+
+// TestGrants: the statements that an administrator copies give what is needed, to a user of any name.
+func TestGrants(t *testing.T) {
+	columns := map[string]any{
+		"table": "auth_user", "name": "user name", "password": "pass'word",
+		"sessions": "public.sess", "sessions_account": "who", "sessions_refers": "id",
+	}
+	for name, c := range map[string]struct {
+		driver, dsn, text string
+		keys              map[string]any
+		want              string
+	}{
+		"a table": {
+			"sql", "postgres://shadow%22sync@/app?host=/run/postgresql", "permission denied for table auth_user", columns,
+			`runuser -u postgres -- psql -d 'app' -c 'GRANT SELECT ("user name", "pass'\''word", "id"), UPDATE ("pass'\''word") ON "auth_user" TO "shadow""sync"; GRANT SELECT ("who"), DELETE ON "public"."sess" TO "shadow""sync"'`,
+		},
+		"a table in MySQL": {
+			"sql", "mysql://shadow-sync@127.0.0.1/a%60pp", "UPDATE command denied", map[string]any{"table": "users", "name": "n", "password": "p"},
+			"GRANT SELECT (`n`, `p`), UPDATE (`p`) ON `a``pp`.`users` TO `shadow-sync`@`HOST`",
+		},
+		"a user with a quote": {
+			"mysql-user", "mysql://o%27brien@127.0.0.1/", "SELECT command denied for table `mysql`.`global_priv`", nil,
+			`mariadb -e 'SELECT user, host FROM mysql.user WHERE user = '\''o'\'''\''brien'\'''`,
+		},
+		"MariaDB's users": {
+			"mysql-user", "mysql://u@127.0.0.1/", "SELECT command denied for table `mysql`.`global_priv`", nil,
+			"GRANT CREATE USER ON *.* TO `u`@`HOST`; GRANT SELECT ON mysql.global_priv TO `u`@`HOST`",
+		},
+		"MySQL's users": {
+			"mysql-user", "mysql://u@127.0.0.1/", "SELECT command denied for table 'user'", nil,
+			"GRANT CREATE USER ON *.* TO `u`@`HOST`; GRANT SELECT ON mysql.user TO `u`@`HOST`",
+		},
+		"who may read": {
+			"mysql-user", "mysql://u@127.0.0.1/", sqldb.SaysMayNotAlter, nil, "names: GRANT CREATE USER ON *.* TO `u`@`HOST`\n",
+		},
+		"roles": {
+			"postgres-role", "postgres://u@127.0.0.1/postgres", "permission denied for table pg_authid", nil,
+			`psql -d 'postgres' -c 'ALTER ROLE "u" CREATEROLE; GRANT SELECT (rolname, rolpassword, rolcanlogin) ON pg_catalog.pg_authid TO "u"'`,
+		},
+		"roles from PostgreSQL 16 on": {
+			"postgres-role", "postgres://u@127.0.0.1/postgres", "permission denied to alter role", nil, `GRANT "scratch@x" TO "u" WITH ADMIN OPTION`,
+		},
+		"a superuser's role": {
+			"postgres-role", "postgres://u@127.0.0.1/postgres", "must be superuser to alter superuser roles", nil, `ALTER ROLE "u" SUPERUSER`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keys := map[string]any{"dsn": c.dsn}
+			maps.Copy(keys, c.keys)
+			run := &attempt{
+				Trial: Trial{Account: "scratch", Root: "/"}, store: spelling{}, options: driver.Options{Driver: c.driver, Keys: keys},
+			}
+			v := run.explain(&driver.Fault{Kind: shadowsync.ErrUnavailable, Reason: "u " + sqldb.SaysNoRight + ": " + c.text})
+			if said := v.detail + "\n" + v.command; !strings.Contains(said, c.want) {
+				t.Errorf("it says %s\nwant %s", said, c.want)
+			}
+		})
+	}
+}
+
+// spelling is a store that spells names in its own way.
+type spelling struct{ shadowsync.CredentialStore }
+
+func (spelling) Capabilities() shadowsync.Capabilities {
+	return shadowsync.Capabilities{As: shadowsync.AsName + "@x"}
 }

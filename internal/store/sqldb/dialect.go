@@ -51,6 +51,15 @@ func (d Dialect) Table(name string) string {
 	return d.Identifier(schema) + "." + d.Identifier(table)
 }
 
+// Table quotes the name of a table for whoever is not connected to the database of the source: MySQL's
+// tables without a schema are in that database.
+func (s Source) Table(name string) string {
+	if s.Dialect == MySQL && !strings.Contains(name, ".") {
+		return s.Dialect.Identifier(s.Database) + "." + s.Dialect.Identifier(name)
+	}
+	return s.Dialect.Table(name)
+}
+
 // Text is an expression's value as text, byte by byte: comparing such values depends on no collation, for
 // which 'Admin' may equal 'admin'.
 func (d Dialect) Text(expression string) string {

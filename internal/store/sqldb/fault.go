@@ -40,6 +40,7 @@ const (
 	SaysUnreachable = "cannot reach the database server"
 	SaysLogin       = "the database server refuses the login"
 	SaysNoRight     = "has no right to do that in the database"
+	SaysMayNotAlter = "has no right to alter others"
 )
 
 // classes are the classes of SQLSTATE (PostgreSQL, appendix A), for codes that are not in states.

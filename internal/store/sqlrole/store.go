@@ -167,7 +167,7 @@ func (s *Store) Rehearse(ctx context.Context) error {
 		}
 		may, err := tx.Text(ctx, s.may)
 		if err == nil && may != "true" {
-			err = &driver.Fault{Kind: shadowsync.ErrUnavailable, Reason: s.source.User + " has no right to alter other roles", Cause: unix.EACCES}
+			err = &driver.Fault{Kind: shadowsync.ErrUnavailable, Reason: s.source.User + " " + sqldb.SaysMayNotAlter, Cause: unix.EACCES}
 		}
 		return err
 	})

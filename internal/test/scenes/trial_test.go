@@ -69,8 +69,8 @@ END
 var trialFaults = []struct{ name, breaking, store, says, mending string }{
 	{"no right to write", `su postgres -c 'psql -q app -c "REVOKE UPDATE ON auth_user FROM shadowsync"'`, "portal", "FAIL rights shadowsync has no right to do that", ""},
 	{"no right to read", `su postgres -c 'psql -q app -c "REVOKE ALL ON auth_user FROM shadowsync"'`, "portal", "FAIL read shadowsync has no right to do that", ""},
-	{"no right in MariaDB", `mariadb -e "REVOKE UPDATE ON app.users FROM shadowsync@'127.0.0.1'"`, "portal.maria", "GRANT SELECT, UPDATE ON `users` TO shadowsync@HOST", `mariadb -e "GRANT UPDATE ON app.users TO shadowsync@'127.0.0.1'"`},
-	{"no right to alter roles", "su postgres -c 'psql -q -c \"ALTER ROLE shadowsync NOCREATEROLE\"'", "portal.role", "FAIL rights shadowsync has no right to alter other roles", ""},
+	{"no right in MariaDB", `mariadb -e "REVOKE UPDATE ON app.users FROM shadowsync@'127.0.0.1'"`, "portal.maria", "GRANT SELECT (`name`, `password`), UPDATE (`password`) ON `app`.`users` TO `shadowsync`@`HOST`", `mariadb -e "GRANT UPDATE ON app.users TO shadowsync@'127.0.0.1'"`},
+	{"no right to alter roles", "su postgres -c 'psql -q -c \"ALTER ROLE shadowsync NOCREATEROLE\"'", "portal.role", "FAIL rights shadowsync has no right to alter others", ""},
 	{"server down", "systemctl stop postgresql@15-main", "portal.role", "FAIL read cannot reach the database server", "systemctl start postgresql@15-main"},
 	{"wrong password", "echo another >/root/portal.password", "portal", "FAIL read the database server refuses the login of shadowsync", "echo of-the-store >/root/portal.password"},
 	{"no such column", "sed -i 's/^password = .*/password = \"secret\"/' /etc/shadowsync/shadowsync.toml", "portal", "is not as configured", "sed -i 's/^password = .*/password = \"password\"/' /etc/shadowsync/shadowsync.toml"},
