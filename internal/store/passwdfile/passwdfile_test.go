@@ -115,6 +115,8 @@ func TestRefuses(t *testing.T) {
 		"two attributes without a comma":      {"freeradius", "bob Crypt-Password := \"x\" A = 1\n", newCrypt, "line 1: text after an attribute"},
 		"FreeRADIUS' clear text":              {"freeradius", "bob Cleartext-Password := \"secret\"\n", newCrypt, "has a Cleartext-Password; it must be replaced by a Crypt-Password"},
 		"two passwords":                       {"freeradius", "bob Crypt-Password := \"x\"\nbob Crypt-Password := \"y\"\n", newCrypt, "is there twice"},
+		"quotes inside of quotes":             {"freeradius", "bob Crypt-Password := \"'x'\"\n", newCrypt, "a Crypt-Password that cannot be read"},
+		"a quote that is part of the value":   {"freeradius", "bob Crypt-Password := x\"\n", newCrypt, "a Crypt-Password that cannot be read"},
 		"a line that is too long":             {"freeradius", "# " + strings.Repeat("x", maxRadiusLine) + "\n", newCrypt, "line 1: too long"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -23,7 +23,7 @@ func freeradius(scheme string) textfile.Format {
 	return radius{"Crypt-Password"}
 }
 
-// maxRadiusLine is the size of FreeRADIUS' buffer of a line, with its end and a NUL.
+// maxRadiusLine is the size of FreeRADIUS' buffer of a line, less the line's end and a NUL.
 const maxRadiusLine = 8190
 
 // radiusReader is one pass through a file.
@@ -171,7 +171,10 @@ func (r *radiusReader) keep(n int, name string, pairs []pair) {
 
 func (r *radiusReader) record(n int, name string, p pair) textfile.Record {
 	raw := string(r.data[p.value.Start:p.value.End])
-	plain := strings.Trim(raw, `"'`)
+	plain := raw
+	if q := raw[0]; q == '"' || q == '\'' {
+		plain = raw[1 : len(raw)-1]
+	}
 	switch {
 	case p.operator != ":=" && p.operator != "=":
 		return textfile.Record{Fault: malformed(n, "account %q has a %s with the operator %q", name, r.attribute, p.operator)}
