@@ -29,7 +29,7 @@ TEST_PACKAGES  := clang binutils util-linux debootstrap systemd-container dbus l
 
 .PHONY: build install uninstall test trees unit run bench tidy lint format docs fuzz clean build-deps test-deps FORCE
 
-build: bin/shadowsync bin/pcli bin/pam_shadowsync.so
+build: bin/shadowsync bin/pcli bin/shadowsync-web bin/pam_shadowsync.so
 
 # It runs as root and reads what others write: at a random address, and with nothing left
 # to bind, and so to overwrite, once it runs. That costs a fifth of its start.
@@ -41,6 +41,10 @@ bin/shadowsync: FORCE | build-deps
 bin/pcli: FORCE
 	CGO_ENABLED=0 $(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS_GO)' -o $@ ./cmd/pcli
 
+# The page reads what strangers send: no C, and at a random address.
+bin/shadowsync-web: FORCE
+	CGO_ENABLED=0 $(GO) build $(COMPILE) -ldflags '$(LDFLAGS_GO)' -o $@ ./cmd/shadowsync-web
+
 bin/pam_shadowsync.so: | build-deps
 
 # Whatever the umask, everybody may read what is installed, but for the program: of one that a
@@ -49,13 +53,15 @@ bin/pam_shadowsync.so: | build-deps
 install: build install-pam
 	install -D -m 0711 bin/shadowsync $(DESTDIR)$(SBINDIR)/shadowsync
 	install -D -m 0755 bin/pcli $(DESTDIR)$(BINDIR)/pcli
-	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(MANDIR)/man1
+	install -D -m 0711 bin/shadowsync-web $(DESTDIR)$(SBINDIR)/shadowsync-web
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man8
 	for unit in systemd/units/*; do \
 	    sed 's|/usr/sbin/shadowsync|$(SBINDIR)/shadowsync|g' $$unit > $(DESTDIR)$(UNITDIR)/$$(basename $$unit) && \
 	    chmod 0644 $(DESTDIR)$(UNITDIR)/$$(basename $$unit) || exit 1; \
 	done
 	umask 022 && $(GO) run $(COMPILE) -tags docs ./cmd/shadowsync docs man $(DESTDIR)$(MANDIR)
 	umask 022 && bin/pcli --man > $(DESTDIR)$(MANDIR)/man1/pcli.1
+	umask 022 && bin/shadowsync-web --man > $(DESTDIR)$(MANDIR)/man8/shadowsync-web.8
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions
 	umask 022 && bin/shadowsync completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/shadowsync
 	umask 022 && bin/shadowsync completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_shadowsync
@@ -66,7 +72,7 @@ uninstall:
 	@if grep -qs '^[^#]*pam_shadowsync' $(DESTDIR)/etc/pam.d/* || ls $(DESTDIR)/etc/systemd/system/*.d/50-shadowsync.conf >/dev/null 2>&1; then \
 	    echo "cannot uninstall: PAM or a unit still uses shadowsync: run shadowsync remove first" >&2; exit 1; \
 	fi
-	rm -f $(DESTDIR)$(SBINDIR)/shadowsync $(DESTDIR)$(BINDIR)/pcli
+	rm -f $(DESTDIR)$(SBINDIR)/shadowsync $(DESTDIR)$(SBINDIR)/shadowsync-web $(DESTDIR)$(BINDIR)/pcli
 	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(wildcard systemd/units/*)))
 	rm -f $(DESTDIR)$(PAM_MODULE_DIR)/pam_shadowsync.so $(addprefix $(DESTDIR)$(PAM_CONFIG_DIR)/,$(notdir $(wildcard $(PAM_SOURCE_DIR)/pam-configs/*)))
 	rm -f $(DESTDIR)$(MANDIR)/man1/pcli.1 $(DESTDIR)$(MANDIR)/man5/shadowsync.toml.5

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/password/cleartext"
+	"github.com/shadowsync/shadowsync/internal/password/generate"
 	"github.com/shadowsync/shadowsync/internal/password/crypt"
 	"github.com/shadowsync/shadowsync/internal/password/proof"
 )
@@ -70,7 +71,7 @@ func (r *Run) prepare(ctx context.Context, jobs []*Job) int {
 func (j *Job) prepare(ctx context.Context, r *Run, method crypt.Method) (err error) {
 	token := j.Token
 	if r.verb.Generates {
-		j.Secret = cleartext.Generate()
+		j.Secret = generate.Password()
 		token = j.Secret
 	}
 	if token == nil {

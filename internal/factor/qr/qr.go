@@ -1,4 +1,4 @@
-// Package qr draws QR codes (ISO/IEC 18004) on a terminal and as PNG.
+// Package qr draws QR codes (ISO/IEC 18004) on a terminal, as PNG and as a path of SVG.
 //
 // github.com/boombuler/barcode encodes them: of the encoders that stand on no other module it is the
 // one that is kept up and chooses the mask as the standard says, which makes a code easy to read. How
@@ -82,6 +82,30 @@ func PNG(text string) ([]byte, error) {
 		return nil, fmt.Errorf("cannot encode the QR code as PNG: %w", err)
 	}
 	return file.Bytes(), nil
+}
+
+// Path returns what a QR code of text looks like as the data of an SVG path, in units of modules, and the
+// side of the square that it is in. The path fills the dark modules; the light ones, and the border, must be
+// drawn by a background.
+func Path(text string) (data string, side int, err error) {
+	code, err := encode(text)
+	if err != nil {
+		return "", 0, err
+	}
+	var path strings.Builder
+	side = code.side()
+	for y := range side {
+		for x := 0; x < side; x++ {
+			from := x
+			for code.dark(x, y) {
+				x++
+			}
+			if x > from {
+				fmt.Fprintf(&path, "M%d %dh%dv1h-%dz", from, y, x-from, x-from)
+			}
+		}
+	}
+	return path.String(), side, nil
 }
 
 // A symbol is a QR code with its quiet zone.

@@ -2,6 +2,7 @@ package qr
 
 import (
 	"bytes"
+	"fmt"
 	"image"
 	"image/color"
 	"image/draw"
@@ -53,6 +54,38 @@ func TestPNG(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := decode(t, picture); got != text {
+			t.Errorf("%q is read as %q", text, got)
+		}
+	}
+}
+
+// rasterize draws the data of a path from [Path], some pixels a module.
+func rasterize(t *testing.T, data string, side int) []byte {
+	t.Helper()
+	const pixels = 5
+	picture := image.NewGray(image.Rect(0, 0, side*pixels, side*pixels))
+	draw.Draw(picture, picture.Bounds(), image.White, image.Point{}, draw.Src)
+	for one := range strings.SplitSeq(strings.TrimSuffix(data, "z"), "z") {
+		var x, y, width, back int
+		if _, err := fmt.Sscanf(one, "M%d %dh%dv1h-%d", &x, &y, &width, &back); err != nil || width != back {
+			t.Fatalf("%q: %v", one, err)
+		}
+		draw.Draw(picture, image.Rect(x*pixels, y*pixels, (x+width)*pixels, (y+1)*pixels), image.Black, image.Point{}, draw.Src)
+	}
+	var file bytes.Buffer
+	if err := png.Encode(&file, picture); err != nil {
+		t.Fatal(err)
+	}
+	return file.Bytes()
+}
+
+func TestPath(t *testing.T) {
+	for _, text := range texts() {
+		data, side, err := Path(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := decode(t, rasterize(t, data, side)); got != text {
 			t.Errorf("%q is read as %q", text, got)
 		}
 	}
@@ -191,5 +224,8 @@ func TestTooLong(t *testing.T) {
 	}
 	if picture, err := PNG(text); err == nil || picture != nil || strings.Contains(err.Error(), "otpauth") {
 		t.Errorf("%d bytes, %v", len(picture), err)
+	}
+	if data, _, err := Path(text); err == nil || data != "" || strings.Contains(err.Error(), "otpauth") {
+		t.Errorf("%q, %v", data, err)
 	}
 }

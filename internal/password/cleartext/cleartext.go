@@ -5,8 +5,6 @@ package cleartext
 
 import (
 	"bytes"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"runtime"
@@ -31,18 +29,6 @@ func Check(token []byte) error {
 		return ErrNewline
 	}
 	return nil
-}
-
-// generatedBytes random bytes are 192 bits, or 32 characters of an alphabet that needs no quoting
-// in a URL or a shell.
-const generatedBytes = 24
-
-// Generate returns 32 characters of A-Z, a-z, 0-9, "-" and "_".
-func Generate() []byte {
-	var random [generatedBytes]byte
-	defer Wipe(random[:])
-	rand.Read(random[:]) // never fails: it ends the process if the kernel has no randomness
-	return base64.RawURLEncoding.AppendEncode(make([]byte, 0, base64.RawURLEncoding.EncodedLen(generatedBytes)), random[:])
 }
 
 // ByteOrderMark is what some editors write at the start of UTF-8 text. It is invisible, and nobody

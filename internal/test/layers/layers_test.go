@@ -20,6 +20,10 @@ var forTests = []string{"internal/test/machine", "internal/test/scenes", "intern
 // broker, and for its output. The shell itself reads and writes nothing of the system.
 var forShell = []string{"internal/factor/guide", "internal/factor/qr", "internal/wire/operator", "internal/term/exit", "internal/term/plural", "internal/term/printable", "internal/term/since", "internal/term/table", "internal/term/typo", "internal/wire/socket"}
 
+// forPage are the internal packages that the page may import: it asks the broker by shadowsync/web, as the
+// application's own GUI can, and reads and writes nothing of the system.
+var forPage = []string{"internal/factor/guide", "internal/factor/qr", "internal/password/generate", "internal/term/exit", "internal/term/plural", "internal/term/printable", "internal/term/since"}
+
 // forSystemd are the internal packages that the package systemd may import.
 var forSystemd = []string{"internal/term/printable", "internal/files/durable"}
 
@@ -35,8 +39,10 @@ func objection(from, to string) string {
 		return "printable stands on the standard library alone, for everything stands on it"
 	case !inside:
 		return ""
-	case beneath(to, "cmd"):
+	case beneath(to, "cmd") && !(beneath(from, "cmd/shadowsync-web") && beneath(to, "cmd/shadowsync-web")):
 		return "nothing stands on a program"
+	case beneath(from, "cmd/shadowsync-web") && !beneath(to, "cmd/shadowsync-web") && !beneath(to, "shadowsync") && !anyBeneath(to, forPage):
+		return "the page asks the broker, and stands on what that takes alone"
 	case from == "shadowsync/web":
 		if to != "shadowsync" && to != "internal/wire/socket" {
 			return "the interface for pages stands on the domain and on sockets alone"
@@ -134,6 +140,12 @@ func TestObjections(t *testing.T) {
 		{"internal/admin/setup", module + "/internal/test/scenes", false},
 		{"cmd/pcli", module + "/pcli", true},
 		{"internal/broker", module + "/pcli", false},
+		{"cmd/shadowsync-web", module + "/cmd/shadowsync-web/page", true},
+		{"cmd/shadowsync", module + "/cmd/shadowsync-web/page", false},
+		{"cmd/shadowsync-web/page", module + "/shadowsync/web", true},
+		{"cmd/shadowsync-web/page", module + "/internal/factor/qr", true},
+		{"cmd/shadowsync-web/page", module + "/internal/config", false},
+		{"cmd/shadowsync-web", module + "/internal/wire/operator", false},
 		{"systemd", module + "/pcli", false},
 		{"pcli", module + "/pcli/grammar", true},
 		{"pcli", module + "/internal/wire/operator", true},
