@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/password/cleartext"
-	"github.com/shadowsync/shadowsync/internal/password/generate"
 	"github.com/shadowsync/shadowsync/internal/password/crypt"
+	"github.com/shadowsync/shadowsync/internal/password/generate"
 	"github.com/shadowsync/shadowsync/internal/password/proof"
 )
 
