@@ -15,6 +15,7 @@ const (
 	SeenByStart SeenBy = "start" // comparison with the baseline at a start
 	SeenByStore SeenBy = "store" // the application changed its own store
 	SeenByPcli  SeenBy = "pcli"  // the operator shell made it
+	SeenByWeb   SeenBy = "web"   // somebody who is signed in at a page made it
 	SeenByTool  SeenBy = "tool"  // the root tool made it
 )
 
@@ -22,11 +23,15 @@ const (
 // noticed a difference.
 func (s SeenBy) Announced() bool {
 	switch s {
-	case SeenByPAM, SeenByPcli, SeenByTool:
+	case SeenByPAM, SeenByPcli, SeenByWeb, SeenByTool:
 		return true
 	}
 	return false
 }
+
+// TakenBack reports whether such a change is taken back if the store does not take it: an operator made it, at
+// a prompt or at a page.
+func (s SeenBy) TakenBack() bool { return s == SeenByPcli || s == SeenByWeb }
 
 // Origin says who made a change and how we noticed it. Fields that the kernel can no longer tell
 // stay empty; nothing is guessed.
@@ -43,7 +48,7 @@ type Origin struct {
 	PID        int       `json:"pid,omitempty"`
 	Terminal   string    `json:"terminal,omitempty"`
 	Unit       string    `json:"unit,omitempty"`    // systemd unit of the process
-	Session    string    `json:"session,omitempty"` // logind session of the process
+	Session    string    `json:"session,omitempty"` // logind session of the process, or that of a page
 	Remote     string    `json:"remote,omitempty"`  // host that this session came from
 	// SettledBy is who chose this value in a conflict; the other members say who made it.
 	SettledBy string `json:"settled_by,omitempty"`
@@ -115,7 +120,7 @@ type Change struct {
 func (m AccountMemory) Guards() bool {
 	o := m.Open
 	switch {
-	case o == nil || o.Origin.SeenBy == SeenByPcli:
+	case o == nil || o.Origin.SeenBy.TakenBack():
 		return false
 	case m.Baseline == nil && o.undecided():
 		return o.Origin.UID == nil || *o.Origin.UID == 0

@@ -10,7 +10,7 @@ import (
 // change was made.
 type Ending struct {
 	// On lists the ways of noticing a change that end sessions; nil: those of PAM and our
-	// tools. SeenByStart counts as SeenByWatch.
+	// tools. SeenByStart counts as SeenByWatch, and SeenByWeb as SeenByPcli.
 	On []SeenBy
 	// Own also ends the session in which the change was made.
 	Own bool
@@ -23,17 +23,19 @@ func (e Ending) Ends(seen SeenBy) bool {
 		return seen.Announced()
 	case seen == SeenByStart:
 		seen = SeenByWatch
+	case seen == SeenByWeb:
+		seen = SeenByPcli
 	}
 	return slices.Contains(e.On, seen)
 }
 
 // Keeps returns the session that stays open. The operator shell's own session is not kept; it ends
-// last. A program that asks for a new password during a login, as login(1) does, has no session
+// last. Nor is that of a page. A program that asks for a new password during a login, as login(1) does, has no session
 // yet. The session that it opens next belongs to the person who just typed that password, so Keeps
 // returns its process.
 func (e Ending) Keeps(o Origin) string {
 	switch {
-	case e.Own, o.SeenBy == SeenByPcli:
+	case e.Own, o.SeenBy.TakenBack():
 		return ""
 	case o.Session == "" && o.PID > 0:
 		return ProcessSession(o.PID)

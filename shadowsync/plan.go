@@ -222,7 +222,7 @@ func (it *item) endsSessions(ending Ending) bool {
 		return false
 	}
 	first := in.Open == nil || in.Open.State == Queued
-	if it.origin.SeenBy == SeenByPcli {
+	if it.origin.SeenBy.TakenBack() {
 		first = d.Verdict.State() == InSync
 	}
 	return first && d.OS.Hash != in.Baseline.OS.Hash

@@ -12,6 +12,8 @@
 // if that does not help. The signals go through a pidfd, so that they cannot hit another process
 // that got the pid meanwhile. All of it takes at most two seconds.
 //
+// A session of a page has no process. It ends with its file, before the others and again after them.
+//
 //	sessions.go  List, End
 //	place.go     which processes are sessions
 //	find.go      the present ones

@@ -264,6 +264,10 @@ func (s *scene) list() []shadowsync.Session {
 			sessions = append(sessions, s.stray(p))
 		}
 	}
+	return oldestFirst(sessions)
+}
+
+func oldestFirst(sessions []shadowsync.Session) []shadowsync.Session {
 	slices.SortFunc(sessions, func(a, b shadowsync.Session) int {
 		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID))
 	})

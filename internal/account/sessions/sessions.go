@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/shadowsync/shadowsync/internal/account/sessions/websession"
 	"github.com/shadowsync/shadowsync/internal/detect/origin"
 	"github.com/shadowsync/shadowsync/shadowsync"
 	"github.com/shadowsync/shadowsync/systemd"
@@ -36,6 +37,7 @@ type Sessions struct {
 	// Later runs what is left when all has ended that the account could use: leaders of sessions are
 	// still closing them. Nil: an end includes that.
 	Later func(rest func())
+	Pages websession.Store // the sessions of pages
 }
 
 var _ shadowsync.Sessions = Sessions{}
@@ -46,7 +48,8 @@ func (s Sessions) List(ctx context.Context, account shadowsync.Account) ([]shado
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the sessions of %s: %w", account.Name, err)
 	}
-	return present.list(), nil
+	atPages, err := s.Pages.Of(account.UID)
+	return oldestFirst(append(present.list(), atPages...)), err
 }
 
 // Foresee asks logind about the present sessions, so that a later call asks only about new ones. If
@@ -81,6 +84,14 @@ func (s Sessions) EndBut(ctx context.Context, account shadowsync.Account, keep K
 	if account.UID == 0 {
 		return nil, nil, nil
 	}
+	early, _, _ := s.Pages.EndBut(account.UID, keep.Session) // first: they run nothing that must end, and can change something
+	ended, survivors, err = s.endProcesses(ctx, account, keep)
+	late, open, atPages := s.Pages.EndBut(account.UID, keep.Session) // and those that began meanwhile
+	return slices.Concat(early, late, ended), slices.Concat(open, survivors), errors.Join(atPages, err)
+}
+
+// endProcesses is EndBut for what runs on this machine.
+func (s Sessions) endProcesses(ctx context.Context, account shadowsync.Account, keep Keep) (ended, survivors []shadowsync.Session, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit+time.Second) // includes the last look
 	defer cancel()
 	before, err := look(ctx, s.Logins, account.UID, keep)
@@ -99,7 +110,7 @@ func (s Sessions) EndBut(ctx context.Context, account shadowsync.Account, keep K
 	if before.hasManager() {
 		work.Go(func() { refused[1] = s.stopManager(asking, account.UID) })
 	}
-	after, err := endProcesses(ctx, before, keep)
+	after, err := endAll(ctx, before, keep)
 	enough() // the processes have ended or time is up; logind and systemd clean up by themselves
 	work.Wait()
 	if after == nil {
@@ -170,11 +181,11 @@ type process struct {
 	start uint64
 }
 
-// endProcesses ends the account's processes wherever they run, and those that start meanwhile:
+// endAll ends the account's processes wherever they run, and those that start meanwhile:
 // somebody may be logging in with the old password just now. At the same time logind ends what runs
 // in the account's own sessions. It returns the last look: either nothing is left, or the time is
 // up.
-func endProcesses(ctx context.Context, s *scene, keep Keep) (last *scene, err error) {
+func endAll(ctx context.Context, s *scene, keep Keep) (last *scene, err error) {
 	start := time.Now()
 	asked, refused := map[process]bool{}, map[process]error{}
 	for s.open() && time.Since(start) < limit {
@@ -232,11 +243,11 @@ func ListAll(ctx context.Context, uids []int) (map[int][]shadowsync.Session, err
 			busy[uid] = true
 		}
 	}
-	lists := map[int][]shadowsync.Session{}
+	lists, err := websession.Store{}.All()
 	for _, uid := range uids {
 		if busy[uid] { // most accounts have nothing open
-			lists[uid] = newScene(uid, logins, all, Keep{}, sub).list()
+			lists[uid] = oldestFirst(append(lists[uid], newScene(uid, logins, all, Keep{}, sub).list()...))
 		}
 	}
-	return lists, nil
+	return lists, err
 }
