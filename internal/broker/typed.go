@@ -266,9 +266,6 @@ func (b *Broker) stranger(ctx context.Context, e *engine.Engine, q module.Login,
 	return asks("", guide.AskCode)
 }
 
-// hashesOfPAM is how many hashes pam_unix(8) computes to check one password, right or wrong (seen with 1.5.2).
-const hashesOfPAM = 2
-
 // hashForNobody takes the time that PAM takes to check a password.
 func (b *Broker) hashForNobody(ctx context.Context) {
 	b.codes.hashing.Lock()
@@ -277,10 +274,8 @@ func (b *Broker) hashForNobody(ctx context.Context) {
 		return
 	}
 	method, err := crypt.MethodOfSystem(b.engine.Load().Root())
-	for range hashesOfPAM {
-		if err == nil {
-			_, err = method.Generate([]byte("nobody's"))
-		}
+	if err == nil {
+		err = method.LikeLogin()
 	}
 	if err != nil {
 		b.log.Warn("how long a login takes tells strangers whether an account is there", "error", err)

@@ -90,6 +90,34 @@ func (k *Worker) Prove(ctx context.Context, user string, uid int, current *os.Fi
 	return answer, err
 }
 
+// Visitor is somebody who shows a password from another machine.
+type Visitor struct {
+	User    string
+	UID     int
+	Service string // of PAM
+	Host    string // that they come from
+	Nobody  bool   // no account is meant: whatever is shown is wrong, after the usual time
+}
+
+// nobody is the name of no account. What a stranger typed as a name may be a password, and PAM modules log
+// names.
+const nobody = "shadowsync-nobody"
+
+// ProveOf checks the password of a visitor, whose hash is present.
+func (w *Workers) ProveOf(ctx context.Context, v Visitor, present string, current *os.File) (Answer, error) {
+	k := w.Start(ctx, present)
+	defer k.dismiss()
+	q := question{User: v.User, UID: v.UID, Current: true, Service: v.Service, Host: v.Host, Nobody: v.Nobody}
+	if v.Nobody {
+		q.User, q.UID = nobody, 0
+	}
+	answer, err := k.ask(ctx, q, current)
+	if err == nil && v.Nobody && answer.Verdict == Done {
+		answer = Answer{Verdict: Wrong, Reason: "no account"}
+	}
+	return answer, err
+}
+
 // Begun reports whether the worker has begun the change and waits for the new password.
 func (k *Worker) Begun() bool { return k.begun }
 

@@ -45,6 +45,11 @@ type question struct {
 	// password. That proves the current one at whoever keeps it, and never by what a module remembers.
 	Begins bool `json:"begins"`
 
+	Service string `json:"service,omitempty"` // of PAM; empty: passwd's
+	Host    string `json:"host,omitempty"`    // that the person comes from
+	// Nobody: the user is no account. The proof fails, in the time that one of an account takes.
+	Nobody bool `json:"nobody,omitempty"`
+
 	Within time.Duration `json:"within"` // time limit of each transaction, without the wait for the new password
 }
 
@@ -163,7 +168,10 @@ func run(q question, c *conversation) Answer {
 	if why := unfit(c.current + c.new); why != "" {
 		return Answer{Verdict: Weak, Reason: why}
 	}
-	t, err := pam.Start(service, q.User, c)
+	t, err := pam.Start(cmp.Or(q.Service, service), q.User, c)
+	if err == nil && q.Host != "" {
+		err = t.SetItem(pam.Rhost, q.Host)
+	}
 	if err != nil {
 		return Answer{Verdict: Failed, Reason: err.Error()}
 	}
@@ -186,7 +194,7 @@ func transact(t *pam.Transaction, q question, c *conversation) Answer {
 	if q.Begins {
 		c.later = func() (string, error) { return "", errBegun }
 	} else if !q.New {
-		return prove(t, c)
+		return prove(t, q.Nobody, c)
 	}
 	if c.new == "" && c.later == nil {
 		return Answer{Verdict: Weak, Reason: noPassword}
@@ -210,11 +218,21 @@ func transact(t *pam.Transaction, q question, c *conversation) Answer {
 	return Answer{Verdict: Failed, Reason: err.Error()}
 }
 
+// pretend takes the time that PAM takes for the hashes of an account.
+func pretend() {
+	if method, err := crypt.MethodOfSystem("/"); err == nil {
+		_ = method.LikeLogin() // what fails here fails for accounts as well
+	}
+}
+
 // prove checks the current password as a login would, and failures count as there. An expired
 // password is accepted, since it is about to be changed.
-func prove(t *pam.Transaction, c *conversation) Answer {
+func prove(t *pam.Transaction, nobody bool, c *conversation) Answer {
 	if c.current == "" {
 		return Answer{Verdict: Wrong, Reason: noPassword} // pam_unix with nullok would accept it
+	}
+	if nobody {
+		pretend()
 	}
 	err := t.Authenticate(pam.DisallowNullAuthtok)
 	if err == nil {
