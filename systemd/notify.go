@@ -17,6 +17,7 @@ const (
 	RootSocket     = "root"
 	OperatorSocket = "operator"
 	FactorSocket   = "factor"
+	WebSocket      = "web" // only where there is a page
 )
 
 // Ready tells systemd that the service answers, and sets its status line. Like the other functions

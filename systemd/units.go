@@ -20,6 +20,7 @@ const (
 	RootSocketUnit     = "shadowsync.socket"
 	OperatorSocketUnit = "shadowsync-operator.socket"
 	FactorSocketUnit   = "shadowsync-factor.socket"
+	PagesSocketUnit    = "shadowsync-pages.socket" // enabled where there is a page
 )
 
 // DefaultBinary is the path of the program in the embedded units.

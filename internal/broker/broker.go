@@ -7,7 +7,7 @@
 //	later.go        looks at stores whose server started later
 //	strays.go       moves guards from units that an application no longer has
 //	watch.go        what changed on the OS side, and who wrote it
-//	server.go       the three sockets, and who may ask what on root's
+//	server.go       the sockets, and who may ask what on root's
 //	announced.go    changes that the PAM module announces
 //	announcers.go   which programs announce theirs
 //	judging.go      judges new passwords by the configuration's rules
@@ -22,8 +22,8 @@
 //	worker.go       starts store workers in units of their own
 //	trim.go         keeps the audit trail for the configured time
 //
-// Below it: keeper keeps one application in sync, operators answers on the operators' socket, limit
-// slows down guessing.
+// Below it: keeper keeps one application in sync, operators answers on the operators' socket, web
+// on that of pages, limit slows down guessing.
 package broker
 
 import (
@@ -82,6 +82,7 @@ type Broker struct {
 	accounts  *accountworker.Workers
 	dialogues *operators.Dialogues
 	errands   operators.Errands
+	prompts   *operators.Server // answers operators
 	keepers   map[string]*keeper.Keeper
 	writers   *writers
 	announced announcers
@@ -208,6 +209,7 @@ func (b *Broker) run(ctx context.Context, listeners map[string]*socket.Listener)
 		wg.Go(func() { k.Follow(ctx) })
 	}
 	b.makeRoom(ctx)
+	b.prompts = b.operators(ctx)
 	failed := make(chan error, len(listeners))
 	for name, l := range listeners {
 		wg.Go(func() { failed <- b.serve(ctx, name, l) })

@@ -10,6 +10,8 @@ import (
 	"github.com/shadowsync/shadowsync/internal/account/directory"
 	"github.com/shadowsync/shadowsync/internal/broker/keeper"
 	"github.com/shadowsync/shadowsync/internal/broker/operators"
+	"github.com/shadowsync/shadowsync/internal/broker/web"
+	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/detect/origin"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/password/pamworker"
@@ -51,11 +53,16 @@ func (b *Broker) serve(ctx context.Context, name string, l *socket.Listener) err
 	case systemd.FactorSocket:
 		server = &socket.Server{Handler: b.answerLogin, PerPlace: codeConnections, Total: codeConnections, Timeout: 3 * time.Second, Log: b.log}
 	case systemd.OperatorSocket:
-		o := b.operators(ctx)
-		server = &socket.Server{Handler: o.Answer, Place: o.Place, Kept: 8, Timeout: operators.Timeout, Log: b.log}
+		server = &socket.Server{Handler: b.prompts.Answer, Place: b.prompts.Place, Kept: 8, Timeout: operators.Timeout, Log: b.log}
+	case systemd.WebSocket:
+		pages := &web.Server{Operators: b.prompts.ForPages(), Config: func() *config.Config { return b.engine.Load().Config }, Log: b.log}
+		server = &socket.Server{Handler: pages.Answer, PerPlace: pageConnections, Total: pageConnections + 8, Kept: 8, Timeout: web.Timeout, Log: b.log}
 	}
 	return server.Serve(ctx, l)
 }
+
+// pageConnections bounds the requests of pages that are served at a time: all come from one account.
+const pageConnections = 64
 
 // invokers groups the connections on root's socket by the caller's real uid: any user who runs the
 // setuid passwd appears there as uid 0. Their connections must not use up the share of root's own
@@ -70,10 +77,11 @@ func invokers(p socket.Peer) int {
 
 // operators returns the server of the operators' socket; ctx ends its dialogues.
 func (b *Broker) operators(ctx context.Context) *operators.Server {
+	pam := &pamworker.Workers{Helpers: b.helpers}
 	return operators.New(operators.Options{
 		Engine: b.engine.Load, Guard: b.guard, Keepers: b.keepers, Dialogues: b.dialogues, Errands: &b.errands,
 		Vouch: func(account string) { b.vouchers.give(account, 0) },
-		PAM:   &pamworker.Workers{Helpers: b.helpers}, Accounts: b.accounts, Proofs: b.proofs, Directory: directory.Helper(b.helpers),
+		PAM:   pam, Proves: pam.ProveOf, Accounts: b.accounts, Proofs: b.proofs, Directory: directory.Helper(b.helpers),
 		Log: b.log, Life: ctx, File: b.file, Relist: b.relist, WrongCodes: &b.codes.wrong,
 	})
 }

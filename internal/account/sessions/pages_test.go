@@ -14,7 +14,7 @@ func TestEndSessionsOfPages(t *testing.T) {
 	const uid, other = 4_000_000_001, 4_000_000_002 // nobody's
 	s := Sessions{Pages: websession.Store{Dir: filepath.Join(t.TempDir(), "web")}}
 	begin := func(uid int) string {
-		token, err := s.Pages.Begin(websession.Session{Account: "anna", UID: uid, Address: "192.0.2.7", Idle: time.Hour, Total: time.Hour})
+		_, token, err := s.Pages.Begin(websession.Session{Account: "anna", UID: uid, Address: "192.0.2.7", Idle: time.Hour, Total: time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}

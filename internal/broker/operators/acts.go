@@ -27,6 +27,11 @@ func (o *Server) disconnect(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	return o.endAll(ctx, c, account)
+}
+
+// endAll ends the sessions of an account, except the shell that asks for it.
+func (o *Server) endAll(ctx context.Context, c *call, account shadowsync.Account) error {
 	ended, survivors, err := o.Dialogues.EndBut(ctx, account, sessions.Keep{Process: c.process})
 	o.audit(ctx, c, account.Name, shadowsync.LogoutReason(len(ended), len(survivors)))
 	if err != nil {
@@ -108,7 +113,7 @@ func (o *Server) unlock(ctx context.Context, c *call) error {
 	if err := o.change(ctx, c, account, wanted, lockFields); err != nil {
 		return err
 	}
-	o.wrong.ForgiveAll(anywhere(account.Name))
+	o.forgive(account.Name)
 	var notes []string
 	if err := o.Accounts.Forgive(ctx, account.Name); err != nil {
 		o.Log.Warn("the failure counter could not be cleared", "account", account.Name, "error", err)

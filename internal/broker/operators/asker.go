@@ -33,13 +33,18 @@ func (o *Server) identify(ctx context.Context, peer socket.Peer, c *call) (err e
 	c.process, c.uid = origin.OfPeer(peer), peer.UID
 	c.origin = o.engine.OriginOf(c.process, shadowsync.SeenByPcli)
 	c.origin.UID = &c.uid // the effective uid, with which the peer connected
-	c.name, c.realm = c.nameOf(peer.UID), factor.Local
+	return o.nameAsker(ctx, c)
+}
+
+// nameAsker fills in what follows from the asker's uid.
+func (o *Server) nameAsker(ctx context.Context, c *call) error {
+	c.name, c.realm = c.nameOf(c.uid), factor.Local
 	if err := o.identifyInDirectory(ctx, c); err != nil {
 		return err
 	}
 	c.origin.By = c.name
-	c.role = roleOf(o.engine.Config, c.people[c.name], peer.UID, c.realm)
-	c.scope = scopeOf(o.engine.Config, c.people[c.name], peer.UID)
+	c.role = roleOf(o.engine.Config, c.people[c.name], c.uid, c.realm)
+	c.scope = scopeOf(o.engine.Config, c.people[c.name], c.uid)
 	return nil
 }
 

@@ -103,7 +103,7 @@ func (o *Server) admit(ctx context.Context, c *call, need codeNeed) error {
 	switch {
 	case err != nil:
 		return err
-	case r.State == factor.Enrolled && !o.shells.hold(c, r.Generation, need, time.Now()):
+	case r.State == factor.Enrolled && !o.shown(c, r.Generation, need):
 		return errCode
 	case r.State != factor.Enrolled && r.Ticket != nil:
 		return errEnrol
@@ -113,6 +113,15 @@ func (o *Server) admit(ctx context.Context, c *call, need codeNeed) error {
 		return errComply
 	}
 	return err
+}
+
+// shown reports whether the caller has shown the code that is needed: in this shell, or in this session of a
+// page. At a page, who administers others shows one with each request.
+func (o *Server) shown(c *call, generation int64, need codeNeed) bool {
+	if c.page == nil {
+		return o.shells.hold(c, generation, need, time.Now())
+	}
+	return c.page.session.Generation == generation && (need != recently || c.page.shown)
 }
 
 // factors are the second factors of the system. Wrong codes are counted for all shells together.
@@ -154,7 +163,11 @@ func (o *Server) takeCode(ctx context.Context, c *call, file *os.File) (factor.T
 // rememberShell notes that the caller's shell has just shown a code.
 func (o *Server) rememberShell(ctx context.Context, c *call) error {
 	r, err := o.ownFactor(ctx, c)
-	if err == nil {
+	switch {
+	case err != nil:
+	case c.page != nil:
+		c.page.session.Generation, c.page.shown = r.Generation, true
+	default:
 		o.shells.remember(c, r.Generation, time.Now())
 	}
 	return err
@@ -179,11 +192,11 @@ func (o *Server) codeError(c *call, err error) error {
 	var slow *factor.SlowError
 	switch {
 	case errors.As(err, &slow):
-		return tell(operator.NotAuthenticated, slow)
+		return &waitError{operator.Errorf(operator.NotAuthenticated, "%v", slow)}
 	case errors.Is(err, factor.ErrExpired):
 		return tell(operator.NotAuthenticated, factor.ErrExpired)
 	case errors.Is(err, factor.ErrNotEnrolled):
-		return operator.Errorf(operator.Conflict, "no second factor is enrolled; 'enrol 2fa' enrols one")
+		return operator.Errorf(operator.Conflict, "no second factor is enrolled%s", c.atPrompt("; 'enrol 2fa' enrols one"))
 	case errors.Is(err, factor.ErrEnrolled):
 		return operator.Errorf(operator.Conflict, "a second factor is enrolled already; an administrator can reset it")
 	}

@@ -50,6 +50,7 @@ type Ender interface {
 // dialogue is one such change.
 type dialogue struct {
 	process origin.Process            // the operator's shell
+	page    string                    // the session of a page, instead of a shell
 	orphan  bool                      // begun under an earlier broker, whose worker may still be running
 	ended   chan []shadowsync.Session // survivors, once the other sessions were ended
 
@@ -156,15 +157,19 @@ func (d *Dialogues) end(account string, one *dialogue) {
 	}
 }
 
-// End ends an account's sessions. The shell that made the change stays until it got its answer.
+// End ends an account's sessions. The shell that made the change stays until it got its answer; at a page
+// nothing needs to stay.
 // Until then the end stays due, so that the next broker finds it if this one dies.
 func (d *Dialogues) End(ctx context.Context, account shadowsync.Account, l shadowsync.Logout) (ended, survivors []shadowsync.Session, err error) {
 	one := d.sparing(account.Name, l)
 	if one == nil && d.orphaned(account.Name, l) {
 		return nil, nil, shadowsync.ErrNotYet
 	}
-	if one == nil {
+	if one == nil || one.page != "" {
 		ended, survivors, err = d.Ender.End(ctx, account, l)
+		if one != nil && err == nil {
+			one.tell(survivors)
+		}
 		return d.all(l, ended, err), survivors, err
 	}
 	ended, survivors, err = d.EndBut(ctx, account, sessions.Keep{Session: l.Keep, Process: one.process})
@@ -172,11 +177,16 @@ func (d *Dialogues) End(ctx context.Context, account shadowsync.Account, l shado
 		return ended, survivors, err
 	}
 	d.part(account.Name, one, l, ended)
+	one.tell(survivors)
+	return ended, survivors, shadowsync.ErrNotYet
+}
+
+// tell tells the dialogue which other sessions are left.
+func (d *dialogue) tell(survivors []shadowsync.Session) {
 	select {
-	case one.ended <- survivors:
+	case d.ended <- survivors:
 	default: // an earlier end is already reported
 	}
-	return ended, survivors, shadowsync.ErrNotYet
 }
 
 // sparing returns the dialogue that made the change, as long as its shell is spared. A change by
@@ -194,6 +204,9 @@ func (d *Dialogues) sparing(account string, l shadowsync.Logout) *dialogue {
 // made reports whether a change is the dialogue's own: made from its shell or, after a restart of
 // the broker, announced by a worker of an earlier broker.
 func (d *dialogue) made(by shadowsync.Origin) bool {
+	if d.page != "" {
+		return by.SeenBy == shadowsync.SeenByWeb && by.Session == d.page
+	}
 	return by.SeenBy == shadowsync.SeenByPcli && (by.PID == d.process.PID || d.orphan && pamworker.IsUnit(by.Unit))
 }
 

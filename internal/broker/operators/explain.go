@@ -51,12 +51,16 @@ func outcomeError(out engine.Settled) error {
 // audit records an attempt. The entry matters more than a log line, but an answer does not wait for
 // a full disk.
 func (o *Server) audit(ctx context.Context, c *call, account, result string) {
+	o.auditAs(ctx, c, account, strings.ReplaceAll(printable.Clip(string(c.request.Op), 32), "-", " "), result)
+}
+
+func (o *Server) auditAs(ctx context.Context, c *call, account, action, result string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
 	application, _ := o.engine.Config.Managing(account)
 	err := o.engine.Audit(ctx, shadowsync.Event{
 		At: time.Now(), Application: application.Name, Account: account,
-		Action: strings.ReplaceAll(printable.Clip(string(c.request.Op), 32), "-", " "), Reason: result, Origin: c.origin,
+		Action: action, Reason: result, Origin: c.origin,
 	})
 	if err != nil {
 		o.Log.Error("an attempt could not be recorded", "account", account, "error", err)

@@ -54,6 +54,8 @@ func (o *Server) second(ctx context.Context, c *call) error {
 	switch {
 	case err != nil:
 		return err
+	case r.State == factor.Enrolled && c.page != nil: // a code opened the session
+		return o.admit(ctx, c, inShell)
 	case r.State == factor.Enrolled:
 		return o.askCode(ctx, c, operator.Turn{Ask: operator.AskCode}, func(file *os.File) error {
 			_, err := o.takeCode(ctx, c, file)
@@ -102,23 +104,30 @@ func (o *Server) enrolSecret(ctx context.Context, c *call, secret []byte, enrolm
 	clear(secret)
 	var recovery []string
 	err := o.askCode(ctx, c, operator.Turn{Ask: operator.AskCode, Setup: setup}, func(file *os.File) error {
-		attempt, err := attemptOf(c, file)
-		if err != nil {
-			return err
-		}
-		defer socket.Wipe(attempt.Code)
-		if err := o.unchanged(ctx, c); err != nil {
-			return err
-		}
-		if recovery, err = o.factors().Confirm(ctx, attempt); err != nil {
-			return o.codeError(c, err)
-		}
-		return nil
+		var err error
+		recovery, err = o.confirm(ctx, c, file)
+		return err
 	})
 	if err != nil {
 		return err
 	}
 	return o.hand(ctx, c, recovery)
+}
+
+// confirm enrols the operator's second factor by a first code of the app.
+func (o *Server) confirm(ctx context.Context, c *call, file *os.File) (recovery []string, err error) {
+	attempt, err := attemptOf(c, file)
+	if err != nil {
+		return nil, err
+	}
+	defer socket.Wipe(attempt.Code)
+	if err := o.unchanged(ctx, c); err != nil {
+		return nil, err
+	}
+	if recovery, err = o.factors().Confirm(ctx, attempt); err != nil {
+		return nil, o.codeError(c, err)
+	}
+	return recovery, nil
 }
 
 // beginEnrolment begins an enrolment and returns the secret, which the caller clears.
@@ -268,7 +277,7 @@ func (o *Server) fresh(ctx context.Context, c *call) error {
 		return err
 	case own.State != factor.Enrolled:
 		o.auditRefusal(ctx, c, "no second factor of their own")
-		return operator.Errorf(operator.NotPermitted, "not permitted without a second factor of your own; 'enrol 2fa' enrols one")
+		return operator.Errorf(operator.NotPermitted, "not permitted without a second factor of your own%s", c.atPrompt("; 'enrol 2fa' enrols one"))
 	case len(c.files) != 1:
 		return errCode
 	}

@@ -24,7 +24,7 @@ func (o *Server) givePassword(ctx context.Context, c *call, account shadowsync.A
 		return nil, operator.Errorf(operator.Usage, "a password is needed")
 	}
 	if account.Name == c.name {
-		return nil, operator.Errorf(operator.NotPermitted, "your own password is changed by: set password")
+		return nil, operator.Errorf(operator.NotPermitted, "your own password is changed with the current one%s", c.atPrompt(": set password"))
 	}
 	if c.root() {
 		return o.give(ctx, c, account)
@@ -57,7 +57,7 @@ func (o *Server) give(ctx context.Context, c *call, account shadowsync.Account) 
 	if err := o.persist(ctx, c, e, application, former, c.files[0]); err != nil {
 		return nil, err
 	}
-	o.wrong.ForgiveAll(anywhere(account.Name))
+	o.forgive(account.Name)
 	return o.keepMarks(ctx, c, application, former), nil
 }
 
@@ -77,7 +77,7 @@ func (o *Server) keepMarks(ctx context.Context, c *call, a config.Application, f
 		if _, err := o.stores(a).Set(ctx, change); err != nil {
 			o.Log.Error("must-change was lost", "account", name, "error", err)
 			o.audit(ctx, c, name, "must-change was cleared: "+err.Error())
-			notes = append(notes, name+" need not change it at the next login any more: must-change was lost (expire password "+name+")")
+			notes = append(notes, name+" need not change it at the next login any more: must-change was lost"+c.atPrompt(" (expire password "+name+")"))
 		} else {
 			notes = append(notes, name+" must still set a new one at the next login, as before")
 		}
@@ -86,7 +86,7 @@ func (o *Server) keepMarks(ctx context.Context, c *call, a config.Application, f
 	switch {
 	case err != nil:
 	case !now.LetsIn(shadowsync.DayOf(time.Now())):
-		notes = append(notes, name+" is still locked: unlock user "+name)
+		notes = append(notes, name+" is still locked"+c.atPrompt(": unlock user "+name))
 	case former.Locked:
 		notes = append(notes, name+" was locked; the new password has unlocked it")
 	}

@@ -1,4 +1,4 @@
-// Package operators answers what the operators' shell asks the daemon. Who may ask for what stands in
+// Package operators answers what the operators' shell asks the daemon, and what people at pages do. Who may ask for what stands in
 // one table: rules.go. The peer's credentials come from the kernel; roles and scope
 // come from the OS's groups and the configuration. The passwords that operators type pass through
 // as descriptors; nothing here reads them. Codes of a second factor are read here, to be checked.
@@ -23,6 +23,10 @@
 //	codes.go        takes codes of an operator's second factor, and knows which shells have shown one
 //	factor.go       enrols, renews and resets second factors
 //	lost.go         the way back for who lost the authenticator, and the mail address
+//	signin.go       proves the password of somebody at a page
+//	pages.go        requests of who is signed in at a page, or about to be
+//	pagefactor.go   the steps of a second factor at a page
+//	script.go       answers in a dialogue for somebody at a page
 //	outcome.go      the outcome of a dialogue after the broker died
 //	dialogues.go    which shell ends last
 //	errands.go      changes that PAM workers make for operators
@@ -90,6 +94,8 @@ type Options struct {
 	Relist     func(application string) error // loads the present list of an application's accounts
 	WrongCodes *limit.Guesses                 // of second factors, also at logins; nil: of shells alone
 	Directory  func(context.Context, directory.Query) (directory.Person, error)
+	// Proves proves the password of somebody at a page, whose present hash is given.
+	Proves func(ctx context.Context, v pamworker.Visitor, hash string, current *os.File) (pamworker.Answer, error)
 }
 
 // New returns the server of the operators' socket.
@@ -98,6 +104,15 @@ func New(o Options) *Server {
 		o.WrongCodes = &limit.Guesses{}
 	}
 	return &Server{Options: o, rules: rules, kept: newKept()}
+}
+
+// ForPages returns the server of those who are signed in at pages. What a stranger can use up there is counted
+// apart from what operators at a prompt use.
+func (o *Server) ForPages() *Server {
+	kept := *o.kept
+	kept.limits = newLimits()
+	kept.limits.others = o.limits
+	return &Server{Options: o.Options, rules: rules, kept: &kept}
 }
 
 // Timeout bounds a whole request.
@@ -116,23 +131,45 @@ func (o *Server) Place(p socket.Peer) int {
 
 // kept is the part that outlives a request.
 type kept struct {
-	wrong     limit.Tries   // failed proofs of a password, by account and place
-	given     limit.Tries   // passwords for others' accounts that were not set, by operator
-	refused   limit.Tries   // refused requests
-	shells    shells        // that have shown a code
+	*limits
+	given    *limit.Tries // passwords for others' accounts that were not set, by operator
+	refused  *limit.Tries // refused requests
+	shells   *shells      // that have shown a code
+	people   *people
+	lookedUp *lookedUp
+	roster   chan struct{} // semaphore: serialises account changes
+}
+
+// limits bound the proofs of passwords.
+type limits struct {
+	wrong     limit.Tries   // failed ones, by account and place
 	proofs    limit.Budget  // of an account from one place
 	ofAccount limit.Budget  // from all places together
+	ofPlace   limit.Budget  // of all accounts from one place, at pages
 	allProofs limit.Budget  // of all accounts together
 	turns     chan struct{} // semaphore: bounds PAM transactions
-	people    people
-	lookedUp  *lookedUp
-	roster    chan struct{} // semaphore: serialises account changes
+	others    *limits       // of shells, for those of pages
 }
 
 func newKept() *kept {
 	return &kept{
-		proofs: limit.Budget{Most: proofsAtOnce, Every: proofEvery}, ofAccount: limit.Budget{Most: accountProofsAtOnce, Every: accountProofEvery}, allProofs: limit.Budget{Most: allProofsAtOnce, Every: anyProofEvery},
-		lookedUp: newLookedUp(), turns: make(chan struct{}, mostTransactions), roster: make(chan struct{}, 1),
+		limits: newLimits(), given: &limit.Tries{}, refused: &limit.Tries{}, shells: &shells{}, people: &people{},
+		lookedUp: newLookedUp(), roster: make(chan struct{}, 1),
+	}
+}
+
+func newLimits() *limits {
+	return &limits{
+		proofs: limit.Budget{Most: proofsAtOnce, Every: proofEvery}, ofAccount: limit.Budget{Most: accountProofsAtOnce, Every: accountProofEvery},
+		ofPlace: limit.Budget{Most: placeProofsAtOnce, Every: placeProofEvery}, allProofs: limit.Budget{Most: allProofsAtOnce, Every: anyProofEvery},
+		turns: make(chan struct{}, mostTransactions),
+	}
+}
+
+// forgive forgets the failures of an account, at prompts and at pages.
+func (l *limits) forgive(account string) {
+	for ; l != nil; l = l.others {
+		l.wrong.ForgiveAll(anywhere(account))
 	}
 }
 
@@ -145,7 +182,8 @@ func (o Server) with(e *engine.Engine) *Server {
 // call is one request.
 type call struct {
 	asker
-	conn    *socket.Conn
+	conn    operator.Conn
+	page    *page // whose session at a page asks; nil: a shell does
 	request operator.Request
 	files   []*os.File
 	people  map[string]shadowfile.Person

@@ -117,10 +117,7 @@ func (o *Server) stood(ctx context.Context, c *call, d *dialogue, a config.Appli
 	ended, survivors, err := o.Dialogues.EndBut(ctx, account, sessions.Keep{Process: c.process})
 	o.audit(ctx, c, c.name, "not announced: "+shadowsync.LogoutReason(len(ended), len(survivors)))
 	if err == nil {
-		select {
-		case d.ended <- survivors:
-		default: // an earlier end is already reported
-		}
+		d.tell(survivors)
 	}
 	o.farewell(ctx, c, d, true)
 	_, _, last := o.Dialogues.EndBut(context.WithoutCancel(ctx), account, sessions.Keep{})

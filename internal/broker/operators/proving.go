@@ -20,6 +20,8 @@ const (
 	proofEvery          = 5 * time.Second
 	accountProofsAtOnce = 24
 	accountProofEvery   = time.Second
+	placeProofsAtOnce   = 16 // at pages, where one place can try all accounts
+	placeProofEvery     = 5 * time.Second
 	allProofsAtOnce     = 36
 	anyProofEvery       = 500 * time.Millisecond
 
@@ -59,15 +61,23 @@ func (o *Server) provable(ctx context.Context, c *call) (hash string, err error)
 func anywhere(account string) string { return account + " from " }
 
 // counted is the name under which the caller's proofs are counted.
-func counted(c *call) string {
+func counted(c *call) string { return anywhere(c.name) + placeOf(c) }
+
+func placeOf(c *call) string {
 	place, _ := factor.PlaceOf(c.origin.Remote)
-	return anywhere(c.name) + place
+	return place
 }
+
+// waitError is a refusal that passes with time.
+type waitError struct{ refusal *operator.Error }
+
+func (e *waitError) Error() string { return e.refusal.Text }
+func (e *waitError) Unwrap() error { return e.refusal }
 
 // patience refuses an account that failed too often from where the caller is.
 func (o *Server) patience(c *call) error {
 	if wait := o.wrong.Wait(counted(c), time.Now()); wait > 0 {
-		return operator.Errorf(operator.NotAuthenticated, "too many failures; try again in %s", wait.Round(time.Second))
+		return &waitError{operator.Errorf(operator.NotAuthenticated, "too many failures; try again in %s", wait.Round(time.Second))}
 	}
 	return nil
 }
@@ -75,7 +85,13 @@ func (o *Server) patience(c *call) error {
 // spend takes one proof from each budget, before the unit is started.
 func (o *Server) spend(c *call) error {
 	now := time.Now()
-	wait := o.proofs.Spend(counted(c), now)
+	wait := time.Duration(0)
+	if c.page != nil {
+		wait = o.ofPlace.Spend(placeOf(c), now)
+	}
+	if wait == 0 {
+		wait = o.proofs.Spend(counted(c), now)
+	}
 	if wait == 0 {
 		wait = o.ofAccount.Spend(c.name, now)
 	}
@@ -83,7 +99,7 @@ func (o *Server) spend(c *call) error {
 		wait = o.allProofs.Spend("", now)
 	}
 	if wait > 0 {
-		return operator.Errorf(operator.Unavailable, "too many attempts in a short time; try again in %s", max(wait, time.Second).Round(time.Second))
+		return &waitError{operator.Errorf(operator.Unavailable, "too many attempts in a short time; try again in %s", max(wait, time.Second).Round(time.Second))}
 	}
 	return nil
 }
@@ -98,7 +114,7 @@ func (o *Server) proven(ctx context.Context, c *call, then func(d *dialogue, cur
 		return err
 	}
 	d := newDialogue(c.process)
-	d.hash = hash
+	d.hash, d.page = hash, c.pageSession()
 	defer o.Dialogues.leave(c.name, d)
 	defer func() { go d.closeWorkers() }() // in the background: an unused worker need not be waited for
 	current, err := o.current(ctx, c, d)
@@ -140,14 +156,10 @@ func (o *Server) current(ctx context.Context, c *call, d *dialogue) (*os.File, e
 // succeeded, because the operator may kill the process that does it.
 func (o *Server) prove(ctx context.Context, c *call, d *dialogue, current *os.File) error {
 	first := o.Dialogues.enter(c.name, d)
-	if err := o.patience(c); err != nil { // others may have failed meanwhile
-		return err
-	}
-	if err := o.spend(c); err != nil {
-		return err
-	}
-	answer, err := o.inTurn(ctx, func() (pamworker.Answer, error) {
-		o.wrong.Fail(counted(c), time.Now())
+	answer, err := o.tried(ctx, c, func() (pamworker.Answer, error) {
+		if c.page != nil {
+			return o.Proves(ctx, c.visitor(), d.hash, current)
+		}
 		stays := c.request.Op == operator.OpSetPassword && first && o.Dialogues.count() <= mostAhead
 		worker := o.PAM.Start(ctx, d.hash)
 		answer, err := worker.Prove(ctx, c.name, c.uid, current, stays)
@@ -159,10 +171,28 @@ func (o *Server) prove(ctx context.Context, c *call, d *dialogue, current *os.Fi
 		return answer, err
 	})
 	if err == nil && answer.Verdict == pamworker.Done {
-		o.wrong.Forgive(counted(c))
 		return nil
 	}
 	return o.unproven(ctx, c, answer, err)
+}
+
+// tried has a password proven, within the limits.
+func (o *Server) tried(ctx context.Context, c *call, transact func() (pamworker.Answer, error)) (answer pamworker.Answer, err error) {
+	if err := o.patience(c); err != nil { // others may have failed meanwhile
+		return answer, err
+	}
+	if err := o.spend(c); err != nil {
+		return answer, err
+	}
+	answer, err = o.inTurn(ctx, func() (pamworker.Answer, error) {
+		o.wrong.Fail(counted(c), time.Now())
+		return transact()
+	})
+	if err == nil && answer.Verdict == pamworker.Done {
+		o.wrong.Forgive(counted(c))
+		o.ofPlace.Refund(placeOf(c))
+	}
+	return answer, err
 }
 
 // inTurn runs a transaction when a slot is free.
@@ -183,7 +213,7 @@ func (o *Server) inTurn(ctx context.Context, transact func() (pamworker.Answer, 
 // unproven is the error for a current password that was not proven.
 func (o *Server) unproven(ctx context.Context, c *call, answer pamworker.Answer, err error) error {
 	switch {
-	case errors.Is(err, errBusy):
+	case errors.Is(err, errBusy), errors.As(err, new(*waitError)):
 		return err
 	case err != nil:
 		o.audit(ctx, c, c.name, "failed: the PAM stack did not answer")

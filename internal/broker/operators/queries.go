@@ -48,14 +48,20 @@ func (o *Server) hello(ctx context.Context, c *call) error {
 	if duty.Enrol {
 		h.Required, h.MustEnrol = guide.Required(duty.Until, time.Now(), duty.Must), duty.Must
 	}
-	if _, managed := o.engine.Config.Managing(c.name); managed && c.realm == factor.Local {
-		snapshot, err := o.engine.Accounts.Read(ctx, []string{c.name})
-		if err != nil {
-			return err
-		}
-		h.Expired = expired(snapshot.Accounts[c.name].Credential, shadowsync.DayOf(time.Now()))
+	if h.Expired, err = o.mustChange(ctx, c); err != nil {
+		return err
 	}
 	return operator.SendResult(ctx, c.conn, h)
+}
+
+// mustChange reports whether the caller must set a new password first. What a directory demands is not known
+// here.
+func (o *Server) mustChange(ctx context.Context, c *call) (bool, error) {
+	if _, managed := o.engine.Config.Managing(c.name); !managed || c.realm != factor.Local {
+		return false, nil
+	}
+	snapshot, err := o.engine.Accounts.Read(ctx, []string{c.name})
+	return err == nil && expired(snapshot.Accounts[c.name].Credential, shadowsync.DayOf(time.Now())), err
 }
 
 // duty is what second_factor.required asks of the caller; nothing of whoever has one, or had one.
@@ -84,17 +90,26 @@ func (o *Server) names(ctx context.Context, c *call) error {
 }
 
 func (o *Server) showUser(ctx context.Context, c *call) error {
-	names, err := o.chosen(c)
+	users, err := o.users(ctx, c)
 	if err != nil {
 		return err
+	}
+	return operator.SendList(ctx, c.conn, users)
+}
+
+// users are the accounts that a request is about.
+func (o *Server) users(ctx context.Context, c *call) ([]operator.User, error) {
+	names, err := o.chosen(c)
+	if err != nil {
+		return nil, err
 	}
 	snapshot, err := o.seen(ctx, c, names)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	memory, err := o.memory(ctx, names)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	open, err := sessions.ListAll(ctx, slices.Collect(uids(snapshot)))
 	if err != nil {
@@ -106,7 +121,7 @@ func (o *Server) showUser(ctx context.Context, c *call) error {
 	}
 	factors, err := o.factorsOf(ctx, c, names)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	users := make([]operator.User, 0, len(names))
 	for _, name := range names {
@@ -118,7 +133,7 @@ func (o *Server) showUser(ctx context.Context, c *call) error {
 			users = append(users, u)
 		}
 	}
-	return operator.SendList(ctx, c.conn, users)
+	return users, nil
 }
 
 // standings returns which accounts are protected. For one account the check is complete; for many
@@ -234,7 +249,7 @@ func (o *Server) listSessions(ctx context.Context, c *call) error {
 	all := []operator.Session{}
 	for _, name := range names {
 		for _, s := range lists[snapshot.Accounts[name].UID] {
-			all = append(all, operator.Session{User: name, Own: s.ID == c.process.Session, Session: s})
+			all = append(all, operator.Session{User: name, Own: s.ID == c.origin.Session, Session: s})
 		}
 	}
 	return operator.SendList(ctx, c.conn, all)

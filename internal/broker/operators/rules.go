@@ -7,6 +7,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/term/printable"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/shadowsync"
+	"github.com/shadowsync/shadowsync/shadowsync/web"
 )
 
 // rule says which roles may ask for an operation. Roles not listed are denied. The operation itself
@@ -19,7 +20,7 @@ type rule struct {
 	do                func(*Server, context.Context, *call) error
 }
 
-// rules lists every operation of this socket.
+// rules lists every operation of operators' socket.
 var rules = map[operator.Op]rule{
 	operator.OpHello:          {user: true, admin: true, root: true, need: byItself, do: (*Server).hello},
 	operator.OpNames:          {user: true, admin: true, root: true, do: (*Server).names},
@@ -42,6 +43,61 @@ var rules = map[operator.Op]rule{
 	operator.OpCreateUser:     {admin: true, root: true, need: recently, do: (*Server).createUser},
 	operator.OpEditUser:       {admin: true, root: true, need: recently, do: (*Server).editUser},
 	operator.OpDeleteUser:     {admin: true, root: true, need: recently, do: (*Server).deleteUser},
+}
+
+// proofNeed is what a request of a page must carry beside the token.
+type proofNeed int
+
+const (
+	noProof    proofNeed = iota // it changes nothing, or takes its passwords and codes itself
+	anyProof                    // the current password; a code, once a second factor is enrolled
+	byPassword                  // the current password
+	byCode                      // a code
+)
+
+// pageRule says which operation of operators a page's is, so that the same roles may ask for it, and what
+// comes with it.
+type pageRule struct {
+	as      operator.Op
+	own     operator.Op // instead, about the own account
+	at      []web.Next  // the steps of signing in where it is answered; nil: at all
+	proof   proofNeed   // comes first
+	secrets int         // how many others come with it
+	most    int         // at most, if some may be left out
+	do      func(*Server, context.Context, *call) (Reply, error)
+}
+
+// The steps at which operations are answered.
+var (
+	signedIn  = []web.Next{web.NextNone}
+	atCode    = []web.Next{web.NextCode, web.NextMailed}
+	regaining = []web.Next{web.NextCode, web.NextMailed, web.NextConfirm}
+	enrolling = []web.Next{web.NextNone, web.NextEnrolment, web.NextEnrol, web.NextConfirm}
+	setting   = []web.Next{web.NextNone, web.NextPassword}
+)
+
+// pages lists every operation of pages, for who has begun to sign in.
+var pages = map[web.Op]pageRule{
+	web.OpWho:           {as: operator.OpHello, do: (*Server).who},
+	web.OpSignOut:       {as: operator.OpHello, do: (*Server).signOut},
+	web.OpCode:          {as: operator.OpCode, at: atCode, secrets: 1, do: (*Server).codeAtPage},
+	web.OpLost:          {as: operator.OpLost2FA, at: atCode, do: (*Server).lostAtPage},
+	web.OpRegain:        {as: operator.OpLost2FA, at: regaining, secrets: 1, do: (*Server).regainAtPage},
+	web.OpEnrol:         {as: operator.OpEnrol2FA, at: enrolling, proof: byPassword, most: 1, do: (*Server).enrolAtPage},
+	web.OpConfirm:       {as: operator.OpEnrol2FA, at: enrolling, secrets: 1, do: (*Server).confirmAtPage},
+	web.OpSetPassword:   {as: operator.OpSetPassword, at: setting, secrets: 2, do: (*Server).setPasswordAtPage},
+	web.OpRenewCodes:    {as: operator.OpRenewCodes, at: signedIn, proof: byCode, do: (*Server).renewAtPage},
+	web.OpSetMail:       {as: operator.OpSetMail, at: signedIn, proof: byCode, do: (*Server).setMailAtPage},
+	web.OpSessions:      {as: operator.OpSessions, at: signedIn, do: listed[web.Session]((*Server).listSessions)},
+	web.OpActivity:      {as: operator.OpActivity, at: signedIn, do: listed[shadowsync.Event]((*Server).activityAtPage)},
+	web.OpUsers:         {as: operator.OpShowUser, at: signedIn, do: listed[web.User]((*Server).usersAtPage)},
+	web.OpSync:          {as: operator.OpSync, at: signedIn, do: listed[web.SyncState]((*Server).showSync)},
+	web.OpEndSessions:   {as: operator.OpDisconnect, own: operator.OpSetPassword, at: signedIn, proof: anyProof, do: (*Server).endAtPage},
+	web.OpLock:          {as: operator.OpLock, at: signedIn, proof: anyProof, do: asked[web.Result]((*Server).lock)},
+	web.OpUnlock:        {as: operator.OpUnlock, at: signedIn, proof: anyProof, do: asked[web.Result]((*Server).unlock)},
+	web.OpExpire:        {as: operator.OpExpirePassword, at: signedIn, proof: anyProof, do: asked[web.Result]((*Server).expirePassword)},
+	web.OpResetPassword: {as: operator.OpEditUser, at: signedIn, proof: anyProof, secrets: 1, do: asked[web.Result]((*Server).resetPasswordAtPage)},
+	web.OpReset2FA:      {as: operator.OpReset2FA, at: signedIn, secrets: 1, do: asked[web.EnrolmentCode]((*Server).reset2FAAtPage)},
 }
 
 // may reports whether the rule lets the asker ask.

@@ -28,7 +28,7 @@ func (o *Server) setDirectoryPassword(ctx context.Context, c *call) error {
 		ends := slices.Contains(o.engine.Config.Sessions.EndOn, shadowsync.SeenByPcli)
 		if ends {
 			if survivors, err := o.endBut(ctx, c, c.account(), c.own()); err == nil { // otherwise the farewell says that it is not known
-				d.ended <- survivors
+				d.tell(survivors)
 			}
 		}
 		o.farewell(ctx, c, d, ends)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
 )
@@ -11,8 +12,14 @@ import (
 // room is how much of a packet a list may fill; the rest is for the JSON around it.
 const room = socket.MaxPacket - 1024
 
+// Conn is a conversation with whoever asked.
+type Conn interface {
+	Send(ctx context.Context, v any, files ...*os.File) error
+	Receive(ctx context.Context, v any) ([]*os.File, error)
+}
+
 // SendResult answers with one value.
-func SendResult(ctx context.Context, conn *socket.Conn, result any) error {
+func SendResult(ctx context.Context, conn Conn, result any) error {
 	packed, err := json.Marshal(result)
 	if err != nil {
 		return fmt.Errorf("cannot answer: %w", err)
@@ -21,12 +28,12 @@ func SendResult(ctx context.Context, conn *socket.Conn, result any) error {
 }
 
 // SendError answers with a refusal.
-func SendError(ctx context.Context, conn *socket.Conn, refusal *Error) error {
+func SendError(ctx context.Context, conn Conn, refusal *Error) error {
 	return conn.Send(ctx, Answer{Error: refusal})
 }
 
 // SendList answers with a list, in as many packets as it needs.
-func SendList[T any](ctx context.Context, conn *socket.Conn, list []T) error {
+func SendList[T any](ctx context.Context, conn Conn, list []T) error {
 	chunk := []byte{'['}
 	for _, item := range list {
 		packed, err := json.Marshal(item)

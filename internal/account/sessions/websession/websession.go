@@ -63,7 +63,12 @@ type Session struct {
 }
 
 // Name is how lists name the session.
-func (s Session) Name() string { return "web:" + s.ID }
+func (s Session) Name() string {
+	if s.ID == "" {
+		return "" // it has not begun
+	}
+	return "web:" + s.ID
+}
 
 // shown is the session as lists show it.
 func (s Session) shown() shadowsync.Session {
@@ -88,17 +93,17 @@ func (s Store) now() time.Duration {
 	return boot.Elapsed()
 }
 
-// Begin begins a session and returns its token. If there are too many, of the account or in all, the oldest
+// Begin begins a session and returns it with its token. If there are too many, of the account or in all, the oldest
 // unfinished ones make room, or else the ones that were not used for longest.
-func (s Store) Begin(one Session) (token string, err error) {
+func (s Store) Begin(one Session) (begun Session, token string, err error) {
 	one.ID = hex.EncodeToString(random(4))
 	one.Began, one.Since = s.now(), time.Now()
 	token = newToken()
 	one.name, one.used = nameOf(token), one.Began
 	if err := s.prepare(); err != nil {
-		return "", err
+		return one, "", err
 	}
-	return token, s.locked(func() error {
+	return one, token, s.locked(func() error {
 		if err := s.makeRoom(one.UID); err != nil {
 			return err
 		}

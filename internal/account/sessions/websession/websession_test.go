@@ -33,7 +33,7 @@ func of(uid int) Session {
 
 func (f *fixture) begin(t *testing.T, s Session) string {
 	t.Helper()
-	token, err := f.Begin(s)
+	_, token, err := f.Begin(s)
 	if err != nil {
 		t.Fatal(err)
 	}
