@@ -41,9 +41,9 @@ bin/shadowsync: FORCE | build-deps
 bin/pcli: FORCE
 	CGO_ENABLED=0 $(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS_GO)' -o $@ ./cmd/pcli
 
-# The page reads what strangers send: no C, and at a random address.
+# The page is static, because its unit shows it no file but the program itself.
 bin/shadowsync-web: FORCE
-	CGO_ENABLED=0 $(GO) build $(COMPILE) -ldflags '$(LDFLAGS_GO)' -o $@ ./cmd/shadowsync-web
+	CGO_ENABLED=0 $(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS_GO)' -o $@ ./cmd/shadowsync-web
 
 bin/pam_shadowsync.so: | build-deps
 

@@ -70,7 +70,7 @@ func TestArguments(t *testing.T) {
 func started(t *testing.T, address string) (*exec.Cmd, string) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "shadowsync-web")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildmode=pie", "-o", program, ".")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", program, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

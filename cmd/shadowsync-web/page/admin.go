@@ -56,7 +56,7 @@ func (v *visit) showUser(data userData, shown view) (err error) {
 		data.User.Name = name
 	}
 	data.Own = data.User.Name == v.person.Name
-	if data.Known && !data.Own && data.Protected == "" {
+	if data.Known && data.Protected == "" {
 		data.Actions, data.NoFactor = v.actions(data.User, shown.Problem)
 	}
 	if !slices.ContainsFunc(data.Actions, func(a action) bool { return a.ID == shown.Problem.Form }) {
@@ -171,6 +171,12 @@ type action struct {
 func (v *visit) actions(u web.User, p problem) (all []action, noFactor bool) {
 	add := func(id, path, title, text, class string) {
 		all = append(all, action{id, userPath(u.Name) + "/" + path, title, text, class, p, proofField(p, id, v.person)})
+	}
+	if u.Name == v.person.Name { // the rest is in the profile
+		if u.Factor == web.FactorEnrolled {
+			add("reset-2fa", "2fa", "Reset second factor", "You enrol anew, with a code that is shown once. Your sessions end, this one too.", "danger")
+		}
+		return all, false
 	}
 	if !u.Locked {
 		add("lock", "lock", "Lock", "Nothing lets the account log in, keys neither. Its sessions end.", "danger")

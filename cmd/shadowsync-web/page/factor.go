@@ -11,24 +11,26 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/factor/guide"
 	"github.com/shadowsync/shadowsync/internal/factor/qr"
+	"github.com/shadowsync/shadowsync/internal/term/plural"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
 	"github.com/shadowsync/shadowsync/shadowsync/web"
 )
 
-// lostData: Mailed says that a code is on its way, and Address where, if that is known.
+// lostData: Mailed says that a code was mailed, and Note where to, once.
 type lostData struct {
-	Mailed  bool
-	Address string
+	Mailed bool
+	Note   string
 }
 
 func (v *visit) lostPage() error { return v.showLost("", problem{}) }
 
-func (v *visit) showLost(address string, p problem) error {
+func (v *visit) showLost(note string, p problem) error {
 	mailed := v.person.Next == web.NextMailed
 	title := "Lost your authenticator?"
 	if mailed {
 		title = "Enter the code from the mail"
 	}
-	return v.show("lost", view{Title: title, Problem: p, Data: lostData{mailed, address}})
+	return v.show("lost", view{Title: title, Problem: p, Data: lostData{mailed, note}})
 }
 
 // lost has a code mailed, or takes it.
@@ -40,7 +42,11 @@ func (v *visit) lost() error {
 			return v.again(err, "lost", nil, again)
 		}
 		v.take(mailed.Signed)
-		return v.showLost(mailed.Address, problem{})
+		note := "A code is on its way to " + printable.Quote(mailed.Address) + ". It is valid for ten minutes."
+		if mailed.Note != "" {
+			note = v.sentence(mailed.Note)
+		}
+		return v.showLost(note, problem{})
 	}
 	code, err := v.code("lost", "code")
 	if err != nil {
@@ -74,12 +80,12 @@ func (v *visit) showFactor(p problem) error {
 	return v.show("factor", view{Title: title, Problem: p, Data: factorData{few(v.person)}})
 }
 
-// few warns of few recovery codes.
+// few says it if few recovery codes are left.
 func few(p web.Person) string {
-	if p.Factor != web.FactorEnrolled {
+	if p.Factor != web.FactorEnrolled || guide.Few(p.CodesLeft, "") == "" {
 		return ""
 	}
-	return guide.Few(p.CodesLeft, "“New recovery codes”")
+	return "Only " + plural.Count(p.CodesLeft, "recovery code") + " left."
 }
 
 // factor begins an enrolment, or ends it with a first code of the new app.

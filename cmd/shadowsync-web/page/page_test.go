@@ -83,7 +83,9 @@ func TestLost(t *testing.T) {
 		t.Error("a link has mailed a code")
 	}
 	b.d.set(web.OpLost, web.Mailed{Signed: web.Signed{Token: next, Next: web.NextMailed}, Address: "u***@example.org"})
-	b.is(b.send("/lost"), 200, "u***@example.org", `name="code"`)
+	b.is(b.send("/lost"), 200, "on its way to u***@example.org.", `name="code"`)
+	b.d.set(web.OpLost, web.Mailed{Signed: web.Signed{Token: next, Next: web.NextMailed, Note: "the mail may have come by now"}})
+	b.is(b.send("/lost"), 200, "The mail may have come by now.")
 	b.d.person(web.Person{Next: web.NextMailed, Lost: true})
 	b.d.refuse(web.OpRegain, web.CodeRefused, "the code is wrong")
 	b.is(b.send("/lost", "code", "1"), 403, "The code is wrong.", `id="lost-code-error"`)
@@ -192,7 +194,7 @@ func TestProfile(t *testing.T) {
 	few := coded(plainPerson())
 	few.CodesLeft, few.Required = 2, "A second factor is required of this account."
 	b.d.person(few)
-	b.is(b.get("/profile"), 200, "2 recovery codes left; “New recovery codes” makes new ones.", "A second factor is required")
+	b.is(b.get("/profile"), 200, "Only 2 recovery codes left.", "A second factor is required")
 	b.sentTo(b.get("/"), "/profile")
 }
 
@@ -292,6 +294,41 @@ func TestAdministrators(t *testing.T) {
 	b.is(b.get("/admin/audit?user=user222"), 200, "No activity.")
 	if asked := b.d.last(t, web.OpActivity); asked.User != "user222" {
 		t.Errorf("asked about %q", asked.User)
+	}
+}
+
+// Of their own account, administrators can drop the second factor there, and nothing else.
+func TestAdministratorsOwnAccount(t *testing.T) {
+	b := newAdmin(t)
+	me := adminPerson()
+	me.Name = "user222"
+	b.d.person(me)
+	p := b.get("/admin/users/user222")
+	if b.is(p, 200, `id="reset-2fa"`, "This is your own account"); strings.Contains(p.text, `id="lock"`) {
+		t.Error("an administrator may lock themselves")
+	}
+	b.d.set(web.OpReset2FA, web.EnrolmentCode{Code: "abcd-efgh"})
+	b.d.refuse(web.OpUsers, web.SignedOut, "you are not signed in any more")
+	b.is(b.send("/admin/users/user222/2fa", "proof", "1"), 200, "abcd-efgh", "cannot be shown")
+}
+
+// Who has a second factor cannot enrol another one beside it: the page says what to do.
+func TestAnotherAuthenticator(t *testing.T) {
+	me := coded(plainPerson())
+	for _, tt := range []struct {
+		mail, says string
+		role       web.Role
+	}{
+		{"u***@example.org", "I lost my authenticator", web.RoleUser},
+		{"", "Ask an administrator", web.RoleUser},
+		{"", `href="/admin/users/user222"`, web.RoleAdmin},
+	} {
+		me.Mail, me.Role = tt.mail, tt.role
+		b := newBrowser(t).signedIn(me)
+		p := b.get("/profile/2fa")
+		if b.is(p, 200, tt.says); strings.Contains(p.text, `id="enrol"`) {
+			t.Error("a form that the daemon refuses")
+		}
 	}
 }
 

@@ -37,7 +37,6 @@ type view struct {
 	Node   string
 	Path   string
 	Person web.Person
-	Held   bool // the browser holds a token
 }
 
 // In reports whether somebody is signed in, with all steps done.
@@ -95,7 +94,7 @@ func parse() map[string]*template.Template {
 
 // show answers with a page. A problem has its own status.
 func (v *visit) show(name string, shown view) error {
-	shown.Node, shown.Path, shown.Person, shown.Held = v.site.Settings().Node, v.r.URL.Path, v.person, v.token != ""
+	shown.Node, shown.Path, shown.Person = v.site.Settings().Node, v.r.URL.Path, v.person
 	var text bytes.Buffer
 	if err := pages[name].ExecuteTemplate(&text, "frame.html", shown); err != nil {
 		return fmt.Errorf("cannot make the page %s: %w", name, err)

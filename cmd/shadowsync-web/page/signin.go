@@ -109,10 +109,11 @@ func unchanged(err error) error {
 	return err
 }
 
-// goOn takes the token of a step, and goes to the next. A note is shown before that.
+// goOn takes the token of a step, and goes to the next. If that was the last one, a note is shown before; the
+// pages of the other steps say what they are for.
 func (v *visit) goOn(s web.Signed) error {
 	v.take(s)
-	if s.Note == "" {
+	if s.Note == "" || s.Next != web.NextNone {
 		return v.goTo(place(s.Next))
 	}
 	v.message(http.StatusOK, message{"You are signed in", []string{v.sentence(s.Note)}, place(s.Next), "Go on"})

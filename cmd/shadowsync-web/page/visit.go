@@ -72,7 +72,9 @@ func (v *visit) take(s web.Signed) {
 		return
 	}
 	v.token, v.login = s.Token, v.site.Client.With(s.Token)
-	v.person.Next, v.person.Lost = s.Next, s.Lost
+	if v.person.Next != web.NextNone { // who is signed in stays it, also while a second factor is enrolled
+		v.person.Next, v.person.Lost = s.Next, s.Lost
+	}
 	http.SetCookie(v.w, cookie(s.Token, 0))
 }
 
