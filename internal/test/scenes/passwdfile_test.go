@@ -1,9 +1,7 @@
 package scenes
 
 import (
-	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -93,21 +91,14 @@ func serve(t *testing.T, files []passwordFile) *stage {
 	return s
 }
 
-// of returns an application in the status.
-func (s *stage) of(name string) application {
+// status is the server's entry of status, which has its one account.
+func (f passwordFile) status(s *stage) application {
 	s.t.Helper()
-	var all struct {
-		Applications []application `json:"applications"`
+	a := s.applications()[f.account]
+	if len(a.Accounts) != 1 {
+		s.t.Fatalf("the status of %s: %+v", f.account, a)
 	}
-	out := s.Run("shadowsync", "status", "--json")
-	if err := json.Unmarshal([]byte(out.Stdout), &all); err != nil {
-		s.t.Fatalf("status --json: %v\n%s", err, out)
-	}
-	i := slices.IndexFunc(all.Applications, func(a application) bool { return a.Name == name })
-	if i < 0 || len(all.Applications[i].Accounts) != 1 {
-		s.t.Fatalf("the status of %s: %s", name, out)
-	}
-	return all.Applications[i]
+	return a
 }
 
 // serves asserts that the server lets the account in with this password, and not with the other one. A
@@ -140,7 +131,7 @@ func (f passwordFile) said(s *stage, password, want string) {
 
 func (f passwordFile) inSync(s *stage) {
 	s.t.Helper()
-	s.eventually(f.account+" is in sync", machine.Patience, func() bool { return s.of(f.account).Accounts[0].State == "in-sync" })
+	s.eventually(f.account+" is in sync", machine.Patience, func() bool { return f.status(s).Accounts[0].State == "in-sync" })
 }
 
 func (f passwordFile) persisted() string { return "persisted in " + f.account + "'s credential store" }
@@ -187,8 +178,8 @@ func TestPasswordFileBesideItsTool(t *testing.T) {
 	files := []passwordFile{passwordFiles[0], passwordFiles[3]}
 	files[0].after = "\n" // htpasswd appends to an unfinished line
 	s := serve(t, files)
-	for f, tool := range map[int]string{0: "htpasswd -b", 1: "mosquitto_passwd -b"} {
-		f, tool := files[f], tool
+	for i, tool := range []string{"htpasswd -b", "mosquitto_passwd -b"} {
+		f := files[i]
 		s.sub(f.format, func(s *stage) {
 			const accounts = 20
 			loop := s.Start("sh", "-c", fmt.Sprintf("for i in $(seq %d); do %s %s tool$i secret || exit 1; sleep 0.1; done", accounts, tool, f.path))
@@ -273,7 +264,7 @@ func (f passwordFile) folder() string { return f.path[:strings.LastIndexByte(f.p
 func (f passwordFile) readOnly(s *stage) {
 	s.MustShell("mount --bind " + f.folder() + " " + f.folder() + " && mount -o remount,bind,ro " + f.folder())
 	f.said(s, "While-read-only-5", "NOT persisted (store: read-only file system); restart of "+f.unit+" is held")
-	if a := s.of(f.account); a.Accounts[0].State != "pending" || a.Guard != "on" {
+	if a := f.status(s); a.Accounts[0].State != "pending" || a.Guard != "on" {
 		s.t.Errorf("%+v", a)
 	}
 	s.Must("umount", f.folder())
@@ -306,7 +297,7 @@ func (f passwordFile) odd(s *stage) {
 	}
 	s.passwd(f.account, "Of-a-stranger-7") // a worker with the former owner's rights may have been started a moment ago
 	if f.private {
-		s.eventually("it is refused", machine.Patience, func() bool { return s.of(f.account).Accounts[0].State == "pending" })
+		s.eventually("it is refused", machine.Patience, func() bool { return f.status(s).Accounts[0].State == "pending" })
 		back()
 	}
 	f.inSync(s)
@@ -327,11 +318,11 @@ func (f passwordFile) notReloaded(s *stage) {
 		s.MustShell("mkdir -p " + folder + f.unit + ".d && printf '[Service]\nExecReload=\nExecReload=" + reload + "\n' >" + folder + f.unit + ".d/reload.conf && systemctl daemon-reload")
 		password := "Not-reloaded" + strings.ReplaceAll(reload, "/", "-") + "-8"
 		f.said(s, password, "written to "+f.account+"'s credential store; NOT in force (reload of "+f.unit+" failed: ")
-		a := s.of(f.account)
+		a := f.status(s)
 		if a.Accounts[0].State != "pending" || a.Accounts[0].Reason == nil || !strings.HasPrefix(*a.Accounts[0].Reason, "written; not in force: reload of ") {
 			s.t.Errorf("%+v", a)
 		}
-		s.eventually("nothing is guarded", machine.Patience, func() bool { return s.of(f.account).Guard == "off" }) // an earlier trouble's guard is lifted a moment later
+		s.eventually("nothing is guarded", machine.Patience, func() bool { return f.status(s).Guard == "off" }) // an earlier trouble's guard is lifted a moment later
 		s.MustShell("rm -r " + folder + f.unit + ".d && systemctl daemon-reload && systemctl kill --kill-whom=control " + f.unit + "; true")
 		f.inSync(s)
 		f.serves(s, password, "Of-a-stranger-7")

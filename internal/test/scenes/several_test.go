@@ -1,7 +1,6 @@
 package scenes
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -78,27 +77,10 @@ func (s *stage) everywhere(account, password string) {
 	s.inCache(account)
 }
 
-// holders returns the entries of status, by their names.
-func (s *stage) holders() map[string]application {
-	s.t.Helper()
-	var all struct {
-		Applications []application `json:"applications"`
-	}
-	out := s.Run("shadowsync", "status", "--json")
-	if err := json.Unmarshal([]byte(out.Stdout), &all); err != nil {
-		s.t.Fatalf("status --json: %v\n%s", err, out)
-	}
-	holders := map[string]application{}
-	for _, a := range all.Applications {
-		holders[a.Name] = a
-	}
-	return holders
-}
-
 // stateIn is the state of an account in one of the stores.
 func (s *stage) stateIn(holder, name string) string {
 	s.t.Helper()
-	accounts := s.holders()[holder].Accounts
+	accounts := s.applications()[holder].Accounts
 	i := slices.IndexFunc(accounts, func(a account) bool { return a.Name == name })
 	if i < 0 {
 		s.t.Fatalf("status has no %s of %s", name, holder)
@@ -121,7 +103,7 @@ func (s *stage) cacheAway() {
 		if state := s.stateIn(holder, "admin"); state != want {
 			s.t.Errorf("%s: admin is %s, want %s", holder, state, want)
 		}
-		if guard := s.holders()[holder].Guard; guard != "on" {
+		if guard := s.applications()[holder].Guard; guard != "on" {
 			s.t.Errorf("%s: the guard is %s", holder, guard)
 		}
 	}
@@ -144,7 +126,7 @@ func (s *stage) cacheAway() {
 	s.says(s.Must("shadowsync", "audit", "--application", "conductor.cache", "--tail", "20"), "admin")
 	s.Must("mv", cache+".away", cache)
 	s.eventually("the second store has drained", drained, func() bool {
-		return s.stateIn("conductor.cache", "admin") == "in-sync" && s.holders()["conductor"].Guard == "off" && !s.Guarded()
+		return s.stateIn("conductor.cache", "admin") == "in-sync" && s.applications()["conductor"].Guard == "off" && !s.Guarded()
 	})
 	s.isFree()
 	s.everywhere("admin", "Away-cache-velvet-1")

@@ -2,6 +2,7 @@ package scenes
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -115,16 +116,31 @@ type application struct {
 	Accounts  []account `json:"accounts"`
 }
 
-func (s *stage) status() application {
+// applications returns the entries of status, by their names.
+func (s *stage) applications() map[string]application {
 	s.t.Helper()
 	var all struct {
 		Applications []application `json:"applications"`
 	}
 	out := s.Run("shadowsync", "status", "--json")
-	if err := json.Unmarshal([]byte(out.Stdout), &all); err != nil || len(all.Applications) != 1 {
+	if err := json.Unmarshal([]byte(out.Stdout), &all); err != nil {
 		s.t.Fatalf("status --json: %v\n%s", err, out)
 	}
-	return all.Applications[0]
+	named := map[string]application{}
+	for _, a := range all.Applications {
+		named[a.Name] = a
+	}
+	return named
+}
+
+// status is the only entry of status.
+func (s *stage) status() application {
+	s.t.Helper()
+	all := slices.Collect(maps.Values(s.applications()))
+	if len(all) != 1 {
+		s.t.Fatalf("the status has %d entries: %+v", len(all), all)
+	}
+	return all[0]
 }
 
 func (s *stage) state(name string) account {
