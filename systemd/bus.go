@@ -32,51 +32,22 @@ const (
 // Bus gives access to PID 1: over systemd's private socket or, if that fails, over the system bus.
 // The zero value is ready. A process should use one Bus, because it coalesces reloads.
 type Bus struct {
+	reloads Reloads
 	mu      sync.Mutex
-	next    *reload        // the reload that has not begun yet
-	reloads sync.Mutex     // held while a reload runs
 	stuck   map[string]int // by store worker: how many of its units cannot be collected
-}
-
-type reload struct {
-	done chan struct{}
-	err  error
 }
 
 // Reload makes systemd read its unit files again (daemon-reload). Calls that arrive while one waits
 // for its turn share it.
 func (b *Bus) Reload(ctx context.Context) error {
-	r := b.joinReload()
-	select {
-	case <-r.done:
-		return r.err
-	case <-ctx.Done():
+	r := b.reloads.Join(reloadLimit, func(ctx context.Context) error {
+		return b.again(ctx, "reload systemd", func(c *systemd.Conn) error { return c.ReloadContext(ctx) })
+	})
+	over, err := r.Wait(ctx)
+	if !over {
 		return fmt.Errorf("cannot reload systemd: %w", ctx.Err())
 	}
-}
-
-func (b *Bus) joinReload() *reload {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.next == nil {
-		b.next = &reload{done: make(chan struct{})}
-		go b.runReload(b.next)
-	}
-	return b.next
-}
-
-// runReload has its own time limit, because other callers than the first wait for it too.
-func (b *Bus) runReload(r *reload) {
-	b.reloads.Lock()
-	defer b.reloads.Unlock()
-	b.mu.Lock()
-	b.next = nil // files written from now on need the next reload
-	b.mu.Unlock()
-
-	ctx, cancel := context.WithTimeout(context.Background(), reloadLimit)
-	defer cancel()
-	r.err = b.again(ctx, "reload systemd", func(c *systemd.Conn) error { return c.ReloadContext(ctx) })
-	close(r.done)
+	return err
 }
 
 // once runs a call on its own connection.

@@ -4,6 +4,7 @@
 //	units.go      the embedded units and how they are written
 //	dropin.go     the hooks of an application's unit, as a drop-in
 //	bus.go        access to PID 1 that survives its re-execution and the loss of D-Bus
+//	reloads.go    one reload for all who wait for one
 //	unit.go       the state of units; start, stop, enable, reload
 //	reloadunit.go reloads of other services
 //	wiring.go     how a unit is loaded and tied to others

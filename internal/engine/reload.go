@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/shadowsync"
+	"github.com/shadowsync/shadowsync/systemd"
 )
 
 // reloadWithin bounds a reload that no caller waits for any more. systemd ends one that hangs after the unit's
@@ -25,17 +26,15 @@ type reloader struct {
 	// pause is how long after another reload one must begin, because the server would ignore it.
 	pause time.Duration
 
-	turn sync.Mutex // held while a reload runs
-	mu   sync.Mutex
-	next *reloading // the reload that has not begun yet
-	left *reloading // the last one that a caller stopped waiting for
+	reloads systemd.Reloads
+	mu      sync.Mutex
+	left    leftReload // the last one that a caller stopped waiting for
 }
 
-// reloading is one reload, of a store with this revision.
-type reloading struct {
+// leftReload is a reload of a store with this revision; nil: none.
+type leftReload struct {
+	*systemd.Reload
 	revision string
-	done     chan struct{}
-	err      error
 }
 
 // after follows a write, and returns also what the application does not use yet.
@@ -62,57 +61,27 @@ func (r *reloader) after(ctx context.Context, writes []shadowsync.Write, left sh
 // would otherwise begin again and again.
 func (r *reloader) reload(ctx context.Context, revision string, anew bool) error {
 	r.mu.Lock()
-	run := r.left
-	if run == nil || anew || run.revision != revision || run.failed() {
-		run = r.join(revision)
+	one := r.left
+	if one.Reload == nil || anew || one.revision != revision || one.Failed() {
+		one = leftReload{r.reloads.Join(reloadWithin, r.run), revision}
 	}
-	r.left = nil
+	r.left = leftReload{}
 	r.mu.Unlock()
-	patience := time.NewTimer(r.wait)
-	defer patience.Stop()
-	select {
-	case <-run.done:
-		return run.err
-	case <-ctx.Done():
-	case <-patience.C:
+	ctx, cancel := context.WithTimeout(ctx, r.wait)
+	defer cancel()
+	if over, err := one.Wait(ctx); over {
+		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.left = run
+	r.left = one
 	return errNoAnswer
 }
 
-// failed reports whether the reload has ended without success.
-func (r *reloading) failed() bool {
-	select {
-	case <-r.done:
-		return r.err != nil
-	default:
-		return false
+func (r *reloader) run(ctx context.Context) error {
+	err := r.do(ctx, r.unit, r.pause)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errNoAnswer
 	}
-}
-
-// join returns the reload that has not begun yet; r.mu is held. Callers that come meanwhile share it.
-func (r *reloader) join(revision string) *reloading {
-	if r.next == nil {
-		r.next = &reloading{done: make(chan struct{})}
-		go r.run(r.next)
-	}
-	r.next.revision = revision
-	return r.next
-}
-
-func (r *reloader) run(one *reloading) {
-	r.turn.Lock()
-	defer r.turn.Unlock()
-	r.mu.Lock()
-	r.next = nil // what is written from now on needs another reload
-	r.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), reloadWithin)
-	defer cancel()
-	one.err = r.do(ctx, r.unit, r.pause)
-	if errors.Is(one.err, context.DeadlineExceeded) {
-		one.err = errNoAnswer
-	}
-	close(one.done)
+	return err
 }

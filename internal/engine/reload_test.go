@@ -88,30 +88,3 @@ func TestSlowReload(t *testing.T) {
 	<-begun
 	may <- nil
 }
-
-// TestReloadsAreShared: what is written while one runs needs one more, however many ask for it.
-func TestReloadsAreShared(t *testing.T) {
-	begun, may := make(chan struct{}), make(chan error)
-	r := &reloader{unit: "a.service", do: func(context.Context, string, time.Duration) error {
-		begun <- struct{}{}
-		return <-may
-	}}
-	join := func(revision string) *reloading {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return r.join(revision)
-	}
-	first := join("1")
-	<-begun
-	second, third := join("2"), join("3")
-	if first == second || second != third || second.revision != "3" {
-		t.Errorf("%p, %p and %p of revision %s", first, second, third, second.revision)
-	}
-	for _, one := range []*reloading{first, second} {
-		may <- nil
-		<-one.done
-		if one == first {
-			<-begun
-		}
-	}
-}
