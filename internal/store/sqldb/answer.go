@@ -53,8 +53,9 @@ func (t Tx) Accounts(ctx context.Context, q Question, names []string) (shadowsyn
 }
 
 func (q Question) ask(names []string, run func(map[string]any, *answer) error) (shadowsync.StoreSnapshot, error) {
-	a := &answer{question: q, asked: map[string]bool{}, seen: map[string]bool{}}
-	a.snapshot.Accounts, a.snapshot.Malformed = map[string]shadowsync.StoredAccount{}, map[string]string{}
+	n := len(names)
+	a := &answer{question: q, asked: make(map[string]bool, n), seen: make(map[string]bool, n)}
+	a.snapshot.Accounts, a.snapshot.Malformed = make(map[string]shadowsync.StoredAccount, n), map[string]string{}
 	for first := true; first || len(names) > 0; first = false {
 		part := names[:min(len(names), perQuestion)]
 		names = names[len(part):]

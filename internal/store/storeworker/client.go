@@ -210,7 +210,7 @@ type question struct {
 func newQuestion(names []string) *question {
 	q := &question{
 		asked: make(map[string]bool, len(names)), list: make([]string, 0, len(names)),
-		snapshot: shadowsync.StoreSnapshot{Accounts: map[string]shadowsync.StoredAccount{}, Malformed: map[string]string{}},
+		snapshot: shadowsync.StoreSnapshot{Accounts: make(map[string]shadowsync.StoredAccount, len(names)), Malformed: map[string]string{}},
 	}
 	for _, name := range names {
 		if len(name) <= maxName && !q.asked[name] { // no account has a longer one
