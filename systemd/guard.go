@@ -134,8 +134,9 @@ func (g *Guard) WithLimit(limit time.Duration) *Guard {
 
 // Set guards the unit because of these accounts, whose change a store lacks: the store with that name,
 // or the first one of the unit's application. Without accounts that store no longer guards the unit,
-// which stays held back for other stores and for an administrator. An account's time runs from the first call that names it to the next call
-// that does not. An account in anew has a new change: if its time is over, it starts again.
+// which stays held back for other stores and for an administrator. An account's time runs from the
+// first call that names it to the next call that does not. An account in anew has a new change: if its
+// time is over, it starts again.
 //
 // If systemd cannot be reached, the guard is still written to its file, and the error says that it
 // is not in force; the next call tries again.

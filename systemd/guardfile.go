@@ -135,9 +135,9 @@ func (s guardState) until() deadline {
 	return last
 }
 
-// with returns s with these accounts of a store, and those of the other stores. An account that was there keeps its deadline, so that a change
-// that stays pending gets no second term. A new change (in anew) gets one once the first term is
-// over.
+// with returns s with these accounts of a store, and those of the other stores. An account that was
+// there keeps its deadline, so that a change that stays pending gets no second term. A new change (in
+// anew) gets one once the first term is over.
 func (s guardState) with(store string, accounts []string, limit time.Duration, anew ...string) guardState {
 	before := make(map[string]pendingAccount, len(s.pending))
 	var pending []pendingAccount

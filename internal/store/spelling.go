@@ -7,13 +7,13 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// spelled is a store that spells the names of accounts in another way than the OS: see driver.As.
+// spelled is a store that spells the names of accounts in another way than the OS.
 type spelled struct {
 	shadowsync.CredentialStore
 	as string
 }
 
-// spell returns a store under the OS's names. as is a pattern that driver.As allows; empty: the same names.
+// spell returns a store under the OS's names. as is driver.Options.As.
 func spell(s shadowsync.CredentialStore, as string) shadowsync.CredentialStore {
 	if as == "" {
 		return s

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"errors"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -42,7 +41,7 @@ func (t *attempt) explainServer(err error, dsn string, s sqldb.Source) verdict {
 	switch {
 	case strings.Contains(text, sqldb.SaysNoRight), strings.Contains(text, sqldb.SaysMayNotAlter):
 		return t.grant(text, client, s)
-	case strings.Contains(text, sqldb.SaysUnreachable) && local(s):
+	case strings.Contains(text, sqldb.SaysUnreachable) && s.Local():
 		return fail("%s", text).by("systemctl status "+service, nil)
 	case errors.Is(err, shadowsync.ErrMalformed):
 		return fail("%s", text).person("compare the database with the configuration", "editor "+t.File)
@@ -64,7 +63,7 @@ func (t *attempt) grant(text, client string, s sqldb.Source) verdict {
 		return fail("%s", text).person("run as a superuser, or make it a superuser itself if one of them is: "+statements, client)
 	case strings.Contains(text, saysSuperuser):
 		return fail("%s", text).person("make it a superuser, or take superusers' roles off the list of accounts: "+statements, client)
-	case !local(s):
+	case !s.Local():
 		return fail("%s", text).person("run as the server's administrator: "+statements, client)
 	case s.Dialect == sqldb.MySQL: // only the server knows which of its users of that name it took
 		return fail("%s", text).person("run, with the host that this names: "+statements, "mariadb -e "+quoted("SELECT user, host FROM mysql.user WHERE user = "+literal(s.User)))
@@ -133,12 +132,6 @@ func (t *attempt) grantsOfTable(s sqldb.Source, to string) string {
 		all += "; GRANT SELECT " + columns("sessions_account") + ", DELETE ON " + s.Table(sessions) + " TO " + to
 	}
 	return all
-}
-
-// local reports whether the server is on this machine.
-func local(s sqldb.Source) bool {
-	address, err := netip.ParseAddr(s.Host)
-	return s.Host == "" || s.Host == "localhost" || err == nil && address.IsLoopback()
 }
 
 // literal is a text in MySQL's SQL, as its default settings have it.

@@ -31,7 +31,7 @@ type Options struct {
 	// default. Cost is that of new values; 0: the scheme's default.
 	Scheme string
 	Cost   int
-	// As is how the store spells an account's name: a text with AsName in it. Empty: as the OS does.
+	// As is how the store spells an account's name: a text with shadowsync.AsName in it. Empty: as the OS does.
 	As string
 	// After is the unit that must be active before the store can be used; empty: none.
 	After string
@@ -63,11 +63,8 @@ var Common = []key.Key{
 // maxCost is a bound for typing errors; each scheme has its own.
 const maxCost = 100_000_000
 
-// AsName is what stands for the OS's name in the key "as".
-const AsName = shadowsync.AsName
-
 func isSpelling(text string) bool {
-	return strings.Count(text, AsName) == 1 && len(text) <= 200 && utf8.ValidString(text) && !strings.ContainsRune(text, 0)
+	return strings.Count(text, shadowsync.AsName) == 1 && len(text) <= 200 && utf8.ValidString(text) && !strings.ContainsRune(text, 0)
 }
 
 var afterForm = key.Form{Says: `the name of a unit, such as "postgresql.service"`, Is: isUnit}

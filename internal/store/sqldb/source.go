@@ -103,17 +103,17 @@ func (s Source) complete(mode string) (Source, error) {
 		return s, key.Bad("dsn", "dsn: the path of the Unix socket must be absolute and plain")
 	case mode != "" && mode != modeOff && mode != modeVerify:
 		return s, key.Bad("dsn", "dsn: sslmode=%s does not verify who the server is: use %s, or %s for a server on this machine", mode, modeVerify, modeOff)
-	case mode == modeOff && !s.local():
+	case mode == modeOff && !s.Local():
 		return s, key.Bad("dsn", "dsn: sslmode=%s is for a server on this machine: without TLS the password of the database and all hashes can be read on the way to %s", modeOff, s.Host)
 	case mode == modeVerify && s.Socket != "":
 		return s, key.Bad("dsn", "dsn: a Unix socket has no TLS")
 	}
-	s.Verify = mode == modeVerify || !s.local()
+	s.Verify = mode == modeVerify || !s.Local()
 	return s, nil
 }
 
-// local reports whether the server is on this machine, without asking anybody what a name means.
-func (s Source) local() bool {
+// Local reports whether the server is on this machine, without asking anybody what a name means.
+func (s Source) Local() bool {
 	if s.Socket != "" || s.Host == localhost {
 		return true
 	}

@@ -86,8 +86,8 @@ func (s *Store) disconnect() {
 }
 
 // dsn: the journal is deleted after each transaction, and its folder synced (EXTRA): otherwise a
-// power loss could bring the journal back and undo what was acknowledged.
-// Setting that already waits for a lock.
+// power loss could bring the journal back and undo what was acknowledged. To set that, SQLite may have
+// to wait for a lock: hence the time-out in the same place.
 func (s *Store) dsn(ctx context.Context) (string, error) {
 	return litefile.Address(s.real(), url.Values{
 		"mode":          {"rw"}, // never create it

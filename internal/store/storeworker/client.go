@@ -94,7 +94,7 @@ func sendFirst(ctx context.Context, conn *socket.Conn, first request, d driver.D
 	if err != nil {
 		return err
 	}
-	defer closeAll(files)
+	defer socket.CloseAll(files)
 	first.Equipped = true
 	return conn.Send(ctx, first, files...)
 }

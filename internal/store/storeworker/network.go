@@ -148,18 +148,12 @@ func equipment(o store.Options) (files []*os.File, err error) {
 	for _, content := range [][]byte{o.Secret, o.CA} {
 		f, err := socket.SealedMemfd(content)
 		if err != nil {
-			closeAll(files)
+			socket.CloseAll(files)
 			return nil, err
 		}
 		files = append(files, f)
 	}
 	return files, nil
-}
-
-func closeAll(files []*os.File) {
-	for _, f := range files {
-		_ = f.Close()
-	}
 }
 
 // unpackEquipment is the reverse, in the worker. systemd hands a credential to the worker itself.
@@ -186,10 +180,11 @@ func unpackEquipment(o *store.Options, files []*os.File) (err error) {
 var authorities = []string{"/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates"}
 
 // confineToNetwork leaves a worker the server's port and, unless it got certificates, those that the
-// system trusts: no other file, and no other port, as far as the kernel supports it.
+// system trusts: no other file, and no other port, as far as the kernel supports it. A Unix socket has
+// neither a port nor TLS.
 func confineToNetwork(o store.Options, e driver.Endpoint) error {
 	var rules []landlock.Rule
-	if len(o.CA) == 0 {
+	if e.Socket == "" && len(o.CA) == 0 {
 		rules = append(rules, landlock.RODirs(authorities...).IgnoreIfMissing())
 	}
 	if port, err := strconv.ParseUint(e.Port, 10, 16); err == nil && e.Socket == "" {

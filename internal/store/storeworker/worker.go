@@ -77,7 +77,7 @@ func firstRequest(ctx context.Context, conn *socket.Conn) (request, error) {
 		return r, err
 	}
 	files, err := conn.Receive(ctx, &r)
-	defer closeAll(files)
+	defer socket.CloseAll(files)
 	if err == nil && (r.Op != opOpen || r.Options == nil) {
 		err = errors.New("the first packet does not open a store")
 	}
