@@ -7,11 +7,14 @@ BINDIR     := $(PREFIX)/bin
 SBINDIR    := $(PREFIX)/sbin
 UNITDIR    := $(PREFIX)/lib/systemd/system
 MANDIR     := $(PREFIX)/share/man
-VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+VERSION    ?= $(shell internal/admin/packages/version)
 GO         ?= go
-GOFLAGS    ?= -trimpath
+# The version names the commit. What Go itself would add about it differs between a clone and an archive.
+GOFLAGS    ?= -trimpath -buildvcs=false
 # One way to compile for the program, its tests, vet and lint: SQLite alone takes a minute of C.
 COMPILE    := $(GOFLAGS) -buildmode=pie
+# What runs while it builds is compiled for this machine, whatever GOARCH and CC are.
+HERE       := env -u GOARCH -u CC -u CGO_ENABLED
 # Where the programs are going to be, for what setup writes.
 LDFLAGS_GO := -s -w -X main.version=$(VERSION) -X main.installedAt=$(SBINDIR)/shadowsync \
               -X github.com/shadowsync/shadowsync/internal/config.shell=$(BINDIR)/pcli
@@ -22,12 +25,13 @@ GOLANGCI   := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 .DEFAULT_GOAL := build
 
 include cmd/pam_shadowsync/module.mk
+include internal/admin/packages/packages.mk
 
 # What the build and the tests need from Debian.
 BUILD_PACKAGES := gcc libc6-dev libpam0g-dev libcrypt-dev pkg-config
 TEST_PACKAGES  := clang binutils util-linux debootstrap systemd-container dbus libpam-modules sqlite3 strace oathtool zbar-tools
 
-.PHONY: build install uninstall test trees unit run bench tidy lint format docs fuzz clean build-deps test-deps FORCE
+.PHONY: build install uninstall test trees unit run bench tidy lint format docs fuzz packages clean build-deps test-deps FORCE
 
 build: bin/shadowsync bin/pcli bin/shadowsync-web bin/pam_shadowsync.so
 
@@ -59,12 +63,12 @@ install: build install-pam
 	    sed 's|/usr/sbin/shadowsync|$(SBINDIR)/shadowsync|g' $$unit > $(DESTDIR)$(UNITDIR)/$$(basename $$unit) && \
 	    chmod 0644 $(DESTDIR)$(UNITDIR)/$$(basename $$unit) || exit 1; \
 	done
-	umask 022 && $(GO) run $(COMPILE) -tags docs ./cmd/shadowsync docs man $(DESTDIR)$(MANDIR)
-	umask 022 && bin/pcli --man > $(DESTDIR)$(MANDIR)/man1/pcli.1
-	umask 022 && bin/shadowsync-web --man > $(DESTDIR)$(MANDIR)/man8/shadowsync-web.8
+	umask 022 && $(HERE) $(GO) run $(COMPILE) -tags docs ./cmd/shadowsync docs man $(DESTDIR)$(MANDIR)
+	umask 022 && $(HERE) $(GO) run $(GOFLAGS) -ldflags '$(LDFLAGS_GO)' ./cmd/pcli --man > $(DESTDIR)$(MANDIR)/man1/pcli.1
+	umask 022 && $(HERE) $(GO) run $(GOFLAGS) -ldflags '$(LDFLAGS_GO)' ./cmd/shadowsync-web --man > $(DESTDIR)$(MANDIR)/man8/shadowsync-web.8
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions
-	umask 022 && bin/shadowsync completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/shadowsync
-	umask 022 && bin/shadowsync completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_shadowsync
+	umask 022 && $(HERE) $(GO) run $(COMPILE) -tags docs ./cmd/shadowsync completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/shadowsync
+	umask 022 && $(HERE) $(GO) run $(COMPILE) -tags docs ./cmd/shadowsync completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_shadowsync
 
 # What install put in place. The PAM stacks and the applications' drop-ins are setup's: while
 # they are there, a removed module or hook would fail every password change and every start.
@@ -83,6 +87,11 @@ uninstall:
 	    test ! -d .$$folder || rmdir -p --ignore-fail-on-non-empty .$$folder 2>/dev/null || true; \
 	done
 	@echo "Left as they are: the configuration in $(DESTDIR)/etc/shadowsync, the state in $(DESTDIR)/var/lib/shadowsync"
+
+# .deb and .rpm, in dist/: internal/admin/packages.
+packages:
+	@$(call need,$(PACKAGES_NEED))
+	@$(BUILD_IN_TREE) $(PACKAGES_DIR)
 
 # Everything, the machine tests included. The race detector has the processors to itself, and so have
 # the machines: beside each other, both run into time limits of the product on a slow host. Four scenes
@@ -155,7 +164,7 @@ fuzz: build-deps
 	done
 
 clean:
-	rm -rf bin
+	rm -rf bin dist
 
 # Packages are installed only where they are missing and we may.
 build-deps:

@@ -4,7 +4,7 @@ PAM_SOURCE_DIR := cmd/pam_shadowsync
 PAM_SOURCES    := $(wildcard $(PAM_SOURCE_DIR)/*.c)
 PAM_CFLAGS     := -std=c11 -O2 -fPIC -fvisibility=hidden -Wall -Wextra -Wconversion -Werror \
                   -D_FORTIFY_SOURCE=2 -fstack-protector-strong
-PAM_LDFLAGS    := -shared -Wl,-z,relro,-z,now,-z,defs
+PAM_LDFLAGS    := -shared -s -Wl,-z,relro,-z,now,-z,defs
 
 # Where this machine's libpam keeps its own modules: Debian's multiarch folder, Fedora's lib64, or lib.
 PAM_MODULE_DIR ?= $(patsubst %/,%,$(dir $(firstword $(wildcard $(addsuffix /security/pam_permit.so, \

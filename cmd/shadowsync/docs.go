@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra/doc"
 
 	"github.com/shadowsync/shadowsync/docs"
+	"github.com/shadowsync/shadowsync/internal/state"
 )
 
 // Only `make install` builds the program with these pages: linking cobra/doc's Markdown and YAML
@@ -40,6 +41,13 @@ func newDocs() *cobra.Command {
 	c.AddCommand(&cobra.Command{
 		Use: "keys FILE", Short: "Write the keys of the configuration into their part of a page", Args: exactly(1),
 		RunE: func(_ *cobra.Command, given []string) error { return writeKeys(given[0]) },
+	})
+	c.AddCommand(&cobra.Command{
+		Use: "schema", Short: "Print the newest schema of the state that this program can read", Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(c.OutOrStdout(), state.Schema())
+			return err
+		},
 	})
 	return c
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/admin/setup"
 )
 
-type removeOptions struct{ force, purge, dryRun bool }
+type removeOptions struct{ force, purge, keepConfig, dryRun bool }
 
 func newRemove(a *app) *cobra.Command {
 	var o removeOptions
@@ -21,11 +21,17 @@ func newRemove(a *app) *cobra.Command {
 			"The state stays, with the embedded credential store, and the lists of accounts that\n" +
 			"operators created, unless --purge deletes them. No account is removed.",
 		Args: exactly(0),
-		RunE: func(c *cobra.Command, _ []string) error { return runRemove(c.Context(), a, o) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if o.purge && o.keepConfig {
+				return usageError(c, errors.New("--purge and --keep-config exclude each other"))
+			}
+			return runRemove(c.Context(), a, o)
+		},
 	}
 	f := c.Flags()
 	f.BoolVar(&o.force, "force", false, "even while changes wait for their store, which they then never reach")
 	f.BoolVar(&o.purge, "purge", false, "delete the state too, with the embedded credential store, and the lists of accounts")
+	f.BoolVar(&o.keepConfig, "keep-config", false, "leave the configuration, also if setup wrote it, for a later setup")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be done, and do nothing")
 	return c
 }
@@ -35,7 +41,7 @@ func runRemove(ctx context.Context, a *app, o removeOptions) error {
 		return fmt.Errorf("cannot remove: %w", notRootError{})
 	}
 	stop := a.progress("Removing")
-	result, err := setup.Remove(ctx, setup.RemoveOptions{Root: a.root, Config: a.config, Force: o.force, Purge: o.purge, DryRun: o.dryRun})
+	result, err := setup.Remove(ctx, setup.RemoveOptions{Root: a.root, Config: a.config, Force: o.force, Purge: o.purge, KeepConfig: o.keepConfig, DryRun: o.dryRun})
 	stop()
 	result.Failed = err != nil
 	return errors.Join(a.showSteps(result), err, a.advise(err), a.recordWiring(ctx, "remove", result, err))

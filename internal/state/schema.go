@@ -155,6 +155,10 @@ var migrations = []string{
 	) STRICT;`,
 }
 
+// Schema is the newest schema that this program can read. In the file it is SQLite's user_version, the four
+// bytes from 60 on, where packages look before they are installed.
+func Schema() int { return len(migrations) }
+
 // NewerError is the error for a state that a newer shadowsync wrote.
 type NewerError struct {
 	Path          string

@@ -20,7 +20,10 @@ type RemoveOptions struct {
 	Config string // empty: config.DefaultPath
 	Force  bool   // despite pending changes or an unreadable state
 	Purge  bool   // also delete the state, with the embedded credential store, and the lists of accounts
-	DryRun bool
+	// KeepConfig leaves the configuration although setup wrote it: a package that is installed again
+	// finds it.
+	KeepConfig bool
+	DryRun     bool
 }
 
 // ErrWaiting matches every *WaitingError.
@@ -48,7 +51,7 @@ func Remove(ctx context.Context, o RemoveOptions) (Result, error) {
 	if os.Geteuid() != 0 {
 		return j.result, &CheckError{Faults: []string{"only root can"}}
 	}
-	r := removal{job: j, purge: o.Purge}
+	r := removal{job: j, purge: o.Purge, keepConfig: o.KeepConfig}
 	if err := r.look(ctx, o.Force); err != nil {
 		return j.result, err
 	}
@@ -61,6 +64,23 @@ type removal struct {
 	files []string // recorded files
 	lists []string // lists of accounts that operators created
 	purge bool
+
+	keepConfig bool
+}
+
+// booted is there if systemd is process 1 (sd_booted(3)).
+const booted = "/run/systemd/system"
+
+// still is why no unit can be stopped or asked about; empty: systemd runs. Without it, as in a chroot or
+// while an image is built, the PAM lines and the hooks are removed all the same.
+func (r *removal) still() string {
+	if r.mounted() {
+		return "the system at " + r.Root + " is not running: run shadowsync remove on it"
+	}
+	if _, err := os.Lstat(booted); err != nil {
+		return "systemd does not run here"
+	}
+	return ""
 }
 
 // look finds out what there is to remove. An unreadable configuration, or an unreadable state with
@@ -135,17 +155,19 @@ func (r *removal) waiting(ctx context.Context, c *config.Config) error {
 // announced any more, then no unit is guarded, then no start waits for us.
 func (r *removal) steps() []step {
 	services := step{name: StepServices, what: "no service that asks for a second factor", will: "take our lines out of the services that ask for a second factor", due: r.servicesOnDue, do: r.unwireServices}
+	pam := step{name: StepPAM, what: "no line in the PAM stacks", will: "remove the PAM lines", due: r.pamOnDue, do: r.switchOffPAM}
 	live := []step{
-		{name: StepPAM, what: "no line in the PAM stacks", will: "remove the PAM lines", due: r.pamOnDue, do: r.switchOffPAM},
 		{name: StepStart, what: "sockets and broker stopped", will: "stop the sockets and the broker", due: r.stopDue, do: r.stop},
 		{name: StepGuard, what: "no unit guarded", will: "lift the guards", due: r.guardDue, do: r.releaseGuards},
 	}
-	if r.mounted() {
-		for i := range live {
-			live[i].leaveOut = "the system at " + r.Root + " is not running: run shadowsync remove on it"
-		}
+	still := r.still()
+	for i := range live {
+		live[i].leaveOut = still
 	}
-	steps := append([]step{services}, live...)
+	if r.mounted() {
+		pam.leaveOut = still
+	}
+	steps := append([]step{services, pam}, live...)
 	steps = append(steps,
 		step{name: StepEnable, what: "sockets and broker disabled", will: "disable the sockets and the broker", due: r.disableDue, do: r.disable},
 		step{name: StepDropIns, what: "no hooks around " + strings.Join(r.units, ", "), will: "remove the hooks around " + strings.Join(r.units, ", "), due: r.hooksDue, do: r.takeHooks, foreign: r.foreignHooks},
@@ -153,13 +175,13 @@ func (r *removal) steps() []step {
 	)
 	if !r.mounted() {
 		steps = append(steps,
-			step{name: StepReload, what: "unit files read by systemd, and no hook running", will: "have systemd read the unit files, and stop running hooks", due: r.reloadAfterDue, do: r.reloadAfter},
+			step{name: StepReload, leaveOut: still, what: "unit files read by systemd, and no hook running", will: "have systemd read the unit files, and stop running hooks", due: r.reloadAfterDue, do: r.reloadAfter},
 			step{name: StepRuntime, what: "no " + engine.RunDir, will: "delete " + engine.RunDir, due: r.runtimeDue, do: r.removeRuntime})
 	}
 	configuration := step{name: StepConfiguration, what: "no " + r.Config, will: "delete " + r.Config, due: r.configurationOursDue, do: r.takeConfiguration, foreign: r.foreignConfiguration}
-	if foreign := r.foreignConfiguration(); foreign != "" && !slices.Contains(r.files, r.Config) {
+	if kept := r.configurationKept(); kept != "" {
 		steps = append(steps, step{name: StepConfiguration, what: "no copy of the last good configuration", will: "delete the copy of the last good configuration", due: r.configurationOursDue, do: r.forgetConfiguration})
-		configuration.leaveOut = foreign
+		configuration.leaveOut = kept
 	}
 	if r.purge {
 		return append(steps,

@@ -148,7 +148,7 @@ func (r *removal) disableDue(context.Context) (bool, error) {
 }
 
 func (r *removal) disable(ctx context.Context) error {
-	if !r.mounted() {
+	if r.still() == "" {
 		return r.bus.Disable(ctx, OurUnits...)
 	}
 	for _, unit := range OurUnits {
@@ -261,6 +261,17 @@ func (r *removal) foreignConfiguration() string {
 		return ""
 	}
 	return "no record says that setup wrote " + r.Config + ": delete it if you no longer need it"
+}
+
+// configurationKept is why the configuration stays; empty: it is deleted.
+func (r *removal) configurationKept() string {
+	switch foreign := r.foreignConfiguration(); {
+	case foreign != "" && !slices.Contains(r.files, r.Config):
+		return foreign
+	case r.keepConfig && r.exists(r.Config):
+		return "it is kept, for shadowsync setup to find it"
+	}
+	return ""
 }
 
 // takeConfiguration also deletes the copy of the last good configuration.

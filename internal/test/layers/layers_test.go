@@ -14,7 +14,7 @@ import (
 const module = "github.com/shadowsync/shadowsync"
 
 // forTests are the packages that no program may contain.
-var forTests = []string{"internal/test/machine", "internal/test/scenes", "internal/test/layers", "internal/test/eventually", "internal/test/race", "internal/test/readme", "internal/test/testreport", "internal/engine/enginetest", "internal/store/storetest"}
+var forTests = []string{"internal/test/machine", "internal/test/scenes", "internal/test/layers", "internal/test/eventually", "internal/test/race", "internal/test/readme", "internal/test/testreport", "internal/test/packages", "internal/engine/enginetest", "internal/store/storetest"}
 
 // forShell are the internal packages that the shell may import: for its requests to the
 // broker, and for its output. The shell itself reads and writes nothing of the system.

@@ -9,6 +9,7 @@
 //	base.go    the cache: find, lock, build once, prune
 //	build.go   debootstrap and what is prepared after it
 //	layer.go   the layers, and how apt-get makes one
+//	inside.go  commands that run in a tree
 //	mirror.go  which Debian archive this host is configured for
 package base
 
@@ -61,7 +62,7 @@ type Kind struct {
 	Layer   Layer
 }
 
-// Kinds are all trees that machines are booted from, each base before its layers.
+// Kinds are all trees that tests need, each base before its layers.
 var Kinds = []Kind{
 	{Release: Bookworm},
 	{Release: Trixie},
@@ -71,6 +72,8 @@ var Kinds = []Kind{
 	{Bookworm, Mail},
 	{Bookworm, Peers},
 	{Bookworm, Browser},
+	{Bookworm, Compilers},
+	{Bookworm, Examiners},
 }
 
 // Name is the start of the names of a kind's trees; the key of the contents follows.

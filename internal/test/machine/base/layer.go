@@ -23,6 +23,8 @@ const (
 	Peers     Layer = "peers"     // other modules that ask for second factors
 	Shells    Layer = "shells"    // another shell for operators
 	Browser   Layer = "browser"   // Chromium, and a mail server
+	Compilers Layer = "compilers" // no machine's: packages of shadowsync are built in it, for two architectures
+	Examiners Layer = "examiners" // no machine's: programs that examine packages
 )
 
 // layers say what each consists of, and before it is built, how long that takes and how large it is.
@@ -43,6 +45,13 @@ var layers = map[Layer]struct {
 	Peers:   {[]string{"libpam-google-authenticator", "libpam-oath", "pamtester"}, "about 10 seconds and 2 MB"},
 	Shells:  {[]string{"frr"}, "about 20 seconds and 60 MB"},
 	Browser: {[]string{"chromium", "chromium-sandbox", "fonts-dejavu-core", "exim4-daemon-light", "openssl"}, "about a minute and a half and 650 MB"},
+	Compilers: {[]string{
+		"build-essential", "debhelper", "pkg-config", "libpam0g-dev", "libcrypt-dev",
+		"gcc-aarch64-linux-gnu", "libpam0g-dev:arm64", "libcrypt-dev:arm64",
+	}, "about 45 seconds and 700 MB"},
+	Examiners: {[]string{
+		"lintian", "rpm", "rpmlint", "apparmor", "selinux-policy-dev", "semodule-utils", "policycoreutils",
+	}, "about a minute and 400 MB"},
 }
 
 // layerScript installs packages with the overlay $1/root as its root. The base below stays as it is: what
@@ -103,6 +112,17 @@ func layerKey(kind Kind, below string) (string, error) {
 	return fmt.Sprintf("%s-%x", kind.Name(), sum.Sum(nil)[:6]), nil
 }
 
+// foreign returns the commands that let apt-get install the packages of other architectures
+// ("libpam0g-dev:arm64").
+func (l Layer) foreign() (commands string) {
+	for _, name := range layers[l].packages {
+		if _, architecture, ok := strings.Cut(name, ":"); ok {
+			commands += "dpkg --add-architecture " + architecture + "\n"
+		}
+	}
+	return commands
+}
+
 // install makes a layer on top of the tree below.
 func (l Layer) install(ctx context.Context, into, below string, progress io.Writer) error {
 	building := into + ".overlay"
@@ -116,7 +136,7 @@ func (l Layer) install(ctx context.Context, into, below string, progress io.Writ
 		}
 	}
 	command := privately(ctx, append([]string{"/bin/sh", "-c", layerScript, "sh", building, below}, layers[l].packages...)...)
-	command.Env = append(proxyEnvironment(ctx), "PATH="+chrootPath, "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "LAYER_INSIDE="+layerInside)
+	command.Env = append(proxyEnvironment(ctx), "PATH="+chrootPath, "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "LAYER_INSIDE="+l.foreign()+layerInside)
 	if err := follow("apt-get", command, progress); err != nil {
 		return err
 	}

@@ -1,0 +1,13 @@
+# The Debian packages and the RPMs of the commit that is checked out: "make packages" writes dist/.
+# Both architectures are compiled in a tree with Debian 12, so that the packages are the same on whatever
+# machine they are built.
+PACKAGES_NEED := debootstrap util-linux
+PACKAGES_DIR  ?= dist
+NFPM          := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
+
+BUILD_IN_TREE := GO="$(GO)" NFPM="$(NFPM)" internal/admin/packages/build
+
+.PHONY: schema
+# The newest schema of the state that the programs can read.
+schema:
+	@$(HERE) $(GO) run $(COMPILE) -tags docs ./cmd/shadowsync docs schema
