@@ -55,6 +55,13 @@ func need(t *testing.T) {
 	}
 }
 
+// built returns the folder of the packages.
+func built(t *testing.T) string {
+	t.Helper()
+	need(t)
+	return dist
+}
+
 // file returns the one file of a folder that a pattern matches.
 func file(t *testing.T, folder, pattern string) string {
 	t.Helper()

@@ -1,0 +1,85 @@
+package packages
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/shadowsync/shadowsync/internal/test/machine/base"
+)
+
+// examine runs a script in the tree with the programs that examine packages; the packages are in its folder.
+// It returns what the script prints, whatever its status is.
+func examine(t *testing.T, script string) string {
+	t.Helper()
+	need(t)
+	tree, err := base.Open(t.Context(), base.Kind{Release: base.Bookworm, Layer: base.Examiners}, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
+	var out bytes.Buffer
+	command := tree.Inside(t.Context(), t.TempDir(), []base.Bind{{Host: dist, Inside: "/dist"}}, "/bin/sh", "-c", "cd /dist && "+script)
+	command.Stdout, command.Stderr = &out, &out
+	if err := command.Run(); err != nil {
+		t.Logf("%s: %v", script, err)
+	}
+	return out.String()
+}
+
+// lintian has nothing to say that an override does not explain, and the overrides are needed.
+func TestLintian(t *testing.T) {
+	t.Parallel()
+	said := examine(t, "lintian --allow-root --tag-display-limit 0 --display-info *.deb; echo status $?")
+	if said != "status 0\n" {
+		for line := range strings.Lines(said) {
+			if !strings.HasPrefix(line, "I: ") {
+				t.Errorf("lintian says: %s", line)
+			}
+		}
+	}
+	for _, deb := range names {
+		if !strings.Contains(examine(t, "dpkg-deb --contents "+deb+"_*_amd64.deb"), "/usr/share/lintian/overrides/"+deb+"\n") {
+			t.Errorf("%s has no overrides: lintian has looked at something else", deb)
+		}
+	}
+}
+
+// unimportant are rpmlint's tags about what does not apply: a distribution's own conventions (signature, change
+// log, group, compression, the spelling of licences), and programs that are closed on purpose.
+var unimportant = regexp.MustCompile(`: E: (no-signature|no-changelogname-tag|non-standard-executable-perm /usr/sbin/shadowsync(-web)? 711|non-readable /usr/sbin/shadowsync(-web)? 711|no-binary)\b`)
+
+func TestRPMLint(t *testing.T) {
+	t.Parallel()
+	said := examine(t, "rpmlint *.x86_64.rpm *.aarch64.rpm")
+	if !strings.Contains(said, "6 packages and 0 specfiles checked") {
+		t.Fatalf("rpmlint says:\n%s", said)
+	}
+	for line := range strings.Lines(said) {
+		if strings.Contains(line, ": E: ") && !unimportant.MatchString(line) {
+			t.Errorf("rpmlint says: %s", line)
+		}
+	}
+}
+
+// nfpm computes no dependencies. What the ELF headers need is what the packages require.
+func TestRPMRequires(t *testing.T) {
+	t.Parallel()
+	tool := unpacked(t, file(t, built(t), "shadowsync_*_amd64.deb"))
+	require := examine(t, "rpm -qRp shadowsync-[0-9]*.x86_64.rpm")
+	for _, path := range []string{"/usr/sbin/shadowsync", "/usr/lib/x86_64-linux-gnu/security/pam_shadowsync.so"} {
+		libraries := regexp.MustCompile(`NEEDED\s+(\S+)`).FindAllStringSubmatch(run(t, "objdump", "--private-headers", tool+path), -1)
+		if len(libraries) < 2 {
+			t.Errorf("%s needs only %q", path, libraries)
+		}
+		for _, library := range libraries {
+			if !strings.Contains(require, library[1]+"(") {
+				t.Errorf("%s needs %s, and the package requires only\n%s", path, library[1], require)
+			}
+		}
+	}
+	if list := examine(t, "rpm -qlp shadowsync-[0-9]*.x86_64.rpm"); !strings.Contains(list, "/usr/lib64/security/pam_shadowsync.so\n") || strings.Contains(list, "\n/usr\n") {
+		t.Errorf("the package has:\n%s", list)
+	}
+}
