@@ -23,6 +23,10 @@ const (
 
 // TestMain lets the test program also act as shadowsync on a test machine.
 func TestMain(m *testing.M) {
+	if os.Args[0] == webProgram {
+		playWeb()
+		return
+	}
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
 		case "daemon":

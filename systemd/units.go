@@ -23,6 +23,13 @@ const (
 	PagesSocketUnit    = "shadowsync-pages.socket" // enabled where there is a page
 )
 
+// The units of the page for browsers.
+const (
+	PagesSocketUnit = "shadowsync-pages.socket" // the broker's, for pages
+	WebSocketUnit   = "shadowsync-web.socket"   // the page's, for browsers
+	WebUnit         = "shadowsync-web.service"
+)
+
 // DefaultBinary is the path of the program in the embedded units.
 const DefaultBinary = "/usr/sbin/shadowsync"
 

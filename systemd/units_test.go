@@ -17,7 +17,7 @@ func TestWriteUnits(t *testing.T) {
 	if err := WriteUnits(dir, "/opt/shadowsync/sbin/shadowsync"); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range append([]string{BrokerUnit, RootSocketUnit, OperatorSocketUnit, FactorSocketUnit}, HookUnits("")...) {
+	for _, name := range append([]string{BrokerUnit, RootSocketUnit, OperatorSocketUnit, FactorSocketUnit, WebSocketUnit, WebUnit}, HookUnits("")...) {
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
@@ -132,9 +132,11 @@ func TestExposureHere(t *testing.T) {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		t.Skip("no systemd-analyze")
 	}
-	out, err := exec.Command("systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold="+exposure, "units/"+BrokerUnit).CombinedOutput()
-	if err != nil {
-		t.Errorf("%v\n%s", err, out)
+	for unit, most := range map[string]string{BrokerUnit: exposure, WebUnit: webExposure} {
+		out, err := exec.Command("systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold="+most, "units/"+unit).CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: %v\n%s", unit, err, out)
+		}
 	}
 }
 
@@ -143,7 +145,7 @@ func TestUnitsOnMachine(t *testing.T) {
 		return
 	}
 	install(t)
-	for _, unit := range append([]string{BrokerUnit, RootSocketUnit, OperatorSocketUnit, FactorSocketUnit}, HookUnits("128T")...) {
+	for _, unit := range append([]string{BrokerUnit, RootSocketUnit, OperatorSocketUnit, FactorSocketUnit, WebSocketUnit, WebUnit}, HookUnits("128T")...) {
 		if out, _ := run(t, "systemd-analyze", "verify", "--man=no", unit); strings.Contains(out, "shadowsync") {
 			t.Errorf("systemd-analyze verify %s:\n%s", unit, out)
 		}

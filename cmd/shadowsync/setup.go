@@ -25,10 +25,12 @@ type setupOptions struct {
 	first    string
 	dryRun   bool
 	restart  bool // restart the applications, to see which store they set the OS accounts from
+	page     setup.Page
 }
 
 func newSetup(a *app) *cobra.Command {
 	var o setupOptions
+	var web bool
 	c := &cobra.Command{
 		Use:   "setup [--unit UNIT --account NAME... --store DRIVER [KEY=VALUE...]]",
 		Short: "Wire an application: configuration, first import, hooks, PAM lines, daemon",
@@ -41,14 +43,21 @@ func newSetup(a *app) *cobra.Command {
 			"--restart restarts the applications and watches whether each reads its store, sets the OS\n" +
 			"accounts from there and leaves every password as it was. If not, setup fails and says that\n" +
 			"the application keeps its passwords elsewhere. Use it after a passwd to see that the new\n" +
-			"password survives a restart.",
+			"password survives a restart.\n\n" +
+			"--web switches the page for browsers on: it adds [web] to the configuration, where that has\n" +
+			"none, and makes what the page needs. --web=false takes both away again. A change of [web]\n" +
+			"itself takes effect with the next setup.",
 		Example: "  shadowsync setup --unit 128T.service --account admin user222 " + jsonStore + "\n" +
 			"  shadowsync setup --unit app --account admin --store sqlite    # the application reads our database\n" +
 			"  shadowsync setup --first os\n" +
-			"  shadowsync setup --restart",
+			"  shadowsync setup --restart\n" +
+			"  shadowsync setup --web",
 		RunE: func(c *cobra.Command, given []string) error {
 			if err := o.take(given); err != nil {
 				return usageError(c, err)
+			}
+			if c.Flags().Changed("web") {
+				o.page = pageFor(web)
 			}
 			return runSetup(c.Context(), a, o)
 		},
@@ -60,9 +69,17 @@ func newSetup(a *app) *cobra.Command {
 	f.StringVar(&o.first, "first", "", "the `side` that is right where they differ already: os or store")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be done, and do nothing")
 	f.BoolVar(&o.restart, "restart", false, "restart the applications, and watch that they set the OS accounts from their store")
+	f.BoolVar(&web, "web", false, "switch the page for browsers on, or off with --web=false")
 	completeFixed(c, "store", store.Names()...)
 	completeFixed(c, "first", "os", "store")
 	return c
+}
+
+func pageFor(on bool) setup.Page {
+	if on {
+		return setup.PageOn
+	}
+	return setup.PageOff
 }
 
 // take sorts the arguments into account names and keys of the store, and checks the flags.
@@ -109,7 +126,7 @@ func runSetup(ctx context.Context, a *app, o setupOptions) error {
 	}
 	stop := a.progress("Setting up")
 	result, err := setup.Run(ctx, setup.Options{
-		Root: a.root, Config: a.config, Binary: installedAt, Unit: o.unit, Accounts: o.accounts, Store: o.store(), First: o.side(), DryRun: o.dryRun, Restart: o.restart,
+		Root: a.root, Config: a.config, Binary: installedAt, Unit: o.unit, Accounts: o.accounts, Store: o.store(), First: o.side(), DryRun: o.dryRun, Restart: o.restart, Page: o.page,
 	})
 	stop()
 	result.Failed = err != nil

@@ -18,20 +18,27 @@ import (
 
 // afresh is the command that also recreates the sockets. A single restart would not do: a socket
 // unit cannot start while its service is about to stop.
-var afresh = "systemctl stop " + strings.Join(setup.OurUnits, " ") + " && systemctl start " + strings.Join(setup.OurUnits, " ")
-
-func startAfresh(ctx context.Context) error {
-	for _, verb := range []string{"stop", "start"} {
-		if _, err := setup.Systemctl(ctx, append([]string{verb}, setup.OurUnits...)...); err != nil {
-			return err
-		}
-	}
-	return nil
+func afresh(units []string) string {
+	return "systemctl stop " + strings.Join(units, " ") + " && systemctl start " + strings.Join(units, " ")
 }
+
+func startAfresh(units []string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for _, verb := range []string{"stop", "start"} {
+			if _, err := setup.Systemctl(ctx, append([]string{verb}, units...)...); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// ours are the units that must be enabled and running.
+func (e *exam) ours() []string { return setup.OursFor(e.config) }
 
 func checkEnabled(_ context.Context, e *exam) verdict {
 	var off []string
-	for _, unit := range setup.OurUnits {
+	for _, unit := range e.ours() {
 		enabled, err := setup.Enabled("/", unit)
 		if err != nil {
 			return fail("%v", err)
@@ -44,12 +51,12 @@ func checkEnabled(_ context.Context, e *exam) verdict {
 		return fail("not enabled, so not running after the next boot: %s", strings.Join(off, ", ")).
 			by("systemctl enable "+strings.Join(off, " "), e.repair(setup.StepEnable))
 	}
-	return pass("%s", strings.Join(setup.OurUnits, ", "))
+	return pass("%s", strings.Join(e.ours(), ", "))
 }
 
 func checkRunning(ctx context.Context, e *exam) verdict {
 	var down []string
-	for _, unit := range setup.OurUnits {
+	for _, unit := range e.ours() {
 		state, err := e.bus.Unit(ctx, unit)
 		if err != nil {
 			return fail("%v", err)
@@ -59,23 +66,23 @@ func checkRunning(ctx context.Context, e *exam) verdict {
 		}
 	}
 	if len(down) > 0 {
-		return e.afterConfig(fail("not running: %s", strings.Join(down, ", ")).by(afresh, startAfresh))
+		return e.afterConfig(fail("not running: %s", strings.Join(down, ", ")).by(afresh(e.ours()), startAfresh(e.ours())))
 	}
 	if e.configErr != nil {
-		return pass("%s", strings.Join(setup.OurUnits, ", "))
+		return pass("%s", strings.Join(e.ours(), ", "))
 	}
 	if filepath.Clean(e.Config) != config.DefaultPath {
 		if differs, err := setup.BrokerDiffers(ctx, e.config); err == nil && differs {
 			return warn("the broker works by %s, which differs from %s", config.DefaultPath, e.Config).
 				person("run doctor without --config, or to install the other file", "install -m 600 "+e.Config+" "+config.DefaultPath)
 		}
-		return pass("%s", strings.Join(setup.OurUnits, ", "))
+		return pass("%s", strings.Join(e.ours(), ", "))
 	}
 	if outdated, err := setup.BrokerOutdated(ctx, e.bus, e.Config); err == nil && outdated {
 		restart := []string{"restart", systemd.BrokerUnit}
 		return warn("the broker runs with an older configuration or list of accounts").by("systemctl "+strings.Join(restart, " "), systemctl(restart...))
 	}
-	return pass("%s", strings.Join(setup.OurUnits, ", "))
+	return pass("%s", strings.Join(e.ours(), ", "))
 }
 
 // afterConfig tells the administrator to correct the configuration first if the broker could start
@@ -89,12 +96,12 @@ func (e *exam) afterConfig(v verdict) verdict {
 
 func checkBroker(ctx context.Context, e *exam) verdict {
 	if err := setup.AskBroker(ctx); err != nil {
-		return e.afterConfig(fail("%v", err).by(afresh, startAfresh))
+		return e.afterConfig(fail("%v", err).by(afresh(e.ours()), startAfresh(e.ours())))
 	}
 	ctx, cancel := context.WithTimeout(ctx, helloTime)
 	defer cancel()
 	if _, err := (operator.Client{}).Hello(ctx); err != nil {
-		return e.afterConfig(fail("operators get no answer from the broker: %v", err).by(afresh, startAfresh))
+		return e.afterConfig(fail("operators get no answer from the broker: %v", err).by(afresh(e.ours()), startAfresh(e.ours())))
 	}
 	return pass("answers as root on %s/root.sock, and operators on %s", engine.RunDir, operator.Path)
 }

@@ -24,6 +24,7 @@
 //	alarms.go     recent alarms of the audit trail
 //	pam.go        module, profile, and the line in the stack
 //	services.go   the services that ask for second factors
+//	web.go        the page for browsers
 //	scratch.go    a real change on a scratch stack
 //	namespace.go  the private mounts in which that change happens
 //	writable.go   whether each file can be replaced
@@ -92,6 +93,9 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		if err := ctx.Err(); err != nil {
 			return r, fmt.Errorf("cannot finish the checks: %w", err)
 		}
+		if e.load(ctx); c.page && !e.hasPage() {
+			continue
+		}
 		r.Checks = append(r.Checks, e.run(ctx, c))
 	}
 	return r, nil
@@ -100,7 +104,6 @@ func Run(ctx context.Context, o Options) (Result, error) {
 func (e *exam) run(ctx context.Context, c check) Finding {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	e.load(ctx)
 	if c.wired && e.config == nil && errors.Is(e.configErr, config.ErrNotFound) {
 		return notChecked("shadowsync is not set up").finding(c.name)
 	}

@@ -24,6 +24,8 @@ type check struct {
 	// wired marks a check of what setup has made: without a configuration there is nothing to
 	// check, and --fix must not restore anything after a remove.
 	wired bool
+	// page marks a check of the page for browsers, which is left out where there is none.
+	page bool
 }
 
 // checks lists all checks. Each check relies on what earlier ones have checked and repaired.
@@ -66,6 +68,12 @@ var checks = []check{
 	{name: "pam-login", look: checkLogin, wired: true},
 	{name: "pam-factor", look: checkServices, wired: true},
 	{name: "sshd", look: checkSSHD, wired: true},
+	{name: "web-account", look: checkWebAccount, page: true},
+	{name: "web-pam", look: checkWebService, page: true},
+	{name: "web-address", look: checkWebAddress, page: true},
+	{name: "web-certificate", look: checkWebCertificate, page: true},
+	{name: "web-broker", look: checkWebBroker, page: true},
+	{name: "web", look: checkWeb, wired: true},
 	{name: "pam-change", look: checkChange, wired: true},
 	// This is the last check, because it replaces /etc/shadow, and the broker then rewrites its own
 	// files.

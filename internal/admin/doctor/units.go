@@ -126,7 +126,7 @@ func checkDropIns(ctx context.Context, e *exam) verdict {
 func checkLoaded(ctx context.Context, e *exam) verdict {
 	return e.eachUnit("systemd has our hooks loaded", func(a config.Application) verdict {
 		found := []verdict{e.assessApplication(ctx, a)}
-		for _, unit := range append(slices.Clone(setup.OurUnits), systemd.HookUnits(a.Unit)...) {
+		for _, unit := range append(slices.Clone(e.ours()), systemd.HookUnits(a.Unit)...) {
 			found = append(found, e.assessReload(ctx, unit))
 		}
 		return join("", found...)

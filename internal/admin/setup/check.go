@@ -52,7 +52,11 @@ func (j *job) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	faults = slices.Concat(faults, texts(units), texts(accounts), texts(j.missingServices()), j.openPlaces())
+	web, err := j.missingWeb(ctx)
+	if err != nil {
+		return err
+	}
+	faults = slices.Concat(faults, web, texts(units), texts(accounts), texts(j.missingServices()), j.openPlaces())
 	if len(faults) > 0 {
 		return &CheckError{Faults: faults}
 	}

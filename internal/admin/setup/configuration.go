@@ -14,6 +14,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
+	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/internal/store"
 	"github.com/shadowsync/shadowsync/systemd"
 )
@@ -87,7 +88,10 @@ func (j *job) configure() error {
 		if what := j.contradictions(); len(what) > 0 {
 			return &ContradictionError{Path: j.Config, What: what}
 		}
-		return j.unnamedStore()
+		if err := j.unnamedStore(); err != nil {
+			return err
+		}
+		return j.choosePage()
 	}
 	if !errors.Is(err, config.ErrNotFound) {
 		return err
@@ -101,7 +105,9 @@ func (j *job) configure() error {
 	if j.Store["driver"] == nil {
 		return &NoStoreError{Unit: j.Unit, Accounts: j.Accounts}
 	}
-	j.text = j.newConfiguration()
+	if j.text = j.newConfiguration(); j.Page == PageOn {
+		j.text = append(j.text, webTable...)
+	}
 	if j.config, err = config.Parse(j.text); err != nil {
 		return fmt.Errorf("cannot make a configuration of this: %w", err)
 	}
@@ -211,19 +217,72 @@ func hostName(root string) string {
 func (j *job) configurationDue(context.Context) (bool, error) { return j.text != nil, nil }
 
 func (j *job) writeConfiguration(ctx context.Context) error {
-	return j.ledger.write(ctx, j.Config, j.text, 0o600)
+	if j.former == nil {
+		return j.ledger.write(ctx, j.Config, j.text, 0o600)
+	}
+	return j.rewriteConfiguration(ctx, j.text)
 }
 
-// unconfigure removes a configuration that this run has written.
+// rewriteConfiguration changes the text of an existing file. If setup wrote that, it still has it on record.
+func (j *job) rewriteConfiguration(ctx context.Context, text []byte) error {
+	_, known, err := j.ledger.find(ctx, j.Config)
+	if err != nil {
+		return err
+	}
+	changed, err := j.ledger.changed(ctx, j.Config)
+	if err != nil {
+		return err
+	}
+	if known && !changed {
+		if err := j.ledger.put(ctx, state.SetupFile{Path: j.Config, Wrote: digest(text)}); err != nil {
+			return err
+		}
+	}
+	return inroot.Rewrite(j.Root, j.Config, text)
+}
+
+// choosePage adds [web] to an existing configuration, or takes away what it added. It changes nothing that
+// the administrator wrote.
+func (j *job) choosePage() error {
+	on := j.config.Web.On()
+	if j.Page == PageAsConfigured || j.Page == PageOn == on {
+		return nil
+	}
+	text, err := inroot.ReadFile(j.Root, j.Config)
+	if err != nil {
+		return err
+	}
+	if j.former = text; j.Page == PageOn {
+		if len(text) > 0 && text[len(text)-1] != '\n' {
+			text = append(bytes.Clone(text), '\n')
+		}
+		j.text, j.config.Web.Listen = append(bytes.Clone(text), webTable...), config.DefaultListen
+		return nil
+	}
+	plain, ours := bytes.CutSuffix(text, []byte(webTable))
+	if !ours {
+		return &ContradictionError{Path: j.Config, What: []string{"it has [web]: delete that table"}}
+	}
+	j.text, j.config.Web = plain, config.Web{}
+	return nil
+}
+
+// unconfigure takes back what this run has written.
 func (j *job) unconfigure(ctx context.Context) error {
 	if j.text == nil || j.DryRun {
 		return nil
 	}
-	_, err := j.ledger.takeBack(ctx, j.Config)
-	for i, o := range j.result.Steps {
-		if err == nil && o.Step == StepConfiguration && o.State == Done {
-			j.result.Steps[i].State, j.result.Steps[i].Reason = TakenBack, "it is removed again, because what follows failed"
-		}
+	i := slices.IndexFunc(j.result.Steps, func(o Outcome) bool { return o.Step == StepConfiguration && o.State == Done })
+	how := "it is removed again"
+	var err error
+	switch {
+	case j.former == nil:
+		_, err = j.ledger.takeBack(ctx, j.Config)
+	case i >= 0:
+		how, err = "it is as it was", j.rewriteConfiguration(ctx, j.former)
+	}
+	if err == nil && i >= 0 {
+		j.result.Steps[i].State, j.result.Steps[i].Reason = TakenBack, how+", because what follows failed"
 	}
 	return err
 }

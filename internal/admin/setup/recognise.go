@@ -26,6 +26,7 @@ func (l *ledger) recognise(ctx context.Context) (found []state.SetupFile, err er
 	if err != nil {
 		return nil, nil //nolint:nilerr // then it contains none of ours
 	}
+	found = l.recogniseWeb(entries)
 	texts := dropInTexts()
 	for _, folder := range folders {
 		path := filepath.Join(systemUnits, folder.Name, filepath.Base(systemd.DropInPath("/etc", "")))

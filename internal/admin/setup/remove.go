@@ -73,7 +73,7 @@ const booted = "/run/systemd/system"
 
 // still is why no unit can be stopped or asked about; empty: systemd runs. Without it, as in a chroot or
 // while an image is built, the PAM lines and the hooks are removed all the same.
-func (r *removal) still() string {
+func (j *job) still() string {
 	if r.mounted() {
 		return "the system at " + r.Root + " is not running: run shadowsync remove on it"
 	}
@@ -171,6 +171,7 @@ func (r *removal) steps() []step {
 	steps = append(steps,
 		step{name: StepEnable, what: "sockets and broker disabled", will: "disable the sockets and the broker", due: r.disableDue, do: r.disable},
 		step{name: StepDropIns, what: "no hooks around " + strings.Join(r.units, ", "), will: "remove the hooks around " + strings.Join(r.units, ", "), due: r.hooksDue, do: r.takeHooks, foreign: r.foreignHooks},
+		r.noWeb(),
 		r.noShell(),
 	)
 	if !r.mounted() {

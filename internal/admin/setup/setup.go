@@ -24,6 +24,8 @@
 //	pam.go            the lines in the PAM stacks
 //	services.go       the lines in the services that ask for second factors
 //	sshd.go           what sshd needs to ask
+//	web.go            the page for browsers: account, PAM service, address
+//	certificate.go    its certificate
 //	survival.go       whether a password survived a restart
 //	restart.go        one watched start of the application
 //	ledger.go         recorded files
@@ -61,6 +63,8 @@ type Options struct {
 	First  shadowsync.Side
 	DryRun bool // only report what would be done
 
+	Page Page // for browsers
+
 	// Restart restarts the applications at the end and watches their start.
 	Restart bool
 }
@@ -79,6 +83,7 @@ type job struct {
 	ledger *ledger
 	config *config.Config
 	text   []byte // the configuration to write; nil: use the existing one
+	former []byte // the text that it replaces; nil: there is none
 	result Result
 }
 
@@ -139,13 +144,18 @@ func (j *job) wiring(ctx context.Context) []step {
 	steps := []step{
 		{name: StepDropIns, what: "hooks around " + j.units(), due: j.dropInsDue, do: j.writeDropIns},
 		{name: StepCapability, what: "the broker's right to read /etc/shadow, which its mode requires", due: j.capabilityDue, do: j.setCapability},
+	}
+	if j.needsWeb(ctx) {
+		steps = append(steps, j.web())
+	}
+	steps = append(steps, []step{
 		{name: StepReload, what: "unit files read by systemd", due: j.reloadDue, do: j.reload, live: true},
 		{name: StepEnable, what: "sockets and broker enabled", due: j.enableDue, do: j.enable},
 		j.shells(),
 		{name: StepStart, what: "sockets and broker running", due: j.startDue, do: j.start, live: true},
 		{name: StepManaged, what: "list of managed accounts for the PAM module", due: j.managedDue, do: j.writeManaged, live: true},
 		{name: StepPAM, what: "lines in the PAM stacks", due: j.pamDue, do: j.switchOnPAM, live: true},
-	}
+	}...)
 	if j.needsServices(ctx) {
 		steps = append(steps, j.services())
 	}

@@ -16,6 +16,7 @@ const (
 	StepBaseline      Name = "baseline"
 	StepDropIns       Name = "drop-ins"
 	StepCapability    Name = "capability"
+	StepWeb           Name = "web"
 	StepReload        Name = "reload"
 	StepEnable        Name = "enable"
 	StepShells        Name = "shells"

@@ -85,8 +85,11 @@ func (r *removal) switchOffPAM(ctx context.Context) error {
 	return &PAMError{Fault: errors.New("our line is still there"), Advice: strings.Join(advice, "\n")}
 }
 
+// everyUnit is enabled, or may be.
+var everyUnit = slices.Concat(WebUnits, OurUnits)
+
 func (r *removal) stopDue(ctx context.Context) (bool, error) {
-	for _, unit := range OurUnits {
+	for _, unit := range everyUnit {
 		state, err := r.bus.Unit(ctx, unit)
 		if err != nil || state.Active != "inactive" {
 			return true, err
@@ -97,12 +100,7 @@ func (r *removal) stopDue(ctx context.Context) (bool, error) {
 
 // stop stops the sockets before the broker, because they would start it again.
 func (r *removal) stop(ctx context.Context) error {
-	for _, unit := range OurUnits {
-		if err := r.bus.Stop(ctx, unit); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.stopUnits(ctx, append([]string{systemd.WebSocketUnit, systemd.WebUnit}, everyUnit...)...)
 }
 
 func (r *removal) guardDue(context.Context) (bool, error) {
@@ -139,7 +137,7 @@ func (r *removal) releaseGuards(ctx context.Context) error {
 }
 
 func (r *removal) disableDue(context.Context) (bool, error) {
-	for _, unit := range OurUnits {
+	for _, unit := range everyUnit {
 		if enabled, err := Enabled(r.Root, unit); err != nil || enabled {
 			return true, err
 		}
@@ -147,17 +145,7 @@ func (r *removal) disableDue(context.Context) (bool, error) {
 	return false, nil
 }
 
-func (r *removal) disable(ctx context.Context) error {
-	if r.still() == "" {
-		return r.bus.Disable(ctx, OurUnits...)
-	}
-	for _, unit := range OurUnits {
-		if err := disableIn(r.Root, unit); err != nil {
-			return fmt.Errorf("cannot disable %s: %w", unit, err)
-		}
-	}
-	return nil
-}
+func (r *removal) disable(ctx context.Context) error { return r.disableUnits(ctx, everyUnit) }
 
 func (r *removal) dropIns() []string {
 	return slices.DeleteFunc(slices.Clone(r.files), func(path string) bool {

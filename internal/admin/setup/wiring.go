@@ -103,7 +103,7 @@ func (j *job) takeBack(ctx context.Context, path string) error {
 
 func (j *job) reloadDue(ctx context.Context) (bool, error) {
 	for _, o := range j.result.Steps {
-		if (o.Step == StepDropIns || o.Step == StepCapability) && o.State != Kept {
+		if (o.Step == StepDropIns || o.Step == StepCapability || o.Step == StepWeb) && o.State != Kept {
 			return true, nil
 		}
 	}
@@ -112,11 +112,19 @@ func (j *job) reloadDue(ctx context.Context) (bool, error) {
 			return true, err
 		}
 	}
+	if !j.config.Web.On() {
+		return false, nil
+	}
+	for _, unit := range []string{systemd.WebSocketUnit, systemd.WebUnit} {
+		if w, err := j.bus.Wiring(ctx, unit); err != nil || w.Outdated {
+			return true, err
+		}
+	}
 	return false, nil
 }
 
 func (j *job) enableDue(context.Context) (bool, error) {
-	for _, unit := range OurUnits {
+	for _, unit := range j.ours() {
 		if enabled, err := Enabled(j.Root, unit); err != nil || !enabled {
 			return true, err
 		}
@@ -125,15 +133,15 @@ func (j *job) enableDue(context.Context) (bool, error) {
 }
 
 func (j *job) enable(ctx context.Context) error {
-	for _, unit := range OurUnits {
+	for _, unit := range j.ours() {
 		if masked(j.Root, unit) {
 			return &MaskedError{j.Root, unit}
 		}
 	}
 	if !j.mounted() {
-		return j.bus.Enable(ctx, OurUnits...)
+		return j.bus.Enable(ctx, j.ours()...)
 	}
-	for _, unit := range OurUnits {
+	for _, unit := range j.ours() {
 		if err := enableIn(j.Root, unit); err != nil {
 			return fmt.Errorf("cannot enable %s: %w", unit, err)
 		}
@@ -142,7 +150,7 @@ func (j *job) enable(ctx context.Context) error {
 }
 
 func (j *job) startDue(ctx context.Context) (bool, error) {
-	for _, unit := range OurUnits {
+	for _, unit := range j.ours() {
 		state, err := j.bus.Unit(ctx, unit)
 		if err != nil || state.Active != "active" {
 			return true, err
@@ -180,7 +188,7 @@ func (j *job) start(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, unit := range OurUnits {
+	for _, unit := range j.ours() {
 		if err := j.startUnit(ctx, unit); err != nil {
 			return err
 		}
@@ -195,8 +203,12 @@ func (j *job) startUnit(ctx context.Context, unit string) error {
 	if err != nil || state.Active == "active" {
 		return err
 	}
-	if unit != systemd.BrokerUnit {
-		if err := j.bus.Stop(ctx, systemd.BrokerUnit); err != nil {
+	service := systemd.BrokerUnit
+	if unit == systemd.WebSocketUnit {
+		service = systemd.WebUnit
+	}
+	if unit != service {
+		if err := j.bus.Stop(ctx, service); err != nil {
 			return err
 		}
 	}
