@@ -25,9 +25,8 @@ const (
 
 // The units of the page for browsers.
 const (
-	PagesSocketUnit = "shadowsync-pages.socket" // the broker's, for pages
-	WebSocketUnit   = "shadowsync-web.socket"   // the page's, for browsers
-	WebUnit         = "shadowsync-web.service"
+	WebSocketUnit = "shadowsync-web.socket"
+	WebUnit       = "shadowsync-web.service"
 )
 
 // DefaultBinary is the path of the program in the embedded units.

@@ -166,6 +166,27 @@ func TestEndsInAnyCase(t *testing.T) {
 }
 
 // Connections that browsers open in advance, and half a request, do not hold up the end for long.
+// A visitor who never goes away does not keep a certificate in use that was replaced.
+func TestEndsAfterAWholeLife(t *testing.T) {
+	after := served(t, http.NotFoundHandler(), func(m *memory, life *Life) {
+		for range int(wholeLife / (idleTime / 2)) {
+			c := m.dial("192.0.2.1")
+			if _, err := c.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")); err != nil {
+				return
+			}
+			c.Close()
+			select {
+			case <-life.Over():
+				return
+			case <-time.After(idleTime / 2):
+			}
+		}
+	})
+	if after < wholeLife || after > wholeLife+stopTime {
+		t.Errorf("it ended after %v", after)
+	}
+}
+
 func TestUnusedConnectionsDoNotDelayTheEnd(t *testing.T) {
 	after := served(t, fine, func(m *memory, life *Life) {
 		life.Secret()

@@ -13,12 +13,13 @@ const (
 	openFor     = 4 * time.Second  // after a secret was read: a person who signs in goes on at once
 	secretLives = 9 * time.Second  // after a secret was read, all requests are cut off
 	stopTime    = 9 * time.Second  // for the requests in progress, if no secret was read
+	wholeLife   = 5 * time.Minute  // in any case: the next process uses a certificate that was replaced
 	unusedTime  = time.Second      // for a connection without a request, once the process ends
 )
 
 // Life decides when the process ends. What it has read stays in its memory for as long as it runs, so it
-// ends soon after it has read a secret, and also when nobody uses it. Meanwhile systemd holds the socket: the
-// next connection starts a new process.
+// ends soon after it has read a secret, and also when nobody uses it or it has run for long. Meanwhile
+// systemd holds the socket: the next connection starts a new process.
 type Life struct {
 	over chan struct{}
 
@@ -33,6 +34,7 @@ type Life struct {
 func NewLife() *Life {
 	l := &Life{over: make(chan struct{}), conns: map[net.Conn]http.ConnState{}}
 	l.idle = time.AfterFunc(idleExit, l.finishIfUnused)
+	time.AfterFunc(wholeLife, l.finish)
 	return l
 }
 

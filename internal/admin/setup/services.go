@@ -55,7 +55,8 @@ func askingServices(ctx context.Context, l *ledger) ([]string, error) {
 		if e.Dir || strings.Contains(e.Name, ".") {
 			continue
 		}
-		_, recorded, _ := l.find(ctx, serviceFile(e.Name)) // without the record, the text alone tells
+		entry, recorded, _ := l.find(ctx, serviceFile(e.Name)) // without the record, the text alone tells
+		recorded = recorded && entry.Wrote == lineMark
 		text, err := inroot.ReadFile(l.root, serviceFile(e.Name))
 		if recorded || err == nil && pamstack.Asks(string(text)) {
 			asking = append(asking, e.Name)

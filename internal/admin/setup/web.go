@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/shadowsync/web"
 	"github.com/shadowsync/shadowsync/systemd"
 )
 
@@ -285,6 +287,9 @@ func (j *job) takeWeb(ctx context.Context) error {
 		if err := j.takeBack(ctx, path); err != nil {
 			return err
 		}
+	}
+	if err := inroot.Remove(j.Root, web.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	if there, err := HasWebAccount(ctx, j.Root); err == nil && there {
 		j.note("the system account %s is kept, without a password (userdel %[1]s removes it)", WebAccount)
