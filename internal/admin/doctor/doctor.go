@@ -93,7 +93,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		if err := ctx.Err(); err != nil {
 			return r, fmt.Errorf("cannot finish the checks: %w", err)
 		}
-		if e.load(ctx); c.page && !e.hasPage() {
+		if c.page && !e.hasPage() { // an earlier check has read the configuration
 			continue
 		}
 		r.Checks = append(r.Checks, e.run(ctx, c))
@@ -104,6 +104,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 func (e *exam) run(ctx context.Context, c check) Finding {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
+	e.load(ctx)
 	if c.wired && e.config == nil && errors.Is(e.configErr, config.ErrNotFound) {
 		return notChecked("shadowsync is not set up").finding(c.name)
 	}

@@ -74,8 +74,8 @@ const booted = "/run/systemd/system"
 // still is why no unit can be stopped or asked about; empty: systemd runs. Without it, as in a chroot or
 // while an image is built, the PAM lines and the hooks are removed all the same.
 func (j *job) still() string {
-	if r.mounted() {
-		return "the system at " + r.Root + " is not running: run shadowsync remove on it"
+	if j.mounted() {
+		return "the system at " + j.Root + " is not running: run shadowsync remove on it"
 	}
 	if _, err := os.Lstat(booted); err != nil {
 		return "systemd does not run here"

@@ -332,7 +332,7 @@ func (r *removal) webLeftDue(ctx context.Context) (bool, error) {
 	if slices.ContainsFunc(webPaths, func(path string) bool { return slices.Contains(r.files, path) }) {
 		return true, nil
 	}
-	if text, err := inroot.ReadFile(r.Root, r.Config); err == nil && strings.HasSuffix(string(text), webTable) && !slices.Contains(r.files, r.Config) {
+	if text, err := inroot.ReadFile(r.Root, r.Config); err == nil && !r.keepConfig && strings.HasSuffix(string(text), webTable) && !slices.Contains(r.files, r.Config) {
 		return true, nil
 	}
 	return r.webOnDue(ctx)
@@ -340,7 +340,7 @@ func (r *removal) webLeftDue(ctx context.Context) (bool, error) {
 
 // takeLeftWeb also takes our [web] out of a configuration that stays.
 func (r *removal) takeLeftWeb(ctx context.Context) error {
-	if err := r.takeWeb(ctx); err != nil {
+	if err := r.takeWeb(ctx); err != nil || r.keepConfig {
 		return err
 	}
 	text, err := inroot.ReadFile(r.Root, r.Config)
