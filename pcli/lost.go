@@ -12,28 +12,6 @@ type lostError struct{ mailed []byte }
 
 func (*lostError) Error() string { return "the authenticator is lost" }
 
-// A mailed code and an enrolment code have as many digits or letters, and no other code has.
-const (
-	mailedDigits     = 8
-	enrolmentLetters = 20
-)
-
-// leadsBack reports whether a code has the form of a mailed one, or of the enrolment code that it gave.
-func leadsBack(typed []byte) bool {
-	digits, letters := 0, 0
-	for _, c := range typed {
-		switch {
-		case '0' <= c && c <= '9':
-			digits++
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z':
-			letters++
-		case c != ' ' && c != '-':
-			return false
-		}
-	}
-	return digits == mailedDigits && letters == 0 || letters == enrolmentLetters && digits == 0
-}
-
 // plainCode asks for a code of the second factor.
 func (s *Shell) plainCode() ([]byte, error) {
 	return s.console.ReadSecret(guide.AskCode, operator.MaxCode)
@@ -51,7 +29,7 @@ func (s *Shell) readCode() ([]byte, error) {
 		return nil, err
 	case guide.IsLost(typed):
 		return nil, &lostError{}
-	case leadsBack(typed):
+	case guide.LeadsBack(typed):
 		return nil, &lostError{typed}
 	}
 	return typed, nil

@@ -52,7 +52,7 @@ func TestFormsOfTheWayBack(t *testing.T) {
 	for typed, want := range map[string][2]bool{
 		"lost": {true, false}, " LOST ": {true, false}, "12345678": {false, true}, "1234 5678": {false, true}, "123456": {}, "lost1": {}, "1234567a": {}, rightTicket: {false, true}, "abcdef-ghjkmn-pqrstu": {}, "": {},
 	} {
-		if got := [2]bool{guide.IsLost([]byte(typed)), leadsBack([]byte(typed))}; got != want {
+		if got := [2]bool{guide.IsLost([]byte(typed)), guide.LeadsBack([]byte(typed))}; got != want {
 			t.Errorf("%q: %v", typed, got)
 		}
 	}

@@ -37,7 +37,7 @@ it speaks TLS. Without them it serves a loopback address alone, for a proxy that
 .B \-\-version
 Print the version.
 .SH LIMITS
-256 connections, 32 of one address that is no proxy. An address may send 3 forms a second (30 at once), and ask for 200 pages a
+256 connections, 32 of one address that is no proxy. An address may send 5 forms a second (50 at once), and ask for 200 pages a
 second (400 at once); the others are answered with status 429. A form has at most 64 KiB. A request that takes longer than 5 s to arrive is
 dropped. Of IPv6 addresses, the first 64 bits count.
 .SH ENVIRONMENT

@@ -16,8 +16,8 @@ const (
 	mostConnsEach  = 32
 	pagesPerSecond = 200 // of an address
 	pagesAtOnce    = 400
-	formsPerSecond = 3 // of an address
-	formsAtOnce    = 30
+	formsPerSecond = 5 // of an address
+	formsAtOnce    = 50
 	mostPlaces     = 4096 // addresses whose rates are kept
 )
 

@@ -48,13 +48,18 @@ func (v *visit) lost() error {
 		}
 		return v.showLost(note, problem{})
 	}
-	code, err := v.code("lost", "code")
+	return v.regain("lost", again)
+}
+
+// regain takes a mailed code, or the enrolment code that it gave.
+func (v *visit) regain(formID string, again func(problem) error) error {
+	code, err := v.code(formID, "code")
 	if err != nil {
-		return v.again(err, "lost", nil, again)
+		return v.again(err, formID, nil, again)
 	}
 	setup, err := v.login.Regain(v.ctx, code)
 	if err != nil {
-		return v.again(err, "lost", fields{web.CodeRefused: "code"}, again)
+		return v.again(err, formID, fields{web.CodeRefused: "code"}, again)
 	}
 	return v.showSetup(setup)
 }

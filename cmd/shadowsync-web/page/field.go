@@ -75,6 +75,14 @@ func (f field) with(p problem, further []string) field {
 	return f
 }
 
+// codeHint says which codes sign somebody in.
+func codeHint(p web.Person) string {
+	if p.Lost {
+		return "From your authenticator, from a mail, or a recovery code."
+	}
+	return "From your authenticator, or a recovery code."
+}
+
 // focusIf is a word for with.
 func focusIf(condition any) string {
 	if yes, _ := template.IsTrue(condition); yes {

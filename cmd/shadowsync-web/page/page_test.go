@@ -112,6 +112,25 @@ func setup() web.Setup {
 	return web.Setup{Signed: web.Signed{Token: next, Next: web.NextConfirm}, Key: "GEZDGNBV", Address: "otpauth://totp/c:user222?secret=GEZDGNBV"}
 }
 
+// A code of a mail, and the enrolment code that it gave, are also taken where a code is asked, after a later
+// sign-in; and who finds the authenticator goes on with it.
+func TestMailedCodeLater(t *testing.T) {
+	b := newBrowser(t).signedIn(web.Person{Next: web.NextCode, Lost: true})
+	b.d.set(web.OpRegain, setup())
+	for _, code := range []string{"1234 5678", "bcdf-bcdf-bcdf-bcdf-bcdf"} {
+		b.is(b.send("/sign-in", "code", code), 200, `id="setup-qr"`)
+		if asked := b.d.last(t, web.OpRegain); asked.Secrets[0] != code {
+			t.Errorf("%q", asked.Secrets)
+		}
+	}
+	b.d.refuse(web.OpRegain, web.CodeRefused, "the code is wrong")
+	b.is(b.send("/sign-in", "code", "12345678"), 403, `id="code-code-error"`)
+	b.d.person(web.Person{Next: web.NextMailed, Lost: true})
+	b.is(b.get("/sign-in"), 200, `id="code"`)
+	b.d.set(web.OpCode, web.Signed{Token: next})
+	b.sentTo(b.send("/sign-in", "code", "123456"), "/profile")
+}
+
 func TestLostWithoutMail(t *testing.T) {
 	b := newBrowser(t).signedIn(web.Person{Next: web.NextCode})
 	if p := b.get("/lost"); strings.Contains(p.text, "<form id=\"lost\"") {

@@ -59,6 +59,7 @@ type navLink struct {
 var functions = template.FuncMap{
 	"clock":    clock,
 	"code":     codeField,
+	"codeHint": codeHint,
 	"focusIf":  focusIf,
 	"groups":   groups,
 	"link":     func(path, text string, here bool) navLink { return navLink{path, text, here} },

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/shadowsync/shadowsync/internal/factor/guide"
 	"github.com/shadowsync/shadowsync/shadowsync/web"
 )
 
@@ -28,6 +29,9 @@ func (v *visit) signInPage() error {
 		return err
 	}
 	v.person = person
+	if person.Next == web.NextMailed { // the authenticator was found
+		return v.showCode(problem{})
+	}
 	if to := place(person.Next); to != "/sign-in" {
 		return v.goTo(to)
 	}
@@ -88,6 +92,9 @@ func (v *visit) codeStep() error {
 	v.person = person
 	if person.Next != web.NextCode && person.Next != web.NextMailed {
 		return v.goTo(place(person.Next))
+	}
+	if person.Lost && guide.LeadsBack(v.form.get("code")) { // a mail was sent before
+		return v.regain("code", v.showCode)
 	}
 	code, err := v.code("code", "code")
 	if err != nil {

@@ -29,6 +29,29 @@ const Lost = "lost"
 // IsLost reports whether somebody typed that.
 func IsLost(typed []byte) bool { return bytes.EqualFold(bytes.TrimSpace(typed), []byte(Lost)) }
 
+// A mailed code and an enrolment code have as many digits or letters, and no other code has.
+const (
+	mailedDigits     = 8
+	enrolmentLetters = 20
+)
+
+// LeadsBack reports whether a code has the form of a mailed one, or of the enrolment code that it gave: either
+// may be typed where a code of the authenticator is asked.
+func LeadsBack(typed []byte) bool {
+	digits, letters := 0, 0
+	for _, c := range typed {
+		switch {
+		case '0' <= c && c <= '9':
+			digits++
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z':
+			letters++
+		case c != ' ' && c != '-':
+			return false
+		}
+	}
+	return digits == mailedDigits && letters == 0 || letters == enrolmentLetters && digits == 0
+}
+
 // Or is a prompt that also takes the word.
 func Or(prompt, word string) string { return strings.TrimSuffix(prompt, ":") + " (or '" + word + "'):" }
 
