@@ -16,7 +16,7 @@ const (
 
 var (
 	quoted   = regexp.MustCompile("`([^`]+)`")
-	isFile   = regexp.MustCompile(`^[\w./]+/[\w.]+\.(go|c)$`)
+	isFile   = regexp.MustCompile(`^[\w./-]+/[\w.]+\.(go|c)$`)
 	isSymbol = regexp.MustCompile(`^\w+$`)
 )
 
