@@ -146,6 +146,7 @@ type limits struct {
 	proofs    limit.Budget  // of an account from one place
 	ofAccount limit.Budget  // from all places together
 	ofPlace   limit.Budget  // of all accounts from one place, at pages
+	ofNetwork limit.Budget  // and from one network of many places
 	allProofs limit.Budget  // of all accounts together
 	turns     chan struct{} // semaphore: bounds PAM transactions
 	others    *limits       // of shells, for those of pages
@@ -161,8 +162,9 @@ func newKept() *kept {
 func newLimits() *limits {
 	return &limits{
 		proofs: limit.Budget{Most: proofsAtOnce, Every: proofEvery}, ofAccount: limit.Budget{Most: accountProofsAtOnce, Every: accountProofEvery},
-		ofPlace: limit.Budget{Most: placeProofsAtOnce, Every: placeProofEvery}, allProofs: limit.Budget{Most: allProofsAtOnce, Every: anyProofEvery},
-		turns: make(chan struct{}, mostTransactions),
+		ofPlace: limit.Budget{Most: placeProofsAtOnce, Every: placeProofEvery}, ofNetwork: limit.Budget{Most: networkProofsAtOnce, Every: networkProofEvery},
+		allProofs: limit.Budget{Most: allProofsAtOnce, Every: anyProofEvery},
+		turns:     make(chan struct{}, mostTransactions),
 	}
 }
 

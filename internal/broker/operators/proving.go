@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/broker/limit"
 	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/password/pamworker"
 	"github.com/shadowsync/shadowsync/internal/term/printable"
@@ -22,6 +23,8 @@ const (
 	accountProofEvery   = time.Second
 	placeProofsAtOnce   = 16 // at pages, where one place can try all accounts
 	placeProofEvery     = 5 * time.Second
+	networkProofsAtOnce = 24 // at pages, where one subscriber of IPv6 may have 2^16 places
+	networkProofEvery   = 2 * time.Second
 	allProofsAtOnce     = 36
 	anyProofEvery       = 500 * time.Millisecond
 
@@ -82,24 +85,36 @@ func (o *Server) patience(c *call) error {
 	return nil
 }
 
+// bound is a budget of proofs, and the name for which it is spent.
+type bound struct {
+	budget *limit.Budget
+	name   string
+}
+
+// bounds are the budgets of a proof of the caller's.
+func (o *Server) bounds(c *call) []bound {
+	return append(o.whereabouts(c), bound{&o.proofs, counted(c)}, bound{&o.ofAccount, c.name}, bound{&o.allProofs, ""})
+}
+
+// whereabouts are the budgets of where somebody at a page comes from.
+func (o *Server) whereabouts(c *call) (all []bound) {
+	if c.page == nil {
+		return nil
+	}
+	place, network := factor.PlaceOf(c.origin.Remote)
+	if network != "" {
+		all = append(all, bound{&o.ofNetwork, network})
+	}
+	return append(all, bound{&o.ofPlace, place})
+}
+
 // spend takes one proof from each budget, before the unit is started.
 func (o *Server) spend(c *call) error {
 	now := time.Now()
-	wait := time.Duration(0)
-	if c.page != nil {
-		wait = o.ofPlace.Spend(placeOf(c), now)
-	}
-	if wait == 0 {
-		wait = o.proofs.Spend(counted(c), now)
-	}
-	if wait == 0 {
-		wait = o.ofAccount.Spend(c.name, now)
-	}
-	if wait == 0 {
-		wait = o.allProofs.Spend("", now)
-	}
-	if wait > 0 {
-		return &waitError{operator.Errorf(operator.Unavailable, "too many attempts in a short time; try again in %s", max(wait, time.Second).Round(time.Second))}
+	for _, b := range o.bounds(c) {
+		if wait := b.budget.Spend(b.name, now); wait > 0 {
+			return &waitError{operator.Errorf(operator.Unavailable, "too many attempts in a short time; try again in %s", max(wait, time.Second).Round(time.Second))}
+		}
 	}
 	return nil
 }
@@ -190,7 +205,9 @@ func (o *Server) tried(ctx context.Context, c *call, transact func() (pamworker.
 	})
 	if err == nil && answer.Verdict == pamworker.Done {
 		o.wrong.Forgive(counted(c))
-		o.ofPlace.Refund(placeOf(c))
+		for _, b := range o.whereabouts(c) {
+			b.budget.Refund(b.name)
+		}
 	}
 	return answer, err
 }

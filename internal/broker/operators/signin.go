@@ -1,6 +1,7 @@
 package operators
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,14 +45,25 @@ func (o *Server) SignIn(ctx context.Context, a Arrival) (websession.Session, web
 }
 
 func (o *Server) signIn(ctx context.Context, c *call, a Arrival) (web.Signed, error) {
-	hash, admitted, err := o.admitted(ctx, c, a)
+	by, err := o.countedAs(ctx, c, a)
 	if err != nil {
 		return web.Signed{}, err
 	}
-	visitor := c.visitor()
-	visitor.Nobody = !admitted
-	answer, err := o.tried(ctx, c, func() (pamworker.Answer, error) { return o.Proves(ctx, visitor, hash, a.Password) })
+	var hash string
+	var admitted bool
+	var unseen error
+	answer, err := o.tried(ctx, by, func() (pamworker.Answer, error) {
+		if hash, admitted, unseen = o.admitted(ctx, c, a); unseen != nil {
+			o.wrong.Spare(counted(by)) // the password was not tried
+			return pamworker.Answer{}, unseen
+		}
+		visitor := c.visitor()
+		visitor.Nobody = !admitted
+		return o.Proves(ctx, visitor, hash, a.Password)
+	})
 	switch {
+	case unseen != nil:
+		return web.Signed{}, unseen
 	case err != nil:
 		return web.Signed{}, o.unproven(ctx, c, answer, err)
 	case answer.Verdict != pamworker.Done || !admitted:
@@ -86,12 +98,22 @@ func (o *Server) SignedIn(ctx context.Context, s websession.Session, peer socket
 	return nil
 }
 
+// countedAs returns the caller as tries are counted: by what was typed as a name, and by where it came from. So
+// who tries too often is refused before the name is looked up, in the same time for every name.
+func (o *Server) countedAs(ctx context.Context, c *call, a Arrival) (by *call, err error) {
+	if c.people, err = o.people.read(ctx, o.engine.Root()); err != nil {
+		return nil, err
+	}
+	name := a.Name
+	if _, there := c.people[name]; !there { // it may be a password, and is not kept
+		name = "nobody " + websession.DigestOf(name)
+	}
+	return &call{page: c.page, asker: asker{name: name, origin: shadowsync.Origin{Remote: a.Address}}}, nil
+}
+
 // admitted finds the account of a name, its hash, and whether it may sign in at a page at all. If not, the
 // call has the name alone.
 func (o *Server) admitted(ctx context.Context, c *call, a Arrival) (hash string, admitted bool, err error) {
-	if c.people, err = o.people.read(ctx, o.engine.Root()); err != nil {
-		return "", false, err
-	}
 	uid, err := o.uidOf(ctx, c, a.Name)
 	if err != nil {
 		return "", false, err
@@ -104,9 +126,9 @@ func (o *Server) admitted(ctx context.Context, c *call, a Arrival) (hash string,
 		hash, admitted, err = o.opens(ctx, c)
 	}
 	if err == nil && !admitted {
-		c.asker = asker{name: a.Name, realm: factor.Local, uid: nobodysUID, origin: c.origin}
-		if _, there := c.people[a.Name]; !there {
-			c.name = "nobody " + websession.DigestOf(a.Name) // to be counted by
+		c.asker = asker{realm: factor.Local, uid: nobodysUID, origin: c.origin}
+		if _, there := c.people[a.Name]; there { // any other name may be a password, and is not kept
+			c.name = a.Name
 		}
 		c.origin.By, c.origin.UID = "", nil
 	}
@@ -140,9 +162,6 @@ func (o *Server) uidOf(ctx context.Context, c *call, name string) (int, error) {
 	if !o.engine.Config.SecondFactor.LDAP {
 		return uid, nil
 	}
-	if o.lookedUp.spent.Spend("names", time.Now()) > 0 {
-		return uid, errNoDirectory
-	}
 	person, err := o.Directory(ctx, directory.Query{Name: name})
 	switch {
 	case uid != nobodysUID, errors.Is(err, shadowsync.ErrNoAccount):
@@ -153,10 +172,10 @@ func (o *Server) uidOf(ctx context.Context, c *call, name string) (int, error) {
 	return person.UID, nil
 }
 
-// refuseSignIn audits a failed proof. A name that is no account's may be a password, so it is not recorded.
+// refuseSignIn audits a failed proof, not too often for one network, however many addresses it has.
 func (o *Server) refuseSignIn(ctx context.Context, c *call, admitted bool) {
-	place, _ := factor.PlaceOf(c.origin.Remote)
-	unsaid, due := o.refused.Due("signing in from "+place, time.Now())
+	place, network := factor.PlaceOf(c.origin.Remote)
+	unsaid, due := o.refused.Due("signing in from "+cmp.Or(network, place), time.Now())
 	if !due {
 		return
 	}
@@ -167,9 +186,5 @@ func (o *Server) refuseSignIn(ctx context.Context, c *call, admitted bool) {
 	if unsaid > 0 {
 		reason += fmt.Sprintf(", and %d more since the last record", unsaid)
 	}
-	name := c.name
-	if _, there := c.people[name]; !there {
-		name = ""
-	}
-	o.auditAs(ctx, c, name, actionRefused, reason)
+	o.auditAs(ctx, c, c.name, actionRefused, reason)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
@@ -35,7 +36,7 @@ func receive(ctx context.Context, conn *socket.Conn) (*web.Request, []*os.File, 
 		return nil, nil, errRequest
 	case err != nil:
 		return nil, nil, nil
-	case len(packed) > largestRequest:
+	case len(packed) > largestRequest, slices.ContainsFunc(files, tooLong):
 		return nil, files, errRequest
 	}
 	q, err := parse(packed)
@@ -43,6 +44,12 @@ func receive(ctx context.Context, conn *socket.Conn) (*web.Request, []*os.File, 
 		return nil, files, errRequest
 	}
 	return &q, files, nil
+}
+
+// tooLong reports whether a secret is longer than any password.
+func tooLong(secret *os.File) bool {
+	info, err := secret.Stat()
+	return err != nil || info.Size() > web.MaxPassword
 }
 
 // parse reads a request. What it does not know is no request: a page and its daemon are of one version.

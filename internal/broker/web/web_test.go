@@ -41,6 +41,7 @@ type site struct {
 
 	mu       sync.Mutex
 	visits   []pamworker.Visitor // whose passwords were proven
+	asked    int                 // how often the directory was
 	ahead    time.Duration       // of the clock
 	meantime func()              // runs while a password is proven
 }
@@ -56,6 +57,7 @@ func open(t *testing.T, settings string) *site {
 		Engine: present, Keepers: map[string]*keeper.Keeper{"app": k}, Errands: &operators.Errands{}, Log: log, Life: t.Context(),
 		Dialogues: &operators.Dialogues{Ender: s, Again: func(string) {}}, Proves: s.proves,
 		Directory: func(context.Context, directory.Query) (directory.Person, error) {
+			s.asked++
 			return directory.Person{}, shadowsync.ErrNoAccount
 		},
 	})
