@@ -86,7 +86,7 @@ type Reconciler struct {
 	// Vouched reports whether PAM or a tool has just checked the account's new password against the
 	// rules and its announcement is on the way; nil: never.
 	Vouched func(account string) bool
-	// Occupied returns the uids that run any process, so that logging out thousands of accounts is
+	// Occupied returns the uids that run any process or have a session of a page, so that logging out thousands of accounts is
 	// cheap if nobody is logged in. Nil: all may run something.
 	Occupied func() (map[int]bool, error)
 	// Probe is called after each step; nil in production.

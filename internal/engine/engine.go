@@ -41,9 +41,9 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/account/protect"
+	"github.com/shadowsync/shadowsync/internal/account/sessions"
 	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
 	"github.com/shadowsync/shadowsync/internal/config"
-	"github.com/shadowsync/shadowsync/internal/detect/origin"
 	"github.com/shadowsync/shadowsync/internal/factor/mail"
 	"github.com/shadowsync/shadowsync/internal/password/crypt/format"
 	"github.com/shadowsync/shadowsync/internal/state"
@@ -234,12 +234,12 @@ func (e *Engine) protected(ctx context.Context, led, held []string) map[string]s
 	return found
 }
 
-// occupied returns the uids that have a process; on a mounted system there are none.
+// occupied returns the uids that have a process or a session of a page; on a mounted system there are none.
 func (e *Engine) occupied() (map[int]bool, error) {
 	if e.root != "/" {
 		return map[int]bool{}, nil
 	}
-	return origin.UIDs()
+	return sessions.Occupied()
 }
 
 // Close closes the stores and the state.

@@ -251,3 +251,16 @@ func ListAll(ctx context.Context, uids []int) (map[int][]shadowsync.Session, err
 	}
 	return lists, err
 }
+
+// Occupied returns the uids that have a process or a session of a page: nobody else has a session.
+func Occupied() (map[int]bool, error) {
+	occupied, err := origin.UIDs()
+	if err != nil {
+		return nil, err
+	}
+	atPages, err := websession.Store{}.All()
+	for uid := range atPages {
+		occupied[uid] = true
+	}
+	return occupied, err
+}

@@ -344,8 +344,7 @@ func (o *Server) who(ctx context.Context, c *call) (Reply, error) {
 	if c.page.stage == web.NextConfirm && s.Stage != "" || c.page.stage == web.NextCode || c.page.stage == web.NextMailed {
 		return Reply{Result: p}, nil
 	}
-	c.request.User = c.name
-	users, err := o.users(ctx, c)
+	users, err := o.users(ctx, c, []string{c.name})
 	if err != nil || len(users) != 1 {
 		return Reply{}, cmp.Or(err, error(errSignedOut))
 	}

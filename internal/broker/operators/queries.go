@@ -90,19 +90,26 @@ func (o *Server) names(ctx context.Context, c *call) error {
 }
 
 func (o *Server) showUser(ctx context.Context, c *call) error {
-	users, err := o.users(ctx, c)
+	names, err := o.chosen(c)
 	if err != nil {
 		return err
+	}
+	standings := o.standings(ctx, names)
+	if c.realm == factor.LDAP {
+		standings[c.name] = o.standing(ctx, c.person)
+	}
+	users, err := o.users(ctx, c, names)
+	if err != nil {
+		return err
+	}
+	for i := range users {
+		users[i].Protected = standings[users[i].Name].Why
 	}
 	return operator.SendList(ctx, c.conn, users)
 }
 
-// users are the accounts that a request is about.
-func (o *Server) users(ctx context.Context, c *call) ([]operator.User, error) {
-	names, err := o.chosen(c)
-	if err != nil {
-		return nil, err
-	}
+// users are these accounts as show user shows them, but for what protects them.
+func (o *Server) users(ctx context.Context, c *call, names []string) ([]operator.User, error) {
 	snapshot, err := o.seen(ctx, c, names)
 	if err != nil {
 		return nil, err
@@ -115,10 +122,6 @@ func (o *Server) users(ctx context.Context, c *call) ([]operator.User, error) {
 	if err != nil {
 		o.Log.Warn("sessions cannot be counted", "error", err)
 	}
-	standings := o.standings(ctx, names)
-	if c.realm == factor.LDAP {
-		standings[c.name] = o.standing(ctx, c.person)
-	}
 	factors, err := o.factorsOf(ctx, c, names)
 	if err != nil {
 		return nil, err
@@ -127,7 +130,7 @@ func (o *Server) users(ctx context.Context, c *call) ([]operator.User, error) {
 	for _, name := range names {
 		if account, there := snapshot.Accounts[name]; there {
 			u := o.user(c, account, memory[name])
-			u.Sessions, u.Protected = len(open[account.UID]), standings[name].Why
+			u.Sessions = len(open[account.UID])
 			r := factors[name]
 			u.Factor, u.EnrolledAt, u.FactorUsed, u.CodesLeft = stateOf(r), r.EnrolledAt, r.UsedAt, r.RecoveryLeft()
 			users = append(users, u)
