@@ -124,7 +124,7 @@ systemctl restart shadowsync.service`)
 		}
 		s.MustShell(`systemctl start shadowsync.socket shadowsync-operator.socket shadowsync-factor.socket
 mv /etc/credstore.encrypted/store-site /root && systemctl restart shadowsync.service`)
-		if said := s.passwd("admin", "Without-credential-6"); !strings.Contains(said, "NOT persisted") || !strings.Contains(said, "credential") {
+		if said := s.answered("admin", "Without-credential-6"); !strings.Contains(said, "NOT persisted") || !strings.Contains(said, "credential") {
 			s.t.Errorf("without it passwd said %q", said)
 		}
 		s.MustShell("mv /root/store-site /etc/credstore.encrypted")
