@@ -56,16 +56,18 @@ func mount(tb testing.TB, n int) system {
 	for i := range n - 1 {
 		accounts = append(accounts, fmt.Sprintf("user%d", i))
 	}
-	passwd, shadow := "root:x:0:0::/root:/bin/sh\n", "root:*:20000:0:99999:7:::\n"
+	var passwd, shadow strings.Builder
+	passwd.WriteString("root:x:0:0::/root:/bin/sh\n")
+	shadow.WriteString("root:*:20000:0:99999:7:::\n")
 	var users []string
 	for i, name := range accounts {
-		passwd += fmt.Sprintf("%s:x:%d:%d::/home/%s:/bin/sh\n", name, 1000+i, 1000+i, name)
-		shadow += fmt.Sprintf("%s:%s:20000:0:99999:7:::\n", name, oldHash)
+		fmt.Fprintf(&passwd, "%s:x:%d:%d::/home/%s:/bin/sh\n", name, 1000+i, 1000+i, name)
+		fmt.Fprintf(&shadow, "%s:%s:20000:0:99999:7:::\n", name, oldHash)
 		users = append(users, fmt.Sprintf("{%q: %q, %q: %q}", "name", name, "password", oldHash))
 	}
-	write(tb, s.path("etc/passwd"), passwd, 0o644)
+	write(tb, s.path("etc/passwd"), passwd.String(), 0o644)
 	write(tb, s.path("etc/group"), "root:x:0:\n", 0o644)
-	write(tb, s.path("etc/shadow"), shadow, 0o640)
+	write(tb, s.path("etc/shadow"), shadow.String(), 0o640)
 	write(tb, s.path("var/lib/app/users.json"), "{\"users\": [\n"+strings.Join(users, ",\n")+"]}\n", 0o600)
 	text := fmt.Sprintf("[[application]]\nname = \"app\"\nunit = \"app.service\"\naccounts = [%q]\n[application.store]\ndriver = \"json\"\npath = \"/var/lib/app/users.json\"\nusers = \"/users\"\nname = \"name\"\npassword = \"password\"\n",
 		strings.Join(accounts, `", "`))
