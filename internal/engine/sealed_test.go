@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -110,5 +111,28 @@ func TestSealedUnderALostKey(t *testing.T) {
 	s.Held.Records["user"] = shadowsync.Credential{Hash: ntThird}
 	s.Settle()
 	proves(t, s, ntThird)
+	showsNone(t, s)
+}
+
+// TestSealedPast: a value from before the history's oldest entry, of which the state has a digest alone, is
+// known again and written over.
+func TestSealedPast(t *testing.T) {
+	s := enginetest.OpenNT(t)
+	s.Held.Records["user"] = shadowsync.Credential{Hash: ntFirst}
+	s.Settle()
+	proves(t, s, ntFirst)
+	value := ""
+	for i := range shadowsync.RecordEntries + 2 {
+		value = fmt.Sprintf("%032X", i+1)
+		s.Sets(fmt.Sprintf("$6$salt$hash%d", i))
+		s.Settle()
+		proves(t, s, value)
+	}
+	if n := len(s.OnRecord().Record); n != shadowsync.RecordEntries {
+		t.Fatalf("the history has %d entries: it may still have the value, and this tests nothing", n)
+	}
+	s.Held.Records["user"] = shadowsync.Credential{Hash: ntFirst}
+	s.Settle()
+	s.Holds(s.Present().Hash, value)
 	showsNone(t, s)
 }

@@ -68,7 +68,8 @@ func TestGrants(t *testing.T) {
 			`runuser -u postgres -- psql -d 'app' -c 'GRANT SELECT ("user name", "pass'\''word", "id"), UPDATE ("pass'\''word") ON "auth_user" TO "shadow""sync"; GRANT SELECT ("who"), DELETE ON "public"."sess" TO "shadow""sync"'`,
 		},
 		"a table in MySQL": {
-			"sql", "mysql://shadow-sync@127.0.0.1/a%60pp", "UPDATE command denied", map[string]any{"table": "users", "name": "n", "password": "p"},
+			"sql", "mysql://shadow-sync@127.0.0.1/a%60pp", "UPDATE command denied",
+			map[string]any{"table": "users", "name": "n", "password": "p"},
 			"GRANT SELECT (`n`, `p`), UPDATE (`p`) ON `a``pp`.`users` TO `shadow-sync`@`HOST`",
 		},
 		"a user with a quote": {
