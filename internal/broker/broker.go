@@ -85,6 +85,7 @@ type Broker struct {
 	prompts   *operators.Server // answers operators
 	keepers   map[string]*keeper.Keeper
 	writers   *writers
+	shadowed  chan struct{} // the shadow file was changed: for the sessions of pages
 	announced announcers
 	logins    logins
 	proofs    proof.Maker
@@ -138,6 +139,7 @@ func live(ctx context.Context, o Options, listeners map[string]*socket.Listener)
 		return err
 	}
 	b := &Broker{spoiled: make(chan error, 1), bus: bus, helpers: helpers, proofs: proof.Maker{Helpers: helpers}, accounts: accounts, guard: guard, dialogues: talks, keepers: map[string]*keeper.Keeper{}, log: o.Log, file: o.File, turns: make(chan struct{}, mostJudged), codes: codes{turns: make(chan struct{}, mostCodes)}}
+	b.shadowed = make(chan struct{}, 1)
 	b.engine.Store(e)
 	b.failures = sync.OnceValue(func() *faillock.Counters { return faillock.Of("/") })
 	b.reviews.queue = make(chan review, mostReviews)

@@ -122,6 +122,10 @@ func (b *Broker) watch(ctx context.Context, wg *sync.WaitGroup) error {
 			for _, k := range b.keepers {
 				k.Tell(shadowsync.Request{Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByWatch, At: time.Now()}})
 			}
+			select {
+			case b.shadowed <- struct{}{}:
+			default: // they will look anyway
+			}
 		}
 	})
 	return nil

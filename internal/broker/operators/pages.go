@@ -127,6 +127,28 @@ func (o *Server) called(ctx context.Context, peer socket.Peer, s *websession.Ses
 	return c, nil
 }
 
+// Shut returns those of some sessions whose accounts are gone, or may not log in. At its next request each of
+// them would end anyway. But an account that is locked now, or made anew, may be open again by then, and its
+// sessions must not be.
+func (o *Server) Shut(ctx context.Context, all []websession.Session) (shut []websession.Session, err error) {
+	names := make([]string, 0, len(all))
+	for _, s := range all {
+		names = append(names, s.Account)
+	}
+	snapshot, err := o.Engine().Accounts.Read(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	today := shadowsync.DayOf(time.Now())
+	for _, s := range all {
+		account, there := snapshot.Accounts[s.Account]
+		if s.Realm == string(factor.Local) && (!there || account.UID != s.UID || !account.LetsIn(today)) {
+			shut = append(shut, s)
+		}
+	}
+	return shut, nil
+}
+
 // stillProven refuses a session whose password was changed since it was proven.
 func (o *Server) stillProven(ctx context.Context, c *call) error {
 	hash, _, err := o.opens(ctx, c)
@@ -438,13 +460,16 @@ func (o *Server) usersAtPage(ctx context.Context, c *call) error {
 	return o.showUser(ctx, c)
 }
 
+// mostRowsAtPage bounds a list, which is in memory as a whole, several times.
+const mostRowsAtPage = 1000
+
 // activityAtPage lists records of the audit.
 func (o *Server) activityAtPage(ctx context.Context, c *call) error {
 	var a web.Activity
 	if len(c.request.Args) > 0 && json.Unmarshal(c.request.Args, &a) != nil {
 		return operator.Errorf(operator.Usage, "activity: not understood")
 	}
-	packed, err := json.Marshal(operator.Activity{From: a.From, To: a.To, Rows: a.Rows, User: c.request.User})
+	packed, err := json.Marshal(operator.Activity{From: a.From, To: a.To, Rows: min(a.Rows, mostRowsAtPage), User: c.request.User})
 	if err != nil {
 		return fmt.Errorf("cannot ask for activity: %w", err)
 	}

@@ -9,8 +9,9 @@ import (
 	"testing"
 
 	"github.com/shadowsync/shadowsync/internal/broker/limit"
-	"github.com/shadowsync/shadowsync/internal/password/pamworker"
+	"github.com/shadowsync/shadowsync/internal/engine/enginetest"
 	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
 	"github.com/shadowsync/shadowsync/shadowsync/web"
 )
@@ -33,7 +34,7 @@ func TestTooSoon(t *testing.T) {
 			}
 		}
 	}
-	asked, visits := s.asked, len(s.visits)
+	asked, visits := s.asked.Load(), len(s.proven())
 	if asked == 0 {
 		t.Fatal("the directory is not asked at all")
 	}
@@ -45,8 +46,8 @@ func TestTooSoon(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if s.asked != asked || len(s.visits) != visits {
-		t.Errorf("the directory was asked %d times more, PAM %d times", s.asked-asked, len(s.visits)-visits)
+	if more, proofs := s.asked.Load()-asked, len(s.proven())-visits; more+int64(proofs) != 0 {
+		t.Errorf("the directory was asked %d times more, PAM %d times", more, proofs)
 	}
 }
 
@@ -67,9 +68,7 @@ func TestManyNetworksOfOne(t *testing.T) {
 // TestNameMayBeAPassword: what was typed as a name is in no record, nor is anything that it could be guessed by.
 func TestNameMayBeAPassword(t *testing.T) {
 	s := open(t, "")
-	s.server.Operators.Proves = func(context.Context, pamworker.Visitor, string, *os.File) (pamworker.Answer, error) {
-		return pamworker.Answer{}, os.ErrDeadlineExceeded
-	}
+	s.during(func() error { return os.ErrDeadlineExceeded })
 	if err := s.tries(t, "My secret password", from, "user"); kindOf(err) != web.Unavailable {
 		t.Fatal(err)
 	}
@@ -87,7 +86,7 @@ func TestNameMayBeAPassword(t *testing.T) {
 func TestLargeSecret(t *testing.T) {
 	s := open(t, "")
 	for size, want := range map[int]web.Kind{web.MaxPassword: web.NotAuthenticated, web.MaxPassword + 1: web.Usage, 8 << 20: web.Usage} {
-		visits := len(s.visits)
+		visits := len(s.proven())
 		file, err := socket.SealedMemfd(make([]byte, size))
 		if err != nil {
 			t.Fatal(err)
@@ -96,9 +95,81 @@ func TestLargeSecret(t *testing.T) {
 		if got := s.raw(t, `{"op":"sign-in","args":{"name":"user","address":"192.0.2.7"}}`, file); got != want {
 			t.Errorf("%d bytes: %s", size, got)
 		}
-		if proven := len(s.visits) - visits; (proven > 0) != (want == web.NotAuthenticated) {
+		if proven := len(s.proven()) - visits; (proven > 0) != (want == web.NotAuthenticated) {
 			t.Errorf("%d bytes: %d proofs", size, proven)
 		}
+	}
+}
+
+// TestOneOfMany: whoever asks for more at a time than browsers do leaves room for others.
+func TestOneOfMany(t *testing.T) {
+	s := open(t, "")
+	l := s.With(s.signIn(t).Token)
+	for range mostOfOne {
+		if !s.server.enter(1000) {
+			t.Fatal("refused")
+		}
+	}
+	if _, err := l.Who(t.Context()); kindOf(err) != web.TooMany {
+		t.Errorf("one more: %v", err)
+	}
+	if !s.server.enter(1001) {
+		t.Error("another person is refused, too")
+	}
+	s.server.leave(1000)
+	if _, err := l.Who(t.Context()); err != nil {
+		t.Errorf("after one has ended: %v", err)
+	}
+	eventually.Holds(t, "an answered request counts no more", func() bool { return s.server.enter(1000) })
+	if err := l.SignOut(t.Context()); err != nil {
+		t.Errorf("signing out: %v", err)
+	}
+}
+
+// TestShutMeanwhile: a session ends with the lock of its account, also if nobody asks before it is unlocked; and
+// with the account, also if another person gets one with its name and its uid.
+func TestShutMeanwhile(t *testing.T) {
+	for what, shut := range map[string]func(s *site){
+		"locked":  func(s *site) { s.Write("shadow", "user:!"+enginetest.FormerHash+":20000::::::\n") },
+		"expired": func(s *site) { s.Write("shadow", "user:"+enginetest.FormerHash+":20000:::::1:\n") },
+		"gone":    func(s *site) { s.Write("shadow", "root:*:20000::::::\n") },
+		"new uid": func(s *site) { s.Write("passwd", "user:x:1001:1000::/:/bin/sh\n") },
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := open(t, "")
+			before := map[string]string{}
+			for _, name := range []string{"passwd", "shadow"} {
+				text, err := os.ReadFile(filepath.Join(s.Engine.Root(), "etc", name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				before[name] = string(text)
+			}
+			l := s.With(s.signIn(t).Token)
+			changed := make(chan struct{})
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan struct{})
+			go func() {
+				s.server.Follow(ctx, changed)
+				close(ended)
+			}()
+			look := func() { changed <- struct{}{}; changed <- struct{}{} } // the first was looked at when the second is taken
+			look()
+			if _, err := l.Who(t.Context()); err != nil {
+				t.Fatalf("before: %v", err)
+			}
+			shut(s)
+			look()
+			for name, text := range before {
+				s.Write(name, text)
+			}
+			look()
+			if _, err := l.Who(t.Context()); kindOf(err) != web.SignedOut {
+				t.Errorf("after it was opened again: %v", err)
+			}
+			stop()
+			<-ended
+		})
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/account/sessions/websession"
@@ -28,6 +29,9 @@ const (
 	firstPacket = 3 * time.Second
 	// Timeout bounds a connection.
 	Timeout = firstPacket + 45*time.Second
+	// mostOfOne is how many requests of one person's are answered at a time: more than two browsers send,
+	// and few of those that the socket takes.
+	mostOfOne = 16
 )
 
 // Server answers on the socket of pages.
@@ -36,6 +40,32 @@ type Server struct {
 	Config    func() *config.Config // the present one
 	Sessions  websession.Store
 	Log       *slog.Logger
+
+	mu   sync.Mutex
+	busy map[int]int // requests in progress, by the uid of who is signed in
+}
+
+// enter counts a request of somebody's, or refuses it.
+func (s *Server) enter(uid int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy[uid] >= mostOfOne {
+		return false
+	}
+	if s.busy == nil {
+		s.busy = map[int]int{}
+	}
+	s.busy[uid]++
+	return true
+}
+
+// leave ends what enter began.
+func (s *Server) leave(uid int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy[uid]--; s.busy[uid] == 0 {
+		delete(s.busy, uid)
+	}
 }
 
 // Answer answers one request.
@@ -68,6 +98,12 @@ func (s *Server) answer(ctx context.Context, r *socket.Request, q web.Request, f
 	session, err := s.Sessions.Find(q.Token)
 	if err != nil {
 		return err
+	}
+	if q.Op != web.OpSignOut {
+		if !s.enter(session.UID) {
+			return errBusy
+		}
+		defer s.leave(session.UID)
 	}
 	reply, err := s.Operators.Visit(ctx, operators.Visit{Session: session, Request: q, Files: files, Peer: r.Peer})
 	if q.Op == web.OpSignOut {
@@ -156,4 +192,22 @@ func (s *Server) told(err error) *web.Error {
 	return &web.Error{Kind: web.Failed, Text: "it failed; the journal of shadowsync.service tells why"}
 }
 
-var errSignedOut = &web.Error{Kind: web.SignedOut, Text: "you are not signed in any more"}
+var (
+	errSignedOut = &web.Error{Kind: web.SignedOut, Text: "you are not signed in any more"}
+	errBusy      = &web.Error{Kind: web.TooMany, Text: "too many requests of yours at a time; try again in a moment"}
+)
+
+// Follow ends sessions after each change of the accounts: see [operators.Server.Shut].
+func (s *Server) Follow(ctx context.Context, changed <-chan struct{}) {
+	for {
+		err := s.Sessions.EndThose(func(all []websession.Session) ([]websession.Session, error) { return s.Operators.Shut(ctx, all) })
+		if err != nil && ctx.Err() == nil {
+			s.Log.Warn("it is not known whether sessions of pages must end", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+	}
+}

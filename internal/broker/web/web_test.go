@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,15 +43,15 @@ type site struct {
 
 	mu       sync.Mutex
 	visits   []pamworker.Visitor // whose passwords were proven
-	asked    int                 // how often the directory was
-	ahead    time.Duration       // of the clock
-	meantime func()              // runs while a password is proven
+	meantime func() error        // runs while a password is proven
+	asked    atomic.Int64        // how often the directory was
+	ahead    atomic.Int64        // of the clock
 }
 
 func open(t *testing.T, settings string) *site {
 	t.Helper()
 	s := &site{System: enginetest.Open(t, settings)}
-	s.sessions = websession.Store{Dir: filepath.Join(t.TempDir(), "web"), Clock: func() time.Duration { return time.Hour + s.ahead }}
+	s.sessions = websession.Store{Dir: filepath.Join(t.TempDir(), "web"), Clock: func() time.Duration { return time.Hour + time.Duration(s.ahead.Load()) }}
 	log := slog.New(slog.DiscardHandler)
 	present := func() *engine.Engine { return s.Engine }
 	k := keeper.New(present, s.Config.Applications[0], func() {}, log)
@@ -57,7 +59,7 @@ func open(t *testing.T, settings string) *site {
 		Engine: present, Keepers: map[string]*keeper.Keeper{"app": k}, Errands: &operators.Errands{}, Log: log, Life: t.Context(),
 		Dialogues: &operators.Dialogues{Ender: s, Again: func(string) {}}, Proves: s.proves,
 		Directory: func(context.Context, directory.Query) (directory.Person, error) {
-			s.asked++
+			s.asked.Add(1)
 			return directory.Person{}, shadowsync.ErrNoAccount
 		},
 	})
@@ -93,12 +95,28 @@ func (s *site) proves(_ context.Context, v pamworker.Visitor, _ string, current 
 		return pamworker.Answer{}, err
 	}
 	if meantime != nil {
-		meantime()
+		if err := meantime(); err != nil {
+			return pamworker.Answer{}, err
+		}
 	}
 	if string(shown) != right {
 		return pamworker.Answer{Verdict: pamworker.Wrong, Reason: "Authentication failure"}, nil
 	}
 	return pamworker.Answer{Verdict: pamworker.Done}, nil
+}
+
+// proven are the visitors whose passwords were proven so far.
+func (s *site) proven() []pamworker.Visitor {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.visits)
+}
+
+// during has something done while a password is proven; its error is the stack's.
+func (s *site) during(do func() error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.meantime = do
 }
 
 // End, EndBut and the others end the sessions of pages; there are no others.
@@ -201,7 +219,7 @@ func TestSameAnswer(t *testing.T) {
 	s := open(t, "")
 	s.Write("passwd", "root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/:/bin/sh\nother:x:1001:1001::/:/bin/sh\ntwin:x:1002:1::/:/bin/sh\ntwin2:x:1002:1::/:/bin/sh\n")
 	for i, name := range []string{"user", "root", "other", "twin", "nobody-here", "", "a:b", "a\nb", strings.Repeat("x", 9000), "<script>", "-rf", "../user"} {
-		before := len(s.visits)
+		before := len(s.proven())
 		password := right
 		if name == "user" {
 			password = "wrong"
@@ -210,8 +228,8 @@ func TestSameAnswer(t *testing.T) {
 		if kindOf(err) != web.NotAuthenticated || err.Error() != "the name or the password is not right" {
 			t.Errorf("%.20q: %v", name, err)
 		}
-		if len(s.visits) != before+1 || s.visits[before].Nobody != (name != "user") {
-			t.Errorf("%.20q: proven were %+v", name, s.visits[before:])
+		if visits := s.proven(); len(visits) != before+1 || visits[before].Nobody != (name != "user") {
+			t.Errorf("%.20q: proven were %+v", name, visits[before:])
 		}
 	}
 	s.Write("shadow", "user:!"+enginetest.FormerHash+":20000::::::\n")
@@ -229,7 +247,7 @@ func TestSignInAndOut(t *testing.T) {
 	if signed.Next != web.NextNone || len(signed.Token) != 43 {
 		t.Fatalf("%+v", signed)
 	}
-	if v := s.visits[0]; v.Service != "shadowsync-web" || v.Host != from || v.User != "user" || v.UID != 1000 {
+	if v := s.proven()[0]; v.Service != "shadowsync-web" || v.Host != from || v.User != "user" || v.UID != 1000 {
 		t.Errorf("proven: %+v", v)
 	}
 	l := s.With(signed.Token)
@@ -250,7 +268,7 @@ func TestSignInAndOut(t *testing.T) {
 	if !s.Audited("signed-in", "") || !s.Audited("signed-out", "") {
 		t.Error("it is not in the audit")
 	}
-	s.ahead += 16 * time.Minute
+	s.ahead.Add(int64(16 * time.Minute))
 	if _, err := s.With(second.Token).Who(t.Context()); kindOf(err) != web.SignedOut {
 		t.Errorf("idle: %v", err)
 	}
@@ -287,11 +305,14 @@ func TestSessionFollowsTheAccount(t *testing.T) {
 // TestPasswordSetWhileSigningIn: the old password opens nothing, at whatever moment it was replaced.
 func TestPasswordSetWhileSigningIn(t *testing.T) {
 	s := open(t, "")
-	s.meantime = func() { s.Sets(enginetest.OtherHash) }
+	s.during(func() error {
+		s.Sets(enginetest.OtherHash)
+		return nil
+	})
 	if _, err := s.SignIn(t.Context(), web.SignIn{Name: "user", Address: from}, secret(t, right)); kindOf(err) != web.SignedOut {
 		t.Errorf("during the proof: %v", err)
 	}
-	s.meantime = nil
+	s.during(nil)
 	authenticator, _ := s.enrols(t)
 	signed := s.signIn(t)
 	s.Sets(enginetest.FormerHash)

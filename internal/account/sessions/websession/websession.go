@@ -183,6 +183,20 @@ func (s Store) GoOn(one Session) (token string, err error) {
 // End ends one session.
 func (s Store) End(one Session) error { return s.locked(func() error { return s.remove(one) }) }
 
+// EndThose ends the sessions that choose returns of all.
+func (s Store) EndThose(choose func(all []Session) ([]Session, error)) error {
+	all, err := s.list()
+	if len(all) == 0 {
+		return err
+	}
+	chosen, failed := choose(all)
+	errs := []error{err, failed}
+	for _, one := range chosen {
+		errs = append(errs, s.End(one))
+	}
+	return errors.Join(errs...)
+}
+
 // Of lists the sessions of a uid, oldest first.
 func (s Store) Of(uid int) ([]shadowsync.Session, error) {
 	all, err := s.All()
