@@ -12,6 +12,7 @@
 //	login.go    ssh with a code against ssh without
 //	flood.go    others' waiting times during an attack by an unprivileged user
 //	sql.go      a table in PostgreSQL: writes, and ten thousand accounts
+//	web.go      a person's waiting times at the page
 //	rest.go     memory and wake-ups at rest, the unit's exposure
 //
 // A word on the command line selects only the part of that file.
@@ -47,7 +48,7 @@ func run(ctx context.Context) error {
 	for _, part := range []struct {
 		name string
 		run  func(context.Context) error
-	}{{"latency", latency}, {"passwd", passwd}, {"bulk", bulk}, {"hashing", hashing}, {"pcli", operatorShell}, {"flood", floods}, {"factor", factors}, {"rest", atRest}, {"hook", hooks}, {"sql", queries}} {
+	}{{"latency", latency}, {"passwd", passwd}, {"bulk", bulk}, {"hashing", hashing}, {"pcli", operatorShell}, {"flood", floods}, {"factor", factors}, {"web", thePage}, {"rest", atRest}, {"hook", hooks}, {"sql", queries}} {
 		if len(os.Args) > 1 && os.Args[1] != part.name {
 			continue
 		}
