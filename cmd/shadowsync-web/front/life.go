@@ -96,7 +96,7 @@ func (l *Life) closeUnused() (stop func()) {
 		defer l.mu.Unlock()
 		for c, state := range l.conns {
 			if state == http.StateNew {
-				go c.Close() // of TLS, it may wait for the peer
+				go func() { _ = c.Close() }() // of TLS, it may wait for the peer
 			}
 		}
 	})

@@ -32,8 +32,14 @@ func everywhere(t *testing.T) (all []page) {
 		b.send("/admin/users/user222/lock", "proof", "1"), b.send("/admin/users/user222/lock", "proof", ""), b.send("/profile"), b.send("/nothing"),
 		b.send("/profile/2fa", "proof", "1"), b.send("/profile/2fa", "code", "1"), b.do(b.request(http.MethodDelete, "/profile", nil)), b.do(b.request(http.MethodPost, "/sign-in", strings.NewReader("x"))))
 	for _, step := range []web.Person{
-		{Next: web.NextCode, Lost: true}, {Next: web.NextCode}, {Next: web.NextMailed, Lost: true}, {Next: web.NextConfirm},
-		{Name: "u", Next: web.NextEnrolment}, {Name: "u", Next: web.NextEnrol}, {Name: "u", Next: web.NextPassword}, plainPerson(),
+		{Next: web.NextCode, Lost: true},
+		{Next: web.NextCode},
+		{Next: web.NextMailed, Lost: true},
+		{Next: web.NextConfirm},
+		{Name: "u", Next: web.NextEnrolment},
+		{Name: "u", Next: web.NextEnrol},
+		{Name: "u", Next: web.NextPassword},
+		plainPerson(),
 	} {
 		b.d.person(step)
 		for _, path := range []string{"/sign-in", "/lost", "/profile/2fa", "/profile/password", "/profile/codes", "/profile/mail"} {

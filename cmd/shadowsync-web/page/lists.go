@@ -71,12 +71,10 @@ func (v *visit) audit() error { return v.showActivity("Audit", true) }
 func (v *visit) showActivity(title string, byUser bool) error {
 	query := v.r.URL.Query()
 	data := activityData{From: query.Get("from"), To: query.Get("to"), Rows: query.Get("rows"), Action: v.r.URL.Path, ByUser: byUser}
-	user := ""
+	user := v.person.Name
 	if byUser {
 		data.User = query.Get("user")
 		user = data.User
-	} else {
-		user = v.person.Name
 	}
 	asked, p := asking(data)
 	var err error

@@ -40,6 +40,9 @@ echo 'user222:`+firstPassword+`' | chpasswd`); err != nil {
 	page := times["page"]
 	show("page to first byte, signed in, 100 a second", page)
 	fmt.Printf("%-40s p99 %6.1f ms (bar 10)\n", "", float64(quantile(page, 0.99))/1000)
+	for _, unit := range []string{"shadowsync.service", "shadowsync-web.service"} {
+		show("CPU time of a page: "+unit, times[unit])
+	}
 	// The connections of the visitor are gone: after its idle time the process is, too.
 	out, err := b.sh(ctx, `pid=$(systemctl show -p MainPID --value shadowsync-web.service)
 awk '/^Pss:/ { printf "memory while it serves: PSS %.1f MB\n", $2 / 1024 }' /proc/$pid/smaps_rollup

@@ -3,7 +3,8 @@
 //
 //	visitor certificate FOLDER      makes web.crt and web.key for 127.0.0.1
 //	visitor first FOLDER N          requests that start the process
-//	visitor pages FOLDER N          the profile, 100 times a second, as a person whose password comes on standard input
+//	visitor pages FOLDER N          the profile, 100 times a second, as a person whose password comes on standard input;
+//	                                also the CPU time of a page, in the daemon and in the process of the page
 package main
 
 import (
@@ -177,6 +178,10 @@ func pages(ctx context.Context, folder string, n int) error {
 	if _, err := timed(ctx, c, "/profile"); err != nil { // starts the process
 		return err
 	}
+	before, err := cpuTimes(ctx)
+	if err != nil {
+		return err
+	}
 	var wait sync.WaitGroup
 	took, failed := make([]time.Duration, n), make([]error, n)
 	tick := time.NewTicker(every)
@@ -192,7 +197,30 @@ func pages(ctx context.Context, folder string, n int) error {
 	for _, one := range took {
 		fmt.Println("page", one.Microseconds())
 	}
-	return nil
+	after, err := cpuTimes(ctx)
+	for i, name := range units {
+		fmt.Println(name, (after[i]-before[i])/int64(n)/1000)
+	}
+	return err
+}
+
+// units are those whose CPU time a page takes.
+var units = []string{"shadowsync.service", unit}
+
+// cpuTimes are in nanoseconds.
+func cpuTimes(ctx context.Context) (times []int64, err error) {
+	for _, name := range units {
+		out, err := exec.CommandContext(ctx, "systemctl", "show", "-p", "CPUUsageNSec", "--value", name).Output()
+		if err != nil {
+			return times, err
+		}
+		ns, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
+		if err != nil {
+			return times, err
+		}
+		times = append(times, ns)
+	}
+	return times, nil
 }
 
 func signIn(ctx context.Context, c *http.Client, password string) error {
