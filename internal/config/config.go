@@ -206,6 +206,9 @@ type Pcli struct {
 	// IdleTimeout is the time without a key press after which the shell ends: 1s to 24h, default
 	// 15m; 0s: never.
 	IdleTimeout Duration `toml:"idle_timeout"`
+	// RemovedShell is the absolute path of the login shell that accounts get when pcli is removed, if
+	// none is on record that they had before; default /bin/sh.
+	RemovedShell string `toml:"removed_shell"`
 }
 
 // Audit has the settings of the audit trail.

@@ -100,6 +100,7 @@ var keys = []key.Key{
 	{Name: "sessions.keep_own", Kind: key.Flag, Doc: "`true`: the session in which the change was made stays, unless that is pcli's."},
 
 	{Name: "pcli.idle_timeout", Kind: key.Duration, Min: int64(time.Second), Max: int64(24 * time.Hour), Zero: "never", Doc: "When a shell ends in which nobody types."},
+	{Name: "pcli.removed_shell", Kind: key.Text, Form: plainPathForm, Doc: "The login shell that accounts with pcli get when it is removed, unless they had another one before: without a shell nobody could log in."},
 
 	{Name: "web.listen", Kind: key.Text, Form: listenForm, Default: "`\"" + DefaultListen + "\"`", Doc: "Where the page for browsers listens. Without `[web]` there is no page. After a change of `[web]` run `setup`."},
 	{Name: "web.certificate", Kind: key.Text, Form: credentialForm, Default: "plain HTTP, for a proxy on this machine", Doc: "A file with the page's certificate and what it was signed by, in PEM, or the name of a systemd credential."},

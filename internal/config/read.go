@@ -119,6 +119,9 @@ func read(root, path string) ([]byte, error) {
 // shell is where make install puts pcli. The linker sets it.
 var shell = "/usr/bin/pcli"
 
+// IsPcli reports whether a login shell is the operators' shell, wherever it is installed.
+func IsPcli(shell string) bool { return filepath.Base(shell) == "pcli" }
+
 // Parse reads a configuration from its text, without the accounts that operators created.
 func Parse(data []byte) (*Config, error) {
 	c, err := decode(data)
@@ -140,7 +143,7 @@ func defaults() *Config {
 		Guard:    Guard{Limit: Duration(10 * time.Minute)},
 		Settle:   Settle{Time: Duration(time.Minute)},
 		Sessions: Sessions{EndOn: []shadowsync.SeenBy{shadowsync.SeenByPAM, shadowsync.SeenByTool, shadowsync.SeenByPcli}, KeepOwn: true},
-		Pcli:     Pcli{IdleTimeout: Duration(15 * time.Minute)},
+		Pcli:     Pcli{IdleTimeout: Duration(15 * time.Minute), RemovedShell: "/bin/sh"},
 		Web:      Web{Idle: Duration(15 * time.Minute), Total: Duration(8 * time.Hour)},
 		Users:    Users{Shells: []string{shell}, Home: "/home"},
 		Password: Password{ExpiryDays: 760},

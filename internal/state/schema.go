@@ -153,6 +153,12 @@ var migrations = []string{
 	CREATE TABLE listed ( -- a row: every account that the list for the PAM module names has its factor here
 		one INTEGER PRIMARY KEY CHECK (one = 1)
 	) STRICT;`,
+
+	`CREATE TABLE shell ( -- the login shells that accounts had before they got the operators' shell
+		account TEXT PRIMARY KEY,
+		uid     INTEGER NOT NULL, -- the account's: another account of that name had none
+		shell   TEXT NOT NULL
+	) STRICT, WITHOUT ROWID;`,
 }
 
 // Schema is the newest schema that this program can read. In the file it is SQLite's user_version, the four

@@ -37,6 +37,7 @@
 //	house.go    follows a configuration whose names changed; move.go takes an account's state along
 //	facts.go    boot, settle time, digests, guard, setup's manifest
 //	factor.go   the second factors
+//	shell.go    the login shells of accounts before they got the operators' one
 //	image.go    Copy and Renew: the state as a file in a backup
 //	held.go     Hold: the state is replaced by a backup's
 //	unsettle.go  Unsettle: accounts of a restored state about which a person decides

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -107,7 +106,7 @@ func checkShells(ctx context.Context, e *exam) verdict {
 	return e.eachUnit("/etc/shells lists pcli, which accounts with that shell need", func(a config.Application) verdict {
 		for _, name := range a.Accounts {
 			shell := people[name].Shell
-			if filepath.Base(shell) != "pcli" {
+			if !config.IsPcli(shell) {
 				continue
 			}
 			if listed, err := setup.Listed("/", shell); err != nil {

@@ -5,9 +5,15 @@ PACKAGES_NEED := debootstrap util-linux
 PACKAGES_DIR  ?= dist
 NFPM          := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 
+# What tests upgrade from, until there is a tag.
+FORMER        := 16989e74a371d203ca461042d29b9e1985bc8965
 BUILD_IN_TREE := GO="$(GO)" NFPM="$(NFPM)" internal/admin/packages/build
 
-.PHONY: schema
+.PHONY: schema former-packages
+former-packages:
+	@$(call need,$(PACKAGES_NEED))
+	@$(BUILD_IN_TREE) $(PACKAGES_DIR) $(FORMER)
+
 # The newest schema of the state that the programs can read.
 schema:
 	@$(HERE) $(GO) run $(COMPILE) -tags docs ./cmd/shadowsync docs schema

@@ -23,6 +23,8 @@ type RemoveOptions struct {
 	// KeepConfig leaves the configuration although setup wrote it: a package that is installed again
 	// finds it.
 	KeepConfig bool
+	// OnlyShells gives accounts whose shell is pcli another one, and does nothing else.
+	OnlyShells bool
 	DryRun     bool
 }
 
@@ -52,6 +54,9 @@ func Remove(ctx context.Context, o RemoveOptions) (Result, error) {
 		return j.result, &CheckError{Faults: []string{"only root can"}}
 	}
 	r := removal{job: j, purge: o.Purge, keepConfig: o.KeepConfig}
+	if o.OnlyShells {
+		return j.result, j.run(ctx, []step{r.giveShells()})
+	}
 	if err := r.look(ctx, o.Force); err != nil {
 		return j.result, err
 	}
@@ -172,6 +177,7 @@ func (r *removal) steps() []step {
 		step{name: StepEnable, what: "sockets and broker disabled", will: "disable the sockets and the broker", due: r.disableDue, do: r.disable},
 		step{name: StepDropIns, what: "no hooks around " + strings.Join(r.units, ", "), will: "remove the hooks around " + strings.Join(r.units, ", "), due: r.hooksDue, do: r.takeHooks, foreign: r.foreignHooks},
 		r.noWeb(),
+		r.giveShells(),
 		r.noShell(),
 	)
 	if !r.mounted() {

@@ -21,6 +21,7 @@
 //	wiring.go         drop-ins, units, the list of managed accounts
 //	hooks.go          what a drop-in may say, and whether systemd accepts it
 //	shells.go         the operators' shell in /etc/shells
+//	giveshell.go      the shells of accounts before and after that one
 //	pam.go            the lines in the PAM stacks
 //	services.go       the lines in the services that ask for second factors
 //	sshd.go           what sshd needs to ask

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -28,7 +27,7 @@ const (
 // Shell returns the operators' shell, if it is installed under root and the configuration gives it
 // to accounts.
 func Shell(root string, c *config.Config) (path string, ok bool) {
-	i := slices.IndexFunc(c.Users.Shells, func(shell string) bool { return filepath.Base(shell) == "pcli" })
+	i := slices.IndexFunc(c.Users.Shells, config.IsPcli)
 	if i < 0 {
 		return "", false
 	}
@@ -47,7 +46,30 @@ func Listed(root, shell string) (bool, error) {
 }
 
 func (j *job) shells() step {
-	return step{name: StepShells, what: "pcli in " + shellsFile, due: j.shellDue, do: j.listShell}
+	return step{name: StepShells, what: "pcli in " + shellsFile, due: j.shellsStepDue, do: j.prepareShells}
+}
+
+// shellsStepDue: pcli must be listed, and the shells that accounts have without it must be on record, for
+// the day on which it is removed.
+func (j *job) shellsStepDue(ctx context.Context) (bool, error) {
+	due, err := j.shellDue(ctx)
+	if err != nil || due {
+		return due, err
+	}
+	unknown, err := j.unrecordedShells(ctx)
+	return len(unknown) > 0, err
+}
+
+func (j *job) prepareShells(ctx context.Context) error {
+	if due, err := j.shellDue(ctx); err != nil || due {
+		if err == nil {
+			err = j.listShell(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return j.recordShells(ctx)
 }
 
 func (r *removal) noShell() step {
@@ -135,7 +157,7 @@ func (r *removal) takeShell(ctx context.Context) error {
 func (r *removal) rewriteShells(entry state.SetupFile, text string, mode fs.FileMode) error {
 	kept := ""
 	for line := range strings.Lines(text) {
-		if filepath.Base(strings.TrimSpace(line)) != "pcli" {
+		if !config.IsPcli(strings.TrimSpace(line)) {
 			kept += line
 		} else if entry.Before == wasNotEnded {
 			kept = strings.TrimSuffix(kept, "\n")

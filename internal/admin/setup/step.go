@@ -29,6 +29,8 @@ const (
 	StepRuntime Name = "runtime"
 	StepState   Name = "state"
 	StepLists   Name = "lists"
+
+	StepFormerShells Name = "former-shells"
 )
 
 // step is one thing to do.

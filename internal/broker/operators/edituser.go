@@ -8,7 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/password/policy"
+	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/internal/term/printable"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -66,6 +68,11 @@ func (o *Server) editPerson(ctx context.Context, c *call, name string, e operato
 	case e.Field == operator.FieldFullName:
 		return operator.Errorf(operator.Usage, "the full name must be one line without colons and commas")
 	case e.Field == operator.FieldShell && slices.Contains(o.engine.Config.Users.Shells, e.Value):
+		if p := c.people[name]; !config.IsPcli(p.Shell) && p.Shell != "" { // remove gives it back
+			if err := o.engine.State.NoteShell(ctx, state.FormerShell{Account: name, UID: p.UID, Shell: p.Shell}); err != nil {
+				return err
+			}
+		}
 		return o.Accounts.Run(ctx, "usermod", "--shell", e.Value, "--", name)
 	case e.Field == operator.FieldShell:
 		return operator.Errorf(operator.Usage, "the shell must be one of %s", strings.Join(o.engine.Config.Users.Shells, ", "))
