@@ -28,6 +28,8 @@ func TestShells(t *testing.T) {
 				}
 			}
 			write(t, filepath.Join(root, "usr/bin/pcli"), "#!/bin/sh\n", 0o755)
+			write(t, filepath.Join(root, "etc/passwd"), "", 0o644)
+			write(t, filepath.Join(root, "etc/group"), "", 0o644)
 			if tt.before != absent {
 				write(t, path, tt.before, 0o644)
 			}
@@ -71,5 +73,55 @@ func expect(t *testing.T, path, want string) {
 	got, err := os.ReadFile(path)
 	if err != nil || string(got) != want {
 		t.Errorf("%s is %q, %v; want %q", path, got, err, want)
+	}
+}
+
+// What a managed account has before it gets pcli is what it gets back, unless that is gone or the name is another
+// account's now.
+func TestFormerShells(t *testing.T) {
+	root := t.TempDir()
+	for _, folder := range []string{"etc", "usr/bin", "bin", "var/lib"} {
+		if err := os.MkdirAll(filepath.Join(root, folder), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, program := range []string{"usr/bin/pcli", "bin/bash", "bin/zsh", "bin/sh"} {
+		write(t, filepath.Join(root, program), "#!/bin/sh\n", 0o755)
+	}
+	passwd := filepath.Join(root, "etc/passwd")
+	write(t, passwd, "admin:x:1000:1000::/home/admin:/bin/bash\nuser222:x:1001:1001::/home/user222:/bin/zsh\nother:x:1002:1002::/:/bin/zsh\n", 0o644)
+	write(t, filepath.Join(root, "etc/group"), "", 0o644)
+	j := newJob(Options{Root: root})
+	defer j.ledger.close()
+	j.config = &config.Config{
+		Users:        config.Users{Shells: []string{"/usr/bin/pcli"}},
+		Applications: []config.Application{{Name: "conductor", Accounts: []string{"admin", "user222", "missing"}}},
+	}
+	if err := j.runStep(t.Context(), j.shells()); err != nil {
+		t.Fatal(err)
+	}
+	if due, err := j.shellsStepDue(t.Context()); err != nil || due {
+		t.Errorf("all is on record, and due is %v, %v", due, err)
+	}
+	write(t, passwd, "admin:x:1000:1000::/home/admin:/usr/bin/pcli\nuser222:x:2001:1001::/home/user222:/usr/bin/pcli\nother:x:1002:1002::/:/opt/bin/pcli\n", 0o644)
+	if due, err := j.shellsStepDue(t.Context()); err != nil || due {
+		t.Errorf("pcli is no shell to be recorded, and due is %v, %v", due, err)
+	}
+	r := removal{job: j}
+	operators, err := r.operators(t.Context())
+	if err != nil || len(operators) != 3 {
+		t.Fatalf("%+v, %v", operators, err)
+	}
+	former := r.formerShells(t.Context())
+	for i, want := range []string{"/bin/bash", "/bin/sh", "/bin/sh"} {
+		if got, why := r.shellFor(operators[i], former); got != want {
+			t.Errorf("%s gets %s (%s), want %s", operators[i].Name, got, why, want)
+		}
+	}
+	if err := os.Remove(filepath.Join(root, "bin/bash")); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := r.shellFor(operators[0], former); got != "/bin/sh" {
+		t.Errorf("with bash gone, admin gets %s", got)
 	}
 }
