@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -284,6 +285,34 @@ func TestConnectionsOfAnAddress(t *testing.T) {
 		synctest.Wait()
 		if want := 2*mostConnsEach + 6; len(accepted) != want {
 			t.Errorf("after a close %d connections, want %d", len(accepted), want)
+		}
+		_ = l.Close()
+	})
+}
+
+// TestConnectionsOfANetwork: whoever has many networks of IPv6 leaves room for others.
+func TestConnectionsOfANetwork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		l := Limited(m, func(netip.Addr) bool { return false })
+		accepted := make(chan net.Conn, mostConns)
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				accepted <- c
+			}
+		}()
+		for i := range mostConns + 1 {
+			go m.dial(fmt.Sprintf("2001:db8:7:%x::1", i))
+		}
+		synctest.Wait()
+		go m.dial("2001:db8:8::1")
+		synctest.Wait()
+		if len(accepted) != mostConnsNet+1 {
+			t.Errorf("%d connections, want %d of one network and one of another", len(accepted), mostConnsNet)
 		}
 		_ = l.Close()
 	})

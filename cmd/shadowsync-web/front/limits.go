@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"golang.org/x/net/netutil"
@@ -14,7 +15,8 @@ import (
 const (
 	mostConns      = 256
 	mostConnsEach  = 32
-	pagesPerSecond = 200 // of an address
+	mostConnsNet   = mostConns / 2 // of a network of IPv6, where one subscriber may have 2^16 places
+	pagesPerSecond = 200           // of an address
 	pagesAtOnce    = 400
 	formsPerSecond = 5 // of an address
 	formsAtOnce    = 50
@@ -31,10 +33,26 @@ func place(a netip.Addr) netip.Addr {
 	return a
 }
 
+// A share is how many connections a part of the addresses may have.
+type share struct {
+	of   netip.Prefix
+	most int
+}
+
+// shares are those that a connection from an address counts for: of its place and, of IPv6, of its network.
+func shares(a netip.Addr) []share {
+	a = place(a)
+	all := []share{{netip.PrefixFrom(a, a.BitLen()), mostConnsEach}}
+	if a.Is6() {
+		all = append(all, share{netip.PrefixFrom(a, 48).Masked(), mostConnsNet})
+	}
+	return all
+}
+
 // Limited bounds the connections, in total and of each address that is no proxy. Beyond the total,
 // connections wait in the kernel's queue; beyond an address's share, they are closed.
 func Limited(l net.Listener, proxy func(netip.Addr) bool) net.Listener {
-	return netutil.LimitListener(&fairListener{Listener: l, proxy: proxy, open: map[netip.Addr]int{}}, mostConns)
+	return netutil.LimitListener(&fairListener{Listener: l, proxy: proxy, open: map[netip.Prefix]int{}}, mostConns)
 }
 
 type fairListener struct {
@@ -42,7 +60,7 @@ type fairListener struct {
 	proxy func(netip.Addr) bool
 
 	mu   sync.Mutex
-	open map[netip.Addr]int
+	open map[netip.Prefix]int
 }
 
 func (l *fairListener) Accept() (net.Conn, error) {
@@ -55,28 +73,32 @@ func (l *fairListener) Accept() (net.Conn, error) {
 		if l.proxy(peer) {
 			return conn, nil
 		}
-		if at := place(peer); l.enter(at) {
-			return &counted{Conn: conn, leave: sync.OnceFunc(func() { l.leave(at) })}, nil
+		if of := shares(peer); l.enter(of) {
+			return &counted{Conn: conn, leave: sync.OnceFunc(func() { l.leave(of) })}, nil
 		}
 		_ = conn.Close()
 	}
 }
 
-func (l *fairListener) enter(at netip.Addr) bool {
+func (l *fairListener) enter(of []share) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open[at] >= mostConnsEach {
+	if slices.ContainsFunc(of, func(s share) bool { return l.open[s.of] >= s.most }) {
 		return false
 	}
-	l.open[at]++
+	for _, s := range of {
+		l.open[s.of]++
+	}
 	return true
 }
 
-func (l *fairListener) leave(at netip.Addr) {
+func (l *fairListener) leave(of []share) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open[at]--; l.open[at] == 0 {
-		delete(l.open, at)
+	for _, s := range of {
+		if l.open[s.of]--; l.open[s.of] == 0 {
+			delete(l.open, s.of)
+		}
 	}
 }
 
