@@ -126,6 +126,37 @@ func TestOneOfMany(t *testing.T) {
 	}
 }
 
+// TestListsOneByOne: a list waits while as many as the memory has room for are on their way.
+func TestListsOneByOne(t *testing.T) {
+	s := open(t, "")
+	l := s.With(s.signIn(t).Token)
+	var done func()
+	for range mostLists {
+		var err error
+		if done, err = s.server.turn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.server.turn(gone); kindOf(err) != web.TooMany {
+		t.Errorf("one more: %v", err)
+	}
+	listed := make(chan error, 1)
+	go func() {
+		_, err := l.Users(t.Context())
+		listed <- err
+	}()
+	if _, err := l.Who(t.Context()); err != nil {
+		t.Errorf("what is no list: %v", err)
+	}
+	done()
+	if err := <-listed; err != nil {
+		t.Errorf("a list, when there is room: %v", err)
+	}
+	eventually.Holds(t, "a list that was sent takes no room", func() bool { return len(s.server.listing) == mostLists-1 })
+}
+
 // TestShutMeanwhile: a session ends with the lock of its account, also if nobody asks before it is unlocked; and
 // with the account, also if another person gets one with its name and its uid.
 func TestShutMeanwhile(t *testing.T) {

@@ -32,7 +32,14 @@ const (
 	// mostOfOne is how many requests of one person's are answered at a time: more than two browsers send,
 	// and few of those that the socket takes.
 	mostOfOne = 16
+	// mostLists is how many lists are made and sent at a time. Each is in memory as a whole, several times, and
+	// the broker's memory has a limit that many lists of ten thousand accounts would exceed.
+	mostLists = 2
+	listsFor  = 5 * time.Second // how long a request waits for that
 )
+
+// lists are the operations that answer with a list.
+var lists = map[web.Op]bool{web.OpUsers: true, web.OpSync: true, web.OpActivity: true, web.OpSessions: true}
 
 // Server answers on the socket of pages.
 type Server struct {
@@ -41,8 +48,26 @@ type Server struct {
 	Sessions  websession.Store
 	Log       *slog.Logger
 
-	mu   sync.Mutex
-	busy map[int]int // requests in progress, by the uid of who is signed in
+	mu      sync.Mutex
+	busy    map[int]int   // requests in progress, by the uid of who is signed in
+	listing chan struct{} // semaphore: bounds lists
+}
+
+// turn waits until another list may be made; done gives the turn back.
+func (s *Server) turn(ctx context.Context) (done func(), err error) {
+	s.mu.Lock()
+	if s.listing == nil {
+		s.listing = make(chan struct{}, mostLists)
+	}
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, listsFor)
+	defer cancel()
+	select {
+	case s.listing <- struct{}{}:
+		return func() { <-s.listing }, nil
+	case <-ctx.Done():
+		return nil, &web.Error{Kind: web.TooMany, Text: "too many lists are being made; try again in a moment"}
+	}
 }
 
 // enter counts a request of somebody's, or refuses it.
@@ -104,6 +129,13 @@ func (s *Server) answer(ctx context.Context, r *socket.Request, q web.Request, f
 			return errBusy
 		}
 		defer s.leave(session.UID)
+	}
+	if lists[q.Op] {
+		done, err := s.turn(ctx)
+		if err != nil {
+			return err
+		}
+		defer done()
 	}
 	reply, err := s.Operators.Visit(ctx, operators.Visit{Session: session, Request: q, Files: files, Peer: r.Peer})
 	if q.Op == web.OpSignOut {
