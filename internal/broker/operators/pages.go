@@ -1,7 +1,6 @@
 package operators
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -356,21 +355,14 @@ func (o *Server) Told(c *call, err error) *web.Error {
 	return &web.Error{Kind: kind, Text: refusal.Text}
 }
 
-// who describes the visitor.
+// who describes the visitor. Whoever is not signed in yet learns the next step alone. It is asked with every
+// page, so it looks at nothing but files.
 func (o *Server) who(ctx context.Context, c *call) (Reply, error) {
-	s, own := c.page.session, c.page.own
+	s, own, stage := c.page.session, c.page.own, c.page.stage
 	p := web.Person{
-		Name: c.name, Next: c.page.stage, Proof: wanted(own), Factor: web.Factor(stateOf(own)), SignedIn: s.Since, Address: s.Address,
-		Lost: o.recoverable(own) && (c.page.stage == web.NextCode || c.page.stage == web.NextMailed),
+		Name: c.name, Next: stage, Proof: wanted(own), Factor: web.Factor(stateOf(own)), SignedIn: s.Since, Address: s.Address,
+		Lost: o.recoverable(own) && slices.Contains(atCode, stage),
 	}
-	if c.page.stage == web.NextConfirm && s.Stage != "" || c.page.stage == web.NextCode || c.page.stage == web.NextMailed {
-		return Reply{Result: p}, nil
-	}
-	users, err := o.users(ctx, c, []string{c.name})
-	if err != nil || len(users) != 1 {
-		return Reply{}, cmp.Or(err, error(errSignedOut))
-	}
-	u := users[0]
 	duty, err := o.duty(ctx, c, own)
 	if err != nil {
 		return Reply{}, err
@@ -378,8 +370,16 @@ func (o *Server) who(ctx context.Context, c *call) (Reply, error) {
 	if duty.Enrol {
 		p.Required = guide.Required(duty.Until, time.Now(), duty.Must)
 	}
+	if !slices.Contains(setting, stage) {
+		return Reply{Result: p}, nil
+	}
+	snapshot, err := o.seen(ctx, c, []string{c.name})
+	if err != nil {
+		return Reply{}, err
+	}
+	u := o.user(c, snapshot.Accounts[c.name], shadowsync.AccountMemory{})
 	p.FullName, p.Role, p.Realm, p.Expires, p.Changed = u.FullName, web.Role(u.Role), u.Realm, u.Expires, u.LastChange
-	p.Enrolled, p.CodesLeft, p.Mails = u.EnrolledAt, u.CodesLeft, o.engine.Mails()
+	p.Enrolled, p.CodesLeft, p.Mails = own.EnrolledAt, own.RecoveryLeft(), o.engine.Mails()
 	if own.Mail != "" {
 		p.Mail = factor.Masked(own.Mail)
 	}

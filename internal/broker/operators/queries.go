@@ -94,49 +94,37 @@ func (o *Server) showUser(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	standings := o.standings(ctx, names)
-	if c.realm == factor.LDAP {
-		standings[c.name] = o.standing(ctx, c.person)
-	}
-	users, err := o.users(ctx, c, names)
+	snapshot, err := o.seen(ctx, c, names)
 	if err != nil {
 		return err
 	}
-	for i := range users {
-		users[i].Protected = standings[users[i].Name].Why
-	}
-	return operator.SendList(ctx, c.conn, users)
-}
-
-// users are these accounts as show user shows them, but for what protects them.
-func (o *Server) users(ctx context.Context, c *call, names []string) ([]operator.User, error) {
-	snapshot, err := o.seen(ctx, c, names)
-	if err != nil {
-		return nil, err
-	}
 	memory, err := o.memory(ctx, names)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	open, err := sessions.ListAll(ctx, slices.Collect(uids(snapshot)))
 	if err != nil {
 		o.Log.Warn("sessions cannot be counted", "error", err)
 	}
+	standings := o.standings(ctx, names)
+	if c.realm == factor.LDAP {
+		standings[c.name] = o.standing(ctx, c.person)
+	}
 	factors, err := o.factorsOf(ctx, c, names)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	users := make([]operator.User, 0, len(names))
 	for _, name := range names {
 		if account, there := snapshot.Accounts[name]; there {
 			u := o.user(c, account, memory[name])
-			u.Sessions = len(open[account.UID])
+			u.Sessions, u.Protected = len(open[account.UID]), standings[name].Why
 			r := factors[name]
 			u.Factor, u.EnrolledAt, u.FactorUsed, u.CodesLeft = stateOf(r), r.EnrolledAt, r.UsedAt, r.RecoveryLeft()
 			users = append(users, u)
 		}
 	}
-	return users, nil
+	return operator.SendList(ctx, c.conn, users)
 }
 
 // standings returns which accounts are protected. For one account the check is complete; for many

