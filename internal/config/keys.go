@@ -96,7 +96,7 @@ var keys = []key.Key{
 	{Name: "roles.admin", Kind: key.Texts, Form: groupForm, Doc: "OS groups whose members are administrators in pcli. A managed account administers the application that manages it; any other account administers all of them."},
 	{Name: "roles.user", Kind: key.Texts, Form: groupForm, Default: "every managed account is a user", Doc: "OS groups whose members may use pcli for their own account."},
 
-	{Name: "sessions.end_on", Kind: key.Texts, OneOf: seenByText, Doc: "Which changes of a password end the sessions that the old one opened: by PAM, by our tool, in pcli, past PAM (`watch`: a hash alone), or from the store. `watch` needs `pam`."},
+	{Name: "sessions.end_on", Kind: key.Texts, OneOf: seenByText, Doc: "Which changes of a password end the sessions that the old one opened: by PAM, by our tool, in pcli (or at a page), past PAM (`watch`: a hash alone), or from the store. `watch` needs `pam`."},
 	{Name: "sessions.keep_own", Kind: key.Flag, Doc: "`true`: the session in which the change was made stays, unless that is pcli's."},
 
 	{Name: "pcli.idle_timeout", Kind: key.Duration, Min: int64(time.Second), Max: int64(24 * time.Hour), Zero: "never", Doc: "When a shell ends in which nobody types."},
