@@ -1,7 +1,7 @@
 package pamstack
 
 import (
-	"fmt"
+	"errors"
 	"path"
 	"slices"
 	"strings"
@@ -16,37 +16,35 @@ const (
 	rootJump    = " [success=1 default=ignore] pam_succeed_if.so quiet uid = 0"
 )
 
-// IncludeAuth is the line that Debian's services have, and that gives way to ours: in what it includes,
-// any sufficient line would end the stack before ours. What ends a substack ends only that.
+// IncludeAuth is the line that most of Debian's services have, and that gives way to ours: in what it includes,
+// any sufficient line would end the stack before ours. What ends a substack ends only that. Debian's cockpit has a
+// substack of its own, which stays.
 const IncludeAuth = "@include common-auth\n"
 
-const includeAccount = "@include common-account"
+// accountLines are how Debian's services include common-account.
+var accountLines = []string{"@include common-account", "account include common-account"}
 
 // Consoles are the services in which root must get in whatever is broken, even the module itself.
 var consoles = []string{"login"}
 
-// Ask returns the text of a service's own file with our lines in it, and the line that they replace. Every
-// other byte is kept. The text must have none of our lines: see Unask.
+// Ask returns the text of a service's own file with our lines in it, and its line for common-auth, which may have given
+// way to ours. Every other byte is kept. The text must have none of our lines: see Unask.
 func Ask(service, text string) (asking, replaced string, err error) {
-	auth, account := strings.Join([]string{keyLine, subLine, askLine}, "\n"), accountLine+"\n"
+	account := accountLine + "\n"
 	if slices.Contains(consoles, service) {
-		auth = strings.Join([]string{keyLine, subLine, "auth" + rootJump, askLine}, "\n")
 		account = "account" + rootJump + "\n" + account
 	}
 	accounts := 0
 	for line := range strings.Lines(text) {
 		switch {
-		case says(line, strings.TrimSpace(IncludeAuth)):
+		case says(line, strings.TrimSpace(IncludeAuth)), says(line, subLine):
 			if replaced != "" {
-				return "", "", fmt.Errorf("it has the line %s twice", strings.TrimSpace(IncludeAuth))
+				return "", "", errors.New("it includes common-auth twice")
 			}
 			replaced = line
-			asking += auth
-			if strings.HasSuffix(line, "\n") {
-				asking += "\n"
-			}
+			asking += around(service, line)
 			continue
-		case says(line, includeAccount):
+		case slices.ContainsFunc(accountLines, func(words string) bool { return says(line, words) }):
 			if accounts++; accounts == 1 {
 				asking += account
 			}
@@ -54,9 +52,26 @@ func Ask(service, text string) (asking, replaced string, err error) {
 		asking += line
 	}
 	if replaced == "" || accounts == 0 {
-		return "", "", fmt.Errorf("it lacks the line %s or %s", strings.TrimSpace(IncludeAuth), includeAccount)
+		return "", "", errors.New("it does not include common-auth and common-account as Debian's services do")
 	}
 	return asking, replaced, nil
+}
+
+// around returns our auth lines around the substack. It ends as the line does that the file has for common-auth: the last
+// line of a file may have no newline.
+func around(service, line string) string {
+	text, newline := strings.CutSuffix(line, "\n")
+	lines := []string{keyLine, subLine, askLine}
+	if says(line, subLine) {
+		lines[1] = text
+	}
+	if slices.Contains(consoles, service) {
+		lines = slices.Insert(lines, 2, "auth"+rootJump)
+	}
+	if text = strings.Join(lines, "\n"); newline {
+		text += "\n"
+	}
+	return text
 }
 
 // Asks reports whether the text of a service's own file has lines of ours.
@@ -70,7 +85,7 @@ func Asks(text string) bool {
 }
 
 // Unask takes our lines out of the text of a service's own file, also damaged ones, and puts the line back
-// that they replaced. Every other byte is kept.
+// that they replaced. A substack that we would spell otherwise was there before ours. Every other byte is kept.
 func Unask(text, replaced string) string {
 	lines := slices.Collect(strings.Lines(text))
 	at, included := -1, false // where the line goes, as an index of lines
@@ -88,6 +103,8 @@ func Unask(text, replaced string) string {
 		jump := says(line, "auth"+rootJump) || says(line, "account"+rootJump)
 		beside := i+1 < len(lines) && ours(lines[i+1]) || i > 0 && says(lines[i-1], subLine)
 		switch {
+		case i == at && says(line, subLine) && strings.TrimSuffix(line, "\n") != subLine:
+			plain += line
 		case i == at && !included:
 			plain += replaced
 		case i == at, ours(line), jump && beside:

@@ -29,6 +29,14 @@ auth       optional   pam_group.so
 @include common-session
 @include common-password
 `
+	debianCockpit = `auth       required     pam_sepermit.so
+auth       substack     common-auth
+auth       optional     pam_ssh_add.so
+account    required     pam_nologin.so
+account    include      common-account
+password   include      common-password
+session    include      common-session
+`
 )
 
 func TestAsk(t *testing.T) {
@@ -43,20 +51,50 @@ func TestAsk(t *testing.T) {
 		if err != nil || got != want || replaced != IncludeAuth {
 			t.Errorf("%s: %v, replaced %q:\n%s", service, err, replaced, got)
 		}
-		if !Asks(got) || Asks(c.before) {
-			t.Errorf("%s: our lines are not told apart", service)
-		}
-		root := tree(t, map[string]string{service: got, "common-auth": debianAuth, "common-account": debianAccount, "common-session": "", "common-password": ""})
-		if found := places(t, root, service); found != "" {
-			t.Errorf("%s: ways past our lines: %s", service, found)
-		}
+		noGap(t, service, c.before, got)
 	}
 	for name, text := range map[string]string{
 		"no include": "auth required pam_unix.so\n@include common-account\n", "no account": "@include common-auth\n",
-		"twice": "@include common-auth\n@include common-auth\n@include common-account\n", "a comment": "#@include common-auth\n@include common-account\n",
+		"twice":     "@include common-auth\n@include common-auth\n@include common-account\n",
+		"both ways": "@include common-auth\nauth substack common-auth\n@include common-account\n", "included otherwise": "auth include common-auth\n@include common-account\n",
+		"a comment": "#@include common-auth\n@include common-account\n",
 	} {
 		if got, _, err := Ask("sshd", text); err == nil {
 			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// noGap asserts that what Ask made of a service's file is recognised, and leads nobody past our lines.
+func noGap(t *testing.T, service, before, asking string) {
+	t.Helper()
+	if !Asks(asking) || Asks(before) {
+		t.Errorf("%s: our lines are not told apart", service)
+	}
+	root := tree(t, map[string]string{service: asking, "common-auth": debianAuth, "common-account": debianAccount, "common-session": "", "common-password": ""})
+	if found := places(t, root, service); found != "" {
+		t.Errorf("%s: ways past our lines: %s", service, found)
+	}
+}
+
+// TestAskBesideASubstack: a substack that a service has already stays as it is, also when our lines are taken out without
+// the record of what they replaced.
+func TestAskBesideASubstack(t *testing.T) {
+	t.Parallel()
+	const sub = "auth       substack     common-auth\n"
+	want := strings.Replace(debianCockpit, sub, keyLine+"\n"+sub+askLine+"\n", 1)
+	want = strings.Replace(want, "account    include", accountLine+"\naccount    include", 1)
+	got, replaced, err := Ask("cockpit", debianCockpit)
+	if err != nil || got != want || replaced != sub {
+		t.Errorf("%v, replaced %q:\n%s", err, replaced, got)
+	}
+	noGap(t, "cockpit", debianCockpit, got)
+	for _, replaced := range []string{sub, IncludeAuth} {
+		if plain := Unask(got, replaced); plain != debianCockpit {
+			t.Errorf("without our lines, which replaced %q, it is\n%s", replaced, plain)
+		}
+		if plain := Unask(debianCockpit, replaced); plain != debianCockpit {
+			t.Errorf("without lines of ours it is\n%s", plain)
 		}
 	}
 }
@@ -66,7 +104,7 @@ func TestAsk(t *testing.T) {
 func TestUnask(t *testing.T) {
 	t.Parallel()
 	const odd = "account include x\n@include\tcommon-account # y\n@include  common-auth # first"
-	for _, before := range []string{debianSSHD, debianLogin, odd, odd + "\n", "@include common-account\n\n" + IncludeAuth} {
+	for _, before := range []string{debianSSHD, debianLogin, debianCockpit, odd, odd + "\n", "@include common-account\n\n" + IncludeAuth} {
 		for _, service := range []string{"sshd", "login"} {
 			asking, replaced, err := Ask(service, before)
 			if err != nil {
