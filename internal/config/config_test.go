@@ -97,6 +97,7 @@ func TestParseNamesTheFault(t *testing.T) {
 		"[second_factor]\nservices=['cron']":                       "cron never asks for a second factor: nobody is there to answer",
 		"[second_factor]\nservices=['su-l']":                       "su-l never asks",
 		"[second_factor]\nservices=['sudo']":                       "sudo never asks",
+		"[second_factor]\nservices=['pwupd-passwd']":               "pwupd-passwd never asks for a second factor: it must work whatever else is broken",
 		"[second_factor]\nservices=['swaylock']":                   "a screen lock cannot ask",
 	} {
 		_, err := Parse([]byte(text))

@@ -135,7 +135,7 @@ var unasking = []struct {
 }{
 	{[]string{"cron", "crond", "atd", "systemd-user", "runuser", "runuser-l"}, "nobody is there to answer"},
 	{[]string{"su", "su-l", "sudo", "sudo-i", "polkit-1"}, "scripts use it without a terminal, and whoever uses it is logged in already"},
-	{[]string{"passwd", "chpasswd", "newusers", "chfn", "chsh"}, "it must work whatever else is broken"},
+	{[]string{"passwd", "chpasswd", "newusers", "chfn", "chsh", "pwupd-passwd", "pwupd-chfn", "pwupd-chsh"}, "it must work whatever else is broken"},
 	{[]string{"shadowsync-web"}, "the page for browsers asks for the code itself"},
 	{[]string{"other"}, "it stands for every service that has no file"},
 	{[]string{
