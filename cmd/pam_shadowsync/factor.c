@@ -54,7 +54,8 @@ static bool ask(pam_handle_t *pamh, const char *op, const struct person *who, in
 	const char *name = who->as;
 	char request[TEXT_LOGIN_SIZE];
 	struct text_login login = {
-		.user = name, .uid = person_uid(who), .service = item(pamh, PAM_SERVICE), .host = item(pamh, PAM_RHOST), .tty = item(pamh, PAM_TTY)};
+		.user = name, .uid = person_uid(who), .service = item(pamh, PAM_SERVICE), .host = item(pamh, PAM_RHOST), .tty = item(pamh, PAM_TTY),
+		.lines = host_shows_lines(pamh)};
 	ssize_t got = -1;
 
 	if (text_is_name(name))
@@ -163,16 +164,45 @@ static const char *unfit(pam_handle_t *pamh, const char *answer)
 	return NULL;
 }
 
-/* Shows what the broker says and asks its question. The caller wipes and frees the answer; NULL: there was none. */
-static char *question(pam_handle_t *pamh, unsigned flags, struct text_verdict *verdict)
+/* Asks. The caller wipes and frees the answer; NULL: there was none. */
+static char *answer_to(pam_handle_t *pamh, const char *text, const char *last)
 {
-	char last[TEXT_MESSAGE_MAX + 1] = "", *answer = NULL;
+	char *answer = NULL;
 
-	show_lines(pamh, flags, PAM_TEXT_INFO, verdict, last);
-	if (pam_prompt(pamh, PAM_PROMPT_ECHO_OFF, &answer, "%s ", last[0] == '\0' ? prompt : last) == PAM_SUCCESS)
+	if (pam_prompt(pamh, PAM_PROMPT_ECHO_OFF, &answer, "%s%s ", text, last[0] == '\0' ? prompt : last) == PAM_SUCCESS)
 		return answer;
 	free(answer);
 	return NULL;
+}
+
+/*
+ * Asks the broker's question with all of its text in the prompt. It may hold a setup key or recovery codes, and a host may
+ * write into the journal whatever is no question, as cockpit-session does.
+ */
+static char *question_in_one(pam_handle_t *pamh, struct text_verdict *verdict)
+{
+	char text[WIRE_ANSWER_MAX + 16] = "", last[TEXT_MESSAGE_MAX + 1] = "";
+	size_t used = 0;
+
+	if (!text_is_line(verdict))
+		used = (size_t)snprintf(text, sizeof text, "shadowsync: ");
+	while (text_line(verdict, last) && verdict->at < verdict->end)
+		used += (size_t)snprintf(text + used, sizeof text - used, "%s\n", last);
+	char *answer = answer_to(pamh, text, last);
+	explicit_bzero(text, sizeof text);
+	explicit_bzero(last, sizeof last);
+	return answer;
+}
+
+/* Shows what the broker says and asks its question. The caller wipes and frees the answer; NULL: there was none. */
+static char *question(pam_handle_t *pamh, unsigned flags, struct text_verdict *verdict)
+{
+	char last[TEXT_MESSAGE_MAX + 1] = "";
+
+	if ((flags & PAM_SILENT) == 0 && !host_shows_lines(pamh))
+		return question_in_one(pamh, verdict);
+	show_lines(pamh, flags, PAM_TEXT_INFO, verdict, last);
+	return answer_to(pamh, "", last);
 }
 
 static void forget(char *answer)

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <security/pam_ext.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syslog.h>
 #include <unistd.h>
 
@@ -54,6 +55,19 @@ void host_warn(pam_handle_t *pamh, const char *name, const char *what)
 		return;
 	errno = why;
 	pam_syslog(pamh, LOG_WARNING, "account %s: cannot %s: %m", name, what);
+}
+
+bool host_shows_lines(pam_handle_t *pamh)
+{
+	static const char *const services[] = {"sshd", "login"};
+	const void *service = NULL;
+
+	if (pam_get_item(pamh, PAM_SERVICE, &service) != PAM_SUCCESS || service == NULL)
+		return false;
+	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++)
+		if (strcmp(service, services[i]) == 0)
+			return true;
+	return false;
 }
 
 const char *host_user(pam_handle_t *pamh)

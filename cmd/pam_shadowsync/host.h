@@ -5,9 +5,16 @@
 #define SHADOWSYNC_HOST_H
 
 #include <security/pam_modules.h>
+#include <stdbool.h>
 
 /* Shows text through the conversation. Nothing depends on it: it may be missing (cron jobs, daemons) or fail. */
 void host_show(pam_handle_t *pamh, int style, const char *text);
+
+/*
+ * Whether the host shows a text at once and as lines, and to the person alone. Of others nobody knows: cockpit-session keeps
+ * it until the next question, and writes it into the journal.
+ */
+bool host_shows_lines(pam_handle_t *pamh);
 
 /* Logs something about an account, whose name text_is_name accepts, with a priority of syslog(3). */
 void host_log(pam_handle_t *pamh, int priority, const char *name, const char *what);

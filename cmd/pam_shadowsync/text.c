@@ -179,6 +179,7 @@ static char *put_member(char *at, const char *key, const char *text)
 
 size_t text_login_request(char out[TEXT_LOGIN_SIZE], const char *op, const struct text_login *login)
 {
+	static const char lines[] = ",\"lines\":true";
 	size_t size = text_request(out, op, login->user);
 	char *at = out + size - 1; /* before the closing brace */
 
@@ -186,6 +187,8 @@ size_t text_login_request(char out[TEXT_LOGIN_SIZE], const char *op, const struc
 	at = put_member(at, "service", login->service);
 	at = put_member(at, "host", login->host);
 	at = put_member(at, "tty", login->tty);
+	if (login->lines)
+		at = put(at, lines, sizeof lines - 1);
 	*at++ = '}';
 	return (size_t)(at - out);
 }

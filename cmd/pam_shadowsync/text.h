@@ -18,7 +18,7 @@ enum {
 	TEXT_REQUEST_SIZE = 2 * TEXT_NAME_MAX + 64,
 	TEXT_ITEM_MAX = 128, /* bytes that are sent of a uid, a service, a host or a terminal */
 	/* The same for the four of them, and the rest of each member. */
-	TEXT_LOGIN_SIZE = TEXT_REQUEST_SIZE + 4 * (2 * TEXT_ITEM_MAX + 16),
+	TEXT_LOGIN_SIZE = TEXT_REQUEST_SIZE + 4 * (2 * TEXT_ITEM_MAX + 16) + 16,
 };
 
 /* True if name is 1 to TEXT_NAME_MAX bytes of printable UTF-8: it is then safe to send, compare and print. */
@@ -40,6 +40,7 @@ size_t text_request(char out[TEXT_REQUEST_SIZE], const char *op, const char *nam
 /* Who logs in where. NULL: not known. text_is_name accepts user. */
 struct text_login {
 	const char *user, *uid, *service, *host, *tty;
+	bool lines; /* the host shows a text as lines: host_shows_lines */
 };
 
 /* The same for an operation about a login. */

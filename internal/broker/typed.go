@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/account/sessions"
@@ -151,7 +152,11 @@ func (b *Broker) mailCode(ctx context.Context, l login, r factor.Record) module.
 		})
 		sent <- err
 	}()
-	text := guide.Sent(factor.Masked(r.Mail), true)
+	address := factor.Masked(r.Mail)
+	if !l.Lines { // Cockpit's page shows each byte of a prompt as a character
+		address = strings.ReplaceAll(address, "…", "...")
+	}
+	text := guide.Sent(address, true)
 	late := time.NewTimer(mailWait)
 	defer late.Stop()
 	select {
@@ -160,7 +165,7 @@ func (b *Broker) mailCode(ctx context.Context, l login, r factor.Record) module.
 			return b.further(l, r, err)
 		}
 	case <-late.C: // the audit tells root how it ended
-		text = guide.Sent(factor.Masked(r.Mail), false)
+		text = guide.Sent(address, false)
 	}
 	return asks(text, guide.AskMailed)
 }
@@ -203,10 +208,13 @@ func (b *Broker) begin(ctx context.Context, l login, r factor.Record, code []byt
 	}
 	defer clear(secret)
 	address := totp.Address(l.engine.Config.Issuer(), l.Account, secret)
-	drawn, err := qr.Terminal(address, false) // ssh shows no escape sequences
-	text := guide.Setup(shown, totp.SetupKey(secret), drawn, address)
-	if err != nil || len(text)+len(guide.AskCode) >= module.MaxText {
-		text = guide.Setup(shown, totp.SetupKey(secret), "", address)
+	text := guide.Setup(shown, totp.SetupKey(secret), "", address)
+	if l.Lines {
+		drawn, err := qr.Terminal(address, false) // ssh shows no escape sequences
+		pictured := guide.Setup(shown, totp.SetupKey(secret), drawn, address)
+		if err == nil && len(pictured)+len(guide.AskCode) < module.MaxText {
+			text = pictured
+		}
 	}
 	return module.Answer{Kind: module.Asks, Text: text + guide.AskCode}
 }
@@ -217,7 +225,7 @@ func (b *Broker) confirm(ctx context.Context, l login, r factor.Record, typed []
 	if err != nil {
 		return b.further(l, r, err)
 	}
-	return module.Answer{Kind: module.Shows, Text: "Second factor enrolled\n" + guide.Recovery(recovery) + guide.GoOn}
+	return module.Answer{Kind: module.Shows, Text: "Second factor enrolled.\n" + guide.Recovery(recovery) + guide.GoOn}
 }
 
 // further asks again after a refusal, unless nothing that could be typed now would help.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/shadowsync/shadowsync/internal/account/sessions"
 	"github.com/shadowsync/shadowsync/internal/broker/operators"
@@ -79,7 +80,7 @@ func openMailing(t *testing.T, managed string) (*gate, *post) {
 // types answers a prompt, and asserts the kind of what follows and the prompt or the text at its end.
 func (g *gate) types(t *testing.T, code string, kind module.Kind, end string) string {
 	t.Helper()
-	got := g.asks(t, 0, module.Login{Op: module.FactorCheck, User: "admin", UID: "1000", Host: "192.0.2.1"}, code)
+	got := g.asks(t, 0, module.Login{Op: module.FactorCheck, User: "admin", UID: "1000", Host: "192.0.2.1", Lines: true}, code)
 	if got[0] != byte(kind) || !strings.HasSuffix(got, end) {
 		t.Errorf("%q: %q, want %q with the end %q", code, got, kind, end)
 	}
@@ -181,6 +182,10 @@ func TestEnrolmentAtLogin(t *testing.T) {
 		g.types(t, typed, module.Asks, need)
 	}
 	g.types(t, "abcd-efgh-jkmn-pqrs-tuvw", module.Asks, "the code is not right\nEnrolment code:")
+	plain := g.asks(t, 0, module.Login{Op: module.FactorCheck, User: "admin", UID: "1000", Service: "cockpit"}, code)
+	if !setupKey.MatchString(plain) || strings.ContainsFunc(plain, func(r rune) bool { return r > unicode.MaxASCII }) {
+		t.Errorf("a program that shows no lines is told %q", plain)
+	}
 	shown := g.types(t, strings.ToUpper(code), module.Asks, "\nVerification code:")
 	g.types(t, app(t, shown), module.Shows, "\nPress Enter to go on:")
 	g.types(t, code, module.Refuses, "that is no code: six digits, or a recovery code")

@@ -79,16 +79,18 @@ func newBuild(parent, name string, flags []string) (build, error) {
 // anything but PAM_IGNORE, or a refusal as the judge, default=die or default=bad fails the stack, and so the scene.
 func (b build) writeStacks(module, store string) error {
 	const announce = "password required STORE\npassword [ignore=ignore default=die] MODULE\npassword required STORE lift\n"
+	// The line that lifts the limits again has no say, so that a login succeeds by the others alone.
+	const factor = "auth [success=1 default=ignore] MODULE factor key\nauth substack CONFDIR/first\nauth required MODULE factor\nauth [default=ignore] STORE lift\n" +
+		"account required MODULE factor\naccount required STORE lift\n"
 	stacks := map[string]string{
 		"host":   announce,
 		"judged": "password required STORE\npassword [ignore=ignore authtok_err=die default=bad] MODULE judge\n" + announce,
 		"login":  "auth required STORE\nauth [ignore=ignore default=die] MODULE\nauth required STORE lift\n",
 		"first":  "auth requisite STORE\nauth [ignore=ignore default=die] MODULE\n",
-		// The line that lifts the limits again has no say, so that a login succeeds by the others alone.
-		"factor": "auth [success=1 default=ignore] MODULE factor key\nauth substack CONFDIR/first\nauth required MODULE factor\nauth [default=ignore] STORE lift\n" +
-			"account required MODULE factor\naccount required STORE lift\n",
-		"early": "auth sufficient STORE\nauth required MODULE\n", // which leaves the substack before our line
-		"gap":   "auth substack CONFDIR/early\nauth required MODULE factor\naccount required STORE\n",
+		"sshd":   factor,
+		"keeper": factor,                                          // of a host that keeps texts until the next question
+		"early":  "auth sufficient STORE\nauth required MODULE\n", // which leaves the substack before our line
+		"gap":    "auth substack CONFDIR/early\nauth required MODULE factor\naccount required STORE\n",
 	}
 	paths := strings.NewReplacer("STORE", store, "MODULE", module, "CONFDIR", b.confDir)
 	for name, stack := range stacks {

@@ -52,13 +52,13 @@ func (l login) play(t *testing.T, b build, dir string) report {
 		l.token = "secret"
 	}
 	l.options = append([]string{"ssh"}, l.options...)
-	l.stack = "factor"
+	l.stack = "sshd"
 	r := run(t, b, dir, l.scene)
 	wantSaid(t, r, l.said...)
 	var asked []string
 	for _, g := range got {
 		op, login, _ := strings.Cut(strings.TrimPrefix(g.text, `{"op":"factor-`), `","plain":true,`)
-		user := strings.TrimSuffix(strings.TrimPrefix(login, `"user":"`), `","service":"factor","host":"2001:db8::1","tty":"s\"s\\h"}`)
+		user := strings.TrimSuffix(strings.TrimPrefix(login, `"user":"`), `","service":"sshd","host":"2001:db8::1","tty":"s\"s\\h","lines":true}`)
 		user = strings.Replace(user, `","uid":"`, ", uid ", 1)
 		if user != "admin" {
 			op += " for " + user
@@ -179,7 +179,7 @@ func TestFactorConversation(t *testing.T) {
 				enroll(t, dir, enrolledList)
 				var got []request
 				ascending(t, dir, &got, c.checks...)
-				r := run(t, b, dir, scene{stack: "factor", token: "secret", answer: c.typed, fails: c.fails, options: append([]string{"ssh"}, c.options...)})
+				r := run(t, b, dir, scene{stack: "sshd", token: "secret", answer: c.typed, fails: c.fails, options: append([]string{"ssh"}, c.options...)})
 				wantSaid(t, r, c.said...)
 				typed := strings.Split(c.typed, "|")
 				for i, g := range got[1:] {
@@ -189,6 +189,44 @@ func TestFactorConversation(t *testing.T) {
 				}
 				if len(got) != c.asked+1 {
 					t.Errorf("the broker was asked %d times about a code, want %d", len(got)-1, c.asked)
+				}
+			})
+		})
+	}
+}
+
+// A host that may write into the journal what it is shown gets texts with secrets as a part of the question.
+func TestFactorInTheQuestion(t *testing.T) {
+	for name, c := range map[string]struct {
+		typed   string
+		options []string
+		checks  []string
+		said    []string
+		fails   int
+	}{
+		"the whole way": {
+			typed: "lost|123456|", checks: []string{"cKey: ABCD\n\nAdd it.\nVerification code:", "kEnrolled\n  abc\nPress Enter:"},
+			said: []string{"1 shadowsync: Key: ABCD", "1 ", "1 Add it.", "1 Verification code: ", "1 shadowsync: Enrolled", "1   abc", "1 Press Enter: "},
+		},
+		"quietly":        {typed: "lost|", options: []string{"silent"}, checks: []string{"kEnrolled\nPress Enter:"}, said: []string{"1 Press Enter: "}},
+		"refused":        {typed: "1", checks: []string{"rno"}, said: []string{"3 shadowsync: no"}, fails: authErr},
+		"not printable":  {typed: "1", checks: []string{"ca\x1b[2J\r\xff\n\x00b:", "p"}, said: []string{"1 shadowsync: a?[2J??", "1 ?b: "}},
+		"as much as may": {typed: "1", checks: []string{"c" + strings.Repeat("x", 500) + strings.Repeat("\n"+strings.Repeat("\xff", 120), 63), "p"}, said: slices.Concat([]string{"1 shadowsync: " + strings.Repeat("x", 500)}, slices.Repeat([]string{"1 " + strings.Repeat("?", 120)}, 62), []string{"1 " + strings.Repeat("?", 120) + " "})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBothBuilds(t, func(t *testing.T, b build, dir string) {
+				enroll(t, dir, enrolledList)
+				var got []request
+				ascending(t, dir, &got, c.checks...)
+				r := run(t, b, dir, scene{stack: "keeper", token: "secret", answer: c.typed, fails: c.fails, options: append([]string{"ssh"}, c.options...)})
+				wantSaid(t, r, append([]string{"1 Code (or 'lost'): "}, c.said...)...)
+				for _, g := range got {
+					if strings.Contains(g.text, "lines") {
+						t.Errorf("the broker is told that the host shows lines: %s", g.text)
+					}
+				}
+				if len(got) != len(c.checks)+1 {
+					t.Errorf("the broker was asked %d times", len(got))
 				}
 			})
 		})

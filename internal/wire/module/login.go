@@ -9,6 +9,8 @@ type Login struct {
 	Service string `json:"service,omitempty"` // of PAM
 	Host    string `json:"host,omitempty"`    // that the person comes from
 	TTY     string `json:"tty,omitempty"`
+	// Lines: the program shows a text as lines. Otherwise all of an answer is one question, in one line perhaps.
+	Lines bool `json:"lines,omitempty"`
 }
 
 // The operations.
