@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/shadowsync/shadowsync/internal/term/exit"
+
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
 )
 
@@ -200,11 +202,23 @@ func script(t *testing.T, path, input string, env ...string) (status int, out, e
 	command.SysProcAttr = &unix.SysProcAttr{Setsid: true} // no /dev/tty
 	timer := time.AfterFunc(time.Minute, func() { _ = command.Process.Kill() })
 	defer timer.Stop()
-	var exit *exec.ExitError
-	if err := command.Run(); err != nil && !errors.As(err, &exit) {
+	var failed *exec.ExitError
+	if err := command.Run(); err != nil && !errors.As(err, &failed) {
 		t.Fatal(err)
 	}
 	return command.ProcessState.ExitCode(), o.String(), e.String()
+}
+
+// Whoever runs "exit 71;" by the login shell and gets 71 takes it for a Unix shell, and would start other programs beside
+// it. So Cockpit does (src/session/session.c, user_has_valid_login_shell), and lets nobody in otherwise.
+func TestNoUnixShell(t *testing.T) {
+	path := begin(t, newFake())
+	for _, command := range []string{"exit 71;", "exit 71", "exit 71; exit 71", "exit 71\n", "quit 71"} {
+		status, out, errOut := script(t, path, "", "PCLI_TEST_COMMAND="+command)
+		if status != exit.Usage || out != "" || !strings.Contains(errOut, "is not expected; usage: ") {
+			t.Errorf("%q: status %d, %q, %q", command, status, out, errOut)
+		}
+	}
 }
 
 func TestScripts(t *testing.T) {

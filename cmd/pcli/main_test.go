@@ -66,6 +66,7 @@ func TestArguments(t *testing.T) {
 		{[]string{"show", "user"}, 2},
 		{[]string{"-c"}, 2},
 		{[]string{"--socket", "/nonexistent", "-c", "show user", "name", "argument"}, 9},
+		{[]string{"--socket", "/nonexistent", "-c", "exit 71;"}, 9}, // never 71: see TestNoUnixShell of the package pcli
 	}
 	for _, tt := range tests {
 		t.Run(strings.Join(tt.arguments, " "), func(t *testing.T) {
