@@ -66,6 +66,7 @@ const (
 	Peers     = base.Peers     // bookworm: other modules that ask for second factors
 	Shells    = base.Shells    // bookworm: another shell for operators
 	Browser   = base.Browser   // bookworm: Chromium, and a mail server
+	Cockpit   = base.Cockpit   // both releases: the web console
 )
 
 // Releases lists them, oldest first.

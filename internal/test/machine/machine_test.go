@@ -1,6 +1,7 @@
 package machine_test
 
 import (
+	"bufio"
 	"strings"
 	"testing"
 
@@ -40,6 +41,23 @@ func TestBootsARealSystem(t *testing.T) {
 			t.Errorf("process 1 and host name: %q", root)
 		}
 	})
+}
+
+// TestDialContext: it reaches what listens on the machine's loopback.
+func TestDialContext(t *testing.T) {
+	t.Parallel()
+	m := machine.Boot(t, machine.Bookworm)
+	conn, err := m.DialContext(t.Context(), "tcp", "127.0.0.1:22")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.HasPrefix(line, "SSH-2.0-") {
+		t.Errorf("sshd on the machine says %q, %v", line, err)
+	}
+	if _, err := m.DialContext(t.Context(), "tcp", "127.0.0.1:1"); err == nil {
+		t.Error("connected where nobody listens")
+	}
 }
 
 func TestLoginNeedsTheRightPassword(t *testing.T) {

@@ -74,6 +74,8 @@ var Kinds = []Kind{
 	{Bookworm, Browser},
 	{Bookworm, Compilers},
 	{Bookworm, Examiners},
+	{Bookworm, Cockpit},
+	{Trixie, Cockpit},
 }
 
 // Name is the start of the names of a kind's trees; the key of the contents follows.

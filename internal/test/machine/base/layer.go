@@ -25,6 +25,7 @@ const (
 	Browser   Layer = "browser"   // Chromium, and a mail server
 	Compilers Layer = "compilers" // no machine's: packages of shadowsync are built in it, for two architectures
 	Examiners Layer = "examiners" // no machine's: programs that examine packages
+	Cockpit   Layer = "cockpit"   // the web console, whose page of accounts changes passwords too
 )
 
 // layers say what each consists of, and before it is built, how long that takes and how large it is.
@@ -52,6 +53,7 @@ var layers = map[Layer]struct {
 	Examiners: {[]string{
 		"lintian", "rpm", "rpmlint", "apparmor", "selinux-policy-dev", "semodule-utils", "policycoreutils",
 	}, "about a minute and 400 MB"},
+	Cockpit: {[]string{"cockpit-ws", "cockpit-bridge", "cockpit-system"}, "about 10 seconds and 45 MB"},
 }
 
 // layerScript installs packages with the overlay $1/root as its root. The base below stays as it is: what
