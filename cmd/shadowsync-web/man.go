@@ -20,8 +20,8 @@ switches it on.
 .PP
 systemd starts it when somebody connects to the socket of
 .IR shadowsync-web.socket .
-It ends when nobody has used it for a while, and within ten seconds after it has read a password or a code, so that
-its memory keeps none. The daemon holds the sessions, therefore nobody is signed out by that.
+It ends 15 seconds after the last request, within ten seconds after it has read a password or a code, so that
+its memory keeps none, and after five minutes in any case, so that a replaced certificate is used. The daemon holds the sessions, therefore nobody is signed out by that.
 .PP
 It has no rights of its own: it asks the daemon on
 .IR /run/shadowsync/web.sock ,

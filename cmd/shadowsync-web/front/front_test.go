@@ -95,15 +95,33 @@ func TestEndsWithoutConnections(t *testing.T) {
 	}
 }
 
-// A connection that is kept open delays the end until it is closed.
-func TestEndsAfterTheLastConnection(t *testing.T) {
+// A connection that is kept open after its last request does not delay the end.
+func TestEndsAfterTheLastRequest(t *testing.T) {
 	after := served(t, fine, func(m *memory, _ *Life) {
 		c := m.dial("192.0.2.1")
 		if status := get(t, c).StatusCode; status != http.StatusNoContent {
 			t.Errorf("status %d", status)
 		}
 	})
-	if after != idleTime+idleExit {
+	if after != idleExit {
+		t.Errorf("it ends after %v", after)
+	}
+}
+
+// A process that is always in use ends, too: the next one has the present certificate.
+func TestEndsAfterALongTime(t *testing.T) {
+	after := served(t, fine, func(m *memory, life *Life) {
+		c := m.dial("192.0.2.1")
+		for {
+			select {
+			case <-life.Over():
+				return
+			case <-time.After(time.Second):
+				get(t, c)
+			}
+		}
+	})
+	if after < longest || after > longest+time.Second {
 		t.Errorf("it ends after %v", after)
 	}
 }

@@ -9,7 +9,8 @@ import (
 
 // The times of a process.
 const (
-	idleExit    = 15 * time.Second // without a connection
+	idleExit    = 15 * time.Second // after the last request, and without a connection
+	longest     = 5 * time.Minute  // in any case: a replaced certificate is not overlooked for longer
 	openFor     = 4 * time.Second  // after a secret was read: a person who signs in goes on at once
 	secretLives = 9 * time.Second  // after a secret was read, all requests are cut off
 	stopTime    = 9 * time.Second  // for the requests in progress, if no secret was read
@@ -27,6 +28,7 @@ type Life struct {
 	end   sync.Once
 	conns map[net.Conn]http.ConnState
 	idle  *time.Timer
+	used  time.Time // when there was something to do
 	until time.Time // when a secret must be gone; zero: there is none
 }
 
@@ -67,14 +69,15 @@ func (l *Life) finishIfUnused() {
 func (l *Life) state(c net.Conn, state http.ConnState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conns[c] = state
 	if state == http.StateClosed || state == http.StateHijacked {
 		delete(l.conns, c)
+	} else {
+		l.conns[c], l.used = state, time.Now()
 	}
 	if len(l.conns) > 0 {
 		l.idle.Stop()
 	} else {
-		l.idle.Reset(idleExit)
+		l.idle.Reset(idleExit - time.Since(l.used))
 	}
 }
 
