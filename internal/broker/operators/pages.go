@@ -120,7 +120,7 @@ func (o *Server) called(ctx context.Context, peer socket.Peer, s *websession.Ses
 		return c, err
 	case !open:
 		return c, errSignedOut
-	case s.Stage != "":
+	case s.Stage != "" || o.onItsOwn(c):
 		return c, o.stillProven(ctx, c)
 	}
 	return c, nil
@@ -146,6 +146,13 @@ func (o *Server) Shut(ctx context.Context, all []websession.Session) (shut []web
 		}
 	}
 	return shut, nil
+}
+
+// onItsOwn reports whether the caller has a local account that no application has. Nobody announces a change of
+// its password, so each change ends the sessions at pages.
+func (o *Server) onItsOwn(c *call) bool {
+	_, managed := o.engine.Config.Managing(c.name)
+	return !managed && c.realm == factor.Local
 }
 
 // stillProven refuses a session whose password was changed since it was proven.
@@ -286,7 +293,9 @@ func (o *Server) arrive(ctx context.Context, c *call, at web.Next) {
 		return
 	}
 	if s.Stage = string(at); at == web.NextNone {
-		s.Proven = ""
+		if !o.onItsOwn(c) {
+			s.Proven = ""
+		}
 		o.record(ctx, c, actionSignedIn, "")
 	}
 }

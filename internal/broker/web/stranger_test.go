@@ -126,6 +126,34 @@ func TestOneOfMany(t *testing.T) {
 	}
 }
 
+// TestStrangersPassword: an administrator whom no application manages is signed out by each change of the
+// password. Nobody announces one, and nothing else ends the session.
+func TestStrangersPassword(t *testing.T) {
+	s := open(t, "[roles]\nadmin = [\"operators\"]\n")
+	shadow := func(user, boss string) {
+		s.Write("shadow", "user:"+user+":20000::::::\nboss:"+boss+":20000::::::\n")
+	}
+	s.Write("passwd", "user:x:1000:1000::/:/bin/sh\nboss:x:1001:1001::/:/bin/sh\n")
+	s.Write("group", "operators:x:50:boss\n")
+	shadow(enginetest.FormerHash, enginetest.FormerHash)
+	signed, err := s.SignIn(t.Context(), web.SignIn{Name: "boss", Address: from}, secret(t, right))
+	if err != nil {
+		t.Fatal(err)
+	}
+	boss, user := s.With(signed.Token), s.With(s.signIn(t).Token)
+	shadow(enginetest.OtherHash, enginetest.FormerHash)
+	if _, err := user.Who(t.Context()); err != nil { // a hash alone ends nothing by default: the keepers decide
+		t.Errorf("a managed account: %v", err)
+	}
+	if _, err := boss.Users(t.Context()); err != nil {
+		t.Errorf("after a change of another account: %v", err)
+	}
+	shadow(enginetest.OtherHash, enginetest.OtherHash)
+	if _, err := boss.Users(t.Context()); kindOf(err) != web.SignedOut {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestListsOneByOne: a list waits while as many as the memory has room for are on their way.
 func TestListsOneByOne(t *testing.T) {
 	s := open(t, "")
