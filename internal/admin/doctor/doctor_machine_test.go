@@ -8,6 +8,7 @@ import (
 
 	"github.com/shadowsync/shadowsync/internal/admin/doctor"
 	"github.com/shadowsync/shadowsync/internal/test/machine"
+	"github.com/shadowsync/shadowsync/internal/test/machine/browser"
 )
 
 // wired boots a machine with the appliance and sets shadowsync up on it.
@@ -174,6 +175,19 @@ var faults = []fault{
 	{name: "jump over ours", breaking: asked + "sed -i '1i auth [success=6 default=ignore] pam_listfile.so item=user sense=allow file=/x' /etc/pam.d/login", check: "pam-factor", says: "/etc/pam.d/login line 1 (", person: "sed -i 1d /etc/pam.d/login"},
 	{name: "service that is not configured asks", breaking: asked + "cp -p /etc/pam.d/sshd /etc/pam.d/other-ssh", check: "pam-factor", says: "other-ssh asks for a second factor", state: doctor.Warn},
 	{name: "guard for nothing", breaking: "mkdir -p /run/systemd/system/128T.service.d && printf '# description \"x\"\\n# pending 9000000000000000000 \"admin\"\\n[Unit]\\nRefuseManualStop=yes\\n' > /run/systemd/system/128T.service.d/90-shadowsync-guard.conf && systemctl daemon-reload", check: "guard", says: "are not pending"},
+	{name: "page's account gone", breaking: paged + "systemctl stop shadowsync-web.service; userdel shadowsync-web", check: "web-account", says: "there is no account shadowsync-web"},
+	{name: "page's account in another group", breaking: paged + "gpasswd -a shadowsync-web adm", check: "web-account", says: "is in the group adm, too", unasked: true},
+	{name: "page's PAM service gone", breaking: paged + "rm /etc/pam.d/shadowsync-web", check: "web-pam", says: "nobody can sign in"},
+	{name: "page's PAM service asks", breaking: paged + "cp -p /etc/pam.d/shadowsync-web /root; echo 'auth required pam_shadowsync.so factor' >> /etc/pam.d/shadowsync-web", check: "web-pam", says: "asks for a second factor, and so does the broker", person: "cp -p /root/shadowsync-web /etc/pam.d/"},
+	{name: "page's drop-in gone", breaking: paged + "rm /etc/systemd/system/shadowsync-web.socket.d/50-web.conf; systemctl daemon-reload", check: "web-address", says: "not as the configuration says"},
+	{name: "page's address changed", breaking: paged + "sed -i \"s/^listen.*/listen = '127.0.0.1:$(shuf -i 9000-9999 -n 1)'/\" /etc/shadowsync/shadowsync.toml", check: "web-address", says: "not as the configuration says"},
+	{name: "page's socket disabled", breaking: paged + "systemctl disable shadowsync-web.socket", check: "enabled", says: "shadowsync-web.socket"},
+	{name: "page's socket to the daemon stopped", breaking: paged + "systemctl stop shadowsync-pages.socket", check: "running", says: "shadowsync-pages.socket (inactive)"},
+	{name: "page's socket to the daemon open to all", breaking: paged + "chmod 666 /run/shadowsync/web.sock", check: "web-broker", says: "with mode 0666"},
+	{name: "page's key readable", breaking: paged + "chmod 644 /etc/shadowsync/web.key", check: "web-certificate", says: "others may read or change it"},
+	{name: "page's key of another certificate", breaking: paged + "cp /root/other.key /etc/shadowsync/web.key", check: "web-certificate", says: "does not match", person: "cp /root/web.key /etc/shadowsync/web.key; systemctl try-restart shadowsync-web.service"},
+	{name: "page that cannot start", breaking: paged + "chmod 600 /usr/sbin/shadowsync-web; systemctl stop shadowsync-web.service", check: "web", says: "the page does not answer on", person: "chmod 711 /usr/sbin/shadowsync-web"},
+	{name: "page without its table", breaking: paged + "sed -i '/^\\[web\\]/,$d' /etc/shadowsync/shadowsync.toml", check: "web", says: "the configuration has no [web]", state: doctor.Warn},
 	{name: "held by hand", breaking: "shadowsync guard hold 128T.service", check: "guard", says: "held by hand", state: doctor.Warn, unasked: true},
 }
 
@@ -182,6 +196,10 @@ const ruled = "grep -q min_length /etc/shadowsync/shadowsync.toml || { printf '\
 
 // asked has services ask for second factors, once.
 const asked = "grep -q second_factor /etc/shadowsync/shadowsync.toml || { printf '\\n[second_factor]\\nservices = [\"sshd\", \"login\"]\\n' >> /etc/shadowsync/shadowsync.toml && shadowsync setup; }; "
+
+// paged switches the page for browsers on, once, with the certificate in /root.
+const paged = "grep -q '^.web.$' /etc/shadowsync/shadowsync.toml || { cp /root/web.crt /root/web.key /etc/shadowsync && " +
+	"printf '\\n[web]\\nlisten = \"127.0.0.1:8443\"\\ncertificate = \"/etc/shadowsync/web.crt\"\\nkey = \"/etc/shadowsync/web.key\"\\n' >> /etc/shadowsync/shadowsync.toml && shadowsync setup; }; "
 
 // ownDisk puts the state on a small file system of its own, once.
 const ownDisk = "mountpoint -q /var/lib/shadowsync || { systemctl stop shadowsync.service && cp -a /var/lib/shadowsync /root/home && " +
@@ -197,6 +215,12 @@ func TestFaultsAreNamedAndMended(t *testing.T) {
 	t.Parallel()
 	m := wired(t, machine.Bookworm)
 	m.MustShell(`sqlite3 /var/lib/shadowsync/state/state.db "PRAGMA user_version" > /root/version`)
+	authority := browser.NewAuthority(t)
+	for _, name := range []string{"web", "other"} {
+		certificate, key := authority.Issue(t, "node1")
+		m.WriteFile("/root/"+name+".crt", certificate, 0o644)
+		m.WriteFile("/root/"+name+".key", key, 0o600)
+	}
 	for _, f := range faults {
 		well := t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {
 			m.MustShell(f.breaking)

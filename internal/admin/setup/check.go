@@ -104,7 +104,7 @@ func (j *job) missingParts() []string {
 		return append(faults, err.Error())
 	}
 	for _, name := range slices.Sorted(maps.Keys(units)) {
-		if FindUnit(j.Root, name) == "" {
+		if FindUnit(j.Root, name) == "" && !Spared(j.config, name) {
 			missing("unit", name)
 		}
 	}

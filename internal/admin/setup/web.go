@@ -129,6 +129,11 @@ func OursFor(c *config.Config) []string {
 	return slices.Concat(WebUnits, OurUnits)
 }
 
+// Spared reports whether a unit need not be installed: those of the page are of no use without one.
+func Spared(c *config.Config, unit string) bool {
+	return (unit == systemd.WebSocketUnit || unit == systemd.WebUnit) && (c == nil || !c.Web.On())
+}
+
 func (j *job) ours() []string { return OursFor(j.config) }
 
 // web returns the step that makes what the page needs, or takes it away.
@@ -227,7 +232,11 @@ func (j *job) makeWebAccount(ctx context.Context) error {
 	if there, err = HasWebAccount(ctx, j.Root); err == nil && !there {
 		err = fmt.Errorf("cannot make the account %s: %s %s made none", WebAccount, sysusers, sysusersFile)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	// What ran with the gid of a former account is started again later.
+	return j.stopUnits(ctx, systemd.WebSocketUnit, systemd.WebUnit, systemd.PagesSocketUnit)
 }
 
 // sysusersPath is the file's name if the tool finds it by that, or its path beside a program that make

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/systemd"
 )
 
 const withPage = inPlace + "[web]\nlisten = \"[::1]:8443\"\n"
@@ -250,6 +251,22 @@ func TestCertificateAge(t *testing.T) {
 		why, ends := CertificateAge(&x509.Certificate{NotBefore: now.Add(c.from), NotAfter: now.Add(c.to)}, now)
 		if why != c.why || ends != c.ends {
 			t.Errorf("%v to %v: %q, %t", c.from, c.to, why, ends)
+		}
+	}
+}
+
+// The page may be a package of its own: without it, the rest can be set up.
+func TestSpared(t *testing.T) {
+	t.Parallel()
+	on := &config.Config{Web: config.Web{Listen: config.DefaultListen}}
+	for _, unit := range []string{systemd.WebUnit, systemd.WebSocketUnit} {
+		if Spared(on, unit) || !Spared(&config.Config{}, unit) || !Spared(nil, unit) {
+			t.Errorf("%s is needed without a page, or not with one", unit)
+		}
+	}
+	for _, unit := range append(slices.Clone(OurUnits), systemd.PagesSocketUnit) {
+		if Spared(&config.Config{}, unit) {
+			t.Errorf("%s is not needed", unit)
 		}
 	}
 }

@@ -1,0 +1,61 @@
+package doctor
+
+import (
+	"crypto/x509"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
+)
+
+func TestAssessWebAccount(t *testing.T) {
+	t.Parallel()
+	census := func(gid uint32, groups ...shadowfile.Group) shadowfile.Census {
+		return shadowfile.Census{Logins: []shadowfile.Login{{Name: "shadowsync-web", UID: 990, GID: gid}}, Groups: groups}
+	}
+	own := shadowfile.Group{Name: "shadowsync-web", GID: 990}
+	pages := own
+	pages.Members = []string{"gui"}
+	for name, c := range map[string]struct {
+		is    shadowfile.Census
+		state State
+		says  string
+	}{
+		"as it must be": {census(990, own), OK, "in no other group"},
+		"other pages":   {census(990, pages), OK, "pages of their own: gui"},
+		"no account":    {shadowfile.Census{Groups: []shadowfile.Group{own}}, Fail, "there is no account"},
+		"no group":      {census(990), Fail, "there is no account"},
+		"another gid":   {census(0, own), Fail, "has gid 0"},
+		"member":        {census(990, own, shadowfile.Group{Name: "adm", Members: []string{"shadowsync-web"}}), Fail, "is in the group adm, too"},
+		"by newgrp":     {census(990, own, shadowfile.Group{Name: "adm", Shadowed: true, Members: []string{"shadowsync-web"}}), Fail, "is in the group adm, too"},
+	} {
+		if got := assessWebAccount(c.is); got.state != c.state || !strings.Contains(got.detail, c.says) {
+			t.Errorf("%s: %s %q", name, got.state, got.detail)
+		}
+	}
+}
+
+func TestAssessCertificate(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	const day = 24 * time.Hour
+	named := []string{"node1"}
+	for _, c := range []struct {
+		names    []string
+		from, to time.Duration
+		state    State
+		says     string
+	}{
+		{named, -day, 30 * day, OK, "for node1, 30 days left"},
+		{named, -day, 5 * day, Warn, "it expires on 2026-03-06"},
+		{named, -2 * day, -day, Fail, "it expired on 2026-02-28"},
+		{named, day, 30 * day, Fail, "it is valid only from 2026-03-02 on"},
+		{nil, -day, 30 * day, Warn, "browsers refuse it"},
+	} {
+		got := assessCertificate("/etc/web.crt", &x509.Certificate{DNSNames: c.names, NotBefore: now.Add(c.from), NotAfter: now.Add(c.to)}, now)
+		if got.state != c.state || !strings.Contains(got.detail, c.says) || got.state != OK && !strings.Contains(got.command, "/etc/web.crt") {
+			t.Errorf("%+v: %s %q, %q", c, got.state, got.detail, got.command)
+		}
+	}
+}
