@@ -79,7 +79,9 @@ func install(t *testing.T) {
 	if err := WriteUnits("/usr/lib/systemd/system", DefaultBinary); err != nil {
 		t.Fatal(err)
 	}
-	must(t, "cp", "--remove-destination", insideProgram, DefaultBinary) // a unit may still run the former one
+	for _, program := range []string{DefaultBinary, webProgram} {
+		must(t, "cp", "--remove-destination", insideProgram, program) // a unit may still run the former one
+	}
 	must(t, "systemctl", "daemon-reload")
 }
 

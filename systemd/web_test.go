@@ -134,7 +134,7 @@ func deniedToWeb() []probe {
 		})
 	}
 	return []probe{
-		lists("/root"), lists("/srv"), lists("/boot"), lists("/sys"), sees("/etc/passwd"), sees("/etc/shadowsync"), sees("/usr/bin"), sees("/var/lib"), sees("/home/probe"), sees("/boot"),
+		lists("/root"), lists("/srv"), lists("/boot"), lists("/sys"), sees("/etc/passwd"), sees("/etc/shadowsync"), sees("/usr/bin"), sees("/var/lib"), sees("/home/probe"),
 		sees("/run/shadowsync/operator.sock"), sees("/run/systemd/private"), sees("/run/dbus"), sees("/proc/1/comm"), sees("/proc/sys/kernel"),
 		writes("/probe"), writes("/etc/probe"), writes("/run/probe"), writes("/usr/sbin/probe"), writes("/run/shadowsync/probe"), writes(filepath.Join(os.Getenv("CREDENTIALS_DIRECTORY"), "web.crt")),
 		connects("/run/dbus/system_bus_socket"), connects("/run/systemd/journal/socket"),
@@ -162,7 +162,6 @@ func deniedToWeb() []probe {
 func startWeb(t *testing.T) {
 	t.Helper()
 	install(t)
-	must(t, "cp", "--remove-destination", insideProgram, webProgram)
 	must(t, "chmod", "0711", webProgram)
 	must(t, "mkdir", "-p", "/home/probe", "/run/shadowsync")
 	write(t, "/usr/lib/sysusers.d/shadowsync-web.conf", webSysusers)

@@ -79,22 +79,17 @@ func assessWebAccount(c shadowfile.Census) verdict {
 // checkWebService reads the stack that proves passwords for the page.
 func checkWebService(_ context.Context, e *exam) verdict {
 	path := "/etc/pam.d/" + setup.WebAccount
-	text, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		return fail("%s is missing, so that nobody can sign in", path).by("shadowsync setup", e.mendPage())
 	}
-	if err != nil {
-		return fail("%v", err)
-	}
-	if pamstack.Asks(string(text)) {
-		return fail("%s asks for a second factor, and so does the broker: nobody with one can sign in", path).person("remove those lines", "editor "+path)
-	}
-	lines, err := pamstack.Read("/", setup.WebAccount, pamstack.Auth)
-	if err != nil {
-		return fail("%v", err).person("mend the file", "editor "+path)
-	}
-	if !pamstack.Stores(lines) {
-		return fail("no line of %s checks a password", path).person("mend the file", "rm "+path+" && shadowsync setup")
+	for _, kind := range []pamstack.Kind{pamstack.Auth, pamstack.Account} {
+		lines, err := pamstack.Read("/", setup.WebAccount, kind)
+		if err != nil {
+			return fail("%v", err).person("mend the file", "editor "+path)
+		}
+		if kind == pamstack.Auth && !pamstack.Stores(lines) {
+			return fail("no line of %s checks a password", path).person("mend the file", "editor "+path)
+		}
 	}
 	return pass("%s checks passwords", path)
 }
