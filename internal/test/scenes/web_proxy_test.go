@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/shadowsync/shadowsync/internal/test/machine"
-	"github.com/shadowsync/shadowsync/internal/test/machine/browser"
+	browsers "github.com/shadowsync/shadowsync/internal/test/machine/browser"
 )
 
 // shown returns the example in docs/web.md in a language.
@@ -37,7 +37,7 @@ func TestWebBehindNginx(t *testing.T) {
 	machine.Need(t)
 	s := setOn(t, machine.BootWith(t, machine.Bookworm, machine.Options{Layer: machine.Apps}), machine.Appliance{})
 	const host, visitor = "node1.example.org", "192.0.2.7"
-	authority := browser.NewAuthority(t)
+	authority := browsers.NewAuthority(t)
 	certificate, key := authority.Issue(t, host)
 	s.WriteFile("/etc/nginx/node1.crt", certificate, 0o644)
 	s.WriteFile("/etc/nginx/node1.key", key, 0o600)

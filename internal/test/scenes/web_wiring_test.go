@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/test/machine"
-	"github.com/shadowsync/shadowsync/internal/test/machine/browser"
+	browsers "github.com/shadowsync/shadowsync/internal/test/machine/browser"
 )
 
 const (
@@ -20,8 +20,8 @@ const (
 	webKey         = "/etc/shadowsync/web.key"
 )
 
-// answer is what a visitor gets.
-type answer struct {
+// webAnswer is what a visitor gets.
+type webAnswer struct {
 	status int
 	body   string
 	served *x509.Certificate // nil: plain HTTP
@@ -29,7 +29,7 @@ type answer struct {
 }
 
 // visit gets a page as a program on the machine would; a certificate must be by the authority.
-func (s *stage) visit(url string, trust *x509.CertPool) answer {
+func (s *stage) visit(url string, trust *x509.CertPool) webAnswer {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), machine.Patience)
 	defer cancel()
@@ -40,21 +40,21 @@ func (s *stage) visit(url string, trust *x509.CertPool) answer {
 	}
 	got, err := transport.RoundTrip(request)
 	if err != nil {
-		return answer{err: err}
+		return webAnswer{err: err}
 	}
 	defer got.Body.Close()
 	text, err := io.ReadAll(got.Body)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	a := answer{status: got.StatusCode, body: string(text)}
+	a := webAnswer{status: got.StatusCode, body: string(text)}
 	if got.TLS != nil {
 		a.served = got.TLS.PeerCertificates[0]
 	}
 	return a
 }
 
-func (s *stage) wantForm(url string, trust *x509.CertPool) answer {
+func (s *stage) wantForm(url string, trust *x509.CertPool) webAnswer {
 	s.t.Helper()
 	a := s.visit(url+"/sign-in", trust)
 	if a.err != nil || a.status != http.StatusOK || !strings.Contains(a.body, `id="sign-in"`) {
@@ -71,7 +71,7 @@ func (s *stage) wantRefused(url string) {
 }
 
 // certify puts a new certificate of the authority's in place, as a renewal does: by rename.
-func (s *stage) certify(a *browser.Authority) *x509.Certificate {
+func (s *stage) certify(a *browsers.Authority) *x509.Certificate {
 	s.t.Helper()
 	certificate, key := a.Issue(s.t, "node1")
 	for path, text := range map[string]string{webKey: key, webCertificate: certificate} {
@@ -138,7 +138,7 @@ func TestWebIsWired(t *testing.T) {
 // a command.
 func (s *stage) webMoves(plain, secure string) {
 	s.t.Helper()
-	authority := browser.NewAuthority(s.t)
+	authority := browsers.NewAuthority(s.t)
 	first := s.certify(authority)
 	s.MustShell("printf 'listen = \"0.0.0.0:9443\"\\ncertificate = \"" + webCertificate + "\"\\nkey = \"" + webKey + "\"\\n' >> " + machine.ConfigurationPath)
 	s.Must("chmod", "644", webKey)
