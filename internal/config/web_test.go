@@ -62,7 +62,7 @@ func TestWebNamesTheFault(t *testing.T) {
 		"proxies = '10.0.0.1'":        "a list of strings",
 		"idle = '0s'":                 "from 1s to 24h",
 		"total = '169h'":              "from 1s to 168h",
-		"adress = 'x'":                `unknown key "adress"`,
+		"lissen = 'x'":                `unknown key "lissen"`,
 	} {
 		_, err := Parse([]byte("[web]\n" + text + "\n" + smallest))
 		if err == nil || !strings.Contains(err.Error(), want) {

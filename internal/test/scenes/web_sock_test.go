@@ -12,8 +12,6 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync/web"
 )
 
-const webSocket = "/run/shadowsync/web.sock"
-
 // visited sets a stage with the socket of pages and a visitor on it.
 func visited(t *testing.T, release machine.Release, edits ...string) *stage {
 	t.Helper()
