@@ -163,6 +163,15 @@ func TestPageOfTheBroker(t *testing.T) {
 		gets[web.Result](s, newPassword+"\n"+oldPassword+"-3\n", "set-password", signed.Token)
 		s.opens("user222", oldPassword+"-3", newPassword)
 	})
+	s.sub("a lock past us, and its end", func(s *stage) {
+		admin := signIn("admin")
+		s.Must("usermod", "-L", "admin")
+		s.eventually("the end of the session, though nobody asks", machine.Patience/4, func() bool {
+			return !strings.Contains(s.Must("shadowsync", "user", "sessions", "admin"), "web:")
+		})
+		s.Must("usermod", "-U", "admin")
+		s.refusesPage(web.SignedOut, "", "who", admin)
+	})
 	s.sub("guessing holds up nobody else", func(s *stage) {
 		answers := gets[map[web.Kind]int](s, "", "guess", "5", "32", "admin", "198.51.100.1")
 		if answers[web.NotAuthenticated] > 32 || answers[web.TooMany] == 0 || answers["none"] > 64 {
