@@ -197,6 +197,8 @@ func (o *Server) codeError(c *call, err error) error {
 		return tell(operator.NotAuthenticated, factor.ErrExpired)
 	case errors.Is(err, factor.ErrNotEnrolled):
 		return operator.Errorf(operator.Conflict, "no second factor is enrolled%s", c.atPrompt("; 'enrol 2fa' enrols one"))
+	case errors.Is(err, factor.ErrNotBegun):
+		return operator.Errorf(operator.Conflict, "no enrolment was begun; begin again")
 	case errors.Is(err, factor.ErrEnrolled):
 		return operator.Errorf(operator.Conflict, "a second factor is enrolled already; an administrator can reset it")
 	}

@@ -97,8 +97,8 @@ func TestEnrol(t *testing.T) {
 	if _, err := l.Enrol(t.Context(), web.Shown{By: web.ByPassword, Secret: secret(t, "wrong")}, nil); kindOf(err) != web.NotAuthenticated {
 		t.Errorf("a wrong password: %v", err)
 	}
-	if _, err := l.Confirm(t.Context(), secret(t, "123456")); kindOf(err) == "" {
-		t.Error("what was not begun is confirmed")
+	if _, err := l.Confirm(t.Context(), secret(t, "123456")); kindOf(err) != web.Conflict {
+		t.Errorf("what was not begun: %v", err)
 	}
 	setup, err := l.Enrol(t.Context(), web.Shown{By: web.ByPassword, Secret: secret(t, right)}, nil)
 	if err != nil || setup.Token != first.Token || setup.Next != web.NextConfirm || setup.Enrolment != "" {
@@ -215,13 +215,13 @@ func TestAdministrator(t *testing.T) {
 		_, factor := l.Reset2FA(t.Context(), "user", secret(t, "123456"))
 		return map[string]error{"lock": lock, "unlock": unlock, "expire": expire, "reset-password": reset, "reset-2fa": factor}
 	}
-	proofs := len(s.visits)
+	proofs := len(s.proven())
 	for what, err := range acts(l, func() web.Shown { return byPassword(right) }) {
 		if kindOf(err) != web.NotPermitted {
 			t.Errorf("a plain user's %s: %v", what, err)
 		}
 	}
-	if len(s.visits) != proofs {
+	if len(s.proven()) != proofs {
 		t.Error("proofs were made for what is not permitted")
 	}
 	s.Write("group", "user:x:1000:\nbosses:x:1001:user\n")
@@ -291,8 +291,8 @@ func TestGuessing(t *testing.T) {
 		}
 	}
 	signInFrom(t, s, "198.51.100.2")
-	proofs := len(s.visits)
-	if _, err := s.SignIn(t.Context(), web.SignIn{Name: "user", Address: "198.51.100.1"}, secret(t, right)); kindOf(err) != web.TooMany || len(s.visits) != proofs {
+	proofs := len(s.proven())
+	if _, err := s.SignIn(t.Context(), web.SignIn{Name: "user", Address: "198.51.100.1"}, secret(t, right)); kindOf(err) != web.TooMany || len(s.proven()) != proofs {
 		t.Errorf("the right password, too soon: %v", err)
 	}
 	for i := range 17 {
@@ -300,8 +300,8 @@ func TestGuessing(t *testing.T) {
 			t.Fatalf("name %d from one place: %s", i, kind)
 		}
 	}
-	if len(s.visits) != proofs+16 {
-		t.Errorf("%d proofs", len(s.visits)-proofs)
+	if len(s.proven()) != proofs+16 {
+		t.Errorf("%d proofs", len(s.proven())-proofs)
 	}
 	for _, address := range []string{"", "here", "192.0.2.1:80", "fe80::1%eth0", "192.0.2.1\n"} {
 		if kind := guess("user", address); kind != web.Usage {
