@@ -172,6 +172,33 @@ func TestPageOfTheBroker(t *testing.T) {
 		s.Must("usermod", "-U", "admin")
 		s.refusesPage(web.SignedOut, "", "who", admin)
 	})
+	s.sub("the broker is killed during a change", func(s *stage) {
+		const before, after = oldPassword + "-4", newPassword + "-4"
+		for _, pause := range []string{"0", "0.1", "0.2", "0.4"} {
+			s.passwd("user222", before)
+			token := gets[web.Signed](s, before+"\n", "sign-in", "user222", "192.0.2.7").Token
+			said := s.Input(before+"\n"+after+"\n").Run("sh", "-c", `cat > /run/typed
+runuser -u shadowsync-web -- visitor set-password `+token+` < /run/typed > /run/said &
+visitor=$!
+for i in $(seq 500); do pgrep -f 'worker-pa[m]' > /dev/null && break; sleep 0.02; done
+sleep `+pause+`
+systemctl kill -s KILL shadowsync.service
+wait $visitor
+cat /run/said`).Stdout
+			told := strings.HasPrefix(said, "{") // the broker died after its answer
+			if !told && !strings.HasPrefix(said, "unknown: ") {
+				s.t.Errorf("%s s later: the page is told %q", pause, said)
+			}
+			s.eventually("one password on both sides", machine.Patience/2, func() bool {
+				return s.Run("pgrep", "-f", "worker-pa[m]").Code != 0 && s.state("user222").State == "in-sync" && s.ShadowHash("user222") == s.StoreHash("user222")
+			})
+			old, fresh := s.Login("user222", before), s.Login("user222", after)
+			if old == fresh || told && old {
+				s.t.Errorf("%s s later: the old password opens: %v, the new one: %v", pause, old, fresh)
+			}
+		}
+		s.passwd("user222", oldPassword)
+	})
 	s.sub("guessing holds up nobody else", func(s *stage) {
 		answers := gets[map[web.Kind]int](s, "", "guess", "5", "32", "admin", "198.51.100.1")
 		if answers[web.NotAuthenticated] > 32 || answers[web.TooMany] == 0 || answers["none"] > 64 {
