@@ -165,7 +165,10 @@ func (t *transaction) result() Answer {
 }
 
 func run(q question, c *conversation) Answer {
-	if why := unfit(c.current + c.new); why != "" {
+	if unfit(c.current) != "" {
+		return Answer{Verdict: Wrong, Reason: "no account has such a password"}
+	}
+	if why := unfit(c.new); why != "" {
 		return Answer{Verdict: Weak, Reason: why}
 	}
 	t, err := pam.Start(cmp.Or(q.Service, service), q.User, c)
