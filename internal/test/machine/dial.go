@@ -13,9 +13,16 @@ import (
 // DialContext connects to an address on the machine's own network, as a program there would. It suits
 // http.Transport.
 func (m *Machine) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	return inNetwork(m, "connect to "+address, func() (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, network, address)
-	})
+	return m.DialFrom(ctx, "", network, address)
+}
+
+// DialFrom is DialContext from an IP address of the machine's; empty: the one that the kernel chooses.
+func (m *Machine) DialFrom(ctx context.Context, from, network, address string) (net.Conn, error) {
+	dialer := &net.Dialer{}
+	if from != "" {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
+	}
+	return inNetwork(m, "connect to "+address, func() (net.Conn, error) { return dialer.DialContext(ctx, network, address) })
 }
 
 // Listen listens on an address of the machine's own network, for a server that runs in the test.

@@ -25,14 +25,20 @@ const (
 func prowled(t *testing.T) *stage {
 	t.Helper()
 	s := set(t, machine.Bookworm, machine.Appliance{})
-	program := filepath.Join(t.TempDir(), "prowler")
+	s.prowler()
+	return s
+}
+
+// prowler puts the prowler on the machine.
+func (s *stage) prowler() {
+	s.t.Helper()
+	program := filepath.Join(s.t.TempDir(), "prowler")
 	build := exec.Command("go", "build", "-trimpath", "-o", program, "./prowler")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("cannot build the prowler: %v\n%s", err, out)
+		s.t.Fatalf("cannot build the prowler: %v\n%s", err, out)
 	}
 	s.CopyIn(program, "/usr/local/bin/prowler", 0o755)
-	return s
 }
 
 // TestUnprivilegedUser: on the operators' socket a user learns nothing and does nothing

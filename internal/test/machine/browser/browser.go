@@ -14,6 +14,8 @@
 //	browser.go    the browser as a process, and what it trusts
 //	authority.go  certificates for the machine's servers
 //	visitor.go    what a person does and sees
+//	keyboard.go   a person without a mouse
+//	download.go   files that a page offers
 //	looks.go      sizes, colours, screenshots, axe-core
 //	run.go        how all of these ask the browser
 package browser

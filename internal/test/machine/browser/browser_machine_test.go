@@ -45,6 +45,14 @@ func serve(t *testing.T, m *machine.T, authority *Authority, address string) {
 	mux.HandleFunc("GET /bad", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, pages, `<img src="data:,"><div style="width: 500px">wide</div>`)
 	})
+	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, pages, `<a href="/after">After</a><input type="hidden" name="x"><form id="ask" action="/file"><label>Name <input name="name"></label>
+			<button style="outline: none">Send</button></form><button hidden>No</button><div tabindex="0">Scroll</div>`)
+	})
+	mux.HandleFunc("GET /file", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Disposition", `attachment; filename="of.txt"`)
+		fmt.Fprint(w, r.FormValue("name"))
+	})
 	server := &http.Server{Handler: mux, TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}}}
 	go func() { _ = server.ServeTLS(listener, "", "") }()
 	t.Cleanup(func() { _ = server.Close() })
@@ -101,6 +109,19 @@ func TestVisitors(t *testing.T) {
 				t.Errorf("%d px, dark %t: %s, too wide by %d", width, dark, colour, anna.Overflow())
 			}
 		}
+	}
+	if anna.Open("/keys"); len(anna.Controls()) != 4 {
+		t.Errorf("the controls are %q", anna.Controls())
+	}
+	if reached, unseen := anna.Stops(); !slices.Equal(reached, anna.Controls()) || len(unseen) != 1 || !strings.HasPrefix(unseen[0], "button of ask") {
+		t.Errorf("Tab reaches %q, and does not show it on %q", reached, unseen)
+	}
+	anna.Type("ask", "name", "kept")
+	if name, text := anna.Download("form#ask button"); name != "of.txt" || text != "kept" {
+		t.Errorf("the file %q has %q", name, text)
+	}
+	if anna.Type("ask", "name", "go"); anna.Path() != "/keys" {
+		t.Errorf("a file leads to %s", anna.Path())
 	}
 	anna.Look(320, false)
 	anna.Open("/bad")

@@ -45,6 +45,12 @@ func (v *Visitor) Screenshot() []byte {
 	return run(v, chromedp.FullScreenshot(100))
 }
 
+// Picture is a PNG of the first element of a CSS selector.
+func (v *Visitor) Picture(selector string) []byte {
+	v.tb.Helper()
+	return run(v, chromedp.Screenshot(chromedp.CSS(selector)))
+}
+
 // Overflow is by how many CSS pixels the page is wider than the window.
 func (v *Visitor) Overflow() int {
 	v.tb.Helper()

@@ -20,6 +20,7 @@ const patience = 30 * time.Second
 // A Visitor is a person at a window of their own. A failure ends the test, and shows what the window shows.
 type Visitor struct {
 	tb      machine.TB
+	m       *machine.T
 	context context.Context
 	origin  string
 	status  int
@@ -31,7 +32,7 @@ func (b *Browser) Visit(tb machine.TB, origin string) *Visitor {
 	tb.Helper()
 	window, cancel := chromedp.NewContext(b.context, chromedp.WithNewBrowserContext())
 	tb.Cleanup(cancel)
-	v := &Visitor{tb: tb, context: window, origin: origin}
+	v := &Visitor{tb: tb, m: b.m, context: window, origin: origin}
 	// The first command opens the window, which lives as long as that command's context.
 	if err := chromedp.Do(window); err != nil {
 		tb.Fatalf("cannot open a window: %v", err)
@@ -44,6 +45,13 @@ func (b *Browser) Visit(tb machine.TB, origin string) *Visitor {
 func (v *Visitor) For(tb machine.TB) *Visitor {
 	same := *v
 	same.tb = tb
+	return &same
+}
+
+// From returns the same window, for pages of another origin.
+func (v *Visitor) From(origin string) *Visitor {
+	same := *v
+	same.origin = origin
 	return &same
 }
 
@@ -93,18 +101,6 @@ func (v *Visitor) Submit(form string, fields ...string) int {
 func (v *Visitor) Click(selector string) int {
 	v.tb.Helper()
 	return v.leads(chromedp.Click(chromedp.CSS(selector)))
-}
-
-// Press presses keys, which lead to another page, and returns its status.
-func (v *Visitor) Press(keys string) int {
-	v.tb.Helper()
-	return v.leads(chromedp.KeyEvent(keys))
-}
-
-// Keys presses keys.
-func (v *Visitor) Keys(keys string) {
-	v.tb.Helper()
-	v.do(chromedp.KeyEvent(keys))
 }
 
 // leads runs an action that leads to another page.

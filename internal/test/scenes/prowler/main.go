@@ -1,6 +1,7 @@
 // Prowler is an unprivileged attacker on a test machine: it misuses the broker's sockets.
 //
 //	prowler ask SOCKET PACKET...   send each packet on a connection of its own, print the answers
+//	prowler with N SOCKET PACKET...  the same with N descriptors attached, instead of one
 //	prowler time SOCKET PACKET...  send each in turn, 400 times, and print the median answer's microseconds
 //	prowler flood SOCKET SECONDS   hold, garble and drop hundreds of connections
 //	prowler break SOCKET SECONDS [PASSWORD]  break off dialogues of set password, eight at a time: at the
@@ -33,7 +34,13 @@ func main() {
 	switch os.Args[1] {
 	case "ask":
 		for _, packet := range os.Args[3:] {
-			fmt.Println(ask(path, packet))
+			fmt.Println(ask(path, packet, 1))
+		}
+		return
+	case "with":
+		n, _ := strconv.Atoi(path)
+		for _, packet := range os.Args[4:] {
+			fmt.Println(ask(os.Args[3], packet, n))
 		}
 		return
 	case "time":
@@ -101,7 +108,7 @@ func medians(path string, packets []string) []time.Duration {
 	for range rounds {
 		for i, packet := range packets {
 			start := time.Now()
-			ask(path, packet)
+			ask(path, packet, 1)
 			times[i] = append(times[i], time.Since(start))
 		}
 	}
@@ -113,8 +120,8 @@ func medians(path string, packets []string) []time.Duration {
 	return all
 }
 
-// ask attaches a token, as the PAM module does.
-func ask(path, packet string) string {
+// ask attaches tokens, as the PAM module does.
+func ask(path, packet string, tokens int) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	conn, err := socket.Dial(ctx, path)
@@ -122,12 +129,16 @@ func ask(path, packet string) string {
 		return err.Error()
 	}
 	defer conn.Close()
-	token, err := socket.SealedMemfd([]byte("Prowler-velvet-1"))
-	if err != nil {
-		return err.Error()
+	var attached []*os.File
+	defer func() { socket.CloseAll(attached) }()
+	for range tokens {
+		token, err := socket.SealedMemfd([]byte("Prowler-velvet-1"))
+		if err != nil {
+			return err.Error()
+		}
+		attached = append(attached, token)
 	}
-	defer token.Close()
-	if err := conn.Send(ctx, json.RawMessage(packet), token); err != nil {
+	if err := conn.Send(ctx, json.RawMessage(packet), attached...); err != nil {
 		return "cannot send: " + err.Error()
 	}
 	var answer json.RawMessage
