@@ -82,12 +82,13 @@ func serve(ctx context.Context) error {
 	go settings.Keep(ctx, daemonClient)
 	life := front.NewLife()
 	site := &page.Site{
-		Client:   daemonClient,
-		Settings: settings.Get,
-		Address:  settings.Address,
-		Secret:   life.Secret,
-		TLS:      pair != nil,
-		Log:      slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Client:      daemonClient,
+		Settings:    settings.Get,
+		Address:     settings.Address,
+		Secret:      life.Secret,
+		Unreachable: life.Unreachable,
+		TLS:         pair != nil,
+		Log:         slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}
 	handler := front.Rated(site.Handler(), site.TooMany(), settings.Address)
 	_, _ = daemon.SdNotify(true, daemon.SdNotifyReady) // started by hand, nobody waits for it

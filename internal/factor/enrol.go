@@ -19,6 +19,8 @@ type Beginning struct {
 	// ByRoot: no enrolment code is needed after a reset. Everybody else shows it, so that a stolen
 	// password does not suffice to enrol.
 	ByRoot bool
+	// Shown: a code of the present factor was just taken, so that its owner moves to another authenticator.
+	Shown  bool
 	Code   []byte // the enrolment code
 	Source string // where it comes from, as in Attempt
 	Origin shadowsync.Origin
@@ -38,16 +40,18 @@ var (
 )
 
 // Begin begins an enrolment, instead of one that was begun earlier. The account is enrolled when
-// Confirm has seen a code of the returned secret, which the caller clears.
+// Confirm has seen a code of the returned secret, which the caller clears. A factor that is enrolled
+// works until then.
 func (f *Factors) Begin(ctx context.Context, b Beginning) (secret []byte, err error) {
 	r, err := f.Store.Factor(ctx, b.Subject)
 	switch {
 	case err != nil:
 		return nil, err
+	case r.State == Enrolled && b.Shown:
 	case r.State == Enrolled && (b.ByRoot || r.Ticket == nil):
 		return nil, ErrEnrolled
 	}
-	if !b.ByRoot && r.Ticket != nil {
+	if !b.ByRoot && r.Ticket != nil && (r.State != Enrolled || !b.Shown) {
 		if err := f.admitted(ctx, r, b); err != nil {
 			return nil, err
 		}
@@ -98,8 +102,11 @@ func (f *Factors) begin(ctx context.Context, b Beginning, seen Record, secret []
 		if next.Secret, err = next.sealWith(key, secret); err != nil {
 			return Change{}, err
 		}
-		if r.State == Enrolled { // on the way back by mail: the present secret works until the new one is confirmed
+		if r.State == Enrolled { // the present secret works until the new one is confirmed
 			r.Mailed = &Mailed{Next: next.Secret}
+			if b.Shown {
+				r.Ticket = nil // who has the factor is not on the way back by mail
+			}
 			next = r
 		}
 		reason := "with a new secret"
@@ -183,7 +190,11 @@ func (f *Factors) confirm(ctx context.Context, a Attempt, seen Record, use use) 
 		now := f.Now()
 		var events []shadowsync.Event
 		if kept.State == Enrolled {
-			events = append(events, event(now, a.Subject, a.Origin, ActionReset, "by the code that was mailed; "+kept.dropped()))
+			by := "by the code that was mailed; "
+			if kept.Ticket == nil {
+				by = "by a code of the former authenticator; "
+			}
+			events = append(events, event(now, a.Subject, a.Origin, ActionReset, by+kept.dropped()))
 		}
 		if _, err := use(&r, now); err != nil {
 			return Change{}, err

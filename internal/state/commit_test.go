@@ -153,15 +153,15 @@ func TestWhatCameBackStaysOnRecord(t *testing.T) {
 func TestSeenInAWayOfBefore(t *testing.T) {
 	dir := t.TempDir()
 	db := openIn(t, dir)
-	entry := shadowsync.Entry{Baseline: samplePair(1), Origin: sampleOrigin(1, "web"), Replaced: time.Now().UTC()}
+	entry := shadowsync.Entry{Baseline: samplePair(1), Origin: sampleOrigin(1, "former"), Replaced: time.Now().UTC()}
 	open := sampleChange("admin", 1)
-	open.Origin.SeenBy = "web"
+	open.Origin.SeenBy = "former"
 	commit(t, db, shadowsync.Transition{Account: "admin", Displaced: []shadowsync.Entry{entry}, Open: &open})
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
 	m := load(t, openIn(t, dir), nil).Accounts["admin"]
-	if len(m.Record) != 1 || m.Record[0].Origin.SeenBy != "web" || m.Open == nil || m.Open.Origin.SeenBy != "web" || m.Open.Origin.SeenBy.Announced() {
+	if len(m.Record) != 1 || m.Record[0].Origin.SeenBy != "former" || m.Open == nil || m.Open.Origin.SeenBy != "former" || m.Open.Origin.SeenBy.Announced() {
 		t.Errorf("read as %+v", m)
 	}
 }

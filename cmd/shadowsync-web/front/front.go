@@ -68,10 +68,13 @@ func Serve(ctx context.Context, l net.Listener, pair *tls.Config, h http.Handler
 	case <-ctx.Done():
 	case <-life.Over():
 	}
+	// Once no more is accepted, the server knows of every connection that was: none is dropped unseen.
+	_ = l.Close()
+	<-failed
 	return shutDown(server, life, cut)
 }
 
-// shutDown stops accepting, and waits for the requests in progress. When their time is over, it cuts off
+// shutDown waits for the requests in progress. When their time is over, it cuts off
 // what they wait for, so that they can still tell the person.
 func shutDown(server *http.Server, life *Life, cut func()) error {
 	left, cancel := context.WithTimeout(context.Background(), life.left())

@@ -141,6 +141,21 @@ func TestEndsSoonAfterASecret(t *testing.T) {
 	}
 }
 
+// A process that may not see the daemon's socket makes room for one that does, and goes on answering until then.
+func TestEndsSoonIfTheDaemonIsUnreachable(t *testing.T) {
+	after := served(t, fine, func(m *memory, life *Life) {
+		c := m.dial("192.0.2.1")
+		get(t, c)
+		life.Unreachable()
+		time.Sleep(openFor / 2) // of the bubble
+		life.Unreachable()
+		get(t, c)
+	})
+	if after != openFor {
+		t.Errorf("it ends after %v", after)
+	}
+}
+
 // What takes too long is cut off, and still answered.
 func TestCutsOffWhatTakesTooLong(t *testing.T) {
 	var life *Life

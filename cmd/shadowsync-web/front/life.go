@@ -26,6 +26,7 @@ type Life struct {
 
 	mu    sync.Mutex
 	end   sync.Once
+	blind sync.Once
 	conns map[net.Conn]http.ConnState
 	idle  *time.Timer
 	used  time.Time // when there was something to do
@@ -52,6 +53,10 @@ func (l *Life) Secret() {
 		time.AfterFunc(openFor, l.finish)
 	}
 }
+
+// Unreachable says that the daemon did not answer. A process that began before the daemon's socket was made
+// never sees it, so another one follows soon.
+func (l *Life) Unreachable() { l.blind.Do(func() { time.AfterFunc(openFor, l.finish) }) }
 
 func (l *Life) finish() { l.end.Do(func() { close(l.over) }) }
 

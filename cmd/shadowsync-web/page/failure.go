@@ -118,6 +118,7 @@ func (v *visit) fail(err error) {
 	case isRefusal && (refusal.Kind == web.SignedOut || refusal.Kind == web.StepNeeded):
 		http.Redirect(v.w, v.r, "/sign-in", http.StatusSeeOther)
 	case isRefusal && refusal.Kind == web.Unavailable, v.ctx != nil && v.ctx.Err() != nil:
+		v.site.Unreachable()
 		v.message(http.StatusServiceUnavailable, down)
 	default:
 		p, known := v.refused(err, "", nil)

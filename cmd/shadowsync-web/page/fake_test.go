@@ -148,19 +148,21 @@ type browser struct {
 	client *http.Client
 	log    *strings.Builder
 	read   *int // forms
+	blind  *int // answers that the daemon was not reached for
 }
 
 func newBrowser(t *testing.T) *browser {
 	t.Helper()
 	d := newDaemon(t)
-	b := &browser{t: t, d: d, log: &strings.Builder{}, read: new(int)}
+	b := &browser{t: t, d: d, log: &strings.Builder{}, read: new(int), blind: new(int)}
 	site := &Site{
-		Client:   d.client,
-		Settings: func() web.Settings { return web.Settings{Node: "node1.conductor"} },
-		Address:  func(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.7") },
-		Secret:   func() { *b.read++ },
-		TLS:      true,
-		Log:      slog.New(slog.NewTextHandler(b.log, nil)),
+		Client:      d.client,
+		Settings:    func() web.Settings { return web.Settings{Node: "node1.conductor"} },
+		Address:     func(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.7") },
+		Secret:      func() { *b.read++ },
+		Unreachable: func() { *b.blind++ },
+		TLS:         true,
+		Log:         slog.New(slog.NewTextHandler(b.log, nil)),
 	}
 	b.server = httptest.NewTLSServer(site.Handler())
 	t.Cleanup(b.server.Close)

@@ -271,6 +271,9 @@ func TestDaemonIsDown(t *testing.T) {
 	if b.held() != token {
 		t.Error("a daemon that is down has signed somebody out")
 	}
+	if *b.blind != 4 {
+		t.Errorf("told %d times", *b.blind)
+	}
 }
 
 // Every kind of refusal has an answer below 500, except those that are no fault of the person's.

@@ -37,6 +37,8 @@ type Site struct {
 	Address func(*http.Request) netip.Addr
 	// Secret is called before a form is read, which may hold a password or a code.
 	Secret func()
+	// Unreachable is called when the daemon did not answer.
+	Unreachable func()
 	// TLS: browsers are told to never use plain HTTP with this host.
 	TLS bool
 	Log *slog.Logger

@@ -97,6 +97,15 @@ func (o *Server) enrolProven(ctx context.Context, c *call, reset bool) error {
 	return o.enrolSecret(ctx, c, secret, "")
 }
 
+// enrolAnother enrols another authenticator of an operator who has just shown a code of the present one.
+func (o *Server) enrolAnother(ctx context.Context, c *call) error {
+	secret, err := o.factors().Begin(ctx, factor.Beginning{Subject: c.subject(), Shown: true, Source: c.origin.Remote, Origin: c.origin})
+	if err != nil {
+		return o.codeError(c, err)
+	}
+	return o.enrolSecret(ctx, c, secret, "")
+}
+
 // enrolSecret shows the operator a new secret, which it clears, and enrols it by a code of it. An
 // enrolment code is shown along, for an operator who is cut off here.
 func (o *Server) enrolSecret(ctx context.Context, c *call, secret []byte, enrolment string) error {

@@ -68,14 +68,15 @@ func (o *Server) regainAtPage(ctx context.Context, c *call) (Reply, error) {
 	return o.setUp(ctx, c, func() error { return o.lostProven(ctx, c, true) })
 }
 
-// enrolAtPage begins an enrolment, after a proof; an enrolment code comes after a reset.
+// enrolAtPage begins an enrolment, after a proof: of who has a second factor, a code of it, and the factor works
+// until the other authenticator is confirmed. An enrolment code comes after a reset.
 func (o *Server) enrolAtPage(ctx context.Context, c *call) (Reply, error) {
+	if c.page.own.State == factor.Enrolled {
+		return o.setUp(ctx, c, func() error { return o.enrolAnother(ctx, c) })
+	}
 	reset := c.page.own.Ticket != nil
 	if len(c.files) > 0 {
 		c.page.script.secrets = map[operator.Secret]*os.File{operator.AskEnrolment: c.files[0]}
-	}
-	if c.page.own.State == factor.Enrolled {
-		return Reply{}, o.codeError(c, factor.ErrEnrolled)
 	}
 	return o.setUp(ctx, c, func() error { return o.enrolProven(ctx, c, reset) })
 }

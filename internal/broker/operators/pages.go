@@ -328,8 +328,6 @@ func (o *Server) takeProof(ctx context.Context, c *call, need proofNeed) error {
 		return nil
 	case need == byCode && want != web.ByCode:
 		return o.codeError(c, factor.ErrNotEnrolled)
-	case need == byPassword:
-		want = web.ByPassword
 	}
 	if len(c.files) == 0 || c.page.proof != want && need == anyProof {
 		return operator.Errorf(operator.Usage, "%s", map[web.Proof]string{

@@ -49,10 +49,9 @@ var rules = map[operator.Op]rule{
 type proofNeed int
 
 const (
-	noProof    proofNeed = iota // it changes nothing, or takes its passwords and codes itself
-	anyProof                    // the current password; a code, once a second factor is enrolled
-	byPassword                  // the current password
-	byCode                      // a code
+	noProof  proofNeed = iota // it changes nothing, or takes its passwords and codes itself
+	anyProof                  // the current password; a code, once a second factor is enrolled
+	byCode                    // a code
 )
 
 // pageRule says which operation of operators a page's is, so that the same roles may ask for it, and what
@@ -83,7 +82,7 @@ var pages = map[web.Op]pageRule{
 	web.OpCode:          {as: operator.OpCode, at: atCode, secrets: 1, do: (*Server).codeAtPage},
 	web.OpLost:          {as: operator.OpLost2FA, at: atCode, do: (*Server).lostAtPage},
 	web.OpRegain:        {as: operator.OpLost2FA, at: regaining, secrets: 1, do: (*Server).regainAtPage},
-	web.OpEnrol:         {as: operator.OpEnrol2FA, at: enrolling, proof: byPassword, most: 1, do: (*Server).enrolAtPage},
+	web.OpEnrol:         {as: operator.OpEnrol2FA, at: enrolling, proof: anyProof, most: 1, do: (*Server).enrolAtPage},
 	web.OpConfirm:       {as: operator.OpEnrol2FA, at: enrolling, secrets: 1, do: (*Server).confirmAtPage},
 	web.OpSetPassword:   {as: operator.OpSetPassword, at: setting, secrets: 2, do: (*Server).setPasswordAtPage},
 	web.OpRenewCodes:    {as: operator.OpRenewCodes, at: signedIn, proof: byCode, do: (*Server).renewAtPage},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/engine/enginetest"
+	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/factor/totp"
 	"github.com/shadowsync/shadowsync/shadowsync"
 	"github.com/shadowsync/shadowsync/shadowsync/web"
@@ -129,8 +130,68 @@ func TestEnrol(t *testing.T) {
 	if p, err := l.Who(t.Context()); err != nil || p.Mail != "a…a@example.net" || p.CodesLeft != 9 {
 		t.Errorf("%+v, %v", p, err)
 	}
-	if _, err := l.Enrol(t.Context(), web.Shown{By: web.ByPassword, Secret: secret(t, right)}, nil); kindOf(err) != web.Conflict {
-		t.Errorf("a second enrolment: %v", err)
+}
+
+// TestEnrolAnother: who has a second factor moves to another authenticator with a code of it, never with the password.
+// The former one works until the other one is confirmed.
+func TestEnrolAnother(t *testing.T) {
+	s := open(t, "")
+	authenticator, recovery := s.enrols(t)
+	first, err := s.With(s.signIn(t).Token).Code(t.Context(), secret(t, recovery[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := s.With(s.signIn(t).Token).Code(t.Context(), secret(t, recovery[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := s.With(first.Token)
+	for what, shown := range map[string]web.Shown{
+		"the password":          {By: web.ByPassword, Secret: secret(t, right)},
+		"the password as code":  {By: web.ByCode, Secret: secret(t, right)},
+		"a code as password":    {By: web.ByPassword, Secret: secret(t, recovery[2])},
+		"a code that was taken": {By: web.ByCode, Secret: secret(t, recovery[0])},
+	} {
+		if setup, err := l.Enrol(t.Context(), shown, nil); err == nil {
+			t.Errorf("%s begins an enrolment: %+v", what, setup)
+		}
+	}
+	if _, err := l.Confirm(t.Context(), secret(t, now(authenticator))); kindOf(err) != web.Conflict {
+		t.Errorf("what was not begun: %v", err)
+	}
+	abandoned, err := l.Enrol(t.Context(), web.Shown{By: web.ByCode, Secret: secret(t, recovery[2])}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	setup, err := l.Enrol(t.Context(), web.Shown{By: web.ByCode, Secret: secret(t, recovery[3])}, nil)
+	if err != nil || setup.Token != first.Token || setup.Next != web.NextConfirm || setup.Enrolment != "" {
+		t.Fatalf("%+v, %v", setup, err)
+	}
+	if again, err := s.With(s.signIn(t).Token).Code(t.Context(), secret(t, now(authenticator))); err != nil || again.Next != web.NextNone {
+		t.Errorf("the former one, meanwhile: %+v, %v", again, err)
+	}
+	if _, err := l.Confirm(t.Context(), secret(t, app(t, abandoned, 0))); kindOf(err) != web.CodeRefused {
+		t.Errorf("a code of an app that was replaced: %v", err)
+	}
+	confirmed, err := l.Confirm(t.Context(), secret(t, app(t, setup, 0)))
+	if err != nil || confirmed.Next != web.NextNone || len(confirmed.Recovery) != 10 {
+		t.Fatalf("%+v, %v", confirmed, err)
+	}
+	if !s.Audited(factor.ActionReset, "by a code of the former authenticator") {
+		t.Error("the change is not recorded")
+	}
+	for _, token := range []string{first.Token, other.Token} {
+		if _, err := s.With(token).Who(t.Context()); kindOf(err) != web.SignedOut {
+			t.Errorf("a session that has shown the former factor: %v", err)
+		}
+	}
+	for what, code := range map[string]string{"recovery code": recovery[4], "code": now(authenticator)} {
+		if _, err := s.With(s.signIn(t).Token).Code(t.Context(), secret(t, code)); err == nil {
+			t.Errorf("a %s of the former factor is taken", what)
+		}
+	}
+	if _, err := s.With(confirmed.Token).Who(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -29,9 +29,13 @@ func TestPageUnderFaults(t *testing.T) {
 func withoutBroker(w *site) {
 	v := w.enters("user222", oldPassword)
 	sockets := strings.Join(strings.Fields(w.MustShell("systemctl list-units --plain --no-legend --type=socket 'shadowsync*' | cut -d' ' -f1 | grep -v shadowsync-web")), " ")
+	const masked = " shadowsync.service shadowsync-pages.socket" // because the start of the page would start them
 	for what, away := range map[string][2]string{
-		"stopped": {"systemctl stop shadowsync.service " + sockets, "systemctl start " + sockets + " shadowsync.service"},
-		"hung":    {"systemctl kill -s STOP shadowsync.service", "systemctl kill -s CONT shadowsync.service"},
+		"stopped": {
+			"systemctl stop shadowsync.service " + sockets + " && systemctl mask --runtime" + masked,
+			"systemctl unmask --runtime" + masked + " && systemctl start " + sockets + " shadowsync.service",
+		},
+		"hung": {"systemctl kill -s STOP shadowsync.service", "systemctl kill -s CONT shadowsync.service"},
 	} {
 		w.MustShell(away[0])
 		for _, path := range []string{"/profile", "/profile/password", "/admin/users", signIn} {
@@ -43,7 +47,7 @@ func withoutBroker(w *site) {
 		}
 		w.MustShell(away[1])
 		w.eventually("the broker is back", machine.Patience, func() bool { return w.As("user222").Run("pcli", "-c", "show user").Code == 0 })
-		v.Open("/profile")
+		w.eventually("the page sees it", machine.Patience, func() bool { return v.Open("/profile") == http.StatusOK })
 		v.At("/profile")
 	}
 }
@@ -117,7 +121,7 @@ func killedInAChange(w *site) {
 	w.passwd("user222", oldPassword)
 }
 
-// replacesCertificate: a new certificate is used without anybody's doing.
+// replacesCertificate: a new certificate is used without anybody's doing, once the process has ended that took the old one.
 func replacesCertificate(w *site) {
 	serial := func() string {
 		response, err := w.client(anybody).Get(pageOrigin + signIn)
@@ -129,6 +133,8 @@ func replacesCertificate(w *site) {
 	}
 	before := serial()
 	w.certify()
+	m := w.insides()
+	w.eventually("the page ends, as nobody uses it", machine.Patience, func() bool { return m.process("shadowsync-web") == "" })
 	w.eventually("the new certificate is used", machine.Patience, func() bool { return serial() != before })
 }
 
