@@ -26,8 +26,13 @@ func TestHalfGone(t *testing.T) {
 			}
 			m.MustShell(drill.mend)
 		}
+		m.MustShell(`printf '\n[second_factor]\nservices = ["sshd", "login"]\n' >> /etc/shadowsync/shadowsync.toml && shadowsync setup --first os &&
+			grep -q 'pam_shadowsync.so factor' /etc/pam.d/sshd && grep -q 'pam_shadowsync.so factor' /etc/pam.d/login && mv /usr/sbin/shadowsync /root`)
 		m.MustShell(remove + " shadowsync")
-		works(t, m, "removed", "Trubador-Gneis-85")
+		if left := m.Shell("grep -r '^[^#]*pam_shadowsync' /etc/pam.d"); left.Code == 0 {
+			t.Errorf("removed without its program: left are %s", left.Stdout)
+		}
+		works(t, m, "removed without its program", "Trubador-Gneis-85")
 	})
 }
 
