@@ -70,7 +70,7 @@ func Serve(ctx context.Context, l net.Listener, pair *tls.Config, h http.Handler
 	}
 	// Once no more is accepted, the server knows of every connection that was: none is dropped unseen.
 	_ = l.Close()
-	<-failed
+	_ = <-failed // that it was closed
 	return shutDown(server, life, cut)
 }
 
