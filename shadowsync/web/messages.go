@@ -254,6 +254,8 @@ type Mail struct {
 // in that stay open.
 type Result struct {
 	Notes []string `json:"notes,omitempty"`
+	// Ended, only of OpSetPassword: every other session of the account was ended, and none was left.
+	Ended bool `json:"ended,omitempty"`
 }
 
 // Ended is the result of ending sessions.

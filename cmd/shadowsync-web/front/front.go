@@ -70,7 +70,9 @@ func Serve(ctx context.Context, l net.Listener, pair *tls.Config, h http.Handler
 	}
 	// Once no more is accepted, the server knows of every connection that was: none is dropped unseen.
 	_ = l.Close()
-	_ = <-failed // that it was closed
+	if err := <-failed; !errors.Is(err, net.ErrClosed) {
+		return errors.Join(err, shutDown(server, life, cut))
+	}
 	return shutDown(server, life, cut)
 }
 

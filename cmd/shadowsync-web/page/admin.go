@@ -91,7 +91,7 @@ func (v *visit) change(formID string, do changer, done string) error {
 }
 
 func (v *visit) lock() error {
-	return v.change("lock", web.Login.Lock, "The account is locked, and its sessions have ended.")
+	return v.change("lock", web.Login.Lock, "The account is locked.")
 }
 
 func (v *visit) unlock() error {
@@ -135,7 +135,7 @@ func (v *visit) resetPassword() error {
 	if err != nil {
 		return v.userAgain(err, id)
 	}
-	done := "The password is reset, and the account's sessions have ended."
+	done := "The password is reset."
 	if half {
 		done = "The password is reset on this machine, but not everywhere yet."
 	}
@@ -153,7 +153,7 @@ func (v *visit) resetFactor() error {
 	if err != nil {
 		return v.userAgain(err, id)
 	}
-	done := "The second factor is reset, and the account's sessions have ended."
+	done := "The second factor is reset."
 	if reset.Code == "" {
 		done = "The account has no second factor: nothing was reset."
 	}

@@ -34,7 +34,11 @@ func (v *visit) endOwnSessions() error {
 		return v.again(err, id, aboutProof, v.showSessions)
 	}
 	v.leave()
-	return v.show("signin", view{Title: "Signed out everywhere", Done: "All your sessions have ended, this one too.", Notes: remains(ended), Data: signInData{}})
+	title, done := "Signed out everywhere", "All your sessions have ended, this one too."
+	if len(ended.Survivors) > 0 {
+		title, done = "Signed out", plural.Count(len(ended.Ended), "session")+" of yours ended, this one too."
+	}
+	return v.show("signin", view{Title: title, Done: done, Notes: remains(ended), Data: signInData{}})
 }
 
 // aboutProof: a refusal is about the proof.

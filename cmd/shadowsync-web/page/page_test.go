@@ -185,8 +185,14 @@ func TestSetPassword(t *testing.T) {
 	b.is(b.send("/profile/password", "current", "a", "new", "b", "confirm", "b"), 422, `id="change-password-new-error"`, "The password is shorter than 12 characters.")
 	b.d.refuse(web.OpSetPassword, web.NotAuthenticated, "the current password is wrong")
 	b.is(b.send("/profile/password", "current", "a", "new", "b", "confirm", "b"), 403, `id="change-password-current-error"`)
-	b.d.set(web.OpSetPassword, web.Result{Notes: []string{"authorized_keys stay open"}})
 	b.d.refuse(web.OpSignOut, web.SignedOut, "the session has ended")
+	b.d.set(web.OpSetPassword, web.Result{Notes: []string{"still open: session c1 (sshd)"}})
+	p := b.send("/profile/password", "current", "old", "new", "fresh", "confirm", "fresh")
+	if b.is(p, 200, "Your password is changed", "still open: session c1"); strings.Contains(p.text, "All your sessions") {
+		t.Error("it says that all sessions have ended, and one is open")
+	}
+	b.hold(token)
+	b.d.set(web.OpSetPassword, web.Result{Notes: []string{"authorized_keys stay open"}, Ended: true})
 	b.is(b.send("/profile/password", "current", "old", "new", "fresh", "confirm", "fresh"), 200, `id="done"`, "this one too", "authorized_keys stay open", `id="sign-in"`)
 	if asked := b.d.last(t, web.OpSetPassword); strings.Join(asked.Secrets, " ") != "old fresh" || b.held() != "" {
 		t.Errorf("%q; the browser holds %q", asked.Secrets, b.held())
@@ -260,7 +266,7 @@ func TestSessions(t *testing.T) {
 	b.is(b.send("/profile/sessions", "proof", ""), 422, `id="end-sessions-proof-error"`)
 	b.d.set(web.OpEndSessions, web.Ended{Ended: sessions()[:1], Survivors: sessions()[1:], Doors: []string{"a crontab"}})
 	b.d.set(web.OpSignOut, nil)
-	b.is(b.send("/profile/sessions", "proof", "x"), 200, "All your sessions have ended", "This session did not end: sshd pts/1 198.51.100.4.", "a crontab", `id="sign-in"`)
+	b.is(b.send("/profile/sessions", "proof", "x"), 200, "1 session of yours ended, this one too", "This session did not end: sshd pts/1 198.51.100.4.", "a crontab", `id="sign-in"`)
 	if b.held() != "" || b.d.last(t, web.OpEndSessions).User != "" {
 		t.Errorf("the browser holds %q", b.held())
 	}

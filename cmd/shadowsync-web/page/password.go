@@ -37,8 +37,11 @@ func (v *visit) setPassword() error {
 	if err != nil {
 		return v.again(err, id, fields{web.NotAuthenticated: "current", web.Policy: "new"}, v.showPassword)
 	}
-	done := "Your password is changed. All your sessions have ended, this one too: sign in again with the new password."
-	if half {
+	done := "Your password is changed. Sign in again with the new password."
+	switch {
+	case result.Ended:
+		done = "Your password is changed. All your sessions have ended, this one too: sign in again with the new password."
+	case half:
 		done = "Your password is changed on this machine, but not everywhere yet. Sign in again with the new password."
 	}
 	v.leave()

@@ -404,7 +404,7 @@ func (o *Server) setPasswordAtPage(ctx context.Context, c *call) (Reply, error) 
 	if err := o.setPassword(ctx, c); err != nil {
 		return Reply{}, err
 	}
-	return Reply{Result: web.Result{Notes: c.page.script.last.Notes}, Ended: true}, nil
+	return Reply{Result: web.Result{Notes: c.page.script.last.Notes, Ended: c.page.script.last.Ended}, Ended: true}, nil
 }
 
 // endAtPage ends the sessions of an account; of the visitor's own, this one too.

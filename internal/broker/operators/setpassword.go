@@ -84,9 +84,9 @@ func (o *Server) ends(a config.Application, seen shadowsync.SeenBy) bool {
 // change ends any. Then it waits until the shell has printed that and is gone; what is left of its
 // session is ended afterwards.
 func (o *Server) farewell(ctx context.Context, c *call, d *dialogue, ends bool) {
-	notes := o.farewellNotes(ctx, c, d, ends)
+	notes, ended := o.farewellNotes(ctx, c, d, ends)
 	host, hosted := hostOf(c.process)
-	if err := c.conn.Send(ctx, operator.Turn{Done: true, Notes: notes}); err != nil {
+	if err := c.conn.Send(ctx, operator.Turn{Done: true, Notes: notes, Ended: ended}); err != nil {
 		return // the shell is gone
 	}
 	bye, cancel := context.WithTimeout(ctx, farewell)
@@ -282,20 +282,19 @@ func (o *Server) doorsMeanwhile(ctx context.Context, c *call, d *dialogue) <-cha
 }
 
 // farewellNotes waits until the other sessions have ended, and returns which survived and which
-// doors stay open.
-func (o *Server) farewellNotes(ctx context.Context, c *call, d *dialogue, ends bool) []string {
+// doors stay open, and whether all have ended.
+func (o *Server) farewellNotes(ctx context.Context, c *call, d *dialogue, ends bool) (notes []string, ended bool) {
 	if d.doors == nil {
 		d.doors = o.doorsMeanwhile(ctx, c, d)
 	}
 	if !ends {
-		return append([]string{"other sessions stay open, as the configuration says"}, <-d.doors...)
+		return append([]string{"other sessions stay open, as the configuration says"}, <-d.doors...), false
 	}
-	var notes []string
 	select {
 	case survivors := <-d.ended:
-		notes = survived(survivors)
+		notes, ended = survived(survivors), len(survivors) == 0
 	case <-time.After(endsWithin):
 		notes = []string{"whether all other sessions ended is not known yet"}
 	}
-	return append(notes, <-d.doors...)
+	return append(notes, <-d.doors...), ended
 }

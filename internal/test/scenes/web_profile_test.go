@@ -144,6 +144,7 @@ func sessionsOfThePage(w *site) {
 	}
 	one.Open("/profile/password")
 	one.Submit("change-password", "current", oldPassword, "new", newPassword, "confirm", newPassword)
+	one.Sees("All your sessions have ended, this one too")
 	one.Text("#done")
 	w.out("a change in another browser", two)
 	for _, end := range []struct {

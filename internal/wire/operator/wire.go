@@ -238,7 +238,7 @@ type EnrolmentCode struct {
 }
 
 // Turn is one packet of the broker in a dialogue. Exactly one of Ask, Done and Error is set; Weak and
-// Setup come only with Ask, Notes and Recovery only with Done.
+// Setup come only with Ask, Notes, Ended and Recovery only with Done.
 type Turn struct {
 	Ask      Secret   `json:"ask,omitempty"`
 	Weak     string   `json:"weak,omitempty"` // why the last one was refused
@@ -247,6 +247,7 @@ type Turn struct {
 	Address  string   `json:"address,omitempty"` // masked: where a code was just mailed to
 	Done     bool     `json:"done,omitempty"`
 	Notes    []string `json:"notes,omitempty"`
+	Ended    bool     `json:"ended,omitempty"`    // every other session of the account has ended
 	Recovery []string `json:"recovery,omitempty"` // new recovery codes; nothing can show them again
 	Error    *Error   `json:"error,omitempty"`
 }
