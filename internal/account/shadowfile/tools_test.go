@@ -130,12 +130,22 @@ func runChanger(t *testing.T, c changer) {
 			t.Errorf("change %d of %s: %v", i, c.account, err)
 			return
 		}
-		snapshot, err := Open("/").Read(context.Background(), []string{c.account})
+		snapshot, err := readQuiet(c.account)
 		if now := snapshot.Accounts[c.account].Credential; err != nil || !c.shows(now, i) {
 			t.Errorf("change %d of %s is lost: %+v, %v", i, c.account, now, err)
 			return
 		}
 	}
+}
+
+// readQuiet reads an account, again if the file was being written, as the broker does.
+func readQuiet(account string) (snapshot shadowsync.OSSnapshot, err error) {
+	for range 100 {
+		if snapshot, err = Open("/").Read(context.Background(), []string{account}); !errors.Is(err, shadowsync.ErrUnavailable) {
+			break
+		}
+	}
+	return snapshot, err
 }
 
 // others returns the lines of /etc/shadow that do not belong to these accounts.
