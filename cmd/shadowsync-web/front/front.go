@@ -76,12 +76,15 @@ func Serve(ctx context.Context, l net.Listener, pair *tls.Config, h http.Handler
 	return shutDown(server, life, cut)
 }
 
-// shutDown waits for the requests in progress. When their time is over, it cuts off
+// shutDown waits for the requests in progress, and for those of connections that were accepted just before:
+// net/http answers none that it reads after the beginning of Shutdown. When their time is over, it cuts off
 // what they wait for, so that they can still tell the person.
 func shutDown(server *http.Server, life *Life, cut func()) error {
 	left, cancel := context.WithTimeout(context.Background(), life.left())
 	defer cancel()
 	defer life.closeUnused()()
+	server.SetKeepAlivesEnabled(false)
+	life.drained(left)
 	err := server.Shutdown(left)
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err

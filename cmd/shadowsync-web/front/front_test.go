@@ -122,7 +122,7 @@ func TestEndsAfterALongTime(t *testing.T) {
 			}
 		}
 	})
-	if after < longest || after > longest+time.Second {
+	if after < wholeLife || after > wholeLife+time.Second {
 		t.Errorf("it ends after %v", after)
 	}
 }

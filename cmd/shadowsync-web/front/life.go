@@ -1,6 +1,7 @@
 package front
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"sync"
@@ -10,7 +11,6 @@ import (
 // The times of a process.
 const (
 	idleExit    = 15 * time.Second // after the last request, and without a connection
-	longest     = 5 * time.Minute  // in any case: a replaced certificate is not overlooked for longer
 	openFor     = 4 * time.Second  // after a secret was read: a person who signs in goes on at once
 	secretLives = 9 * time.Second  // after a secret was read, all requests are cut off
 	stopTime    = 9 * time.Second  // for the requests in progress, if no secret was read
@@ -23,6 +23,7 @@ const (
 // systemd holds the socket: the next connection starts a new process.
 type Life struct {
 	over chan struct{}
+	gone chan struct{} // has an element after a connection has gone
 
 	mu    sync.Mutex
 	end   sync.Once
@@ -35,7 +36,7 @@ type Life struct {
 
 // NewLife begins without a connection.
 func NewLife() *Life {
-	l := &Life{over: make(chan struct{}), conns: map[net.Conn]http.ConnState{}}
+	l := &Life{over: make(chan struct{}), gone: make(chan struct{}, 1), conns: map[net.Conn]http.ConnState{}}
 	l.idle = time.AfterFunc(idleExit, l.finishIfUnused)
 	time.AfterFunc(wholeLife, l.finish)
 	return l
@@ -76,6 +77,10 @@ func (l *Life) state(c net.Conn, state http.ConnState) {
 	defer l.mu.Unlock()
 	if state == http.StateClosed || state == http.StateHijacked {
 		delete(l.conns, c)
+		select {
+		case l.gone <- struct{}{}:
+		default: // drained will look anyway
+		}
 	} else {
 		l.conns[c], l.used = state, time.Now()
 	}
@@ -94,6 +99,23 @@ func (l *Life) left() time.Duration {
 		return stopTime
 	}
 	return time.Until(l.until)
+}
+
+// drained returns when there is no connection any more, or when ctx ends.
+func (l *Life) drained(ctx context.Context) {
+	for {
+		l.mu.Lock()
+		open := len(l.conns)
+		l.mu.Unlock()
+		if open == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.gone:
+		}
+	}
 }
 
 // closeUnused closes the connections that carry no request after a moment: browsers open some in advance,
