@@ -86,12 +86,20 @@ func (w *site) visit() *chromium.Visitor {
 func (w *site) enters(account, password string, code ...string) *chromium.Visitor {
 	w.t.Helper()
 	v := w.visit()
-	v.Submit("sign-in", "username", account, "password", password)
+	w.sends(v, "sign-in", "username", account, "password", password)
 	for _, one := range code {
 		v.Submit("code", "code", one)
 	}
 	v.At("/profile")
 	return v
+}
+
+// sends submits a form, and again if the page asks for a little patience: a scene proves more passwords than a person does.
+func (w *site) sends(v *chromium.Visitor, form string, fields ...string) {
+	w.t.Helper()
+	w.eventually("the page takes the form "+form, machine.Patience, func() bool {
+		return v.Submit(form, fields...) != http.StatusTooManyRequests
+	})
 }
 
 // refused asserts that a page refuses a form with a status, and says so beside a field; an empty field: above the form.
