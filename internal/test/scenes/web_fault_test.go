@@ -168,12 +168,14 @@ func pageKeepsNothing(w *site) {
 	another := w.scans(v) // the former one is void now
 	v = w.enters("user222", canary, another.next())
 	v.Submit("sign-out")
-	v.Submit("sign-in", "username", canary, "password", canary) // typed into the wrong field
+	// Typed into the wrong field, it is a name: the broker gets it, and writes it nowhere.
+	const mistyped = "Mistyped-velvet-harbour-9"
+	v.Submit("sign-in", "username", mistyped, "password", mistyped)
 	w.browser.Stop(w.t)
 	eventually.Within(w.t, 15*time.Second, "the clear text is in no process", func() bool {
 		return len(m.find()) == 0
 	})
-	w.keepsNone(append(slices.Concat(phone.shown, another.shown), canary, oldPassword))
+	w.keepsNone(append(slices.Concat(phone.shown, another.shown), canary, oldPassword, mistyped))
 	if limit := strings.TrimSpace(w.Must("systemctl", "show", "-P", "MemorySwapMax", "shadowsync-web.service")); limit != "0" {
 		w.t.Errorf("the page may be swapped out: MemorySwapMax is %s", limit)
 	}
