@@ -87,7 +87,6 @@ func serve(ctx context.Context) error {
 		Address:     settings.Address,
 		Secret:      life.Secret,
 		Unreachable: life.Unreachable,
-		TLS:         pair != nil,
 		Log:         slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}
 	handler := front.Rated(site.Handler(), site.TooMany(), settings.Address)

@@ -161,7 +161,6 @@ func newBrowser(t *testing.T) *browser {
 		Address:     func(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.7") },
 		Secret:      func() { *b.read++ },
 		Unreachable: func() { *b.blind++ },
-		TLS:         true,
 		Log:         slog.New(slog.NewTextHandler(b.log, nil)),
 	}
 	b.server = httptest.NewTLSServer(site.Handler())

@@ -39,9 +39,7 @@ type Site struct {
 	Secret func()
 	// Unreachable is called when the daemon did not answer.
 	Unreachable func()
-	// TLS: browsers are told to never use plain HTTP with this host.
-	TLS bool
-	Log *slog.Logger
+	Log         *slog.Logger
 }
 
 // A route is a page or the answer to a form.

@@ -191,8 +191,10 @@ func (s *Site) always(p problem) http.Handler {
 // scripts, frames, content from elsewhere, in both directions.
 const policy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
-// guard sets the headers that every answer carries, also one that is made by others.
-func (s *Site) guard(h http.Header) {
+// guard sets the headers that every answer carries, also one that is made by others. Strict-Transport-Security
+// is not among them: it holds for all ports of the host, and would shut out people from an appliance's own
+// pages that speak plain HTTP. The cookie goes over TLS alone.
+func guard(h http.Header) {
 	h.Set("Content-Security-Policy", policy)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
@@ -202,15 +204,12 @@ func (s *Site) guard(h http.Header) {
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
 	h.Set("X-Robots-Tag", "noindex")
-	if s.TLS {
-		h.Set("Strict-Transport-Security", "max-age=31536000")
-	}
 }
 
 // guarded sets the headers, and answers for a handler that panics.
 func (s *Site) guarded(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.guard(w.Header())
+		guard(w.Header())
 		defer func() {
 			if p := recover(); p != nil {
 				// Not what it panicked with: that may quote what the person typed.
@@ -252,7 +251,7 @@ func (s *Site) TooMany() http.Handler {
 		panic(err) // a template is wrong
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		s.guard(w.Header())
+		guard(w.Header())
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Retry-After", "30")
 		w.Header().Set("Connection", "close") // its body, which may be long, is not read
