@@ -129,14 +129,15 @@ func (w *site) goesOn(beside string) {
 		within time.Duration
 		does   func()
 	}{
-		{"the page", 2 * time.Second, func() {
+		// A process that ends waits for the slowest form, up to five seconds, and a new visitor for the next process.
+		{"the page", 8 * time.Second, func() {
 			if a := w.request(c, signIn, nil); a.status != http.StatusOK {
 				w.t.Errorf("beside %s the page is answered with %d", beside, a.status)
 			}
 		}},
 		{"passwd", 2 * time.Second, func() { w.says(w.passwd("boss", newPassword), "persisted in conductor's credential store") }},
 		{"pcli", time.Second, func() { w.As("boss").Must("pcli", "-c", "show user") }},
-		{"signing in", 4 * time.Second, func() {
+		{"signing in", 10 * time.Second, func() {
 			var a reply
 			w.eventually("somebody who signs in again and again is let in", machine.Patience, func() bool {
 				a = w.request(c, signIn, url.Values{"username": {"boss"}, "password": {newPassword}})
