@@ -34,7 +34,7 @@ func TestLintian(t *testing.T) {
 	said := examine(t, "lintian --allow-root --tag-display-limit 0 --display-info *.deb; echo status $?")
 	if said != "status 0\n" {
 		for line := range strings.Lines(said) {
-			if !strings.HasPrefix(line, "I: ") {
+			if !strings.HasPrefix(line, "I: ") && line != "status 0\n" {
 				t.Errorf("lintian says: %s", line)
 			}
 		}
