@@ -171,29 +171,13 @@ var activityColumns = []table.Column{
 
 func activityRows(events []shadowsync.Event) (rows [][]string) {
 	for _, e := range events {
-		result := string(e.Result)
-		if e.Reason != "" {
-			result = strings.TrimPrefix(result+": "+e.Reason, ": ")
-		}
-		rows = append(rows, []string{clock(e.At), e.Account, e.Action, by(e.Origin), result})
+		rows = append(rows, []string{clock(e.At), e.Account, e.Action, by(e.Origin), e.Outcome()})
 	}
 	return rows
 }
 
-// by names the person and, if different, the account in whose name they acted.
-func by(o shadowsync.Origin) string {
-	text := o.By
-	if o.Login != "" && o.Login != o.By {
-		text = o.Login + " as " + o.By
-	}
-	if o.Program != "" {
-		text += " (" + o.Program + ")"
-	}
-	if o.SettledBy != "" {
-		text += ", conflict settled by " + o.SettledBy
-	}
-	return strings.TrimSpace(text)
-}
+// by names the person.
+func by(o shadowsync.Origin) string { return strings.TrimSpace(o.Person() + o.Settled()) }
 
 var syncColumns = []table.Column{
 	{Head: "Username"}, {Head: "Application", Rank: 1}, {Head: "State"}, {Head: "Guard", Rank: 2}, {Head: "Last Change", Rank: 3}, {Head: "Reason", Wrap: true},

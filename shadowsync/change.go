@@ -165,3 +165,34 @@ func atStake(state ChangeState, os Credential, base *Baseline) bool {
 	}
 	return false
 }
+
+// Person names, in text, who made a change, in whose name if that is another account, and with which program.
+func (o Origin) Person() string {
+	text := o.By
+	if o.Login != "" && o.Login != o.By {
+		text = o.Login + " as " + o.By
+	}
+	if o.Program != "" {
+		text += " (" + o.Program + ")"
+	}
+	return text
+}
+
+// Settled adds to that who settled a conflict.
+func (o Origin) Settled() string {
+	if o.SettledBy == "" {
+		return ""
+	}
+	return ", conflict settled by " + o.SettledBy
+}
+
+// Outcome is the result of an event with its reason, in text.
+func (e Event) Outcome() string {
+	switch {
+	case e.Reason == "":
+		return string(e.Result)
+	case e.Result == "":
+		return e.Reason
+	}
+	return string(e.Result) + ": " + e.Reason
+}

@@ -125,31 +125,18 @@ func asking(d activityData) (a web.Activity, p problem) {
 
 func events(records []shadowsync.Event) (all []event) {
 	for _, e := range records {
-		result := string(e.Result)
-		if e.Reason != "" {
-			result = strings.TrimPrefix(result+": "+e.Reason, ": ")
-		}
-		all = append(all, event{e.At, e.Account, e.Action, by(e.Origin), result})
+		all = append(all, event{e.At, e.Account, e.Action, by(e.Origin), e.Outcome()})
 	}
 	return all
 }
 
 // by names the person, what they used, and where they came from.
 func by(o shadowsync.Origin) string {
-	text := o.By
-	if o.Login != "" && o.Login != o.By {
-		text = o.Login + " as " + o.By
-	}
-	if o.Program != "" {
-		text += " (" + o.Program + ")"
-	}
+	text := o.Person()
 	if o.Remote != "" {
 		text += " from " + o.Remote
 	}
-	if o.SettledBy != "" {
-		text += ", conflict settled by " + o.SettledBy
-	}
-	return strings.TrimSpace(text)
+	return strings.TrimSpace(text + o.Settled())
 }
 
 // sessionsEnded says how many.

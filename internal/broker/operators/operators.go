@@ -25,6 +25,7 @@
 //	lost.go         the way back for who lost the authenticator, and the mail address
 //	signin.go       proves the password of somebody at a page
 //	pages.go        requests of who is signed in at a page, or about to be
+//	pageacts.go     what somebody at a page may show and change
 //	pagefactor.go   the steps of a second factor at a page
 //	script.go       answers in a dialogue for somebody at a page
 //	outcome.go      the outcome of a dialogue after the broker died
