@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -94,13 +95,18 @@ func neededByWeb() []probe {
 		}},
 		{"the time zone", func() error { _, err := os.ReadFile("/etc/localtime"); return err }},
 		{"threads", func() error {
-			done := make(chan struct{})
+			there, all := make(chan struct{}), make(chan struct{})
 			for range 20 {
-				go func() { time.Sleep(time.Millisecond); done <- struct{}{} }()
+				go func() {
+					runtime.LockOSThread() // each has one of its own, at the same time
+					there <- struct{}{}
+					<-all
+				}()
 			}
 			for range 20 {
-				<-done
+				<-there
 			}
+			close(all)
 			return nil
 		}},
 	}
