@@ -101,9 +101,10 @@ func ownChanges() []command {
 func factorChanges() []command {
 	return []command{
 		{grammar.Command{
-			Words: "enrol 2fa", Needs: string(operator.OpEnrol2FA), Help: "Enrol a second factor: an authenticator app",
+			Words: "enrol 2fa", Needs: string(operator.OpEnrol2FA), Help: "Enrol a second factor, or another authenticator",
 			More: "It asks for your current password, shows a setup key and a QR code for your app, and asks for a first code. Then it shows ten recovery " +
-				"codes, once. From then on each new shell, 'set password', and what an administrator does to others ask for a code.",
+				"codes, once. From then on each new shell, 'set password', and what an administrator does to others ask for a code. Who has a second factor " +
+				"moves to another authenticator with a code of the present one, or a recovery code. The present one works until a code of the other one was entered.",
 			See: []string{"check 2fa", "renew 2fa codes", "show user"},
 		}, (*Shell).enrol2FA},
 		{grammar.Command{

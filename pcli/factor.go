@@ -120,6 +120,9 @@ func (s *Shell) showSetup(setup operator.Setup) {
 	if err != nil || !s.draws(drawn) {
 		drawn = ""
 	}
+	if setup.Another && setup.Enrolment == "" { // else the text says it
+		s.say("%s", guide.Works)
+	}
 	text := guide.Setup(printable.Quote(setup.Enrolment), printable.Quote(setup.Key), drawn, printable.Quote(setup.Address))
 	_, _ = io.WriteString(s.console, text)
 }

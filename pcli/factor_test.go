@@ -103,7 +103,11 @@ func (f *fake) factorDialogue(ctx context.Context, c *socket.Conn, op operator.O
 	}
 	turn := operator.Turn{Ask: operator.AskCode}
 	if op == operator.OpEnrol2FA {
-		turn.Setup = &operator.Setup{Key: "GEZD GNBV", Address: factorAddress}
+		another := f.hello.Factor == operator.FactorEnrolled
+		if another && !f.askedCode(ctx, c, turn) {
+			return
+		}
+		turn.Setup = &operator.Setup{Key: "GEZD GNBV", Address: factorAddress, Another: another}
 	}
 	if f.askedCode(ctx, c, turn) {
 		f.shown, f.hello.Factor = true, operator.FactorEnrolled
@@ -192,6 +196,17 @@ func TestSecondFactorOnATerminal(t *testing.T) {
 		{"enrol with a wrong password", withFactor(operator.FactorNone), []step{
 			{"", prompt}, {"enrol 2fa\r", "password:"}, {"x\r", "\r\n% Error: the current password is not correct\r\n" + prompt}, {"exit\r", ""},
 		}, 7},
+		{"another authenticator", withFactor(operator.FactorEnrolled), []step{
+			{"", askedForCode},
+			{"123456\r", prompt},
+			{"enrol 2fa\r", "Enter your current password:"},
+			{"old secret\r", "\r\n" + askedForCode},
+			{"1\r", wrongCode},
+			{"123456\r", "\r\nThe old authenticator works until this is done.\r\nSetup key: GEZD GNBV\r\n"},
+			{"", askedForCode},
+			{"123456\r", "\r\nSecond factor enrolled\r\n" + recovered + prompt},
+			{"exit\r", ""},
+		}, 0},
 		{"renew and check", withFactor(operator.FactorEnrolled), []step{
 			{"", askedForCode},
 			{"123456\r", prompt},

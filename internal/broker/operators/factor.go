@@ -72,47 +72,42 @@ func (o *Server) password(ctx context.Context, c *call) error {
 	return o.proven(ctx, c, func(*dialogue, *os.File) error { return nil })
 }
 
-// enrol enrols the operator's second factor: the current password, after a reset the enrolment code,
-// and then a first code of the app.
+// enrol enrols the operator's second factor: the current password, after a reset the enrolment code, of who
+// has a second factor a code of it, and then a first code of the app.
 func (o *Server) enrol(ctx context.Context, c *call) error {
-	r, err := o.ownFactor(ctx, c)
-	switch {
-	case err != nil:
+	own, err := o.ownFactor(ctx, c)
+	if err != nil {
 		return err
-	case r.State == factor.Enrolled:
-		return o.codeError(c, factor.ErrEnrolled)
 	}
 	if err := o.password(ctx, c); err != nil {
 		return err
 	}
-	return o.enrolProven(ctx, c, r.Ticket != nil)
+	return o.enrolProven(ctx, c, own)
 }
 
-// enrolProven enrols the operator's second factor, after their password was proven.
-func (o *Server) enrolProven(ctx context.Context, c *call, reset bool) error {
-	secret, err := o.beginEnrolment(ctx, c, reset)
+// enrolProven enrols the operator's second factor, after their password was proven. Who has a second factor
+// moves to another authenticator, and the present one works until the other one is confirmed.
+func (o *Server) enrolProven(ctx context.Context, c *call, own factor.Record) error {
+	another := own.State == factor.Enrolled
+	if another {
+		if err := o.second(ctx, c); err != nil {
+			return err
+		}
+	}
+	secret, err := o.beginEnrolment(ctx, c, factor.Beginning{Shown: another}, own.Ticket != nil && !another)
 	if err != nil {
 		return err
 	}
-	return o.enrolSecret(ctx, c, secret, "")
-}
-
-// enrolAnother enrols another authenticator of an operator who has just shown a code of the present one.
-func (o *Server) enrolAnother(ctx context.Context, c *call) error {
-	secret, err := o.factors().Begin(ctx, factor.Beginning{Subject: c.subject(), Shown: true, Source: c.origin.Remote, Origin: c.origin})
-	if err != nil {
-		return o.codeError(c, err)
-	}
-	return o.enrolSecret(ctx, c, secret, "")
+	return o.enrolSecret(ctx, c, secret, operator.Setup{Another: another})
 }
 
 // enrolSecret shows the operator a new secret, which it clears, and enrols it by a code of it. An
 // enrolment code is shown along, for an operator who is cut off here.
-func (o *Server) enrolSecret(ctx context.Context, c *call, secret []byte, enrolment string) error {
-	setup := &operator.Setup{Enrolment: enrolment, Key: totp.SetupKey(secret), Address: totp.Address(o.engine.Config.Issuer(), c.name, secret)}
+func (o *Server) enrolSecret(ctx context.Context, c *call, secret []byte, setup operator.Setup) error {
+	setup.Key, setup.Address = totp.SetupKey(secret), totp.Address(o.engine.Config.Issuer(), c.name, secret)
 	clear(secret)
 	var recovery []string
-	err := o.askCode(ctx, c, operator.Turn{Ask: operator.AskCode, Setup: setup}, func(file *os.File) error {
+	err := o.askCode(ctx, c, operator.Turn{Ask: operator.AskCode, Setup: &setup}, func(file *os.File) error {
 		var err error
 		recovery, err = o.confirm(ctx, c, file)
 		return err
@@ -139,13 +134,16 @@ func (o *Server) confirm(ctx context.Context, c *call, file *os.File) (recovery 
 	return recovery, nil
 }
 
-// beginEnrolment begins an enrolment and returns the secret, which the caller clears.
-func (o *Server) beginEnrolment(ctx context.Context, c *call, reset bool) (secret []byte, err error) {
+// beginEnrolment begins an enrolment, after a reset with the enrolment code, and returns the secret, which the
+// caller clears.
+func (o *Server) beginEnrolment(ctx context.Context, c *call, b factor.Beginning, reset bool) (secret []byte, err error) {
+	b.Subject, b.Source, b.Origin = c.subject(), c.origin.Remote, c.origin
 	begin := func(code []byte) error {
 		if err := o.unchanged(ctx, c); err != nil {
 			return err
 		}
-		secret, err = o.factors().Begin(ctx, factor.Beginning{Subject: c.subject(), Code: code, Source: c.origin.Remote, Origin: c.origin})
+		b.Code = code
+		secret, err = o.factors().Begin(ctx, b)
 		if err != nil {
 			return o.codeError(c, err)
 		}

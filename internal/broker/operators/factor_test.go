@@ -62,12 +62,13 @@ func app(t *testing.T, setup *operator.Setup) string {
 func TestEnrol(t *testing.T) {
 	f := openOffice(t, "")
 	c := f.from("admin", 10)
-	enrol := func(reset bool, answer func(operator.Turn) string) (operator.Turn, error) {
+	enrol := func(answer func(operator.Turn) string) (operator.Turn, error) {
 		t.Helper()
-		return f.talk(t, func() error { return f.operators.enrolProven(t.Context(), c, reset) }, answer)
+		own := f.kept(t, "admin")
+		return f.talk(t, func() error { return f.operators.enrolProven(t.Context(), c, own) }, answer)
 	}
 	asked := 0
-	_, err := enrol(false, func(turn operator.Turn) string {
+	_, err := enrol(func(turn operator.Turn) string {
 		if asked++; turn.Ask != operator.AskCode || turn.Setup == nil || turn.Left != 3-asked || (turn.Weak == "") != (asked == 1) {
 			t.Errorf("asked %+v", turn)
 		}
@@ -76,22 +77,19 @@ func TestEnrol(t *testing.T) {
 	if kindOf(err) != operator.CodeRefused || asked != 3 || f.kept(t, "admin").State != factor.Pending {
 		t.Errorf("%v after %d, %s", err, asked, f.kept(t, "admin").State)
 	}
-	last, err := enrol(false, func(turn operator.Turn) string { return app(t, turn.Setup) })
+	last, err := enrol(func(turn operator.Turn) string { return app(t, turn.Setup) })
 	if err != nil || len(last.Recovery) != onetime.RecoveryCodes || f.kept(t, "admin").State != factor.Enrolled {
 		t.Fatalf("%v, %d recovery codes, %s", err, len(last.Recovery), f.kept(t, "admin").State)
 	}
 	if err := f.operators.admit(t.Context(), c, recently); err != nil {
 		t.Errorf("the shell is asked again: %v", err)
 	}
-	if err := f.operators.enrol(t.Context(), c); kindOf(err) != operator.Conflict {
-		t.Errorf("a second enrolment: %v", err)
-	}
 
 	code, err := f.operators.factors().Reset(t.Context(), local("admin"), nil, shadowsync.Origin{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = enrol(true, func(turn operator.Turn) string {
+	_, err = enrol(func(turn operator.Turn) string {
 		if turn.Ask != operator.AskEnrolment || turn.Setup != nil {
 			t.Errorf("a thief of the password is asked %+v", turn)
 		}
@@ -100,7 +98,7 @@ func TestEnrol(t *testing.T) {
 	if kindOf(err) != operator.CodeRefused || f.kept(t, "admin").State != factor.None {
 		t.Errorf("a thief of the password: %v, %s", err, f.kept(t, "admin").State)
 	}
-	last, err = enrol(true, func(turn operator.Turn) string {
+	last, err = enrol(func(turn operator.Turn) string {
 		if turn.Ask == operator.AskEnrolment {
 			return code
 		}
@@ -108,6 +106,60 @@ func TestEnrol(t *testing.T) {
 	})
 	if err != nil || len(last.Recovery) != onetime.RecoveryCodes || f.kept(t, "admin").Ticket != nil {
 		t.Errorf("%v, %d recovery codes", err, len(last.Recovery))
+	}
+}
+
+// TestEnrolAnother: who has a second factor moves to another authenticator with a code of it. The former one works
+// until a code of the other one is shown. A shell that has shown the former one is asked again.
+func TestEnrolAnother(t *testing.T) {
+	f := openOffice(t, "")
+	c, elsewhere := f.from("admin", 10), f.from("admin", 11)
+	old := f.enrols(t, "admin")
+	if _, err := f.operators.takeCode(t.Context(), elsewhere, typed(t, old[0])); err != nil {
+		t.Fatal(err)
+	}
+	before := f.kept(t, "admin")
+	move := func(answer func(operator.Turn) string) (operator.Turn, error) {
+		t.Helper()
+		return f.talk(t, func() error { return f.operators.enrolProven(t.Context(), c, before) }, answer)
+	}
+	last, err := move(func(turn operator.Turn) string {
+		if turn.Ask != operator.AskCode || turn.Setup != nil {
+			t.Errorf("a thief of the password is asked %+v", turn)
+		}
+		return old[0]
+	})
+	if kept := f.kept(t, "admin"); kindOf(err) != operator.CodeRefused || last.Recovery != nil || kept.Mailed != nil || kept.Generation != before.Generation {
+		t.Errorf("with a code that was used: %v, %+v", err, kept)
+	}
+	last, err = move(func(turn operator.Turn) string {
+		if turn.Setup == nil {
+			return old[1]
+		}
+		if !turn.Setup.Another || turn.Setup.Enrolment != "" {
+			t.Errorf("asked %+v", turn.Setup)
+		}
+		if _, err := f.operators.takeCode(t.Context(), elsewhere, typed(t, old[2])); err != nil {
+			t.Errorf("the former one, meanwhile: %v", err)
+		}
+		return app(t, turn.Setup)
+	})
+	if err != nil || len(last.Recovery) != onetime.RecoveryCodes || f.kept(t, "admin").State != factor.Enrolled {
+		t.Fatalf("%v, %d recovery codes", err, len(last.Recovery))
+	}
+	if !f.Audited(factor.ActionReset, "by a code of the former authenticator") {
+		t.Error("the change is not recorded")
+	}
+	if err := f.operators.admit(t.Context(), c, recently); err != nil {
+		t.Errorf("the shell is asked again: %v", err)
+	}
+	if err := f.operators.admit(t.Context(), elsewhere, inShell); kindOf(err) != operator.CodeNeeded {
+		t.Errorf("a shell that has shown the former one: %v", err)
+	}
+	for code, kind := range map[string]operator.Kind{old[3]: operator.CodeRefused, last.Recovery[0]: ""} {
+		if _, err := f.operators.takeCode(t.Context(), c, typed(t, code)); kindOf(err) != kind {
+			t.Errorf("%v, want %q", err, kind)
+		}
 	}
 }
 

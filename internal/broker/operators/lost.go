@@ -67,7 +67,7 @@ func (o *Server) lostProven(ctx context.Context, c *call, mailed bool) (err erro
 	if err != nil {
 		return o.codeError(c, err)
 	}
-	return o.enrolSecret(ctx, c, secret, enrolment)
+	return o.enrolSecret(ctx, c, secret, operator.Setup{Another: true, Enrolment: enrolment})
 }
 
 // mailCode mails a code, and returns the address as the operator may see it.

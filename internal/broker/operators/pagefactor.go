@@ -71,14 +71,10 @@ func (o *Server) regainAtPage(ctx context.Context, c *call) (Reply, error) {
 // enrolAtPage begins an enrolment, after a proof: of who has a second factor, a code of it, and the factor works
 // until the other authenticator is confirmed. An enrolment code comes after a reset.
 func (o *Server) enrolAtPage(ctx context.Context, c *call) (Reply, error) {
-	if c.page.own.State == factor.Enrolled {
-		return o.setUp(ctx, c, func() error { return o.enrolAnother(ctx, c) })
-	}
-	reset := c.page.own.Ticket != nil
 	if len(c.files) > 0 {
 		c.page.script.secrets = map[operator.Secret]*os.File{operator.AskEnrolment: c.files[0]}
 	}
-	return o.setUp(ctx, c, func() error { return o.enrolProven(ctx, c, reset) })
+	return o.setUp(ctx, c, func() error { return o.enrolProven(ctx, c, c.page.own) })
 }
 
 // setUp runs a dialogue up to where an authenticator is set up.

@@ -64,7 +64,10 @@ func TestProofOfAFormerPassword(t *testing.T) {
 	for name, act := range map[string]func(c *call) error{
 		"new recovery codes": func(c *call) error { return f.operators.renewProven(t.Context(), c) },
 		"another address":    func(c *call) error { return f.operators.setMailProven(t.Context(), c, "eve@example.net") },
-		"a mailed code":      func(c *call) error { return f.operators.lostProven(t.Context(), c, true) },
+		"another authenticator": func(c *call) error {
+			return f.operators.enrolProven(t.Context(), c, before)
+		},
+		"a mailed code": func(c *call) error { return f.operators.lostProven(t.Context(), c, true) },
 	} {
 		c := f.from("user", 10)
 		c.proven = f.Present().Hash
@@ -86,7 +89,7 @@ func TestProofOfAFormerPassword(t *testing.T) {
 	}
 	c := f.from("user", 10)
 	c.proven = "$6$salt$former"
-	if err := f.operators.enrolProven(t.Context(), c, false); kindOf(err) != operator.NotAuthenticated || f.kept(t, "user").State != factor.None {
+	if err := f.operators.enrolProven(t.Context(), c, factor.Record{}); kindOf(err) != operator.NotAuthenticated || f.kept(t, "user").State != factor.None {
 		t.Errorf("an enrolment: %v", err)
 	}
 }

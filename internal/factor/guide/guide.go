@@ -88,12 +88,15 @@ func Sent(address string, yet bool) string {
 	return "A code " + what + " to " + address + ". It is valid for ten minutes, also at the prompt for a code of a later login."
 }
 
+// Works is said to who sets up another authenticator.
+const Works = "The old authenticator works until this is done."
+
 // Setup is what an authenticator app needs. Enrolment is a code that begins the enrolment again; empty:
 // there is none. People may type the key, so it comes before the drawing of the address.
 func Setup(enrolment, key, drawn, address string) string {
 	text := ""
 	if enrolment != "" {
-		text = "The old authenticator works until this is done. If you are cut off now, type this enrolment code at the prompt for a code: " + enrolment + "\n"
+		text = Works + " If you are cut off now, type this enrolment code at the prompt for a code: " + enrolment + "\n"
 	}
 	return text + "Setup key: " + key + "\n" + drawn + "Address:   " + address + "\n" +
 		"Add this account to your authenticator app, then enter the code that it shows.\n"

@@ -97,7 +97,32 @@ func TestSecondFactorInShell(t *testing.T) {
 	first.Ended(machine.Patience)
 	second.Ended(machine.Patience)
 	s.same("user222")
-	s.resetsByAdmin(user)
+	s.resetsByAdmin(s.movesInShell(user))
+}
+
+// movesInShell: the user moves to another authenticator with a code of the present one. The present one opens shells
+// until that is done, and none afterwards.
+func (s *stage) movesInShell(old *authenticator) *authenticator {
+	s.t.Helper()
+	d := s.SSH("user222", newPassword)
+	d.Answer(askForCode, old.next())
+	d.Answer("user222@node1.conductor> ", "enrol 2fa")
+	d.Answer("Enter your current password:", newPassword)
+	d.Answer(askForCode, old.next())
+	d.Expect("The old authenticator works until this is done.\r\nSetup key: ", machine.Patience)
+	meanwhile := s.SSH("user222", newPassword)
+	meanwhile.Answer(askForCode, old.next())
+	meanwhile.Expect("user222@node1.conductor> ", machine.Patience)
+	other := s.confirmsInShell(d)
+	if other.key == old.key {
+		s.t.Error("the secret is the same as before")
+	}
+	meanwhile.Send("show user\n")
+	meanwhile.Answer(askForCode, old.next())
+	meanwhile.Expect("% Error: the code is not right", machine.Patience)
+	meanwhile.Answer(askForCode, other.next())
+	meanwhile.Expect("Second Factor: enrolled 20", machine.Patience)
+	return other
 }
 
 // resetsByAdmin: an administrator resets the user's factor, and the user enrols another one.

@@ -258,6 +258,7 @@ type Setup struct {
 	Address string `json:"address"`
 	// Enrolment is a code that begins this enrolment again, for who is cut off; empty: none.
 	Enrolment string `json:"enrolment_code,omitempty"`
+	Another   bool   `json:"another,omitempty"` // the present authenticator works until this one is confirmed
 }
 
 // Given says when an operator gave the new password of a dialogue that broke off.
