@@ -193,6 +193,45 @@ func TestRollbackOfTheImage(t *testing.T) {
 	}
 }
 
+// TestWentBack: what the surroundings must have done to count as a rollback. The accounts of the states
+// are root, clerk, the service svc (uid 990) and the person peer (uid 2000).
+func TestWentBack(t *testing.T) {
+	const root, clerk1, clerk2 = "root:*:1::::::\n", "clerk:$6$1:1::::::\n", "clerk:$6$2:2::::::\n"
+	const svc = "svc:!*:3::::::\n"
+	for _, c := range []struct {
+		name  string
+		noted []string // the states that were seen, the last one last
+		now   string
+		want  bool
+	}{
+		{"an older state", []string{root + clerk1, root + clerk2}, root + clerk1, true},
+		{"and this boot made an account", []string{root + clerk1, root + clerk2}, root + clerk1 + svc, true},
+		{"and it made one that the newer state had too", []string{root + clerk1, root + clerk2 + "svc:!*:2::::::\n"}, root + clerk1 + svc, true},
+		{"a state never seen", []string{root + clerk1, root + clerk2}, root + "clerk:$6$3:3::::::\n" + svc, false},
+		{"the last state", []string{root + clerk1, root + clerk2}, root + clerk2, false},
+		{"this boot made an account, nothing else", []string{root + clerk1, root + clerk2}, root + clerk2 + svc, false},
+		{"it is there again as it was, nothing else", []string{root + clerk1 + svc, root + clerk1}, root + clerk1 + svc, false},
+		{"an older state with a new password", []string{root + clerk1, root + clerk2}, root + clerk1 + "svc:$6$s:3::::::\n", false},
+		{"an older state with a new person", []string{root + clerk1, root + clerk2}, root + clerk1 + "peer:!:3::::::\n", false},
+		{"the newer state's person lost the password", []string{root + clerk1, root + clerk1 + "peer:$6$p:2::::::\n"}, root + clerk1 + "peer:!:3::::::\n", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := mount(t, 1)
+			write(t, s.path("etc/passwd"), s.text(t, "etc/passwd")+"clerk:x:1500:1500::/:/bin/sh\nsvc:x:990:990::/:/bin/sh\npeer:x:2000:2000::/:/bin/sh\n", 0o644)
+			for _, state := range c.noted {
+				write(t, s.path("etc/shadow"), state, 0o640)
+				if err := s.engine.noteSurroundings(t.Context(), "app"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write(t, s.path("etc/shadow"), c.now, 0o640)
+			if back, err := s.engine.wentBack(t.Context(), "app"); err != nil || back != c.want {
+				t.Errorf("went back: %v, %v", back, err)
+			}
+		})
+	}
+}
+
 func BenchmarkAdopt(b *testing.B) {
 	for _, n := range []int{10, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

@@ -63,21 +63,26 @@ func (b *boots) in(application, boot string) {
 }
 
 // surroundings identifies what an image rollback would take back too: the lines of unmanaged
-// accounts, and the image's own identity.
-func (e *Engine) surroundings(ctx context.Context) (string, error) {
+// accounts, and the image's own identity. The first is of all that is there now; the others leave out
+// what this boot may have added to it.
+func (e *Engine) surroundings(ctx context.Context) (now []string, err error) {
 	var managed []string
 	for _, a := range e.Config.Applications {
 		managed = append(managed, a.Accounts...)
 	}
-	lines, err := e.Accounts.Unmanaged(ctx, managed)
+	now, err = e.Accounts.Unmanaged(ctx, managed)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	image, err := shadowfile.ImageIdentity(e.root)
-	return lines + " " + image, err
+	for i, lines := range now {
+		now[i] = lines + " " + image
+	}
+	return now, err
 }
 
-// wentBack reports whether the surroundings are a known older state and not the last one.
+// wentBack reports whether the surroundings are a known older state and not the last one. New accounts
+// that no password opens decide neither: a boot makes them, whatever it boots.
 func (e *Engine) wentBack(ctx context.Context, application string) (bool, error) {
 	now, err := e.surroundings(ctx)
 	if err != nil {
@@ -87,8 +92,8 @@ func (e *Engine) wentBack(ctx context.Context, application string) (bool, error)
 	if err != nil || len(seen) == 0 {
 		return false, err
 	}
-	older := slices.ContainsFunc(seen[1:], func(d state.Digest) bool { return d.Value == now })
-	return older && seen[0].Value != now, nil
+	isNow := func(d state.Digest) bool { return slices.Contains(now, d.Value) }
+	return slices.ContainsFunc(seen[1:], isNow) && !isNow(seen[0]), nil
 }
 
 // noteSurroundings records the present surroundings. It runs after a reconcile, which may need the
@@ -98,7 +103,7 @@ func (e *Engine) noteSurroundings(ctx context.Context, application string) error
 	if err != nil {
 		return err
 	}
-	if err := e.State.NoteDigest(ctx, application, now, time.Now()); err != nil {
+	if err := e.State.NoteDigest(ctx, application, now[0], time.Now()); err != nil {
 		return err
 	}
 	present := e.bootID()

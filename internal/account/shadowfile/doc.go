@@ -25,13 +25,14 @@
 //
 // Where to look:
 //
-//	file.go     File: Revision, Read, Write, Unmanaged
+//	file.go     File: Revision, Read, Write
 //	entry.go    one line, as glibc parses it
 //	rewrite.go  a line with some fields changed
 //	users.go    lines of passwd(5) and group(5): uids, password fields, members
 //	tree.go     opening and reading beneath the root directory
 //	lock.go     the locks
 //	replace.go  the replacement
+//	unmanaged.go what an older image has besides the managed accounts
 //	image.go    the identity of the installed system image
 //	badlines.go lines that glibc does not accept
 //	census.go   every name of passwd(5), group(5) and gshadow(5)

@@ -1,7 +1,6 @@
 package shadowfile
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -271,21 +270,4 @@ func noAccount(known *users, name string) error {
 		return fmt.Errorf("%w in shadow(5): passwd(5) holds the password field itself", shadowsync.ErrNoAccount)
 	}
 	return fmt.Errorf("%w in shadow(5)", shadowsync.ErrNoAccount)
-}
-
-// Unmanaged is a digest of the lines of all accounts except the managed ones. With ImageIdentity it
-// distinguishes an image that was rolled back from a single account that was restored. It skips
-// lines that glibc does not accept, because pam_unix drops them whenever it changes a password.
-func (f *File) Unmanaged(ctx context.Context, managed []string) (string, error) {
-	digest, ours := sha256.New(), pick(managed)
-	err := f.withShadow(ctx, func(_ *tree, file *os.File) error {
-		return eachLine(file, func(raw []byte) {
-			e, ok := parseEntry(readLine(string(raw)))
-			if _, managed := ours[e.name]; ok && !managed {
-				digest.Write(bytes.TrimSuffix(raw, []byte("\n")))
-				digest.Write([]byte("\n"))
-			}
-		})
-	})
-	return hex.EncodeToString(digest.Sum(nil)), err
 }

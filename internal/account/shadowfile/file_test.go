@@ -354,34 +354,6 @@ func TestLinksInsideTheTreeAreFollowed(t *testing.T) {
 	}
 }
 
-func TestUnmanaged(t *testing.T) {
-	root := testRoot(t, testPasswd, testGroup, testShadow)
-	f := Open(root)
-	digest := func(content string) string {
-		t.Helper()
-		put(t, filepath.Join(root, "etc/shadow"), content, 0o640)
-		d, err := f.Unmanaged(soon(t), []string{"admin"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return d
-	}
-	before := digest(testShadow)
-	same := map[string]string{
-		"managed line": strings.ReplaceAll(testShadow, "admin:$6$a", "admin:$6$b"),
-		"comment":      strings.Replace(testShadow, "# a comment\n", "", 1),
-		"newline":      testShadow + "\n",
-	}
-	for name, content := range same {
-		if digest(content) != before {
-			t.Errorf("%s: the digest moved", name)
-		}
-	}
-	if digest(strings.Replace(testShadow, "root:*", "root:x", 1)) == before {
-		t.Error("another account's change does not show")
-	}
-}
-
 func TestImageIdentity(t *testing.T) {
 	root := t.TempDir()
 	if id, err := ImageIdentity(root); err == nil {

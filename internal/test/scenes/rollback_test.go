@@ -68,7 +68,6 @@ func (s *stage) since(n int) (actions []string) {
 func TestRollback(t *testing.T) {
 	t.Parallel()
 	s := set(t, machine.Bookworm, machine.Appliance{})
-	s.Must("systemd-sysusers") // as every boot does: an account that the next boot made would hide that the others went back
 	s.AddUser("clerk", "Clerk-first-77")
 	s.passwd("admin", "Backup-old-31")
 	backup := s.ReadFile("/etc/shadow")
