@@ -1,18 +1,19 @@
 package doctor
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
-	"net/http"
 	"net/netip"
+	"net/textproto"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -23,12 +24,16 @@ import (
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/internal/password/pamstack"
 	"github.com/shadowsync/shadowsync/internal/term/plural"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
 	"github.com/shadowsync/shadowsync/shadowsync/web"
 	"github.com/shadowsync/shadowsync/systemd"
 )
 
 // pageTime limits a request to the page. Its process may have to start.
 const pageTime = 10 * time.Second
+
+// longestStatus bounds the status line of the page, in bytes.
+const longestStatus = 200
 
 // hasPage reports whether there is a page to check.
 func (e *exam) hasPage() bool { return e.config != nil && e.config.Web.On() }
@@ -196,8 +201,8 @@ func checkWeb(ctx context.Context, e *exam) verdict {
 	switch {
 	case err != nil:
 		return fail("the page does not answer on %s: %v", w.Address(), err).person("see what it says", look)
-	case status != http.StatusOK:
-		return fail("the page answers on %s, but with %d %s", w.Address(), status, http.StatusText(status)).person("see what it says", look)
+	case !strings.HasPrefix(status, "200 "):
+		return fail("the page answers on %s, but with %s", w.Address(), status).person("see what it says", look)
 	}
 	leaf, err := setup.Certificate("/", w)
 	if err == nil && leaf != nil && !bytes.Equal(leaf.Raw, served.Raw) {
@@ -228,10 +233,40 @@ func (e *exam) assessNoPage(ctx context.Context) verdict {
 	return pass("off")
 }
 
-// visit gets the page's sign-in form from this machine. Whose certificate that is, the caller decides.
-func visit(ctx context.Context, w config.Web) (served *x509.Certificate, status int, err error) {
+// visit asks for the page's sign-in form from this machine, and returns the rest of the status line (RFC 9112,
+// section 4). Whose certificate that is, the caller decides. Package net/http would do more, and be in the memory of
+// the daemon and of each of its workers, which are the same program.
+func visit(ctx context.Context, w config.Web) (served *x509.Certificate, status string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pageTime)
 	defer cancel()
+	conn, err := dialPage(ctx, w)
+	if err != nil {
+		return nil, "", err
+	}
+	defer conn.Close()
+	late, _ := ctx.Deadline()
+	if err := conn.SetDeadline(late); err != nil {
+		return nil, "", err
+	}
+	if secure, ok := conn.(*tls.Conn); ok {
+		served = secure.ConnectionState().PeerCertificates[0]
+	}
+	if _, err := fmt.Fprintf(conn, "GET /sign-in HTTP/1.1\r\nHost: localhost:%d\r\nConnection: close\r\n\r\n", w.Address().Port()); err != nil {
+		return nil, "", err
+	}
+	line, err := textproto.NewReader(bufio.NewReader(io.LimitReader(conn, longestStatus))).ReadLine()
+	if err != nil {
+		return nil, "", err
+	}
+	version, status, ok := strings.Cut(line, " ")
+	if !ok || !strings.HasPrefix(version, "HTTP/") {
+		return nil, "", errors.New("what listens there does not speak HTTP")
+	}
+	return served, printable.Clip(status, longestStatus), nil
+}
+
+// dialPage connects to the page, over TLS if it speaks that. The handshake is over then.
+func dialPage(ctx context.Context, w config.Web) (net.Conn, error) {
 	address := w.Address()
 	if a := address.Addr(); a.IsUnspecified() {
 		here := netip.AddrFrom4([4]byte{127, 0, 0, 1})
@@ -240,29 +275,10 @@ func visit(ctx context.Context, w config.Web) (served *x509.Certificate, status 
 		}
 		address = netip.AddrPortFrom(here, address.Port())
 	}
-	transport := &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", address.String())
-		},
-		// This machine asks itself, and sends nothing: what the certificate is worth is another check.
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}, //nolint:gosec // see above
+	if !w.TLS() {
+		return new(net.Dialer).DialContext(ctx, "tcp", address.String())
 	}
-	scheme := "http"
-	if w.TLS() {
-		scheme = "https"
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+net.JoinHostPort("localhost", strconv.Itoa(int(address.Port())))+"/sign-in", nil)
-	if err != nil {
-		return nil, 0, err
-	}
-	answer, err := transport.RoundTrip(request)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer answer.Body.Close()
-	if answer.TLS != nil {
-		served = answer.TLS.PeerCertificates[0]
-	}
-	return served, answer.StatusCode, nil
+	// This machine asks itself, and sends nothing: what the certificate is worth is another check.
+	secure := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}} //nolint:gosec // see above
+	return secure.DialContext(ctx, "tcp", address.String())
 }

@@ -37,6 +37,8 @@ func objection(from, to string) string {
 		return "the domain stands on the standard library alone"
 	case !inside && from == "internal/term/printable" && !standard(to):
 		return "printable stands on the standard library alone, for everything stands on it"
+	case to == "net/http" && !beneath(from, "cmd/shadowsync-web") && !beneath(from, "internal/test"):
+		return "only the page speaks HTTP: all that is linked is in the memory of the daemon and of its workers"
 	case !inside:
 		return ""
 	case beneath(to, "cmd") && !(beneath(from, "cmd/shadowsync-web") && beneath(to, "cmd/shadowsync-web")):
@@ -146,6 +148,8 @@ func TestObjections(t *testing.T) {
 		{"cmd/shadowsync-web/page", module + "/internal/factor/qr", true},
 		{"cmd/shadowsync-web/page", module + "/internal/config", false},
 		{"cmd/shadowsync-web", module + "/internal/wire/operator", false},
+		{"cmd/shadowsync-web/front", "net/http", true},
+		{"internal/admin/doctor", "net/http", false},
 		{"systemd", module + "/pcli", false},
 		{"pcli", module + "/pcli/grammar", true},
 		{"pcli", module + "/internal/wire/operator", true},
