@@ -252,6 +252,16 @@ func TestCodesAndMail(t *testing.T) {
 	}
 }
 
+// An address that was set is set, also if the daemon dies before it describes the person again.
+func TestMailIsSetInAnyCase(t *testing.T) {
+	b := newBrowser(t).signedIn(coded(plainPerson()))
+	b.d.on(web.OpSetMail, func(asked) (any, *web.Error) {
+		b.d.refuse(web.OpWho, web.Unavailable, "shadowsync is not running")
+		return nil, nil
+	})
+	b.is(b.send("/profile/mail", "address", "x@y.example", "code", "1"), 200, "Your mail address is set.")
+}
+
 func sessions() []web.Session {
 	return []web.Session{
 		{User: "user222", Own: true, Session: shadowsync.Session{ID: "web:1", Kind: "web", Remote: "192.0.2.7", Since: time.Unix(1e9, 0)}},

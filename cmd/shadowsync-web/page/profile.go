@@ -40,12 +40,15 @@ func (v *visit) setMail() error {
 	if err := v.login.SetMail(v.ctx, address, code); err != nil {
 		return v.again(err, "mail", fields{web.CodeRefused: "code", web.Usage: "address"}, again)
 	}
-	if v.person, err = v.login.Who(v.ctx); err != nil {
-		return err
-	}
 	done := "Your mail address is set."
 	if address == "" {
 		done = "Your mail address is removed."
 	}
+	person, err := v.login.Who(v.ctx)
+	if err != nil { // it is done, whatever the daemon says now
+		v.message(http.StatusOK, message{"Mail address", []string{done}, "/profile", "Go to your profile"})
+		return nil
+	}
+	v.person = person
 	return v.show("mail", view{Title: "Mail address", Done: done, Data: mailData{}})
 }
