@@ -67,6 +67,7 @@ const (
 	Shells    = base.Shells    // bookworm: another shell for operators
 	Browser   = base.Browser   // bookworm: Chromium, and a mail server
 	Cockpit   = base.Cockpit   // both releases: the web console
+	Tester    = base.Tester    // both releases: autopkgtest
 )
 
 // Releases lists them, oldest first.

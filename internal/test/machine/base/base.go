@@ -76,6 +76,8 @@ var Kinds = []Kind{
 	{Bookworm, Examiners},
 	{Bookworm, Cockpit},
 	{Trixie, Cockpit},
+	{Bookworm, Tester},
+	{Trixie, Tester},
 }
 
 // Name is the start of the names of a kind's trees; the key of the contents follows.

@@ -26,6 +26,7 @@ const (
 	Compilers Layer = "compilers" // no machine's: packages of shadowsync are built in it, for two architectures
 	Examiners Layer = "examiners" // no machine's: programs that examine packages
 	Cockpit   Layer = "cockpit"   // the web console, whose page of accounts changes passwords too
+	Tester    Layer = "tester"    // Debian's program for the tests that a source package brings
 )
 
 // layers say what each consists of, and before it is built, how long that takes and how large it is.
@@ -54,6 +55,7 @@ var layers = map[Layer]struct {
 		"lintian", "rpm", "rpmlint", "apparmor", "selinux-policy-dev", "semodule-utils", "policycoreutils",
 	}, "about a minute and 400 MB"},
 	Cockpit: {[]string{"cockpit-ws", "cockpit-bridge", "cockpit-system"}, "about 10 seconds and 45 MB"},
+	Tester:  {[]string{"autopkgtest"}, "about 15 seconds and 90 MB"},
 }
 
 // layerScript installs packages with the overlay $1/root as its root. The base below stays as it is: what
