@@ -37,6 +37,7 @@ type Dialogues struct {
 	open   map[string]*dialogue           // the one that may change the account's password
 	inside map[string]map[*dialogue]bool  // all that the current password was typed in
 	parted map[int64][]shadowsync.Session // sessions that ended before the last shell, by logout
+	ends   map[int]int                    // how often the sessions of a uid were ended
 }
 
 // Ender ends sessions; sessions.Sessions does.
@@ -179,6 +180,26 @@ func (d *Dialogues) End(ctx context.Context, account shadowsync.Account, l shado
 	d.part(account.Name, one, l, ended)
 	one.tell(survivors)
 	return ended, survivors, shadowsync.ErrNotYet
+}
+
+// EndBut ends an account's sessions but those that are kept, and what somebody who is about to sign in has
+// proven for one: see endsOf.
+func (d *Dialogues) EndBut(ctx context.Context, account shadowsync.Account, keep sessions.Keep) (ended, survivors []shadowsync.Session, err error) {
+	d.mu.Lock()
+	if d.ends == nil {
+		d.ends = map[int]int{}
+	}
+	d.ends[account.UID]++
+	d.mu.Unlock()
+	return d.Ender.EndBut(ctx, account, keep)
+}
+
+// endsOf counts the ends of a uid's sessions. Whoever notes it before a proof, and finds another number when the
+// session is among those that would be ended, has proven a password of before.
+func (d *Dialogues) endsOf(uid int) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ends[uid]
 }
 
 // tell tells the dialogue which other sessions are left.

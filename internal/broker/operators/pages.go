@@ -119,7 +119,7 @@ func (o *Server) called(ctx context.Context, peer socket.Peer, s *websession.Ses
 		return c, err
 	case !open:
 		return c, errSignedOut
-	case s.Stage != "" || o.onItsOwn(c):
+	case s.Stage != "" && c.realm == factor.Local, o.onItsOwn(c):
 		return c, o.stillProven(ctx, c)
 	}
 	return c, nil
@@ -157,7 +157,7 @@ func (o *Server) onItsOwn(c *call) bool {
 // stillProven refuses a session whose password was changed since it was proven.
 func (o *Server) stillProven(ctx context.Context, c *call) error {
 	hash, _, err := o.opens(ctx, c)
-	if err == nil && c.page.session.Proven != websession.DigestOf(hash) {
+	if err == nil && c.page.session.Proven != o.mark(c, hash) {
 		err = errSignedOut
 	}
 	return err

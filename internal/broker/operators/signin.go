@@ -49,14 +49,16 @@ func (o *Server) signIn(ctx context.Context, c *call, a Arrival) (web.Signed, er
 	if err != nil {
 		return web.Signed{}, err
 	}
-	var hash string
+	var proven string
 	var admitted bool
 	var unseen error
 	answer, err := o.tried(ctx, by, func() (pamworker.Answer, error) {
+		var hash string
 		if hash, admitted, unseen = o.admitted(ctx, c, a); unseen != nil {
 			o.wrong.Spare(counted(by)) // the password was not tried
 			return pamworker.Answer{}, unseen
 		}
+		proven = o.mark(c, hash)
 		visitor := c.visitor()
 		visitor.Nobody = !admitted
 		return o.Proves(ctx, visitor, hash, a.Password)
@@ -71,13 +73,23 @@ func (o *Server) signIn(ctx context.Context, c *call, a Arrival) (web.Signed, er
 		return web.Signed{}, errSignIn
 	}
 	s := c.page.session
-	s.Account, s.Realm, s.UID, s.Proven = c.name, string(c.realm), c.uid, websession.DigestOf(hash)
+	s.Account, s.Realm, s.UID, s.Proven = c.name, string(c.realm), c.uid, proven
 	if c.page.own, err = o.ownFactor(ctx, c); err != nil {
 		return web.Signed{}, err
 	}
 	signed, err := o.next(ctx, c)
 	s.Stage = string(signed.Next)
 	return signed, err
+}
+
+// mark is what a session keeps of a password that is about to be proven, so that it is known afterwards whether
+// that is still in force: a digest of its hash. The hash of a directory's account is not here. A change of its
+// password in pcli or at a page ends its sessions, so how often they were ended tells, until this one is among them.
+func (o *Server) mark(c *call, hash string) string {
+	if c.realm == factor.LDAP {
+		hash = fmt.Sprintf("ended %d times", o.Dialogues.endsOf(c.uid))
+	}
+	return websession.DigestOf(hash)
 }
 
 // SignedIn looks once more, after the session was begun, whether the password that was proven is in force:

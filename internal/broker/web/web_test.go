@@ -45,6 +45,7 @@ type site struct {
 	visits   []pamworker.Visitor // whose passwords were proven
 	meantime func() error        // runs while a password is proven
 	asked    atomic.Int64        // how often the directory was
+	people   []directory.Person  // in it
 	ahead    atomic.Int64        // of the clock
 }
 
@@ -58,8 +59,13 @@ func open(t *testing.T, settings string) *site {
 	prompts := operators.New(operators.Options{
 		Engine: present, Keepers: map[string]*keeper.Keeper{"app": k}, Errands: &operators.Errands{}, Log: log, Life: t.Context(),
 		Dialogues: &operators.Dialogues{Ender: s, Again: func(string) {}}, Proves: s.proves,
-		Directory: func(context.Context, directory.Query) (directory.Person, error) {
+		Directory: func(_ context.Context, q directory.Query) (directory.Person, error) {
 			s.asked.Add(1)
+			for _, p := range s.people {
+				if p.Name == q.Name || q.Name == "" && p.UID == q.UID {
+					return p, nil
+				}
+			}
 			return directory.Person{}, shadowsync.ErrNoAccount
 		},
 	})

@@ -1,6 +1,8 @@
 package scenes
 
 import (
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -124,6 +126,7 @@ func (s *stage) playsDirectory(service string) {
 	s.sub("rights", func(s *stage) { s.directoryRights(service) })
 	s.sub("both", func(s *stage) { s.inBoth(service) })
 	anna := s.directoryPassword()
+	s.sub("page", func(s *stage) { s.directoryAtPage(anna) })
 	s.sub("login", func(s *stage) { s.directoryLogin() })
 	s.sub("reset", func(s *stage) { anna = s.directoryReset(anna) })
 	s.sub("silent", func(s *stage) { s.silentDirectory(anna) })
@@ -230,6 +233,101 @@ func (s *stage) directoryPassword() *authenticator {
 		s.t.Errorf("before\n%safter\n%s", before, after)
 	}
 	return anna
+}
+
+// directoryAtPage: an account of a directory signs in at the page with the directory's password and a code, changes
+// that password there, and is out after that and after signing out.
+func (s *stage) directoryAtPage(anna *authenticator) {
+	s.t.Helper()
+	s.Must("shadowsync", "setup", "--web")
+	p := &plainPage{stage: s, client: &http.Client{
+		Transport:     &http.Transport{DialContext: s.DialContext},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       machine.Patience,
+	}}
+	s.t.Cleanup(p.client.CloseIdleConnections)
+	if a := p.sends("/sign-in", "username", "anna", "password", annaOld); a.status != http.StatusForbidden || p.cookie != "" {
+		s.t.Fatalf("with the former password: status %d\n%s", a.status, a.body)
+	}
+	p.enters("anna", annaNew, anna.next())
+	if a := p.gets("/profile"); a.status != http.StatusOK || !strings.Contains(a.body, `anna <span class="tag">ldap</span>`) {
+		s.t.Fatalf("the profile: status %d\n%s", a.status, a.body)
+	}
+	if a := p.gets("/profile/sessions"); !strings.Contains(a.body, `web <span class="tag">this one</span>`) {
+		s.t.Errorf("the session at the page is not listed:\n%s", a.body)
+	}
+	former := p.cookie
+	if p.sends("/sign-out"); p.cookie != "" {
+		s.t.Error("the browser keeps the cookie after signing out")
+	}
+	p.cookie = former
+	p.out("signing out")
+	from, to := annaNew, annaOld
+	for range 2 { // there and back
+		p.enters("anna", from, anna.next())
+		former = p.cookie
+		if a := p.sends("/profile/password", "current", from, "new", to, "confirm", to); a.status >= http.StatusBadRequest {
+			s.t.Fatalf("the change: status %d\n%s", a.status, a.body)
+		}
+		if s.binds(from) || !s.binds(to) {
+			s.t.Fatalf("the directory does not have the new password:\n%s", s.Must("shadowsync", "audit", "--user", "anna"))
+		}
+		p.cookie = former
+		p.out("a change of the password")
+		from, to = to, from
+	}
+	s.Must("shadowsync", "setup", "--web=false")
+}
+
+// plainPage is somebody at a page without TLS, by hand.
+type plainPage struct {
+	*stage
+	client *http.Client
+	cookie string
+}
+
+func (p *plainPage) asks(path string, form url.Values) reply {
+	p.t.Helper()
+	a, err := byHand(p.t.Context(), p.client, "http://127.0.0.1:8443"+path, form, "Cookie", p.cookie)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, one := range (&http.Response{Header: a.header}).Cookies() {
+		if p.cookie = ""; one.MaxAge >= 0 {
+			p.cookie = one.Name + "=" + one.Value
+		}
+	}
+	return a
+}
+
+func (p *plainPage) gets(path string) reply { p.t.Helper(); return p.asks(path, nil) }
+
+// sends sends a form: names and values by turns.
+func (p *plainPage) sends(path string, fields ...string) reply {
+	p.t.Helper()
+	form := url.Values{}
+	for i := 0; i+1 < len(fields); i += 2 {
+		form.Set(fields[i], fields[i+1])
+	}
+	return p.asks(path, form)
+}
+
+// enters signs somebody in who has a second factor.
+func (p *plainPage) enters(account, password, code string) {
+	p.t.Helper()
+	p.cookie = ""
+	p.sends("/sign-in", "username", account, "password", password)
+	if a := p.sends("/sign-in", "code", code); a.status != http.StatusSeeOther || a.header.Get("Location") != "/profile" {
+		p.t.Fatalf("signing in with a code: status %d\n%s", a.status, a.body)
+	}
+}
+
+// out asserts that the cookie opens nothing any more.
+func (p *plainPage) out(after string) {
+	p.t.Helper()
+	if a := p.gets("/profile"); a.status != http.StatusSeeOther || a.header.Get("Location") != signIn {
+		p.t.Errorf("after %s somebody is still signed in: status %d", after, a.status)
+	}
 }
 
 // directoryLogin: where ssh asks for a second factor, it asks an account of a directory that has one.

@@ -163,11 +163,16 @@ func (w *site) request(c *http.Client, path string, form url.Values, headers ...
 
 // tries is request, which may fail.
 func (w *site) tries(c *http.Client, path string, form url.Values, headers ...string) (reply, error) {
+	return byHand(w.t.Context(), c, pageOrigin+path, form, headers...)
+}
+
+// byHand makes a request as request does.
+func byHand(ctx context.Context, c *http.Client, address string, form url.Values, headers ...string) (reply, error) {
 	method, body := http.MethodGet, io.Reader(nil)
 	if form != nil {
 		method, body = http.MethodPost, strings.NewReader(form.Encode())
 	}
-	r, err := http.NewRequestWithContext(w.t.Context(), method, pageOrigin+path, body)
+	r, err := http.NewRequestWithContext(ctx, method, address, body)
 	if err != nil {
 		return reply{}, err
 	}

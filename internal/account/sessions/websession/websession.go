@@ -50,8 +50,8 @@ type Session struct {
 	Stage string `json:"stage,omitempty"`
 	// Generation is of the second factor of which a code was shown; 0: none was.
 	Generation int64 `json:"generation,omitempty"`
-	// Proven is a digest of the hash of the password that was proven, until the account is signed in; of an
-	// account that no application has, for as long as the session lasts.
+	// Proven tells whether the password that was proven is still in force, until the account is signed in; of a
+	// local account that no application has, for as long as the session lasts.
 	Proven string        `json:"proven,omitempty"`
 	Since  time.Time     `json:"since"`
 	Began  time.Duration `json:"began"` // since boot
