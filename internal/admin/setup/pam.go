@@ -168,20 +168,22 @@ and the auth lines must do so too:
 The line that judges is needed only where the configuration has rules for passwords.
 Then run shadowsync setup again.`
 
-	authselectAdvice = `authselect keeps the PAM stacks here, and a profile of your own has to hold our lines:
+	authselectAdvice = `authselect keeps the PAM stacks here, and a profile of your own has to hold our lines. Where the RPM is installed,
+    /usr/share/shadowsync/authselect/make-profile
+makes one of the profile in use, and prints the command that selects it. By hand:
     authselect current
     authselect create-profile shadowsync --base-on PROFILE
-In system-auth and password-auth of /etc/authselect/custom/shadowsync replace the password and auth lines from
-pam_unix.so on by these, with the options that your pam_unix.so lines have:
+In system-auth and password-auth of /etc/authselect/custom/shadowsync replace the password and the auth line of
+pam_unix.so by these, with its options:
     password    [authtok_err=die default=ignore]    pam_shadowsync.so judge
-    password    [success=1 default=ignore]    pam_unix.so …
-    password    requisite                     pam_deny.so
-    password    required                      pam_permit.so
+    password    [success=1 new_authtok_reqd=1 default=ignore]    pam_unix.so …
+    password    [success=2 default=ignore]    pam_permit.so
     password    optional                      pam_shadowsync.so
-    auth        [success=1 default=ignore]    pam_unix.so …
-    auth        requisite                     pam_deny.so
-    auth        required                      pam_permit.so
+    password    sufficient                    pam_permit.so
+    auth        [success=1 new_authtok_reqd=1 default=ignore]    pam_unix.so …
+    auth        [success=2 default=ignore]    pam_permit.so
     auth        optional                      pam_shadowsync.so
+    auth        sufficient                    pam_permit.so
     authselect select custom/shadowsync FEATURES…
 The line that judges is needed only where the configuration has rules for passwords.
 Then run shadowsync setup again.`

@@ -58,16 +58,17 @@ type Layer = base.Layer
 
 // The layers. None of their services is enabled: a test starts what it needs.
 const (
-	Bare      = base.Bare
-	Apps      = base.Apps      // bookworm: servers that keep passwords of their own
-	WordPress = base.WordPress // trixie: WordPress 6.8 and MariaDB
-	Directory = base.Directory // bookworm: a directory server, sssd and nslcd
-	Mail      = base.Mail      // bookworm: a mail server that wants a login over TLS
-	Peers     = base.Peers     // bookworm: other modules that ask for second factors
-	Shells    = base.Shells    // bookworm: another shell for operators
-	Browser   = base.Browser   // bookworm: Chromium, and a mail server
-	Cockpit   = base.Cockpit   // both releases: the web console
-	Tester    = base.Tester    // both releases: autopkgtest
+	Bare       = base.Bare
+	Apps       = base.Apps       // bookworm: servers that keep passwords of their own
+	WordPress  = base.WordPress  // trixie: WordPress 6.8 and MariaDB
+	Directory  = base.Directory  // bookworm: a directory server, sssd and nslcd
+	Mail       = base.Mail       // bookworm: a mail server that wants a login over TLS
+	Peers      = base.Peers      // bookworm: other modules that ask for second factors
+	Shells     = base.Shells     // bookworm: another shell for operators
+	Browser    = base.Browser    // bookworm: Chromium, and a mail server
+	Cockpit    = base.Cockpit    // both releases: the web console
+	Authselect = base.Authselect // trixie: authselect, and the profiles that Fedora has
+	Tester     = base.Tester     // both releases: autopkgtest
 )
 
 // Releases lists them, oldest first.

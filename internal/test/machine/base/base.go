@@ -78,6 +78,7 @@ var Kinds = []Kind{
 	{Trixie, Cockpit},
 	{Bookworm, Tester},
 	{Trixie, Tester},
+	{Trixie, Authselect},
 }
 
 // Name is the start of the names of a kind's trees; the key of the contents follows.

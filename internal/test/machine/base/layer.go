@@ -15,18 +15,19 @@ type Layer string
 
 // The layers. None of their services is enabled: a scene starts what it needs.
 const (
-	Bare      Layer = ""          // the release alone
-	Apps      Layer = "apps"      // servers that keep passwords of their own
-	WordPress Layer = "wordpress" // WordPress 6.8 needs trixie: bookworm's 6.1 knows no $wp hashes
-	Directory Layer = "directory" // a directory server, and both ways in which Debian asks one
-	Mail      Layer = "mail"      // a mail server that wants a login over TLS
-	Peers     Layer = "peers"     // other modules that ask for second factors
-	Shells    Layer = "shells"    // another shell for operators
-	Browser   Layer = "browser"   // Chromium, and a mail server
-	Compilers Layer = "compilers" // no machine's: packages of shadowsync are built in it, for two architectures
-	Examiners Layer = "examiners" // no machine's: programs that examine packages
-	Cockpit   Layer = "cockpit"   // the web console, whose page of accounts changes passwords too
-	Tester    Layer = "tester"    // Debian's program for the tests that a source package brings
+	Bare       Layer = ""           // the release alone
+	Apps       Layer = "apps"       // servers that keep passwords of their own
+	WordPress  Layer = "wordpress"  // WordPress 6.8 needs trixie: bookworm's 6.1 knows no $wp hashes
+	Directory  Layer = "directory"  // a directory server, and both ways in which Debian asks one
+	Mail       Layer = "mail"       // a mail server that wants a login over TLS
+	Peers      Layer = "peers"      // other modules that ask for second factors
+	Shells     Layer = "shells"     // another shell for operators
+	Browser    Layer = "browser"    // Chromium, and a mail server
+	Compilers  Layer = "compilers"  // no machine's: packages of shadowsync are built in it, for two architectures
+	Examiners  Layer = "examiners"  // no machine's: programs that examine packages
+	Authselect Layer = "authselect" // Fedora's tool for the PAM stacks, with Fedora's stacks
+	Cockpit    Layer = "cockpit"    // the web console, whose page of accounts changes passwords too
+	Tester     Layer = "tester"     // Debian's program for the tests that a source package brings
 )
 
 // layers say what each consists of, and before it is built, how long that takes and how large it is.
@@ -52,10 +53,11 @@ var layers = map[Layer]struct {
 		"gcc-aarch64-linux-gnu", "libpam0g-dev:arm64", "libcrypt-dev:arm64",
 	}, "about 45 seconds and 700 MB"},
 	Examiners: {[]string{
-		"lintian", "rpm", "rpmlint", "apparmor", "selinux-policy-dev", "semodule-utils", "policycoreutils",
+		"lintian", "rpm", "rpmlint", "apparmor", "selinux-policy-dev", "selinux-policy-default", "semodule-utils", "policycoreutils", "setools",
 	}, "about a minute and 400 MB"},
-	Cockpit: {[]string{"cockpit-ws", "cockpit-bridge", "cockpit-system"}, "about 10 seconds and 45 MB"},
-	Tester:  {[]string{"autopkgtest"}, "about 15 seconds and 90 MB"},
+	Authselect: {[]string{"authselect"}, "about 10 seconds and 2 MB"},
+	Cockpit:    {[]string{"cockpit-ws", "cockpit-bridge", "cockpit-system"}, "about 10 seconds and 45 MB"},
+	Tester:     {[]string{"autopkgtest"}, "about 15 seconds and 90 MB"},
 }
 
 // layerScript installs packages with the overlay $1/root as its root. The base below stays as it is: what
