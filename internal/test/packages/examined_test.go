@@ -2,10 +2,12 @@ package packages
 
 import (
 	"bytes"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/shadowsync/shadowsync/internal/test/machine"
 	"github.com/shadowsync/shadowsync/internal/test/machine/base"
 )
 
@@ -14,13 +16,23 @@ import (
 func examine(t *testing.T, script string) string {
 	t.Helper()
 	need(t)
+	return examineIn(t, dist, script)
+}
+
+// examineIn is examine with another folder than that of the packages. The script does not change it.
+func examineIn(t *testing.T, folder, script string) string {
+	t.Helper()
+	machine.Need(t)
 	tree, err := base.Open(t.Context(), base.Kind{Release: base.Bookworm, Layer: base.Examiners}, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer tree.Close()
+	if folder, err = filepath.Abs(folder); err != nil {
+		t.Fatal(err)
+	}
 	var out bytes.Buffer
-	command := tree.Inside(t.Context(), t.TempDir(), []base.Bind{{Host: dist, Inside: "/dist"}}, "/bin/sh", "-c", "cd /dist && "+script)
+	command := tree.Inside(t.Context(), t.TempDir(), []base.Bind{{Host: folder, Inside: "/examined"}}, "/bin/sh", "-c", "cd /examined && "+script)
 	command.Stdout, command.Stderr = &out, &out
 	if err := command.Run(); err != nil {
 		t.Logf("%s: %v", script, err)

@@ -115,7 +115,7 @@ func (s *stage) changesByProfile() {
 	}
 	// What pam_unix.so cannot store is no success, although a line behind it succeeds.
 	s.Must("chattr", "+i", "/etc/shadow")
-	r := s.Input(newPassword + "\n" + newPassword + "\n").Run("passwd", "user222")
+	r := s.Input(newPassword+"\n"+newPassword+"\n").Run("passwd", "user222")
 	s.Must("chattr", "-i", "/etc/shadow")
 	if r.Code == 0 || strings.Contains(r.Stdout+r.Stderr, "persisted") || s.ShadowHash("user222") != before {
 		s.t.Errorf("a shadow file that cannot be written: %s", r)
