@@ -8,6 +8,9 @@ SBINDIR    := $(PREFIX)/sbin
 UNITDIR    := $(PREFIX)/lib/systemd/system
 SYSUSERSDIR := $(PREFIX)/lib/sysusers.d
 MANDIR     := $(PREFIX)/share/man
+# Profiles that are off: Debian's packages put theirs there too.
+APPARMORDIR := $(PREFIX)/share/apparmor/extra-profiles
+APPARMOR_SOURCE_DIR := internal/admin/packages/apparmor
 VERSION    ?= $(shell internal/admin/packages/version)
 GO         ?= go
 # The version names the commit. What Go itself would add about it differs between a clone and an archive.
@@ -65,6 +68,8 @@ install: build install-pam
 	    chmod 0644 $(DESTDIR)$(UNITDIR)/$$(basename $$unit) || exit 1; \
 	done
 	install -D -m 0644 -t $(DESTDIR)$(SYSUSERSDIR) systemd/sysusers/*
+	install -D -m 0644 -t $(DESTDIR)$(APPARMORDIR) $(APPARMOR_SOURCE_DIR)/*
+	sed -i 's|/usr/sbin/shadowsync|$(SBINDIR)/shadowsync|g; s|/usr/bin/pcli|$(BINDIR)/pcli|g' $(addprefix $(DESTDIR)$(APPARMORDIR)/,pcli shadowsync-web)
 	umask 022 && $(HERE) $(GO) run $(COMPILE) -tags docs ./cmd/shadowsync docs man $(DESTDIR)$(MANDIR)
 	umask 022 && $(HERE) $(GO) run $(GOFLAGS) -ldflags '$(LDFLAGS_GO)' ./cmd/pcli --man > $(DESTDIR)$(MANDIR)/man1/pcli.1
 	umask 022 && $(HERE) $(GO) run $(GOFLAGS) -ldflags '$(LDFLAGS_GO)' ./cmd/shadowsync-web --man > $(DESTDIR)$(MANDIR)/man8/shadowsync-web.8
@@ -80,11 +85,12 @@ uninstall:
 	fi
 	rm -f $(DESTDIR)$(SBINDIR)/shadowsync $(DESTDIR)$(SBINDIR)/shadowsync-web $(DESTDIR)$(BINDIR)/pcli
 	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(wildcard systemd/units/*))) $(addprefix $(DESTDIR)$(SYSUSERSDIR)/,$(notdir $(wildcard systemd/sysusers/*)))
+	rm -f $(addprefix $(DESTDIR)$(APPARMORDIR)/,$(notdir $(wildcard $(APPARMOR_SOURCE_DIR)/*)))
 	rm -f $(DESTDIR)$(PAM_MODULE_DIR)/pam_shadowsync.so $(addprefix $(DESTDIR)$(PAM_CONFIG_DIR)/,$(notdir $(wildcard $(PAM_SOURCE_DIR)/pam-configs/*)))
 	rm -f $(DESTDIR)$(MANDIR)/man1/pcli.1 $(DESTDIR)$(MANDIR)/man5/shadowsync.toml.5
 	rm -f $(DESTDIR)$(MANDIR)/man7/shadowsync-*.7 $(DESTDIR)$(MANDIR)/man8/shadowsync.8 $(DESTDIR)$(MANDIR)/man8/shadowsync-*.8
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/shadowsync $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_shadowsync
-	test -z "$(DESTDIR)" || ! cd "$(DESTDIR)" || for folder in $(SBINDIR) $(BINDIR) $(UNITDIR) $(SYSUSERSDIR) $(PAM_MODULE_DIR) $(PAM_CONFIG_DIR) \
+	test -z "$(DESTDIR)" || ! cd "$(DESTDIR)" || for folder in $(SBINDIR) $(BINDIR) $(UNITDIR) $(SYSUSERSDIR) $(APPARMORDIR) $(PAM_MODULE_DIR) $(PAM_CONFIG_DIR) \
 	    $(addprefix $(MANDIR)/man,1 5 7 8) $(PREFIX)/share/bash-completion/completions $(PREFIX)/share/zsh/vendor-completions; do \
 	    test ! -d .$$folder || rmdir -p --ignore-fail-on-non-empty .$$folder 2>/dev/null || true; \
 	done

@@ -68,6 +68,7 @@ const (
 	Browser    = base.Browser    // bookworm: Chromium, and a mail server
 	Cockpit    = base.Cockpit    // both releases: the web console
 	Authselect = base.Authselect // trixie: authselect, and the profiles that Fedora has
+	Tracer     = base.Tracer     // bookworm: strace
 	Tester     = base.Tester     // both releases: autopkgtest
 )
 

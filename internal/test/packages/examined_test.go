@@ -95,3 +95,27 @@ func TestRPMRequires(t *testing.T) {
 		t.Errorf("the package has:\n%s", list)
 	}
 }
+
+// Both AppArmor profiles are in the language of apparmor.d(5). No kernel loads them here: nothing is enforced.
+func TestAppArmor(t *testing.T) {
+	t.Parallel()
+	const profiles = "../../admin/packages/apparmor"
+	for _, name := range []string{"pcli", "shadowsync-web"} {
+		parsed := func(edit string) bool {
+			said := examineIn(t, profiles, "sed '"+edit+"' "+name+" | apparmor_parser --skip-kernel-load --skip-cache; echo status $?")
+			return strings.Contains(said, "status 0\n")
+		}
+		if !parsed("") {
+			t.Errorf("apparmor_parser refuses the profile %s", name)
+		}
+		for _, edit := range []string{"s/ rw,/ rQ,/", "s/signal (receive)/signal (recieve)/", "s/^}//", "s/seqpacket/seqpaket/"} {
+			if parsed(edit) {
+				t.Errorf("%s passes after %s", name, edit)
+			}
+		}
+	}
+	if list := examine(t, "dpkg-deb --contents shadowsync-pcli_*_amd64.deb; dpkg-deb --contents shadowsync-web_*_amd64.deb; rpm -qlp *.x86_64.rpm"); strings.Count(list, "/apparmor/extra-profiles/") != 4 ||
+		strings.Contains(list, "/apparmor.d/") || !strings.Contains(list, "/usr/share/shadowsync/authselect/make-profile\n") || !strings.Contains(list, "/usr/share/shadowsync/selinux/shadowsync.te\n") {
+		t.Errorf("the packages have:\n%s", list)
+	}
+}

@@ -79,6 +79,7 @@ var Kinds = []Kind{
 	{Bookworm, Tester},
 	{Trixie, Tester},
 	{Trixie, Authselect},
+	{Bookworm, Tracer},
 }
 
 // Name is the start of the names of a kind's trees; the key of the contents follows.

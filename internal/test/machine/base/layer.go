@@ -27,6 +27,7 @@ const (
 	Examiners  Layer = "examiners"  // no machine's: programs that examine packages
 	Authselect Layer = "authselect" // Fedora's tool for the PAM stacks, with Fedora's stacks
 	Cockpit    Layer = "cockpit"    // the web console, whose page of accounts changes passwords too
+	Tracer     Layer = "tracer"     // a program that tells what others open
 	Tester     Layer = "tester"     // Debian's program for the tests that a source package brings
 )
 
@@ -57,6 +58,7 @@ var layers = map[Layer]struct {
 	}, "about a minute and 400 MB"},
 	Authselect: {[]string{"authselect"}, "about 10 seconds and 2 MB"},
 	Cockpit:    {[]string{"cockpit-ws", "cockpit-bridge", "cockpit-system"}, "about 10 seconds and 45 MB"},
+	Tracer:     {[]string{"strace"}, "about 5 seconds and 5 MB"},
 	Tester:     {[]string{"autopkgtest"}, "about 15 seconds and 90 MB"},
 }
 
