@@ -91,7 +91,7 @@ func TestRPMRequires(t *testing.T) {
 			}
 		}
 	}
-	if list := examine(t, "rpm -qlp shadowsync-[0-9]*.x86_64.rpm"); !strings.Contains(list, "/usr/lib64/security/pam_shadowsync.so\n") || strings.Contains(list, "\n/usr\n") {
+	if list := examine(t, "rpm -qlp shadowsync-[0-9]*.x86_64.rpm"); !strings.Contains(list, "/usr/lib64/security/pam_shadowsync.so\n") || !strings.Contains(list, "/etc/shadowsync\n") || strings.Contains(list, "\n/usr\n") {
 		t.Errorf("the package has:\n%s", list)
 	}
 }

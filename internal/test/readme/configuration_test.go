@@ -155,13 +155,16 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// TestFirstExampleNamesAStore: a first command without a store would create a new one, and no
-// application would be synced.
+// TestFirstExampleNamesAStore: a first configuration without a store, or a first command, would create a new store,
+// and no application would be synced.
 func TestFirstExampleNamesAStore(t *testing.T) {
-	for _, document := range []string{"README.md", "docs/install.md"} {
-		first := regexp.MustCompile(`(?m)^    shadowsync setup (?:.*\\\n)*.*$`).FindString(read(t, document))
-		if !strings.Contains(first, "--store json") || !strings.Contains(first, "path=/var/lib/128technology/") {
-			t.Errorf("%s: the first setup is no appliance's: %q", document, first)
+	for document, first := range map[string]string{
+		"README.md":       "(?s)```toml\n.*?```",
+		"docs/install.md": `(?m)^    shadowsync setup (?:.*\\\n)*.*$`,
+	} {
+		example := regexp.MustCompile(first).FindString(read(t, document))
+		if !regexp.MustCompile(`driver = "json"|--store json`).MatchString(example) || !regexp.MustCompile(`path ?= ?"?/var/lib/128technology/`).MatchString(example) {
+			t.Errorf("%s: the first example is no appliance's: %q", document, example)
 		}
 	}
 }
