@@ -37,4 +37,5 @@
 //	badlines.go lines that glibc does not accept
 //	census.go   every name of passwd(5), group(5) and gshadow(5)
 //	person.go   what passwd(5) and group(5) say about an account
+//	shell.go    another login shell, in a mounted system
 package shadowfile

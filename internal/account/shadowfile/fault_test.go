@@ -50,14 +50,14 @@ func TestInjectedErrorsChangeNothing(t *testing.T) {
 		call, file string
 		reason     unix.Errno
 	}{
-		{"fchown", tempName, unix.EPERM},
-		{"fchmod", tempName, unix.EPERM},
-		{"write", tempName, unix.ENOSPC},
-		{"write", tempName, unix.EDQUOT},
-		{"write", tempName, unix.EIO},
-		{"fsync", tempName, unix.EDQUOT},
-		{"fsync", tempName, unix.EIO},
-		{"close", tempName, unix.EIO},
+		{"fchown", shadowName + tempSuffix, unix.EPERM},
+		{"fchmod", shadowName + tempSuffix, unix.EPERM},
+		{"write", shadowName + tempSuffix, unix.ENOSPC},
+		{"write", shadowName + tempSuffix, unix.EDQUOT},
+		{"write", shadowName + tempSuffix, unix.EIO},
+		{"fsync", shadowName + tempSuffix, unix.EDQUOT},
+		{"fsync", shadowName + tempSuffix, unix.EIO},
+		{"close", shadowName + tempSuffix, unix.EIO},
 		{"renameat2", "", unix.EBUSY},
 		{"linkat", "", unix.EPERM},
 	}

@@ -65,7 +65,7 @@ func (f *File) withTree(ctx context.Context, do func(*tree) error) error {
 // withShadow runs do on the shadow file, open for reading.
 func (f *File) withShadow(ctx context.Context, do func(*tree, *os.File) error) error {
 	return f.withTree(ctx, func(t *tree) error {
-		file, err := t.openShadow()
+		file, err := t.openPlain(shadowName)
 		if err != nil {
 			return err
 		}
@@ -171,7 +171,7 @@ func (f *File) Write(ctx context.Context, writes []shadowsync.Write) (left shado
 		return nil, err
 	}
 	defer t.close()
-	l, err := t.lock(ctx)
+	l, err := t.lock(ctx, shadowName)
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +206,7 @@ func sound(writes []shadowsync.Write) (good []shadowsync.Write, refused shadowsy
 
 // write does the work of Write; l proves that the file is locked.
 func (f *File) write(l *lock, writes []shadowsync.Write) (shadowsync.Unwritten, error) {
-	old, content, err := l.tree.readShadow()
+	old, content, err := l.tree.readPlain(shadowName)
 	if err != nil {
 		return nil, err
 	}

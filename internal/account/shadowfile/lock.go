@@ -20,8 +20,8 @@ import (
 // another attempt: a process that held only shadow.lock would make them fail. Tools that also write
 // passwd take passwd.lock between the two, so the order is the same for all.
 const (
-	pwdLockName    = ".pwd.lock"
-	shadowLockName = "shadow.lock"
+	pwdLockName = ".pwd.lock"
+	lockSuffix  = ".lock" // after the name of the file
 )
 
 // The pauses between attempts. The kernel wakes a waiting lckpwdf(3) at once, so with long pauses
@@ -31,10 +31,11 @@ const (
 	lastPause  = 16 * time.Millisecond
 )
 
-// lock is the right to replace the shadow file.
+// lock is the right to replace a file of the etc folder.
 type lock struct {
 	tree *tree
 	pwd  *os.File
+	name string // of the file
 }
 
 // busyError names the holder of a lock.
@@ -57,37 +58,37 @@ func (e *busyError) Error() string {
 // lock takes both locks, or neither: while one is busy it does not keep the other, since passwd(1)
 // would then wait for an unrelated process. It waits until ctx ends; then the error wraps
 // shadowsync.ErrUnavailable and names the holder.
-func (t *tree) lock(ctx context.Context) (*lock, error) {
+func (t *tree) lock(ctx context.Context, name string) (*lock, error) {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		l, err := t.tryLock()
+		l, err := t.tryLock(name)
 		var busy *busyError
 		if !errors.As(err, &busy) {
 			return l, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("cannot lock %s: %w: %w: %w", t.path(shadowName), busy, shadowsync.ErrUnavailable, ctx.Err())
+			return nil, fmt.Errorf("cannot lock %s: %w: %w: %w", t.path(name), busy, shadowsync.ErrUnavailable, ctx.Err())
 		case <-time.After(pause):
 		}
 	}
 }
 
-func (t *tree) tryLock() (*lock, error) {
+func (t *tree) tryLock(name string) (*lock, error) {
 	pwd, err := t.lockPwd()
 	if err != nil {
 		return nil, err
 	}
-	if err := t.lockShadow(); err != nil {
+	if err := t.lockName(name); err != nil {
 		return nil, errors.Join(err, unlockPwd(pwd))
 	}
-	return &lock{t, pwd}, nil
+	return &lock{t, pwd, name}, nil
 }
 
 // release releases the locks in reverse order.
 func (l *lock) release() error {
 	var err error
-	if e := unix.Unlinkat(int(l.tree.etc.Fd()), shadowLockName, 0); e != nil {
-		err = failed("unlock", l.tree.path(shadowLockName), e)
+	if e := unix.Unlinkat(int(l.tree.etc.Fd()), l.name+lockSuffix, 0); e != nil {
+		err = failed("unlock", l.tree.path(l.name+lockSuffix), e)
 	}
 	return errors.Join(err, unlockPwd(l.pwd))
 }
@@ -129,28 +130,28 @@ func unlockPwd(file *os.File) error {
 	return nil
 }
 
-// lockShadow takes the per-file lock as commonio.c of shadow-utils does: it links a file with this
+// lockName takes the per-file lock as commonio.c of shadow-utils does: it links a file with this
 // process's pid to the lock's name, which succeeds only for one process. It removes a lock whose
 // process is dead; that is safe because .pwd.lock is held.
-func (t *tree) lockShadow() error {
-	etc := int(t.etc.Fd())
-	own := fmt.Sprintf("%s.%d", shadowName, os.Getpid())
+func (t *tree) lockName(name string) error {
+	etc, lockFile := int(t.etc.Fd()), name+lockSuffix
+	own := fmt.Sprintf("%s.%d", name, os.Getpid())
 	if err := t.writePID(own); err != nil {
 		return err
 	}
 	defer unix.Unlinkat(etc, own, 0)
-	err := unix.Linkat(etc, own, etc, shadowLockName, 0)
+	err := unix.Linkat(etc, own, etc, lockFile, 0)
 	if err == unix.EEXIST {
-		if err := t.breakStale(); err != nil {
+		if err := t.breakStale(name); err != nil {
 			return err
 		}
-		err = unix.Linkat(etc, own, etc, shadowLockName, 0)
+		err = unix.Linkat(etc, own, etc, lockFile, 0)
 	}
 	if err == unix.EEXIST {
-		return &busyError{path: t.path(shadowLockName)}
+		return &busyError{path: t.path(lockFile)}
 	}
 	if err != nil {
-		return failed("lock", t.path(shadowLockName), err)
+		return failed("lock", t.path(lockFile), err)
 	}
 	return nil
 }
@@ -178,19 +179,19 @@ func (t *tree) writePID(name string) error {
 
 // breakStale removes the per-file lock of a process that has exited. A person must remove a lock
 // that names no process, as with shadow-utils.
-func (t *tree) breakStale() error {
-	path := t.path(shadowLockName)
-	pid, written, err := t.lockOwner()
+func (t *tree) breakStale(name string) error {
+	path := t.path(name + lockSuffix)
+	pid, written, err := t.lockOwner(name)
 	if errors.Is(err, unix.ENOENT) {
 		return nil // released meanwhile
 	}
 	if err != nil {
-		return fmt.Errorf("cannot lock %s: %w: %w", t.path(shadowName), err, shadowsync.ErrUnavailable)
+		return fmt.Errorf("cannot lock %s: %w: %w", t.path(name), err, shadowsync.ErrUnavailable)
 	}
 	if t.mayHold(pid, written) {
 		return &busyError{path, pid}
 	}
-	if err := unix.Unlinkat(int(t.etc.Fd()), shadowLockName, 0); err != nil && err != unix.ENOENT {
+	if err := unix.Unlinkat(int(t.etc.Fd()), name+lockSuffix, 0); err != nil && err != unix.ENOENT {
 		return failed("remove a stale lock", path, err)
 	}
 	return nil
@@ -219,9 +220,9 @@ func (t *tree) mayHold(pid int, written time.Time) bool {
 }
 
 // lockOwner returns the process that the lock names, and when the lock was written.
-func (t *tree) lockOwner() (pid int, written time.Time, err error) {
-	path := t.path(shadowLockName)
-	fd, err := unix.Openat(int(t.etc.Fd()), shadowLockName, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+func (t *tree) lockOwner(name string) (pid int, written time.Time, err error) {
+	path := t.path(name + lockSuffix)
+	fd, err := unix.Openat(int(t.etc.Fd()), name+lockSuffix, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return 0, written, failed("open", path, err)
 	}

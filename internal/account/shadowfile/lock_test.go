@@ -48,7 +48,7 @@ func holdLocks(root string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := t.lock(context.Background()); err != nil {
+	if _, err := t.lock(context.Background(), shadowName); err != nil {
 		return err
 	}
 	fmt.Println("locked")
@@ -99,11 +99,11 @@ func TestStaleLockIsBroken(t *testing.T) {
 	holder := start(t, "hold", root)
 	must(t, holder.Process.Kill())
 	holder.Wait()
-	lockPath := filepath.Join(root, "etc", shadowLockName)
+	lockPath := filepath.Join(root, "etc", shadowName+lockSuffix)
 	if _, err := os.Stat(lockPath); err != nil {
 		t.Fatal("the killed holder left no lock: ", err)
 	}
-	put(t, filepath.Join(root, "etc", tempName), "half a fi", 0o600)
+	put(t, filepath.Join(root, "etc", shadowName+tempSuffix), "half a fi", 0o600)
 	must(t, writeOnce(root, "$y$new"))
 	if files := leftovers(t, root); len(files) > 0 {
 		t.Errorf("left behind: %v", files)
@@ -120,7 +120,7 @@ func TestLockOfAnotherMachineIsBroken(t *testing.T) {
 	sleeper := exec.Command("sleep", "60")
 	must(t, sleeper.Start())
 	t.Cleanup(func() { sleeper.Process.Kill(); sleeper.Wait() })
-	lockPath := filepath.Join(root, "etc", shadowLockName)
+	lockPath := filepath.Join(root, "etc", shadowName+lockSuffix)
 	put(t, lockPath, strconv.Itoa(sleeper.Process.Pid)+"\x00", 0o600)
 	before := time.Now().Add(-time.Hour)
 	must(t, os.Chtimes(lockPath, before, before))
@@ -157,7 +157,7 @@ func TestBusyFileLockDoesNotKeepThePwdLock(t *testing.T) {
 	sleeper := exec.Command("sleep", "60")
 	must(t, sleeper.Start())
 	t.Cleanup(func() { sleeper.Process.Kill(); sleeper.Wait() })
-	lockPath := filepath.Join(root, "etc", shadowLockName)
+	lockPath := filepath.Join(root, "etc", shadowName+lockSuffix)
 	put(t, lockPath, strconv.Itoa(sleeper.Process.Pid)+"\x00", 0o600)
 
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
@@ -181,7 +181,7 @@ func TestBusyFileLockDoesNotKeepThePwdLock(t *testing.T) {
 func TestLockWithoutPidIsLeftToAPerson(t *testing.T) {
 	for _, content := range []string{"", "\x00", "x", "-1", "0"} {
 		root := testRoot(t, testPasswd, testGroup, testShadow)
-		lockPath := filepath.Join(root, "etc", shadowLockName)
+		lockPath := filepath.Join(root, "etc", shadowName+lockSuffix)
 		put(t, lockPath, content, 0o600)
 		err := writeOnce(root, "$y$new")
 		if !errors.Is(err, shadowsync.ErrUnavailable) || !strings.Contains(err.Error(), lockPath) {

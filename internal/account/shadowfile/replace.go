@@ -12,9 +12,9 @@ import (
 	"github.com/shadowsync/shadowsync/internal/files/durable"
 )
 
-// tempName is the temporary's name in the etc folder. shadow-utils uses the same, so that its tools
-// overwrite what a killed process of shadowsync left.
-const tempName = shadowName + "+"
+// tempSuffix makes the temporary's name in the etc folder of the file's. shadow-utils uses the same, so that its
+// tools overwrite what a killed process of shadowsync left.
+const tempSuffix = "+"
 
 // replace replaces old by a file of these lines. After an error the old file stands and the
 // temporary is gone; only an error that the folder could not be synced comes after the rename.
@@ -25,7 +25,7 @@ func (l *lock) replace(old *os.File, lines []string) error {
 	}
 	err = temp.Settle(fill(temp, old, lines))
 	if err == nil {
-		err = temp.Place(shadowName, 0)
+		err = temp.Place(l.name, 0)
 	}
 	if err != nil {
 		_ = temp.Discard()
@@ -46,12 +46,12 @@ func (f *File) Rehearse(ctx context.Context) (err error) {
 		return err
 	}
 	defer t.close()
-	l, err := t.lock(ctx)
+	l, err := t.lock(ctx, shadowName)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.release()) }()
-	old, content, err := t.readShadow()
+	old, content, err := t.readPlain(shadowName)
 	if err != nil {
 		return err
 	}
@@ -69,11 +69,12 @@ func (f *File) Rehearse(ctx context.Context) (err error) {
 
 // createTemp creates the temporary. While the lock is held, an existing one is a killed writer's.
 func (l *lock) createTemp() (*durable.New, error) {
-	etc, path := int(l.tree.etc.Fd()), l.tree.path(tempName)
-	if err := unix.Unlinkat(etc, tempName, 0); err != nil && err != unix.ENOENT {
+	etc, name := int(l.tree.etc.Fd()), l.name+tempSuffix
+	path := l.tree.path(name)
+	if err := unix.Unlinkat(etc, name, 0); err != nil && err != unix.ENOENT {
 		return nil, failed("remove stale file", path, err)
 	}
-	temp, err := durable.Create(etc, tempName)
+	temp, err := durable.Create(etc, name)
 	if err != nil {
 		return nil, failed("create", path, err)
 	}

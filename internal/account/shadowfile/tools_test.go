@@ -198,14 +198,14 @@ func TestKilledWriterLeavesAWholeFile(t *testing.T) {
 			if i%2 == 0 {
 				time.Sleep(time.Duration(5+rand.IntN(30)) * time.Millisecond) // at any moment
 			} else {
-				appears(t, "/etc/"+shadowLockName)
+				appears(t, "/etc/"+shadowName+lockSuffix)
 			}
 			must(t, writer.Process.Kill())
 			writer.Wait()
 			if !valid.MatchString(shadowOf(t, "/")) {
 				t.Fatalf("after kill %d: %q", i, shadowOf(t, "/"))
 			}
-			if _, err := os.Stat("/etc/" + shadowLockName); err == nil {
+			if _, err := os.Stat("/etc/" + shadowName + lockSuffix); err == nil {
 				locked++
 			}
 			must(t, run("", "usermod", "-p", itoa(i), "first"))

@@ -53,18 +53,18 @@ func cannotOpen(err error) error {
 	return err
 }
 
-// openShadow opens the shadow file itself, never through a symbolic link, and checks that it is a
+// openPlain opens a file of the etc folder itself, never through a symbolic link, and checks that it is a
 // regular file owned by root.
-func (t *tree) openShadow() (*os.File, error) {
-	fd, err := unix.Openat(int(t.etc.Fd()), shadowName,
+func (t *tree) openPlain(name string) (*os.File, error) {
+	fd, err := unix.Openat(int(t.etc.Fd()), name,
 		unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ELOOP) {
 		err = errors.New("is a symbolic link")
 	}
 	if err != nil {
-		return nil, failed("open", t.path(shadowName), err)
+		return nil, failed("open", t.path(name), err)
 	}
-	file := os.NewFile(uintptr(fd), t.path(shadowName))
+	file := os.NewFile(uintptr(fd), t.path(name))
 	st, err := stat(file)
 	if err == nil && st.Uid != 0 {
 		err = fmt.Errorf("cannot use %s: it belongs to uid %d, not to root", file.Name(), st.Uid)
@@ -89,9 +89,9 @@ func (t *tree) read(path string) (string, error) {
 	return readAll(file)
 }
 
-// readShadow returns the shadow file, still open, and its content.
-func (t *tree) readShadow() (*os.File, string, error) {
-	file, err := t.openShadow()
+// readPlain returns a file of the etc folder, still open, and its content.
+func (t *tree) readPlain(name string) (*os.File, string, error) {
+	file, err := t.openPlain(name)
 	if err != nil {
 		return nil, "", err
 	}

@@ -71,14 +71,10 @@ func (j *job) recordShells(ctx context.Context) error {
 // giveShells gives accounts whose shell is pcli another one: sshd(8) and login(1) refuse an account whose
 // shell is missing.
 func (r *removal) giveShells() step {
-	s := step{
+	return step{
 		name: StepFormerShells, what: "no account with the shell pcli", will: "give the accounts with the shell pcli another one",
 		due: r.operatorsDue, do: r.giveFormerShells,
 	}
-	if r.mounted() {
-		s.leaveOut = r.still()
-	}
-	return s
 }
 
 func (r *removal) operatorsDue(ctx context.Context) (bool, error) {
@@ -109,11 +105,21 @@ func (r *removal) giveFormerShells(ctx context.Context) error {
 	former := r.formerShells(ctx)
 	for _, p := range operators {
 		shell, why := r.shellFor(p, former)
-		said, err := exec.CommandContext(ctx, "usermod", "--shell", shell, "--", p.Name).CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("cannot give %s the shell %s: %w: %s", p.Name, shell, err, strings.TrimSpace(string(said)))
+		if err := r.giveShell(ctx, p.Name, shell); err != nil {
+			return err
 		}
 		r.note("%s has the shell %s now, %s; it had %s", p.Name, shell, why, p.Shell)
+	}
+	return nil
+}
+
+func (r *removal) giveShell(ctx context.Context, name, shell string) error {
+	if r.mounted() {
+		return shadowfile.SetShell(ctx, r.Root, name, shell)
+	}
+	said, err := exec.CommandContext(ctx, "usermod", "--shell", shell, "--", name).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("cannot give %s the shell %s: %w: %s", name, shell, err, strings.TrimSpace(string(said)))
 	}
 	return nil
 }

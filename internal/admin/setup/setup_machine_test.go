@@ -363,7 +363,10 @@ func TestSetupOfAMountedSystem(t *testing.T) {
 	if m.Shell("systemctl is-active shadowsync.service").Code == 0 {
 		t.Error("the broker of a mounted system was started")
 	}
-	m.Must("shadowsync", "remove", "--root", "/mnt/system")
+	m.MustShell("sed -i '/^admin:/s|:[^:]*$|:/usr/bin/pcli|' /mnt/system/etc/passwd")
+	if said := m.Must("shadowsync", "remove", "--root", "/mnt/system"); !strings.Contains(said, "admin has the shell /bin/bash now, as before pcli") {
+		t.Errorf("remove of a mounted system says:\n%s", said)
+	}
 	if after := m.MustShell(sums); after != before {
 		t.Errorf("its /etc differs after remove:\n%s", difference(before, after))
 	}

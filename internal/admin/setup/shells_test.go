@@ -118,6 +118,10 @@ func TestFormerShells(t *testing.T) {
 			t.Errorf("%s gets %s (%s), want %s", operators[i].Name, got, why, want)
 		}
 	}
+	if err := r.runStep(t.Context(), r.giveShells()); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, passwd, "admin:x:1000:1000::/home/admin:/bin/bash\nuser222:x:2001:1001::/home/user222:/bin/sh\nother:x:1002:1002::/:/bin/sh\n")
 	if err := os.Remove(filepath.Join(root, "bin/bash")); err != nil {
 		t.Fatal(err)
 	}
