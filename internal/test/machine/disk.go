@@ -25,14 +25,15 @@ type disk struct {
 	lock *os.File
 }
 
-func newDisk(tree *base.Tree, release Release) (*disk, error) {
+// newDisk makes an empty disk, or one with what copied puts into the folder that it is called with.
+func newDisk(tree *base.Tree, release Release, copied func(folder string) error) (*disk, error) {
 	name, lock, err := claimName(release)
 	if err != nil {
 		return nil, err
 	}
 	home := filepath.Join(runFolder, name)
 	d := &disk{name: name, home: home, root: filepath.Join(home, "root"), tree: tree, lock: lock}
-	if err := d.mount(); err != nil {
+	if err := d.mount(copied); err != nil {
 		return nil, errors.Join(err, d.unmount())
 	}
 	return d, nil
@@ -61,8 +62,9 @@ func claimName(release Release) (string, *os.File, error) {
 }
 
 // mount mounts the overlay. With an exportable index its files have handles like those of a disk's
-// own file system, which fanotify(7) and name_to_handle_at(2) require.
-func (d *disk) mount() error {
+// own file system, which fanotify(7) and name_to_handle_at(2) require. What is copied from another
+// disk is a layer between: that index knows only files of its own disk.
+func (d *disk) mount(copied func(folder string) error) error {
 	if err := unix.Mount("tmpfs", d.home, "tmpfs", 0, "mode=0755"); err != nil {
 		return fmt.Errorf("cannot mount a machine's tmpfs: %w", err)
 	}
@@ -72,7 +74,15 @@ func (d *disk) mount() error {
 			return fmt.Errorf("cannot prepare a machine's disk: %w", err)
 		}
 	}
-	layers := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,index=on,nfs_export=on,redirect_dir=nofollow", d.tree.Lower(), upper, work)
+	lower := d.tree.Lower()
+	if copied != nil {
+		between := filepath.Join(d.home, "copied")
+		if err := copied(between); err != nil {
+			return err
+		}
+		lower = between + ":" + lower
+	}
+	layers := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,index=on,nfs_export=on,redirect_dir=nofollow", lower, upper, work)
 	if err := unix.Mount("overlay", d.root, "overlay", 0, layers); err != nil {
 		return fmt.Errorf("cannot mount a machine's root: %w", err)
 	}

@@ -19,6 +19,7 @@
 // Machine returns errors and suits programs. T is the same for tests, where an error ends the test.
 //
 //	machine.go, boot.go, power.go        a machine and its boots
+//	twin.go                              a second machine from the disk of a running one
 //	disk.go, cgroup.go, sweep.go         the host's resources that it uses and frees
 //	command.go, process.go, terminal.go, files.go, interactive.go, keyboard.go, letgo.go, buffer.go
 //	                                     commands, terminals and files on it
@@ -85,6 +86,7 @@ type Options struct {
 // A Machine is a system that is on or off. Its methods may be called concurrently.
 type Machine struct {
 	name   string
+	kind   base.Kind
 	disk   *disk
 	cgroup *cgroup
 
@@ -108,15 +110,16 @@ func New(ctx context.Context, release Release, options Options) (*Machine, error
 	if err := sweep(); err != nil {
 		return nil, err
 	}
-	tree, err := base.Open(ctx, base.Kind{Release: release, Layer: options.Layer}, options.Progress)
+	kind := base.Kind{Release: release, Layer: options.Layer}
+	tree, err := base.Open(ctx, kind, options.Progress)
 	if err != nil {
 		return nil, err
 	}
-	disk, err := newDisk(tree, release)
+	disk, err := newDisk(tree, release, nil)
 	if err != nil {
 		return nil, errors.Join(err, tree.Close())
 	}
-	m := &Machine{name: disk.name, disk: disk, changed: make(chan struct{})}
+	m := &Machine{name: disk.name, kind: kind, disk: disk, changed: make(chan struct{})}
 	if err := m.begin(ctx, options); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}

@@ -142,6 +142,32 @@ func TestDiskSurvivesRebootAndPowerLoss(t *testing.T) {
 	})
 }
 
+// A twin finds what is on the disk, and from then on each machine changes its own.
+func TestTwin(t *testing.T) {
+	t.Parallel()
+	eachRelease(t, func(t *testing.T, m *machine.T) {
+		m.WriteFile("/var/lib/kept/both", "both", 0o640)
+		m.WriteFile("/run/lost", "", 0o644)
+		m.MustShell("rm /etc/motd; chown daemon /var/lib/kept/both; useradd anna")
+		twin := m.Twin(t)
+		if twin.Running() {
+			t.Error("a twin runs before it is powered on")
+		}
+		m.MustShell("rm /var/lib/kept/both; userdel anna")
+		twin.PowerOn()
+		if got := twin.MustShell("cat /var/lib/kept/both; stat -c %U%a /var/lib/kept/both; getent passwd anna | cut -d: -f1; ls -d /run/lost /etc/motd 2>/dev/null || true"); got != "bothdaemon640\nanna\n" {
+			t.Errorf("the twin has %q", got)
+		}
+		twin.Must("touch", "/var/lib/kept/twin")
+		if got := m.MustShell("ls -A /var/lib/kept; ls /run/lost"); got != "/run/lost\n" {
+			t.Errorf("the other one has %q", got)
+		}
+		if state := twin.Run("systemctl", "is-system-running"); state.Stdout != "running\n" {
+			t.Errorf("the twin is %s; %s", state, twin.Shell("systemctl --failed").Stdout)
+		}
+	})
+}
+
 // Process 1 reports every reload, and the progress of a shutdown. It must never block because
 // nobody reads the reports.
 func TestRebootAfterManyReports(t *testing.T) {

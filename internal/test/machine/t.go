@@ -117,6 +117,21 @@ func (m *T) Kill() {
 	m.step(func(context.Context) error { return m.Machine.Kill() })
 }
 
+// Twin makes a second machine, for another test, with the disk as it is at this instant, as Machine.Twin does.
+// PowerOn boots it.
+func (m *T) Twin(tb TB) *T {
+	tb.Helper()
+	ctx, cancel := m.context(Patience)
+	defer cancel()
+	core, err := m.Machine.Twin(ctx)
+	if err != nil {
+		tb.Fatalf("%v", err)
+	}
+	twin := &T{Machine: core, tb: tb}
+	tb.Cleanup(twin.end)
+	return twin
+}
+
 // AwaitBoot waits for a boot of the machine, as Machine.AwaitBoot does.
 func (m *T) AwaitBoot(number int) {
 	m.tb.Helper()
