@@ -19,14 +19,14 @@ const runFolder = "/run/shadowsync-machines"
 // A disk is a machine's root: an overlay of a base tree and a tmpfs.
 type disk struct {
 	name string
-	home string // the tmpfs: upper and work folder, the overlay, console and notify socket
+	home string // the tmpfs: upper and work folder, copied layers, the overlay, console and notify socket
 	root string
 	tree *base.Tree
 	lock *os.File
 }
 
-// newDisk makes an empty disk, or one with what copied puts into the folder that it is called with.
-func newDisk(tree *base.Tree, release Release, copied func(folder string) error) (*disk, error) {
+// newDisk makes an empty disk, or one with the layers that copied makes in the folder that it is called with.
+func newDisk(tree *base.Tree, release Release, copied func(home string) error) (*disk, error) {
 	name, lock, err := claimName(release)
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func claimName(release Release) (string, *os.File, error) {
 // mount mounts the overlay. With an exportable index its files have handles like those of a disk's
 // own file system, which fanotify(7) and name_to_handle_at(2) require. What is copied from another
 // disk is a layer between: that index knows only files of its own disk.
-func (d *disk) mount(copied func(folder string) error) error {
+func (d *disk) mount(copied func(home string) error) error {
 	if err := unix.Mount("tmpfs", d.home, "tmpfs", 0, "mode=0755"); err != nil {
 		return fmt.Errorf("cannot mount a machine's tmpfs: %w", err)
 	}
@@ -74,19 +74,23 @@ func (d *disk) mount(copied func(folder string) error) error {
 			return fmt.Errorf("cannot prepare a machine's disk: %w", err)
 		}
 	}
-	lower := d.tree.Lower()
 	if copied != nil {
-		between := filepath.Join(d.home, "copied")
-		if err := copied(between); err != nil {
+		if err := copied(d.home); err != nil {
 			return err
 		}
-		lower = between + ":" + lower
 	}
+	lower := strings.Join(append(d.copied(), d.tree.Lower()), ":")
 	layers := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,index=on,nfs_export=on,redirect_dir=nofollow", lower, upper, work)
 	if err := unix.Mount("overlay", d.root, "overlay", 0, layers); err != nil {
 		return fmt.Errorf("cannot mount a machine's root: %w", err)
 	}
 	return nil
+}
+
+// copied are the layers from another disk, the uppermost first.
+func (d *disk) copied() []string {
+	layers, _ := filepath.Glob(filepath.Join(d.home, "copied.*")) // the pattern is well-formed
+	return layers
 }
 
 // setHostname also makes the name resolve, because sudo(8) otherwise waits for a resolver.

@@ -162,6 +162,11 @@ func TestTwin(t *testing.T) {
 		if got := m.MustShell("ls -A /var/lib/kept; ls /run/lost"); got != "/run/lost\n" {
 			t.Errorf("the other one has %q", got)
 		}
+		third := twin.Twin(t)
+		third.PowerOn()
+		if got := third.MustShell("cat /etc/hostname /var/lib/kept/both; ls /var/lib/kept"); got != "node1\nbothboth\ntwin\n" {
+			t.Errorf("the twin of the twin has %q", got)
+		}
 		if state := twin.Run("systemctl", "is-system-running"); state.Stdout != "running\n" {
 			t.Errorf("the twin is %s; %s", state, twin.Shell("systemctl --failed").Stdout)
 		}

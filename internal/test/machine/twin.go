@@ -20,7 +20,7 @@ func (m *Machine) Twin(ctx context.Context) (*Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	disk, err := newDisk(tree, m.kind.Release, func(copied string) error { return m.copyDisk(ctx, copied) })
+	disk, err := newDisk(tree, m.kind.Release, func(home string) error { return m.copyDisk(ctx, home) })
 	if err != nil {
 		return nil, errors.Join(err, tree.Close())
 	}
@@ -31,16 +31,20 @@ func (m *Machine) Twin(ctx context.Context) (*Machine, error) {
 	return twin, nil
 }
 
-// copyDisk copies what the machine has changed in its tree. Meanwhile no process of it runs.
-func (m *Machine) copyDisk(ctx context.Context, to string) error {
+// copyDisk copies what the machine has changed in its tree, and the layers below that. Meanwhile no process of it
+// runs.
+func (m *Machine) copyDisk(ctx context.Context, home string) error {
 	if err := m.cgroup.freeze(true); err != nil {
 		return err
 	}
-	out, err := exec.CommandContext(ctx, "cp", "--archive", filepath.Join(m.disk.home, "upper"), to).CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("cannot copy a machine's disk: %w: %s", err, out)
+	var failed error
+	for i, layer := range append([]string{filepath.Join(m.disk.home, "upper")}, m.disk.copied()...) {
+		out, err := exec.CommandContext(ctx, "cp", "--archive", layer, fmt.Sprintf("%s/copied.%02d", home, i)).CombinedOutput()
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("cannot copy a machine's disk: %w: %s", err, out))
+		}
 	}
-	return errors.Join(err, m.cgroup.freeze(false))
+	return errors.Join(failed, m.cgroup.freeze(false))
 }
 
 // freeze stops every process of the machine at the same instant, or lets them go on.
