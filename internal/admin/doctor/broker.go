@@ -33,8 +33,13 @@ func startAfresh(units []string) func(context.Context) error {
 	}
 }
 
-// ours are the units that must be enabled and running.
-func (e *exam) ours() []string { return setup.OursFor(e.config) }
+// ours are the units that must be enabled and running. Without its program, a page has none.
+func (e *exam) ours() []string {
+	if !e.hasPage() {
+		return setup.OurUnits
+	}
+	return setup.OursFor(e.config)
+}
 
 func checkEnabled(_ context.Context, e *exam) verdict {
 	var off []string

@@ -188,6 +188,7 @@ var faults = []fault{
 	{name: "page's key readable", breaking: paged + "chmod 644 /etc/shadowsync/web.key", check: "web-certificate", says: "others may read or change it"},
 	{name: "page's key of another certificate", breaking: paged + "cp /root/other.key /etc/shadowsync/web.key", check: "web-certificate", says: "does not match", person: "cp /root/web.key /etc/shadowsync/web.key; systemctl try-restart shadowsync-web.service"},
 	{name: "page that cannot start", breaking: paged + "chmod 600 /usr/sbin/shadowsync-web; systemctl stop shadowsync-web.service", check: "web", says: "the page does not answer on", person: "chmod 711 /usr/sbin/shadowsync-web"},
+	{name: "page's program gone", breaking: paged + "mv /usr/sbin/shadowsync-web /root", check: "web", says: "the page's program /usr/sbin/shadowsync-web is missing", person: "mv /root/shadowsync-web /usr/sbin"},
 	{name: "page without its table", breaking: paged + "sed -i '/^\\[web\\]/,$d' /etc/shadowsync/shadowsync.toml", check: "web", says: "the configuration has no [web]", state: doctor.Warn},
 	{name: "held by hand", breaking: "shadowsync guard hold 128T.service", check: "guard", says: "held by hand", state: doctor.Warn, unasked: true},
 }

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/textproto"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -35,8 +36,13 @@ const pageTime = 10 * time.Second
 // longestStatus bounds the status line of the page, in bytes.
 const longestStatus = 200
 
-// hasPage reports whether there is a page to check.
-func (e *exam) hasPage() bool { return e.config != nil && e.config.Web.On() }
+// hasPage reports whether there is a page to check. Its program may be in a package that was removed.
+func (e *exam) hasPage() bool {
+	_, err := os.Stat(e.Binary + "-web")
+	return e.wantsPage() && err == nil
+}
+
+func (e *exam) wantsPage() bool { return e.config != nil && e.config.Web.On() }
 
 // mendPage runs setup's steps for the page.
 func (e *exam) mendPage() func(context.Context) error {
@@ -192,8 +198,12 @@ func checkWeb(ctx context.Context, e *exam) verdict {
 	if e.config == nil {
 		return notChecked("the configuration cannot be read")
 	}
-	if !e.hasPage() {
+	if !e.wantsPage() {
 		return e.assessNoPage(ctx)
+	}
+	if !e.hasPage() {
+		return fail("%s has [web], and the page's program %s-web is missing", e.Config, e.Binary).
+			person("install it, or to delete [web] and run shadowsync setup", installPage())
 	}
 	look := "journalctl -n 20 -u " + systemd.WebUnit
 	w := e.config.Web
@@ -213,6 +223,14 @@ func checkWeb(ctx context.Context, e *exam) verdict {
 		scheme = "https"
 	}
 	return pass("answers on %s://%s", scheme, w.Address())
+}
+
+// installPage is the command that brings the page's program, where the packages or the sources are.
+func installPage() string {
+	if _, err := os.Stat("/var/lib/dpkg/info/shadowsync.list"); err != nil {
+		return "make install"
+	}
+	return "apt install ./shadowsync-web_*_" + runtime.GOARCH + ".deb"
 }
 
 // assessNoPage: what is left of a page would go on to serve.

@@ -23,9 +23,10 @@ type RemoveOptions struct {
 	// KeepConfig leaves the configuration although setup wrote it: a package that is installed again
 	// finds it.
 	KeepConfig bool
-	// OnlyShells gives accounts whose shell is pcli another one, and does nothing else.
-	OnlyShells bool
-	DryRun     bool
+	// OnlyShells gives accounts whose shell is pcli another one, and OnlyPage takes the page for browsers
+	// away. With either, nothing else is done, and the configuration stays as it is.
+	OnlyShells, OnlyPage bool
+	DryRun               bool
 }
 
 // ErrWaiting matches every *WaitingError.
@@ -53,14 +54,30 @@ func Remove(ctx context.Context, o RemoveOptions) (Result, error) {
 	if os.Geteuid() != 0 {
 		return j.result, &CheckError{Faults: []string{"only root can"}}
 	}
-	r := removal{job: j, purge: o.Purge, keepConfig: o.KeepConfig}
-	if o.OnlyShells {
-		return j.result, j.run(ctx, []step{r.giveShells()})
+	r := removal{job: j, purge: o.Purge, keepConfig: o.KeepConfig || o.OnlyShells || o.OnlyPage}
+	if o.OnlyShells || o.OnlyPage {
+		return r.part(ctx, o)
 	}
 	if err := r.look(ctx, o.Force); err != nil {
 		return j.result, err
 	}
 	return j.result, j.run(ctx, r.steps())
+}
+
+// part removes what belongs to one of the packages. A change that waits for its store goes on.
+func (r *removal) part(ctx context.Context, o RemoveOptions) (Result, error) {
+	var steps []step
+	if o.OnlyShells {
+		steps = append(steps, r.giveShells())
+	}
+	if o.OnlyPage {
+		if err := r.record(ctx, o.Force); err != nil {
+			return r.result, err
+		}
+		steps = append(steps, r.noWeb(), r.withoutWeb())
+		r.noteConfiguredPage()
+	}
+	return r.result, r.run(ctx, steps)
 }
 
 type removal struct {
@@ -99,6 +116,20 @@ func (r *removal) look(ctx context.Context, force bool) error {
 			return err
 		}
 	}
+	if err := r.record(ctx, force); err != nil {
+		return err
+	}
+	slices.Sort(r.units)
+	r.units = slices.Compact(r.units)
+	var err error
+	if r.lists, err = config.Lists(r.Root, r.Config); err != nil {
+		r.note("%v", err)
+	}
+	return nil
+}
+
+// record finds out what setup wrote.
+func (r *removal) record(ctx context.Context, force bool) error {
 	entries, err := r.ledger.entries(ctx)
 	if err != nil && !force {
 		return err
@@ -112,11 +143,6 @@ func (r *removal) look(ctx context.Context, force bool) error {
 		if unit, ok := unitOfDropIn(e.Path); ok {
 			r.units = append(r.units, unit)
 		}
-	}
-	slices.Sort(r.units)
-	r.units = slices.Compact(r.units)
-	if r.lists, err = config.Lists(r.Root, r.Config); err != nil {
-		r.note("%v", err)
 	}
 	return nil
 }

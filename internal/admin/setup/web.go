@@ -347,6 +347,29 @@ func (r *removal) webLeftDue(ctx context.Context) (bool, error) {
 	return r.webOnDue(ctx)
 }
 
+// withoutWeb has systemd forget the page's drop-ins, for a removal that has no later step for that.
+func (r *removal) withoutWeb() step {
+	s := step{name: StepReload, what: "unit files read by systemd", due: r.webOutdated, do: r.bus.Reload}
+	s.leaveOut = r.still()
+	return s
+}
+
+func (r *removal) webOutdated(ctx context.Context) (bool, error) {
+	for _, unit := range []string{systemd.PagesSocketUnit, systemd.WebSocketUnit, systemd.WebUnit} {
+		if w, err := r.bus.Wiring(ctx, unit); err != nil || w.Outdated {
+			return true, err
+		}
+	}
+	return false, nil
+}
+
+// noteConfiguredPage: a later setup fails, or brings the page back.
+func (r *removal) noteConfiguredPage() {
+	if c, err := engine.LoadConfig(r.Root, r.Config); err == nil && c.Web.On() {
+		r.note("%s still has [web]: with the page's program there, shadowsync setup brings the page back", r.Config)
+	}
+}
+
 // takeLeftWeb also takes our [web] out of a configuration that stays.
 func (r *removal) takeLeftWeb(ctx context.Context) error {
 	if err := r.takeWeb(ctx); err != nil || r.keepConfig {
@@ -392,7 +415,7 @@ func (j *job) missingWeb(ctx context.Context) (faults []string, err error) {
 		return nil, nil
 	}
 	if info, err := inroot.Stat(j.Root, j.Binary+"-web"); err != nil || info.Mode()&0o111 == 0 {
-		faults = append(faults, fmt.Sprintf("the program %s-web is missing (make install brings it)", j.Binary))
+		faults = append(faults, fmt.Sprintf("the program %s-web is missing, and %s has [web] (the package shadowsync-web or make install brings it)", j.Binary, j.Config))
 	}
 	if _, err := webStack(j.Root); err != nil {
 		faults = append(faults, err.Error())

@@ -174,6 +174,56 @@ func TestWebFilesDue(t *testing.T) {
 	due(webService, webSocketDropIn)
 }
 
+// remove --only-page takes the page away, and leaves the configuration and the hooks.
+func TestRemoveOnlyThePage(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can remove")
+	}
+	root := newRoot(t, withPage)
+	writeFile(t, filepath.Join(root, "etc/pam.d/common-auth"), "")
+	const socketLink, hook = "/etc/systemd/system/sockets.target.wants/" + systemd.WebSocketUnit, "/etc/systemd/system/app.service.d/50-shadowsync.conf"
+	for path, text := range map[string]string{socketLink: "", hook: "", "/usr/lib/systemd/system/" + systemd.WebSocketUnit: "", "/etc/passwd": "", "/etc/group": ""} {
+		writeFile(t, filepath.Join(root, path), text)
+	}
+	j := newJob(Options{Root: root})
+	if err := j.configure(); err != nil {
+		t.Fatal(err)
+	}
+	files, err := WebFiles(root, j.config.Web)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files[hook] = ""
+	for path, text := range files {
+		if err := j.ledger.write(t.Context(), path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j.ledger.close()
+	result, err := Remove(t.Context(), RemoveOptions{Root: root, OnlyPage: true})
+	if err != nil || result.Steps[0] != (Outcome{Step: StepWeb, What: "no page for browsers", State: Done, will: "take the page for browsers away"}) {
+		t.Errorf("%v, %+v", err, result)
+	}
+	for _, path := range []string{webService, webSocketDropIn, socketLink} {
+		if _, err := os.Lstat(filepath.Join(root, path)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	for path, want := range map[string]string{config.DefaultPath: withPage, hook: ""} {
+		if text, err := os.ReadFile(filepath.Join(root, path)); err != nil || string(text) != want {
+			t.Errorf("%s: %q, %v", path, text, err)
+		}
+	}
+	if !slices.ContainsFunc(result.Notes, func(n string) bool { return strings.Contains(n, "still has [web]") }) {
+		t.Errorf("it does not say that the configuration still has the page: %q", result.Notes)
+	}
+	again, err := Remove(t.Context(), RemoveOptions{Root: root, OnlyPage: true})
+	if err != nil || again.Changed() {
+		t.Errorf("again: %v, %+v", err, again)
+	}
+}
+
 // pair writes a certificate that holds for some time, and its key.
 func pair(t *testing.T, root, name string, from, to time.Time) (certificate, key string) {
 	t.Helper()
