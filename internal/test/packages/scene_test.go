@@ -122,6 +122,18 @@ func TestLife(t *testing.T) {
 			t.Errorf("a purge leaves %s", left)
 		}
 		works(t, m, "purged", "Gneis-Trubador-86")
+
+		m.MustShell(install + " /packages/*.deb")
+		m.Configure()
+		m.MustShell("shadowsync setup --first os && echo 'shadowsync shadowsync/purge-state boolean true' | debconf-set-selections")
+		said = m.MustShell(purge + " shadowsync shadowsync-pcli shadowsync-web 2>&1")
+		if !strings.Contains(said, "/var/lib/shadowsync is deleted") {
+			t.Errorf("a purge that was told to delete the state says:\n%s", said)
+		}
+		if left := m.Shell("ls -d /etc/shadowsync /run/shadowsync /var/lib/shadowsync 2>/dev/null; debconf-show shadowsync"); left.Stdout != "" {
+			t.Errorf("a purge that was told to delete the state leaves %s", left)
+		}
+		works(t, m, "purged with the state", "Gneis-Trubador-87")
 	})
 }
 

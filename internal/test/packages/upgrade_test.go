@@ -107,7 +107,7 @@ func TestShellsAfterRemoval(t *testing.T) {
 func TestImage(t *testing.T) {
 	onEachRelease(t, func(t *testing.T, m *machine.T) {
 		m.PowerOff()
-		for _, command := range []string{install + " /packages/*.deb", "test ! -e /var/lib/shadowsync", remove + " shadowsync", purge + " shadowsync shadowsync-pcli shadowsync-web"} {
+		for _, command := range []string{install + " /packages/*.deb", "test ! -e /var/lib/shadowsync", "grep -q '^shadowsync-web:!' /etc/shadow", remove + " shadowsync", purge + " shadowsync shadowsync-pcli shadowsync-web"} {
 			run(t, "unshare", "--mount", "--pid", "--fork", "--kill-child", "chroot", m.Root(), "/bin/sh", "-c", "export PATH=/usr/sbin:/usr/bin; "+command)
 		}
 		m.PowerOn()
