@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/textproto"
 	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -203,7 +204,7 @@ func checkWeb(ctx context.Context, e *exam) verdict {
 	}
 	if !e.hasPage() {
 		return fail("%s has [web], and the page's program %s-web is missing", e.Config, e.Binary).
-			person("install it, or to delete [web] and run shadowsync setup", installPage())
+			person("install it, or to delete [web] and run shadowsync setup", installPage(ctx))
 	}
 	look := "journalctl -n 20 -u " + systemd.WebUnit
 	w := e.config.Web
@@ -226,8 +227,9 @@ func checkWeb(ctx context.Context, e *exam) verdict {
 }
 
 // installPage is the command that brings the page's program, where the packages or the sources are.
-func installPage() string {
-	if _, err := os.Stat("/var/lib/dpkg/info/shadowsync.list"); err != nil {
+func installPage(ctx context.Context) string {
+	state, err := exec.CommandContext(ctx, "dpkg-query", "--show", "--showformat=${db:Status-Abbrev}", "shadowsync").Output()
+	if err != nil || !bytes.HasPrefix(state, []byte("ii")) {
 		return "make install"
 	}
 	return "apt install ./shadowsync-web_*_" + runtime.GOARCH + ".deb"
