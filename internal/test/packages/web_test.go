@@ -75,15 +75,23 @@ func signedIn(t *testing.T, m *machine.T, when, cookie string) {
 // fix is the command that doctor names for a fault of the page.
 var fix = regexp.MustCompile(`apt install \./shadowsync-web_\S+`)
 
-// The page through an upgrade, with somebody signed in, a removal of its package alone, and its return.
+// The page through an upgrade, with somebody signed in, a removal of its package alone, and its return. The
+// former packages know no setup --web, so the upgrade is to the same packages.
 func TestPage(t *testing.T) {
-	onEachReleaseWithFormer(t, func(t *testing.T, m *machine.T) {
-		m.MustShell(install + " /former/*.deb")
+	onEachRelease(t, func(t *testing.T, m *machine.T) {
+		m.MustShell(install + " /packages/*.deb")
 		m.Configure()
 		m.MustShell("shadowsync setup --first os --web")
 		cookie := signIn(t, m, machine.OldPassword)
 
-		m.MustShell(install + " /packages/*.deb")
+		process := func() string {
+			return m.Must("systemctl", "show", "--property=MainPID", "--value", "shadowsync.service", "shadowsync-web.service")
+		}
+		before := process()
+		m.MustShell("dpkg --install /packages/*.deb")
+		if after := process(); after == before {
+			t.Errorf("the upgrade restarted neither the broker nor the page: %s", after)
+		}
 		signedIn(t, m, "after the upgrade", cookie)
 		if said := m.Run("shadowsync", "doctor"); said.Code != 0 {
 			t.Errorf("after the upgrade: %s", said)
