@@ -116,14 +116,15 @@ func TestLogin(t *testing.T) {
 		stack string
 		want  error
 	}{
-		"Debian's":             {"auth sufficient pam_rootok.so\n@include common\n", nil},
-		"faillock's":           {faillock, nil},
-		"absent":               {strings.Replace(debian, "auth optional", "session optional", 1), ErrAbsent},
-		"the password's alone": {strings.Replace(debian, "auth optional", "password optional", 1), ErrAbsent},
-		"after a sufficient":   {strings.Replace(debian, "[success=1 default=ignore]", "sufficient", 1), ErrUnheard},
-		"before the check":     {"auth optional pam_shadowsync.so\n" + strings.Replace(debian, "auth optional", "#", 1), ErrUnheard},
-		"after a refusal":      {strings.Replace(debian, "requisite pam_deny", "required pam_deny", 1), ErrAfterDenial},
-		"deciding":             {strings.Replace(debian, "optional", "required", 1), ErrLoginRules},
+		"Debian's":              {"auth sufficient pam_rootok.so\n@include common\n", nil},
+		"faillock's":            {faillock, nil},
+		"a directory before it": {"auth [success=done user_unknown=ignore default=die] pam_sss.so try_cert_auth\n" + debian, nil},
+		"absent":                {strings.Replace(debian, "auth optional", "session optional", 1), ErrAbsent},
+		"the password's alone":  {strings.Replace(debian, "auth optional", "password optional", 1), ErrAbsent},
+		"after a sufficient":    {strings.Replace(debian, "[success=1 default=ignore]", "sufficient", 1), ErrUnheard},
+		"before the check":      {"auth optional pam_shadowsync.so\n" + strings.Replace(debian, "auth optional", "#", 1), ErrUnheard},
+		"after a refusal":       {strings.Replace(debian, "requisite pam_deny", "required pam_deny", 1), ErrAfterDenial},
+		"deciding":              {strings.Replace(debian, "optional", "required", 1), ErrLoginRules},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -3,13 +3,16 @@ package pamstack
 // storing modules keep the password of a local account in shadow(5), and check it there.
 var storing = map[string]bool{"pam_unix.so": true, "pam_unix2.so": true, "pam_tcb.so": true}
 
-// foreign modules keep passwords of accounts that are not local: for a local account they do
-// nothing and return that they do not know the user. Also listed are modules that let root, or
-// somebody with another proof, log in without a password: here they do not succeed either.
-var foreign = map[string]bool{
+// directory modules keep passwords of accounts that are not local: for a local account they do nothing and return that
+// they do not know the user.
+var directory = map[string]bool{
 	"pam_sss.so": true, "pam_ldap.so": true, "pam_krb5.so": true, "pam_winbind.so": true,
-	"pam_systemd_home.so": true, "pam_deny.so": true, "pam_himmelblau.so": true, "pam_authd.so": true,
-	"pam_rootok.so": true, "pam_fprintd.so": true, "pam_u2f.so": true, "pam_ssh_agent_auth.so": true,
+	"pam_systemd_home.so": true, "pam_himmelblau.so": true, "pam_authd.so": true,
+}
+
+// foreign modules deny, or let root, or somebody with another proof, log in without a password: here they do not succeed.
+var foreign = map[string]bool{
+	"pam_deny.so": true, "pam_rootok.so": true, "pam_fprintd.so": true, "pam_u2f.so": true, "pam_ssh_agent_auth.so": true,
 }
 
 // result is what a module returns for a local account in such a walk.
@@ -19,6 +22,8 @@ func (l Line) result(stored bool) string {
 		return denied
 	case l.Module == Module:
 		return "ignore"
+	case directory[l.Module]:
+		return "user_unknown"
 	case foreign[l.Module], storing[l.Module] && !stored:
 		if l.Kind == Auth {
 			return "auth_err"
