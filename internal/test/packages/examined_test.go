@@ -108,7 +108,7 @@ func TestAppArmor(t *testing.T) {
 		if !parsed("") {
 			t.Errorf("apparmor_parser refuses the profile %s", name)
 		}
-		for _, edit := range []string{"s/ rw,/ rQ,/", "s/signal (receive)/signal (recieve)/", "s/^}//", "s/seqpacket/seqpaket/"} {
+		for _, edit := range []string{"s/ rw,/ rQ,/", "s/signal (receive)/signal (hear)/", "s/^}//", "s/seqpacket/seqpaket/"} {
 			if parsed(edit) {
 				t.Errorf("%s passes after %s", name, edit)
 			}
