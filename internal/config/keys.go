@@ -105,7 +105,7 @@ var keys = []key.Key{
 	{Name: "web.listen", Kind: key.Text, Form: listenForm, Default: "`\"" + DefaultListen + "\"`", Doc: "Where the page for browsers listens. Without `[web]` there is no page. After a change of `[web]` run `setup`."},
 	{Name: "web.certificate", Kind: key.Text, Form: credentialForm, Default: "plain HTTP, for a proxy on this machine", Doc: "A file with the page's certificate and what it was signed by, in PEM, or the name of a systemd credential."},
 	{Name: "web.key", Kind: key.Text, Form: credentialForm, Doc: "The same for the certificate's private key. The file must belong to root, and nobody else may read it."},
-	{Name: "web.proxies", Kind: key.Texts, Form: proxyForm, Doc: "The proxies whose `X-Forwarded-For` is believed."},
+	{Name: "web.proxies", Kind: key.Texts, Form: proxyForm, Doc: "The proxies whose `X-Forwarded-For` is believed. `[]` says that there is none: on a loopback address, visitors are on this machine then."},
 	{Name: "web.idle", Kind: key.Duration, Min: int64(time.Second), Max: int64(24 * time.Hour), Doc: "When a session ends in which nobody asks for a page."},
 	{Name: "web.total", Kind: key.Duration, Min: int64(time.Second), Max: int64(168 * time.Hour), Doc: "When a session ends in any case."},
 

@@ -18,7 +18,8 @@ type Web struct {
 	// plain HTTP, on a loopback address alone.
 	Certificate string `toml:"certificate"`
 	Key         string `toml:"key"`
-	// Proxies are IP addresses, or prefixes of them, whose X-Forwarded-For is believed.
+	// Proxies are IP addresses, or prefixes of them, whose X-Forwarded-For is believed. Nil: the file does not say
+	// whether there are any; empty: it says that there are none.
 	Proxies []string `toml:"proxies"`
 	Idle    Duration `toml:"idle"`  // without a request a session ends: 1s to 24h, default 15m
 	Total   Duration `toml:"total"` // a session ends in any case: 1s to 168h, default 8h

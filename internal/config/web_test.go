@@ -22,6 +22,12 @@ func TestWebDefaults(t *testing.T) {
 	if !w.On() || w.TLS() || w.Address().String() != "127.0.0.1:8443" || time.Duration(w.Idle) != 15*time.Minute || time.Duration(w.Total) != 8*time.Hour {
 		t.Errorf("got %+v", w)
 	}
+	if w.Proxies != nil {
+		t.Errorf("the file says nothing about proxies, got %v", w.Proxies)
+	}
+	if c, err := Parse([]byte("[web]\nproxies = []\n" + smallest)); err != nil || c.Web.Proxies == nil {
+		t.Errorf("the file says that there is no proxy: %v, %v", c.Web.Proxies, err)
+	}
 }
 
 func TestWebAddress(t *testing.T) {

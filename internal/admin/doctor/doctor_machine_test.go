@@ -182,6 +182,7 @@ var faults = []fault{
 	{name: "page's PAM service checks nothing", breaking: paged + "cp -p /etc/pam.d/shadowsync-web /root; sed -i /common-auth/d /etc/pam.d/shadowsync-web", check: "web-pam", says: "checks a password", person: "cp -p /root/shadowsync-web /etc/pam.d/"},
 	{name: "page's drop-in gone", breaking: paged + "rm /etc/systemd/system/shadowsync-web.socket.d/50-web.conf; systemctl daemon-reload", check: "web-address", says: "not as the configuration says"},
 	{name: "page's address changed", breaking: paged + "sed -i \"s/^listen.*/listen = '127.0.0.1:$(shuf -i 9000-9999 -n 1)'/\" /etc/shadowsync/shadowsync.toml", check: "web-address", says: "not as the configuration says"},
+	{name: "page that does not know of a proxy", breaking: paged + "sed -i '/^proxies/d' /etc/shadowsync/shadowsync.toml", check: "web-proxies", says: "web.proxies is not set", state: doctor.Warn, person: "sed -i '/^.web.$/a proxies = []' /etc/shadowsync/shadowsync.toml; systemctl restart shadowsync.service"},
 	{name: "page's socket disabled", breaking: paged + "systemctl disable shadowsync-web.socket", check: "enabled", says: "shadowsync-web.socket"},
 	{name: "page's socket to the daemon stopped", breaking: paged + "systemctl stop shadowsync-pages.socket", check: "running", says: "shadowsync-pages.socket (inactive)"},
 	{name: "page's socket to the daemon open to all", breaking: paged + "chmod 666 /run/shadowsync/web.sock", check: "web-broker", says: "with mode 0666"},
@@ -201,7 +202,7 @@ const asked = "grep -q second_factor /etc/shadowsync/shadowsync.toml || { printf
 
 // paged switches the page for browsers on, once, with the certificate in /root.
 const paged = "grep -q '^.web.$' /etc/shadowsync/shadowsync.toml || { cp /root/web.crt /root/web.key /etc/shadowsync && " +
-	"printf '\\n[web]\\nlisten = \"127.0.0.1:8443\"\\ncertificate = \"/etc/shadowsync/web.crt\"\\nkey = \"/etc/shadowsync/web.key\"\\n' >> /etc/shadowsync/shadowsync.toml && shadowsync setup; }; "
+	"printf '\\n[web]\\nlisten = \"127.0.0.1:8443\"\\nproxies = []\\ncertificate = \"/etc/shadowsync/web.crt\"\\nkey = \"/etc/shadowsync/web.key\"\\n' >> /etc/shadowsync/shadowsync.toml && shadowsync setup; }; "
 
 // ownDisk puts the state on a small file system of its own, once.
 const ownDisk = "mountpoint -q /var/lib/shadowsync || { systemctl stop shadowsync.service && cp -a /var/lib/shadowsync /root/home && " +

@@ -71,6 +71,7 @@ var checks = []check{
 	{name: "web-account", look: checkWebAccount, page: true},
 	{name: "web-pam", look: checkWebService, page: true},
 	{name: "web-address", look: checkWebAddress, page: true},
+	{name: "web-proxies", look: checkWebProxies, page: true},
 	{name: "web-certificate", look: checkWebCertificate, page: true},
 	{name: "web-broker", look: checkWebBroker, page: true},
 	{name: "web", look: checkWeb, wired: true},

@@ -132,6 +132,22 @@ func checkWebAddress(ctx context.Context, e *exam) verdict {
 	return distinct(e.config.Web.Address().String(), found)
 }
 
+// checkWebProxies: behind a proxy that is not named, all visitors have its address.
+func checkWebProxies(_ context.Context, e *exam) verdict {
+	return assessProxies(e.config.Web, e.Config)
+}
+
+func assessProxies(w config.Web, file string) verdict {
+	switch {
+	case len(w.Proxies) > 0:
+		return pass("X-Forwarded-For is believed from %s", strings.Join(few(w.Proxies), ", "))
+	case w.Proxies != nil || !w.Address().Addr().IsLoopback():
+		return pass("none")
+	}
+	return warn("the page listens on %s, and web.proxies is not set: if a proxy passes visitors on, all of them have its address, and the limits on guessing take them for one", w.Address()).
+		person("name the proxy there, or set web.proxies = [] if there is none", "editor "+file)
+}
+
 func checkWebCertificate(_ context.Context, e *exam) verdict {
 	w := e.config.Web
 	if !w.TLS() {

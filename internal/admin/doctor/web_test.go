@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
+	"github.com/shadowsync/shadowsync/internal/config"
 )
 
 func TestAssessWebAccount(t *testing.T) {
@@ -32,6 +33,31 @@ func TestAssessWebAccount(t *testing.T) {
 	} {
 		if got := assessWebAccount(c.is); got.state != c.state || !strings.Contains(got.detail, c.says) {
 			t.Errorf("%s: %s %q", name, got.state, got.detail)
+		}
+	}
+}
+
+// TestAssessProxies: only where a proxy is likely, and where the file does not say whether there is one.
+func TestAssessProxies(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		web   config.Web
+		state State
+		says  string
+	}{
+		"on loopback":               {config.Web{Listen: "127.0.0.1:8443"}, Warn, "all of them have its address"},
+		"on loopback, by name":      {config.Web{Listen: "localhost:8443"}, Warn, "listens on 127.0.0.1:8443"},
+		"on loopback, in IPv6":      {config.Web{Listen: "[::1]:8443"}, Warn, "set web.proxies = [] if there is none"},
+		"on loopback, with TLS":     {config.Web{Listen: "127.0.0.1:8443", Certificate: "/c", Key: "/k"}, Warn, "the limits on guessing"},
+		"a proxy":                   {config.Web{Listen: "127.0.0.1:8443", Proxies: []string{"127.0.0.1"}}, OK, "from 127.0.0.1"},
+		"none, said so":             {config.Web{Listen: "127.0.0.1:8443", Proxies: []string{}}, OK, "none"},
+		"for the network":           {config.Web{Listen: "0.0.0.0:443", Certificate: "/c", Key: "/k"}, OK, "none"},
+		"for the network, in IPv6":  {config.Web{Listen: "[::]:443", Certificate: "/c", Key: "/k"}, OK, "none"},
+		"for the network, by proxy": {config.Web{Listen: "0.0.0.0:443", Certificate: "/c", Key: "/k", Proxies: []string{"10.0.0.0/8"}}, OK, "10.0.0.0/8"},
+	} {
+		got := assessProxies(c.web, "/etc/shadowsync.toml")
+		if got.state != c.state || !strings.Contains(got.detail, c.says) || (got.state == OK) != (got.command == "") || got.mend != nil {
+			t.Errorf("%s: %s %q, %q", name, got.state, got.detail, got.command)
 		}
 	}
 }
