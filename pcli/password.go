@@ -31,7 +31,7 @@ func (s *Shell) setPassword(grammar.Call) error {
 		return s.notModified(err)
 	}
 	s.say("✔ Modifying password...")
-	s.say("Password updated successfully")
+	s.say(operator.Updated)
 	s.notes(notes)
 	s.over = true
 	return nil

@@ -55,7 +55,7 @@ func (b *Broker) serve(ctx context.Context, name string, l *socket.Listener) err
 	case systemd.OperatorSocket:
 		server = &socket.Server{Handler: b.prompts.Answer, Place: b.prompts.Place, Kept: 8, Timeout: operators.Timeout, Log: b.log}
 	case systemd.WebSocket:
-		pages := &web.Server{Operators: b.prompts.ForPages(), Config: func() *config.Config { return b.engine.Load().Config }, Log: b.log}
+		pages := &web.Server{Operators: b.prompts.ForPages(), Config: func() *config.Config { return b.engine.Load().Config }, Born: time.Now(), Log: b.log}
 		go pages.Follow(ctx, b.shadowed)
 		server = &socket.Server{Handler: pages.Answer, PerPlace: pageConnections, Total: pageConnections + 8, Kept: 8, Timeout: web.Timeout, Log: b.log}
 	}

@@ -194,11 +194,20 @@ type Person struct {
 	Mails     bool      `json:"mails"`          // the machine can mail codes
 	Expires   string    `json:"expires,omitempty"`
 	Changed   string    `json:"last_change,omitempty"` // of the password, 2006-01-02
+	// LastChange is the last change of the password that was begun at a page, before this session; nil: there was none
+	// for a day.
+	LastChange *LastChange `json:"change_begun,omitempty"`
 	// Required is a line that says until when a second factor must be enrolled; empty: it need not be.
 	Required string `json:"required,omitempty"`
 	// SignedIn and Address are of this session.
 	SignedIn time.Time `json:"signed_in"`
 	Address  string    `json:"address"`
+}
+
+// LastChange is what became of a change of a password. Whoever lost the answer is told so.
+type LastChange struct {
+	Began   time.Time `json:"began_at"`
+	Outcome string    `json:"outcome"` // a sentence without its full stop
 }
 
 // User is an account as administrators see it. It holds no part of the hash.

@@ -198,7 +198,7 @@ func TestForgedCookies(t *testing.T) {
 func TestHostileTexts(t *testing.T) {
 	const hostile = "<script>alert(1)</script>\"'\n\r\u202egnp.exe\x1b[2J</title>"
 	b := newAdmin(t)
-	evil := web.Person{Name: hostile, FullName: hostile, Role: web.RoleAdmin, Mail: hostile, Changed: hostile, Expires: hostile, Required: hostile, Address: hostile, Realm: hostile, Proof: web.ByPassword, Factor: web.FactorEnrolled}
+	evil := web.Person{Name: hostile, FullName: hostile, Role: web.RoleAdmin, Mail: hostile, Changed: hostile, Expires: hostile, Required: hostile, Address: hostile, Realm: hostile, LastChange: &web.LastChange{Outcome: hostile}, Proof: web.ByPassword, Factor: web.FactorEnrolled}
 	b.d.person(evil)
 	b.d.set(web.OpUsers, []web.User{{Name: hostile, FullName: hostile, Role: hostile, Application: hostile, Reason: hostile, Protected: hostile, State: hostile, Factor: hostile, LastChange: hostile, Expires: hostile}})
 	b.d.set(web.OpSessions, []web.Session{{User: hostile, Session: shadowsync.Session{Kind: hostile, Terminal: hostile, Remote: hostile}}})

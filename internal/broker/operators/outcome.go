@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/account/sessions"
+	"github.com/shadowsync/shadowsync/internal/account/sessions/websession"
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/internal/factor"
@@ -22,6 +23,8 @@ const (
 	longAgo = time.Minute
 	// outcomePause is the pause between two looks.
 	outcomePause = 100 * time.Millisecond
+
+	nothingChanged = "nothing was changed"
 )
 
 // outcome tells an operator the outcome of a change whose broker died during the dialogue. The
@@ -88,7 +91,39 @@ func (o *Server) came(ctx context.Context, c *call, d *dialogue, a config.Applic
 	case m.Open != nil:
 		return true, outcomeError(openOutcome(a, m.Open))
 	}
-	return true, operator.Errorf(operator.Failed, "nothing was changed")
+	return true, operator.Errorf(operator.Failed, nothingChanged)
+}
+
+// Became returns what became of a change that was begun at a page and whose end nobody has noted, in the words of
+// pcli; empty: the password was changed again since. Born is when this broker began.
+func (o *Server) Became(ctx context.Context, change websession.Change, born time.Time) (string, error) {
+	o = o.with(o.Engine())
+	if change.Realm == string(factor.LDAP) {
+		return notKnown, nil
+	}
+	all, err := o.memory(ctx, []string{change.Account})
+	if err != nil {
+		return "", err
+	}
+	application, _ := o.engine.Config.Managing(change.Account)
+	return became(application, all[change.Account], change.Began, born), nil
+}
+
+func became(a config.Application, m shadowsync.AccountMemory, began, born time.Time) string {
+	const longest = visiting + workerOutlives
+	switch {
+	case stands(m, began) && m.LastChange.At.Sub(began) > longest:
+		return ""
+	case stands(m, began):
+		return operator.Updated
+	case !born.After(began), time.Since(born) < workerOutlives: // it is being made, or may be by a worker of the former broker
+		return "it is not known yet whether the password was changed; look again in a moment"
+	case m.Open != nil:
+		if err := outcomeError(openOutcome(a, m.Open)); err != nil {
+			return err.Error()
+		}
+	}
+	return nothingChanged
 }
 
 // failed reports whether the account's own change, made after given, did not reach the store.

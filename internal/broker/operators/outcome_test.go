@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/account/accountworker"
+	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/detect/origin"
 	"github.com/shadowsync/shadowsync/internal/engine/enginetest"
 	"github.com/shadowsync/shadowsync/internal/wire/operator"
@@ -77,6 +78,32 @@ func TestStands(t *testing.T) {
 	} {
 		if got := stands(test.memory, given); got != test.want {
 			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestBecame: of a change at a page, whose process or whose broker died.
+func TestBecame(t *testing.T) {
+	began := time.Now().Add(-time.Hour)
+	at := func(d time.Duration) *shadowsync.Origin { return &shadowsync.Origin{At: began.Add(d)} }
+	later, early := began.Add(time.Minute), began.Add(-time.Minute)
+	pending := &shadowsync.Change{State: shadowsync.Pending, Reason: "read-only file system"}
+	for name, test := range map[string]struct {
+		memory shadowsync.AccountMemory
+		born   time.Time
+		want   string
+	}{
+		"made":                      {shadowsync.AccountMemory{LastChange: at(time.Second)}, later, "Password updated successfully"},
+		"made by this broker":       {shadowsync.AccountMemory{LastChange: at(time.Second)}, early, "Password updated successfully"},
+		"not made":                  {shadowsync.AccountMemory{LastChange: at(-time.Second)}, later, "nothing was changed"},
+		"never changed":             {shadowsync.AccountMemory{}, later, "nothing was changed"},
+		"in progress":               {shadowsync.AccountMemory{LastChange: at(-time.Second)}, early, "it is not known yet whether the password was changed; look again in a moment"},
+		"the worker may be at work": {shadowsync.AccountMemory{}, time.Now(), "it is not known yet whether the password was changed; look again in a moment"},
+		"not in the store":          {shadowsync.AccountMemory{LastChange: at(time.Second), Open: pending}, later, "done on the OS side; app's is pending: read-only file system"},
+		"changed again":             {shadowsync.AccountMemory{LastChange: at(30 * time.Minute)}, later, ""},
+	} {
+		if got := became(config.Application{Name: "app"}, test.memory, began, test.born); got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
 	}
 }

@@ -6,6 +6,7 @@
 //
 //	web.go     a request's way
 //	request.go what is taken for a request
+//	change.go  what became of the change of a password
 package web
 
 import (
@@ -46,6 +47,7 @@ type Server struct {
 	Operators *operators.Server     // ForPages
 	Config    func() *config.Config // the present one
 	Sessions  websession.Store
+	Born      time.Time // when this process began
 	Log       *slog.Logger
 
 	mu      sync.Mutex
@@ -137,7 +139,7 @@ func (s *Server) answer(ctx context.Context, r *socket.Request, q web.Request, f
 		}
 		defer done()
 	}
-	reply, err := s.Operators.Visit(ctx, operators.Visit{Session: session, Request: q, Files: files, Peer: r.Peer})
+	reply, err := s.visit(ctx, operators.Visit{Session: session, Request: q, Files: files, Peer: r.Peer})
 	if q.Op == web.OpSignOut {
 		err = nil // whatever it was, nobody is signed in any more
 	}

@@ -63,8 +63,8 @@ func (m *insides) process(part string) string {
 	return ""
 }
 
-// killedInAChange: the page's process is killed while it waits for a change, at several moments. Both sides changed or neither
-// did, one of the two passwords signs in, and the page then says when the password was changed.
+// killedInAChange: the page's process, or the daemon, is killed while a change is made, at several moments. Both sides changed or
+// neither did, one of the two passwords signs in, and the page then says which, and when the password was changed.
 func killedInAChange(w *site) {
 	m := w.insides()
 	shadow, store := filepath.Join(w.Root(), "etc/shadow"), filepath.Join(w.Root(), machine.StorePath)
@@ -73,11 +73,27 @@ func killedInAChange(w *site) {
 		return string(text)
 	}
 	before := map[string]string{}
-	for what, has := range map[string]func() bool{
-		"the form is sent": func() bool { return true },
-		"PAM is asked":     func() bool { return m.process("worker-pam") != "" },
-		"the OS has it":    func() bool { return read(shadow) != before[shadow] },
-		"the store has it": func() bool { return read(store) != before[store] },
+	asked := func() bool { return m.process("worker-pam") != "" }
+	page := func() {
+		if pid := m.process("shadowsync-web"); pid != "" {
+			_ = signal(pid, syscall.SIGKILL)
+		}
+	}
+	for what, at := range map[string]struct {
+		has  func() bool
+		kill func()
+	}{
+		"the form is sent": {func() bool { return true }, page},
+		"PAM is asked":     {asked, page},
+		"the OS has it":    {func() bool { return read(shadow) != before[shadow] }, page},
+		"the store has it": {func() bool { return read(store) != before[store] }, page},
+		"PAM is asked, and the daemon is killed": {asked, func() {
+			killed := w.brokerPID()
+			w.Must("systemctl", "kill", "--signal=KILL", "shadowsync.service")
+			w.eventually("the next daemon", machine.Patience, func() bool {
+				return w.brokerPID() != killed && w.Run("systemctl", "is-active", "shadowsync.service").Code == 0
+			})
+		}},
 	} {
 		w.passwd("user222", oldPassword)
 		w.Must("chage", "-d", "2026-01-02", "user222")
@@ -94,10 +110,8 @@ func killedInAChange(w *site) {
 			a, err := w.tries(c, "/profile/password", url.Values{"current": {oldPassword}, "new": {newPassword}, "confirm": {newPassword}}, "Cookie", mine)
 			ended <- result{a, err}
 		}()
-		eventually.Holds(w.t, what, has)
-		if pid := m.process("shadowsync-web"); pid != "" {
-			_ = signal(pid, syscall.SIGKILL)
-		}
+		eventually.Holds(w.t, what, at.has)
+		at.kill()
 		r := <-ended
 		w.t.Logf("killed when %s: %d, %v", what, r.status, r.error)
 		last := time.Now()
@@ -108,9 +122,9 @@ func killedInAChange(w *site) {
 			return time.Since(last) > time.Second
 		})
 		w.inStore("user222")
-		right, wrong, day := oldPassword, newPassword, "2026-01-02"
+		right, wrong, day, became := oldPassword, newPassword, "2026-01-02", "nothing was changed"
 		if w.opensHash(w.ShadowHash("user222"), newPassword) {
-			right, wrong, day = newPassword, oldPassword, strings.TrimSpace(w.Must("date", "-u", "+%F"))
+			right, wrong, day, became = newPassword, oldPassword, strings.TrimSpace(w.Must("date", "-u", "+%F")), "Password updated successfully"
 		}
 		if r.error == nil && r.status == http.StatusOK && right != newPassword {
 			w.t.Error("the page said that it was changed, and it was not")
@@ -121,6 +135,12 @@ func killedInAChange(w *site) {
 		again.Submit("sign-in", "username", "user222", "password", right)
 		again.At("/profile")
 		again.Sees("changed " + day)
+		if what != "the form is sent" || right == newPassword { // else the daemon may never have heard of it
+			w.eventually("the page says what became of the change: "+became, machine.Patience, func() bool {
+				again.Open("/profile")
+				return again.Text("#last-change") == became
+			})
+		}
 		v.Open("/profile")
 		if at := v.Path(); (at == signIn) != (right == newPassword) {
 			w.t.Errorf("killed when %s: the session that began before is at %s", what, at)

@@ -252,6 +252,9 @@ type Turn struct {
 	Error    *Error   `json:"error,omitempty"`
 }
 
+// Updated is said of a change of the own password that both sides have.
+const Updated = "Password updated successfully"
+
 // Setup is what an authenticator app needs, for typing and as an otpauth address.
 type Setup struct {
 	Key     string `json:"key"`

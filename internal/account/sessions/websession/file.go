@@ -125,7 +125,7 @@ func (s Store) list() (all []Session, err error) {
 		return nil, cannot("list", err)
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), temporary) {
+		if strings.HasPrefix(e.Name(), temporary) || strings.HasPrefix(e.Name(), changes) {
 			continue
 		}
 		one, failed := s.read(e.Name())

@@ -7,6 +7,7 @@
 // file's modification time, so that a request costs one system call, which fails if the session has ended.
 //
 //	websession.go  Session, Store: begin, find, go on, end
+//	change.go      what became of the change of a password
 //	file.go        the files
 package websession
 

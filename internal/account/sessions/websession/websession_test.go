@@ -252,3 +252,48 @@ func TestEndBesideGoOn(t *testing.T) {
 		all.Wait()
 	}
 }
+
+// TestChange: the last change of each uid is kept for a day, and is no session.
+func TestChange(t *testing.T) {
+	f := open(t)
+	if _, there, err := f.ChangeOf(1000); there || err != nil {
+		t.Errorf("before the first: %v, %v", there, err)
+	}
+	first := Change{Account: "anna", Realm: "local", Began: time.Now()}
+	last := first
+	last.Outcome = "nothing was changed"
+	for uid, c := range map[int]Change{1000: first, 1001: first} {
+		if err := f.KeepChange(uid, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	past := time.Now().Add(-25 * time.Hour)
+	if err := os.Chtimes(f.path(nameOfChange(1001)), past, past); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.KeepChange(1000, last); err != nil {
+		t.Fatal(err)
+	}
+	if c, there, err := f.ChangeOf(1000); err != nil || !there || c.Outcome != last.Outcome || c.Account != "anna" {
+		t.Errorf("%+v, %v, %v", c, there, err)
+	}
+	if _, there, err := f.ChangeOf(1001); there || err != nil {
+		t.Errorf("one of yesterday: %v, %v", there, err)
+	}
+	f.begin(t, of(1000))
+	if all, err := f.list(); err != nil || len(all) != 1 {
+		t.Errorf("the sessions are %+v, %v", all, err)
+	}
+	if _, survivors, err := f.EndBut(1000, ""); err != nil || len(survivors) > 0 {
+		t.Errorf("%v, %v", survivors, err)
+	}
+	if _, there, _ := f.ChangeOf(1000); !there {
+		t.Error("the change went with the sessions")
+	}
+	if err := os.WriteFile(f.path(nameOfChange(1000)), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, there, err := f.ChangeOf(1000); there || err != nil {
+		t.Errorf("a damaged one: %v, %v", there, err)
+	}
+}
