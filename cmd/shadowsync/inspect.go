@@ -18,6 +18,7 @@ import (
 type systemStatus struct {
 	Node          nodeStatus          `json:"node"`
 	Broker        brokerStatus        `json:"broker"`
+	Page          *pageStatus         `json:"page,omitempty"` // nil: no [web]
 	Configuration configurationStatus `json:"configuration"`
 	Clock         string              `json:"clock,omitempty"` // clockAdrift, if somebody has a second factor; else empty
 	Applications  []applicationStatus `json:"applications"`
@@ -94,7 +95,7 @@ func (a *app) inspect(ctx context.Context, f filter) (systemStatus, error) {
 		s.unknown = unknown
 		return s, nil
 	}
-	s.Broker = a.askBroker(ctx, c)
+	s.Broker, s.Page = a.askBroker(ctx, c), a.askPage(ctx, c)
 	return s, a.looking(ctx, func(e *engine.Engine) error {
 		parts, unknown := f.parts(e.Config)
 		for _, part := range parts {

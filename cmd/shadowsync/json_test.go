@@ -52,6 +52,7 @@ var objects = map[string]reflect.Type{
 	"backup": reflect.TypeFor[backupResult](), "database": reflect.TypeFor[backup.Database](), "restored factor": reflect.TypeFor[restoredFactor](), "planned account": reflect.TypeFor[planned](),
 	"setup": reflect.TypeFor[setup.Result](), "step": reflect.TypeFor[setup.Outcome](), "imported": reflect.TypeFor[setup.Imported](),
 	"differences": reflect.TypeFor[differences](), "difference": reflect.TypeFor[setup.Difference](), "side view": reflect.TypeFor[setup.SideView](),
+	"page":          reflect.TypeFor[pageStatus](),
 	"broker":        reflect.TypeFor[brokerStatus](),
 	"configuration": reflect.TypeFor[configurationStatus](), "configuration check": reflect.TypeFor[configCheck](), "configured application": reflect.TypeFor[configuredApplication](),
 	"drivers": reflect.TypeFor[driverList](), "driver": reflect.TypeFor[driverTraits](), "tried stores": reflect.TypeFor[triedStores](), "tried store": reflect.TypeFor[doctor.Tried](),

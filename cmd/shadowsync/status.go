@@ -108,6 +108,11 @@ func (a *app) showStatus(s systemStatus) error {
 		a.say("    shadowsync doctor --fix")
 		a.say("")
 	}
+	if p := s.Page; p != nil && p.State == pageStopped {
+		a.tell("page: %s: %s", p.State, p.Reason)
+		a.say("    shadowsync doctor --fix")
+		a.say("")
+	}
 	if c := s.Configuration; c.State == configurationRefused {
 		a.tell("configuration: %s: %s", c.State, c.Reason)
 		a.tell("  the lines below, the broker and the hooks use the last good one, kept at %s", clock(*c.KeptAt))

@@ -122,6 +122,7 @@ func TestWebIsWired(t *testing.T) {
 			s.Must("shadowsync", "setup", "--web")
 			s.wantForm(plain, nil)
 			s.wantWebHealthy("web-proxies")
+			s.webStops(plain)
 			if got := s.Must("stat", "-c", "%a %U:%G", "/run/shadowsync/web.sock"); got != "660 root:shadowsync-web\n" {
 				t.Errorf("web.sock: %s", got)
 			}
@@ -132,6 +133,26 @@ func TestWebIsWired(t *testing.T) {
 			s.webMoves(plain, secure)
 			s.webGoes(secure, own)
 		})
+	}
+}
+
+// webStops: status says that nothing listens for browsers, and its next command mends that.
+func (s *stage) webStops(plain string) {
+	s.t.Helper()
+	const command = "shadowsync doctor --fix"
+	if said := s.Must("shadowsync", "status"); strings.Contains(said, "page:") || strings.Contains(said, command) {
+		s.t.Errorf("status of a page that listens:\n%s", said)
+	}
+	s.Must("systemctl", "stop", "shadowsync-web.socket", "shadowsync-web.service")
+	s.wantRefused(plain)
+	said := s.Must("shadowsync", "status")
+	if !strings.Contains(unbroken(said), "page: stopped: nothing listens on 127.0.0.1:8443 for browsers (shadowsync-web.socket is inactive) "+command) {
+		s.t.Fatalf("status of a page that does not listen:\n%s", said)
+	}
+	s.MustShell(command)
+	s.wantForm(plain, nil)
+	if shown := s.Must("shadowsync", "status", "--json"); !strings.Contains(unbroken(shown), `"page": { "state": "listening", "listen": "127.0.0.1:8443" }`) {
+		s.t.Errorf("status --json:\n%s", shown)
 	}
 }
 
