@@ -164,6 +164,11 @@ func (l Login) Reset2FA(ctx context.Context, user string, code *Secret) (Enrolme
 	return one[EnrolmentCode](ctx, l.client, l.proving(OpReset2FA, user, Shown{By: ByCode}), code)
 }
 
+// ResetDirectory2FA is the same for an account of a directory: see [Person.Directory].
+func (l Login) ResetDirectory2FA(ctx context.Context, user string, code *Secret) (EnrolmentCode, error) {
+	return one[EnrolmentCode](ctx, l.client, with(l.proving(OpReset2FA, user, Shown{By: ByCode}), Realm{"ldap"}), code)
+}
+
 func (l Login) request(op Op) Request { return Request{Op: op, Token: l.token} }
 
 func (l Login) about(op Op, user string) Request { return Request{Op: op, Token: l.token, User: user} }

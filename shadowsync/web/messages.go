@@ -43,7 +43,7 @@ const (
 	OpUnlock        Op = "unlock"         // User [proof]: Result
 	OpExpire        Op = "expire"         // User [proof]: Result
 	OpResetPassword Op = "reset-password" // User [proof, new]: Result
-	OpReset2FA      Op = "reset-2fa"      // User [code]: EnrolmentCode
+	OpReset2FA      Op = "reset-2fa"      // User, Args: Realm; none: local [code]: EnrolmentCode
 )
 
 // Request is the one packet of the caller.
@@ -202,6 +202,13 @@ type Person struct {
 	// SignedIn and Address are of this session.
 	SignedIn time.Time `json:"signed_in"`
 	Address  string    `json:"address"`
+	// Directory: this administrator may reset second factors of accounts of a directory.
+	Directory bool `json:"directory,omitempty"`
+}
+
+// Realm is where an account is kept.
+type Realm struct {
+	Realm string `json:"realm"` // "local": in /etc/shadow; "ldap": of a directory
 }
 
 // LastChange is what became of a change of a password. Whoever lost the answer is told so.

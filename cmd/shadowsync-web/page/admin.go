@@ -2,21 +2,58 @@ package page
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"slices"
 
 	"github.com/shadowsync/shadowsync/internal/password/generate"
+	"github.com/shadowsync/shadowsync/internal/term/printable"
 	"github.com/shadowsync/shadowsync/shadowsync/web"
 )
 
 func userPath(name string) string { return "/admin/users/" + url.PathEscape(name) }
 
-func (v *visit) users() error {
-	all, err := v.login.Users(v.ctx)
-	if err != nil {
+// usersData are the accounts, and what a reset in a directory has made: accounts of a directory are in no list.
+type usersData struct {
+	Accounts  []web.User
+	Known     bool   // false: the reset was made, but the accounts cannot be shown
+	Username  string // that was typed
+	Enrolment string // a code to enrol with, shown this once
+}
+
+func (v *visit) users() error { return v.showUsers(usersData{}, view{}) }
+
+// showUsers shows the accounts. After a reset, its code is shown in any case.
+func (v *visit) showUsers(data usersData, shown view) (err error) {
+	if data.Accounts, err = v.login.Users(v.ctx); err != nil && shown.Done == "" {
 		return err
 	}
-	return v.show("users", view{Title: "Accounts", Data: all})
+	data.Known = err == nil
+	shown.Title, shown.Data = "Accounts", data
+	return v.show("users", shown)
+}
+
+// resetInDirectory drops the second factor of an account of a directory, with a code of the administrator's.
+func (v *visit) resetInDirectory() error {
+	const id = "directory"
+	name := v.form.text("username")
+	again := func(p problem) error { return v.showUsers(usersData{Username: name}, view{Problem: p}) }
+	if name == "" || len(name) > maxName {
+		name = ""
+		return again(problem{http.StatusUnprocessableEntity, id, "username", "Enter the name of the account."})
+	}
+	code, err := v.code(id, "proof")
+	if err != nil {
+		return v.again(err, id, nil, again)
+	}
+	reset, err := v.login.ResetDirectory2FA(v.ctx, name, code)
+	if err != nil {
+		return v.again(err, id, fields{web.NotAuthenticated: "proof", web.CodeRefused: "proof", web.NoAccount: "username"}, again)
+	}
+	if reset.Code == "" {
+		return v.showUsers(usersData{}, view{Done: printable.Quote(name) + " has no second factor: nothing was reset."})
+	}
+	return v.showUsers(usersData{Username: name, Enrolment: reset.Code}, view{Done: "The second factor of " + printable.Quote(name) + " is reset."})
 }
 
 func (v *visit) sync() error {

@@ -275,5 +275,6 @@ func coded(p web.Person) web.Person {
 func adminPerson() web.Person {
 	p := coded(plainPerson())
 	p.Name, p.FullName, p.Role = "admin", "Ada Admin", web.RoleAdmin
+	p.Directory = true
 	return p
 }

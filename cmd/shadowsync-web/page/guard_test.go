@@ -29,7 +29,7 @@ func everywhere(t *testing.T) (all []page) {
 		all = append(all, b.get(path))
 	}
 	all = append(all,
-		b.send("/admin/users/user222/lock", "proof", "1"), b.send("/admin/users/user222/lock", "proof", ""), b.send("/profile"), b.send("/nothing"),
+		b.send("/admin/users/user222/lock", "proof", "1"), b.send("/admin/users/user222/lock", "proof", ""), b.send("/admin/directory", "username", "anna", "proof", "1"), b.send("/admin/directory"), b.send("/profile"), b.send("/nothing"),
 		b.send("/profile/2fa", "proof", "1"), b.send("/profile/2fa", "code", "1"), b.do(b.request(http.MethodDelete, "/profile", nil)), b.do(b.request(http.MethodPost, "/sign-in", strings.NewReader("x"))))
 	for _, step := range []web.Person{
 		{Next: web.NextCode, Lost: true},

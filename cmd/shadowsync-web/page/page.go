@@ -101,6 +101,8 @@ var routes = []route{
 	{"POST /admin/users/{name}/sign-out", admins, (*visit).endSessions},
 	{"POST /admin/users/{name}/password", admins, (*visit).resetPassword},
 	{"POST /admin/users/{name}/2fa", admins, (*visit).resetFactor},
+	{"GET /admin/directory", admins, func(v *visit) error { return v.goTo("/admin/users") }},
+	{"POST /admin/directory", admins, (*visit).resetInDirectory},
 	{"GET /admin/sync", admins, (*visit).sync},
 	{"GET /admin/audit", admins, (*visit).audit},
 

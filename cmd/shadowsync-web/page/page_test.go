@@ -357,6 +357,44 @@ func TestAdministratorsOwnAccount(t *testing.T) {
 	b.is(b.send("/admin/users/user222/2fa", "proof", "1"), 200, "abcd-efgh", "cannot be shown")
 }
 
+// TestResetInDirectory: who administers all applications resets the factor of an account that no list has, by its name
+// and a code.
+func TestResetInDirectory(t *testing.T) {
+	b := newAdmin(t)
+	b.is(b.get("/admin/users"), 200, `action="/admin/directory"`, "Your code")
+	b.sentTo(b.get("/admin/directory"), "/admin/users")
+	b.is(b.send("/admin/directory", "username", "", "proof", "1"), 422, "Enter the name of the account.", "user222")
+	b.is(b.send("/admin/directory", "username", "anna", "proof", ""), 422, "Enter the code.", `value="anna"`)
+	b.d.refuse(web.OpReset2FA, web.NoAccount, "no such account of a directory: anna")
+	b.is(b.send("/admin/directory", "username", "anna", "proof", "1"), 404, "No such account of a directory: anna.", `id="directory-username-error"`)
+	b.d.refuse(web.OpReset2FA, web.NotPermitted, "not permitted: anna is protected")
+	b.is(b.send("/admin/directory", "username", "anna", "proof", "1"), 403, "Not permitted: anna is protected.", `role="alert"`)
+	b.d.set(web.OpReset2FA, web.EnrolmentCode{Code: "abcd-efgh"})
+	b.is(b.send("/admin/directory", "username", "anna", "proof", "123456"), 200, "The second factor of anna is reset.", `<code id="enrolment-code">abcd-efgh</code>`, "user222")
+	asked := b.d.last(t, web.OpReset2FA)
+	if string(asked.Args) != `{"realm":"ldap"}` || asked.User != "anna" || asked.Proof != web.ByCode || asked.Secrets[0] != "123456" {
+		t.Errorf("%+v", asked)
+	}
+	b.d.set(web.OpReset2FA, web.EnrolmentCode{})
+	b.is(b.send("/admin/directory", "username", "anna", "proof", "1"), 200, "anna has no second factor: nothing was reset.")
+	b.d.set(web.OpReset2FA, web.EnrolmentCode{Code: "abcd-efgh"})
+	b.d.refuse(web.OpUsers, web.SignedOut, "you are not signed in any more")
+	b.is(b.send("/admin/directory", "username", "anna", "proof", "1"), 200, "abcd-efgh", "cannot be shown")
+
+	b = newAdmin(t)
+	me := adminPerson()
+	me.Directory = false
+	b.d.person(me)
+	if p := b.get("/admin/users"); strings.Contains(p.text, "directory") {
+		t.Error("an administrator of one application gets the form")
+	}
+	me.Directory, me.Proof = true, web.ByPassword
+	b.d.person(me)
+	if p := b.get("/admin/users"); strings.Contains(p.text, `id="directory"`) || !strings.Contains(p.text, "you need one of your own") {
+		t.Error("an administrator without a second factor gets the form")
+	}
+}
+
 func TestAdministratorsActions(t *testing.T) {
 	b := newAdmin(t)
 	for _, tt := range []struct {

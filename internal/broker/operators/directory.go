@@ -145,6 +145,15 @@ func (o *Server) standing(ctx context.Context, p directory.Person) protect.Stand
 	return o.engine.Protect.OfStranger(ctx, shadowfile.Login{Name: p.Name, UID: uint32(p.UID), GID: uint32(p.GID)}, p.GIDs)
 }
 
+// administersAll reports whether the caller administers every application.
+func (o *Server) administersAll(c *call) bool {
+	var all []string
+	for _, a := range o.engine.Config.Firsts() {
+		all = append(all, a.Name)
+	}
+	return c.within(all)
+}
+
 // changeableInDirectory returns the account of a directory that a request may change. It belongs to no
 // application, so only who administers all of them may, and nobody but root if it is protected.
 func (o *Server) changeableInDirectory(ctx context.Context, c *call) (directory.Person, error) {
@@ -152,14 +161,10 @@ func (o *Server) changeableInDirectory(ctx context.Context, c *call) (directory.
 		o.auditRefusal(ctx, c, why)
 		return directory.Person{}, operator.Errorf(operator.NotPermitted, "not permitted: %s", why)
 	}
-	var all []string
-	for _, a := range o.engine.Config.Firsts() {
-		all = append(all, a.Name)
-	}
 	name := printable.Clip(c.request.User, 64)
 	_, local := c.people[c.request.User]
 	switch {
-	case !c.within(all):
+	case !o.administersAll(c):
 		return refuse("accounts of a directory belong to no application")
 	case local && c.request.User != c.person.Name, c.request.User == "":
 		return directory.Person{}, operator.Errorf(operator.NoAccount, "no such account of a directory: %s", name)

@@ -40,6 +40,7 @@ func (o *Server) who(ctx context.Context, c *call) (Reply, error) {
 	u := o.user(c, snapshot.Accounts[c.name], shadowsync.AccountMemory{})
 	p.FullName, p.Role, p.Realm, p.Expires, p.Changed = u.FullName, web.Role(u.Role), u.Realm, u.Expires, u.LastChange
 	p.Enrolled, p.CodesLeft, p.Mails = own.EnrolledAt, own.RecoveryLeft(), o.engine.Mails()
+	p.Directory = c.role == operator.RoleAdmin && o.engine.Config.SecondFactor.LDAP && o.administersAll(c)
 	if own.Mail != "" {
 		p.Mail = factor.Masked(own.Mail)
 	}
@@ -147,9 +148,13 @@ func (o *Server) resetPasswordAtPage(ctx context.Context, c *call) error {
 	return o.editUser(ctx, c)
 }
 
-// reset2FAAtPage drops the second factor of an account. Administrators of pages reset those of local accounts.
+// reset2FAAtPage drops the second factor of an account, of a local one unless the request says otherwise.
 func (o *Server) reset2FAAtPage(ctx context.Context, c *call) error {
-	packed, err := json.Marshal(operator.Realm{Realm: string(factor.Local)})
+	realm := web.Realm{Realm: string(factor.Local)}
+	if len(c.request.Args) > 0 && json.Unmarshal(c.request.Args, &realm) != nil {
+		return operator.Errorf(operator.Usage, "reset 2fa: not understood")
+	}
+	packed, err := json.Marshal(operator.Realm(realm))
 	if err != nil {
 		return fmt.Errorf("cannot ask for a reset: %w", err)
 	}

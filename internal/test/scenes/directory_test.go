@@ -240,12 +240,7 @@ func (s *stage) directoryPassword() *authenticator {
 func (s *stage) directoryAtPage(anna *authenticator) {
 	s.t.Helper()
 	s.Must("shadowsync", "setup", "--web")
-	p := &plainPage{stage: s, client: &http.Client{
-		Transport:     &http.Transport{DialContext: s.DialContext},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       machine.Patience,
-	}}
-	s.t.Cleanup(p.client.CloseIdleConnections)
+	p := s.plainPage()
 	if a := p.sends("/sign-in", "username", "anna", "password", annaOld); a.status != http.StatusForbidden || p.cookie != "" {
 		s.t.Fatalf("with the former password: status %d\n%s", a.status, a.body)
 	}
@@ -276,7 +271,6 @@ func (s *stage) directoryAtPage(anna *authenticator) {
 		p.out("a change of the password")
 		from, to = to, from
 	}
-	s.Must("shadowsync", "setup", "--web=false")
 }
 
 // plainPage is somebody at a page without TLS, by hand.
@@ -284,6 +278,16 @@ type plainPage struct {
 	*stage
 	client *http.Client
 	cookie string
+}
+
+func (s *stage) plainPage() *plainPage {
+	p := &plainPage{stage: s, client: &http.Client{
+		Transport:     &http.Transport{DialContext: s.DialContext},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       machine.Patience,
+	}}
+	s.t.Cleanup(p.client.CloseIdleConnections)
+	return p
 }
 
 func (p *plainPage) asks(path string, form url.Values) reply {
@@ -374,9 +378,30 @@ func (s *stage) directoryReset(anna *authenticator) *authenticator {
 		s.t.Fatalf("no enrolment code:\n%s", admin.Transcript())
 	}
 	open.Ended(machine.Patience)
+	s.resetsAtThePage(own)
 	again := s.SSH("anna", annaNew)
 	again.Expect("Your second factor was reset.", machine.Patience)
 	return s.enrolsInShell(again, annaNew, ticket[1])
+}
+
+// resetsAtThePage: the same administrator does the same at the page. pcli then takes the code that the page has shown.
+func (s *stage) resetsAtThePage(own *authenticator) {
+	s.t.Helper()
+	p := s.plainPage()
+	p.enters("admin", oldPassword, own.next())
+	if a := p.sends("/admin/directory", "username", "eve", "proof", own.next()); a.status != http.StatusForbidden || !strings.Contains(a.body, "eve is protected") {
+		s.t.Errorf("a protected account: status %d\n%s", a.status, a.body)
+	}
+	a := p.sends("/admin/directory", "username", "bea", "proof", own.next())
+	_, code, _ := strings.Cut(a.body, `<code id="enrolment-code">`)
+	code, _, _ = strings.Cut(code, "<")
+	if a.status != http.StatusOK || code == "" {
+		s.t.Fatalf("the reset: status %d\n%s", a.status, a.body)
+	}
+	bea := s.SSH("bea", annaOld)
+	bea.Answer("$ ", "pcli")
+	bea.Expect("Your second factor was reset.", machine.Patience)
+	s.enrolsInShell(bea, annaOld, code)
 }
 
 // bound is how often anna's password was proven at the directory.
