@@ -21,8 +21,8 @@
 //	logout.go    ends the sessions that an old password opened
 //	hook_again.go the second try at a hook whose unit failed
 //	inspect.go   reads what status, user and guard show
-//	status_account.go what that means for an account; status_store.go, status_broker.go and
-//	status_hook.go likewise
+//	status_account.go what that means for an account; status_store.go, status_broker.go,
+//	status_page.go and status_hook.go likewise
 //	paged.go     sends long output through a pager
 //	filter.go    selects what status and user list show
 //	list_hashes.go what `user list --hashes` shows
