@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/store"
 	"github.com/shadowsync/shadowsync/internal/store/sqldb/sqltest"
 	"github.com/shadowsync/shadowsync/internal/test/eventually"
+	"github.com/shadowsync/shadowsync/internal/wire/worker"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -302,6 +304,23 @@ func TestKilledWorker(t *testing.T) {
 	}
 	if _, err := c.Read(t.Context(), names); !errors.Is(err, shadowsync.ErrUnavailable) {
 		t.Errorf("%v", err)
+	}
+}
+
+// A worker that gets the connection of an earlier one answers nothing: the client sees that its worker has ended, and
+// can open the store anew.
+func TestSuccessorOnTheSameConnection(t *testing.T) {
+	p, err := worker.Child(Command.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Kill()
+	if err := p.Conn.Send(t.Context(), request{Op: opRevision}); err != nil {
+		t.Fatal(err)
+	}
+	var a answer
+	if _, err := p.Conn.Receive(t.Context(), &a); !errors.Is(err, io.EOF) {
+		t.Errorf("it answers %+v, %v", a, err)
 	}
 }
 

@@ -20,6 +20,10 @@ var Command = worker.Command{Name: "worker", Short: "Run a store's driver, for t
 // openTime bounds the wait for the first packet, which a client sends at once.
 const openTime = 10 * time.Second
 
+// errSuccessor: while systemd restarts the broker it starts the broker's workers again, each with the connection of
+// the one before. The client asks that one. It gets no answer, so that it learns that its worker has ended.
+var errSuccessor = errors.New("the first packet does not open a store")
+
 // run is the worker process: stdin is its connection. It ends when the client closes the
 // connection.
 func run(ctx context.Context, stdin *os.File) error {
@@ -34,6 +38,9 @@ func run(ctx context.Context, stdin *os.File) error {
 	r, err := firstRequest(ctx, conn)
 	if errors.Is(err, io.EOF) {
 		return nil
+	}
+	if errors.Is(err, errSuccessor) {
+		return err
 	}
 	if err != nil {
 		return errors.Join(err, conn.Send(ctx, answer{Fault: packError(err)}))
@@ -79,7 +86,7 @@ func firstRequest(ctx context.Context, conn *socket.Conn) (request, error) {
 	files, err := conn.Receive(ctx, &r)
 	defer socket.CloseAll(files)
 	if err == nil && (r.Op != opOpen || r.Options == nil) {
-		err = errors.New("the first packet does not open a store")
+		err = errSuccessor
 	}
 	if err == nil && r.Equipped {
 		err = unpackEquipment(r.Options, files)
