@@ -45,9 +45,9 @@ func (v *visit) setMail() error {
 		done = "Your mail address is removed."
 	}
 	person, err := v.login.Who(v.ctx)
-	if err != nil { // it is done, whatever the daemon says now
+	if err != nil {
 		v.message(http.StatusOK, message{"Mail address", []string{done}, "/profile", "Go to your profile"})
-		return nil
+		return nil //nolint:nilerr // it is done, whatever the daemon says now
 	}
 	v.person = person
 	return v.show("mail", view{Title: "Mail address", Done: done, Data: mailData{}})

@@ -74,8 +74,9 @@ func (s Store) ChangeOf(uid int) (c Change, there bool, err error) {
 		return c, false, nil
 	case err != nil:
 		return c, false, cannot("read a change in", err)
-	case json.Unmarshal(text, &c) != nil:
-		return Change{}, false, nil // it is none
+	}
+	if json.Unmarshal(text, &c) != nil {
+		return Change{}, false, nil //nolint:nilerr // it is none
 	}
 	age := time.Since(c.Began)
 	return c, age >= 0 && age <= toldFor, nil
