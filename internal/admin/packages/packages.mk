@@ -3,11 +3,13 @@
 # machine they are built.
 PACKAGES_NEED := debootstrap util-linux
 PACKAGES_DIR  ?= dist
+# Who answers for the packages. This address reaches nobody: whoever hands packages out names their own.
+MAINTAINER    ?= The shadowsync authors <maintainers@shadowsync.example>
 NFPM          := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 
 # What tests upgrade from, until there is a tag.
 FORMER        := 16989e74a371d203ca461042d29b9e1985bc8965
-BUILD_IN_TREE := GO="$(GO)" NFPM="$(NFPM)" internal/admin/packages/build
+BUILD_IN_TREE := GO="$(GO)" NFPM="$(NFPM)" MAINTAINER='$(MAINTAINER)' internal/admin/packages/build
 
 .PHONY: schema former-packages
 former-packages:

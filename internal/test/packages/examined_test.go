@@ -91,6 +91,9 @@ func TestRPMRequires(t *testing.T) {
 			}
 		}
 	}
+	if packager := examine(t, "rpm -qp --queryformat '%{packager}\n' *.rpm | sort -u"); packager != run(t, "dpkg-deb", "--field", file(t, dist, "shadowsync_*_amd64.deb"), "Maintainer") {
+		t.Errorf("the maintainer of the RPMs is %s", packager)
+	}
 	if list := examine(t, "rpm -qlp shadowsync-[0-9]*.x86_64.rpm"); !strings.Contains(list, "/usr/lib64/security/pam_shadowsync.so\n") || !strings.Contains(list, "/etc/shadowsync\n") || strings.Contains(list, "\n/usr\n") {
 		t.Errorf("the package has:\n%s", list)
 	}
