@@ -117,7 +117,7 @@ part-scenes:
 	$(call timed,$(call tested,-parallel 4 ./internal/test/scenes/...))
 
 part-packages:
-	$(call timed,$(call tested,-p 2 ./systemd $$($(GO) list ./... | grep -v /internal/test/scenes)))
+	$(call timed,$(call tested,-p 3 ./systemd $$($(GO) list ./... | grep -v /internal/test/scenes)))
 
 part-lint: build
 	$(call timed,$(MAKE) --no-print-directory tidy lint)

@@ -151,7 +151,7 @@ func assessProxies(w config.Web, file string) verdict {
 func checkWebCertificate(_ context.Context, e *exam) verdict {
 	w := e.config.Web
 	if !w.TLS() {
-		return pass("none: a proxy on this machine has it")
+		return pass("none: plain HTTP, on %s alone", w.Address())
 	}
 	leaf, err := setup.Certificate("/", w)
 	var wrong *setup.CertificateError

@@ -108,7 +108,7 @@ func (r *removal) giveFormerShells(ctx context.Context) error {
 		if err := r.giveShell(ctx, p.Name, shell); err != nil {
 			return err
 		}
-		r.note("%s has the shell %s now, %s; it had %s", p.Name, shell, why, p.Shell)
+		r.note("%s has the shell %s now, %s", p.Name, shell, why)
 	}
 	return nil
 }
@@ -148,7 +148,7 @@ func (r *removal) shellFor(p shadowfile.Person, former map[string]state.FormerSh
 	if c, err := engine.LoadConfig(r.Root, r.Config); err == nil && r.usable(c.Pcli.RemovedShell) {
 		configured = c.Pcli.RemovedShell
 	}
-	return cmp.Or(configured, lastShell), "for no other one is on record that it had"
+	return cmp.Or(configured, lastShell), "because the one before pcli is not on record"
 }
 
 // usable reports whether a shell is a program that stays.

@@ -31,6 +31,8 @@ func (s *Server) visit(ctx context.Context, v operators.Visit) (operators.Reply,
 		change.Outcome = operator.Updated
 	case ends(err) && known: // nothing was begun
 		change = former
+	case ends(err):
+		change.Outcome = "nothing was changed: the session had ended"
 	default:
 		change.Outcome = s.told(err).Text
 	}
