@@ -54,8 +54,9 @@ func TestLastChange(t *testing.T) {
 		if err := s.sessions.KeepChange(1000, c.change); err != nil {
 			t.Fatal(err)
 		}
-		s.server.Born = c.born
-		if last := s.told(t); (last == nil) != (c.want == "") || last != nil && last.Outcome != c.want {
+		pages := &Server{Operators: s.server.Operators, Config: s.server.Config, Sessions: s.sessions, Born: c.born, Log: s.server.Log}
+		last := pages.lastChange(t.Context(), websession.Session{Account: "user", Realm: "local", UID: 1000, Since: time.Now()})
+		if (last == nil) != (c.want == "") || last != nil && last.Outcome != c.want {
 			t.Errorf("%s: %+v, want %q", name, last, c.want)
 		}
 	}
