@@ -10,25 +10,37 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync/web"
 )
 
-// visit answers a request of who has a session. A change of the password is on record from before its begin, so that
-// whoever loses the answer is told after signing in again.
+// visit answers a request of who has a session.
 func (s *Server) visit(ctx context.Context, v operators.Visit) (operators.Reply, error) {
-	if v.Request.Op != web.OpSetPassword {
-		reply, err := s.Operators.Visit(ctx, v)
-		if p, ok := reply.Result.(web.Person); ok && err == nil && p.Next == web.NextNone {
-			p.LastChange = s.lastChange(ctx, v.Session)
-			reply.Result = p
-		}
-		return reply, err
+	if v.Request.Op == web.OpSetPassword {
+		return s.setPassword(ctx, v)
 	}
-	uid := v.Session.UID
+	reply, err := s.Operators.Visit(ctx, v)
+	if p, ok := reply.Result.(web.Person); ok && err == nil && p.Next == web.NextNone {
+		p.LastChange = s.lastChange(ctx, v.Session)
+		reply.Result = p
+	}
+	return reply, err
+}
+
+// setPassword changes the password. A change is on record from before its begin, so that whoever loses the answer is
+// told after signing in again. One that is begun while another goes on, as by a button that is pressed twice, hides
+// nothing of that one: it is on record only if it was made.
+func (s *Server) setPassword(ctx context.Context, v operators.Visit) (operators.Reply, error) {
+	uid, began := v.Session.UID, time.Now()
+	change := websession.Change{Account: v.Session.Account, Realm: v.Session.Realm, Began: began}
 	former, known, _ := s.Sessions.ChangeOf(uid)
-	change := websession.Change{Account: v.Session.Account, Realm: v.Session.Realm, Began: time.Now()}
-	s.keepChange(uid, change)
+	alone := s.beginChange(uid)
+	if alone {
+		defer s.endChange(uid)
+		s.keepChange(uid, change)
+	}
 	reply, err := s.Operators.Visit(ctx, v)
 	switch {
 	case err == nil:
 		change.Outcome = operator.Updated
+	case !alone:
+		return reply, err
 	case ends(err) && known: // nothing was begun
 		change = former
 	case ends(err):
@@ -36,8 +48,31 @@ func (s *Server) visit(ctx context.Context, v operators.Visit) (operators.Reply,
 	default:
 		change.Outcome = s.told(err).Text
 	}
-	s.keepChange(uid, change)
+	if last, there, _ := s.Sessions.ChangeOf(uid); !there || !last.Began.After(began) {
+		s.keepChange(uid, change)
+	}
 	return reply, err
+}
+
+// beginChange reports whether no other change of a uid's password goes on.
+func (s *Server) beginChange(uid int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.changing[uid] {
+		return false
+	}
+	if s.changing == nil {
+		s.changing = map[int]bool{}
+	}
+	s.changing[uid] = true
+	return true
+}
+
+// endChange ends what beginChange began.
+func (s *Server) endChange(uid int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.changing, uid)
 }
 
 func (s *Server) keepChange(uid int, c websession.Change) {

@@ -62,6 +62,35 @@ func TestLastChange(t *testing.T) {
 	}
 }
 
+// TestChangePressedTwice: a change that is refused while another one goes on does not take its place on record.
+func TestChangePressedTwice(t *testing.T) {
+	s := open(t, "")
+	l := s.With(s.signIn(t).Token)
+	change := func() error {
+		_, err := l.SetPassword(t.Context(), secret(t, "wrong"), secret(t, "Something else 7"))
+		return err
+	}
+	var first, then websession.Change
+	s.during(func() error {
+		s.during(nil)
+		first, _, _ = s.sessions.ChangeOf(1000)
+		if err := change(); kindOf(err) != web.NotAuthenticated {
+			t.Errorf("the second one: %v", err)
+		}
+		then, _, _ = s.sessions.ChangeOf(1000)
+		return nil
+	})
+	if err := change(); kindOf(err) != web.NotAuthenticated {
+		t.Fatalf("the first one: %v", err)
+	}
+	if first.Account != "user" || then != first {
+		t.Errorf("on record is first %+v, and after the second one %+v", first, then)
+	}
+	if last := s.told(t); last == nil || !last.Began.Equal(first.Began) || last.Outcome != "the current password is not correct" {
+		t.Errorf("after both: %+v", last)
+	}
+}
+
 // TestRows: a list of records is bounded at a page, whatever is asked for.
 func TestRows(t *testing.T) {
 	s := open(t, "")

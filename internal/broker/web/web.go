@@ -50,9 +50,10 @@ type Server struct {
 	Born      time.Time // when this process began
 	Log       *slog.Logger
 
-	mu      sync.Mutex
-	busy    map[int]int   // requests in progress, by the uid of who is signed in
-	listing chan struct{} // semaphore: bounds lists
+	mu       sync.Mutex
+	busy     map[int]int   // requests in progress, by the uid of who is signed in
+	changing map[int]bool  // uids whose change of the password goes on and is on record
+	listing  chan struct{} // semaphore: bounds lists
 }
 
 // turn waits until another list may be made; done gives the turn back.
