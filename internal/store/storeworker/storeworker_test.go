@@ -19,6 +19,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/store"
 	"github.com/shadowsync/shadowsync/internal/store/sqldb/sqltest"
 	"github.com/shadowsync/shadowsync/internal/test/eventually"
+	"github.com/shadowsync/shadowsync/internal/wire/socket"
 	"github.com/shadowsync/shadowsync/internal/wire/worker"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -321,6 +322,21 @@ func TestSuccessorOnTheSameConnection(t *testing.T) {
 	var a answer
 	if _, err := p.Conn.Receive(t.Context(), &a); !errors.Is(err, io.EOF) {
 		t.Errorf("it answers %+v, %v", a, err)
+	}
+}
+
+// The same worker, if its client waits for an answer of the one before: then no packet comes.
+func TestSuccessorOfABusyWorker(t *testing.T) {
+	conn, client, err := socket.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	defer client.Close()
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	if _, err := firstRequest(ctx, conn); !errors.Is(err, errSuccessor) {
+		t.Errorf("after a time without a packet: %v", err)
 	}
 }
 

@@ -21,8 +21,9 @@ var Command = worker.Command{Name: "worker", Short: "Run a store's driver, for t
 const openTime = 10 * time.Second
 
 // errSuccessor: while systemd restarts the broker it starts the broker's workers again, each with the connection of
-// the one before. The client asks that one. It gets no answer, so that it learns that its worker has ended.
-var errSuccessor = errors.New("the first packet does not open a store")
+// the one before. The client asks that one, or waits for its answer. It gets none, so that it learns that its worker
+// has ended.
+var errSuccessor = errors.New("the first packet does not open a store, or did not come")
 
 // run is the worker process: stdin is its connection. It ends when the client closes the
 // connection.
@@ -85,8 +86,8 @@ func firstRequest(ctx context.Context, conn *socket.Conn) (request, error) {
 	}
 	files, err := conn.Receive(ctx, &r)
 	defer socket.CloseAll(files)
-	if err == nil && (r.Op != opOpen || r.Options == nil) {
-		err = errSuccessor
+	if err != nil && ctx.Err() != nil || err == nil && (r.Op != opOpen || r.Options == nil) {
+		return r, errSuccessor
 	}
 	if err == nil && r.Equipped {
 		err = unpackEquipment(r.Options, files)
