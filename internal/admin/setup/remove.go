@@ -74,7 +74,10 @@ func (r *removal) part(ctx context.Context, o RemoveOptions) (Result, error) {
 		if err := r.record(ctx, o.Force); err != nil {
 			return r.result, err
 		}
-		steps = append(steps, r.noWeb(), r.withoutWeb())
+		steps = append(steps, r.noWeb())
+		if !r.mounted() {
+			steps = append(steps, r.withoutWeb())
+		}
 		r.noteConfiguredPage()
 	}
 	return r.result, r.run(ctx, steps)
