@@ -211,6 +211,8 @@ func TestWentBack(t *testing.T) {
 		{"the last state", []string{root + clerk1, root + clerk2}, root + clerk2, false},
 		{"this boot made an account, nothing else", []string{root + clerk1, root + clerk2}, root + clerk2 + svc, false},
 		{"it is there again as it was, nothing else", []string{root + clerk1 + svc, root + clerk1}, root + clerk1 + svc, false},
+		{"an older state, which differs by a service alone", []string{root + clerk1, root + clerk1 + svc}, root + clerk1, true},
+		{"a service's line changed, nothing else", []string{root + clerk1, root + clerk1 + "svc:!*:2::::::\n"}, root + clerk1 + svc, false},
 		{"an older state with a new password", []string{root + clerk1, root + clerk2}, root + clerk1 + "svc:$6$s:3::::::\n", false},
 		{"an older state with a new person", []string{root + clerk1, root + clerk2}, root + clerk1 + "peer:!:3::::::\n", false},
 		{"the newer state's person lost the password", []string{root + clerk1, root + clerk1 + "peer:$6$p:2::::::\n"}, root + clerk1 + "peer:!:3::::::\n", false},

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -81,8 +82,12 @@ func (e *Engine) surroundings(ctx context.Context) (now []string, err error) {
 	return now, err
 }
 
+// boundary is, in a digest that is kept, before the one that leaves out all that a boot may have added.
+const boundary = ", without additions "
+
 // wentBack reports whether the surroundings are a known older state and not the last one. New accounts
-// that no password opens decide neither: a boot makes them, whatever it boots.
+// that no password opens decide neither: a boot makes them, whatever it boots. If such accounts are all
+// that differs from the last state, only an older state that is there exactly counts.
 func (e *Engine) wentBack(ctx context.Context, application string) (bool, error) {
 	now, err := e.surroundings(ctx)
 	if err != nil {
@@ -92,8 +97,18 @@ func (e *Engine) wentBack(ctx context.Context, application string) (bool, error)
 	if err != nil || len(seen) == 0 {
 		return false, err
 	}
-	isNow := func(d state.Digest) bool { return slices.Contains(now, d.Value) }
-	return slices.ContainsFunc(seen[1:], isNow) && !isNow(seen[0]), nil
+	_, last, _ := strings.Cut(seen[0].Value, boundary)
+	for i, d := range seen {
+		seen[i].Value, _, _ = strings.Cut(d.Value, boundary)
+	}
+	is := func(some []string) func(state.Digest) bool {
+		return func(d state.Digest) bool { return slices.Contains(some, d.Value) }
+	}
+	older := now
+	if last == now[len(now)-1] {
+		older = now[:1]
+	}
+	return slices.ContainsFunc(seen[1:], is(older)) && !is(now)(seen[0]), nil
 }
 
 // noteSurroundings records the present surroundings. It runs after a reconcile, which may need the
@@ -103,7 +118,11 @@ func (e *Engine) noteSurroundings(ctx context.Context, application string) error
 	if err != nil {
 		return err
 	}
-	if err := e.State.NoteDigest(ctx, application, now[0], time.Now()); err != nil {
+	noted := now[0]
+	if len(now) > 1 {
+		noted += boundary + now[len(now)-1]
+	}
+	if err := e.State.NoteDigest(ctx, application, noted, time.Now()); err != nil {
 		return err
 	}
 	present := e.bootID()
