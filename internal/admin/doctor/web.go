@@ -245,7 +245,7 @@ func checkWeb(ctx context.Context, e *exam) verdict {
 // installPage is the command that brings the page's program, where the packages or the sources are.
 func installPage(ctx context.Context) string {
 	state, err := exec.CommandContext(ctx, "dpkg-query", "--show", "--showformat=${db:Status-Abbrev}", "shadowsync").Output()
-	if err != nil || !bytes.HasPrefix(state, []byte("ii")) {
+	if err != nil || len(state) < 2 || state[1] != 'i' { // the first letter is what is wanted: 'h' keeps the version
 		return "make install"
 	}
 	return "apt install ./shadowsync-web_*_" + runtime.GOARCH + ".deb"

@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"crypto/x509"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +84,20 @@ func TestAssessCertificate(t *testing.T) {
 		got := assessCertificate("/etc/web.crt", &x509.Certificate{DNSNames: c.names, NotBefore: now.Add(c.from), NotAfter: now.Add(c.to)}, now)
 		if got.state != c.state || !strings.Contains(got.detail, c.says) || got.state != OK && !strings.Contains(got.command, "/etc/web.crt") {
 			t.Errorf("%+v: %s %q, %q", c, got.state, got.detail, got.command)
+		}
+	}
+}
+
+// TestInstallPage: also where the package is kept at its version (apt-mark hold), it is a package that is missing.
+func TestInstallPage(t *testing.T) {
+	for said, packaged := range map[string]bool{"ii ": true, "hi ": true, "rc ": false, "un ": false, "": false} {
+		bin := t.TempDir()
+		if err := os.WriteFile(filepath.Join(bin, "dpkg-query"), []byte("#!/bin/sh\nprintf '%s' '"+said+"'\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PATH", bin)
+		if command := installPage(t.Context()); strings.HasPrefix(command, "apt install ") != packaged {
+			t.Errorf("dpkg says %q: %s", said, command)
 		}
 	}
 }
