@@ -110,7 +110,7 @@ func (a *app) showStatus(s systemStatus) error {
 	}
 	if p := s.Page; p != nil && p.State == pageStopped {
 		a.tell("page: %s: %s", p.State, p.Reason)
-		a.say("    shadowsync doctor --fix")
+		a.say("    %s", p.mend())
 		a.say("")
 	}
 	if c := s.Configuration; c.State == configurationRefused {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/config"
@@ -22,6 +23,15 @@ const (
 	pageStopped   = "stopped"
 	pageUnknown   = "unknown"
 )
+
+// mend is the command for a page that is stopped. The first one cannot bring its program, whose package may have been
+// removed; the second one says what can.
+func (p pageStatus) mend() string {
+	if _, err := os.Stat(installedAt + "-web"); err == nil {
+		return "shadowsync doctor --fix"
+	}
+	return "shadowsync doctor"
+}
 
 // askPage asks systemd whether the page's socket listens; nil: there is none to ask about.
 func (a *app) askPage(ctx context.Context, c *config.Config) *pageStatus {
