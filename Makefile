@@ -103,8 +103,8 @@ packages:
 
 # Everything, the machine tests included. The race detector has the processors to itself, and so have
 # the machines: beside each other, both run into time limits of the product on a slow host. Four scenes
-# at a time: they wait most of the time, for refused logins and time-outs. Of the packages systemd comes
-# first, because it takes longest.
+# at a time: they wait most of the time, for refused logins and time-outs. Of the packages, those come first
+# that take longest.
 # What is left out, without root most of all, is named at the end: go test would say "ok" of it.
 PARTS := part-race part-scenes part-packages
 .PHONY: part-lint $(PARTS)
@@ -117,7 +117,7 @@ part-scenes:
 	$(call timed,$(call tested,-parallel 4 ./internal/test/scenes/...))
 
 part-packages:
-	$(call timed,$(call tested,-p 3 ./systemd $$($(GO) list ./... | grep -v /internal/test/scenes)))
+	$(call timed,$(call tested,-p 2 ./internal/test/packages ./systemd $$($(GO) list ./... | grep -v /internal/test/scenes)))
 
 part-lint: build
 	$(call timed,$(MAKE) --no-print-directory tidy lint)

@@ -118,7 +118,7 @@ var faults = []fault{
 	{name: "program that others may read", breaking: "chmod 755 /usr/sbin/shadowsync", check: "program", says: "others may read it", state: doctor.Warn},
 	{name: "disk full", breaking: ownDisk + "dd if=/dev/zero of=/var/lib/shadowsync/filler bs=64k status=none || true", check: "disk", says: "is full", person: "rm /var/lib/shadowsync/filler"},
 	// restart, because start would join a start that systemd may be trying by itself.
-	{name: "state of a newer version", breaking: `systemctl stop shadowsync.service; sqlite3 /var/lib/shadowsync/state/state.db "PRAGMA user_version = 999"`, check: "state", says: "newer", person: `sqlite3 /var/lib/shadowsync/state/state.db "PRAGMA user_version = $(cat /root/version)"; systemctl restart shadowsync.service`},
+	{name: "state of a newer version", breaking: `systemctl stop shadowsync.service; sqlite3 -cmd ".timeout 5000" /var/lib/shadowsync/state/state.db "PRAGMA user_version = 999"`, check: "state", says: "newer", person: `sqlite3 /var/lib/shadowsync/state/state.db "PRAGMA user_version = $(cat /root/version)"; systemctl restart shadowsync.service`},
 	{name: "configuration writable", breaking: "chmod 666 /etc/shadowsync/shadowsync.toml", check: "configuration", says: "may write it"},
 	{name: "configuration readable", breaking: "chmod 644 /etc/shadowsync/shadowsync.toml", check: "configuration", says: "may read it", state: doctor.Warn},
 	{name: "configuration invalid", breaking: "echo nonsense >> /etc/shadowsync/shadowsync.toml", check: "configuration", says: "line 16", person: "sed -i '/^nonsense/d' /etc/shadowsync/shadowsync.toml; systemctl restart shadowsync.service"},
@@ -149,7 +149,7 @@ var faults = []fault{
 	{name: "folder of the store immutable", breaking: "chattr +i " + filepath.Dir(machine.StorePath), check: "writable", says: filepath.Dir(machine.StorePath) + " is immutable", unasked: true},
 	{name: "folder of the store read-only", breaking: "cd " + filepath.Dir(machine.StorePath) + " && mount --bind . $PWD && mount -o remount,bind,ro $PWD", check: "writable", says: "mounted read-only", unasked: true},
 	{name: "new account", breaking: "useradd third; usermod -p '*' third; sed -i 's/\"user222\"/\"user222\", \"third\"/' /etc/shadowsync/shadowsync.toml", check: "baseline", says: "there is no baseline of third", person: "sed -i 's/, \"third\"//' /etc/shadowsync/shadowsync.toml; userdel third; systemctl restart shadowsync.service"},
-	{name: "audit altered", breaking: `systemctl stop shadowsync.service; cp -a /var/lib/shadowsync/state /root/; systemctl start shadowsync.service; cd /var/lib/shadowsync/state && sqlite3 state.db "SELECT 'DROP TRIGGER ' || name || ';' FROM sqlite_master WHERE type = 'trigger'" | sqlite3 state.db && sqlite3 state.db "UPDATE audit SET event = replace(event, 'baseline', 'nothing!')"`, check: "audit", says: "audit trail", person: "systemctl stop shadowsync.service; rm /var/lib/shadowsync/state/*; cp -p /root/state/* /var/lib/shadowsync/state/; systemctl start shadowsync.service"},
+	{name: "audit altered", breaking: `systemctl stop shadowsync.service; cp -a /var/lib/shadowsync/state /root/; systemctl start shadowsync.service; cd /var/lib/shadowsync/state && sqlite3 -cmd ".timeout 5000" state.db "SELECT 'DROP TRIGGER ' || name || ';' FROM sqlite_master WHERE type = 'trigger'" | sqlite3 -cmd ".timeout 5000" state.db && sqlite3 -cmd ".timeout 5000" state.db "UPDATE audit SET event = replace(event, 'baseline', 'nothing!')"`, check: "audit", says: "audit trail", person: "systemctl stop shadowsync.service; rm /var/lib/shadowsync/state/*; cp -p /root/state/* /var/lib/shadowsync/state/; systemctl start shadowsync.service"},
 	{name: "line for logins deleted", breaking: "sed -i /pam_shadowsync/d /etc/pam.d/common-auth", check: "pam-login", says: "missing in /etc/pam.d/common-auth"},
 	{name: "line for logins decides", breaking: "sed -i 's/optional.*pam_shadowsync/required pam_shadowsync/' /etc/pam.d/common-auth", check: "pam-login", says: "its control must be optional"},
 	{name: "line for logins jumped over", breaking: "sed -i 's/success=1/success=9/' /etc/pam.d/common-auth", check: "pam-login", says: "never reached"},
@@ -217,7 +217,7 @@ const putBack = "cd /root/users && for f in *; do cp -p $f /etc/$f.back && mv /e
 func TestFaultsAreNamedAndMended(t *testing.T) {
 	t.Parallel()
 	m := wired(t, machine.Bookworm)
-	m.MustShell(`sqlite3 /var/lib/shadowsync/state/state.db "PRAGMA user_version" > /root/version`)
+	m.MustShell(`sqlite3 -cmd ".timeout 5000" /var/lib/shadowsync/state/state.db "PRAGMA user_version" > /root/version`)
 	authority := browser.NewAuthority(t)
 	for _, name := range []string{"web", "other"} {
 		certificate, key := authority.Issue(t, "node1")
