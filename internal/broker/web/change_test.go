@@ -70,19 +70,24 @@ func TestChangePressedTwice(t *testing.T) {
 		_, err := l.SetPassword(t.Context(), secret(t, "wrong"), secret(t, "Something else 7"))
 		return err
 	}
-	var first, then websession.Change
+	notes := make(chan websession.Change, 2)
+	note := func() {
+		c, _, _ := s.sessions.ChangeOf(1000)
+		notes <- c
+	}
 	s.during(func() error {
 		s.during(nil)
-		first, _, _ = s.sessions.ChangeOf(1000)
+		note()
 		if err := change(); kindOf(err) != web.NotAuthenticated {
 			t.Errorf("the second one: %v", err)
 		}
-		then, _, _ = s.sessions.ChangeOf(1000)
+		note()
 		return nil
 	})
 	if err := change(); kindOf(err) != web.NotAuthenticated {
 		t.Fatalf("the first one: %v", err)
 	}
+	first, then := <-notes, <-notes
 	if first.Account != "user" || then != first {
 		t.Errorf("on record is first %+v, and after the second one %+v", first, then)
 	}
