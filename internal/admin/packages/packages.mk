@@ -9,7 +9,10 @@ NFPM          := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 
 # What tests upgrade from, until there is a tag.
 FORMER        := 16989e74a371d203ca461042d29b9e1985bc8965
-BUILD_IN_TREE := GO="$(GO)" NFPM="$(NFPM)" MAINTAINER='$(MAINTAINER)' internal/admin/packages/build
+BUILD_IN_TREE := GO="$(GO)" NFPM="$(NFPM)" internal/admin/packages/build
+
+# By the environment, in which a name may have any sign.
+packages former-packages: export MAINTAINER := $(MAINTAINER)
 
 .PHONY: schema former-packages
 former-packages:
