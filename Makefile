@@ -101,17 +101,23 @@ packages:
 	@$(call need,$(PACKAGES_NEED))
 	@$(BUILD_IN_TREE) $(PACKAGES_DIR)
 
-# Everything, the machine tests included. The race detector has the processors to itself, and so have
-# the machines: beside each other, both run into time limits of the product on a slow host. Four scenes
-# at a time: they wait most of the time, for refused logins and time-outs. Of the packages, those come first
-# that take longest.
+# Everything, the machine tests included. The race detector and the machines are not tested beside each
+# other: both run into time limits of the product on a slow host. On a new machine the trees are built
+# meanwhile, and give way to everything else. Four scenes at a time: they wait most of the time, for refused
+# logins and time-outs. Of the packages, those come first that take longest.
 # What is left out, without root most of all, is named at the end: go test would say "ok" of it.
-PARTS := part-race part-scenes part-packages
-.PHONY: part-lint $(PARTS)
+PARTS := part-lint part-race part-scenes part-packages
+.PHONY: without-machines $(PARTS)
 
 test: test-deps
-	@status=0; $(MAKE) --no-print-directory --keep-going --jobs=2 part-lint trees || status=2; \
-	for part in $(PARTS); do $(MAKE) --no-print-directory $$part || status=2; done; exit $$status
+	@status=0; $(MAKE) --no-print-directory --keep-going --jobs=2 without-machines trees || status=2; \
+	$(call each,part-scenes part-packages)
+
+without-machines:
+	@status=0; $(call each,part-lint part-race)
+
+# Runs one part after the other, also after a failure.
+each = for part in $(1); do $(MAKE) --no-print-directory $$part || status=2; done; exit $$status
 
 part-scenes:
 	$(call timed,$(call tested,-parallel 4 ./internal/test/scenes/...))
@@ -126,9 +132,9 @@ part-lint: build
 part-race:
 	$(call timed,$(GO) test -count=1 -race -short -timeout 45m $$($(GO) list ./... | grep -v /moduletest))
 
-# What the test machines boot from, built once on a machine: a compiler leaves time for that.
+# What the test machines boot from, built once on a machine: compilers and tests leave time for that.
 trees: test-deps
-	$(GO) run $(COMPILE) ./internal/test/machine/trees $(TREES)
+	nice $(GO) run $(COMPILE) ./internal/test/machine/trees $(TREES)
 
 tested = $(GO) test $(COMPILE) -count=1 -json -timeout 45m $(1) | $(GO) run $(COMPILE) ./internal/test/testreport
 
