@@ -192,7 +192,8 @@ func (s *stage) inBoth(service string) {
 	if said := unbroken(s.Must("shadowsync", "setup")); !strings.Contains(said, "user222 is in /etc/shadow and in the directory ("+service+")") {
 		s.t.Errorf("setup says\n%s", said)
 	}
-	s.passwd("user222", oldPassword)
+	s.passwd("user222", oldPassword) // on a slow machine it is queued
+	s.eventually("the store has it", machine.Patience, func() bool { return s.StoreHash("user222") == s.ShadowHash("user222") })
 	if !s.Login("user222", annaOld) {
 		s.t.Error("the directory's password does not open the local account: doctor warns of nothing")
 	}
