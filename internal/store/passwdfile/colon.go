@@ -19,6 +19,8 @@ type colon struct {
 	decode func(value string) error
 	// read returns the value that a field means, and write its inverse. Nil: they are the same.
 	read, write func(string) string
+	// longest is the most bytes of a line, after which the server reads no further; 0: it reads all.
+	longest int
 	// more are characters beyond checkValue's that a value may have.
 	more string
 }
@@ -28,46 +30,96 @@ func (c colon) Locate(data []byte, wanted map[string]bool) (map[string]textfile.
 	if err := checkText(data); err != nil {
 		return nil, err
 	}
-	f, loose := make(found, len(wanted)), map[string]bool{}
-	joined := false
+	f, alone, apache := make(found, len(wanted)), looseLines(wanted), joiner{longest: c.longest}
 	for n, line := range lines(data) {
-		before := joined
-		joined = line.End > line.Start && data[line.End-1] == '\\'
+		apache.take(data[line.Start:line.End])
 		name, value, ok := c.fields(data, line)
-		if !ok {
-			if 0 < len(name) && len(name) <= maxName {
-				loose[name] = true
-			}
-			continue
-		}
-		plain := strings.TrimFunc(name, func(r rune) bool { return r < 0x80 && blank(byte(r)) })
+		plain := trimmed(name)
 		switch {
-		case wanted[name] && before: // Apache joins the lines
-			f.add(name, textfile.Record{Fault: malformed(n, "account %q is after a line that ends with a backslash", name)})
+		case !ok:
+			alone.take(name, plain)
 		case wanted[name]:
 			f.add(name, c.record(n, name, data, value))
 		case wanted[plain]: // Apache takes no notice of blanks, nginx does
 			f.add(plain, textfile.Record{Fault: malformed(n, "account %q has blanks around its name", plain)})
 		}
+		if apache.parts > 1 {
+			for _, who := range []string{name, apache.account()} {
+				if wanted[who] {
+					f[who] = textfile.Record{Fault: malformed(n, "account %q has a line that a backslash joins with another one", who)}
+				}
+			}
+		}
+		if apache.full && wanted[plain] {
+			f[plain] = textfile.Record{Fault: malformed(n, "account %q is not before a line that is too long for Apache, which reads no further", plain)}
+		}
 	}
-	f.exclude(loose)
+	alone.exclude(f)
 	return f, nil
 }
 
-// maxName is the greatest length of an account's name in bytes.
-const maxName = 256
+// joiner reads lines as Apache does: it joins one that ends with a backslash with the next one, and reads no further
+// if that gets too long.
+type joiner struct {
+	longest int // 0: any length is right
+	text    []byte
+	parts   int // lines in the text
+	more    bool
+	full    bool
+}
 
-// exclude refuses accounts whose name begins with a line without a colon: nginx compares the two up to
-// the line's end, and then misses the line after it.
-func (f found) exclude(loose map[string]bool) {
+func (j *joiner) take(line []byte) {
+	if !j.more {
+		j.text, j.parts = j.text[:0], 0
+	}
+	line, j.more = bytes.CutSuffix(line, []byte(`\`))
+	j.text = append(j.text, line...)
+	j.parts++
+	j.full = j.full || j.longest > 0 && len(j.text) > j.longest
+}
+
+// account is the one that the text is of.
+func (j *joiner) account() string {
+	name, _, _ := bytes.Cut(j.text, []byte(":"))
+	return trimmed(string(name))
+}
+
+// loose says of each beginning of a wanted account's name whether there is a line of only that, without a colon.
+type loose map[string]bool
+
+func looseLines(wanted map[string]bool) loose {
+	l := loose{}
+	for name := range wanted {
+		for end := range len(name) {
+			l[name[:end+1]] = false
+		}
+	}
+	return l
+}
+
+func (l loose) take(line, plain string) {
+	for _, text := range []string{line, plain} {
+		if _, begins := l[text]; begins {
+			l[text] = true
+		}
+	}
+}
+
+// exclude refuses accounts whose name begins with such a line: nginx compares the two up to the line's end, and then
+// misses the line after it. For Apache and dovecot, a line with the whole name is the account.
+func (l loose) exclude(f found) {
 	for name := range f {
 		for end := range len(name) {
-			if loose[name[:end+1]] {
-				f[name] = textfile.Record{Fault: driver.Malformed("there is a line %q without a colon, which nginx takes for the beginning of account %q", name[:end+1], name)}
+			if begin := name[:end+1]; l[begin] {
+				f[name] = textfile.Record{Fault: driver.Malformed("there is a line %q without a colon, which its server may take for the beginning of account %q", begin, name)}
 				break
 			}
 		}
 	}
+}
+
+func trimmed(name string) string {
+	return strings.TrimFunc(name, func(r rune) bool { return r < 0x80 && blank(byte(r)) })
 }
 
 // fields splits a line. ok is false for a line without an account: an empty one, a comment, or text

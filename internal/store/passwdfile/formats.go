@@ -34,9 +34,12 @@ var formats = map[string]format{
 // another.
 const radiusPause = 6 * time.Second
 
+// apacheLine is the size of Apache's buffer of a line, less the line's end of two bytes.
+const apacheLine = 8189
+
 // htpasswd is the file of nginx's auth_basic_user_file and Apache's AuthUserFile.
 func htpasswd(scheme string) textfile.Format {
-	c := colon{read: hidden}
+	c := colon{read: hidden, longest: apacheLine}
 	if scheme != "" {
 		c.more = "{}"
 	}

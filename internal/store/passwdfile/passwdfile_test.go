@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/store/driver"
+	"github.com/shadowsync/shadowsync/internal/store/safefile"
+	"github.com/shadowsync/shadowsync/internal/test/eventually"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -66,8 +68,8 @@ func TestWrite(t *testing.T) {
 		"pgbouncer":                        {"pgbouncer", "; x\n\"a\"\"b\" \"md500112233445566778899aabbccddeeff\"\n\"bob\" \"SCRAM-SHA-256$4096:b2xk$b2xk:b2xk\"  ; Bob\n", newSCRAM, "; x\n\"a\"\"b\" \"md500112233445566778899aabbccddeeff\"\n\"bob\" \"" + newSCRAM + "\"  ; Bob\n"},
 		"pgbouncer's clear text":           {"pgbouncer", "\"bob\" \"secret\"\n", newSCRAM, "\"bob\" \"" + newSCRAM + "\"\n"},
 		"freeradius": {
-			"freeradius", "DEFAULT Auth-Type := Reject\n\tFall-Through = Yes\n\nbob\tCrypt-Password := '$6$old$hash', NAS-Port-Type == \"Virtual\"\n\tReply-Message := \"Hello, %{User-Name}\",\n\t# x\n\tSession-Timeout = 60\n",
-			newCrypt, "DEFAULT Auth-Type := Reject\n\tFall-Through = Yes\n\nbob\tCrypt-Password := \"" + newCrypt + "\", NAS-Port-Type == \"Virtual\"\n\tReply-Message := \"Hello, %{User-Name}\",\n\t# x\n\tSession-Timeout = 60\n",
+			"freeradius", "DEFAULT Auth-Type := Reject\n\tFall-Through = Yes\n\nbob\tCrypt-Password := '$6$old$hash', NAS-Port-Type == \"Virtual\"\n\tReply-Message ^= \"Hello, %{User-Name}\",\n\t# x\n\tSession-Timeout = 60\n",
+			newCrypt, "DEFAULT Auth-Type := Reject\n\tFall-Through = Yes\n\nbob\tCrypt-Password := \"" + newCrypt + "\", NAS-Port-Type == \"Virtual\"\n\tReply-Message ^= \"Hello, %{User-Name}\",\n\t# x\n\tSession-Timeout = 60\n",
 		},
 		"freeradius with several entries": {"freeradius", "bob NAS-IP-Address == 10.0.0.1\n\tFall-Through = Yes\n\"bob\" Crypt-Password := $6$old$hash # x\n", newCrypt, "bob NAS-IP-Address == 10.0.0.1\n\tFall-Through = Yes\n\"bob\" Crypt-Password := \"" + newCrypt + "\" # x\n"},
 	} {
@@ -93,7 +95,13 @@ func TestRefuses(t *testing.T) {
 		"twice":                               {"htpasswd", "bob:x\nbob:y\n", newCrypt, `account "bob" is there twice`},
 		"blanks":                              {"htpasswd", " bob:x\nbob:y\n", newCrypt, `is there twice`},
 		"blanks alone":                        {"htpasswd", "bob :x\n", newCrypt, `line 1: account "bob" has blanks around its name`},
-		"joined by Apache":                    {"htpasswd", "# x \\\nbob:x\n", newCrypt, "after a line that ends with a backslash"},
+		"joined by Apache":                    {"htpasswd", "# x \\\nbob:x\n", newCrypt, `account "bob" has a line that a backslash joins`},
+		"joined for Apache":                   {"htpasswd", "bo\\\nb:x\nbob:y\n", newCrypt, `account "bob" is there twice`},
+		"joined with the next":                {"htpasswd", "bob:x\\\nalice:y\n", newCrypt, `account "bob" has a line that a backslash joins`},
+		"a name alone, for Apache":            {"htpasswd", "bob \nbob:x\n", newCrypt, `a line "bob" without a colon`},
+		"after where Apache ends":             {"htpasswd", "# " + strings.Repeat("x", apacheLine) + "\nbob:x\n", newCrypt, "too long for Apache"},
+		"where Apache ends":                   {"htpasswd", "bob:x:" + strings.Repeat("x", apacheLine) + "\n", newCrypt, "too long for Apache"},
+		"after lines too long for Apache":     {"htpasswd", "# " + strings.Repeat(strings.Repeat("x", 4000)+"\\\n", 3) + "\nbob:x\n", newCrypt, "too long for Apache"},
 		"swallowed by nginx":                  {"htpasswd", "bo\nbob:x\n", newCrypt, `a line "bo" without a colon`},
 		"a value that ends the field":         {"htpasswd", "bob:x\n", "a:b", "a character that the file cannot hold"},
 		"a value that ends the line":          {"htpasswd", "bob:x\n", "a\nroot:x", "a character that the file cannot hold"},
@@ -105,6 +113,8 @@ func TestRefuses(t *testing.T) {
 		"a name that mosquitto quits for":     {"mosquitto", ":" + newMosquitto + "\nbob:x\n", newMosquitto, "line 1: no name"},
 		"a crypt(3) hash for mosquitto":       {"mosquitto", "bob:$7$101$c2FsdA==$aGFzaA==\n", "$6$salt$ha/sh.", "a value that mosquitto cannot decode"},
 		"a broken auth_file":                  {"pgbouncer", "\"bob\" \"md500112233445566778899aabbccddeeff\"\n\"alice\n", newSCRAM, "line 2: not of the form"},
+		"a name too long for pgbouncer":       {"pgbouncer", "\"bob\" \"x\"\n\"" + strings.Repeat("a", pgbouncerName+1) + "\" \"x\"\n", newSCRAM, "line 2: a name or a value that is too long"},
+		"a value too long for pgbouncer":      {"pgbouncer", "\"alice\" \"" + strings.Repeat(`""`, pgbouncerValue/2+1) + "\"\n\"bob\" \"x\"\n", newSCRAM, "line 1: a name or a value that is too long"},
 		"a comment that pgbouncer has not":    {"pgbouncer", "# x\n\"bob\" \"x\"\n", newSCRAM, "line 1: not of the form"},
 		"clear text for pgbouncer":            {"pgbouncer", "\"bob\" \"x\"\n", "$6$salt$hash", "would take the value for clear text"},
 		"a reply without an entry":            {"freeradius", "\tReply-Message = \"x\"\n", newCrypt, "line 1: an entry does not begin with a name"},
@@ -177,14 +187,25 @@ func TestKinds(t *testing.T) {
 // whole one with fewer accounts.
 func TestPartOfAFile(t *testing.T) {
 	s, path := store(t, "htpasswd", "alice:x\n")
-	soon := time.Now().Add(100 * time.Millisecond) // written long after it was made
-	if err := os.Chtimes(path, soon, soon); err != nil {
-		t.Fatal(err)
-	}
+	save := func(text string) error { return os.WriteFile(path, []byte(text), 0o640) }
+	eventually.Holds(t, "a write long after the file was made", func() bool {
+		return save("alice:x\n") == nil && inPlace(t, path)
+	})
 	written := make(chan error, 1)
-	time.AfterFunc(50*time.Millisecond, func() { written <- os.WriteFile(path, []byte("alice:x\nbob:y\n"), 0o640) })
+	time.AfterFunc(50*time.Millisecond, func() { written <- save("alice:x\nbob:y\n") })
 	snapshot, err := s.Read(t.Context(), []string{"bob"})
 	if err := errors.Join(err, <-written); err != nil || snapshot.Accounts["bob"].Hash != "y" {
 		t.Errorf("%+v, %v", snapshot, err)
 	}
+}
+
+func inPlace(t *testing.T, path string) bool {
+	t.Helper()
+	folder, err := safefile.Place{Path: path}.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	content, err := folder.Read()
+	return err == nil && content.InPlace
 }

@@ -15,6 +15,12 @@ type quoted struct{}
 // pgbouncer is the only format with this grammar.
 func pgbouncer(string) textfile.Format { return quoted{} }
 
+// pgbouncerName and pgbouncerValue are the sizes of pgbouncer's buffers, less a NUL. Doubled quotes count.
+const (
+	pgbouncerName  = 127
+	pgbouncerValue = 2047
+)
+
 // Locate implements textfile.Format.
 func (quoted) Locate(data []byte, wanted map[string]bool) (map[string]textfile.Record, error) {
 	if err := checkText(data); err != nil {
@@ -38,6 +44,9 @@ func (quoted) Locate(data []byte, wanted map[string]bool) (map[string]textfile.R
 		}
 		if !ok || bytes.IndexByte(data[at:value.End], '\n') >= 0 {
 			return nil, malformed(1+bytes.Count(data[:at], []byte("\n")), `not of the form "name" "value"`)
+		}
+		if name.End-name.Start > pgbouncerName || value.End-value.Start > pgbouncerValue {
+			return nil, malformed(1+bytes.Count(data[:at], []byte("\n")), "a name or a value that is too long for pgbouncer, which reads no further")
 		}
 		if who := unquoted(data, name); wanted[who] {
 			f.add(who, quotedRecord(unquoted(data, value), value))

@@ -128,7 +128,7 @@ type pair struct {
 }
 
 var radiusPair = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile("^([A-Za-z0-9&_.][A-Za-z0-9_./-]*(?::[A-Za-z0-9]+)?(?:\\[[A-Za-z0-9*#]+\\])?)[ \t]*(:=|\\+=|-=|==|=~|!~|=\\*|!\\*|!=|>=|<=|=|<|>)[ \t]*(\"(?:[^\"\\\\]|\\\\.)*\"|'(?:[^'\\\\]|\\\\.)*'|`(?:[^`\\\\]|\\\\.)*`|[^ \t\"'`,#][^ \t,#]*)[ \t]*")
+	return regexp.MustCompile("^([A-Za-z0-9&_.][A-Za-z0-9_./-]*(?::[A-Za-z0-9]+)?(?:\\[[A-Za-z0-9*#]+\\])?)[ \t]*(:=|\\+=|-=|\\^=|==|=~|!~|=\\*|!\\*|!=|>=|<=|=|<|>)[ \t]*(\"(?:[^\"\\\\]|\\\\.)*\"|'(?:[^'\\\\]|\\\\.)*'|`(?:[^`\\\\]|\\\\.)*`|[^ \t\"'`,#][^ \t,#]*)[ \t]*")
 })
 
 // pairs splits a list of attributes, which may end with a comment. comma reports whether another line

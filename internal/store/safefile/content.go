@@ -37,6 +37,9 @@ func Revision(data []byte) string {
 // Modified returns when the file was last written.
 func (c *Content) Modified() time.Time { return time.Unix(c.stat.Mtim.Unix()) }
 
+// Same reports whether the file has not changed between the two readings.
+func (c *Content) Same(as *Content) bool { return as != nil && sameState(c.stat, as.stat) }
+
 // Read reads the whole file. The error is ErrMoved if the file was written meanwhile.
 func (f *Folder) Read() (*Content, error) {
 	file, stat, err := f.open()
@@ -64,6 +67,9 @@ func (f *Folder) Read() (*Content, error) {
 const atOneGo = 20 * time.Millisecond
 
 func writtenInPlace(file *os.File, stat unix.Stat_t) bool {
+	if stat.Mtim.Nano() > stat.Ctim.Nano() { // it was set, as by date, and a write would have set both to the clock's
+		return false
+	}
 	var x unix.Statx_t
 	err := unix.Statx(int(file.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &x)
 	if err != nil || x.Mask&unix.STATX_BTIME == 0 {

@@ -74,11 +74,15 @@ func (f *Folder) exchange(old *Content, temp *durable.New) error {
 	case !same:
 		return ErrMoved
 	}
-	err := f.put(temp, unix.RENAME_EXCHANGE)
+	ours, err := f.temporary(temp)
+	if err != nil {
+		return err
+	}
+	err = f.put(temp, unix.RENAME_EXCHANGE)
 	if errors.Is(err, unix.EINVAL) { // the file system does not support it, as NFS
 		err = f.put(temp, 0)
 	} else if err == nil {
-		err = f.dropDisplaced(old, temp)
+		err = f.dropDisplaced(old, temp, ours)
 	}
 	if err != nil {
 		return err
@@ -95,8 +99,8 @@ func (f *Folder) put(temp *durable.New, flags uint) error {
 
 // dropDisplaced removes the file that was exchanged for the new one. If that is not the file that
 // was read, the application has replaced it since the last check, and gets it back. So does one that
-// had opened it before and has written to it since.
-func (f *Folder) dropDisplaced(old *Content, temp *durable.New) error {
+// had opened it before and has written to it since. ours is the new one.
+func (f *Folder) dropDisplaced(old *Content, temp *durable.New, ours unix.Stat_t) error {
 	same, err := f.displaced(old, temp)
 	if err == nil && same && f.place.Linger > 0 {
 		time.Sleep(f.place.Linger)
@@ -106,7 +110,7 @@ func (f *Folder) dropDisplaced(old *Content, temp *durable.New) error {
 	case err != nil:
 		return err
 	case !same:
-		return errors.Join(ErrMoved, f.put(temp, unix.RENAME_EXCHANGE))
+		return errors.Join(ErrMoved, f.giveBack(temp, ours))
 	}
 	if err := temp.Discard(); err != nil {
 		return f.unavailable(err)
@@ -116,12 +120,42 @@ func (f *Folder) dropDisplaced(old *Content, temp *durable.New) error {
 
 // displaced reports whether the file that was exchanged is still what was read.
 func (f *Folder) displaced(old *Content, temp *durable.New) (same bool, err error) {
-	var now unix.Stat_t
-	if err := unix.Fstatat(f.fd, temp.Name(), &now, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return false, f.unavailable(err)
+	now, err := f.temporary(temp)
+	if err != nil {
+		return false, err
 	}
 	// Not the time of the last status change, which the rename changes.
 	return sameFile(now, old.stat) && now.Mtim == old.stat.Mtim && now.Size == old.stat.Size, nil
+}
+
+// giveBack puts what was displaced into its place again, in exchange for what must be there. An application that
+// saves twice in a row has put its next file there meanwhile: then that one is the last, and goes back.
+func (f *Folder) giveBack(temp *durable.New, expected unix.Stat_t) error {
+	for range 10 {
+		given, err := f.temporary(temp)
+		if err == nil {
+			err = f.put(temp, unix.RENAME_EXCHANGE)
+		}
+		if err != nil {
+			return err
+		}
+		switch got, err := f.temporary(temp); {
+		case err != nil:
+			return err
+		case sameFile(got, expected):
+			return nil
+		}
+		expected = given
+	}
+	return nil
+}
+
+// temporary is the file that has the temporary name now.
+func (f *Folder) temporary(temp *durable.New) (now unix.Stat_t, err error) {
+	if err := unix.Fstatat(f.fd, temp.Name(), &now, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return now, f.unavailable(err)
+	}
+	return now, nil
 }
 
 // keepOthersOut makes our processes do their compare-and-swap one after another. The wait is short,
@@ -175,7 +209,7 @@ func (f *Folder) prepare(data []byte) (*durable.New, error) {
 
 // fill gives the new file the attributes of the present one, and the new content.
 func (f *Folder) fill(temp *durable.New, data []byte) error {
-	now, _, err := f.open()
+	now, stat, err := f.open()
 	if err != nil {
 		return err
 	}
@@ -183,8 +217,24 @@ func (f *Folder) fill(temp *durable.New, data []byte) error {
 	if err := durable.KeepAttributes(temp.File, now, keeps); err != nil {
 		return err
 	}
-	_, err = temp.Write(data)
-	return err
+	if _, err := temp.Write(data); err != nil {
+		return err
+	}
+	return f.date(temp, stat.Mtim.Sec)
+}
+
+// maxAhead is how many seconds the time of a file may be ahead of the clock because it was replaced as often.
+// One that is more than that is from before the clock was set back.
+const maxAhead = 60
+
+// date gives the new file a time in another second than the present one has. dovecot and FreeRADIUS look at nothing
+// else to see that a file was replaced by one of the same size.
+func (f *Folder) date(temp *durable.New, present int64) error {
+	if ahead := present - time.Now().Unix(); ahead < 0 || ahead > maxAhead {
+		return nil
+	}
+	times := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Sec: present + 1}}
+	return unix.UtimesNanoAt(f.fd, temp.Name(), times, unix.AT_SYMLINK_NOFOLLOW)
 }
 
 // keeps reports whether an attribute belongs to the file as such. Others (security.ima,

@@ -73,6 +73,44 @@ func TestReplace(t *testing.T) {
 	}
 }
 
+// TestReplaceIsSeenWithinASecond: a server that compares seconds and sizes sees each file, and sees none of a time long
+// past or far ahead.
+func TestReplaceIsSeenWithinASecond(t *testing.T) {
+	p := place(t, "000")
+	f := open(t, p)
+	seen := map[int64]string{}
+	look := func() time.Time {
+		info, err := os.Stat(p.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.ModTime()
+	}
+	seen[look().Unix()] = "000"
+	for _, content := range []string{"001", "002", "003", "004"} {
+		if err := f.Replace(readAll(t, f), []byte(content)); err != nil {
+			t.Fatal(err)
+		}
+		second := look().Unix()
+		if before := seen[second]; before != "" {
+			t.Errorf("%s looks as %s does", content, before)
+		}
+		seen[second] = content
+	}
+	for _, at := range []time.Duration{-time.Hour, time.Hour} {
+		former := time.Now().Add(at)
+		if err := os.Chtimes(p.Path, former, former); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Replace(readAll(t, f), []byte("new")); err != nil {
+			t.Fatal(err)
+		}
+		if off := time.Since(look()).Abs(); off > time.Minute {
+			t.Errorf("after a file of %v ago, the new one's time is %v off", -at, off)
+		}
+	}
+}
+
 func TestReplaceIsCompareAndSwap(t *testing.T) {
 	past := time.Now().Add(-time.Hour)
 	tests := []struct {
@@ -243,31 +281,47 @@ func TestSweep(t *testing.T) {
 }
 
 // TestReplacedAtTheLastInstant: the application renames a file between our last check and our
-// rename.
+// rename, or one before it and the next one after it.
 func TestReplacedAtTheLastInstant(t *testing.T) {
-	p := place(t, "old")
-	f := open(t, p)
-	old := readAll(t, f)
-	temp, err := f.prepare([]byte("new"))
-	if err != nil {
-		t.Fatal(err)
+	for name, next := range map[string]string{"once": "", "twice": "theirs, saved again"} {
+		t.Run(name, func(t *testing.T) {
+			p := place(t, "old")
+			save := func(content string) {
+				write(t, p.Path+"x", content)
+				if err := os.Rename(p.Path+"x", p.Path); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f := open(t, p)
+			old := readAll(t, f)
+			temp, err := f.prepare([]byte("new"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ours, err := f.temporary(temp)
+			if err != nil {
+				t.Fatal(err)
+			}
+			save("theirs")
+			if err := f.put(temp, unix.RENAME_EXCHANGE); errors.Is(err, unix.EINVAL) {
+				t.Skip("no exchange here")
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			want := "theirs"
+			if next != "" {
+				save(next)
+				want = next
+			}
+			if err := f.dropDisplaced(old, temp, ours); !errors.Is(err, ErrMoved) {
+				t.Errorf("%v", err)
+			}
+			if err := temp.Discard(); err != nil {
+				t.Fatal(err)
+			}
+			holds(t, p, want)
+		})
 	}
-	write(t, p.Path+"x", "theirs")
-	if err := os.Rename(p.Path+"x", p.Path); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.put(temp, unix.RENAME_EXCHANGE); errors.Is(err, unix.EINVAL) {
-		t.Skip("no exchange here")
-	} else if err != nil {
-		t.Fatal(err)
-	}
-	if err := f.dropDisplaced(old, temp); !errors.Is(err, ErrMoved) {
-		t.Errorf("%v", err)
-	}
-	if err := temp.Discard(); err != nil {
-		t.Fatal(err)
-	}
-	holds(t, p, "theirs")
 }
 
 func TestLockedFolderIsNotWaitedForLong(t *testing.T) {

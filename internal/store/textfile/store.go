@@ -107,8 +107,9 @@ func (s *Store) load(ctx context.Context, names []string) (*page, error) {
 	for _, name := range names {
 		wanted[name] = true
 	}
+	var first sighting
 	for _, pause := range rereadPauses {
-		p, inWriting, err := s.loadOnce(wanted)
+		p, inWriting, err := s.loadOnce(wanted, &first)
 		if !inWriting {
 			return p, err
 		}
@@ -119,17 +120,31 @@ func (s *Store) load(ctx context.Context, names []string) (*page, error) {
 		case <-time.After(pause):
 		}
 	}
-	p, _, err := s.loadOnce(wanted)
-	if errors.Is(err, safefile.ErrMoved) || err == nil && s.unsettled(p.content, quiet) {
+	p, _, err := s.loadOnce(wanted, &first)
+	if errors.Is(err, safefile.ErrMoved) || err == nil && s.unsettled(p.content, quiet, &first) {
 		p.close()
 		return nil, driver.Unavailable(errors.New("its file is being written all the time"))
 	}
 	return p, err
 }
 
-// unsettled reports whether the file's writer may still be at work.
-func (s *Store) unsettled(c *safefile.Content, within time.Duration) bool {
-	return s.Loose && c.InPlace && time.Since(c.Modified()) < within
+// sighting is a content, and when it was there first.
+type sighting struct {
+	content *safefile.Content
+	at      time.Time
+}
+
+// unsettled reports whether the file's writer may still be at work. A time ahead of the clock tells nothing: then
+// what counts is how long the content has been the same.
+func (s *Store) unsettled(c *safefile.Content, within time.Duration, first *sighting) bool {
+	if !c.Same(first.content) {
+		*first = sighting{c, time.Now()}
+	}
+	age := time.Since(c.Modified())
+	if age < 0 {
+		age, within = time.Since(first.at), quiet
+	}
+	return s.Loose && c.InPlace && age < within
 }
 
 func (p *page) close() {
@@ -140,7 +155,7 @@ func (p *page) close() {
 
 // loadOnce also reports whether an error, or a missing account, may come from a file that is being
 // written.
-func (s *Store) loadOnce(wanted map[string]bool) (p *page, inWriting bool, err error) {
+func (s *Store) loadOnce(wanted map[string]bool, first *sighting) (p *page, inWriting bool, err error) {
 	folder, err := s.Place.Open()
 	if err != nil {
 		return nil, false, err
@@ -159,5 +174,5 @@ func (s *Store) loadOnce(wanted map[string]bool) (p *page, inWriting bool, err e
 	if len(p.records) < len(wanted) {
 		within = recently
 	}
-	return p, s.unsettled(p.content, within), nil
+	return p, s.unsettled(p.content, within, first), nil
 }
