@@ -31,7 +31,7 @@ func (it *item) alarms(a Application, m Memory, now time.Time) []Event {
 		})
 	}
 	account := m.Accounts[it.name]
-	if it.decision.WroteBack && account.WriteBacks+1 == alarmAfter {
+	if it.wroteBack() && account.WriteBacks+1 == alarmAfter {
 		add("the application wrote its old value back %d times: %s", alarmAfter, it.writer(a))
 	}
 	switch back := it.returned(); {

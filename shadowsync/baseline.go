@@ -192,7 +192,7 @@ func (p Past) holds(digest string) bool {
 func (p Past) former() Past {
 	marked := make(Past, len(p))
 	for i, d := range p {
-		marked[i] = formerly + strings.TrimPrefix(d, formerly)
+		marked[i] = formerly + strings.TrimPrefix(strings.TrimPrefix(d, formerly), doubted)
 	}
 	return marked
 }
@@ -201,17 +201,35 @@ func (p Past) holdsFormer(c Credential) bool {
 	return len(p) > 0 && slices.Contains(p, formerly+digest("password", c.Password()))
 }
 
-// Add returns the past with more digests at its front, without duplicates, at most PastEntries
-// long.
-func (p Past) Add(more Past) Past {
-	kept := make(Past, 0, len(p)+len(more))
-	for _, d := range more {
-		if !slices.Contains(kept, d) {
-			kept = append(kept, d)
+// doubted is the prefix of digests of opaque values that the store held while nothing showed to which
+// password they belong. Once the OS has another password, they are old values.
+const doubted = "u:"
+
+// mostDoubted bounds them, newest first: an application may hash anew at each login.
+const mostDoubted = 256
+
+func (p Past) doubts(digest string) bool { return slices.Contains(p, doubted+digest) }
+
+// outlived returns the digests of the doubted values as those of old ones.
+func (p Past) outlived() (old Past) {
+	for _, d := range p {
+		if plain, is := strings.CutPrefix(d, doubted); is {
+			old = append(old, plain)
 		}
 	}
-	for _, d := range p {
-		if !slices.Contains(more, d) {
+	return old
+}
+
+// Add returns the past with more digests at its front, without duplicates, at most PastEntries
+// long. A value that is old is no longer doubted.
+func (p Past) Add(more Past) Past {
+	kept, doubts := make(Past, 0, len(p)+len(more)), 0
+	for _, d := range slices.Concat(more, p) {
+		plain, is := strings.CutPrefix(d, doubted)
+		if is {
+			doubts++
+		}
+		if !slices.Contains(kept, d) && !(is && (doubts > mostDoubted || slices.Contains(more, plain))) {
 			kept = append(kept, d)
 		}
 	}

@@ -6,21 +6,40 @@ import "time"
 // written over.
 func (it *item) past() Past {
 	in, next := it.in, it.decision.Baseline
-	replaces := it.replacesStore()
-	if next == nil || in.Baseline != nil && *in.Baseline == *next && !replaces && !it.decision.WroteBack {
+	if next == nil {
 		return nil
 	}
-	var past Past
+	replaces, past := it.replacesStore(), it.doubted()
+	if in.Baseline != nil && *in.Baseline == *next && !replaces && !it.decision.WroteBack {
+		return past
+	}
 	switch {
 	case in.Baseline != nil:
-		past = remembers(*in.Baseline, in.Fields)
+		past = append(past, remembers(*in.Baseline, in.Fields)...)
+		if in.Baseline.OS.Hash != next.OS.Hash {
+			past = append(past, in.Past.outlived()...)
+		}
 	case in.Store != nil && !Equal(*in.Store, next.Store, in.Fields):
-		past = remembers(it.lostStore(*in.Store), in.Fields)
+		past = append(past, remembers(it.lostStore(*in.Store), in.Fields)...)
 	}
 	if replaces {
-		past = append(past, storeDigest(*in.Store, in.Fields))
+		past = append(append(past, storeDigest(*in.Store, in.Fields)), it.overtaken...)
 	}
 	return past
+}
+
+// doubted is what is to be remembered of an opaque value that stays in the store although nothing shows to
+// which password it belongs. The application may replace it, and write it back after a new password.
+func (it *item) doubted() Past {
+	in := it.in
+	if !in.Opaque || in.Fault != nil || in.Store == nil || in.Store.Hash == "" || it.replacesStore() || in.Store.Hash == it.decision.Baseline.Store.Hash {
+		return nil
+	}
+	d := storeDigest(*in.Store, in.Fields)
+	if in.Past.doubts(d) || in.Past.holds(d) {
+		return nil
+	}
+	return Past{doubted + d}
 }
 
 // displaced returns the values that the decision replaces, so that each can be put back.

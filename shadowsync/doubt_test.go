@@ -74,6 +74,7 @@ func TestRehashedAtALogin(t *testing.T) {
 	if got := w.actions(); len(got) != 1 || got[0] != "unproven" {
 		t.Errorf("the audit says %q", got)
 	}
+	w.reconcile(t, Request{})
 	if report, _ := w.reconcile(t, Request{}); !report.Unchanged {
 		t.Error("what is only not proven is looked at again without any news")
 	}

@@ -39,3 +39,37 @@ func TestIdleAccountsEndAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestAWaitIsRecordedOnce: a store without a revision is looked at every 30 seconds, and thousands of its
+// accounts may wait for a login. Looks that find no news write nothing.
+func TestAWaitIsRecordedOnce(t *testing.T) {
+	for name, wait := range map[string]struct {
+		begin func(*world)
+		state ChangeState
+	}{
+		"for a login": {func(w *world) { w.os["admin"] = w.os["admin"].With(cred(hashNew), FieldsPassword) }, NeedsLogin},
+		"for the store": {func(w *world) {
+			w.clearPasswd(t, "admin", hashNew, ownNew)
+			w.storeErr = ErrUnavailable
+		}, Pending},
+		"for a person":   {func(w *world) { w.os["admin"] = w.os["admin"].With(Credential{}, FieldHash) }, Conflict},
+		"for its return": {func(w *world) { delete(w.store, "admin") }, Missing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newOwnWorld(t)
+			wait.begin(w)
+			w.reconcile(t, Request{})
+			if got := w.stateOf("admin"); got != wait.state {
+				t.Fatalf("it is %s", got)
+			}
+			w.commits = 0
+			open := *w.memory["admin"].Open
+			for range 3 {
+				w.reconcile(t, Request{})
+			}
+			if now := w.memory["admin"].Open; w.commits > 0 || now == nil || *now != open {
+				t.Errorf("%d commits; it was %+v, and is %+v", w.commits, open, now)
+			}
+		})
+	}
+}

@@ -244,6 +244,9 @@ func mergeWithoutStore(in Input) Decision {
 		return d
 	}
 	if Equal(*d.Store, *in.Store, in.Fields) {
+		if d.Verdict.State() == InSync && in.Open.repairs(in.Baseline.OS) && Equal(*d.OS, in.Baseline.OS, AllFields) {
+			d.Verdict, d.Reason = in.Fault.verdict(), in.Fault.Reason // the store held something else when it was last seen
+		}
 		return d
 	}
 	d.Store, d.Baseline = in.Store, in.Baseline

@@ -61,6 +61,12 @@ func (m *merger) proven() (Verdict, string) {
 // opaque store has none until a clear text has shown one.
 func (m *merger) paired() bool { return !m.in.Opaque || m.old.Store.Hash != "" }
 
+// repairs reports whether the change is one of the store alone, which did not get its value yet: both sides
+// are to hold what they had, and os is the OS's part of that.
+func (c *Change) repairs(os Credential) bool {
+	return c != nil && (c.Verdict == VerdictAdoptAgain || c.State == Pending) && Equal(c.OS, os, AllFields)
+}
+
 // doubts reports whether the change records what is not known, or was disproven, about an opaque
 // value.
 func (c *Change) doubts() bool { return c.Verdict == VerdictUnproven || c.Verdict == VerdictChanged }

@@ -19,6 +19,8 @@ type item struct {
 	successor bool
 	// dropped: a side changed while we worked; the next round decides again.
 	dropped bool
+	// overtaken are digests of what the store held in the rounds before.
+	overtaken Past
 	// later: not now. We could not yet find out whether the store may change the account, or its
 	// changes come too fast (then due is the delay).
 	later bool
@@ -36,7 +38,7 @@ func (it *item) settled() bool {
 func (it *item) doubtful() bool {
 	o, d := it.in.Open, it.decision
 	return o != nil && o.doubts() && o.State == d.Verdict.State() && o.Verdict == d.Verdict && o.Reason == d.Reason && o.OS == *d.OS &&
-		it.in.Baseline != nil && *it.in.Baseline == *d.Baseline && !d.WroteBack && !it.writes()
+		it.in.Baseline != nil && *it.in.Baseline == *d.Baseline && !d.WroteBack && !it.writes() && len(it.past()) == 0
 }
 
 func (it *item) storeWrite() (Write, bool) {
@@ -142,7 +144,7 @@ func (it *item) fail(v Verdict, reason string) {
 // transition returns the changes to the account's recorded state.
 func (it *item) transition(a Application, memory AccountMemory, now time.Time) Transition {
 	d := it.decision
-	t := Transition{Account: it.name, Seen: it.open, Baseline: d.Baseline, Displaced: it.displaced(now), WriteBack: d.WroteBack, Past: it.past(), Person: it.person, Successor: it.successor}
+	t := Transition{Account: it.name, Seen: it.open, Baseline: d.Baseline, Displaced: it.displaced(now), WriteBack: it.wroteBack(), Past: it.past(), Person: it.person, Successor: it.successor}
 	if it.successor {
 		t.Past = it.in.Past.Add(t.Past)
 		t.Events = append(t.Events, it.succession(a.Name, now))
@@ -167,6 +169,14 @@ func (it *item) transition(a Application, memory AccountMemory, now time.Time) T
 	return t
 }
 
+// repeats reports whether the state records all of the transition already: open is the recorded change. Ten
+// thousand accounts may wait for a login, and each look would write them again.
+func (t Transition) repeats(open *Change, m AccountMemory) bool {
+	return t.Open != nil && open != nil && *t.Open == *open && (t.Baseline == nil || m.Baseline != nil && *t.Baseline == *m.Baseline) &&
+		t.Person == m.Person && t.Origin == nil && t.Returned == nil && t.Logout == nil && !t.WriteBack && !t.Successor &&
+		len(t.Displaced) == 0 && len(t.Past) == 0 && len(t.Events) == 0
+}
+
 // awaited returns the wait for a login that goes on while something else is settled, with the hash
 // that a login may have given already.
 func (it *item) awaited() *Change {
@@ -183,10 +193,18 @@ func (it *item) awaited() *Change {
 // not.
 func (it *item) newsworthy() bool {
 	o, d := it.in.Open, it.decision
-	if d.Verdict.State() == InSync || d.WroteBack {
+	if d.Verdict.State() == InSync || it.wroteBack() {
 		return true
 	}
 	return o == nil || o.State != d.Verdict.State() || o.Reason != d.Reason
+}
+
+// wroteBack reports whether the application wrote its old memory over one of the sides since the last look.
+// If the store could not be repaired yet, what it holds is no news.
+func (it *item) wroteBack() bool {
+	o := it.in.Open
+	known := it.in.Baseline != nil && o.repairs(it.in.Baseline.OS) && o.State == Pending && !it.osWasOverwritten()
+	return it.decision.WroteBack && !known
 }
 
 // movedOS reports whether the OS side differs from the baseline.

@@ -134,9 +134,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req Request) (Report, error)
 	}
 	defer lease.Release()
 	var report Report
+	overtaken := map[string]Past{}
 	for range rounds {
 		var again bool
-		report, again, err = r.round(ctx, lease, req, early)
+		report, again, err = r.round(ctx, lease, req, early, overtaken)
 		early = nil // the next round reads again
 		if err != nil {
 			return report, fmt.Errorf("cannot reconcile %s: %w", r.Application.Name, err)
@@ -257,14 +258,18 @@ func (it *item) besideWait() bool {
 	return o.State == NeedsLogin && o.Reason == reasonForeign && it.movedOS()
 }
 
-// round runs one plan. The bool asks for another round because a side moved meanwhile.
-func (r *Reconciler) round(ctx context.Context, lease Lease, req Request, early *earlyRead) (Report, bool, error) {
+// round runs one plan. The bool asks for another round because a side moved meanwhile; overtaken keeps
+// what the store held until then.
+func (r *Reconciler) round(ctx context.Context, lease Lease, req Request, early *earlyRead, overtaken map[string]Past) (Report, bool, error) {
 	v, err := r.look(ctx, nil, early)
 	if err != nil {
 		return Report{}, false, err
 	}
 	items := r.mergeAll(ctx, v, v.wrote.complete(req))
 	work := unsettled(items)
+	for _, it := range work {
+		it.overtaken = overtaken[it.name]
+	}
 	done, err := r.run(ctx, lease, work, v)
 	if err != nil {
 		return Report{}, false, err
@@ -272,6 +277,9 @@ func (r *Reconciler) round(ctx context.Context, lease Lease, req Request, early 
 	again := false
 	for _, it := range work {
 		again = again || it.dropped
+		if it.dropped && it.in.Store != nil && it.in.Fault == nil {
+			overtaken[it.name] = append(overtaken[it.name], storeDigest(*it.in.Store, it.in.Fields))
+		}
 	}
 	if !again && done.fault == nil {
 		err = r.mark(ctx, v, items)

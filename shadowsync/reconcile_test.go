@@ -35,6 +35,7 @@ type world struct {
 	lateWord   *Change // journalled just before the next commit: the lease was lost
 	beforeSave func()  // runs just before the store compares and swaps
 	die        Step
+	commits    int
 
 	pastUnknown bool
 	blind       bool // the store has no revision
@@ -558,6 +559,7 @@ func (s stateSide) Journal(_ context.Context, _ string, changes []Change) error 
 
 func (s stateSide) Commit(ctx context.Context, application string, transitions []Transition) error {
 	s.synced = Revisions{}
+	s.commits++
 	if c := s.lateWord; c != nil {
 		s.lateWord = nil
 		if err := s.Journal(ctx, application, []Change{*c}); err != nil {
@@ -570,7 +572,8 @@ func (s stateSide) Commit(ctx context.Context, application string, transitions [
 			m = AccountMemory{Open: m.Open, Past: m.Past}
 		}
 		m.Person = cmp.Or(t.Person, m.Person)
-		if t.Baseline != nil {
+		moved := t.Baseline != nil && (m.Baseline == nil || *t.Baseline != *m.Baseline)
+		if moved {
 			m.Baseline = t.Baseline
 		}
 		if m.Open == nil || t.Seen != nil && t.Seen.Since.Equal(m.Open.Since) {
@@ -588,7 +591,7 @@ func (s stateSide) Commit(ctx context.Context, application string, transitions [
 		m.Past = m.Past.Add(t.Past)
 		if t.WriteBack {
 			m.WriteBacks++
-		} else if t.Baseline != nil {
+		} else if moved {
 			m.WriteBacks = 0
 		}
 		s.memory[t.Account] = m

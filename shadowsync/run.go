@@ -206,7 +206,9 @@ func (r *Reconciler) commit(ctx context.Context, work []*item, memory Memory) er
 			t.Events = append(t.Events, it.exemption(r.Application.Name, now))
 		}
 		r.spaced(it, now, &t)
-		transitions = append(transitions, t)
+		if !t.repeats(it.open, memory.Accounts[it.name]) {
+			transitions = append(transitions, t)
+		}
 	}
 	if len(transitions) == 0 {
 		return nil

@@ -29,7 +29,17 @@ func (m *merger) writeBack(reason string) {
 // storeUndone reports whether the application wrote its old memory over the store. If the record's
 // password is old, its other fields count as old too.
 func (m *merger) storeUndone() bool {
-	return m.storeWentBack() && !m.agree(m.in.Fields) && (!m.in.StoreLed || m.in.Open != nil)
+	if m.agree(m.in.Fields) {
+		return false
+	}
+	return m.storeWentBack() && (!m.in.StoreLed || m.in.Open != nil) || m.rehashedOld()
+}
+
+// rehashedOld reports whether an opaque value replaced the old one of which we know that it was not
+// repaired yet: whoever logged in with the old password has had it hashed anew.
+func (m *merger) rehashedOld() bool {
+	base := m.in.Baseline.OS
+	return m.in.Opaque && m.in.Fault == nil && m.storeMoved(FieldHash) && m.in.Open.repairs(base) && Equal(m.os, base, AllFields)
 }
 
 // storeWentBack reports whether the store returned to something it held before: the whole record,
