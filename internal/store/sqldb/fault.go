@@ -46,18 +46,21 @@ const (
 // classes are the classes of SQLSTATE (PostgreSQL, appendix A), for codes that are not in states.
 var classes = map[string]cause{
 	"22": value, "23": value, "28": login, "3D": layout, "3F": layout, "42": layout, "53": full, "08": starting,
+	"P0": value, "09": value, "27": value, "38": value, "39": value, "54": value, // a trigger, a function or an index of the application's
+	"0A": layout,
 }
 
 var states = map[string]cause{
 	"42501": noRight, "25006": readOnly, "53300": crowded, "57P01": starting, "57P02": starting, "57P03": starting,
 	"57014": late, "55P03": locked, "40001": collision, "40P01": collision, "25P03": late, "44000": value,
+	"55000": layout, "08P01": layout, // a view that takes no changes; a pooler that does not take a setting
 }
 
 // numbers are the errors of MySQL and MariaDB.
 var numbers = map[uint16]cause{
 	1044: login, 1045: login, 1130: login, 1698: login, 1862: login, 1820: login, 3118: login, 4151: login, 1251: login, 1275: login,
 	1142: noRight, 1143: noRight, 1227: noRight, 1370: noRight, 1410: noRight,
-	1049: layout, 1146: layout, 1054: layout, 1064: layout, 1356: layout, 1290: readOnly, 1792: readOnly, 1836: readOnly, 1015: readOnly, 1036: readOnly,
+	1049: layout, 1146: layout, 1054: layout, 1064: layout, 1356: layout, 1288: layout, 1348: layout, 1471: layout, 1906: layout, 3105: layout, 1290: readOnly, 1792: readOnly, 1836: readOnly, 1015: readOnly, 1036: readOnly,
 	1021: full, 1114: full, 1041: full, 1037: full, 1038: full, 1030: full, 1040: crowded, 1203: crowded, 1226: crowded,
 	1053: starting, 1079: starting, 1205: locked, 1213: collision, 1020: collision, 3024: late, 1969: late, 1317: late,
 	1406: value, 1366: value, 1264: value, 1265: value, 1292: value, 1048: value, 1062: value, 1451: value, 1452: value,
@@ -143,13 +146,6 @@ func (s Source) Fault(err error) error {
 		return s.fault(err, "the database server has closed the connection")
 	}
 	return s.fault(err, "cannot use the database %s: %s", s.Shown(), printable.Clip(err.Error(), 200))
-}
-
-// Refused reports whether a server refuses a value, so that the other values of the same transaction may
-// still be accepted.
-func Refused(err error) bool {
-	r, said := read(err)
-	return said && r.cause == value
 }
 
 // OfAccount returns why a server refused the change of one account, if that is about this account alone:

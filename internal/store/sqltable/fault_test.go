@@ -261,3 +261,132 @@ func TestAReadThatFails(t *testing.T) {
 		}
 	})
 }
+
+// refusing are statements that make the database refuse each change of alice's row.
+var refusing = map[sqldb.Dialect][]string{
+	sqldb.PostgreSQL: {
+		"CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.username = 'alice' THEN RAISE EXCEPTION 'not %', NEW.password; END IF; RETURN NEW; END $$",
+		"CREATE TRIGGER refuses BEFORE UPDATE ON auth_user FOR EACH ROW EXECUTE FUNCTION refuse()",
+	},
+	sqldb.MySQL: {
+		"CREATE TRIGGER refuses BEFORE UPDATE ON auth_user FOR EACH ROW IF NEW.username = 'alice' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no'; END IF",
+	},
+	sqldb.SQLite: {"CREATE TRIGGER refuses BEFORE UPDATE ON auth_user WHEN NEW.username = 'alice' BEGIN SELECT RAISE(ABORT, 'no'); END"},
+}
+
+// both changes the values of alice and bob.
+func both(t *testing.T, s *Store) (shadowsync.Unwritten, error) {
+	t.Helper()
+	return s.Write(t.Context(), []shadowsync.Write{
+		{Name: "alice", Expect: credential("$6$a"), Want: credential("$6$a2")},
+		{Name: "bob", Expect: credential("$6$b"), Want: credential("$6$b2")},
+	})
+}
+
+// TestATriggerRefusesOne: what the application's own trigger says about one row keeps no other one back.
+func TestATriggerRefusesOne(t *testing.T) {
+	everywhere(t, "auth_user", "username", "password", func(t *testing.T, p *place) {
+		p.insert(t, "alice", "$6$a")
+		p.insert(t, "bob", "$6$b")
+		p.exec(t, refusing[p.dialect]...)
+		s := p.open(t)
+		left, err := both(t, s)
+		if refused := (*shadowsync.RefusedError)(nil); err != nil || len(left) != 1 || !errors.As(left["alice"], &refused) || strings.Contains(fmt.Sprint(left), "$6$") {
+			t.Errorf("left %v, %v", left, err)
+		}
+		if got, err := s.Read(t.Context(), []string{"alice", "bob"}); err != nil || got.Accounts["alice"].Hash != "$6$a" || got.Accounts["bob"].Hash != "$6$b2" {
+			t.Errorf("%+v, %v", got, err)
+		}
+	})
+}
+
+// TestRowLevelSecurity: rows that the server does not let us change, whether it says so or hides them.
+func TestRowLevelSecurity(t *testing.T) {
+	for name, policy := range map[string]string{"said": "USING (true) WITH CHECK (username <> 'alice')", "hidden": "USING (username <> 'alice')"} {
+		t.Run(name, func(t *testing.T) {
+			everywhere(t, "auth_user", "username", "password", func(t *testing.T, p *place) {
+				if p.dialect != sqldb.PostgreSQL {
+					t.Skip("it has none")
+				}
+				p.insert(t, "alice", "$6$a")
+				p.insert(t, "bob", "$6$b")
+				p.exec(t, "ALTER TABLE auth_user ENABLE ROW LEVEL SECURITY", "CREATE POLICY reads ON auth_user FOR SELECT USING (true)", "CREATE POLICY writes ON auth_user FOR UPDATE "+policy)
+				s := p.open(t)
+				left, err := both(t, s)
+				if err != nil || len(left) != 1 || !errors.Is(left["alice"], shadowsync.ErrMalformed) {
+					t.Errorf("left %v, %v", left, err)
+				}
+				if got, err := s.Read(t.Context(), []string{"bob"}); err != nil || got.Accounts["bob"].Hash != "$6$b2" {
+					t.Errorf("%+v, %v", got, err)
+				}
+				if err := writeOne(t.Context(), s, "$6$a", "$6$a2"); name == "said" && !errors.Is(err, shadowsync.ErrUnavailable) {
+					t.Errorf("alone: %v", err) // the right can be given
+				}
+			})
+		})
+	}
+}
+
+// TestUpdateFindsNoRow: a statement of the application's own that does not find what its read shows would
+// be tried without end, and nobody would know why. A row that changed meanwhile is none.
+func TestUpdateFindsNoRow(t *testing.T) {
+	everywhere(t, "auth_user", "username", "password", func(t *testing.T, p *place) {
+		p.exec(t, "INSERT INTO auth_user (username) VALUES ('alice')") // NULL equals nothing
+		s := p.with(map[string]any{
+			"table": nil, "name": nil, "password": nil, "read": "SELECT username, password FROM auth_user WHERE username IN (:names)",
+			"update": "UPDATE auth_user SET password = :password WHERE username = :name AND password = :old_password",
+		}).open(t)
+		if err := writeOne(t.Context(), s, "", "$6$new"); !errors.Is(err, shadowsync.ErrMalformed) || !strings.Contains(fmt.Sprint(err), "update changes no row") {
+			t.Errorf("%v", err)
+		}
+		if err := writeOne(t.Context(), s, "$6$other", "$6$new"); !errors.Is(err, shadowsync.ErrChanged) {
+			t.Errorf("another value: %v", err)
+		}
+	})
+}
+
+// TestRehearsalTouchesNobody: where the server rolls nothing back, a rehearsal that deletes a session has
+// deleted it. Sessions of visitors who are not logged in often have no name.
+func TestRehearsalTouchesNobody(t *testing.T) {
+	everywhere(t, "auth_user", "username", "password", func(t *testing.T, p *place) {
+		if p.dialect != sqldb.MySQL {
+			t.Skip("every table has transactions")
+		}
+		p.exec(t, "ALTER TABLE auth_user ENGINE = MyISAM", "DROP TABLE IF EXISTS sess", "CREATE TABLE sess (who VARCHAR(128)) ENGINE = MyISAM", "INSERT INTO sess VALUES (''), ('alice')")
+		p.insert(t, "", "")
+		p.grant(t, "SELECT, DELETE", "sess")
+		if err := p.with(map[string]any{"sessions": "sess", "sessions_account": "who"}).open(t).Rehearse(t.Context()); err != nil {
+			t.Error(err)
+		}
+		var n int
+		if err := p.admin.QueryRow("SELECT count(*) FROM sess").Scan(&n); err != nil || n != 2 {
+			t.Errorf("%d sessions, %v", n, err)
+		}
+	})
+}
+
+// TestLooseServer: a server that would cut a long value off is told not to, whatever its settings.
+func TestLooseServer(t *testing.T) {
+	everywhere(t, "auth_user", "username", "password", func(t *testing.T, p *place) {
+		if p.dialect != sqldb.MySQL {
+			t.Skip("the others never do")
+		}
+		var before string
+		if err := p.admin.QueryRow("SELECT @@GLOBAL.sql_mode").Scan(&before); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { p.exec(t, "SET GLOBAL sql_mode = '"+before+"'") })
+		p.insert(t, "alice", "$6$a")
+		for _, mode := range []string{"", "ANSI_QUOTES,NO_BACKSLASH_ESCAPES", "PAD_CHAR_TO_FULL_LENGTH", "ORACLE"} {
+			p.exec(t, "SET GLOBAL sql_mode = '"+mode+"'")
+			s := p.open(t)
+			refused := (*shadowsync.RefusedError)(nil)
+			if err := writeOne(t.Context(), s, "$6$a", "$6$"+strings.Repeat("x", 126)); !errors.As(err, &refused) {
+				t.Errorf("%q: %v", mode, err)
+			}
+			if err := writeOne(t.Context(), s, "$6$a", "$6$a"); err != nil {
+				t.Errorf("%q: %v", mode, err)
+			}
+		}
+	})
+}

@@ -2,6 +2,8 @@ package sqltable
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"strings"
 	"unicode/utf8"
 
@@ -43,10 +45,10 @@ func (s *Store) question() sqldb.Question {
 }
 
 // Rehearse implements driver.Rehearser. It does all of a write, for an account that cannot be, and undoes
-// it.
+// it. The name is none that a table without transactions may hold, such as that of an anonymous visitor.
 func (s *Store) Rehearse(ctx context.Context) error {
 	err := s.database.Try(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		values, _ := s.values(shadowsync.Write{})
+		values, _ := s.values(shadowsync.Write{Name: "shadowsync: no account has this name"})
 		if _, err := tx.Exec(ctx, s.statements.update, values); err != nil {
 			return err
 		}
@@ -55,27 +57,15 @@ func (s *Store) Rehearse(ctx context.Context) error {
 	return s.source.Fault(err)
 }
 
-// Write implements shadowsync.CredentialStore, in one transaction. If the server refuses a value, which
-// ends the transaction, each account gets one of its own.
+// Write implements shadowsync.CredentialStore, in one transaction. If the server refuses one account, which
+// ends the transaction, each gets one of its own.
 func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (shadowsync.Unwritten, error) {
 	if err := driver.CheckBatch(writes); err != nil {
 		return nil, err
 	}
 	left, err := s.write(ctx, writes)
-	if sqldb.Refused(err) {
-		left = make(shadowsync.Unwritten)
-		err = nil
-		for _, w := range writes {
-			one, oneErr := s.write(ctx, []shadowsync.Write{w})
-			switch {
-			case sqldb.Refused(oneErr):
-				left[w.Name] = s.source.OfAccount(oneErr)
-			case oneErr != nil:
-				return nil, s.source.Fault(oneErr)
-			case one[w.Name] != nil:
-				left[w.Name] = one[w.Name]
-			}
-		}
+	if s.source.OfAccount(err) != nil {
+		left, err = s.writeEach(ctx, writes)
 	}
 	if err != nil {
 		return nil, s.source.Fault(err)
@@ -83,27 +73,70 @@ func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (shadowsyn
 	return left, nil
 }
 
+// mostBarred is how many accounts in a row may lack a right, as rows can by a policy of the server's, before
+// that is a fault of the whole store.
+const mostBarred = 10
+
+func (s *Store) writeEach(ctx context.Context, writes []shadowsync.Write) (shadowsync.Unwritten, error) {
+	left, barred := make(shadowsync.Unwritten), 0
+	for _, w := range writes {
+		one, err := s.write(ctx, []shadowsync.Write{w})
+		why := s.source.OfAccount(err)
+		switch {
+		case why == nil && err != nil:
+			return nil, err
+		case why == nil:
+			maps.Copy(left, one)
+			continue
+		case errors.Is(why, shadowsync.ErrMalformed):
+			barred++
+		}
+		left[w.Name] = why
+		if barred == len(left) && (barred == len(writes) || barred == mostBarred) {
+			return nil, err
+		}
+	}
+	return left, nil
+}
+
 func (s *Store) write(ctx context.Context, writes []shadowsync.Write) (left shadowsync.Unwritten, err error) {
+	var missed []shadowsync.Write
 	err = s.database.Change(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		left = make(shadowsync.Unwritten)
+		left, missed = make(shadowsync.Unwritten), nil
 		present, err := tx.Accounts(ctx, s.question(), sqldb.Names(writes))
 		if err != nil {
 			return err
 		}
 		for _, w := range writes {
-			why := s.refuse(w, present)
-			if why == nil {
-				if why, err = s.replace(ctx, tx, w); err != nil {
-					return err
-				}
-			}
-			if why != nil {
+			if why := s.refuse(w, present); why != nil {
 				left[w.Name] = why
+				continue
+			}
+			switch found, err := s.replace(ctx, tx, w); {
+			case err != nil:
+				return err
+			case !found:
+				missed = append(missed, w)
 			}
 		}
 		return nil
 	})
+	if err == nil && len(missed) > 0 {
+		s.whyMissed(ctx, missed, left)
+	}
 	return left, err
+}
+
+// whyMissed tells a row that changed meanwhile from one that update never finds, which would otherwise be
+// tried without end.
+func (s *Store) whyMissed(ctx context.Context, missed []shadowsync.Write, left shadowsync.Unwritten) {
+	now, err := s.database.Accounts(ctx, s.question(), sqldb.Names(missed))
+	for _, w := range missed {
+		left[w.Name] = shadowsync.ErrChanged
+		if there, found := now.Accounts[w.Name]; err == nil && found && shadowsync.Equal(there.Credential, w.Expect, s.capabilities.Fields) {
+			left[w.Name] = driver.Malformed("update changes no row, although read finds the account: its condition never fits (NULL equals nothing), or the server hides the row from it")
+		}
+	}
 }
 
 // refuse returns why an account is left alone.
@@ -117,20 +150,18 @@ func (s *Store) refuse(w shadowsync.Write, present shadowsync.StoreSnapshot) err
 	return nil
 }
 
-// replace is the compare-and-swap.
-func (s *Store) replace(ctx context.Context, tx sqldb.Tx, w shadowsync.Write) (why, err error) {
+// replace is the compare-and-swap. It reports whether it found the row.
+func (s *Store) replace(ctx context.Context, tx sqldb.Tx, w shadowsync.Write) (found bool, err error) {
 	values, _ := s.values(w)
 	switch n, err := tx.Exec(ctx, s.statements.update, values); {
-	case err != nil:
-		return nil, err
+	case err != nil || n == 0:
+		return false, err
 	case n > 1:
-		return nil, driver.Malformed("update finds %d rows for one account", n)
-	case n == 0:
-		return shadowsync.ErrChanged, nil
+		return false, driver.Malformed("update finds %d rows for one account", n)
 	case w.Probes():
-		return nil, nil
+		return true, nil
 	}
-	return nil, s.clear(ctx, tx, values)
+	return true, s.clear(ctx, tx, values)
 }
 
 // clear ends the sessions of an account.
