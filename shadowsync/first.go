@@ -1,11 +1,17 @@
 package shadowsync
 
+import "slices"
+
 // mergeFirst takes the first pair as the baseline, or holds it until a side is chosen.
 func mergeFirst(in Input) Decision {
 	m := newMerger(in)
 	m.decideFirst()
 	if in.Lent != "" && in.Store != nil {
 		return m.firstLent()
+	}
+	if m.knownPair() {
+		m.base = Baseline{OS: m.os, Store: *in.Store}
+		return m.first(VerdictBaseline)
 	}
 	if in.Opaque && in.Store != nil {
 		return m.firstOpaque()
@@ -26,6 +32,17 @@ func mergeFirst(in Input) Decision {
 		return m.first(VerdictApply)
 	}
 	return m.undecided(VerdictConflict, reasonNoBaseline)
+}
+
+// knownPair reports whether the record has both sides' present hashes as a pair: the account was in sync
+// with them before its baseline was dropped, because the configuration named another store.
+func (m *merger) knownPair() bool {
+	if m.in.Store == nil || m.in.Fields&FieldHash == 0 || m.in.Store.Hash == "" || !Equal(m.os, *m.in.Store, m.in.Fields&^FieldHash) {
+		return false
+	}
+	return slices.ContainsFunc(m.in.Record, func(e Entry) bool {
+		return !e.Lost && e.OS.Hash == m.os.Hash && e.Store.Hash == m.in.Store.Hash
+	})
 }
 
 // firstAdopt takes the OS side's value for both, if the store can hold it.

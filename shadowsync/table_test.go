@@ -53,6 +53,16 @@ func TestMergeTable(t *testing.T) {
 		{"the state was lost, and the store lost its lock", cred(hashBase, locked), cred(hashBase), func(in *Input) {
 			in.PastUnknown, in.Baseline = true, &Baseline{OS: cred(hashBase, locked), Store: held(cred(hashBase, locked), fields)}
 		}, VerdictConflict, hashBase, hashBase},
+		{"no baseline, and different values: hold", cred(hashBase), cred(hashMade), func(in *Input) { in.Baseline = nil }, VerdictConflict, hashBase, hashMade},
+		{"the same, a pair on record", cred(hashBase), cred(hashMade), func(in *Input) {
+			in.Baseline, in.Record = nil, Record{{Baseline: Baseline{OS: cred(hashBase), Store: held(cred(hashMade), fields)}}}
+		}, VerdictBaseline, hashBase, hashMade},
+		{"the same, in a scheme of the application's", cred(hashBase), cred(hashMade), func(in *Input) {
+			in.Opaque, in.Baseline, in.Record = true, nil, Record{{Baseline: Baseline{OS: cred(hashBase), Store: held(cred(hashMade), fields)}}}
+		}, VerdictBaseline, hashBase, hashMade},
+		{"the same, of one that lost", cred(hashBase), cred(hashMade), func(in *Input) {
+			in.Baseline, in.Record = nil, Record{{Lost: true, Baseline: Baseline{OS: cred(hashBase), Store: held(cred(hashMade), fields)}}}
+		}, VerdictConflict, hashBase, hashMade},
 		{"deleted password is not carried over", cred(""), cred(hashBase), nil, VerdictConflict, "", hashBase},
 		{"live change back to an older value: adopt", cred(hashOld), cred(hashBase), nil, VerdictAdopt, hashOld, hashOld},
 		{"one account older at boot: adopt", cred(hashOld), cred(hashBase), func(in *Input) { in.Evidence.AtBoot = true }, VerdictAdopt, hashOld, hashOld},

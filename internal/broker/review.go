@@ -180,12 +180,12 @@ func about(ctx context.Context, e *engine.Engine, r review) (policy.Review, erro
 	if err != nil {
 		return policy.Review{}, err
 	}
-	memory, err := e.State.Load(ctx, r.application.Name, []string{r.user})
+	memory, err := e.Recall(ctx, r.application.Name, []string{r.user})
 	if err != nil {
 		return policy.Review{}, err
 	}
 	account, exists := snapshot.Accounts[r.user]
-	m, about := memory.Accounts[r.user], policy.Review{Account: r.user, Present: account.Hash}
+	m, about := memory[r.user], policy.Review{Account: r.user, Present: account.Hash}
 	if r.root && e.Root() == "/" {
 		about.Stack = filepath.Join("/", engine.RunDir)
 	}

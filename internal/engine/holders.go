@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 
@@ -37,6 +38,34 @@ func (e *Engine) Holders(name string) []config.Application {
 		}
 	}
 	return nil
+}
+
+// Recall returns what is on record of accounts of an application, as its first store's state has it, but with the
+// replaced values of all its stores: the first one may be new.
+func (e *Engine) Recall(ctx context.Context, application string, names []string) (map[string]shadowsync.AccountMemory, error) {
+	first, err := e.State.Load(ctx, application, names)
+	if err != nil {
+		return nil, err
+	}
+	holders := e.Holders(application)
+	if len(holders) < 2 {
+		return first.Accounts, nil
+	}
+	all := maps.Clone(first.Accounts)
+	for _, h := range holders[1:] {
+		memory, err := e.State.Load(ctx, h.Name, names)
+		if err != nil {
+			return nil, err
+		}
+		for name, other := range memory.Accounts {
+			m := all[name]
+			m.Record = slices.SortedStableFunc(slices.Values(slices.Concat(m.Record, other.Record)), func(a, b shadowsync.Entry) int {
+				return b.Replaced.Compare(a.Replaced)
+			})
+			all[name] = m
+		}
+	}
+	return all, nil
 }
 
 // rouse asks the stores of an application that has several for a sign of life, all at once: one that

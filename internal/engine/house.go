@@ -65,9 +65,10 @@ func rehouse(ctx context.Context, db *state.DB, accounts *shadowfile.File, o Opt
 func housesOf(c *config.Config) []state.House {
 	houses := make([]state.House, len(c.Applications))
 	for i, a := range c.Applications {
-		houses[i] = state.House{Application: a.Name, Unit: a.Unit, Accounts: a.Accounts}
-		if !a.First() {
-			houses[i].Unit += "/" + a.Further()
+		kind, at := a.Identity()
+		houses[i] = state.House{
+			Application: a.Name, Unit: a.Unit, Accounts: a.Accounts, Further: !a.First(),
+			Store: state.Store{Name: a.StoreName, Kind: kind, Place: at},
 		}
 	}
 	return houses

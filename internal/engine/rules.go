@@ -13,11 +13,11 @@ func (e *Engine) HoldToRules(ctx context.Context, application, user string, toke
 	if err != nil {
 		return err
 	}
-	memory, err := e.State.Load(ctx, application, []string{user})
+	memory, err := e.Recall(ctx, application, []string{user})
 	if err != nil {
 		return err
 	}
 	account, exists := snapshot.Accounts[user]
 	rules := e.Config.Password.Rules()
-	return rules.CheckFile(ctx, token, account.Credential, memory.Accounts[user].RecordFor(account, exists))
+	return rules.CheckFile(ctx, token, account.Credential, memory[user].RecordFor(account, exists))
 }

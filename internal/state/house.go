@@ -10,12 +10,14 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// House says under which names the state of an application's accounts belongs. When a person edits
-// names, the unit identifies the application and the uid identifies the account. Each store after an
-// application's first has a house of its own, whose Unit is "UNIT/STORE": no unit's name has a slash.
+// House says under which names the state of an application's accounts belongs, for one of its stores.
+// When a person edits names, the unit identifies the application and the uid identifies the account.
+// What identifies the store, see stores.go.
 type House struct {
 	Application, Unit string
 	Accounts          []string
+	Store             Store
+	Further           bool // the store is not the application's first one
 }
 
 // place is the key of an account's state.
@@ -24,9 +26,10 @@ type place struct{ application, account string }
 // mover follows an edit of the configuration, in one transaction.
 type mover struct {
 	*tx
-	houses []House
-	at     time.Time
-	events []shadowsync.Event
+	houses  []House
+	formers []former // whose state there is
+	at      time.Time
+	events  []shadowsync.Event
 }
 
 // Rehouse makes the state follow a configuration whose names changed since the revision that
@@ -34,20 +37,24 @@ type mover struct {
 // account with another name and the same uid. It audits what it did, and returns those events.
 // It asks the OS only about new accounts.
 //
-// An account keeps its open change, its record and its past. It keeps its baseline only if its
-// unit and its own name stay: a value of another store does not pair with the OS's value.
+// An account keeps its open change, its record and its past. It keeps its baseline only if its store
+// and its own name stay: a value of another store does not pair with the OS's value.
 func (db *DB) Rehouse(ctx context.Context, revision string, houses []House, os func(names []string) (map[string]shadowsync.Account, error)) ([]shadowsync.Event, error) {
-	var last string
-	err := db.read(ctx, "read", func(tx *tx) error {
-		_, err := tx.get("SELECT revision FROM housed", nil, &last)
-		return err
-	})
-	if err != nil || last == revision {
+	present := housedText(revision, houses)
+	last, err := db.housed(ctx)
+	if err != nil || presentOf(last) == present {
 		return nil, err
 	}
 	m := &mover{houses: houses, at: time.Now()}
 	err = db.write(ctx, "write to", func(tx *tx) error {
 		m.tx, m.events = tx, nil
+		last, err := tx.housed()
+		if err != nil || presentOf(last) == present { // another process was faster
+			return err
+		}
+		if m.formers, err = m.lodged(last); err != nil {
+			return err
+		}
 		for _, step := range []func() error{m.applications, m.accounts, func() error { return m.renamed(os) }, m.orphans, m.units} {
 			if err := step(); err != nil {
 				return err
@@ -56,39 +63,40 @@ func (db *DB) Rehouse(ctx context.Context, revision string, houses []House, os f
 		if err := tx.audit(m.events...); err != nil {
 			return err
 		}
-		_, err := tx.exec("REPLACE INTO housed (one, revision) VALUES (1, ?)", revision)
+		_, err = tx.exec("REPLACE INTO housed (one, revision) VALUES (1, ?)", present+m.departedText())
 		return err
 	})
 	return m.events, err
 }
 
+func (db *DB) housed(ctx context.Context) (last string, err error) {
+	err = db.read(ctx, "read", func(tx *tx) error {
+		last, err = tx.housed()
+		return err
+	})
+	return last, err
+}
+
+// housed returns what the state was made to follow last: see housedText.
+func (t *tx) housed() (last string, err error) {
+	_, err = t.get("SELECT revision FROM housed", nil, &last)
+	return last, err
+}
+
 // Renamed maps the new name of each renamed application to the name that it had at the revision
 // that was last seen.
 func (db *DB) Renamed(ctx context.Context, revision string, houses []House) (map[string]string, error) {
-	former := map[string]string{}
-	err := db.read(ctx, "read", func(tx *tx) error {
-		var last string
-		if _, err := tx.get("SELECT revision FROM housed", nil, &last); err != nil || last == revision {
-			return err
-		}
-		var err error
-		former, err = (&mover{tx: tx, houses: houses}).became()
+	last, err := db.housed(ctx)
+	if err != nil || presentOf(last) == housedText(revision, houses) {
+		return nil, err
+	}
+	m := &mover{houses: houses}
+	err = db.read(ctx, "read", func(tx *tx) error {
+		m.tx = tx
+		m.formers, err = m.lodged(last)
 		return err
 	})
-	return former, err
-}
-
-// became maps the new name of each renamed application to its old one.
-func (m *mover) became() (former map[string]string, err error) {
-	var name, unit string
-	former = map[string]string{}
-	err = m.each("SELECT name, unit FROM application WHERE unit <> ''", nil, []any{&name, &unit}, func() error {
-		if h, ok := m.house(func(h House) bool { return h.Unit == unit }); ok && h.Application != name {
-			former[h.Application] = strings.Clone(name)
-		}
-		return nil
-	})
-	return former, err
+	return m.renames(), err
 }
 
 func (m *mover) tell(action, application, account, format string, args ...any) {
@@ -106,26 +114,31 @@ func (m *mover) house(match func(House) bool) (House, bool) {
 	return m.houses[i], true
 }
 
-// applications moves the state of a unit to the present name of its application. First all leave
-// their old names, because two may have swapped names.
+// applications moves the state of each store to its present name. First all leave their old names,
+// because two may have swapped them.
 func (m *mover) applications() error {
-	former, err := m.became()
-	if err != nil {
-		return err
-	}
+	plan := m.plan()
 	const away = "\x00" // not valid in an application's name
-	for _, old := range former {
+	for _, old := range plan.moves {
 		if err := m.moveApplication(old, away+old); err != nil {
 			return err
 		}
 	}
-	for name, old := range former {
+	for name, old := range plan.moves {
 		if err := m.moveApplication(away+old, name); err != nil {
 			return err
 		}
-		m.tell("renamed", name, "", "the application %q was renamed to %q; baselines, open changes and history moved with it", old, name)
 	}
-	return nil
+	m.tellMoves(plan)
+	if err := m.settleIn(plan); err != nil {
+		return err
+	}
+	for _, h := range plan.anew {
+		if err := m.anew(h); err != nil {
+			return err
+		}
+	}
+	return m.passOn(plan)
 }
 
 // moveApplication renames every row. If the new name already has a row, the newer change and the
@@ -170,7 +183,7 @@ func (m *mover) orphans() error {
 		if _, ok := m.house(func(h House) bool { return h.Application == p.application }); ok {
 			m.tell("kept", p.application, p.account, "it is no longer in accounts, but its change waits for the store: it stays managed until that is settled")
 		} else {
-			m.tell("left", p.application, p.account, "the application is no longer configured; the account's change waited for its store and will not reach it")
+			m.tell("left", p.application, p.account, "it is no longer configured; the account's change waited for its store and will not reach it")
 		}
 	}
 	return nil
@@ -206,10 +219,10 @@ func (m *mover) units() error {
 		if _, err := m.get("SELECT unit FROM application WHERE name = ?", []any{h.Application}, &before); err != nil {
 			return err
 		}
-		if before != "" && before != h.Unit && !strings.Contains(h.Unit, "/") {
+		if before, _ := unitOf(before); before != "" && before != h.Unit && !h.Further {
 			m.tell("renamed", h.Application, "", "its unit was %s and is %s now; baselines, open changes and history stay", before, h.Unit)
 		}
-		if _, err := m.exec("INSERT INTO application (name, unit) VALUES (?, ?) ON CONFLICT DO UPDATE SET unit = excluded.unit", h.Application, h.Unit); err != nil {
+		if _, err := m.exec("INSERT INTO application (name, unit) VALUES (?, ?) ON CONFLICT DO UPDATE SET unit = excluded.unit", h.Application, h.lodging()); err != nil {
 			return err
 		}
 	}

@@ -37,12 +37,10 @@ func (m *mover) accounts() error {
 	if err != nil {
 		return err
 	}
-	left := map[string]place{}
+	left := map[string][]place{}
 	for p := range known {
-		// Of several stores that the account leaves it takes the first one's state along, whose name
-		// stands before theirs.
-		if former, also := left[p.account]; !m.stays(p) && (!also || p.application < former.application) {
-			left[p.account] = p
+		if !m.stays(p) {
+			left[p.account] = append(left[p.account], p)
 		}
 	}
 	if len(left) == 0 {
@@ -51,7 +49,7 @@ func (m *mover) accounts() error {
 	for _, h := range m.houses {
 		for _, name := range h.Accounts {
 			to := place{h.Application, name}
-			from, moved := left[name]
+			from, moved := m.elsewhere(left[name], h.Unit)
 			if _, here := known[to]; here || !moved {
 				continue
 			}
@@ -62,6 +60,17 @@ func (m *mover) accounts() error {
 		}
 	}
 	return nil
+}
+
+// elsewhere picks the place in another application than that with this unit. Of several stores that an account
+// leaves it takes the first one's state along, whose name stands before theirs.
+func (m *mover) elsewhere(places []place, unit string) (from place, found bool) {
+	for _, p := range places {
+		if m.formerOf(p.application).unit != unit && (!found || p.application < from.application) {
+			from, found = p, true
+		}
+	}
+	return from, found
 }
 
 // renamed moves accounts that have another name, the same uid and the same password (usermod -l).
@@ -146,37 +155,15 @@ func (m *mover) rename(from, to place, account shadowsync.Account) error {
 	return err
 }
 
-// moveAccount moves an account's state. The former baseline goes into the record, and into the
-// digests of what the application may remember.
+// moveAccount moves an account's state, to another account or store.
 func (m *mover) moveAccount(from, to place) error {
-	var os, store, origin string
-	found, err := m.get("SELECT os, store, coalesce(origin, '{}') FROM account WHERE application = ? AND account = ? AND os IS NOT NULL",
-		[]any{from.application, from.account}, &os, &store, &origin)
-	if err != nil {
+	same := false
+	if h, ok := m.house(func(h House) bool { return h.Application == to.application }); ok {
+		former := m.formerOf(from.application).store
+		same = h.Store.Kind == former.Kind && former.Kind != ""
+	}
+	if err := m.unpair(from, same); err != nil {
 		return err
-	}
-	if found {
-		e := shadowsync.Entry{Replaced: m.at}
-		if e.Baseline, err = pair(os, store); err != nil {
-			return err
-		}
-		if e.Origin, err = (origins{}).parse(origin); err != nil {
-			return err
-		}
-		if err := m.addEntry(from.application, from.account, e); err != nil {
-			return err
-		}
-		if err := m.addPast(from.application, from.account, shadowsync.PastOf(e.Baseline)); err != nil {
-			return err
-		}
-	}
-	for _, query := range []string{
-		"UPDATE account SET os = NULL, store = NULL, write_backs = 0 WHERE application = ?1 AND account = ?2",
-		"UPDATE change SET state = 'queued', verdict = 'adopted', store_hash = '' WHERE application = ?1 AND account = ?2 AND state IN ('pending', 'needs-login', 'missing')",
-	} {
-		if _, err := m.exec(query, from.application, from.account); err != nil {
-			return err
-		}
 	}
 	if err := m.copyPast(from, to); err != nil {
 		return err
@@ -188,6 +175,71 @@ func (m *mover) moveAccount(from, to place) error {
 		}
 	}
 	return m.setMark(to.application, shadowsync.Revisions{})
+}
+
+// unpair makes the state of an account that of another store, whose value does not pair with the OS's. The
+// former baseline goes into the record, and into the digests of what the application may remember. Values
+// of the former store stay only if the other one's are of the same kind.
+func (m *mover) unpair(at place, sameKind bool) error {
+	if err := m.displace(at); err != nil {
+		return err
+	}
+	queries := []string{
+		"UPDATE account SET os = NULL, store = NULL, write_backs = 0 WHERE application = ?1 AND account = ?2",
+		"UPDATE change SET state = 'queued', verdict = 'adopted' WHERE application = ?1 AND account = ?2 AND state IN ('pending', 'needs-login', 'missing')",
+	}
+	if !sameKind {
+		queries = append(queries, "UPDATE change SET store_hash = '' WHERE application = ?1 AND account = ?2")
+	}
+	for _, query := range queries {
+		if _, err := m.exec(query, at.application, at.account); err != nil {
+			return err
+		}
+	}
+	if sameKind {
+		return nil
+	}
+	return m.blankRecord(at)
+}
+
+// displace puts an account's baseline into its record.
+func (m *mover) displace(at place) error {
+	var os, store, origin string
+	found, err := m.get("SELECT os, store, coalesce(origin, '{}') FROM account WHERE application = ? AND account = ? AND os IS NOT NULL",
+		[]any{at.application, at.account}, &os, &store, &origin)
+	if err != nil || !found {
+		return err
+	}
+	e := shadowsync.Entry{Replaced: m.at}
+	if e.Baseline, err = pair(os, store); err != nil {
+		return err
+	}
+	if e.Origin, err = (origins{}).parse(origin); err != nil {
+		return err
+	}
+	if err := m.addEntry(at.application, at.account, e); err != nil {
+		return err
+	}
+	return m.addPast(at.application, at.account, shadowsync.PastOf(e.Baseline))
+}
+
+// blankRecord takes the store's hashes out of an account's record.
+func (m *mover) blankRecord(at place) error {
+	blank := map[int64]string{}
+	var seq int64
+	var store string
+	err := m.each("SELECT seq, store FROM entry WHERE application = ? AND account = ?", []any{at.application, at.account}, []any{&seq, &store}, func() error {
+		c, err := parseCredential(store)
+		c.Hash = ""
+		blank[seq] = credentialText(c)
+		return err
+	})
+	for seq, store := range blank {
+		if err == nil {
+			_, err = m.exec("UPDATE entry SET store = ? WHERE application = ? AND account = ? AND seq = ?", store, at.application, at.account, seq)
+		}
+	}
+	return err
 }
 
 // copyPast copies the digests of what may be remembered of an account. The former application still

@@ -73,8 +73,8 @@ func TestTheFirstSchemaReadsAsItWas(t *testing.T) {
 // TestTheFirstSchemaIsRehoused: its applications had no recorded unit.
 func TestTheFirstSchemaIsRehoused(t *testing.T) {
 	db := schema1(t)
-	rehouse(t, db, "1", House{"conductor", "128T.service", []string{"admin", "locked", "twice", "pending"}})
-	rehouse(t, db, "2", House{"router", "128T.service", []string{"admin", "locked", "twice", "pending"}})
+	rehouse(t, db, "1", House{Application: "conductor", Unit: "128T.service", Accounts: []string{"admin", "locked", "twice", "pending"}})
+	rehouse(t, db, "2", House{Application: "router", Unit: "128T.service", Accounts: []string{"admin", "locked", "twice", "pending"}})
 	memory, err := db.Load(t.Context(), "router", nil)
 	if err != nil || len(memory.Accounts) != 4 || memory.Accounts["pending"].Open == nil || memory.Accounts["admin"].Baseline == nil {
 		t.Errorf("%+v (%v)", memory, err)
@@ -85,7 +85,7 @@ func TestTheFirstSchemaIsRehoused(t *testing.T) {
 	if err := db.SetHeld(t.Context(), "router", true); err != nil {
 		t.Fatal(err)
 	}
-	rehouse(t, db, "3", House{"gateway", "128T.service", []string{"admin", "locked", "twice", "pending"}})
+	rehouse(t, db, "3", House{Application: "gateway", Unit: "128T.service", Accounts: []string{"admin", "locked", "twice", "pending"}})
 	if held, err := db.Held(t.Context(), "gateway"); !held || err != nil {
 		t.Errorf("the hold did not go along: %v (%v)", held, err)
 	}
@@ -123,17 +123,17 @@ func TestNamesThatWereEdited(t *testing.T) {
 		in       place  // where admin's state is then
 		baseline bool
 	}{
-		"the application's name": {[]House{{"router", "a.service", []string{"admin"}}, {"b", "b.service", []string{"other"}}}, "renamed router ", place{"router", "admin"}, true},
-		"two names exchanged":    {[]House{{"b", "a.service", []string{"admin"}}, {"a", "b.service", []string{"other"}}}, "renamed b ", place{"b", "admin"}, true},
-		"the unit":               {[]House{{"a", "c.service", []string{"admin"}}, {"b", "b.service", []string{"other"}}}, "renamed a ", place{"a", "admin"}, true},
-		"another application":    {[]House{{"a", "a.service", []string{}}, {"b", "b.service", []string{"other", "admin"}}}, "moved b admin", place{"b", "admin"}, false},
-		"the account's name":     {[]House{{"a", "a.service", []string{"renamed"}}, {"b", "b.service", []string{"other"}}}, "renamed a renamed", place{"a", "renamed"}, false},
-		"taken out":              {[]House{{"a", "a.service", []string{}}, {"b", "b.service", []string{"other"}}}, "kept a admin", place{"a", "admin"}, true},
-		"the application gone":   {[]House{{"b", "b.service", []string{"other"}}}, "left a admin", place{"a", "admin"}, true},
+		"the application's name": {[]House{{Application: "router", Unit: "a.service", Accounts: []string{"admin"}}, {Application: "b", Unit: "b.service", Accounts: []string{"other"}}}, "renamed router ", place{"router", "admin"}, true},
+		"two names exchanged":    {[]House{{Application: "b", Unit: "a.service", Accounts: []string{"admin"}}, {Application: "a", Unit: "b.service", Accounts: []string{"other"}}}, "renamed b ", place{"b", "admin"}, true},
+		"the unit":               {[]House{{Application: "a", Unit: "c.service", Accounts: []string{"admin"}}, {Application: "b", Unit: "b.service", Accounts: []string{"other"}}}, "renamed a ", place{"a", "admin"}, true},
+		"another application":    {[]House{{Application: "a", Unit: "a.service", Accounts: []string{}}, {Application: "b", Unit: "b.service", Accounts: []string{"other", "admin"}}}, "moved b admin", place{"b", "admin"}, false},
+		"the account's name":     {[]House{{Application: "a", Unit: "a.service", Accounts: []string{"renamed"}}, {Application: "b", Unit: "b.service", Accounts: []string{"other"}}}, "renamed a renamed", place{"a", "renamed"}, false},
+		"taken out":              {[]House{{Application: "a", Unit: "a.service", Accounts: []string{}}, {Application: "b", Unit: "b.service", Accounts: []string{"other"}}}, "kept a admin", place{"a", "admin"}, true},
+		"the application gone":   {[]House{{Application: "b", Unit: "b.service", Accounts: []string{"other"}}}, "left a admin", place{"a", "admin"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			db := openIn(t, t.TempDir())
-			rehouse(t, db, "1", House{"a", "a.service", []string{"admin"}}, House{"b", "b.service", []string{"other"}})
+			rehouse(t, db, "1", House{Application: "a", Unit: "a.service", Accounts: []string{"admin"}}, House{Application: "b", Unit: "b.service", Accounts: []string{"other"}})
 			tr := sampleTransition("admin", 1)
 			tr.Baseline = &shadowsync.Baseline{OS: sampleCredential(1), Store: sampleCredential(1)}
 			tr.Person = "1000"

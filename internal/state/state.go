@@ -35,6 +35,7 @@
 //	verify.go   the trail: check the chain
 //	outbox.go   session ends still due
 //	house.go    follows a configuration whose names changed; move.go takes an account's state along
+//	stores.go   follows the tables of stores
 //	facts.go    boot, settle time, digests, guard, setup's manifest
 //	factor.go   the second factors
 //	shell.go    the login shells of accounts before they got the operators' one

@@ -74,11 +74,11 @@ func (r *Run) memories(ctx context.Context, names []string) (map[string]shadowsy
 		parts[application] = append(parts[application], name)
 	}
 	for application, part := range parts {
-		memory, err := r.Engine.State.Load(ctx, application, part)
+		memory, err := r.Engine.Recall(ctx, application, part)
 		if err != nil {
 			return nil, err
 		}
-		maps.Copy(all, memory.Accounts)
+		maps.Copy(all, memory)
 	}
 	return all, nil
 }
