@@ -20,6 +20,10 @@ const restAfterTimeout = 2 * time.Second
 // and opening a worker costs more than all the rest of passwd.
 const freshFor = 2 * time.Second
 
+// openWithin bounds the opening of a store. A server's name must be looked up and a worker started, which on a
+// slow machine may take longer than any caller waits: then the next one finds the store open.
+const openWithin = 15 * time.Second
+
 // link is a store that is opened when it is first needed, called with a time limit, and opened
 // again after a failure. It keeps a hung store from blocking passwd, a hook or another application.
 type link struct {
@@ -37,10 +41,12 @@ type link struct {
 	// Only the holder of turn uses these.
 	store  shadowsync.CredentialStore
 	opened time.Time
+	called bool // since it was opened, or in this turn
 
-	mu   sync.Mutex
-	rest time.Time
-	last error
+	mu     sync.Mutex
+	closed bool
+	rest   time.Time
+	last   error
 }
 
 func (l *link) Capabilities() shadowsync.Capabilities { return l.capabilities }
@@ -84,7 +90,7 @@ var (
 // inTurn runs work on the store and waits for it until the time limit. A deadline cannot stop a
 // system call on a dead disk or server, so the work runs in its own goroutine. After the limit that
 // goroutine is left behind; it keeps the turn until the system call returns, and then closes its
-// store.
+// store, unless it has only opened that.
 func inTurn[T any](ctx context.Context, l *link, work func(context.Context) (T, error)) (T, error) {
 	type result struct {
 		answer T
@@ -107,7 +113,8 @@ func inTurn[T any](ctx context.Context, l *link, work func(context.Context) (T, 
 	}
 	done, gone, ended := make(chan result), make(chan struct{}), make(chan struct{})
 	go func() {
-		defer func() { <-l.turn; close(ended) }()
+		defer l.end(ended)
+		l.called = false
 		var r result
 		r.answer, r.err = work(bound)
 		late := r.err != nil && bound.Err() != nil && ctx.Err() == nil
@@ -119,7 +126,7 @@ func inTurn[T any](ctx context.Context, l *link, work func(context.Context) (T, 
 		case <-gone:
 			late = true
 		}
-		if late {
+		if late && l.called {
 			l.drop()
 		}
 	}()
@@ -134,6 +141,17 @@ func inTurn[T any](ctx context.Context, l *link, work func(context.Context) (T, 
 		r.err = errLate
 	}
 	return r.answer, r.err
+}
+
+// end gives the turn to the next caller, or closes the store if Close has not waited for this turn.
+func (l *link) end(ended chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		l.drop()
+	}
+	<-l.turn
+	close(ended)
 }
 
 // hangs reports whether a call that was left behind still has the turn. Nothing comes of waiting for it,
@@ -175,9 +193,10 @@ func answered(err error) bool {
 func (l *link) once(ctx context.Context, call func(shadowsync.CredentialStore) error) error {
 	err := l.connect(ctx)
 	if err == nil {
-		err = ctx.Err() // no caller waits any more: the store is closed again and not called
+		err = ctx.Err() // no caller waits any more: the store is for the next one
 	}
 	if err == nil {
+		l.called = true
 		err = call(l.store)
 	}
 	if l.store != nil && !usable(l.store) {
@@ -197,6 +216,8 @@ func (l *link) connect(ctx context.Context) error {
 	if l.store != nil {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), openWithin)
+	defer cancel()
 	store, err := l.open(ctx)
 	if err != nil {
 		if errors.Is(err, shadowsync.ErrUnavailable) || errors.Is(err, shadowsync.ErrMalformed) {
@@ -204,7 +225,7 @@ func (l *link) connect(ctx context.Context) error {
 		}
 		return fmt.Errorf("%w: %w", shadowsync.ErrUnavailable, err)
 	}
-	l.store, l.opened = store, time.Now()
+	l.store, l.opened, l.called = store, time.Now(), false
 	return nil
 }
 
@@ -281,10 +302,14 @@ func (l *link) Watch(ctx context.Context) (<-chan struct{}, error) {
 	return news, err
 }
 
-// Close closes the store. If it hangs or is being closed after a time-out, the goroutine left
+// Close closes the store. If it hangs or is being opened or closed after a time-out, the goroutine left
 // behind closes it.
 func (l *link) Close() error {
-	if len(l.turn) > 0 {
+	l.mu.Lock()
+	l.closed = true
+	busy := len(l.turn) > 0
+	l.mu.Unlock()
+	if busy {
 		return nil
 	}
 	_, _ = inTurn(context.Background(), l, func(context.Context) (struct{}, error) { // see drop

@@ -158,3 +158,32 @@ func TestAHangThatNoDeadlineEnds(t *testing.T) {
 		t.Errorf("opened %d times, watched: %v", ended.Load(), err)
 	}
 }
+
+// TestOpenedTooLate: a store whose opening takes longer than its caller waits, such as by the look-up of its
+// server's name, is open for the next caller. Otherwise each would begin anew, and none ever reach it.
+func TestOpenedTooLate(t *testing.T) {
+	opens, alive := make(chan struct{}), &watched{watch: lives}
+	times := 0
+	l := opened(nil, 20*time.Millisecond, func(ctx context.Context) (shadowsync.CredentialStore, error) {
+		times++
+		select {
+		case <-opens:
+			return alive, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	})
+	if _, err := l.Watch(t.Context()); !errors.Is(err, errNoAnswer) {
+		t.Errorf("it says %v", err)
+	}
+	close(opens)
+	l.turn <- struct{}{} // the goroutine left behind has ended
+	<-l.turn
+	l.rest, l.timeout = time.Time{}, time.Minute // as if the rest were over
+	if _, err := l.Watch(t.Context()); err != nil || times != 1 || alive.closed {
+		t.Errorf("opened %d times, closed %v, watched: %v", times, alive.closed, err)
+	}
+	if err := l.Close(); err != nil || !alive.closed {
+		t.Errorf("closed %v: %v", alive.closed, err)
+	}
+}
