@@ -82,9 +82,12 @@ func (s Source) postgres(o driver.Options, settings *tls.Config) (sqldriver.Conn
 	}
 	c.Port = uint16(port)
 	c.TLSConfig, c.Fallbacks, c.ConnectTimeout = settings, nil, dialTime
-	c.DialFunc = (&net.Dialer{Timeout: dialTime, KeepAlive: 30 * time.Second}).DialContext
+	c.DialFunc = dialer.DialContext
 	if addresses := s.addresses(o); len(addresses) > 0 {
-		c.LookupFunc = func(context.Context, string) ([]string, error) { return addresses, nil }
+		c.LookupFunc = func(context.Context, string) ([]string, error) { return addresses[:1], nil }
+		c.DialFunc = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return dialAny(ctx, network, addresses, s.Port)
+		}
 	}
 	c.RuntimeParams = map[string]string{
 		"application_name": "shadowsync", "client_encoding": "UTF8",

@@ -188,3 +188,27 @@ func TestNoHashForTheWrongServer(t *testing.T) {
 		})
 	}
 }
+
+// TestNoTLS: a server that has no TLS, or takes it off on the way, gets nothing, and is named so.
+func TestNoTLS(t *testing.T) {
+	for scheme, serve := range map[string]func(c net.Conn){
+		"postgres": func(c net.Conn) { _, _ = io.ReadFull(c, make([]byte, 8)); _, _ = c.Write([]byte("N")) },
+		"mysql":    func(c net.Conn) { (&mysqlServer{conn: c}).greet("mysql_native_password") },
+	} {
+		t.Run(scheme, func(t *testing.T) {
+			got := make(chan []byte, 16)
+			at := listen(t, func(c net.Conn) {
+				serve(c)
+				rest, _ := io.ReadAll(c)
+				got <- rest
+			})
+			err := connect(t, scheme+"://shadowsync@"+at+"/app?sslmode=verify-full")
+			if err == nil || !strings.Contains(err.Error(), "the database server 127.0.0.1 offers no TLS") {
+				t.Errorf("%v", err)
+			}
+			if rest := <-got; len(rest) > 0 && rest[0] != 'X' && !bytes.Equal(rest[min(4, len(rest)):], []byte{1}) { // Terminate, Quit
+				t.Errorf("it gets %q", rest)
+			}
+		})
+	}
+}

@@ -10,6 +10,7 @@
 //	database.go   Database, and its transactions
 //	answer.go     Question and its answer: accounts and their values
 //	connect.go    connections
+//	dial.go       which of a server's addresses
 //	unverified.go  connections to a server of MySQL's that no certificate tells apart
 //	fault.go      errors of servers, for people
 package sqldb

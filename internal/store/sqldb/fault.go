@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -138,6 +139,8 @@ func (s Source) Fault(err error) error {
 		return driver.Unavailable(err)
 	case errors.As(err, &certificate):
 		return s.fault(err, "the certificate of the database server %s is not trusted: %s", s.Host, printable.Clip(certificate.Err.Error(), 200))
+	case errors.Is(err, mysql.ErrNoTLS), strings.Contains(err.Error(), "server refused TLS connection"): // pgx has no error for it
+		return s.fault(err, "the database server %s offers no TLS", s.Host)
 	case errors.As(err, new(unix.Errno)) && s.Dialect == SQLite:
 		return driver.Unavailable(err)
 	case errors.As(err, &network) && network.Op == "dial":

@@ -5,7 +5,6 @@ import (
 	sqldriver "database/sql/driver"
 	"errors"
 	"net"
-	"time"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -53,17 +52,6 @@ func (u unverifiedConnector) Connect(ctx context.Context) (sqldriver.Conn, error
 
 // SaysUnverified says that a login would give the password away.
 const SaysUnverified = "the database server asks for the password itself, and nothing shows that it is the right server: dsn must name its Unix socket, or have sslmode=verify-full"
-
-// dialAny dials the first address that answers.
-func dialAny(ctx context.Context, network string, addresses []string, port string) (conn net.Conn, err error) {
-	for _, address := range addresses {
-		dialer := net.Dialer{Timeout: dialTime, KeepAlive: 30 * time.Second}
-		if conn, err = dialer.DialContext(ctx, network, net.JoinHostPort(address, port)); err == nil {
-			break
-		}
-	}
-	return conn, err
-}
 
 // loginGuard is a connection that ends when a login asks for the server's key, or sends what may be
 // encrypted with it. It keeps the methods of TCPConn, with which the driver notices a lost connection.
