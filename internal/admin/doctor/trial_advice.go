@@ -2,10 +2,12 @@ package doctor
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
+	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/internal/store/sqldb"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -30,12 +32,9 @@ func (t *attempt) explain(err error) verdict {
 
 // explainServer is explain for a database server. Its faults reach us as texts, through a worker.
 func (t *attempt) explainServer(err error, dsn string, s sqldb.Source) verdict {
-	client, service := "psql "+quoted(dsn), "postgresql"
+	client, service := t.client(dsn, s), "postgresql"
 	if s.Dialect == sqldb.MySQL {
-		client, service = "mariadb --user="+quoted(s.User)+" --password --host="+quoted(s.Host)+" --port="+s.Port+" "+quoted(s.Database), "mariadb"
-		if s.Host == "" {
-			client = "mariadb --user=" + quoted(s.User) + " --password --socket=" + quoted(s.Socket) + " " + quoted(s.Database)
-		}
+		service = "mariadb"
 	}
 	text := err.Error()
 	switch {
@@ -51,6 +50,38 @@ func (t *attempt) explainServer(err error, dsn string, s sqldb.Source) verdict {
 		return fail("%s", text).person("give it the password that the server knows", client)
 	}
 	return fail("%s", text).by(client, nil)
+}
+
+// client is the server's own client. It verifies whom it gets the password for, where we do: by itself it
+// would show that to whoever answers.
+func (t *attempt) client(dsn string, s sqldb.Source) string {
+	authorities := t.options.Text(driver.CA.Name)
+	if authorities == "" {
+		authorities = systemAuthorities()
+	}
+	verify, place := "", "--host="+quoted(s.Host)+" --port="+s.Port
+	if s.Host == "" {
+		place = "--socket=" + quoted(s.Socket)
+	}
+	switch {
+	case s.Dialect == sqldb.PostgreSQL && s.Verify:
+		return "PGSSLMODE=verify-full PGSSLROOTCERT=" + quoted(authorities) + " psql " + quoted(dsn)
+	case s.Dialect == sqldb.PostgreSQL:
+		return "psql " + quoted(dsn)
+	case s.Verify:
+		verify = "--ssl --ssl-verify-server-cert --ssl-ca=" + quoted(authorities) + " "
+	}
+	return "mariadb " + verify + "--user=" + quoted(s.User) + " --password " + place + " " + quoted(s.Database)
+}
+
+// systemAuthorities is the file with the certificates that the system trusts, in Debian or in Fedora: the
+// servers' clients do not all find it by themselves.
+func systemAuthorities() string {
+	const debian, fedora = "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"
+	if _, err := os.Stat(debian); err != nil {
+		return fedora
+	}
+	return debian
 }
 
 // grant names the statements that give a store's user its rights.

@@ -112,6 +112,25 @@ func TestGrants(t *testing.T) {
 	}
 }
 
+// TestTheClientVerifies: the command that is named for a server elsewhere shows the password to nobody who cannot
+// prove to be that server.
+func TestTheClientVerifies(t *testing.T) {
+	for _, c := range []struct{ dsn, ca, want string }{
+		{"postgres://u@db.example.net/app", "/etc/my ca.pem", `PGSSLMODE=verify-full PGSSLROOTCERT='/etc/my ca.pem' psql 'postgres://u@db.example.net/app'`},
+		{"postgres://u@127.0.0.1/app?sslmode=verify-full", "", "PGSSLMODE=verify-full PGSSLROOTCERT='/etc/"},
+		{"postgres://u@127.0.0.1/app", "", "psql 'postgres://u@127.0.0.1/app'"},
+		{"mysql://u@db.example.net/app", "/etc/ca.pem", `mariadb --ssl --ssl-verify-server-cert --ssl-ca='/etc/ca.pem' --user='u' --password --host='db.example.net' --port=3306 'app'`},
+		{"mysql://u@127.0.0.1/app", "", `mariadb --user='u' --password --host='127.0.0.1' --port=3306 'app'`},
+		{"mysql://u@/app?socket=/run/s.sock", "", `mariadb --user='u' --password --socket='/run/s.sock' 'app'`},
+	} {
+		run := &attempt{options: driver.Options{Driver: "sql", Keys: map[string]any{"dsn": c.dsn, "ca": c.ca}}}
+		v := run.explain(&driver.Fault{Kind: shadowsync.ErrUnavailable, Reason: "the certificate is not trusted"})
+		if !strings.HasPrefix(v.command, c.want) {
+			t.Errorf("it names %s, want %s", v.command, c.want)
+		}
+	}
+}
+
 // spelling is a store that spells names in its own way.
 type spelling struct{ shadowsync.CredentialStore }
 
