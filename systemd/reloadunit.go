@@ -13,6 +13,7 @@ import (
 type Reloading struct {
 	Exists  bool
 	Running bool // otherwise it reads its files when it starts
+	Masked  bool // then it cannot be reloaded, even while it still runs
 	Can     bool // it has ExecReload=, or reloads by a signal
 	MainPID int  // 0: it has no main process
 	// Changed is when it was started or reloaded last.
@@ -25,7 +26,8 @@ func (b *Bus) Reloading(ctx context.Context, name string) (Reloading, error) {
 	if err != nil {
 		return Reloading{}, err
 	}
-	r := Reloading{Exists: value[string](props, "LoadState") != "not-found", Can: value[bool](props, "CanReload")}
+	load := value[string](props, "LoadState")
+	r := Reloading{Exists: load != "not-found", Masked: load == "masked", Can: value[bool](props, "CanReload")}
 	r.Changed = fromMicroseconds(value[uint64](props, "StateChangeTimestamp"))
 	switch value[string](props, "ActiveState") {
 	case "inactive", "failed", "deactivating":
@@ -47,6 +49,7 @@ func (b *Bus) Reloading(ctx context.Context, name string) (Reloading, error) {
 
 var (
 	errNoUnit   = errors.New("there is no such unit")
+	errMasked   = errors.New("the unit is masked")
 	errNoReload = errors.New("the unit has no ExecReload=")
 )
 
@@ -63,6 +66,8 @@ func (b *Bus) ReloadUnit(ctx context.Context, name string, pause time.Duration) 
 		return errNoUnit
 	case !r.Running:
 		return nil
+	case r.Masked:
+		return errMasked
 	case !r.Can:
 		return errNoReload
 	}

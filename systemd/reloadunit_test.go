@@ -25,8 +25,11 @@ func TestReloadUnitOnMachine(t *testing.T) {
 			must(t, "systemctl", "start", name)
 		}
 	}
+	write(t, "/usr/lib/systemd/system/masked.service", "[Service]\nExecStart=/bin/sleep inf\nExecReload=/bin/true\n")
+	must(t, "systemctl", "start", "masked.service")
+	must(t, "systemctl", "mask", "masked.service")
 	for name, says := range map[string]string{
-		"good.service": "", "stopped.service": "", "bad.service": `the job ended with "failed"`,
+		"good.service": "", "masked.service": "the unit is masked", "stopped.service": "", "bad.service": `the job ended with "failed"`,
 		"none.service": "the unit has no ExecReload=", "absent.service": "there is no such unit", "slow.service": "deadline exceeded",
 	} {
 		begun := time.Now()

@@ -40,6 +40,9 @@ func assessReload(ctx context.Context, bus *systemd.Bus, holder string, o store.
 	case !unit.Exists:
 		return fail("%s's reload_unit: there is no unit %s, so a new password does not come into force", holder, o.ReloadUnit).
 			person("name the server's unit", "editor "+file)
+	case unit.Running && unit.Masked:
+		return fail("%s's reload_unit: %s is masked, so a new password does not come into force", holder, o.ReloadUnit).
+			person("unmask it", "systemctl unmask "+o.ReloadUnit)
 	case unit.Running && !unit.Can:
 		return fail("%s's reload_unit: %s has no ExecReload=, so a new password does not come into force", holder, o.ReloadUnit).
 			person("add one, or choose another unit", "systemctl edit "+o.ReloadUnit)

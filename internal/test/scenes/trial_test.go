@@ -77,6 +77,7 @@ var trialFaults = []struct{ name, breaking, store, says, mending string }{
 	{"another scheme", `su postgres -c 'psql -q app -c "UPDATE auth_user SET password = '"'pbkdf2_sha256\$1\$s\$x'"' WHERE username = '"'user222'"'"'`, "portal", "FAIL scheme not a value of crypt(3): that of user222", `su postgres -c 'psql -q app -c "UPDATE auth_user SET password = '"'!'"' WHERE username = '"'user222'"'"'`},
 	{"no such unit", "sed -i s/mosquitto.service/mosquito.service/ /etc/shadowsync/shadowsync.toml", "portal.broker", "FAIL reload portal.broker's reload_unit: there is no unit mosquito.service", "sed -i s/mosquito.service/mosquitto.service/ /etc/shadowsync/shadowsync.toml"},
 	{"a unit that cannot reload", "systemd-run --quiet --unit=still sleep infinity && sed -i s/mosquitto.service/still.service/ /etc/shadowsync/shadowsync.toml", "portal.broker", "has no ExecReload=", "sed -i s/still.service/mosquitto.service/ /etc/shadowsync/shadowsync.toml"},
+	{"a masked unit", "systemctl mask mosquitto.service", "portal.broker", "FAIL reload portal.broker's reload_unit: mosquitto.service is masked", ""},
 	{"an immutable file", "chattr +i /etc/mosquitto/passwd", "portal.broker", "FAIL rights /etc/mosquitto/passwd: /etc/mosquitto/passwd is immutable", ""},
 }
 
