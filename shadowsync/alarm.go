@@ -22,8 +22,9 @@ func (e Event) WrongStore() bool {
 }
 
 // alarms returns warnings about the program that sets the account's values. They come in addition
-// to the decision's own event.
-func (it *item) alarms(a Application, m Memory, now time.Time) []Event {
+// to the decision's own event. others reports whether every other store of the application holds what belongs to an
+// OS value.
+func (it *item) alarms(a Application, m Memory, now time.Time, others func(os Credential) bool) []Event {
 	var found []Event
 	add := func(format string, args ...any) {
 		found = append(found, Event{
@@ -35,17 +36,28 @@ func (it *item) alarms(a Application, m Memory, now time.Time) []Event {
 		add("the application wrote its old value back %d times: %s", alarmAfter, it.writer(a))
 	}
 	switch back := it.returned(); {
-	case a.Several: // it may have come from another store, which has a reconcile of its own
 	case !it.cameAtStart(a, m):
 	case it.decision.WroteBack && it.osWasOverwritten():
-		add(elsewhere+"%s set an older password at its start, one that its configured store does not hold: it reads another store", it.writer(a))
+		if others(it.in.Baseline.OS) { // otherwise it may have come from one of them
+			add(elsewhere+"%s set an older password at its start, one that %s: it reads another store", it.writer(a), a.unheld())
+		}
 	case back != nil && it.in.Evidence.Writer == WriterUnknown:
-		add(elsewhere+"at the start of %s an older password came back that its configured store does not hold. It is not known which program set it; if it was the application, it reads another store", a.Unit)
+		if others(it.in.Baseline.OS) {
+			add(elsewhere+"at the start of %s an older password came back that %s. It is not known which program set it; if it was the application, it reads another store", a.Unit, a.unheld())
+		}
 	}
 	if e := it.returned(); e != nil && e.Returns+1 >= alarmAfter && it.tells(a) {
 		add("one value came back %d times, set by %s: every change of this password is undone", e.Returns+1, it.setter(a))
 	}
 	return found
+}
+
+// unheld says of a value that the application's stores do not hold it, and names them if they are several.
+func (a Application) unheld() string {
+	if len(a.Stores) < 2 {
+		return "its configured store does not hold"
+	}
+	return "none of its configured stores holds (" + strings.Join(a.Stores, ", ") + ")"
 }
 
 // tells reports whether an alarm about the value is this store's to give. What came on the OS side is

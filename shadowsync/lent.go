@@ -1,5 +1,46 @@
 package shadowsync
 
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"slices"
+)
+
+// lendable is what is on record of the accounts of the store whose values this one holds; nil: each has its own.
+type lendable map[string]AccountMemory
+
+func (r *Reconciler) lendable(ctx context.Context, names []string) (lendable, error) {
+	if r.Application.Lender == "" {
+		return nil, nil
+	}
+	memory, err := r.State.Survey(ctx, r.Application.Lender, names)
+	return memory.Accounts, err
+}
+
+// digest identifies all that lends looks at; empty: there is no such store. Revisions of the store's content
+// would not do: what is known about the same content changes. It goes where a digest of the store's own
+// values does, which is sealed if they are.
+func (l lendable) digest() string {
+	if l == nil {
+		return ""
+	}
+	all, part := sha256.New(), make([]byte, 0, 512)
+	for _, name := range slices.Sorted(maps.Keys(l)) {
+		m := l[name]
+		part = appendText(part[:0], name)
+		if o := m.Open; o != nil {
+			part = appendText(appendText(append(part, 'o'), o.OS.Hash), o.StoreHash)
+		}
+		if b := m.Baseline; b != nil {
+			part = appendText(appendText(append(part, 'b'), b.OS.Hash), b.Store.Hash)
+		}
+		_, _ = all.Write(part) // a hash takes everything
+	}
+	return "+" + hex.EncodeToString(all.Sum(nil))
+}
+
 // lends returns the value that the store with this memory has for an OS hash, or that was made for it;
 // empty: none is known.
 func (m AccountMemory) lends(osHash string) string {

@@ -11,10 +11,11 @@ import (
 
 // Application is a systemd unit, its credential store and the accounts it manages.
 type Application struct {
-	Name    string
-	Unit    string
-	Store   string // the store's name, if it is not the application's first
-	Several bool   // the application has other stores, too
+	Name  string
+	Unit  string
+	Store string // the store's name, if it is not the application's first
+	// Stores are the names under which all stores of the application are on record.
+	Stores []string
 	// Lender is the name under which the store is on record whose values this one holds, byte for byte;
 	// empty: it has values of its own.
 	Lender   string
@@ -83,6 +84,9 @@ type Reconciler struct {
 	Pace *Pace
 	// Witness says who wrote the OS side's present content; nil: nothing watched.
 	Witness func() (Origin, Writer)
+	// Beside reports whether every other store of the application holds what belongs to this OS value
+	// of the account. Nil: there is no other.
+	Beside func(ctx context.Context, account string, os Credential) bool
 	// Vouched reports whether PAM or a tool has just checked the account's new password against the
 	// rules and its announcement is on the way; nil: never.
 	Vouched func(account string) bool

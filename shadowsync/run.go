@@ -200,7 +200,9 @@ func (r *Reconciler) commit(ctx context.Context, work []*item, memory Memory) er
 			continue
 		}
 		t := it.transition(r.Application, memory.Accounts[it.name], now)
-		t.Events = append(t.Events, it.alarms(r.Application, memory, now)...)
+		t.Events = append(t.Events, it.alarms(r.Application, memory, now, func(os Credential) bool {
+			return r.Beside == nil || r.Beside(ctx, it.name, os)
+		})...)
 		t.Returned = it.returned()
 		if r.unjudged(it) {
 			t.Events = append(t.Events, it.exemption(r.Application.Name, now))
@@ -260,7 +262,7 @@ func (r *Reconciler) mark(ctx context.Context, v view, items []*item) error {
 	if v.fault != nil {
 		return nil
 	}
-	now := Revisions{OS: v.os.Revision, Store: v.store.revision(), Config: r.Application.Revision}
+	now := Revisions{OS: v.os.Revision, Store: v.store.revision() + v.lent.digest(), Config: r.Application.Revision}
 	r.synced.Store(&now)
 	if now == v.memory.Synced {
 		return nil

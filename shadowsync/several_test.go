@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 )
 
 // several are two stores of one application. Each has a state of its own, and the OS side is the hub.
@@ -44,7 +46,10 @@ func newSeveral(t *testing.T, rule Rule) *several {
 // reconciler is that of one store, as the configuration describes it.
 func (s *several) reconciler(i int) *Reconciler {
 	r := s.stores[i].reconciler()
-	r.Application.Several, r.Application.Policy.Conflict = true, s.rule
+	r.Application.Stores, r.Application.Policy.Conflict = []string{"conductor", "conductor.roles"}, s.rule
+	r.Beside = func(_ context.Context, account string, os Credential) bool {
+		return s.stores[1-i].store[account].Hash == os.Hash
+	}
 	r.State = bothStates{r.State, s}
 	if i > 0 {
 		if s.lends {
@@ -170,6 +175,80 @@ func TestStoresDoNotPlayPingPong(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestWrongStoreOfSeveral: an older password that the application brings at its start and that none of its stores
+// holds gives one alarm, which names them. One that a store holds may have come from there.
+func TestWrongStoreOfSeveral(t *testing.T) {
+	for name, c := range map[string]struct {
+		writer Writer
+		held   bool // the second store holds it
+		want   int
+	}{
+		"by the application":            {WriterApplication, false, 1},
+		"by an unknown program":         {WriterUnknown, false, 1},
+		"from the second store":         {WriterApplication, true, 0},
+		"perhaps from the second store": {WriterUnknown, true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSeveral(t, RuleDefault)
+			s.stores[0].passwd(t, "admin", hashNew)
+			s.pass()
+			for i, w := range s.stores {
+				w.settle = epoch.Add(time.Second + time.Minute)
+				if i == 1 && c.held {
+					w.store["admin"] = held(cred(hashBase), w.fields)
+				}
+			}
+			s.stores[0].os["admin"] = s.stores[0].os["admin"].With(cred(hashBase), FieldsPassword)
+			for i := range s.stores {
+				r := s.reconciler(i)
+				r.Application.Settle = time.Minute
+				req := Request{Origin: Origin{SeenBy: SeenByWatch, Unit: "128T.service"}, Evidence: Evidence{Writer: c.writer}}
+				if _, err := r.Reconcile(t.Context(), req); err != nil {
+					t.Fatal(err)
+				}
+			}
+			alarms := slices.Concat(s.stores[0].alarmed(), s.stores[1].alarmed())
+			if len(alarms) != c.want || c.want > 0 && (!strings.HasPrefix(alarms[0], elsewhere) || !strings.Contains(alarms[0], "none of its configured stores holds (conductor, conductor.roles)")) {
+				t.Errorf("alarms %q, want %d", alarms, c.want)
+			}
+		})
+	}
+}
+
+// TestALentStoreAtRest: a store with another one's values takes no lock while nothing changes, and notices what
+// becomes known about that one although no content changed.
+func TestALentStoreAtRest(t *testing.T) {
+	s := newSeveral(t, RuleDefault)
+	s.lends = true
+	for _, w := range s.stores {
+		w.scheme, w.fields = "own", FieldHash
+		for _, name := range []string{"admin", "user222"} {
+			w.store[name] = held(cred("own:"+name), w.fields)
+			w.memory[name] = AccountMemory{Baseline: &Baseline{OS: w.os[name], Store: w.store[name]}}
+		}
+	}
+	s.pass()
+	s.pass()
+	unchanged := func() bool {
+		report, err := s.reconciler(1).Reconcile(t.Context(), Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return report.Unchanged
+	}
+	if !unchanged() {
+		t.Error("at rest it takes the long way")
+	}
+	first := s.stores[0]
+	m := first.memory["admin"] // a login has shown that the first store's value belongs to the OS's password
+	m.Open = &Change{Account: "admin", State: Unproven, Verdict: VerdictUnproven, OS: first.os["admin"], StoreHash: "own:proven"}
+	first.memory["admin"] = m
+	if unchanged() {
+		t.Error("it does not notice what the first store will hold")
+	}
+	s.holds(first.os["admin"].Hash, "own:admin", "own:proven")
 }
 
 // TestLentValues: a store gets what another one has, byte for byte: made once, at passwd or at a login,

@@ -25,9 +25,6 @@ func (e *earlyRead) stands(now Memory) bool { return e != nil && now.Synced == e
 // gives the same result as before, which was "nothing to do". A store without a revision is read; if
 // it was not the same, the reading is returned, so that the store is not read twice.
 func (r *Reconciler) unchanged(ctx context.Context) (same bool, early *earlyRead) {
-	if r.Application.Lender != "" {
-		return false, nil // what that store has is in the state, which has no revision
-	}
 	os := func() (string, error) { return r.Accounts.Revision(ctx) }
 	if last := r.synced.Load(); last != nil {
 		now, err := os()
@@ -38,6 +35,10 @@ func (r *Reconciler) unchanged(ctx context.Context) (same bool, early *earlyRead
 	}
 	memory, err := r.State.Load(ctx, r.Application.Name, []string{})
 	if err != nil || memory.Synced == (Revisions{}) || memory.Synced.Config != r.Application.Revision {
+		return false, nil
+	}
+	lent, err := r.lendable(ctx, r.Application.Accounts)
+	if err != nil {
 		return false, nil
 	}
 	r.synced.Store(&memory.Synced)
@@ -51,7 +52,7 @@ func (r *Reconciler) unchanged(ctx context.Context) (same bool, early *earlyRead
 	if read != nil {
 		early = &earlyRead{*read, memory.Synced}
 	}
-	same = err == nil && now == memory.Synced.OS && failed == nil && there != "" && there == memory.Synced.Store
+	same = err == nil && now == memory.Synced.OS && failed == nil && there != "" && there+lent.digest() == memory.Synced.Store
 	return same, early
 }
 

@@ -36,7 +36,7 @@ type view struct {
 	fault  *StoreFault
 	caps   Capabilities
 	wrote  witness
-	lent   map[string]AccountMemory // of the store whose values this one holds
+	lent   lendable
 }
 
 // look reads what is known about these accounts; without names, about all. early is a reading of the
@@ -67,12 +67,8 @@ func (r *Reconciler) lookHere(ctx context.Context, v *view) (err error) {
 	if v.memory, err = r.State.Survey(ctx, r.Application.Name, v.names); err != nil {
 		return err
 	}
-	if r.Application.Lender != "" {
-		lender, err := r.State.Survey(ctx, r.Application.Lender, v.names)
-		if err != nil {
-			return err
-		}
-		v.lent = lender.Accounts
+	if v.lent, err = r.lendable(ctx, v.names); err != nil {
+		return err
 	}
 	if v.os, err = r.Accounts.Read(ctx, v.names); err == nil && r.Witness != nil {
 		v.wrote.origin, v.wrote.writer = r.Witness()

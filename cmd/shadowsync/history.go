@@ -71,9 +71,13 @@ func (a *app) completeEntries(c *cobra.Command, given []string, begun string) ([
 		return nil, nothing
 	}
 	defer db.Close()
-	memory, _ := db.Load(c.Context(), application.Name, given[:1]) // an unreadable state offers nothing
+	holders, records := config.Holders(application), []shadowsync.Record{}
+	for _, h := range holders {
+		memory, _ := db.Load(c.Context(), h.Name, given[:1]) // an unreadable state offers nothing
+		records = append(records, memory.Accounts[given[0]].Record)
+	}
 	var entries []string
-	for i, entry := range memory.Accounts[given[0]].Record {
+	for i, entry := range engine.HistoryOf(holders, records) {
 		entries = append(entries, fmt.Sprintf("%d\t%s, replaced %s", i+1, formatOf(entry.OS.Hash), clock(entry.Replaced)))
 	}
 	return entries, nothing | cobra.ShellCompDirectiveKeepOrder
@@ -82,6 +86,7 @@ func (a *app) completeEntries(c *cobra.Command, given []string, begun string) ([
 // historyEntry is an entry in the output of `history --json`.
 type historyEntry struct {
 	N           int               `json:"n"`
+	Application string            `json:"application,omitempty"` // of several stores, the one on whose record it is
 	OSFormat    string            `json:"os_format"`
 	StoreFormat string            `json:"store_format"`
 	Locked      bool              `json:"locked"`
@@ -109,33 +114,57 @@ type presentEntry struct {
 	Changed     string                 `json:"last_change_day,omitempty"`
 	State       shadowsync.ChangeState `json:"state"`
 	Origin      *shadowsync.Origin     `json:"origin"` // of the last change that both sides have
+	Others      []otherPresent         `json:"other_stores,omitempty"`
+
+	application string // the first of several stores
 }
 
-// recordOf returns what is remembered of an account, and the account as it is now.
-func recordOf(ctx context.Context, e *engine.Engine, name string) (m shadowsync.AccountMemory, now *shadowsync.Account, err error) {
+// otherPresent is what a store besides the first one has.
+type otherPresent struct {
+	Application string                 `json:"application"`
+	StoreFormat string                 `json:"store_format,omitempty"`
+	State       shadowsync.ChangeState `json:"state"`
+}
+
+// kept is what is remembered of an account, and the account as it is now.
+type kept struct {
+	holders  []config.Application
+	schemes  map[string]string // by the holders' names
+	memories []shadowsync.AccountMemory
+	all      []engine.Kept
+	now      *shadowsync.Account // nil: it is not there
+}
+
+func keptOf(ctx context.Context, e *engine.Engine, name string) (p kept, err error) {
 	application, ok := e.Config.Managing(name)
 	if !ok {
-		return m, nil, &config.UnmanagedError{Account: name}
+		return p, &config.UnmanagedError{Account: name}
 	}
-	memory, err := e.State.Load(ctx, application.Name, []string{name})
-	if err != nil {
-		return m, nil, err
+	p = kept{holders: e.Holders(application.Name), schemes: map[string]string{}}
+	var records []shadowsync.Record
+	for _, h := range p.holders {
+		memory, err := e.State.Load(ctx, h.Name, []string{name})
+		if err != nil {
+			return p, err
+		}
+		p.schemes[h.Name] = e.Reconciler(h.Name).Store.Capabilities().Scheme
+		p.memories, records = append(p.memories, memory.Accounts[name]), append(records, memory.Accounts[name].Record)
 	}
+	p.all = engine.HistoryOf(p.holders, records)
 	os, err := e.Accounts.Read(ctx, []string{name})
 	if account, there := os.Accounts[name]; there {
-		now = &account
+		p.now = &account
 	}
-	return memory.Accounts[name], now, err
+	return p, err
 }
 
 func runHistory(ctx context.Context, a *app, name string) error {
 	return a.with(ctx, func(e *engine.Engine) error {
-		m, now, err := recordOf(ctx, e, name)
+		p, err := keptOf(ctx, e, name)
 		if err != nil {
 			return err
 		}
-		application, _ := e.Config.Managing(name) // recordOf has asked already
-		list := historyOf(name, e.Reconciler(application.Name).Store.Capabilities().Scheme, m, now)
+		list := p.list(name)
 		if a.json {
 			return a.printJSON(list)
 		}
@@ -143,38 +172,56 @@ func runHistory(ctx context.Context, a *app, name string) error {
 	})
 }
 
-func historyOf(name, scheme string, m shadowsync.AccountMemory, now *shadowsync.Account) historyList {
-	list := historyList{Name: name, History: make([]historyEntry, 0, len(m.Record))}
-	if now != nil {
-		list.Present = &presentEntry{OSFormat: formatOf(now.Hash), Locked: now.Locked, Changed: date(now.LastChange), State: shadowsync.InSync}
+// present is what is in use now.
+func (p kept) present() *presentEntry {
+	if p.now == nil {
+		return nil
+	}
+	now := &presentEntry{OSFormat: formatOf(p.now.Hash), Locked: p.now.Locked, Changed: date(p.now.LastChange)}
+	for i, h := range p.holders {
+		m, at := p.memories[i], otherPresent{Application: h.Name, State: shadowsync.InSync}
 		switch {
 		case m.Open != nil:
-			list.Present.State = m.Open.State
-		case m.Baseline == nil || m.Baseline.OS.Hash != now.Hash:
-			list.Present.State = shadowsync.Queued
+			at.State = m.Open.State
+		case m.Baseline == nil || m.Baseline.OS.Hash != p.now.Hash:
+			at.State = shadowsync.Queued
 		default:
-			list.Present.StoreFormat, list.Present.Origin = storeFormat(scheme, m.Baseline.Store.Hash), m.LastChange
+			at.StoreFormat = storeFormat(p.schemes[h.Name], m.Baseline.Store.Hash)
+		}
+		if i > 0 {
+			now.Others, now.application = append(now.Others, at), p.holders[0].Name
+			continue
+		}
+		if now.State, now.StoreFormat = at.State, at.StoreFormat; at.State == shadowsync.InSync {
+			now.Origin = m.LastChange
 		}
 	}
-	for i, entry := range m.Record {
-		list.History = append(list.History, historyEntry{
-			N: i + 1, OSFormat: formatOf(entry.OS.Hash), StoreFormat: storeFormat(scheme, entry.Store.Hash), Locked: entry.OS.Locked,
+	return now
+}
+
+func (p kept) list(name string) historyList {
+	list := historyList{Name: name, Present: p.present(), History: make([]historyEntry, 0, len(p.all))}
+	for i, entry := range p.all {
+		h := historyEntry{
+			N: i + 1, OSFormat: formatOf(entry.OS.Hash), StoreFormat: storeFormat(p.schemes[entry.Holder.Name], entry.Store.Hash), Locked: entry.OS.Locked,
 			Changed: date(entry.OS.LastChange), Replaced: stamp(entry.Replaced), Lost: entry.Lost, Origin: entry.Origin,
-			InUse:     now != nil && entry.OS.Hash != "" && entry.OS.Hash == now.Hash,
+			InUse:     p.now != nil && entry.OS.Hash != "" && entry.OS.Hash == p.now.Hash,
 			ByPresent: list.Present != nil && list.Present.Origin != nil && reflect.DeepEqual(entry.Origin, *list.Present.Origin),
-		})
-	}
-	for i := range list.History {
-		if h := &list.History[i]; !h.ByPresent {
-			h.ReplacedBy = successor(m.Record, m.Record[i])
 		}
+		if len(p.holders) > 1 {
+			h.Application = entry.Holder.Name
+		}
+		if !h.ByPresent {
+			h.ReplacedBy = p.successor(entry.Entry)
+		}
+		list.History = append(list.History, h)
 	}
 	return list
 }
 
 // successor returns the number of the entry that has the value which took the place of e.
-func successor(record shadowsync.Record, e shadowsync.Entry) *int {
-	for i, other := range record {
+func (p kept) successor(e shadowsync.Entry) *int {
+	for i, other := range p.all {
 		if n := i + 1; e.ReplacedBy(other.OS) {
 			return &n
 		}
@@ -184,19 +231,39 @@ func successor(record shadowsync.Record, e shadowsync.Entry) *int {
 
 var historyColumns = []table.Column{{Head: "N"}, {Head: "OS", Rank: 2}, {Head: "STORE", Rank: 3}, {Head: "SET", Rank: 1}, {Head: "REPLACED"}, {Head: "REPLACED BY", Wrap: true}, {Head: "NOTES", Wrap: true}}
 
+// storeColumn names the store, where the application has several.
+var storeColumn = table.Column{Head: "STORE OF"}
+
 func (a *app) showHistory(list historyList) error {
 	if len(list.History) == 0 {
 		a.tell("%s has no history yet", list.Name)
 		return nil
 	}
+	columns, several := historyColumns, list.History[0].Application != ""
 	var rows [][]string
+	add := func(store string, row ...string) {
+		if several {
+			row = slices.Insert(row, 1, store)
+		}
+		rows = append(rows, row)
+	}
+	if several {
+		columns = slices.Insert(slices.Clone(columns), 1, storeColumn)
+	}
 	if p := list.Present; p != nil {
-		rows = append(rows, []string{"now", p.OSFormat, p.StoreFormat, p.Changed, "", "", p.notes()})
+		add(p.application, "now", p.OSFormat, p.StoreFormat, p.Changed, "", "", p.notes())
+		for _, o := range p.Others {
+			notes := []string{"in use"}
+			if o.State != shadowsync.InSync {
+				notes = append(notes, string(o.State))
+			}
+			add(o.Application, "now", p.OSFormat, o.StoreFormat, p.Changed, "", "", strings.Join(notes, ", "))
+		}
 	}
 	for _, h := range list.History {
-		rows = append(rows, []string{strconv.Itoa(h.N), h.OSFormat, h.StoreFormat, h.Changed, clock(*h.Replaced), who(h.Origin), h.notes()})
+		add(h.Application, strconv.Itoa(h.N), h.OSFormat, h.StoreFormat, h.Changed, clock(*h.Replaced), who(h.Origin), h.notes())
 	}
-	return a.table("", historyColumns, rows)
+	return a.table("", columns, rows)
 }
 
 func (p presentEntry) notes() string {
@@ -236,21 +303,21 @@ func (h historyEntry) notes() string {
 // runHistoryRestore also says how to undo it: the value that was in use is an entry now.
 func runHistoryRestore(ctx context.Context, a *app, name string, n int) error {
 	var before string
-	look := func(do func(shadowsync.Record, string)) {
+	look := func(do func([]engine.Kept, string)) {
 		_ = a.with(ctx, func(e *engine.Engine) error { // the restore itself tells, and audits, what is wrong
-			m, now, err := recordOf(ctx, e, name)
-			if err == nil && now != nil {
-				do(m.Record, now.Hash)
+			p, err := keptOf(ctx, e, name)
+			if err == nil && p.now != nil {
+				do(p.all, p.now.Hash)
 			}
 			return err
 		})
 	}
-	look(func(_ shadowsync.Record, hash string) { before = hash })
+	look(func(_ []engine.Kept, hash string) { before = hash })
 	if err := runVerb(ctx, a, restoreCredential(n), targetSource{names: []string{name}}); err != nil || a.json {
 		return err
 	}
-	look(func(record shadowsync.Record, hash string) {
-		i := slices.IndexFunc(record, func(e shadowsync.Entry) bool { return e.OS.Hash == before })
+	look(func(kept []engine.Kept, hash string) {
+		i := slices.IndexFunc(kept, func(k engine.Kept) bool { return k.OS.Hash == before })
 		if i >= 0 && before != "" && before != hash {
 			a.tell("To undo this: %s", a.named(fmt.Sprintf("shadowsync history restore %s %d", shellWord(name), i+1)))
 		}

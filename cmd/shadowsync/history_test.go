@@ -1,8 +1,10 @@
 package main
 
 import (
+	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -75,5 +77,42 @@ func TestHistoryLeadsBack(t *testing.T) {
 	}
 	if want := []int{3, 1, 2}; !slices.Equal(went, want) {
 		t.Errorf("the values went to %v, want %v:\n%s", went, want, s.must(0, "history", "admin").out)
+	}
+}
+
+// TestHistoryOfSeveral: a value that only another store's record has is named with its store, and can be put
+// back.
+func TestHistoryOfSeveral(t *testing.T) {
+	s := newSystem(t)
+	if s.must(0, "sync"); strings.Contains(s.must(0, "history", "admin").out, "STORE OF") {
+		t.Error("a store is named although there is one")
+	}
+	i := strings.Index(testConfig, "[application.store]")
+	table := testConfig[i:]
+	second := strings.Replace(table, "[application.store]", "[[application.store]]\nstore_name = \"second\"", 1)
+	second = strings.Replace(second, "users.json", "second.json", 1)
+	s.write("/etc/shadowsync/shadowsync.toml", 0o600, testConfig[:i]+strings.Replace(table, "[application.store]", "[[application.store]]", 1)+"\n"+second)
+	s.write("/srv/appliance/second.json", 0o600, s.read("/srv/appliance/users.json"))
+	if err := os.Chown(s.path("/srv/appliance/second.json"), storeOwner, storeOwner); err != nil {
+		t.Fatal(err)
+	}
+	s.must(0, "sync")
+	lost, old := s.hash("in the second store"), s.storePassword("admin")
+	s.write("/srv/appliance/second.json", 0o600, strings.Replace(s.read("/srv/appliance/second.json"), old, lost, 1))
+	s.usermod("admin", s.hash("by hand"))
+	s.must(4, "sync")
+	s.must(0, "sync", "admin", "--prefer", "os")
+	var list historyList
+	s.must(0, "history", "admin", "--json").object(t, &list)
+	n := slices.IndexFunc(list.History, func(h historyEntry) bool { return h.Application == "conductor.second" }) + 1
+	if n < 2 || n != len(list.History) || list.History[0].Application != "conductor" || len(list.Present.Others) != 1 || list.Present.Others[0].Application != "conductor.second" {
+		t.Fatalf("the history is %+v, %+v", list.Present, list.History)
+	}
+	if out := s.must(0, "history", "admin").out; !strings.Contains(out, "STORE OF") || strings.Count(out, "\nnow ") != 2 || strings.Count(out, "conductor.second") != 2 {
+		t.Errorf("history says\n%s", out)
+	}
+	s.must(0, "history", "restore", "admin", strconv.Itoa(n))
+	if os := s.osField("admin", 2); os != lost || s.storePassword("admin") != lost || !strings.Contains(s.read("/srv/appliance/second.json"), lost) {
+		t.Errorf("the OS has %s, the first store %s, the second %s", os, s.storePassword("admin"), s.read("/srv/appliance/second.json"))
 	}
 }

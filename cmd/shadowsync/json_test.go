@@ -46,7 +46,7 @@ var objects = map[string]reflect.Type{
 	"hashes":             reflect.TypeFor[hashReports](), "hash report": reflect.TypeFor[hashReport](),
 	"verb": reflect.TypeFor[verbObject](), "result": reflect.TypeFor[accountResult](), "summary": reflect.TypeFor[summary](),
 	"second factor": reflect.TypeFor[factorResult](), "second factors": reflect.TypeFor[resetOutput](),
-	"barrier": reflect.TypeFor[barrier.Barrier](), "history": reflect.TypeFor[historyList](), "present entry": reflect.TypeFor[presentEntry](), "history entry": reflect.TypeFor[historyEntry](),
+	"barrier": reflect.TypeFor[barrier.Barrier](), "history": reflect.TypeFor[historyList](), "present entry": reflect.TypeFor[presentEntry](), "other present": reflect.TypeFor[otherPresent](), "history entry": reflect.TypeFor[historyEntry](),
 	"guards": reflect.TypeFor[guardList](), "guard": reflect.TypeFor[guardStatus](),
 	"audit": reflect.TypeFor[auditObject](), "record": reflect.TypeFor[auditRecord](), "verified": reflect.TypeFor[verified](), "trimmed": reflect.TypeFor[trimmed](),
 	"backup": reflect.TypeFor[backupResult](), "database": reflect.TypeFor[backup.Database](), "restored factor": reflect.TypeFor[restoredFactor](), "planned account": reflect.TypeFor[planned](),

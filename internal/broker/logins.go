@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,10 +29,69 @@ const (
 // laterWithin bounds the work on such a hash.
 const laterWithin = 2 * time.Minute
 
-// logins are the accounts for which a login's proof is being made.
+// hashPatience bounds how long the end of the broker waits for hashes in work: with mailPatience it is within
+// TimeoutStopSec=10s.
+const hashPatience = 4 * time.Second
+
+// logins are the accounts for which a login's proof, or the hash of an announced change, is being made.
 type logins struct {
 	busy
-	all sync.WaitGroup
+	all     sync.WaitGroup
+	cancels map[int]context.CancelFunc // of what is being made
+	begun   int
+	ending  bool
+}
+
+// within bounds one piece of work, which outlives ctx but not finish.
+func (l *logins) within(ctx context.Context, most time.Duration) (context.Context, func()) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cancels == nil {
+		l.cancels = map[int]context.CancelFunc{}
+	}
+	l.begun++
+	n := l.begun
+	l.cancels[n] = cancel
+	return ctx, func() {
+		cancel()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.cancels, n)
+	}
+}
+
+// finish waits for what is being made, gives the rest up after that time, and names its accounts.
+func (l *logins) finish(patience time.Duration) (left []string) {
+	l.mu.Lock()
+	l.ending = true
+	l.mu.Unlock()
+	done := make(chan struct{})
+	go func() { l.all.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-time.After(patience):
+	}
+	l.mu.Lock()
+	for task := range l.working {
+		account, _, _ := strings.Cut(task, "/")
+		left = append(left, account)
+	}
+	for _, cancel := range l.cancels {
+		cancel()
+	}
+	l.mu.Unlock()
+	<-done
+	slices.Sort(left)
+	return slices.Compact(left)
+}
+
+// isEnding reports whether the broker ends.
+func (l *logins) isEnding() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ending
 }
 
 // authenticated passes what a login proved to a store that waits for it. The login does not wait
@@ -50,8 +111,8 @@ func (b *Broker) authenticated(ctx context.Context, e *engine.Engine, peer socke
 	b.logins.all.Go(func() {
 		defer b.logins.end(user)
 		defer socket.CloseAll(own)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keeper.SettleWithin)
-		defer cancel()
+		ctx, done := b.logins.within(ctx, keeper.SettleWithin)
+		defer done()
 		for _, h := range e.Config.Holders(a) {
 			if err := b.prove(ctx, e, h, user, login, own); err != nil {
 				b.log.Warn("a login could not be used for the store", "application", h.Name, "account", user, "error", err)
@@ -143,7 +204,8 @@ func (b *Broker) followChange(ctx context.Context, e *engine.Engine, r *shadowsy
 }
 
 // pairLater makes the store's hash of a change that the announcer could not wait for, and reports
-// whether it will. If the broker ends first, the account's next login brings the clear text.
+// whether it will. A hash that is made while the broker ends is on record, and the store gets it at the next start.
+// If the broker is killed first, or cannot wait, the account's next login brings the clear text.
 func (b *Broker) pairLater(ctx context.Context, e *engine.Engine, a config.Application, change shadowsync.Change, token *os.File) bool {
 	own, err := socket.Duplicate(token)
 	task := change.Account + "/" + a.Further() // an account's name has no slash
@@ -155,8 +217,8 @@ func (b *Broker) pairLater(ctx context.Context, e *engine.Engine, a config.Appli
 	b.logins.all.Go(func() {
 		defer b.logins.end(task)
 		defer own.Close()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), laterWithin)
-		defer cancel()
+		ctx, done := b.logins.within(ctx, laterWithin)
+		defer done()
 		r := e.Reconciler(a.Name)
 		target, _ := proof.Of(ctx, r, change.Account)
 		hash, err := b.proofs.Make(ctx, own, change.OS.Hash, target)
@@ -172,6 +234,9 @@ func (b *Broker) pairLater(ctx context.Context, e *engine.Engine, a config.Appli
 		}
 		if taken {
 			keeper.Of(b.keepers, e.Config, a).Tell(keeper.Noticed)
+		}
+		if taken && b.logins.isEnding() {
+			b.log.Info("the store's hash was made; the store gets it at the next start", "application", a.Name, "account", change.Account)
 		}
 	})
 	return true

@@ -3,8 +3,11 @@ package broker
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/shadowsync/shadowsync/internal/account/faillock"
 	"github.com/shadowsync/shadowsync/internal/engine/enginetest"
@@ -218,4 +221,42 @@ func TestQueuedToAnOwnScheme(t *testing.T) {
 	})
 	s.b.logins.all.Wait()
 	s.opens("new-velvet")
+}
+
+// TestFinishLogins: the end of the broker waits for a hash that is being made, and not for long.
+func TestFinishLogins(t *testing.T) {
+	for name, c := range map[string]struct {
+		takes, want time.Duration
+		left        []string
+	}{
+		"none":     {0, 0, nil},
+		"in time":  {hashPatience - time.Second, hashPatience - time.Second, nil},
+		"too slow": {laterWithin, hashPatience, []string{"user"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var l logins
+				made := false
+				for _, task := range []string{"user/", "user/mqtt"} {
+					l.begin(task, mostLater)
+					l.all.Go(func() {
+						defer l.end(task)
+						ctx, done := l.within(t.Context(), laterWithin)
+						defer done()
+						select {
+						case <-ctx.Done():
+						case <-time.After(c.takes):
+							made = true
+						}
+					})
+				}
+				synctest.Wait()
+				began := time.Now()
+				left := l.finish(hashPatience)
+				if took := time.Since(began); took != c.want || !slices.Equal(left, c.left) || made != (c.left == nil) {
+					t.Errorf("it took %s, and left %q; made %v", took, left, made)
+				}
+			})
+		})
+	}
 }

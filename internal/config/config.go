@@ -342,7 +342,9 @@ func (c *Config) Domain(a Application) shadowsync.Application {
 		Name: a.Name, Unit: a.Unit, Accounts: a.Accounts, Policy: policy, Changed: a.Changed, TrustStore: a.TrustStore, Ending: c.Sessions.ending(), Judged: c.Password.HasRules(), Revision: c.Revision,
 		Settle: time.Duration(c.Settle.Time),
 	}
-	d.Several = len(c.Holders(a)) > 1
+	for _, h := range c.Holders(a) {
+		d.Stores = append(d.Stores, h.Name)
+	}
 	if lender, lent := c.Lender(a); lent {
 		d.Lender = lender.Name
 	}

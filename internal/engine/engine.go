@@ -5,6 +5,7 @@
 //	engine.go    Engine: open, reconcile, end sessions
 //	configuration.go  the configuration, or the last good one
 //	holders.go   the stores of one application beside each other
+//	history.go   what their accounts had before
 //	store.go     a store that is opened when needed and called with a time limit
 //	system.go    what a backup contains, and finishing an interrupted restore
 //	rehearse.go  what reconciles would do after a restore
@@ -186,11 +187,15 @@ func (e *Engine) newReconciler(a config.Application) (*shadowsync.Reconciler, er
 }
 
 func (e *Engine) reconcilerOf(a config.Application, s shadowsync.CredentialStore) *shadowsync.Reconciler {
-	return &shadowsync.Reconciler{
+	r := &shadowsync.Reconciler{
 		Application: e.Config.Domain(a), Accounts: e.Accounts, Store: s, State: e.stateOf(s), Lock: e.lock,
 		Guard: e.options.Guard, Sessions: e.options.Sessions, Protected: e.protected, CheckHash: taken(a), Now: time.Now, Probe: e.options.Probe,
 		Occupied: e.occupied,
 	}
+	if len(r.Application.Stores) > 1 {
+		r.Beside = e.beside(a)
+	}
+	return r
 }
 
 // taken returns the check that says which hashes of an application's store may reach the OS.

@@ -91,6 +91,27 @@ func (e *Engine) Rouse(ctx context.Context, holder string) {
 	}
 }
 
+// beside asks the other stores of an application: see shadowsync.Reconciler.Beside.
+func (e *Engine) beside(of config.Application) func(ctx context.Context, account string, os shadowsync.Credential) bool {
+	return func(ctx context.Context, account string, os shadowsync.Credential) bool {
+		for _, h := range e.Config.Holders(of) {
+			if h.Name == of.Name {
+				continue
+			}
+			memory, err := e.State.Load(ctx, h.Name, []string{account})
+			pair := memory.Accounts[account].Baseline
+			if err != nil || pair == nil || pair.OS.Password() != os.Password() {
+				return false
+			}
+			now, err := e.reconcilers[h.Name].Store.Read(ctx, []string{account})
+			if err != nil || now.Accounts[account].Hash != pair.Store.Hash {
+				return false
+			}
+		}
+		return true
+	}
+}
+
 // mostPasses bounds how often the stores of one application are looked at in turn. What one of them
 // changed on the OS side, the others take in the next pass.
 const mostPasses = 3

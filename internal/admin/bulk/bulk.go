@@ -48,8 +48,9 @@ type Verb struct {
 // Person is an account in the state in which a verb finds it.
 type Person struct {
 	shadowsync.Account
-	Memory shadowsync.AccountMemory
-	Hash   string // of the new password; empty: no new password
+	Memory  shadowsync.AccountMemory
+	History []engine.Kept // over all stores
+	Hash    string        // of the new password; empty: no new password
 }
 
 // Wish is the change that a verb makes to an account.
@@ -57,6 +58,7 @@ type Wish struct {
 	shadowsync.Credential
 	Fields    shadowsync.Fields
 	StoreHash string // empty: the one made for the new password, or the OS's own
+	Holder    string // of whose store StoreHash is; empty: the first one's
 }
 
 // Job is one target in progress.

@@ -124,8 +124,12 @@ func (r *Run) changes(ctx context.Context, application string, jobs []*Job) ([]s
 		return nil, err
 	}
 	var memory shadowsync.Memory
+	var history map[string][]engine.Kept
 	if r.verb.Remembers {
 		if memory, err = r.Engine.State.Load(ctx, application, names); err != nil {
+			return nil, err
+		}
+		if history, err = r.Engine.History(ctx, application, names); err != nil {
 			return nil, err
 		}
 	}
@@ -137,7 +141,7 @@ func (r *Run) changes(ctx context.Context, application string, jobs []*Job) ([]s
 			continue
 		}
 		c := shadowsync.Change{Account: j.Name, Origin: r.Origin, StoreHash: j.storeHashes[application]}
-		w, err := r.verb.Wish(Person{account, memory.Accounts[j.Name], j.hash})
+		w, err := r.verb.Wish(Person{account, memory.Accounts[j.Name], history[j.Name], j.hash})
 		if err == nil {
 			c.Origin.Verb, err = r.recorded(j.Name)
 		}
@@ -148,7 +152,14 @@ func (r *Run) changes(ctx context.Context, application string, jobs []*Job) ([]s
 		if j.hash != "" && policy.TooSoon(account.Credential, today()) {
 			c.Origin.Verb += exemptByAge // as with passwd, this rule does not bind root
 		}
-		c.OS, c.Fields, c.StoreHash = w.Credential, w.Fields, cmp.Or(w.StoreHash, c.StoreHash)
+		c.OS, c.Fields = w.Credential, w.Fields
+		switch {
+		case w.StoreHash == "":
+		case w.Holder == "" || w.Holder == application:
+			c.StoreHash = w.StoreHash
+		default:
+			j.storeHashes = map[string]string{w.Holder: w.StoreHash}
+		}
 		changes = append(changes, c)
 	}
 	return changes, nil

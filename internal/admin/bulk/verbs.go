@@ -99,18 +99,17 @@ func (e *NoEntryError) Error() string {
 // RestoreCredential puts entry n of the history back. It counts as a new change, set today.
 func RestoreCredential(n int) Verb {
 	return Verb{Name: "restore credential" + exemptByWish, Remembers: true, CatchesUp: true, Wish: func(p Person) (Wish, error) {
-		record := p.Memory.Record
-		if n > len(record) {
-			return Wish{}, &NoEntryError{p.Name, n, len(record)}
+		if n > len(p.History) {
+			return Wish{}, &NoEntryError{p.Name, n, len(p.History)}
 		}
-		entry := record[n-1]
+		entry := p.History[n-1]
 		if entry.OS.Hash == "" {
 			return Wish{}, &NoPasswordError{p.Name}
 		}
 		w := Wish{Credential: entry.OS}
 		w.LastChange, w.MustChange = today(), false
 		if entry.Store.Hash != entry.OS.Hash {
-			w.StoreHash = entry.Store.Hash
+			w.StoreHash, w.Holder = entry.Store.Hash, entry.Holder.Name
 		}
 		return w, nil
 	}}

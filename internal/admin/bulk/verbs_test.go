@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/engine"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -79,9 +80,9 @@ func TestUnlockWish(t *testing.T) {
 // TestRestoreWish: an entry is put back as a new change, with the store's own hash where it has one.
 func TestRestoreWish(t *testing.T) {
 	entry := shadowsync.Entry{Baseline: shadowsync.Baseline{OS: shadowsync.Credential{Hash: "$y$os", MustChange: true}, Store: shadowsync.Credential{Hash: "$6$store"}}}
-	p := Person{Account: shadowsync.Account{Name: "user"}, Memory: shadowsync.AccountMemory{Record: shadowsync.Record{entry, {}}}}
+	p := Person{Account: shadowsync.Account{Name: "user"}, History: []engine.Kept{{Holder: config.Application{Name: "app.cache"}, Entry: entry}, {}}}
 	w, err := RestoreCredential(1).Wish(p)
-	if err != nil || w.Hash != "$y$os" || w.StoreHash != "$6$store" || w.LastChange != today() || w.MustChange {
+	if err != nil || w.Hash != "$y$os" || w.StoreHash != "$6$store" || w.Holder != "app.cache" || w.LastChange != today() || w.MustChange {
 		t.Errorf("%v: %+v", err, w)
 	}
 	if _, err := RestoreCredential(2).Wish(p); !errors.Is(err, ErrNoPassword) {

@@ -2,6 +2,7 @@ package setup
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/shadowsync/shadowsync/internal/config"
@@ -30,7 +31,7 @@ func (j *job) tellSurvival(ctx context.Context) error {
 		if err != nil {
 			continue
 		}
-		if account, at, ok := survived(ctx, db, a, unit.Entered); ok && unit.Active == "active" {
+		if account, at, ok := survived(ctx, db, j.config.Holders(a), unit.Entered); ok && unit.Active == "active" {
 			j.note("confirmed: %s's password was changed at %s, and %s kept it when it started at %s",
 				account, at.Local().Format(time.DateTime), a.Unit, unit.Entered.Local().Format(time.DateTime))
 			continue
@@ -41,14 +42,16 @@ func (j *job) tellSurvival(ctx context.Context) error {
 }
 
 // survived finds an account whose password was changed before the application's last start and that
-// is in sync since. An alarm about the store at that start refutes it.
-func survived(ctx context.Context, db *state.DB, a config.Application, started time.Time) (account string, at time.Time, ok bool) {
+// is in sync since, as the first store's state has it. An alarm about a store at that start refutes it.
+func survived(ctx context.Context, db *state.DB, holders []config.Application, started time.Time) (account string, at time.Time, ok bool) {
+	a := holders[0]
 	memory, err := db.Load(ctx, a.Name, a.Accounts)
 	if err != nil || started.IsZero() || memory.Synced == (shadowsync.Revisions{}) {
 		return "", at, false
 	}
 	for alarm, err := range db.Trail(ctx, state.Query{Since: started.Add(-time.Minute), Action: shadowsync.ActionAlarm}) {
-		if err != nil || alarm.Event.Application == a.Name && alarm.Event.WrongStore() {
+		of := func(h config.Application) bool { return alarm.Event.Application == h.Name }
+		if err != nil || slices.ContainsFunc(holders, of) && alarm.Event.WrongStore() {
 			return "", at, false
 		}
 	}
