@@ -12,8 +12,8 @@ import (
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// restAfterTimeout is how long we leave a store alone that did not answer: another caller would add
-// its own wait for the same hung store.
+// restAfterTimeout is how long we leave a store alone that did not answer, or only after a long wait, such as
+// for a lock: another caller would add its own wait for the same store. passwd has several.
 const restAfterTimeout = 2 * time.Second
 
 // freshFor is how long a store counts as just opened: opened again it would give the same answer,
@@ -57,6 +57,7 @@ func ask[T any](ctx context.Context, l *link, call func(context.Context, shadows
 		var none T
 		return none, err
 	}
+	begun := time.Now()
 	answer, err := inTurn(ctx, l, func(bound context.Context) (answer T, err error) {
 		err = l.twice(bound, func(s shadowsync.CredentialStore) error {
 			answer, err = call(bound, s)
@@ -64,7 +65,7 @@ func ask[T any](ctx context.Context, l *link, call func(context.Context, shadows
 		})
 		return answer, err
 	})
-	if errors.Is(err, errNoAnswer) {
+	if errors.Is(err, errNoAnswer) || errors.Is(err, shadowsync.ErrUnavailable) && time.Since(begun) > l.timeout/2 {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.rest, l.last = time.Now().Add(restAfterTimeout), err

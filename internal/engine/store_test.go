@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -185,5 +186,37 @@ func TestOpenedTooLate(t *testing.T) {
 	}
 	if err := l.Close(); err != nil || !alive.closed {
 		t.Errorf("closed %v: %v", alive.closed, err)
+	}
+}
+
+// waiting is a store that waits long for a lock, and says so.
+type waiting struct {
+	shadowsync.CredentialStore
+	wait  time.Duration
+	asked int
+}
+
+func (w *waiting) Close() error { return nil }
+func (w *waiting) Revision(ctx context.Context) (string, error) {
+	w.asked++
+	select {
+	case <-ctx.Done():
+	case <-time.After(w.wait):
+	}
+	return "", &driver.Fault{Kind: shadowsync.ErrUnavailable, Reason: "locked", Answered: true}
+}
+
+// TestALongWaitIsNotRepeated: the next call of the same passwd does not wait for the lock again.
+func TestALongWaitIsNotRepeated(t *testing.T) {
+	locked := &waiting{wait: 60 * time.Millisecond}
+	l := opened(locked, 80*time.Millisecond, nil)
+	l.opened = time.Now()
+	for range 3 {
+		if _, err := l.Revision(t.Context()); !errors.Is(err, shadowsync.ErrUnavailable) {
+			t.Errorf("it says %v", err)
+		}
+	}
+	if locked.asked != 1 {
+		t.Errorf("it was asked %d times", locked.asked)
 	}
 }
