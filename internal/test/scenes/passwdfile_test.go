@@ -111,15 +111,10 @@ func (f passwordFile) serves(s *stage, right, wrong string) {
 	}
 }
 
-// said sets a password and asserts what passwd says. Where the machine is too slow for an answer in time, the
-// module says nothing for a while: then the password is set again.
+// said sets a password and asserts what passwd says.
 func (f passwordFile) said(s *stage, password, want string) {
 	s.t.Helper()
-	said := ""
-	s.WaitFor("an answer of the broker", machine.Patience, func() bool {
-		said = s.passwd(f.account, password)
-		return strings.Contains(said, "shadowsync: ") && !strings.Contains(said, ": queued (")
-	})
+	said, _ := s.toldBy(f.account, password)
 	later := f.slow && want == f.persisted() && strings.Contains(said, "NOT in force (reload of "+f.unit+" failed: no answer in time)")
 	if !later && !strings.Contains(said, "shadowsync: "+f.account+": "+want) {
 		s.t.Errorf("passwd said %q, want %q", said, want)

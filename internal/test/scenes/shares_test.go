@@ -54,11 +54,7 @@ SQL
 	}
 	old := formerPassword
 	for _, password := range []string{"Pool-verifier-1", "Pool-verifier-2"} {
-		said := ""
-		s.WaitFor("an answer of the broker", machine.Patience, func() bool {
-			said = s.passwd("pooled", password)
-			return strings.Contains(said, "shadowsync: ") && !strings.Contains(said, ": queued (")
-		})
+		said, _ := s.toldBy("pooled", password)
 		s.says(said, "shadowsync: pooled: persisted in pool's and pool.list's credential stores")
 		s.logsInByPool(password, old)
 		old = password

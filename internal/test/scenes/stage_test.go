@@ -45,6 +45,20 @@ func (s *stage) passwd(account, password string) string {
 	return r.Stdout + r.Stderr
 }
 
+// toldBy is passwd with an answer of the broker. Where the machine is too slow for one in time, passwd says that
+// the change is queued, or the module says nothing for a while: then the password is set again. took is of the
+// last one.
+func (s *stage) toldBy(account, password string) (said string, took time.Duration) {
+	s.t.Helper()
+	s.WaitFor("an answer of the broker", machine.Patience, func() bool {
+		began := time.Now()
+		said = s.passwd(account, password)
+		took = time.Since(began)
+		return strings.Contains(said, "shadowsync: ") && !strings.Contains(said, ": queued (")
+	})
+	return said, took
+}
+
 // hashed makes a sha512crypt hash of a password, to set it past PAM.
 func (s *stage) hashed(password string) string {
 	s.t.Helper()
