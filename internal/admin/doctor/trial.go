@@ -122,9 +122,13 @@ func (t *attempt) trialled() config.Application {
 // values compares the values that are there with the scheme and the formats that are configured.
 func (t *attempt) values(context.Context) bool {
 	of := t.store.Capabilities()
-	var other []string
+	var other, dear []string
 	for _, name := range slices.Sorted(maps.Keys(t.held)) {
-		if value := t.held[name].Hash; value != "" && !t.fits(of, value) {
+		switch value := t.held[name].Hash; {
+		case value == "" || t.fits(of, value):
+		case costly(of, value):
+			dear = append(dear, name)
+		default:
 			other = append(other, name)
 		}
 	}
@@ -136,16 +140,31 @@ func (t *attempt) values(context.Context) bool {
 		return t.say("scheme", fail("not a value of %s: that of %s", what, strings.Join(other, ", ")).
 			person(`compare with what the application makes, and set "scheme" or "formats"`, "editor "+t.File))
 	}
+	if len(dear) > 0 {
+		return t.say("scheme", warn("too costly to verify, so that a new value has the configured cost: that of %s", strings.Join(dear, ", ")))
+	}
 	return t.say("scheme", pass("the values are of %s, as configured", what))
 }
 
 func (t *attempt) fits(of shadowsync.Capabilities, value string) bool {
 	if of.Opaque() {
-		s, err := scheme.Find(of.Scheme)
-		return err == nil && s.Reads(value)
+		return read(of, value) == nil
 	}
 	c := shadowsync.Credential{Hash: value}
 	return c.Kind() != shadowsync.KindPassword || format.Identify(value) != format.Unknown && of.Formats.Accept(value)
+}
+
+// costly reports whether a value is of the scheme, and beyond the limits of what shadowsync computes.
+func costly(of shadowsync.Capabilities, value string) bool {
+	return of.Opaque() && errors.Is(read(of, value), format.ErrTooCostly)
+}
+
+func read(of shadowsync.Capabilities, value string) error {
+	s, err := scheme.Find(of.Scheme)
+	if err == nil {
+		err = s.Read(value)
+	}
+	return err
 }
 
 // rehearses does all of a write and undoes it, where the store can: it shows whether the rights suffice.

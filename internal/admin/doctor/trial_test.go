@@ -15,11 +15,11 @@ import (
 // narrow is a store whose column cuts off long values.
 type narrow struct {
 	shadowsync.CredentialStore
-	value string
+	value, scheme string
 }
 
 func (n *narrow) Capabilities() shadowsync.Capabilities {
-	return shadowsync.Capabilities{Fields: shadowsync.FieldHash, Scheme: "ldap-ssha"}
+	return shadowsync.Capabilities{Fields: shadowsync.FieldHash, Scheme: n.scheme}
 }
 
 func (n *narrow) Read(context.Context, []string) (shadowsync.StoreSnapshot, error) {
@@ -37,7 +37,7 @@ func (n *narrow) Write(_ context.Context, writes []shadowsync.Write) (shadowsync
 
 // TestAFailedTrialPutsTheValueBack: the account of the trial has its old value also after a failure.
 func TestAFailedTrialPutsTheValueBack(t *testing.T) {
-	s := &narrow{value: "{SSHA}old"}
+	s := &narrow{value: "{SSHA}old", scheme: "ldap-ssha"}
 	run := &attempt{
 		Trial: Trial{Account: "scratch", Root: "/"}, holder: config.Application{Name: "app"}, store: s,
 		held: map[string]shadowsync.Credential{"scratch": {Hash: s.value}},
@@ -49,6 +49,25 @@ func TestAFailedTrialPutsTheValueBack(t *testing.T) {
 	}
 	if len(run.said) != 2 || run.said[0].State != Fail || run.said[1].State != OK {
 		t.Errorf("it says %+v", run.said)
+	}
+}
+
+// TestValuesOfATrial: a value beyond the limits is one of the scheme, and not another's.
+func TestValuesOfATrial(t *testing.T) {
+	const tail = "CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
+	for _, tc := range []struct {
+		value string
+		state State
+		says  string
+	}{
+		{"$2b$10$" + tail, OK, "the values are of the scheme bcrypt, as configured"},
+		{"$2b$31$" + tail, Warn, "too costly to verify, so that a new value has the configured cost: that of scratch"},
+		{"$6$salt$x", Fail, "not a value of the scheme bcrypt: that of scratch"},
+	} {
+		run := &attempt{store: &narrow{scheme: "bcrypt"}, held: map[string]shadowsync.Credential{"scratch": {Hash: tc.value}}}
+		if goesOn := run.values(t.Context()); goesOn != (tc.state != Fail) || run.said[0].State != tc.state || !strings.HasPrefix(run.said[0].Detail, tc.says) {
+			t.Errorf("%.8q: %v, %+v", tc.value, goesOn, run.said)
+		}
 	}
 }
 

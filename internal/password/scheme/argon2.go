@@ -77,9 +77,9 @@ func phc(pattern argon2Setting) form {
 			}
 			s := pattern
 			s.memory, s.passes, s.lanes, ok = parameters(p[0], "m=", "t=", "p=")
-			salt, badSalt := unpadded.DecodeString(p[1])
-			digest, badDigest := unpadded.DecodeString(p[2])
-			if !ok || badSalt != nil || badDigest != nil {
+			salt, wholeSalt := decode(unpadded, p[1])
+			digest, wholeDigest := decode(unpadded, p[2])
+			if !ok || !wholeSalt || !wholeDigest {
 				return nil, nil, false
 			}
 			s.salt = salt

@@ -22,7 +22,7 @@ func bcrypt(variant string, usual int) form {
 		limit: limit{bytes: crypt.Longest(format.Bcrypt)},
 		parse: func(value string) (setting, []byte, bool) {
 			h, err := format.Parse(value)
-			if err != nil || h.Format != format.Bcrypt {
+			if err != nil || h.Format != format.Bcrypt || !strings.ContainsRune(bcryptLast, rune(h.Setting[len(h.Setting)-1])) {
 				return nil, nil, false
 			}
 			return bcryptSetting{h.Setting[:4], h.Cost.Log2, h.Setting[7:]}, []byte(h.Checksum), true
@@ -39,6 +39,10 @@ type bcryptSetting struct {
 	log2    int
 	salt    string // 22 characters
 }
+
+// bcryptLast are the last characters of salts that bcrypt implementations make: 22 characters hold four bits more than
+// the 16 bytes. Where these are set, applications differ in whether the hash fits any password.
+const bcryptLast = ".Oeu"
 
 var bcrypt64 = base64.NewEncoding("./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789").WithPadding(base64.NoPadding)
 
@@ -118,7 +122,7 @@ var (
 func htpasswdForms() []form {
 	return []form{
 		bcrypt("$2y$", 10), crypt3(format.APR1), crypt3(strong...),
-		readOnly(crypt3(weak...)), readOnly(ldap("{SHA}", sha1.New)),
+		readOnly(crypt3(weak...)), readOnly(ldap("{SHA}", sha1.New, 0)),
 	}
 }
 

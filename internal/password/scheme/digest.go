@@ -58,9 +58,9 @@ func costless(s setting) fresh {
 	}
 }
 
-// ldap is the form "{NAME}BASE64" of RFC 2307's successors: the digest and then the salt. The name
-// may have either case.
-func ldap(name string, hash func() hash.Hash) form {
+// ldap is the form "{NAME}BASE64" of RFC 2307's successors: the digest and then the salt, at most of longest bytes. The
+// name may have either case.
+func ldap(name string, hash func() hash.Hash, longest int) form {
 	pattern := saltedSetting{hash: hash, salt: make([]byte, defaultSalt), size: alike}
 	pattern.spell = func(salt, digest []byte) string {
 		return name + padded.EncodeToString(append(digest[:len(digest):len(digest)], salt...))
@@ -71,9 +71,9 @@ func ldap(name string, hash func() hash.Hash) form {
 			if !ok {
 				return nil, nil, false
 			}
-			both, err := padded.DecodeString(rest)
+			both, whole := decode(padded, rest)
 			size := hash().Size()
-			if err != nil || len(both) < size || len(both) > size+maxSalt {
+			if !whole || len(both) < size || len(both) > size+longest {
 				return nil, nil, false
 			}
 			s := pattern
@@ -94,10 +94,10 @@ func cutFold(value, prefix string) (string, bool) {
 
 // ldapDigests are the salted and unsalted digests of slapd and dovecot. Only salted ones are made.
 func ldapDigests() (ssha, ssha512 form, old []form) {
-	ssha, ssha512 = ldap("{SSHA}", sha1.New), ldap("{SSHA512}", sha512.New)
+	ssha, ssha512 = ldap("{SSHA}", sha1.New, maxSalt), ldap("{SSHA512}", sha512.New, maxSalt)
 	old = []form{
-		readOnly(ldap("{SSHA256}", sha256.New)), readOnly(ldap("{SHA}", sha1.New)),
-		readOnly(ldap("{SHA256}", sha256.New)), readOnly(ldap("{SHA512}", sha512.New)),
+		readOnly(ldap("{SSHA256}", sha256.New, maxSalt)), readOnly(ldap("{SHA}", sha1.New, 0)),
+		readOnly(ldap("{SHA256}", sha256.New, 0)), readOnly(ldap("{SHA512}", sha512.New, 0)),
 	}
 	return ssha, ssha512, old
 }
@@ -122,11 +122,11 @@ func mosquittoSHA512() form {
 			if !ok {
 				return nil, nil, false
 			}
-			salt, badSalt := padded.DecodeString(p[0])
-			digest, badDigest := padded.DecodeString(p[1])
+			salt, wholeSalt := decode(padded, p[0])
+			digest, wholeDigest := decode(padded, p[1])
 			s := pattern
 			s.salt = salt
-			return s, digest, badSalt == nil && badDigest == nil && len(salt) <= maxSalt && len(digest) == sha512.Size
+			return s, digest, wholeSalt && wholeDigest && len(salt) <= maxSalt && len(digest) == sha512.Size
 		},
 		fresh: costless(pattern),
 	}

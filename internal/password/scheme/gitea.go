@@ -54,8 +54,8 @@ func giteaForm[S salted[S]](algorithm string, fresh fresh, read func(parameters 
 			}
 			s, length, ok := read(parameters)
 			salt, saltOK := giteaSalt(columns[1])
-			digest, err := hex.DecodeString(columns[2])
-			if !ok || !saltOK || err != nil || len(digest) != length {
+			digest, whole := lowerHex(columns[2])
+			if !ok || !saltOK || !whole || len(digest) != length {
 				return nil, nil, false
 			}
 			return s.withSalt(salt).sound(digest)

@@ -87,11 +87,11 @@ func djangoPBKDF2() form {
 			if !ok {
 				return nil, nil, false
 			}
-			digest, err := padded.DecodeString(p[2])
+			digest, whole := decode(padded, p[2])
 			s := pattern
 			s.iterations, ok = number(p[0])
 			s.salt = []byte(p[1])
-			if err != nil || !ok || len(digest) != s.length {
+			if !whole || !ok || len(digest) != s.length {
 				return nil, nil, false
 			}
 			return s.sound(digest)
@@ -136,9 +136,9 @@ func parsePBKDF2(value, prefix string, pattern pbkdf2Setting, encoding *base64.E
 		return nil, nil, false
 	}
 	n, ok := number(p[0])
-	salt, badSalt := encoding.DecodeString(p[1])
-	digest, badDigest := encoding.DecodeString(p[2])
-	if !ok || badSalt != nil || badDigest != nil || len(digest) != pattern.length {
+	salt, wholeSalt := decode(encoding, p[1])
+	digest, wholeDigest := decode(encoding, p[2])
+	if !ok || !wholeSalt || !wholeDigest || len(digest) != pattern.length {
 		return nil, nil, false
 	}
 	pattern.iterations, pattern.salt = n, salt
@@ -157,8 +157,8 @@ func grafana() form {
 			if !ok || columns[0] == "" {
 				return nil, nil, false
 			}
-			digest, err := hex.DecodeString(columns[1])
-			if err != nil || len(digest) != pattern.length {
+			digest, whole := lowerHex(columns[1])
+			if !whole || len(digest) != pattern.length {
 				return nil, nil, false
 			}
 			return pattern.withSalt([]byte(columns[0])).sound(digest)

@@ -3,6 +3,7 @@ package scheme
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/hex"
 	"strconv"
 	"strings"
 )
@@ -48,12 +49,24 @@ func randomText(n int) string {
 	return string(s)
 }
 
-// The encodings of base 64 in use. They are strict, so that each value has one spelling.
+// The encodings of base 64 in use; decode reads them.
 var (
 	padded   = base64.StdEncoding.Strict()
 	unpadded = base64.RawStdEncoding.Strict()
 	ab64     = base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789./").WithPadding(base64.NoPadding).Strict() // passlib's "adapted" one
 )
+
+// decode reads the one spelling of some bytes. Even Go's strict decoders skip line ends, and applications do not.
+func decode(encoding *base64.Encoding, s string) ([]byte, bool) {
+	b, err := encoding.DecodeString(s)
+	return b, err == nil && encoding.EncodedLen(len(b)) == len(s)
+}
+
+// lowerHex is decode for hex: applications compare it as text.
+func lowerHex(s string) ([]byte, bool) {
+	b, err := hex.DecodeString(s)
+	return b, err == nil && s == strings.ToLower(s)
+}
 
 // number reads a decimal number without a sign or leading zeros.
 func number(s string) (int, bool) {

@@ -186,10 +186,10 @@ func (s Scheme) Verify(value string, secret []byte, account string) (bool, error
 	return subtle.ConstantTimeCompare(digest, want) == 1, nil
 }
 
-// Reads reports whether a value is of the scheme, without computing anything.
-func (s Scheme) Reads(value string) bool {
+// Read returns the error that Verify would return for a value, without computing anything.
+func (s Scheme) Read(value string) error {
 	_, _, _, err := s.parse(value)
-	return err == nil
+	return err
 }
 
 // Price says what it takes to make or verify one value.

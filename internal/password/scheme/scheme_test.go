@@ -42,6 +42,10 @@ var vectors = []struct {
 	{"scram-sha-256", "RFC 7677, 3", "pencil", "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="},
 	{"django-argon2", "Django's test", "secret", "argon2$argon2id$v=19$m=102400,t=2,p=8$Y041dExhNkljRUUy$TMa6A8fPJhCAUXRhJXCXdw"},
 	{"django-pbkdf2-sha256", "another of Django's hashers", "secret", "argon2$argon2id$v=19$m=102400,t=2,p=8$Y041dExhNkljRUUy$TMa6A8fPJhCAUXRhJXCXdw"},
+	{"django-scrypt", "Django 5.0's test", "lètmein", "scrypt$16384$seasalt$8$1$Qj3+9PPyRjSJIebHnG81TMjsqtaIGxNQG/aEB/NYafTJ7tibgfYz71m0ldQESkXFRkdVCBhhY8mx7rQwite/Pw=="},
+	{"django-scrypt", "Django 5.1's test", "lètmein", "scrypt$16384$seasalt$8$5$ECMIUp+LMxMSK8xB/IVyba+KYGTI7FTnet025q/1f/vBAVnnP3hdYqJuRi+mJn6ji6ze3Fbb7JEFPKGpuEf5vw=="},
+	{"django-bcrypt-sha256", "Django 3.2", "lètmein €", "bcrypt_sha256$$2b$05$CDuwJ2R57RiKDlJvt4ruV.BVxHLeRA5Iu60Mo/Ot7SI8s5g7IsoAW"},
+	{"django-argon2", "Django 3.2", "lètmein €", "argon2$argon2id$v=19$m=1024,t=1,p=2$bnF6VlRaOWZoc3RwVTA5VWpQMGhZZw$7R8xtWkOJl5JdUJysNIJpg"},
 	{"htpasswd", "openssl passwd -apr1", "correct horse", "$apr1$saltsalt$EGVZDNN6gOqijy.tv9axG/"},
 	{"ldap-ssha", "Python's hashlib", "secret", "{SSHA}1G904nLkTkGWjKNnQuB/hpWXC/hzYWx0c2FsdA=="},
 	{"ldap-ssha", "Python's hashlib", "secret", "{ssha512}aCu7JRc+kLsuEmFs1zTY+AiP7DSGnjjG+dH28Dp+E5usqoAixeTPihKqZmkWal4mUfp63tqvCAkFV1LKTDFH6XNhbHRzYWx0"},
@@ -144,6 +148,7 @@ func TestLikeIsFollowed(t *testing.T) {
 		{"no value at all", "bcrypt", "!", `\$2b\$04\$.{53}`},
 		{"iterations and salt", "django-pbkdf2-sha256", "pbkdf2_sha256$1234$saltsaltsa$YlZ2Vggtqdc61YjArZuoApoBh9JNGYoDRBUGu6tcJQo=", `pbkdf2_sha256\$1234\$[a-zA-Z0-9]{10}\$.{43}=`},
 		{"a salt that is too short", "django-pbkdf2-sha256", "pbkdf2_sha256$1234$s$YlZ2Vggtqdc61YjArZuoApoBh9JNGYoDRBUGu6tcJQo=", `pbkdf2_sha256\$1234\$[a-zA-Z0-9]{16}\$.{43}=`},
+		{"n, r and p", "django-scrypt", "scrypt$1024$saltsalta$2$3$ECMIUp+LMxMSK8xB/IVyba+KYGTI7FTnet025q/1f/vBAVnnP3hdYqJuRi+mJn6ji6ze3Fbb7JEFPKGpuEf5vw==", `scrypt\$1024\$[a-zA-Z0-9]{9}\$2\$3\$.{86}==`},
 		{"another hasher of Django", "django-pbkdf2-sha256", "argon2$argon2id$v=19$m=102400,t=2,p=8$Y041dExhNkljRUUy$TMa6A8fPJhCAUXRhJXCXdw", `pbkdf2_sha256\$1000\$.*`},
 		{"memory, passes and lanes", "argon2id", "$argon2id$v=19$m=65,t=2,p=3$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc", `\$argon2id\$v=19\$m=65,t=2,p=3\$.{11}\$.{43}`},
 		{"argon2i", "argon2id", "$argon2i$v=19$m=65,t=2,p=3$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc", `\$argon2i\$v=19\$m=65,t=2,p=3\$.{11}\$.{43}`},
@@ -188,6 +193,28 @@ func TestLikeIsFollowed(t *testing.T) {
 	}
 }
 
+// Each of these opens the account for a decoder that is lax, and not in the application, or not in all of them.
+func TestOneSpelling(t *testing.T) {
+	for _, tc := range []struct{ name, scheme, secret, value string }{
+		{"a line end inside", "ldap-ssha", "secret", "{SSHA}1G904nLkTkGWjKNnQ\nuB/hpWXC/hzYWx0c2FsdA=="},
+		{"a line end after it", "ldap-ssha", "secret", "{SSHA}1G904nLkTkGWjKNnQuB/hpWXC/hzYWx0c2FsdA==\n"},
+		{"a line end after it", "scrypt", "password", "$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E\r\n"},
+		{"a line end in the salt", "mosquitto", "sécret", "$7$101$dHdlbHZl\nIGJ5dGVz$uPbLYOynvD2gBG+49BoSza7B82HuXs2VQwhWbAWAXtM9pe9bBX0/lU2wiHalFULkGNcMMJItzm0ZyuxLUoVaaw=="},
+		{"upper case", "gitea", "abcdef", "pbkdf2\x1faaaaaaaaaa\x1f" + strings.ToUpper("ab48d5471b7e6ed42d10001db88c852ff7303c788e49da5c3c7b63d5adf96360303724b74b679223a3dea8a242d10abb1913")},
+		{"upper case", "grafana", "iamgod", "pepper\x1f" + strings.ToUpper("e59c568621e57756495a468f47c74e07c911b037084dd464bb2ed72410970dc849cabd71b48c394faf08a5405dae53741ce9")},
+		{"upper case", "scram-sha-256", "secret", "md5" + strings.ToUpper("ea909ccfbf42c1d230f26167db4d4fdb")},
+		{"upper case", "wordpress", "secret", strings.ToUpper("5ebe2294ecd0e0f08eab7690d2a6ee69")},
+		{"a salt after a digest without one", "ldap-ssha", "secret", "{SHA}1G904nLkTkGWjKNnQuB/hpWXC/hzYWx0c2FsdA=="},
+		{"surplus bits in the salt", "bcrypt", "U*U", "$2a$05$CCCCCCCCCCCCCCCCCCCCCCE5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"},
+	} {
+		t.Run(tc.scheme+" "+tc.name, func(t *testing.T) {
+			if ok, err := find(t, tc.scheme).Verify(tc.value, []byte(tc.secret), "admin"); ok || !errors.Is(err, ErrOther) {
+				t.Errorf("Verify = %v, %v; want ErrOther", ok, err)
+			}
+		})
+	}
+}
+
 // hostile values are whole ones of their scheme that would take minutes or gigabytes.
 var hostile = []struct{ scheme, value string }{
 	{"bcrypt", "$2b$31$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"},
@@ -196,6 +223,7 @@ var hostile = []struct{ scheme, value string }{
 	{"scrypt", "$scrypt$ln=30,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E"},
 	{"scrypt", "$scrypt$ln=16,r=8,p=1024$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E"},
 	{"wordpress", "$P$SIQRaTwmfeRo7ud9Fh4E2PdI0S3r.L0"},
+	{"scram-sha-256", "SCRAM-SHA-256$9223372036854775807:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="},
 	{"gitea", "pbkdf2$5000000$50\x1f01020304\x1f" + strings.Repeat("00", 50)}, // two blocks of each
 	{"ldap-crypt", "{CRYPT}$6$rounds=999999999$abcdefghijklmnop$K9ViLilDpRy6xLunKXsaoeGhKInKdDtpCLyoTSCkDcguT34R9cMK08/eq3hGwOWWgyYCTwWqVmKpFAHjf73Mv/"},
 	{"ldap-crypt", "{CRYPT}$7$SU..../....aaaaaaaa$93LWReKKBIXILwg.FuD/R78z2jJM6O0Fz6fry3AsPUD"},
@@ -243,7 +271,7 @@ func TestVerifyRefuses(t *testing.T) {
 		{"scrypt", "$scrypt$ln=0,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$" + sum},
 		{"scrypt", "$scrypt$ln=64,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$" + sum},
 		{"scrypt", "$scrypt$ln=4,r=0,p=1$aM15713r3Xsvxbi31lqr1Q$" + sum},
-		{"django-scrypt", "scrypt$salt$17$8$1$" + sum + "="},
+		{"django-scrypt", "scrypt$17$salt$8$1$" + sum + "="},
 		{"gitea", "pbkdf2$1000$50\x1f01020304"},
 		{"gitea", "pbkdf2$1000$0\x1f01020304\x1f"},
 		{"gitea", "pbkdf2$1000$50\x1f\x1f" + strings.Repeat("00", 50)},
@@ -262,6 +290,13 @@ func TestVerifyRefuses(t *testing.T) {
 		{"home-assistant", "JDJiJDA0"},
 		{"nextcloud", "$2y$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"},
 		{"ldap-ssha", "{SSHA}" + strings.Repeat("A", 2000)},
+		{"scram-sha-256", "SCRAM-SHA-256$9223372036854775808:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="},
+		{"argon2id", "$argon2id$v=19$m=064,t=1,p=1$c29tZXNhbHQ$" + sum},
+		{"argon2id", "$argon2id$v=19$m=64,m=64,t=1,p=1$c29tZXNhbHQ$" + sum},
+		{"argon2id", "$argon2id$v=19$m=64,t=+1,p=1$c29tZXNhbHQ$" + sum},
+		{"argon2id", "$argon2id$v=19$m=64,t=１,p=1$c29tZXNhbHQ$" + sum},
+		{"argon2id", "$argon2id$v=19$m=9223372036854775807,t=1,p=1$c29tZXNhbHQ$" + sum},
+		{"django-scrypt", "scrypt$9223372036854775807$salt$8$1$" + sum + "="},
 	} {
 		t.Run(tc.scheme+" "+tc.value, func(t *testing.T) {
 			s := find(t, tc.scheme)

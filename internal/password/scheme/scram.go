@@ -73,10 +73,10 @@ func parseSCRAM(value string) (setting, []byte, bool) {
 	iterations, salt64, ok1 := strings.Cut(p[0], ":")
 	stored64, server64, ok2 := strings.Cut(p[1], ":")
 	n, ok3 := number(iterations)
-	salt, err1 := padded.DecodeString(salt64)
-	stored, err2 := padded.DecodeString(stored64)
-	server, err3 := padded.DecodeString(server64)
-	ok = ok1 && ok2 && ok3 && err1 == nil && err2 == nil && err3 == nil &&
+	salt, ok4 := decode(padded, salt64)
+	stored, ok5 := decode(padded, stored64)
+	server, ok6 := decode(padded, server64)
+	ok = ok1 && ok2 && ok3 && ok4 && ok5 && ok6 &&
 		n >= 1 && len(salt) > 0 && len(stored) == sha256.Size && len(server) == sha256.Size
 	return scramSetting{n, salt}, append(stored, server...), ok
 }
@@ -124,8 +124,8 @@ func pgSASLprep() stringprep.Profile {
 func postgresMD5() form {
 	return form{parse: func(value string) (setting, []byte, bool) {
 		digits, ok := strings.CutPrefix(value, "md5")
-		digest, err := hex.DecodeString(digits)
-		return postgresMD5Setting{}, digest, ok && err == nil && len(digest) == md5.Size
+		digest, whole := lowerHex(digits)
+		return postgresMD5Setting{}, digest, ok && whole && len(digest) == md5.Size
 	}}
 }
 

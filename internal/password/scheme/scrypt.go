@@ -78,9 +78,9 @@ func passlibScrypt() form {
 			}
 			s := pattern
 			log2, r, lanes, ok := parameters(p[0], "ln=", "r=", "p=")
-			salt, badSalt := unpadded.DecodeString(p[1])
-			digest, badDigest := unpadded.DecodeString(p[2])
-			if !ok || log2 > 30 || badSalt != nil || badDigest != nil {
+			salt, wholeSalt := decode(unpadded, p[1])
+			digest, wholeDigest := decode(unpadded, p[2])
+			if !ok || log2 > 30 || !wholeSalt || !wholeDigest {
 				return nil, nil, false
 			}
 			s.n, s.r, s.p, s.salt = 1<<log2, r, lanes, salt
@@ -90,11 +90,11 @@ func passlibScrypt() form {
 	}
 }
 
-// djangoScrypt is "scrypt$SALT$N$R$P$DIGEST"; the salt is used as it stands.
+// djangoScrypt is "scrypt$N$SALT$R$P$DIGEST"; the salt is used as it stands.
 func djangoScrypt() form {
 	pattern := scryptSetting{n: 1 << 14, r: 8, p: 5, length: 64, salt: make([]byte, 22), text: true}
 	pattern.spell = func(s scryptSetting, digest []byte) string {
-		return fmt.Sprintf("scrypt$%s$%d$%d$%d$%s", s.salt, s.n, s.r, s.p, padded.EncodeToString(digest))
+		return fmt.Sprintf("scrypt$%d$%s$%d$%d$%s", s.n, s.salt, s.r, s.p, padded.EncodeToString(digest))
 	}
 	return form{
 		limit: limit{text: true},
@@ -103,13 +103,13 @@ func djangoScrypt() form {
 			if !ok {
 				return nil, nil, false
 			}
-			n, badNumber := numbers(p[1]+"$"+p[2]+"$"+p[3], 3)
-			digest, badDigest := padded.DecodeString(p[4])
-			if !badNumber || badDigest != nil {
+			n, ok := numbers(p[0]+"$"+p[2]+"$"+p[3], 3)
+			digest, whole := decode(padded, p[4])
+			if !ok || !whole {
 				return nil, nil, false
 			}
 			s := pattern
-			s.n, s.r, s.p, s.salt = n[0], n[1], n[2], []byte(p[0])
+			s.n, s.r, s.p, s.salt = n[0], n[1], n[2], []byte(p[1])
 			return s.sound(digest)
 		},
 		fresh: freshScrypt(pattern),

@@ -17,7 +17,7 @@ import (
 var table = sync.OnceValue(func() []Scheme {
 	all := []Scheme{
 		{name: "bcrypt", doc: "AdGuard Home, GitLab, Node-RED, Zabbix", forms: []form{bcrypt("$2b$", usualBcrypt)}},
-		{name: "argon2id", doc: "PHC string: phpBB, passlib, argon2-cffi", forms: []form{usualArgon2(), phpArgon2(argon2i), readOnly(bcrypt("$2y$", usualBcrypt))}},
+		{name: "argon2id", doc: "PHC string: passlib, argon2-cffi, PHP's password_hash", forms: []form{usualArgon2(), phpArgon2(argon2i), readOnly(bcrypt("$2y$", usualBcrypt))}},
 		{name: "scrypt", doc: "PHC string: passlib", forms: []form{passlibScrypt()}},
 		{name: "passlib-pbkdf2-sha256", doc: "passlib, Flask applications", forms: []form{passlibPBKDF2("sha256", sha256.New, 600_000)}},
 		{name: "passlib-pbkdf2-sha512", doc: "passlib, Flask applications", forms: []form{passlibPBKDF2("sha512", sha512.New, 210_000)}},
@@ -98,8 +98,8 @@ func nextcloudForms() []form {
 // homeAssistant is bcrypt in base 64. The application cuts passwords off after 72 bytes, silently.
 func homeAssistant() form {
 	f := wrapped(bcrypt("$2b$", usualBcrypt), func(value string) (string, bool) {
-		inside, err := padded.DecodeString(value)
-		return string(inside), err == nil
+		inside, whole := decode(padded, value)
+		return string(inside), whole
 	}, func(value string) string { return base64.StdEncoding.EncodeToString([]byte(value)) })
 	f.limit = limit{bytes: crypt.Longest(format.Bcrypt), text: true}
 	return f

@@ -113,7 +113,7 @@ func md5Hex() form {
 		spell: hex.EncodeToString,
 	}
 	return form{parse: func(value string) (setting, []byte, bool) {
-		digest, err := hex.DecodeString(value)
-		return s, digest, err == nil && len(digest) == md5.Size
+		digest, whole := lowerHex(value)
+		return s, digest, whole && len(digest) == md5.Size
 	}}
 }

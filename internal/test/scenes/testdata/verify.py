@@ -32,7 +32,7 @@ def same(a, b):
 
 
 def django_scrypt(value, secret):
-    _, salt, n, r, p, digest = value.split("$")
+    _, n, salt, r, p, digest = value.split("$")
     made = hashlib.scrypt(secret, salt=salt.encode(), n=int(n), r=int(r), p=int(p), maxmem=1 << 30, dklen=64)
     return same(made, base64.b64decode(digest))
 
