@@ -77,7 +77,7 @@ func hashedWith(t *testing.T, name string, secrets []string) []hashed {
 }
 
 // TestOthersVerify: passlib, Django, PHP, doveadm, htpasswd and Python's hashlib take what our schemes
-// make, and refuse another password.
+// make, and refuse another password; and our schemes take what they make.
 func TestOthersVerify(t *testing.T) {
 	t.Parallel()
 	m := machine.BootWith(t, machine.Bookworm, machine.Options{Layer: machine.Apps})
@@ -108,6 +108,7 @@ func TestOthersVerify(t *testing.T) {
 	t.Run("PostgreSQL", func(t *testing.T) { logsInAtPostgreSQL(t, m) })
 	t.Run("MariaDB", func(t *testing.T) { logsInAtMariaDB(t, m) })
 	t.Run("Samba", func(t *testing.T) { logsInAtSamba(t, m) })
+	t.Run("what they make", func(t *testing.T) { verifiesOthers(t, m) })
 }
 
 // tried logs in with each case, by a script that has its number in $1 and its secret in $SECRET.
