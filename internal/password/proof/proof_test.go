@@ -144,6 +144,9 @@ func checkMade(t *testing.T, value, like string) {
 func TestTurns(t *testing.T) {
 	small := Target{Scheme: django}
 	large := Target{Scheme: "gitea", Like: scheme.Join("scrypt$65536$16$2$50", strings.Repeat("ab", 16), strings.Repeat("ab", 50))}
+	if hundred := (Target{Scheme: "django-argon2"}); hundred.price().Memory <= bigMemory { // 100 MiB
+		t.Errorf("Django's takes %+v", hundred.price())
+	}
 	if large.price().Memory <= bigMemory || small.price().Memory > bigMemory {
 		t.Fatalf("the prices are %+v and %+v", large.price(), small.price())
 	}

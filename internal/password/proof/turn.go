@@ -6,7 +6,7 @@ import "context"
 // than bigMemory: a flood of changes must not take a small machine's processors and memory.
 const (
 	mostAtOnce = 2
-	bigMemory  = 100 << 20
+	bigMemory  = 100_000_000 // bytes
 )
 
 var (

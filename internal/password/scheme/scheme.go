@@ -8,6 +8,7 @@
 //
 //   - No value makes it panic, and no value makes it work beyond the limits in cost.go.
 //   - Make returns nothing that Verify does not take apart into the same setting and digest again.
+//   - The memory that Make and Verify took is free when they return.
 //   - Verify compares digests in constant time.
 //   - An error holds no part of a value or of a clear text, so it may be logged.
 //
@@ -38,6 +39,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -145,7 +147,7 @@ func (s Scheme) make(secret []byte, account, like string, cost int) (string, err
 	if err := f.limit.check(secret); err != nil {
 		return "", err
 	}
-	digest, err := setting.digest(secret, account)
+	digest, err := compute(setting, secret, account)
 	if err != nil {
 		return "", err
 	}
@@ -179,7 +181,7 @@ func (s Scheme) Verify(value string, secret []byte, account string) (bool, error
 	if err := f.limit.check(secret); err != nil {
 		return false, fmt.Errorf("cannot verify a password as %s: %w", s.name, err)
 	}
-	digest, err := setting.digest(secret, account)
+	digest, err := compute(setting, secret, account)
 	if err != nil {
 		return false, fmt.Errorf("cannot verify a password as %s: %w", s.name, err)
 	}
@@ -190,6 +192,19 @@ func (s Scheme) Verify(value string, secret []byte, account string) (bool, error
 func (s Scheme) Read(value string) error {
 	_, _, _, err := s.parse(value)
 	return err
+}
+
+// dearMemory is so much that the next digest must not come on top of it.
+const dearMemory = 16 << 20
+
+// compute returns the digest. What a dear one took is free again then: Go would collect it only once it had as much again,
+// or several times as much.
+func compute(s setting, secret []byte, account string) ([]byte, error) {
+	digest, err := s.digest(secret, account)
+	if s.cost().Memory > dearMemory {
+		runtime.GC()
+	}
+	return digest, err
 }
 
 // Price says what it takes to make or verify one value.
