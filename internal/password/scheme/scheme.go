@@ -112,10 +112,6 @@ func (s Scheme) Parts() []Part { return slices.Clone(s.parts) }
 // must be sealed at rest.
 func (s Scheme) Sealed() bool { return s.sealed }
 
-// Check returns a *shadowsync.RefusedError if no value of the scheme can hold this clear text. Make
-// checks it too, and also the limits of the form that it takes from the store.
-func (s Scheme) Check(secret []byte) error { return s.forms[0].limit.check(secret) }
-
 // CheckCost returns an error if the scheme cannot make values of this cost. 0 means the default.
 // docs/stores.md names the unit of each scheme.
 func (s Scheme) CheckCost(cost int) error {

@@ -52,6 +52,25 @@ func TestDearValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	held := func() string {
+		return strings.TrimSuffix(strings.TrimPrefix(s.ReadFile("/etc/mosquitto/passwd"), "admin:"), "\n")
+	}
+	// arrives waits until the store has another value than before: one of the password.
+	arrives := func(s *stage, before, password, begins string) {
+		s.t.Helper()
+		s.WaitFor("the store has the new password", 2*time.Minute, func() bool {
+			value := held()
+			if value == before {
+				return false
+			}
+			ok, err := mosquitto.Verify(value, []byte(password), "admin")
+			if !ok || err != nil || !strings.HasPrefix(value, begins) {
+				s.t.Fatalf("the store holds %q: %v, %v", value, ok, err)
+			}
+			return true
+		})
+		s.WaitFor("it is in sync", machine.Patience, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
+	}
 	for i, dear := range dearValues {
 		s.sub(dear.name, func(s *stage) {
 			holds(dear.value)
@@ -59,18 +78,16 @@ func TestDearValues(t *testing.T) {
 			said := ""
 			s.within("passwd", 3*time.Second, func() { said = s.passwd("admin", password) })
 			s.t.Logf("passwd said %q", said)
-			s.WaitFor("the store has the new password", 2*time.Minute, func() bool {
-				value := strings.TrimSuffix(strings.TrimPrefix(s.ReadFile("/etc/mosquitto/passwd"), "admin:"), "\n")
-				if value == dear.value {
-					return false
-				}
-				ok, err := mosquitto.Verify(value, []byte(password), "admin")
-				if !ok || err != nil || !strings.HasPrefix(value, dear.begins) {
-					s.t.Fatalf("the store holds %q: %v, %v", value, ok, err)
-				}
-				return true
-			})
-			s.WaitFor("it is in sync", machine.Patience, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
+			arrives(s, dear.value, password, dear.begins)
+		})
+		s.sub(dear.name+", at a login", func(s *stage) { // the value is looked at, too, before another one is made
+			before, password := held(), "Dear-password-login-"+string(rune('1'+i))
+			s.Must("usermod", "-p", s.yescrypted(password), "admin")
+			s.WaitFor("a login is awaited", machine.Patience, func() bool { return s.stateIn("broker", "admin") == "needs-login" })
+			if !s.Login("admin", password) {
+				s.t.Fatal("admin cannot log in")
+			}
+			arrives(s, before, password, dear.begins)
 		})
 	}
 	if n := strings.TrimSpace(s.Must("systemctl", "show", "-P", "NRestarts", "shadowsync.service")); n != "0" {
