@@ -23,6 +23,8 @@ HERE       := env -u GOARCH -u CC -u CGO_ENABLED
 LDFLAGS_GO := -s -w -X main.version=$(VERSION) -X main.installedAt=$(SBINDIR)/shadowsync \
               -X github.com/shadowsync/shadowsync/internal/config.shell=$(BINDIR)/pcli
 FUZZTIME   ?= 20s
+# A module of its own, of a test: ./... does not reach it.
+GITEA      := internal/test/gitea
 
 GOLANGCI   := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
@@ -156,11 +158,13 @@ bench: build test-deps
 # go.mod and go.sum list what the code imports, no more and no less.
 tidy:
 	$(GO) mod tidy -diff
+	$(GO) -C $(GITEA) mod tidy -diff
 
 # Formatting included; `make format` mends that.
 lint:
 	$(GO) vet $(COMPILE) -tags docs ./...
 	GOFLAGS="$(COMPILE)" $(GO) run $(GOLANGCI) run ./...
+	cd $(GITEA) && GOFLAGS="$(GOFLAGS)" $(GO) run $(GOLANGCI) run ./...
 	$(MAKE) analyze-pam
 
 format:
