@@ -162,8 +162,19 @@ func TestPasswordFilesPastPAM(t *testing.T) {
 			s.eventually(f.account+" is locked", machine.Patience, func() bool { return s.Env("PASSWORD=Past-PAM-2").Shell(f.login).Code != 0 })
 			s.Must("passwd", "-u", f.account)
 			f.serves(s, "Past-PAM-2", formerPassword)
+			s.sub("twice within a second", f.twice)
 		})
 	}
+}
+
+// twice: the second of two changes within a second is in force too, though the server has read the file between them.
+// The script begins with a second, seven after the last reload: FreeRADIUS takes none before.
+func (f passwordFile) twice(s *stage) {
+	s.Env("LOGIN=" + f.login).MustShell(fmt.Sprintf(`
+		change() { usermod -p "$1" %s; for i in $(seq 3000); do grep -qF "$1" %s && return; sleep 0.01; done; exit 1; }
+		sleep 7; until [ "$(date +%%N | cut -c1)" = 0 ]; do sleep 0.01; done
+		change '%s'; sleep 0.1; PASSWORD=Twice-3 sh -c "$LOGIN"; change '%s'`, f.account, f.path, s.hashed("Twice-3"), s.hashed("Twice-4")))
+	f.serves(s, "Twice-4", "Twice-3")
 }
 
 // TestPasswordFileBesideItsTool: the server's own tool writes its accounts in a loop, without a lock. What
