@@ -76,6 +76,8 @@ func server(u *url.URL, dialect Dialect) (Source, error) {
 	mode := ""
 	for name, values := range settings {
 		switch {
+		case len(values) > 1:
+			return s, key.Bad("dsn", "dsn has the setting %q twice", name)
 		case name == dialect.socketSetting():
 			s.Socket = values[0]
 		case name == "sslmode":
@@ -97,6 +99,8 @@ func (s Source) complete(mode string) (Source, error) {
 		return s, key.Bad("dsn", "dsn names no user of the database")
 	case s.Database == "" && s.Dialect == PostgreSQL || strings.ContainsRune(s.Database, 0):
 		return s, key.Bad("dsn", "dsn names no database")
+	case strings.Contains(s.Host, ","):
+		return s, key.Bad("dsn", "dsn names several hosts: there must be one")
 	case (s.Host == "") == (s.Socket == ""):
 		return s, key.Bad("dsn", "dsn must name either a host or a Unix socket (%s=PATH)", s.Dialect.socketSetting())
 	case s.Socket != "" && (!filepath.IsAbs(s.Socket) || filepath.Clean(s.Socket) != s.Socket):
