@@ -88,6 +88,7 @@ func (o *ordered) osHash(password int) string {
 	o.serial++
 	return fmt.Sprintf("$y$%d:%d", password, o.serial)
 }
+
 func (o *ordered) value(password int) string {
 	o.serial++
 	return fmt.Sprintf("own-%d:%d", password, o.serial)

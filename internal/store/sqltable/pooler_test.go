@@ -29,7 +29,7 @@ func pooled(t *testing.T, server *sqltest.Server, settings string) (dsn string) 
 	text := fmt.Sprintf("[databases]\napp = host=%[1]s port=%[2]s user=shadowsync\n[pgbouncer]\nunix_socket_dir = %[1]s\nlisten_port = 6432\nlisten_addr =\nauth_type = any\npool_mode = transaction\n%[3]s\n", folder, port, settings)
 	owner, err := os.Stat(folder)
 	if err == nil {
-		err = os.WriteFile(config, []byte(text), 0o644) //nolint:gosec // the server's user reads it
+		err = os.WriteFile(config, []byte(text), 0o644)
 	}
 	if err != nil {
 		t.Fatal(err)
