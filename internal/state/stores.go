@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -34,7 +35,7 @@ type former struct {
 func (f former) first() bool { return f.name == f.application }
 
 // departed is what stands for the store_name once the store is gone. No store_name begins so.
-func (f former) departed() string { return "~" + f.store.Kind + f.store.Place }
+func (f former) departed() string { return "~" + cmp.Or(f.store.Kind+f.store.Place, f.name) }
 
 // lodging is the unit on record of a store's state. No unit's name has a slash.
 func (h House) lodging() string {
@@ -159,7 +160,7 @@ func (m *mover) renames() map[string]string {
 // plan says what becomes of the states.
 type plan struct {
 	moves  map[string]string   // new names to old ones
-	gone   map[string]House    // the first store now, by the new names of states whose store is gone and whose name another has
+	gone   map[string]string   // the application now, by the new names of states whose store is gone and whose name another has
 	anew   []House             // whose state is of another store
 	groups map[string][]former // the former stores of each application, by the name of its first state
 }
@@ -167,7 +168,8 @@ type plan struct {
 // plan finds the former state of each store: that of the same store, else that of the store with the
 // same store_name, else, for the first store, that of the former first one.
 func (m *mover) plan() plan {
-	p := plan{moves: map[string]string{}, gone: map[string]House{}, groups: map[string][]former{}}
+	p := plan{moves: map[string]string{}, gone: map[string]string{}, groups: map[string][]former{}}
+	taken := map[string]bool{}
 	for _, first := range m.firsts() {
 		group := m.group(first.Unit, first.Application)
 		p.groups[first.Application] = group
@@ -178,7 +180,6 @@ func (m *mover) plan() plan {
 			}
 		}
 		of := match(own, group)
-		taken := map[string]bool{}
 		for _, h := range own {
 			f, known := of[h.Application]
 			if !known {
@@ -192,10 +193,17 @@ func (m *mover) plan() plan {
 				p.anew = append(p.anew, h)
 			}
 		}
-		for _, f := range group {
-			if _, moved := p.moves[f.name]; moved && !taken[f.name] {
-				to := f.application + "." + f.departed()
-				p.moves[to], p.gone[to] = f.name, first
+	}
+	for _, f := range m.formers {
+		_, named := m.house(func(h House) bool { return h.Application == f.name })
+		if !named || taken[f.name] {
+			continue
+		}
+		to := f.application + "." + f.departed()
+		p.moves[to] = f.name
+		for first, group := range p.groups { // none: the application is gone, too
+			if slices.Contains(group, f) {
+				p.gone[to] = first
 			}
 		}
 	}
@@ -230,7 +238,9 @@ func (m *mover) tellMoves(p plan) {
 	for _, name := range slices.Sorted(maps.Keys(p.moves)) {
 		h, present := m.house(func(h House) bool { return h.Application == name })
 		if f := m.formerOf(p.moves[name]); !present {
-			m.tell("left", p.gone[name].Application, "", "its first store is no longer configured; what is on record of it is kept, should it come back")
+			if first, still := p.gone[name]; still {
+				m.tell("left", first, "", "the store that was %q until now is no longer configured; what is on record of it is kept, should it come back", f.name)
+			}
 		} else if h.Further == f.first() || h.Store.Name != f.store.Name && !f.first() {
 			m.tell("renamed", name, "", "this store was %q until now; baselines, open changes and history moved with it", f.name)
 		}
@@ -248,7 +258,7 @@ func (m *mover) settleIn(p plan) error {
 				continue
 			}
 			m.formers[i].name = name
-			if _, gone := p.gone[name]; gone {
+			if _, present := m.house(func(h House) bool { return h.Application == name }); !present {
 				if _, err := m.exec("UPDATE application SET unit = ? WHERE name = ?", f.unit+"/"+f.departed(), name); err != nil {
 					return err
 				}

@@ -156,3 +156,51 @@ func TestAStateOfBefore(t *testing.T) {
 		t.Errorf("the baseline is %+v (%v)", b, err)
 	}
 }
+
+// TestANameThatAnotherHad: an application, or its store, gets a name under which the state of another one is
+// still on record. It gets none of that, and the other one finds its own again.
+func TestANameThatAnotherHad(t *testing.T) {
+	house := func(name, unit, store, at string, accounts ...string) House {
+		_, _, further := strings.Cut(name, ".")
+		return House{Application: name, Unit: unit, Accounts: accounts, Further: further, Store: Store{Name: store, Kind: "crypt", Place: at}}
+	}
+	for name, c := range map[string]struct{ before, between, after []House }{
+		"an application that is gone": {
+			before: []House{house("web", "a.service", "", "a", "admin"), house("mail", "b.service", "", "b", "other")},
+			after:  []House{house("web", "b.service", "", "b", "admin", "other")},
+		},
+		"a store that is gone": {
+			before:  []House{house("web", "a.service", "", "a", "admin"), house("web.x", "a.service", "x", "ax", "admin"), house("mail", "b.service", "", "b", "other")},
+			between: []House{house("web", "a.service", "", "a", "other"), house("mail", "b.service", "", "b", "admin")},
+			after: []House{
+				house("mail", "a.service", "", "a", "other"), house("web", "b.service", "", "b", "admin"), house("web.x", "b.service", "x", "bx", "admin"),
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := openIn(t, t.TempDir())
+			rehouse(t, db, "1", c.before...)
+			settled(t, db, c.before)
+			if err := db.SetHeld(t.Context(), "web", true); err != nil {
+				t.Fatal(err)
+			}
+			if c.between != nil {
+				rehouse(t, db, "2", c.between...)
+			}
+			rehouse(t, db, "3", c.after...)
+			for _, h := range c.after {
+				memory, err := db.Load(t.Context(), h.Application, []string{"admin"})
+				if b := memory.Accounts["admin"].Baseline; err != nil || b != nil && b.Store.Hash != hashIn(h.Store.Place) {
+					t.Errorf("%s of %s has the baseline %+v (%v)", h.Application, h.Unit, b, err)
+				}
+			}
+			if held, err := db.Held(t.Context(), "web"); held || err != nil {
+				t.Errorf("the other application is held: %v (%v)", held, err)
+			}
+			rehouse(t, db, "4", c.before...)
+			if held, err := db.Held(t.Context(), "web"); !held || err != nil {
+				t.Errorf("back again, it is held: %v (%v)", held, err)
+			}
+		})
+	}
+}
