@@ -27,7 +27,11 @@ func withStores(c *config.Config, err error) (*config.Config, error) {
 		return nil, err
 	}
 	for i, a := range c.Applications {
-		if _, err := store.Parse(a.Store); err != nil {
+		_, err := store.Parse(a.Store)
+		if err != nil && a.Unnamed {
+			err = key.Bad("driver", `the key "driver" is missing, and without it the store is one of the driver sqlite: %v`, err)
+		}
+		if err != nil {
 			return nil, c.StoreFault(i, err)
 		}
 		if lender, lent := c.Lender(a); lent {

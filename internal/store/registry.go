@@ -64,6 +64,9 @@ func Parse(table map[string]any) (Options, error) {
 	if err != nil {
 		return Options{}, err
 	}
+	if err := foreign(o, d); err != nil {
+		return o, err
+	}
 	if err := d.Validate(o); err != nil {
 		return o, err
 	}
@@ -77,6 +80,21 @@ func Parse(table map[string]any) (Options, error) {
 		_, err = o.Choose([]string{""})
 	}
 	return o, err
+}
+
+// foreign returns the fault of a key that only other drivers have: the most similar one of this driver, which
+// Validate would suggest, is not what was meant.
+func foreign(o Options, own driver.Driver) error {
+	has := func(d driver.Driver, name string) bool {
+		return slices.ContainsFunc(d.Keys, func(k key.Key) bool { return k.Name == name })
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.Keys)) {
+		theirs := slices.DeleteFunc(Names(), func(other string) bool { return !has(drivers[other], name) })
+		if len(theirs) > 0 && !has(own, name) {
+			return key.Bad(name, "%q is a key of the driver %s, not of %s", name, strings.Join(theirs, ", "), o.Driver)
+		}
+	}
+	return nil
 }
 
 // Open opens a store in this process, whatever process its driver requires.

@@ -26,7 +26,7 @@ const (
 const maxValue = 1024
 
 // errNoCost refuses a cost where the scheme has none.
-var errNoCost = errors.New("hashing cost out of range: this scheme has none")
+var errNoCost = errors.New("this scheme has no cost")
 
 // within returns cost, or the default for 0; an error if it is not from lowest to highest.
 func within(cost, usual, lowest, highest int) (int, error) {
@@ -34,7 +34,7 @@ func within(cost, usual, lowest, highest int) (int, error) {
 		return usual, nil
 	}
 	if cost < lowest || cost > highest {
-		return 0, fmt.Errorf("hashing cost out of range: %d, possible are %d to %d", cost, lowest, highest)
+		return 0, fmt.Errorf("this scheme's is from %d to %d", lowest, highest)
 	}
 	return cost, nil
 }

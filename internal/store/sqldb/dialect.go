@@ -17,6 +17,9 @@ var dialects = map[string]Dialect{
 	"postgres": PostgreSQL, "postgresql": PostgreSQL, "mysql": MySQL, "mariadb": MySQL, "sqlite": SQLite,
 }
 
+// Begins returns the beginning of the dialect's URLs.
+func (d Dialect) Begins() string { return [...]string{"postgres://", "mysql://", "sqlite:///"}[d] }
+
 func (d Dialect) port() string {
 	if d == PostgreSQL {
 		return "5432"

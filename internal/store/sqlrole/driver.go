@@ -67,7 +67,7 @@ func configure(k kind, keys []key.Key, o driver.Options) (*Store, error) {
 	case err != nil:
 		return nil, err
 	case source.Dialect != k.dialect:
-		return nil, key.Bad("dsn", "dsn is of another kind of server than the driver")
+		return nil, key.Bad("dsn", "dsn is of another kind of server than the driver %s: it must begin with %s", o.Driver, k.dialect.Begins())
 	case o.Path != "":
 		return nil, key.Bad("path", `dsn names the server: "path" is not needed`)
 	}

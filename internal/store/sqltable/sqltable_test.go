@@ -344,6 +344,11 @@ func TestConfigure(t *testing.T) {
 		{"no comparison", map[string]any{"table": nil, "name": nil, "password": nil, "read": "SELECT a, b FROM c WHERE a IN (:names)", "update": "UPDATE c SET b = :password WHERE a = :name"}, "", "no :old_password"},
 		{"an unknown parameter", map[string]any{"table": nil, "name": nil, "password": nil, "read": "SELECT a, b FROM c WHERE a IN (:names) AND d = :host", "update": "y"}, "", ":host"},
 		{"sessions of nobody", map[string]any{"sessions": "s"}, "", "sessions_account"},
+		{"one column for two things", map[string]any{"password": "n"}, "", `password = "n": that is the column of "name"`},
+		{"one column for two parts", map[string]any{"salt": "p"}, "grafana", `that is the column of "salt"`},
+		{"one column in MySQL", map[string]any{"dsn": "mysql://s@127.0.0.1/a", "password": "N"}, "", `that is the column of "name"`},
+		{"sessions are the accounts", map[string]any{"table": "public.t", "sessions": "t", "sessions_account": "n"}, "", "that is the table of the accounts"},
+		{"sessions of another schema", map[string]any{"table": "a.t", "sessions": "b.t", "sessions_account": "n"}, "", ""},
 		{"a secret twice", map[string]any{"password_file": "/etc/x", "credential": "x"}, "", "one of them"},
 		{"a secret for a file", map[string]any{"dsn": "sqlite:///var/lib/x.db", "password_file": "/etc/x"}, "", "SQLite is a file"},
 	} {

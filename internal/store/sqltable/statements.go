@@ -92,6 +92,31 @@ func (s statements) ofTheApplication(_ sqldb.Dialect, o driver.Options) (text, e
 	return text{o.Text("read"), o.Text("update"), o.Text("clear")}, nil
 }
 
+// distinct returns what would make a write change a name, or delete an account: one column for two things, or
+// the table of accounts as that of sessions.
+func (s statements) distinct(dialect sqldb.Dialect, o driver.Options) error {
+	same := strings.EqualFold
+	if dialect == sqldb.PostgreSQL {
+		same = func(a, b string) bool { return a == b }
+	}
+	columns := append([]string{"name"}, s.parts...)
+	for i, name := range columns {
+		for _, other := range columns[:i] {
+			if same(o.Text(name), o.Text(other)) {
+				return key.Bad(name, "%s = %q: that is the column of %q", name, o.Text(name), other)
+			}
+		}
+	}
+	accounts, sessions := o.Text("table"), o.Text("sessions")
+	if !strings.Contains(accounts, ".") || !strings.Contains(sessions, ".") {
+		accounts, sessions = accounts[strings.IndexByte(accounts, '.')+1:], sessions[strings.IndexByte(sessions, '.')+1:]
+	}
+	if same(accounts, sessions) {
+		return key.Bad("sessions", "sessions = %q: that is the table of the accounts, whose rows would be deleted", o.Text("sessions"))
+	}
+	return nil
+}
+
 // fromColumns makes the statements. The plain comparison of the name lets the server use its index.
 func (s statements) fromColumns(dialect sqldb.Dialect, o driver.Options) (text, error) {
 	for _, name := range append([]string{"table", "name"}, s.parts...) {
@@ -103,6 +128,9 @@ func (s statements) fromColumns(dialect sqldb.Dialect, o driver.Options) (text, 
 		if o.Text(name) != "" && !slices.Contains(s.parts, name) {
 			return text{}, key.Bad(name, "the scheme keeps no %s in a column of its own", name)
 		}
+	}
+	if err := s.distinct(dialect, o); err != nil {
+		return text{}, err
 	}
 	table, name := dialect.Table(o.Text("table")), dialect.Identifier(o.Text("name"))
 	this := name + " = :name AND " + dialect.Text(name) + " = " + dialect.Text(":name")
