@@ -29,7 +29,7 @@
 //	namespace.go  the private mounts in which that change happens
 //	writable.go   whether each file can be replaced
 //	trial.go      one store, end to end: reads and rights
-//	trial_write.go, trial_advice.go
+//	trial_write.go, trial_advice.go, trial_grants.go
 //	              its writes and its reload; the next command after each failure
 package doctor
 

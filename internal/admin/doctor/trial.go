@@ -105,11 +105,33 @@ func (t *attempt) read(ctx context.Context) bool {
 		t.held[name] = account.Credential
 	}
 	v := assessStore(t.File, t.trialled(), snapshot, nil)
+	if s, is := t.server(); is && len(snapshot.Malformed) > 0 {
+		v.command = t.client(s)
+	}
+	if missing := t.missing(snapshot); len(snapshot.Malformed) == 0 && missing != "" {
+		v = fail("the store has no account %s", missing)
+		if t.Account != "" {
+			v = v.person("create it in the application, or name another one", "shadowsync store test "+t.holder.Name+" --account NAME")
+		} else {
+			v = v.person(`create them in the application, correct "as" or where the names are, or take them off "accounts"`, "editor "+t.File)
+		}
+	}
 	if v.state == OK {
 		v = pass("%s found", plural.Count(len(t.held), "account"))
 	}
 	t.say("read", v)
 	return len(t.held) > 0
+}
+
+// missing are the accounts that the store does not hold, as it would spell them.
+func (t *attempt) missing(snapshot shadowsync.StoreSnapshot) string {
+	var missing []string
+	for _, name := range t.names() {
+		if _, there := snapshot.Accounts[name]; !there {
+			missing = append(missing, t.store.Capabilities().Spelt(name))
+		}
+	}
+	return strings.Join(missing, ", ")
 }
 
 // trialled is the holder with the accounts of the trial.
@@ -133,17 +155,37 @@ func (t *attempt) values(context.Context) bool {
 		}
 	}
 	what := "crypt(3)"
-	if of.Opaque() {
+	switch {
+	case of.Opaque():
 		what = "the scheme " + of.Scheme
+	case len(of.Formats) > 0:
+		what = `the "formats" of crypt(3)`
 	}
 	if len(other) > 0 {
-		return t.say("scheme", fail("not a value of %s: that of %s", what, strings.Join(other, ", ")).
+		return t.say("scheme", fail("not a value of %s: that of %s%s", what, strings.Join(other, ", "), t.couldBe(t.held[other[0]].Hash)).
 			person(`compare with what the application makes, and set "scheme" or "formats"`, "editor "+t.File))
 	}
 	if len(dear) > 0 {
 		return t.say("scheme", warn("too costly to verify, so that a new value has the configured cost: that of %s", strings.Join(dear, ", ")))
 	}
 	return t.say("scheme", pass("the values are of %s, as configured", what))
+}
+
+// couldBe names what may be configured for a value. That is no proof: several schemes read the same values.
+func (t *attempt) couldBe(value string) string {
+	var could []string
+	if f := format.Identify(value); f != format.Unknown {
+		could = append(could, "the format "+f.String())
+	}
+	for _, name := range t.driver.Traits.Schemes {
+		if s, err := scheme.Find(name); err == nil && s.Read(value) == nil {
+			could = append(could, "the scheme "+name)
+		}
+	}
+	if len(could) == 0 {
+		return ""
+	}
+	return " (it could be of " + strings.Join(could, ", or of ") + ")"
 }
 
 func (t *attempt) fits(of shadowsync.Capabilities, value string) bool {

@@ -6,18 +6,19 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/internal/store/sqldb"
+	"github.com/shadowsync/shadowsync/internal/store/storeworker"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
 // explain says what prevents the use of a store, and names the command to run next.
 func (t *attempt) explain(err error) verdict {
-	if dsn := t.options.Text("dsn"); dsn != "" && t.options.Path == "" {
-		if source, bad := sqldb.Parse(dsn); bad == nil {
-			return t.explainServer(err, dsn, source)
-		}
+	if s, is := t.server(); is {
+		return t.explainServer(err, s)
 	}
 	path := storePath(t.holder)
 	switch {
@@ -31,30 +32,55 @@ func (t *attempt) explain(err error) verdict {
 }
 
 // explainServer is explain for a database server. Its faults reach us as texts, through a worker.
-func (t *attempt) explainServer(err error, dsn string, s sqldb.Source) verdict {
-	client, service := t.client(dsn, s), "postgresql"
-	if s.Dialect == sqldb.MySQL {
-		service = "mariadb"
-	}
+func (t *attempt) explainServer(err error, s sqldb.Source) verdict {
+	client := t.client(s)
 	text := err.Error()
-	switch {
-	case strings.Contains(text, sqldb.SaysNoRight), strings.Contains(text, sqldb.SaysMayNotAlter):
+	says := func(part string) bool { return strings.Contains(text, part) }
+	switch edit := "editor " + t.File; {
+	case says(sqldb.SaysNoRight), says(sqldb.SaysMayNotAlter):
 		return t.grant(text, client, s)
-	case strings.Contains(text, sqldb.SaysUnreachable) && s.Local():
-		return fail("%s", text).by("systemctl status "+service, nil)
+	case says(storeworker.SaysPasswordFile), says(saysNotUsable):
+		return t.secret(text)
+	case says(storeworker.SaysCA):
+		return fail("%s", text).by("ls -lL "+quoted(t.options.Text(driver.CA.Name)), nil)
+	case says(storeworker.SaysUnknownHost):
+		return fail("%s", text).person("correct the host in dsn, or have its name resolved", "getent hosts "+quoted(s.Host))
+	case says(sqldb.SaysUnreachable) && s.Local():
+		return fail("%s", text).person("start the server, or correct dsn", t.stateOf(s))
+	case says(sqldb.SaysUnreachable):
+		return fail("%s", text).person("correct dsn, or let this machine reach the server", client)
+	case says(sqldb.SaysNotTrusted):
+		return fail("%s", text).person(`name in dsn the host that the certificate is for, and in "ca" a file with the certificate that it is signed by`, edit)
+	case says(sqldb.SaysUnverified):
+		return fail("%s", text).person("name its Unix socket in dsn", edit)
+	case says(sqldb.SaysNoPassword):
+		return fail("%s", text).person(`name a "password_file" or a "credential"`, edit)
+	case says(sqldb.SaysNotLetIn), says(sqldb.SaysNoSCRAM):
+		return fail("%s", text).person("let that user log in, by scram-sha-256 in pg_hba.conf(5)", hostRules(client, s))
+	case says(sqldb.SaysLogin):
+		return t.login(text, client, s)
 	case errors.Is(err, shadowsync.ErrMalformed):
-		return fail("%s", text).person("compare the database with the configuration", "editor "+t.File)
-	case strings.Contains(text, sqldb.SaysUnverified):
-		return fail("%s", text).person("name its Unix socket in dsn", "editor "+t.File)
-	case strings.Contains(text, sqldb.SaysLogin):
-		return fail("%s", text).person("give it the password that the server knows", client)
+		return fail("%s", text).person("correct "+t.keysIn(text, s)+", or what the server has", edit)
 	}
 	return fail("%s", text).by(client, nil)
 }
 
+// encryptedFolder is where systemd finds encrypted credentials. Debian has no such folder.
+const encryptedFolder = "/etc/credstore.encrypted"
+
+// saysNotUsable is a part of the text of a worker.CredentialError.
+const saysNotUsable = " is not usable: "
+
+// server is the database server of the store, if it is in one.
+func (t *attempt) server() (sqldb.Source, bool) {
+	s, err := sqldb.Parse(t.options.Text("dsn"))
+	return s, err == nil && s.Dialect != sqldb.SQLite
+}
+
 // client is the server's own client. It verifies whom it gets the password for, where we do: by itself it
 // would show that to whoever answers.
-func (t *attempt) client(dsn string, s sqldb.Source) string {
+func (t *attempt) client(s sqldb.Source) string {
+	dsn := t.options.Text("dsn")
 	authorities := t.options.Text(driver.CA.Name)
 	if authorities == "" {
 		authorities = systemAuthorities()
@@ -84,85 +110,81 @@ func systemAuthorities() string {
 	return debian
 }
 
-// grant names the statements that give a store's user its rights.
-func (t *attempt) grant(text, client string, s sqldb.Source) verdict {
-	statements := t.grants(text, s)
+// stateOf is the command that shows whether a server of this machine runs. Debian's unit postgresql.service is
+// active also while none of its servers is.
+func (t *attempt) stateOf(s sqldb.Source) string {
+	const clusters = "/usr/bin/pg_lsclusters"
+	_, err := os.Stat(clusters)
 	switch {
-	case statements == "":
-		return fail("%s", text).person("grant what its statements need", client)
-	case strings.Contains(text, saysAdminOption):
-		return fail("%s", text).person("run as a superuser, or make it a superuser itself if one of them is: "+statements, client)
-	case strings.Contains(text, saysSuperuser):
-		return fail("%s", text).person("make it a superuser, or take superusers' roles off the list of accounts: "+statements, client)
+	case t.options.After != "":
+		return "systemctl status " + quoted(t.options.After)
+	case s.Dialect == sqldb.MySQL:
+		return "systemctl status mariadb"
+	case err == nil:
+		return "pg_lsclusters"
+	}
+	return "systemctl status postgresql"
+}
+
+// secret explains why there is no password for the server.
+func (t *attempt) secret(text string) verdict {
+	v := fail("%s", text)
+	if name := t.options.Text(driver.Credential.Name); name != "" {
+		return v.person("encrypt it under this name", "mkdir -p -m 700 "+encryptedFolder+" && systemd-ask-password -n | systemd-creds encrypt --name="+quoted(name)+" - "+quoted(encryptedFolder+"/"+name))
+	}
+	path := quoted(t.options.Text(driver.PasswordFile.Name))
+	if strings.Contains(text, "is empty") || strings.Contains(text, unix.ENOENT.Error()) {
+		return v.person("write the password into its first line", "install -m 600 /dev/null "+path+" && editor "+path)
+	}
+	return v.by("chown root: "+path+" && chmod 600 "+path, nil)
+}
+
+// login explains a server that refuses the user or its password: it does not tell which.
+func (t *attempt) login(text, client string, s sqldb.Source) verdict {
+	v := fail("%s", text)
+	switch {
 	case !s.Local():
-		return fail("%s", text).person("run as the server's administrator: "+statements, client)
-	case s.Dialect == sqldb.MySQL: // only the server knows which of its users of that name it took
-		return fail("%s", text).person("run, with the host that this names: "+statements, "mariadb -e "+quoted("SELECT user, host FROM mysql.user WHERE user = "+literal(s.User)))
+	case s.Dialect == sqldb.PostgreSQL:
+		client = `runuser -u postgres -- psql -c ` + quoted(`\password `+s.Dialect.Identifier(s.User))
+	default:
+		client = "mariadb -e " + quoted("SELECT user, host, plugin FROM mysql.user WHERE user = "+literal(s.User))
 	}
-	return fail("%s", text).by("runuser -u postgres -- psql -d "+quoted(s.Database)+" -c "+quoted(statements), nil)
+	from := "password_file"
+	if t.options.Text(driver.Credential.Name) != "" {
+		from = driver.Credential.Name
+	}
+	return v.person(`correct the user in dsn or the password in "`+from+`", or set that password in the server`, client)
 }
 
-// What PostgreSQL says to a role that may alter roles, but not this one: from version 16 on, and before.
-const (
-	saysAdminOption = "permission denied to alter role"
-	saysSuperuser   = "must be superuser"
-)
+// hostRules is the command that shows the rules of pg_hba.conf(5).
+func hostRules(client string, s sqldb.Source) string {
+	if !s.Local() {
+		return client
+	}
+	return `runuser -u postgres -- psql -c ` + quoted("TABLE pg_hba_file_rules") + ` -c ` + quoted(`\du `+s.Dialect.Identifier(s.User))
+}
 
-func (t *attempt) grants(text string, s sqldb.Source) string {
-	to := s.Dialect.Identifier(s.User)
-	switch {
-	case t.options.Driver == "mysql-user":
-		return grantsOfUsers(text, to+"@"+s.Dialect.Identifier("HOST"))
-	case t.options.Driver != "postgres-role":
-		return t.grantsOfTable(s, to)
-	case strings.Contains(text, saysSuperuser):
-		return "ALTER ROLE " + to + " SUPERUSER"
-	case strings.Contains(text, saysAdminOption):
-		var all []string
-		for _, name := range t.names() {
-			all = append(all, "GRANT "+s.Dialect.Identifier(t.store.Capabilities().Spelt(name))+" TO "+to+" WITH ADMIN OPTION")
+// keysIn are the keys whose values a server's text names.
+func (t *attempt) keysIn(text string, s sqldb.Source) string {
+	_, text, _ = strings.Cut(text, sqldb.SaysLayout)
+	var named []string
+	if namesIt(text, s.Database) {
+		named = append(named, "dsn")
+	}
+	for _, k := range t.driver.Keys {
+		if value := t.options.Text(k.Name); value != "" && k.Name != "dsn" && namesIt(text, value) {
+			named = append(named, `"`+k.Name+`"`)
 		}
-		return strings.Join(all, "; ")
 	}
-	return "ALTER ROLE " + to + " CREATEROLE; GRANT SELECT (rolname, rolpassword, rolcanlogin) ON pg_catalog.pg_authid TO " + to
+	if len(named) == 0 {
+		return "the configuration"
+	}
+	return strings.Join(named, " or ")
 }
 
-// grantsOfUsers are those for the users of MariaDB, or of MySQL, which keeps them in another table.
-func grantsOfUsers(text, to string) string {
-	alter := "GRANT CREATE USER ON *.* TO " + to
-	switch {
-	case strings.Contains(text, sqldb.SaysMayNotAlter): // so it may read
-		return alter
-	case strings.Contains(text, "global_priv"):
-		return alter + "; GRANT SELECT ON mysql.global_priv TO " + to
-	}
-	return alter + "; GRANT SELECT ON mysql.user TO " + to
-}
-
-// grantsOfTable name the columns: the user needs no others.
-func (t *attempt) grantsOfTable(s sqldb.Source, to string) string {
-	table, sessions := t.options.Text("table"), t.options.Text("sessions")
-	if table == "" {
-		return ""
-	}
-	if s.Dialect == sqldb.MySQL {
-		to += "@" + s.Dialect.Identifier("HOST")
-	}
-	columns := func(keys ...string) string {
-		var names []string
-		for _, k := range keys {
-			if column := t.options.Text(k); column != "" && !slices.Contains(names, s.Dialect.Identifier(column)) {
-				names = append(names, s.Dialect.Identifier(column))
-			}
-		}
-		return "(" + strings.Join(names, ", ") + ")"
-	}
-	all := "GRANT SELECT " + columns("name", "password", "salt", "algorithm", "sessions_refers") +
-		", UPDATE " + columns("password", "salt", "algorithm") + " ON " + s.Table(table) + " TO " + to
-	if sessions != "" {
-		all += "; GRANT SELECT " + columns("sessions_account") + ", DELETE ON " + s.Table(sessions) + " TO " + to
-	}
-	return all
+// namesIt reports whether a text has a name in quotes, alone or as the last part of a longer one.
+func namesIt(text, name string) bool {
+	return slices.ContainsFunc([]string{`"` + name + `"`, "'" + name + "'", "." + name + "'", ": " + name + " ", "table " + name + " "}, func(quoted string) bool { return strings.Contains(text+" ", quoted) })
 }
 
 // literal is a text in MySQL's SQL, as its default settings have it.

@@ -7,8 +7,10 @@ import (
 	"testing"
 
 	"github.com/shadowsync/shadowsync/internal/config"
+	"github.com/shadowsync/shadowsync/internal/store"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/internal/store/sqldb"
+	"github.com/shadowsync/shadowsync/internal/store/storeworker"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -86,6 +88,12 @@ func TestGrants(t *testing.T) {
 			"sql", "postgres://shadow%22sync@/app?host=/run/postgresql", "permission denied for table auth_user", columns,
 			`runuser -u postgres -- psql -d 'app' -c 'GRANT SELECT ("user name", "pass'\''word", "id"), UPDATE ("pass'\''word") ON "auth_user" TO "shadow""sync"; GRANT SELECT ("who"), DELETE ON "public"."sess" TO "shadow""sync"'`,
 		},
+		"a database": {
+			"sql", "postgres://u@127.0.0.1/app", `permission denied for database "app"`, columns, `psql -d 'app' -c 'GRANT CONNECT ON DATABASE "app" TO "u"; GRANT SELECT (`,
+		},
+		"a schema": {
+			"sql", "postgres://u@127.0.0.1/app", "permission denied for schema public", columns, `psql -d 'app' -c 'GRANT USAGE ON SCHEMA "public" TO "u"; GRANT SELECT (`,
+		},
 		"a table in MySQL": {
 			"sql", "mysql://shadow-sync@127.0.0.1/a%60pp", "UPDATE command denied",
 			map[string]any{"table": "users", "name": "n", "password": "p"},
@@ -143,10 +151,75 @@ func TestTheClientVerifies(t *testing.T) {
 		{"mysql://u@/app?socket=/run/s.sock", "", `mariadb --user='u' --password --socket='/run/s.sock' 'app'`},
 	} {
 		run := &attempt{options: driver.Options{Driver: "sql", Keys: map[string]any{"dsn": c.dsn, "ca": c.ca}}}
-		v := run.explain(&driver.Fault{Kind: shadowsync.ErrUnavailable, Reason: "the certificate is not trusted"})
+		v := run.explain(&driver.Fault{Kind: shadowsync.ErrUnavailable, Reason: "no answer in time"})
 		if !strings.HasPrefix(v.command, c.want) {
 			t.Errorf("it names %s, want %s", v.command, c.want)
 		}
+	}
+}
+
+// TestAdvice: what is said of a server names the key or the command that mends it.
+func TestAdvice(t *testing.T) {
+	const local, remote, maria = "postgres://u@127.0.0.1:5433/app", "postgres://u@db.example.org/app", "mysql://u@127.0.0.1/app"
+	for name, c := range map[string]struct{ dsn, key, text, says, command string }{
+		"no table":             {local, "table", sqldb.SaysLayout + `relation "users" does not exist`, `correct "table", or what the server has`, "editor /c.toml"},
+		"no column in MariaDB": {maria, "name", sqldb.SaysLayout + "Unknown column 'users' in 'SELECT'", `correct "name", or what the server has`, "editor /c.toml"},
+		"no table in MariaDB":  {maria, "table", sqldb.SaysLayout + "Table 'app.users' doesn't exist", `correct "table", or what the server has`, "editor /c.toml"},
+		"a view in MariaDB":    {maria, "table", sqldb.SaysLayout + "The target table users of the UPDATE is not updatable", `correct "table", or what the server has`, "editor /c.toml"},
+		"no database":          {local, "table", sqldb.SaysLayout + `database "app" does not exist`, "correct dsn, or what the server has", "editor /c.toml"},
+		"nobody knows":         {local, "table", sqldb.SaysLayout + "syntax error", "correct the configuration, or what the server has", "editor /c.toml"},
+		"no file":              {local, "password_file", storeworker.SaysPasswordFile + ": users: no such file or directory", "first line", "install -m 600 /dev/null 'users' && editor 'users'"},
+		"an open file":         {local, "password_file", storeworker.SaysPasswordFile + ": users can be read by others than root", "read by others", "chown root: 'users' && chmod 600 'users'"},
+		"no credential":        {local, "credential", "the credential users is not usable: there is none", "under this name", "mkdir -p -m 700 /etc/credstore.encrypted && systemd-ask-password -n | systemd-creds encrypt --name='users' - '/etc/credstore.encrypted/users'"},
+		"no password":          {local, "table", sqldb.SaysNoPassword, `name a "password_file" or a "credential"`, "editor /c.toml"},
+		"another password":     {local, "password_file", sqldb.SaysLogin + " of u", `the password in "password_file", or set that`, `runuser -u postgres -- psql -c '\password "u"'`},
+		"in MariaDB":           {maria, "credential", sqldb.SaysLogin + " of u", `the password in "credential", or set that`, "mariadb -e 'SELECT user, host, plugin"},
+		"elsewhere":            {remote, "table", sqldb.SaysLogin + " of u", "correct the user in dsn", "psql 'postgres://u@db.example.org/app'"},
+		"not let in":           {local, "table", sqldb.SaysNotLetIn + ` u: Peer authentication failed for user "u"`, "pg_hba.conf(5)", "TABLE pg_hba_file_rules"},
+		"another port":         {local, "table", sqldb.SaysUnreachable + " at 127.0.0.1:5433", "start the server, or correct dsn", ""},
+		"its unit":             {local, "after", sqldb.SaysUnreachable + " at 127.0.0.1:5433", "start the server, or correct dsn", "systemctl status 'users'"},
+		"out of reach":         {remote, "table", sqldb.SaysUnreachable + " at db.example.org", "let this machine reach", "psql 'postgres://u@db.example.org/app'"},
+		"an unknown host":      {remote, "table", storeworker.SaysUnknownHost + " db.example.org", "correct the host in dsn", "getent hosts 'db.example.org'"},
+		"a foreign signature":  {remote, "table", "the certificate " + sqldb.SaysNotTrusted, `in "ca"`, "editor /c.toml"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := driver.Options{Driver: "sql", Keys: map[string]any{"dsn": c.dsn, c.key: "users"}}
+			if c.key == "after" {
+				o.After = "users"
+			}
+			d, err := store.Find("sql")
+			if err != nil {
+				t.Fatal(err)
+			}
+			run := &attempt{Trial: Trial{File: "/c.toml", Root: "/"}, options: o, driver: d, store: spelling{}}
+			kind := shadowsync.ErrUnavailable
+			if strings.HasPrefix(c.text, sqldb.SaysLayout) {
+				kind = shadowsync.ErrMalformed
+			}
+			if v := run.explain(&driver.Fault{Kind: kind, Reason: c.text}); v.state != Fail || !strings.Contains(v.detail, c.says) || !strings.Contains(v.command, c.command) {
+				t.Errorf("it says %s\n%s", v.detail, v.command)
+			}
+		})
+	}
+}
+
+// TestWhatIsThere: an account that is missing is named as the store would spell it, and a value of another kind
+// with what it could be.
+func TestWhatIsThere(t *testing.T) {
+	d, err := store.Find("sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for account, want := range map[string]string{"": `scratch@x; a person has to create them in the application, correct "as"`, "other": "other@x; a person has to create it in the application, or name another"} {
+		run := &attempt{Trial: Trial{Account: account, Root: "/"}, holder: config.Application{Name: "app", Accounts: []string{"scratch"}}, driver: d, store: spelling{}}
+		if run.read(t.Context()) || !strings.Contains(run.said[0].Detail, "has no account "+want) {
+			t.Errorf("it says %+v", run.said)
+		}
+	}
+	s := &narrow{scheme: "ldap-ssha", value: "pbkdf2_sha256$1000$salt$Wp0HlBa+uD5GLPcVbAHOTcPGQ9rJbwoKTaDJpLsQvF8="}
+	run := &attempt{driver: d, store: s, held: map[string]shadowsync.Credential{"scratch": {Hash: s.value}}}
+	if run.values(t.Context()) || !strings.Contains(run.said[0].Detail, "ldap-ssha: that of scratch (it could be of the scheme django-pbkdf2-sha256, or of ") {
+		t.Errorf("it says %+v", run.said)
 	}
 }
 
@@ -155,4 +228,8 @@ type spelling struct{ shadowsync.CredentialStore }
 
 func (spelling) Capabilities() shadowsync.Capabilities {
 	return shadowsync.Capabilities{As: shadowsync.AsName + "@x"}
+}
+
+func (spelling) Read(context.Context, []string) (shadowsync.StoreSnapshot, error) {
+	return shadowsync.StoreSnapshot{}, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/password/crypt"
 	"github.com/shadowsync/shadowsync/internal/password/crypt/format"
 	"github.com/shadowsync/shadowsync/internal/password/proof"
+	"github.com/shadowsync/shadowsync/internal/store/sqldb"
 	"github.com/shadowsync/shadowsync/internal/term/plural"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -99,7 +100,7 @@ func (t *attempt) put(ctx context.Context, step string, from, to map[string]shad
 	}
 	for _, name := range names {
 		if why := left[name]; why != nil {
-			return t.say(step, fail("%s is not written: %v", name, why).by(t.refused(why), nil))
+			return t.say(step, t.refused(name, why))
 		}
 	}
 	snapshot, err := t.store.Read(ctx, names)
@@ -119,12 +120,16 @@ func (t *attempt) put(ctx context.Context, step string, from, to map[string]shad
 	return t.say(step, pass("%s, and read back", done))
 }
 
-// refused is the next command after one account was left.
-func (t *attempt) refused(why error) string {
-	if errors.Is(why, shadowsync.ErrChanged) {
-		return "shadowsync store test " + t.holder.Name // the application wrote meanwhile
+// refused says why one account was left.
+func (t *attempt) refused(name string, why error) verdict {
+	v := fail("%s is not written: %v", name, why)
+	switch {
+	case errors.Is(why, shadowsync.ErrChanged): // the application wrote meanwhile
+		return v.by("shadowsync store test "+t.holder.Name, nil)
+	case strings.Contains(why.Error(), sqldb.SaysTooLong):
+		return v.person(`make the column longer, or set a "scheme" or "formats" with shorter values, as the application reads them`, "editor "+t.File)
 	}
-	return "editor " + t.File
+	return v.by("editor "+t.File, nil)
 }
 
 // reloads looks whether the server can be told to read its store again. With an account of the trial's, it

@@ -24,6 +24,7 @@ type cause int
 const (
 	unknown   cause = iota
 	login           // it refuses the user or the password
+	notLetIn        // whatever the password: pg_hba.conf, or the role
 	noRight         // the user may not do that
 	layout          // no such database, table or column, or SQL that it does not understand
 	readOnly        // it takes no writes
@@ -39,8 +40,14 @@ const (
 // Parts of what a fault says, for whoever knows the next command.
 const (
 	SaysUnreachable = "cannot reach the database server"
+	SaysNotTrusted  = "is not trusted"
 	SaysLogin       = "the database server refuses the login"
+	SaysNotLetIn    = "the database server does not let in"
+	SaysNoPassword  = "the database server asks for a password, and none is configured"
+	SaysNoSCRAM     = "the database server asks for no login by SCRAM"
+	SaysLayout      = "is not as configured: "
 	SaysNoRight     = "has no right to do that in the database"
+	SaysTooLong     = "it is longer than the column"
 	SaysMayNotAlter = "has no right to alter others"
 )
 
@@ -52,15 +59,15 @@ var classes = map[string]cause{
 }
 
 var states = map[string]cause{
-	"42501": noRight, "25006": readOnly, "53300": crowded, "57P01": starting, "57P02": starting, "57P03": starting,
+	"28000": notLetIn, "42501": noRight, "25006": readOnly, "53300": crowded, "57P01": starting, "57P02": starting, "57P03": starting,
 	"57014": late, "55P03": locked, "40001": collision, "40P01": collision, "25P03": late, "44000": value,
 	"55000": layout, "08P01": layout, // a view that takes no changes; a pooler that does not take a setting
 }
 
 // numbers are the errors of MySQL and MariaDB.
 var numbers = map[uint16]cause{
-	1044: login, 1045: login, 1130: login, 1698: login, 1862: login, 1820: login, 3118: login, 4151: login, 1251: login, 1275: login,
-	1142: noRight, 1143: noRight, 1227: noRight, 1370: noRight, 1410: noRight,
+	1045: login, 1130: login, 1698: login, 1862: login, 1820: login, 3118: login, 4151: login, 1251: login, 1275: login,
+	1044: noRight, 1142: noRight, 1143: noRight, 1227: noRight, 1370: noRight, 1410: noRight,
 	1049: layout, 1146: layout, 1054: layout, 1064: layout, 1356: layout, 1288: layout, 1348: layout, 1471: layout, 1906: layout, 3105: layout, 1290: readOnly, 1792: readOnly, 1836: readOnly, 1015: readOnly, 1036: readOnly,
 	1021: full, 1114: full, 1041: full, 1037: full, 1038: full, 1030: full, 1040: crowded, 1203: crowded, 1226: crowded,
 	1053: starting, 1079: starting, 1205: locked, 1213: collision, 1020: collision, 3024: late, 1969: late, 1317: late,
@@ -122,6 +129,9 @@ func (q QuotesValue) Unwrap() error { return q.error }
 // Quoting marks an error of such a statement.
 func Quoting(err error) error { return QuotesValue{err} }
 
+// requirement begins what pgx says of a server that asks for another login than logins has.
+const requirement = "authentication method requirement "
+
 // Fault explains an error as a fault of the whole store.
 func (s Source) Fault(err error) error {
 	if err == nil || isOwn(err) {
@@ -138,13 +148,17 @@ func (s Source) Fault(err error) error {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return driver.Unavailable(err)
 	case errors.As(err, &certificate):
-		return s.fault(err, "the certificate of the database server %s is not trusted: %s", s.Host, printable.Clip(certificate.Err.Error(), 200))
+		return s.fault(err, "the certificate of the database server %s "+SaysNotTrusted+": %s", s.Host, printable.Clip(certificate.Err.Error(), 200))
 	case errors.Is(err, mysql.ErrNoTLS), strings.Contains(err.Error(), "server refused TLS connection"): // pgx has no error for it
 		return s.fault(err, "the database server %s offers no TLS", s.Host)
 	case errors.As(err, new(unix.Errno)) && s.Dialect == SQLite:
 		return driver.Unavailable(err)
 	case errors.As(err, &network) && network.Op == "dial":
 		return s.fault(err, SaysUnreachable+" at %s: %s", s.place(), driver.Unavailable(network.Err))
+	case strings.Contains(err.Error(), requirement+`"none"`):
+		return s.answer(err, SaysNoPassword)
+	case strings.Contains(err.Error(), requirement):
+		return s.answer(err, SaysNoSCRAM+", which alone proves here who it is")
 	case lost(err):
 		return s.fault(err, "the database server has closed the connection")
 	}
@@ -183,10 +197,12 @@ func (s Source) explain(r report, err error) error {
 	switch r.cause {
 	case login:
 		return s.answer(err, SaysLogin+" of %s (%s)", s.User, r.code)
+	case notLetIn:
+		return s.answer(err, SaysNotLetIn+" %s: %s", s.User, shown)
 	case noRight:
 		return s.answer(err, "%s "+SaysNoRight+": %s", s.who(), shown)
 	case layout:
-		return driver.Malformed("the database %s is not as configured: %s", s.Shown(), shown)
+		return driver.Malformed("the database %s "+SaysLayout+"%s", s.Shown(), shown)
 	case readOnly:
 		return s.errno(err, unix.EROFS, "the database is read-only")
 	case full:
@@ -209,7 +225,7 @@ func (s Source) explain(r report, err error) error {
 
 func tooLong(r report) string {
 	if r.code == "SQLSTATE 22001" || r.code == "error 1406" {
-		return ": it is longer than the column"
+		return ": " + SaysTooLong
 	}
 	return ""
 }

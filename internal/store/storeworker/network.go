@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
@@ -18,6 +20,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 	"github.com/shadowsync/shadowsync/internal/wire/socket"
 	"github.com/shadowsync/shadowsync/internal/wire/worker"
+	"github.com/shadowsync/shadowsync/shadowsync"
 	"github.com/shadowsync/shadowsync/systemd"
 )
 
@@ -42,6 +45,13 @@ func Reach(o store.Options) (*systemd.Network, error) {
 	return n, nil
 }
 
+// Parts of what a fault says, for whoever knows the next command.
+const (
+	SaysPasswordFile = "cannot use password_file"
+	SaysCA           = "cannot use ca"
+	SaysUnknownHost  = "cannot find the server"
+)
+
 // maxSecret bounds the password for a server, in bytes.
 const maxSecret = 4096
 
@@ -65,17 +75,35 @@ func Equip(ctx context.Context, o store.Options, resolve Resolve) (store.Options
 	}
 	if path := o.Text(driver.PasswordFile.Name); path != "" {
 		if o.Secret, err = rootonly.Secret("/", path, maxSecret); err != nil {
-			return o, driver.Unavailable(fmt.Errorf("cannot use password_file: %w", err))
+			return o, unusable(SaysPasswordFile, path, err)
 		}
-		o.Secret = worker.FirstLine(o.Secret)
+		if o.Secret = worker.FirstLine(o.Secret); len(o.Secret) == 0 {
+			return o, unusable(SaysPasswordFile, path, errNoPassword)
+		}
 	}
 	if path := o.Text(driver.CA.Name); path != "" {
 		if o.CA, err = rootonly.ReadMost("/", path, worker.MaxCA); err != nil {
-			return o, driver.Unavailable(fmt.Errorf("cannot use ca: %w", err))
+			return o, unusable(SaysCA, path, err)
 		}
 	}
 	o.Addresses, err = addresses(ctx, d.Endpoint(o), resolve)
 	return o, err
+}
+
+var errNoPassword = errors.New("its first line is empty")
+
+// unusable is the fault of a file that the configuration names, with its path: the caller knows that of the
+// store alone.
+func unusable(says, path string, err error) error {
+	why := err
+	if at := (*fs.PathError)(nil); errors.As(err, &at) {
+		why = at.Err
+	}
+	reason := why.Error()
+	if !strings.Contains(reason, path) {
+		reason = path + ": " + reason
+	}
+	return &driver.Fault{Kind: shadowsync.ErrUnavailable, Reason: says + ": " + reason, Cause: err}
 }
 
 // addresses are those of an endpoint: none for a Unix socket.
@@ -91,7 +119,7 @@ func addresses(ctx context.Context, e driver.Endpoint, resolve Resolve) ([]strin
 		err = errors.New("it has no address")
 	}
 	if err != nil {
-		return nil, driver.Unavailable(fmt.Errorf("cannot find the server %s: %w", e.Host, err))
+		return nil, driver.Unavailable(fmt.Errorf(SaysUnknownHost+" %s: %w", e.Host, err))
 	}
 	texts := make([]string, len(found))
 	for i, a := range found {
