@@ -53,6 +53,7 @@ func TestCompletion(t *testing.T) {
 		{"user enrol 2fa _", accounts},
 		{"user renew 2fa codes _", accounts},
 		{"user set mail _", accounts},
+		{"store test _", []string{"conductor"}},
 	} {
 		words := append([]string{"__complete", "--root", s.root}, strings.Fields(tc.line)...)
 		words[len(words)-1] = ""
@@ -65,6 +66,14 @@ func TestCompletion(t *testing.T) {
 		if !slices.Equal(got, tc.want) {
 			t.Errorf("%s: offered are %q, want %q", tc.line, got, tc.want)
 		}
+	}
+}
+
+// TestNoFilesOffered: what is no file is not completed as one.
+func TestNoFilesOffered(t *testing.T) {
+	s := newSystem(t)
+	if r := s.must(0, "__complete", "--root", s.root, "store", "test", "--account", ""); !strings.HasPrefix(r.out, ":4\n") {
+		t.Errorf("offered is %q", r.out)
 	}
 }
 

@@ -35,6 +35,7 @@ func newStoreTest(a *app) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&account, "account", "", "change the value of the account `NAME` in the store, and put it back")
+	_ = c.RegisterFlagCompletionFunc("account", cobra.NoFileCompletions) // a store does not list its accounts
 	return c
 }
 
@@ -80,7 +81,7 @@ func trialled(c *cobra.Command, conf *config.Config, name, account string) ([]co
 	holders := conf.Applications
 	if name != "" {
 		holders = conf.Chosen(name)
-		if application, there := conf.Named(name); there && application.First() {
+		if application, there := conf.Named(name); there && application.First() && account == "" {
 			holders = conf.Holders(application)
 		}
 	}

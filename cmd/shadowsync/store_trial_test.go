@@ -40,10 +40,10 @@ func TestStoreTest(t *testing.T) {
 		}},
 		{"another format is configured", func(s *system) {
 			s.write("/etc/shadowsync/shadowsync.toml", 0o600, testConfig+"formats = [\"bcrypt\"]\n")
-		}, 1, []string{"FAIL  scheme", "not a value of crypt(3)", "that of admin, user222", "fix it with: editor", "2 checks: 1 failed"}},
+		}, 1, []string{"FAIL  scheme", `not a value of the "formats" of crypt(3): that of admin, user222 (it could be of the format sha256crypt`, "fix it with: editor", "2 checks: 1 failed"}},
 		{"an account is missing", func(s *system) {
 			s.write(file, 0o600, `{"user": [{"name": "admin", "password": "`+s.hash("old")+`"}]}`)
-		}, 1, []string{"FAIL  read", "does not hold user222", "ok    write", "1 account written as found"}},
+		}, 1, []string{"FAIL  read", "has no account user222", "ok    write", "1 account written as found"}},
 		{"no JSON", func(s *system) { s.write(file, 0o600, `{"user": `) }, 1, []string{"FAIL  read", "make it whole", "1 check: 1 failed"}},
 		{"no file", func(s *system) {
 			if err := os.Remove(s.path(file)); err != nil {
@@ -94,5 +94,10 @@ func TestStoreTestOnAnAccount(t *testing.T) {
 	s.must(5, "store", "test", "another")
 	if s.read(file) != text {
 		t.Error("the store was changed")
+	}
+	// The first of several stores goes by the name of the application.
+	s.write("/etc/shadowsync/shadowsync.toml", 0o600, strings.Replace(testConfig, "[application.store]", "[[application.store]]", 1)+"[[application.store]]\nstore_name = \"other\"\ndriver = \"json\"\npath = \"/srv/appliance/other.json\"\nusers = \"/user\"\nname = \"name\"\npassword = \"password\"\n")
+	if r := s.must(0, "store", "test", "conductor", "--account", "scratch"); strings.Count(r.out, "Store ") != 1 {
+		t.Errorf("it tries other stores:\n%s", r.out)
 	}
 }
