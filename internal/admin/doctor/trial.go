@@ -74,11 +74,23 @@ func (t Trial) Try(ctx context.Context, holder config.Application) (Tried, error
 		if err := ctx.Err(); err != nil {
 			return Tried{}, fmt.Errorf("cannot finish the trial: %w", err)
 		}
-		if !step(ctx) {
+		if !run.do(ctx, step) {
 			break
 		}
 	}
 	return Tried{holder.Name, o.Driver, run.said}, nil
+}
+
+// do does a step. What fails because of a Ctrl-C is no fault of the store.
+func (t *attempt) do(ctx context.Context, step func(context.Context) bool) bool {
+	before := len(t.said)
+	more := step(ctx)
+	for i := range t.said[before:] {
+		if f := &t.said[before+i]; ctx.Err() != nil && f.State == Fail {
+			f.Detail, f.Fix = "interrupted", ""
+		}
+	}
+	return more
 }
 
 // say notes what a step found, and reports whether the next one can be tried.

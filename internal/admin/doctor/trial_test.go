@@ -73,6 +73,19 @@ func TestValuesOfATrial(t *testing.T) {
 	}
 }
 
+// TestAnInterruptIsNoFault: after a Ctrl-C nothing has to be mended.
+func TestAnInterruptIsNoFault(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	run := &attempt{}
+	if run.do(ctx, func(context.Context) bool { return run.say("read", fail("no answer").by("psql", nil)) }) {
+		t.Error("it goes on")
+	}
+	if f := run.said[0]; f.State != Fail || f.Detail != "interrupted" || f.Fix != "" {
+		t.Errorf("it says %+v", f)
+	}
+}
+
 // TestGrants: the statements that an administrator copies give what is needed, to a user of any name.
 func TestGrants(t *testing.T) {
 	columns := map[string]any{
