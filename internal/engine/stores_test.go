@@ -3,6 +3,7 @@ package engine
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
@@ -54,5 +55,41 @@ func TestAnotherStoreInTheTable(t *testing.T) {
 				t.Errorf("the OS holds %q", shadow)
 			}
 		})
+	}
+}
+
+// TestAnotherStoreWhileAChangeWaits: a password of root's waits for its store, the application writes the old
+// one back, and only then is the table edited: the new password still comes first.
+func TestAnotherStoreWhileAChangeWaits(t *testing.T) {
+	s := mount(t, 1)
+	s.engine.Close()
+	if err := s.named(t, "app", Options{}); err != nil {
+		t.Fatal(err)
+	}
+	memory, err := s.engine.State.Load(t.Context(), "app", []string{"admin"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := shadowsync.Change{
+		Account: "admin", State: shadowsync.Pending, Verdict: shadowsync.VerdictPending, OS: memory.Accounts["admin"].Baseline.OS,
+		Origin: shadowsync.Origin{At: time.Now(), SeenBy: shadowsync.SeenByPAM}, Since: time.Now(),
+	}
+	waits.OS.Hash = "$6$recovered$" + strings.Repeat("r", 86)
+	if err := s.engine.State.Journal(t.Context(), "app", []shadowsync.Change{waits}); err != nil {
+		t.Fatal(err)
+	}
+	s.engine.Close()
+	write(t, s.path("var/lib/app/moved.json"), s.text(t, "var/lib/app/users.json"), 0o600)
+	write(t, s.path("etc/shadowsync/config.toml"), strings.NewReplacer("NAME", "app", "users.json", "moved.json").Replace(houseText), 0o600)
+	if err := s.opened(t, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.engine.Reconcile(t.Context(), "app", shadowsync.Request{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, side := range []string{"etc/shadow", "var/lib/app/moved.json"} {
+		if text := s.text(t, side); !strings.Contains(text, waits.OS.Hash) {
+			t.Errorf("%s holds %q", side, text)
+		}
 	}
 }

@@ -179,14 +179,15 @@ func (m *mover) moveAccount(from, to place) error {
 
 // unpair makes the state of an account that of another store, whose value does not pair with the OS's. The
 // former baseline goes into the record, and into the digests of what the application may remember. Values
-// of the former store stay only if the other one's are of the same kind.
+// of the former store stay only if the other one's are of the same kind. A pending change stays pending: only
+// then the next look takes back what the application wrote over it.
 func (m *mover) unpair(at place, sameKind bool) error {
 	if err := m.displace(at); err != nil {
 		return err
 	}
 	queries := []string{
 		"UPDATE account SET os = NULL, store = NULL, write_backs = 0 WHERE application = ?1 AND account = ?2",
-		"UPDATE change SET state = 'queued', verdict = 'adopted' WHERE application = ?1 AND account = ?2 AND state IN ('pending', 'needs-login', 'missing')",
+		"UPDATE change SET state = iif(state = 'pending', state, 'queued'), verdict = 'adopted' WHERE application = ?1 AND account = ?2 AND state IN ('pending', 'needs-login', 'missing')",
 	}
 	if !sameKind {
 		queries = append(queries, "UPDATE change SET store_hash = '' WHERE application = ?1 AND account = ?2")
