@@ -46,11 +46,11 @@ func (s *stage) passwd(account, password string) string {
 }
 
 // toldBy is passwd with an answer of the broker. Where the machine is too slow for one in time, passwd says that
-// the change is queued, or the module says nothing for a while: then the password is set again. took is of the
-// last one.
+// the change is queued: then the password is set again. took is of the last one.
 func (s *stage) toldBy(account, password string) (said string, took time.Duration) {
 	s.t.Helper()
 	s.WaitFor("an answer of the broker", machine.Patience, func() bool {
+		s.askAgain()
 		began := time.Now()
 		said = s.passwd(account, password)
 		took = time.Since(began)
