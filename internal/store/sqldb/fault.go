@@ -137,6 +137,9 @@ func (s Source) Fault(err error) error {
 	if err == nil || isOwn(err) {
 		return err
 	}
+	if lite := (sqlite3.Error{}); errors.As(err, &lite) && lite.SystemErrno != 0 { // SQLite keeps it where a file cannot be opened or read
+		return driver.Unavailable(errors.Join(lite.SystemErrno, err))
+	}
 	if r, said := read(err); said && r.cause == value { // what a read asked for, or what a trigger made of it
 		return s.answer(err, "the database server reports %s", r.code)
 	} else if said {
@@ -214,9 +217,9 @@ func (s Source) explain(r report, err error) error {
 	case late:
 		return s.answer(err, "the database server gave up: no answer in time")
 	case locked:
-		return s.errno(err, unix.EBUSY, "another transaction holds its lock")
+		return s.answer(err, "another transaction holds its lock")
 	case collision:
-		return s.errno(err, unix.EBUSY, "another transaction changed the same rows")
+		return s.answer(err, "another transaction changed the same rows")
 	case value:
 		return &shadowsync.RefusedError{Reason: "the database does not accept the value (" + r.code + ")" + tooLong(r)}
 	}

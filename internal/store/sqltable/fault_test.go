@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/shadowsync/shadowsync/internal/store/sqldb"
 	"github.com/shadowsync/shadowsync/internal/store/sqldb/sqltest"
 	"github.com/shadowsync/shadowsync/shadowsync"
@@ -101,6 +103,10 @@ func TestLockedRow(t *testing.T) {
 		err = writeOne(ctx, s, "$6$a", "$6$b")
 		if took := time.Since(begun); took > 2*time.Second || !errors.Is(err, shadowsync.ErrUnavailable) {
 			t.Errorf("%v after %v", err, took)
+		}
+		// A number of the kernel's would be told instead, by its words.
+		if p.dialect == sqldb.SQLite && (err.Error() != "another transaction holds its lock" || errors.As(err, new(unix.Errno))) {
+			t.Errorf("it says %v", err)
 		}
 		if err := other.Commit(); err != nil {
 			t.Fatal(err)
