@@ -27,7 +27,8 @@ type place struct{ application, account string }
 type mover struct {
 	*tx
 	houses  []House
-	formers []former // whose state there is
+	managed map[place]bool // by the houses: see stays
+	formers []former       // whose state there is
 	at      time.Time
 	events  []shadowsync.Event
 }
@@ -183,7 +184,7 @@ func (m *mover) orphans() error {
 		if _, ok := m.house(func(h House) bool { return h.Application == p.application }); ok {
 			m.tell("kept", p.application, p.account, "it is no longer in accounts, but its change waits for the store: it stays managed until that is settled")
 		} else {
-			m.tell("left", p.application, p.account, "it is no longer configured; the account's change waited for its store and will not reach it")
+			m.tell("left", shown(p.application), p.account, "it is no longer configured; the account's change waited for its store and will not reach it")
 		}
 	}
 	return nil

@@ -2,7 +2,6 @@ package state
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -25,10 +24,17 @@ func (m *mover) known() (map[place]string, error) {
 	return at, err
 }
 
-// stays reports whether the configuration still has an account there.
+// stays reports whether the configuration still has an account there. There may be a hundred thousand.
 func (m *mover) stays(p place) bool {
-	h, ok := m.house(func(h House) bool { return h.Application == p.application })
-	return ok && slices.Contains(h.Accounts, p.account)
+	if m.managed == nil {
+		m.managed = map[place]bool{}
+		for _, h := range m.houses {
+			for _, name := range h.Accounts {
+				m.managed[place{h.Application, name}] = true
+			}
+		}
+	}
+	return m.managed[p]
 }
 
 // accounts moves accounts that another application manages now.
@@ -56,10 +62,16 @@ func (m *mover) accounts() error {
 			if err := m.moveAccount(from, to); err != nil {
 				return err
 			}
-			m.tell("moved", h.Application, name, "it was an account of %q; its open change and its history moved with it", from.application)
+			m.tell("moved", h.Application, name, "it was an account of %q; its open change and its history moved with it", shown(from.application))
 		}
 	}
 	return nil
+}
+
+// shown is the name of a state for people: of one whose store is gone, that of the application.
+func shown(name string) string {
+	application, _, _ := strings.Cut(name, ".~")
+	return application
 }
 
 // elsewhere picks the place in another application than that with this unit. Of several stores that an account

@@ -204,3 +204,18 @@ func TestANameThatAnotherHad(t *testing.T) {
 		})
 	}
 }
+
+// TestAChangeOfAStoreThatIsGone: what is told of it names the application, and not the place of the state.
+func TestAChangeOfAStoreThatIsGone(t *testing.T) {
+	db := openIn(t, t.TempDir())
+	before := portal("@a", "cache@b")
+	rehouse(t, db, "1", before...)
+	settled(t, db, before)
+	waits := shadowsync.Change{Account: "admin", State: shadowsync.Pending, OS: sampleCredential(2)}
+	if err := db.Journal(t.Context(), "portal", []shadowsync.Change{waits}); err != nil {
+		t.Fatal(err)
+	}
+	if told := rehouse(t, db, "2", portal("cache@b")...); !slices.Contains(told, "left portal admin") {
+		t.Errorf("told of %q", told)
+	}
+}
