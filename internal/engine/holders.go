@@ -98,7 +98,7 @@ func (e *Engine) beside(of config.Application) func(ctx context.Context, account
 			if h.Name == of.Name {
 				continue
 			}
-			memory, err := e.State.Load(ctx, h.Name, []string{account})
+			memory, err := e.reconcilers[h.Name].State.Load(ctx, h.Name, []string{account}) // its values may be sealed
 			pair := memory.Accounts[account].Baseline
 			if err != nil || pair == nil || pair.OS.Password() != os.Password() {
 				return false

@@ -136,3 +136,24 @@ func TestSealedPast(t *testing.T) {
 	s.Holds(s.Present().Hash, value)
 	showsNone(t, s)
 }
+
+// TestBesideASealedStore: another store of the application is asked whether it holds what belongs to the OS's
+// password, and what is on record of it is sealed.
+func TestBesideASealedStore(t *testing.T) {
+	s := enginetest.OpenBesideNT(t)
+	s.Held.Records["user"] = shadowsync.Credential{Hash: s.Present().Hash}
+	s.Further["radius"].Records["user"] = shadowsync.Credential{Hash: ntFirst}
+	s.Settle()
+	if taken, err := s.Reconciler("app.radius").Prove(t.Context(), "user", s.Present().Hash, ntFirst, shadowsync.Origin{SeenBy: shadowsync.SeenByPAM}); err != nil || !taken {
+		t.Fatalf("the login: %v, %v", taken, err)
+	}
+	s.Settle()
+	holds := func() bool { return s.Reconciler("app").Beside(t.Context(), "user", s.Present().Credential) }
+	if !holds() {
+		t.Error("its value does not count as the one on record")
+	}
+	s.Further["radius"].Records["user"] = shadowsync.Credential{Hash: ntSecond}
+	if holds() {
+		t.Error("another value counts as the one on record")
+	}
+}

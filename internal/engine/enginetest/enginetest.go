@@ -172,7 +172,15 @@ func OpenOwn(t *testing.T, settings string) *System {
 // OpenNT is OpenOwn with NT hashes.
 func OpenNT(t *testing.T) *System {
 	t.Helper()
-	return open(t, "", "", "driver = \"passwdfile\"\npath = \"/store\"\nformat = \"freeradius\"\nscheme = \"nt\"\n")
+	return open(t, "", "", ntTable)
+}
+
+const ntTable = "driver = \"passwdfile\"\npath = \"/store\"\nformat = \"freeradius\"\nscheme = \"nt\"\n"
+
+// OpenBesideNT is Open with a further store, "radius", with NT hashes.
+func OpenBesideNT(t *testing.T) *System {
+	t.Helper()
+	return open(t, "", "", jsonTable("/store.json")+"[[application.store]]\nstore_name = \"radius\"\n"+ntTable)
 }
 
 func open(t *testing.T, settings, application, table string) *System {
