@@ -1,7 +1,5 @@
 package shadowsync
 
-import "slices"
-
 // mergeFirst takes the first pair as the baseline, or holds it until a side is chosen.
 func mergeFirst(in Input) Decision {
 	m := newMerger(in)
@@ -34,15 +32,22 @@ func mergeFirst(in Input) Decision {
 	return m.undecided(VerdictConflict, reasonNoBaseline)
 }
 
-// knownPair reports whether the record has both sides' present hashes as a pair: the account was in sync
-// with them before its baseline was dropped, because the configuration named another store.
+// knownPair reports whether the record has both sides' present hashes as a pair, and no newer password: the
+// account was in sync with them before its baseline was dropped, because the configuration named another store.
 func (m *merger) knownPair() bool {
 	if m.in.Store == nil || m.in.Fields&FieldHash == 0 || m.in.Store.Hash == "" || !Equal(m.os, *m.in.Store, m.in.Fields&^FieldHash) {
 		return false
 	}
-	return slices.ContainsFunc(m.in.Record, func(e Entry) bool {
-		return !e.Lost && e.OS.Hash == m.os.Hash && e.Store.Hash == m.in.Store.Hash
-	})
+	for _, e := range m.in.Record {
+		switch {
+		case e.Lost:
+		case e.OS.Hash != m.os.Hash: // both sides may have gone back to what was before it
+			return false
+		case e.Store.Hash == m.in.Store.Hash:
+			return true
+		}
+	}
+	return false
 }
 
 // firstAdopt takes the OS side's value for both, if the store can hold it.

@@ -188,3 +188,28 @@ func TestNothingInTheStore(t *testing.T) {
 		t.Errorf("--first store: %+v, the OS holds %q", o, w.os["admin"].Hash)
 	}
 }
+
+// TestAKnownPair: a pair that was in sync before the baseline was dropped is in sync again, whichever stores
+// the configuration named meanwhile. One that an image brought back from before a newer password is not.
+func TestAKnownPair(t *testing.T) {
+	pair := func(os, store string) Entry {
+		return Entry{Baseline: Baseline{OS: cred(os), Store: Credential{Hash: store}}}
+	}
+	lost := pair(hashNew, "lost")
+	lost.Lost = true
+	for name, c := range map[string]struct {
+		record Record
+		want   Verdict
+	}{
+		"the last one":            {Record{pair(hashBase, "own"), pair(hashNew, "newer")}, VerdictBaseline},
+		"the last one here":       {Record{pair(hashBase, "elsewhere"), pair(hashBase, "own")}, VerdictBaseline},
+		"beside one that lost":    {Record{lost, pair(hashBase, "own")}, VerdictBaseline},
+		"before a newer password": {Record{pair(hashNew, "newer"), pair(hashBase, "own")}, VerdictUnproven},
+		"none":                    {Record{pair(hashBase, "elsewhere")}, VerdictUnproven},
+	} {
+		in := Input{OS: ptr(cred(hashBase)), Store: &Credential{Hash: "own"}, Fields: FieldHash, Opaque: true, Record: c.record}
+		if d := Merge(in); d.Verdict != c.want {
+			t.Errorf("%s: %s, want %s", name, d.Verdict, c.want)
+		}
+	}
+}
