@@ -112,11 +112,11 @@ PARTS := part-lint part-race part-scenes part-packages
 .PHONY: without-machines $(PARTS)
 
 test: test-deps
-	@status=0; $(MAKE) --no-print-directory --keep-going --jobs=2 without-machines trees || status=2; \
+	+@status=0; $(MAKE) --no-print-directory --keep-going --jobs=2 without-machines trees || status=2; \
 	$(call each,part-scenes part-packages)
 
 without-machines:
-	@status=0; $(call each,part-lint part-race)
+	+@status=0; $(call each,part-lint part-race)
 
 # Runs one part after the other, also after a failure.
 each = for part in $(1); do $(MAKE) --no-print-directory $$part || status=2; done; exit $$status

@@ -13,7 +13,6 @@
 //	fault.go     Fault: what is wrong, and in which line
 //	web.go       the page for browsers
 //	holders.go   an application with several stores
-//	place.go     which store a table is about
 //	accounts.go  the lists of accounts that operators created
 //	kept.go      the last good configuration
 package config

@@ -9,6 +9,7 @@ import (
 	"github.com/shadowsync/shadowsync/internal/config"
 	"github.com/shadowsync/shadowsync/internal/factor"
 	"github.com/shadowsync/shadowsync/internal/state"
+	"github.com/shadowsync/shadowsync/internal/store"
 	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
@@ -65,7 +66,7 @@ func rehouse(ctx context.Context, db *state.DB, accounts *shadowfile.File, o Opt
 func housesOf(c *config.Config) []state.House {
 	houses := make([]state.House, len(c.Applications))
 	for i, a := range c.Applications {
-		kind, at := a.Identity()
+		kind, at := store.Identity(a.Store)
 		houses[i] = state.House{
 			Application: a.Name, Unit: a.Unit, Accounts: a.Accounts, Further: !a.First(),
 			Store: state.Store{Name: a.StoreName, Kind: kind, Place: at},

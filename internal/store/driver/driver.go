@@ -69,6 +69,9 @@ type Driver struct {
 	Place func(Options) error
 	// File returns the store's file where another key than "path" names it; empty: it is none. Nil: "path".
 	File func(Options) string
+	// Plain returns, in one spelling, the keys that say where the store's values are and can say the same in
+	// several ways, such as by a default. Nil: there are none.
+	Plain func(Options) map[string]string
 	// Endpoint is what a NetworkWorker must reach.
 	Endpoint func(Options) Endpoint
 	// ReloadPause is how long after its start, and after another reload, the store's server can be

@@ -1,6 +1,7 @@
 package sqldb
 
 import (
+	"net"
 	"net/netip"
 	"net/url"
 	"path/filepath"
@@ -144,6 +145,26 @@ func (s Source) socketPath() string {
 		return filepath.Join(s.Socket, ".s.PGSQL."+s.Port)
 	}
 	return s.Socket
+}
+
+// Plain names the database in one spelling: not who logs in there, or how.
+func (s Source) Plain() string {
+	u := url.URL{Scheme: [...]string{PostgreSQL: "postgres", MySQL: "mysql", SQLite: "sqlite"}[s.Dialect], Path: "/" + s.Database}
+	switch {
+	case s.File != "":
+		u.Path = s.File
+	case s.Socket != "":
+		u.RawQuery = url.Values{s.Dialect.socketSetting(): {s.socketPath()}}.Encode()
+	default:
+		u.Host = net.JoinHostPort(strings.ToLower(s.Host), s.Port)
+	}
+	return u.String()
+}
+
+// Server is Plain for the whole server.
+func (s Source) Server() string {
+	s.Database = ""
+	return s.Plain()
 }
 
 // Shown names the database to people.

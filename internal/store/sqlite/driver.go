@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -30,7 +31,10 @@ var Driver = driver.Driver{
 	Validate:  func(o driver.Options) error { _, err := configure(o); return err },
 	Prepare:   prepare,
 	Place:     place,
-	Image:     &driver.Image{Default: DefaultPath, Write: writeImage, Read: readImage},
+	Plain: func(o driver.Options) map[string]string {
+		return map[string]string{"path": cmp.Or(o.Path, DefaultPath)}
+	},
+	Image: &driver.Image{Default: DefaultPath, Write: writeImage, Read: readImage},
 	Open: func(_ context.Context, o driver.Options) (shadowsync.CredentialStore, error) {
 		s, err := configure(o)
 		if err != nil {

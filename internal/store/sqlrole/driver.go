@@ -12,6 +12,7 @@
 package sqlrole
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -41,6 +42,7 @@ func driverOf(k kind, doc string, own []key.Key) driver.Driver {
 		Keys:      keys,
 		Validate:  func(o driver.Options) error { _, err := configured(o); return err },
 		Prepare:   driver.NothingToPrepare,
+		Plain:     plain,
 		Endpoint: func(o driver.Options) driver.Endpoint {
 			s, _ := sqldb.Parse(o.Text("dsn")) // Validate has accepted it
 			return s.Endpoint()
@@ -74,9 +76,17 @@ func configure(k kind, keys []key.Key, o driver.Options) (*Store, error) {
 	if _, err := o.Choose([]string{k.scheme}); err != nil {
 		return nil, err
 	}
-	host := o.Text("host")
-	if host == "" {
-		host = "localhost"
+	return &Store{source: source, kind: k, host: hostOf(o)}, o.CheckSecret()
+}
+
+func hostOf(o driver.Options) string { return cmp.Or(o.Text("host"), "localhost") }
+
+// plain leaves the database out: the accounts are those of the whole server.
+func plain(o driver.Options) map[string]string {
+	s, _ := sqldb.Parse(o.Text("dsn")) // Validate has accepted it
+	keys := map[string]string{"dsn": s.Server()}
+	if s.Dialect == sqldb.MySQL {
+		keys["host"] = hostOf(o)
 	}
-	return &Store{source: source, kind: k, host: host}, o.CheckSecret()
+	return keys
 }

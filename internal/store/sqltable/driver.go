@@ -61,6 +61,7 @@ var Driver = driver.Driver{
 	Validate:  func(o driver.Options) error { _, err := configure(o); return err },
 	Prepare:   driver.NothingToPrepare,
 	File:      func(o driver.Options) string { return source(o).File },
+	Plain:     func(o driver.Options) map[string]string { return map[string]string{"dsn": source(o).Plain()} },
 	Endpoint:  func(o driver.Options) driver.Endpoint { return source(o).Endpoint() },
 	Open: func(_ context.Context, o driver.Options) (shadowsync.CredentialStore, error) {
 		s, err := configure(o)

@@ -73,13 +73,13 @@ func (s *Store) Write(ctx context.Context, writes []shadowsync.Write) (shadowsyn
 	return left, nil
 }
 
-// mostBarred is how many accounts in a row may lack a right, as rows can by a policy of the server's, before
-// that is a fault of the whole store.
+// mostBarred is how many accounts may lack a right, as rows can by a policy of the server's, before that is a
+// fault of the whole store. Once one could be written, it is none.
 const mostBarred = 10
 
 func (s *Store) writeEach(ctx context.Context, writes []shadowsync.Write) (shadowsync.Unwritten, error) {
 	left, barred := make(shadowsync.Unwritten), 0
-	for _, w := range writes {
+	for i, w := range writes {
 		one, err := s.write(ctx, []shadowsync.Write{w})
 		why := s.source.OfAccount(err)
 		switch {
@@ -92,7 +92,7 @@ func (s *Store) writeEach(ctx context.Context, writes []shadowsync.Write) (shado
 			barred++
 		}
 		left[w.Name] = why
-		if barred == len(left) && (barred == len(writes) || barred == mostBarred) {
+		if barred == i+1 && (barred == len(writes) || barred == mostBarred) {
 			return nil, err
 		}
 	}
