@@ -333,6 +333,32 @@ func TestRowLevelSecurity(t *testing.T) {
 	}
 }
 
+// TestManyBarredRows: once a row could be changed, those that could not are no fault of the whole store, and the
+// accounts behind them get their turn.
+func TestManyBarredRows(t *testing.T) {
+	everywhere(t, "auth_user", "username", "password", func(t *testing.T, p *place) {
+		if p.dialect != sqldb.PostgreSQL {
+			t.Skip("it has no policies for rows")
+		}
+		p.exec(t, "ALTER TABLE auth_user ENABLE ROW LEVEL SECURITY", "CREATE POLICY reads ON auth_user FOR SELECT USING (true)",
+			"CREATE POLICY writes ON auth_user FOR UPDATE USING (true) WITH CHECK (username IN ('first', 'last'))")
+		var writes []shadowsync.Write
+		add := func(name string) {
+			p.insert(t, name, "$6$a")
+			writes = append(writes, shadowsync.Write{Name: name, Expect: credential("$6$a"), Want: credential("$6$b")})
+		}
+		add("first")
+		for i := range mostBarred {
+			add(fmt.Sprintf("barred%d", i))
+		}
+		add("last")
+		left, err := p.open(t).Write(t.Context(), writes)
+		if err != nil || len(left) != mostBarred || left["first"] != nil || left["last"] != nil {
+			t.Errorf("left %v, %v", left, err)
+		}
+	})
+}
+
 // TestUpdateFindsNoRow: a statement of the application's own that does not find what its read shows would
 // be tried without end, and nobody would know why. A row that changed meanwhile is none.
 func TestUpdateFindsNoRow(t *testing.T) {
