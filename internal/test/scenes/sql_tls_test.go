@@ -153,14 +153,20 @@ func (e elsewhere) trusts(s *stage, trouble trouble) {
 	r := s.Run("shadowsync", "store", "test")
 	_, hint, named := strings.Cut(r.Stdout, "fix it with: ")
 	hint, _, _ = strings.Cut(hint, "\n")
-	if r.Code != 1 || !named || !strings.HasPrefix(hint, e.client) || !strings.Contains(strings.Join(strings.Fields(r.Stdout), " "), trouble.says) {
+	want, untrusted := e.client, strings.Contains(trouble.says, "is not trusted")
+	if untrusted { // the client would say no more
+		want = "editor "
+	}
+	if r.Code != 1 || !named || !strings.HasPrefix(hint, want) || !strings.Contains(strings.Join(strings.Fields(r.Stdout), " "), trouble.says) {
 		s.t.Fatalf("store test: %s", r)
 	}
-	d := s.Terminal("sh", "-c", hint)
-	if e.port == 3306 { // psql asks when the server does
-		d.Answer("password:", storePassword)
+	if !untrusted {
+		d := s.Terminal("sh", "-c", hint)
+		if e.port == 3306 { // psql asks when the server does
+			d.Answer("password:", storePassword)
+		}
+		d.Expect(e.refuses, machine.Patience)
 	}
-	d.Expect(e.refuses, machine.Patience)
 	if !strings.Contains(trouble.name, "impostor") {
 		return
 	}
@@ -212,9 +218,8 @@ func (e elsewhere) several(s *stage) {
 	s.MustShell(fmt.Sprintf(silence, e.port) + `echo '2001:db8::99 db.example.net' >>/etc/hosts
 systemctl restart shadowsync.service`)
 	s.eventually("the daemon reaches it", machine.Patience, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
-	if said, _ := s.toldBy("admin", "Several-velvet-2"); !strings.Contains(said, "persisted in") || e.held(s, "admin") != s.ShadowHash("admin") {
-		s.t.Errorf("passwd said %q", said)
-	}
+	s.passwd("admin", "Several-velvet-2") // its worker may have just been started
+	s.eventually("it is in the store", machine.Patience, func() bool { return e.held(s, "admin") == s.ShadowHash("admin") })
 	shown := s.Must("systemctl", "show", "-p", "IPAddressAllow", "shadowsync-store-site.service")
 	for _, address := range []string{"192.0.2.30/32", "2001:db8::99/128"} {
 		if !strings.Contains(shown, address) {
