@@ -105,7 +105,7 @@ packages:
 
 # Everything, the machine tests included. The race detector and the machines are not tested beside each
 # other: both run into time limits of the product on a slow host. On a new machine the trees are built
-# meanwhile, and give way to everything else. Four scenes at a time: they wait most of the time, for refused
+# meanwhile, and give way to everything else. Three scenes at a time: they wait most of the time, for refused
 # logins and time-outs. Of the packages, those come first that take longest.
 # What is left out, without root most of all, is named at the end: go test would say "ok" of it.
 PARTS := part-lint part-race part-scenes part-packages
@@ -122,7 +122,7 @@ without-machines:
 each = for part in $(1); do $(MAKE) --no-print-directory $$part || status=2; done; exit $$status
 
 part-scenes:
-	$(call timed,$(call tested,-parallel 4 ./internal/test/scenes/...))
+	$(call timed,$(call tested,-parallel 3 ./internal/test/scenes/...))
 
 part-packages:
 	$(call timed,$(call tested,-p 2 ./internal/test/packages ./systemd $$($(GO) list ./... | grep -v /internal/test/scenes)))
