@@ -149,7 +149,7 @@ func (s Source) socketPath() string {
 
 // Plain names the database in one spelling: not who logs in there, or how.
 func (s Source) Plain() string {
-	u := url.URL{Scheme: [...]string{PostgreSQL: "postgres", MySQL: "mysql", SQLite: "sqlite"}[s.Dialect], Path: "/" + s.Database}
+	u := url.URL{Scheme: strings.TrimRight(s.Dialect.Begins(), ":/"), Path: "/" + s.Database}
 	switch {
 	case s.File != "":
 		u.Path = s.File
