@@ -8,10 +8,12 @@ import "time"
 const (
 	// patience is long, because a busy machine must not fail a test. Only a failure takes that long.
 	patience = 2 * time.Minute
-	// The pauses between two looks grow, so that a look that starts a program leaves the processors
-	// to what it waits for.
+	// The pauses between two looks grow, and are longer where a look takes long: one that starts a
+	// program must leave the processors to what it waits for.
 	shortest = time.Millisecond
 	longest  = 50 * time.Millisecond
+	share    = 4                      // a pause is at least so many times as long as the look before it,
+	most     = 500 * time.Millisecond // but no longer than this
 )
 
 // TB is what it needs of a testing.TB; the demo, which is no test, has one too.
@@ -28,13 +30,18 @@ func Holds(t TB, what string, cond func() bool) {
 }
 
 // Within is Holds where how long it may take is part of the promise.
-func Within(t TB, limit time.Duration, what string, cond func() bool) {
+func Within(t TB, patience time.Duration, what string, cond func() bool) {
 	t.Helper()
-	end := time.Now().Add(limit)
-	for pause := shortest; !cond(); pause = min(2*pause, longest) {
-		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s", limit, what)
+	end := time.Now().Add(patience)
+	for pause := shortest; ; pause = min(2*pause, longest) {
+		began := time.Now()
+		if cond() {
+			return
 		}
-		time.Sleep(pause)
+		now := time.Now()
+		if now.After(end) {
+			t.Fatalf("not within %v: %s", patience, what)
+		}
+		time.Sleep(min(max(pause, share*now.Sub(began)), most, end.Sub(now)+1)) // the last look is at the end
 	}
 }

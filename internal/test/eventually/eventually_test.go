@@ -40,6 +40,8 @@ func TestHolds(t *testing.T) {
 	}{
 		{"at once", func(int) bool { return true }, 1, 0},
 		{"soon", func(looks int) bool { return looks == 4 }, 4, 7 * time.Millisecond}, // 1 + 2 + 4
+		{"looks that take long", func(looks int) bool { time.Sleep(20 * time.Millisecond); return looks == 3 }, 3, (20 + 80 + 20 + 80 + 20) * time.Millisecond},
+		{"looks that take very long", func(looks int) bool { time.Sleep(time.Second); return looks == 2 }, 2, 2500 * time.Millisecond},
 		{"after longer pauses", func(looks int) bool { return looks == 9 }, 9, (1 + 2 + 4 + 8 + 16 + 32 + 50 + 50) * time.Millisecond},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
