@@ -124,21 +124,25 @@ each = for part in $(1); do $(MAKE) --no-print-directory $$part || status=2; don
 part-scenes:
 	$(call timed,$(call tested,-parallel 3 ./internal/test/scenes/...))
 
+# What the race detector's run leaves out, or some tests of: those on machines, and those that it would slow down.
 part-packages:
-	$(call timed,$(call tested,-p 2 ./internal/test/packages ./systemd $$($(GO) list ./... | grep -v /internal/test/scenes)))
+	$(call timed,$(call tested,-p 2 ./internal/test/packages ./systemd ./cmd/pam_shadowsync/moduletest \
+	    $$(grep -rlE '"github.com/shadowsync/shadowsync/internal/test/(machine|race)"|testing\.Short\(\)' --include='*_test.go' cmd internal pcli shadowsync systemd | \
+	        grep -v /test/scenes/ | sed 's|^|./|; s|/[^/]*$$||' | sort -u)))
 
 part-lint: build
 	$(call timed,$(MAKE) --no-print-directory tidy lint)
 
-# The tests of the C module have nothing in them for the race detector.
+# The tests of the C module have nothing in them for the race detector, and those of the scenes boot machines.
 part-race:
-	$(call timed,$(GO) test -count=1 -race -short -timeout 45m $$($(GO) list ./... | grep -v /moduletest))
+	$(call timed,$(call reported,-race -short $$($(GO) list ./... | grep -v -e /moduletest -e /test/scenes)))
 
 # What the test machines boot from, built once on a machine: compilers and tests leave time for that.
 trees: test-deps
 	nice $(GO) run $(COMPILE) ./internal/test/machine/trees $(TREES)
 
-tested = $(GO) test $(COMPILE) -count=1 -json -timeout 45m $(1) | $(GO) run $(COMPILE) ./internal/test/testreport
+tested   = $(call reported,$(COMPILE) $(1))
+reported = $(GO) test -count=1 -json -timeout 45m $(1) | $(GO) run $(COMPILE) ./internal/test/testreport
 
 define timed
 @begin=$$(date +%s); $(1); status=$$?; echo "make test: $@ took $$(( $$(date +%s) - begin )) s"; exit $$status
@@ -160,11 +164,11 @@ tidy:
 	$(GO) mod tidy -diff
 	$(GO) -C $(GITEA) mod tidy -diff
 
-# Formatting included; `make format` mends that.
+# Formatting included; `make format` mends that. With other flags the linter itself would be compiled twice.
 lint:
 	$(GO) vet $(COMPILE) -tags docs ./...
 	GOFLAGS="$(COMPILE)" $(GO) run $(GOLANGCI) run ./...
-	cd $(GITEA) && GOFLAGS="$(GOFLAGS)" $(GO) run $(GOLANGCI) run ./...
+	cd $(GITEA) && GOFLAGS="$(COMPILE)" $(GO) run $(GOLANGCI) run ./...
 	$(MAKE) analyze-pam
 
 format:

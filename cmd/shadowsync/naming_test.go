@@ -174,12 +174,12 @@ var links = []struct {
 	inside       bool
 }{
 	{"absolute", "%h", false},
+	{"inside", "/moved", true},
 	{"climbing", "../../../../../../../../../../../../..%h", false},
 	{"magic", "/proc/self/root%h", false},
 	{"init's", "/proc/1/root%h", false},
 	{"loop", "%p", false},
 	{"chain", "/first", false},
-	{"inside", "/moved", true},
 	{"inside, climbing", "../../../../../../../../../../../moved", true},
 }
 
@@ -198,12 +198,14 @@ var files = []string{
 
 // TestHostileTree runs every verb on a tree in which one folder is a link out of it, to a copy that
 // stands for the host. Nothing in that copy may change, and none of its passwords may be shown.
+// Every name is tried as the first two kinds of links, and as one of the others.
 func TestHostileTree(t *testing.T) {
 	if testing.Short() {
 		t.Skip("some hundred trees")
 	}
-	for _, link := range links {
-		for _, folder := range slices.Concat(folders, files) {
+	for i, folder := range slices.Concat(folders, files) {
+		others := links[2:]
+		for _, link := range append(links[:2:2], others[i%len(others)]) {
 			t.Run(link.name+" "+folder, func(t *testing.T) {
 				t.Parallel()
 				hostileTree(t, folder, link.target, link.inside)
