@@ -27,6 +27,7 @@
 //	dial.go                              its network
 //	t.go, t_appliance.go, call.go, dialogue.go
 //	                                     all of that for tests
+//	pace.go                              how many tests boot machines at a time
 //	base/                                the installed systems that machines boot from
 //	browser/                             a person at a browser there
 package machine

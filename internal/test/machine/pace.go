@@ -1,0 +1,55 @@
+package machine
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// busy is a share of time, in percent, in which something waited for a processor. On two of them, three
+	// scenes that mostly wait make 20 to 30; at twice that the product runs into its own time limits.
+	busy = 50
+	// apart is how long it takes until a machine that boots shows there: the kernel's averages are two seconds old.
+	apart = 3 * time.Second
+	// longestTurn is how long a test waits on a host that is always busy.
+	longestTurn  = 2 * time.Minute
+	betweenLooks = 250 * time.Millisecond
+)
+
+// A pace lets tests boot their machines one after the other, each when the processors have room. So as many tests
+// run at a time as the host can take, whether it is fast or slow: go test -parallel alone must be right for both.
+type pace struct {
+	pressure func() float64 // percent of the last ten seconds
+
+	mu   sync.Mutex
+	last time.Time
+}
+
+var hostPace = &pace{pressure: cpuPressure}
+
+func (p *pace) wait() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for began := time.Now(); time.Since(began) < longestTurn; time.Sleep(betweenLooks) {
+		if time.Since(p.last) >= apart && p.pressure() < busy {
+			break
+		}
+	}
+	p.last = time.Now()
+}
+
+// cpuPressure is "some avg10" of /proc/pressure/cpu (Documentation/accounting/psi.rst of Linux). A kernel without it
+// is never busy.
+func cpuPressure() float64 {
+	text, err := os.ReadFile("/proc/pressure/cpu")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), "some avg10=")
+	number, _, _ := strings.Cut(rest, " ")
+	percent, _ := strconv.ParseFloat(number, 64)
+	return percent
+}
