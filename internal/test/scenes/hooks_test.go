@@ -103,6 +103,7 @@ useradd weak`)
 // TestAStartThatIsQueuedWhileItStops: a start is queued while the application stops. The application
 // dumps its old users after the hook of that start has run, and the broker does not help.
 func TestAStartThatIsQueuedWhileItStops(t *testing.T) {
+	t.Parallel()
 	for _, release := range machine.Releases {
 		t.Run(string(release), func(t *testing.T) {
 			t.Parallel()

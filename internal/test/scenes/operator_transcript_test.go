@@ -20,6 +20,7 @@ const seedDialogue = "set password\r\n" +
 // on a terminal without a login, over a real ssh login with pcli as login shell, and by sudo su
 // from another user's session.
 func TestOperatorSetsPassword(t *testing.T) {
+	t.Parallel()
 	for _, release := range machine.Releases {
 		t.Run(string(release), func(t *testing.T) {
 			t.Parallel()

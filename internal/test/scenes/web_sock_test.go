@@ -63,6 +63,7 @@ func (s *stage) refusesPage(kind web.Kind, input, op string, args ...string) {
 
 // TestPageOfTheBroker: what a page asks, by its account, on the machine itself.
 func TestPageOfTheBroker(t *testing.T) {
+	t.Parallel()
 	s := visited(t, machine.Bookworm)
 	s.passwd("user222", oldPassword)
 	s.passwd("admin", oldPassword)
