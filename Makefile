@@ -105,8 +105,9 @@ packages:
 
 # Everything, the machine tests included. The race detector and the machines are not tested beside each
 # other: both run into time limits of the product on a slow host. On a new machine the trees are built
-# meanwhile, and give way to everything else. Three scenes at a time: they wait most of the time, for refused
-# logins and time-outs. Of the packages, those come first that take longest.
+# meanwhile, and give way to everything else. Scenes wait most of the time, for refused logins and time-outs: how
+# many run at a time depends on what the host can take, up to -parallel. Of the packages, those come first that
+# take longest.
 # What is left out, without root most of all, is named at the end: go test would say "ok" of it.
 PARTS := part-lint part-race part-scenes part-packages
 .PHONY: without-machines $(PARTS)
@@ -122,11 +123,11 @@ without-machines:
 each = for part in $(1); do $(MAKE) --no-print-directory $$part || status=2; done; exit $$status
 
 part-scenes:
-	$(call timed,$(call tested,-parallel 3 ./internal/test/scenes/...))
+	$(call timed,$(call tested,-parallel 8 ./internal/test/scenes/...))
 
 # What the race detector's run leaves out, or some tests of: those on machines, and those that it would slow down.
 part-packages:
-	$(call timed,$(call tested,-p 2 ./internal/test/packages ./systemd ./cmd/pam_shadowsync/moduletest \
+	$(call timed,$(call tested,-p 2 -parallel 5 ./internal/test/packages ./systemd ./cmd/pam_shadowsync/moduletest \
 	    $$(grep -rlE '"github.com/shadowsync/shadowsync/internal/test/(machine|race)"|testing\.Short\(\)' --include='*_test.go' cmd internal pcli shadowsync systemd | \
 	        grep -v /test/scenes/ | sed 's|^|./|; s|/[^/]*$$||' | sort -u)))
 

@@ -12,8 +12,8 @@ const (
 	// busy is a share of time, in percent, in which something waited for a processor. On two of them, three
 	// scenes that mostly wait make 20 to 30; at twice that the product runs into its own time limits.
 	busy = 50
-	// apart is how long it takes until a machine that boots shows there: the kernel's averages are two seconds old.
-	apart = 3 * time.Second
+	// apart is about how long a machine boots.
+	apart = time.Second
 	// longestTurn is how long a test waits on a host that is always busy.
 	longestTurn  = 2 * time.Minute
 	betweenLooks = 250 * time.Millisecond
