@@ -5,12 +5,15 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 const (
+	// always is the number of machines that run at a time whatever the host does besides.
+	always = 2
 	// busy is a share of time, in percent, in which something waited for a processor. On two of them, three
-	// scenes that mostly wait make 20 to 30; at twice that the product runs into its own time limits.
+	// scenes that mostly wait make 20 to 30; far above that the product runs into its own time limits.
 	busy = 50
 	// apart is about how long a machine boots.
 	apart = time.Second
@@ -23,6 +26,7 @@ const (
 // run at a time as the host can take, whether it is fast or slow: go test -parallel alone must be right for both.
 type pace struct {
 	pressure func() float64 // percent of the last ten seconds
+	running  atomic.Int32   // machines that have had their turn and have not left
 
 	mu   sync.Mutex
 	last time.Time
@@ -30,16 +34,20 @@ type pace struct {
 
 var hostPace = &pace{pressure: cpuPressure}
 
-func (p *pace) wait() {
+// enter waits for a turn. The caller calls leave when its machine has ended.
+func (p *pace) enter() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for began := time.Now(); time.Since(began) < longestTurn; time.Sleep(betweenLooks) {
+	for began := time.Now(); p.running.Load() >= always && time.Since(began) < longestTurn; time.Sleep(betweenLooks) {
 		if time.Since(p.last) >= apart && p.pressure() < busy {
 			break
 		}
 	}
+	p.running.Add(1)
 	p.last = time.Now()
 }
+
+func (p *pace) leave() { p.running.Add(-1) }
 
 // cpuPressure is "some avg10" of /proc/pressure/cpu (Documentation/accounting/psi.rst of Linux). A kernel without it
 // is never busy.
@@ -50,6 +58,6 @@ func cpuPressure() float64 {
 	}
 	_, rest, _ := strings.Cut(string(text), "some avg10=")
 	number, _, _ := strings.Cut(rest, " ")
-	percent, _ := strconv.ParseFloat(number, 64)
+	percent, _ := strconv.ParseFloat(number, 64) // 0 if the kernel writes something else
 	return percent
 }

@@ -6,33 +6,40 @@ import (
 	"time"
 )
 
-// TestPace: a test waits while the host is busy, but not for ever, and for the machine that was booted before it.
+// TestPace: a test waits while the host is busy, but not for ever, and not if few machines run.
 func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		load := 0.0
 		p := &pace{pressure: func() float64 { return load }}
-		waits := func() time.Duration {
+		waits := func(what string, want time.Duration) {
+			t.Helper()
 			began := time.Now()
-			p.wait()
-			return time.Since(began)
+			p.enter()
+			if took := time.Since(began); took < want || took > want+betweenLooks {
+				t.Errorf("%s: it waits %v, want %v", what, took, want)
+			}
 		}
-		if took := waits(); took != 0 {
-			t.Errorf("the first waits %v", took)
+		for range always {
+			waits("the first ones", 0)
 		}
-		if took := waits(); took != apart {
-			t.Errorf("the second waits %v", took)
-		}
+		waits("one more", apart)
 		load = busy
-		if took := waits(); took != longestTurn {
-			t.Errorf("on a busy host it waits %v", took)
-		}
+		waits("a busy host", longestTurn)
 		go func() {
 			time.Sleep(20 * time.Second)
 			load = busy - 1
 		}()
-		if took := waits(); took < 20*time.Second || took > 20*time.Second+betweenLooks {
-			t.Errorf("on a host that becomes idle it waits %v", took)
+		waits("a host that becomes idle", 20*time.Second)
+		load = busy
+		for range 4 {
+			p.leave()
 		}
+		waits("a busy host where one machine runs", 0)
+		go func() {
+			time.Sleep(10 * time.Second)
+			p.leave()
+		}()
+		waits("a machine ends", 10*time.Second)
 	})
 }
 

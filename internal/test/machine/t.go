@@ -63,7 +63,8 @@ func Boot(tb TB, release Release) *T {
 func BootWith(tb TB, release Release, options Options) *T {
 	tb.Helper()
 	Need(tb)
-	hostPace.wait()
+	hostPace.enter()
+	tb.Cleanup(hostPace.leave) // after the machine's own end
 	// The first boot may have to build the base tree, or wait for a process that builds it.
 	ctx, cancel := context.WithTimeout(tb.Context(), 10*time.Minute)
 	defer cancel()
