@@ -73,8 +73,8 @@ install: build install-pam
 	install -D -m 0644 -t $(DESTDIR)$(APPARMORDIR) $(APPARMOR_SOURCE_DIR)/*
 	sed -i 's|/usr/sbin/shadowsync|$(SBINDIR)/shadowsync|g; s|/usr/bin/pcli|$(BINDIR)/pcli|g' $(addprefix $(DESTDIR)$(APPARMORDIR)/,pcli shadowsync-web)
 	umask 022 && $(HERE) $(GO) run $(COMPILE) -tags docs ./cmd/shadowsync docs man $(DESTDIR)$(MANDIR)
-	umask 022 && $(HERE) $(GO) run $(GOFLAGS) -ldflags '$(LDFLAGS_GO)' ./cmd/pcli --man > $(DESTDIR)$(MANDIR)/man1/pcli.1
-	umask 022 && $(HERE) $(GO) run $(GOFLAGS) -ldflags '$(LDFLAGS_GO)' ./cmd/shadowsync-web --man > $(DESTDIR)$(MANDIR)/man8/shadowsync-web.8
+	umask 022 && $(HERE) $(GO) run $(COMPILE) -ldflags '$(LDFLAGS_GO)' ./cmd/pcli --man > $(DESTDIR)$(MANDIR)/man1/pcli.1
+	umask 022 && $(HERE) $(GO) run $(COMPILE) -ldflags '$(LDFLAGS_GO)' ./cmd/shadowsync-web --man > $(DESTDIR)$(MANDIR)/man8/shadowsync-web.8
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions
 	umask 022 && $(HERE) $(GO) run $(COMPILE) -tags docs ./cmd/shadowsync completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/shadowsync
 	umask 022 && $(HERE) $(GO) run $(COMPILE) -tags docs ./cmd/shadowsync completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_shadowsync
