@@ -114,7 +114,16 @@ var deeds = []deed{
 			s.passwd("admin", password)
 			s.eventually("the broker dies", machine.Patience, func() bool { return s.brokerDied(pid) })
 			if step == shadowsync.StepGuarded {
-				// Each new broker dies there again; the first one perhaps before it knew of the change.
+				// Each new broker dies there again; the first one perhaps before it knew of the change. If passwd has
+				// ended before one can ask who runs it, nobody knows that it was root.
+				s.eventually("the change is root's", machine.Patience, func() bool {
+					if a := s.state("admin"); a.LastChange != nil && a.LastChange.By == "root" && a.State == "pending" {
+						return true
+					}
+					s.askAgain()
+					s.passwd("admin", password)
+					return false
+				})
 				s.eventually("the unit is held", machine.Patience, func() bool {
 					return s.Guarded()
 				})
