@@ -134,7 +134,9 @@ part-packages:
 part-lint: build
 	$(call timed,$(MAKE) --no-print-directory tidy lint)
 
-# The tests of the C module have nothing in them for the race detector, and those of the scenes boot machines.
+# The tests of the C module have nothing in them for the race detector, and those of the scenes boot machines. A
+# program with it would wait for a second at its end (https://go.dev/doc/articles/race_detector), and tests run many.
+part-race: export GORACE := atexit_sleep_ms=50
 part-race:
 	$(call timed,$(call reported,-race -short $$($(GO) list ./... | grep -v -e /moduletest -e /test/scenes)))
 
