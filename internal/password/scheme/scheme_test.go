@@ -59,6 +59,9 @@ var vectors = []struct {
 }
 
 func TestVectors(t *testing.T) {
+	if testing.Short() {
+		t.Skip("hashes at full cost")
+	}
 	for _, v := range vectors {
 		t.Run(v.scheme+" "+v.source, func(t *testing.T) {
 			s := find(t, v.scheme)
