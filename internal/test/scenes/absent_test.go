@@ -48,7 +48,7 @@ func TestBusGone(t *testing.T) {
 	s.onOwnDisk()
 	s.scene("D-Bus gone", func(s *stage) {
 		s.MustShell("systemctl stop dbus.socket dbus.service")
-		s.says(s.passwd("admin", "Bus-1-velvet-x"), "persisted in conductor's credential store")
+		s.persists("admin", "Bus-1-velvet-x", "conductor's")
 		s.Must("usermod", "-p", s.hashed("Bus-2-velvet-x"), "user222")
 		s.settles("user222")
 		s.readOnly()
@@ -61,7 +61,7 @@ func TestBusGone(t *testing.T) {
 	})
 	s.scene("systemd executed anew", func(s *stage) {
 		s.Must("systemctl", "daemon-reexec")
-		s.says(s.passwd("admin", "Bus-4-velvet-x"), "persisted in conductor's credential store")
+		s.persists("admin", "Bus-4-velvet-x", "conductor's")
 		s.readOnly()
 		s.notPersisted("admin", "Bus-5-velvet-x", "read-only file system")
 		s.Must("systemctl", "daemon-reexec")

@@ -104,9 +104,7 @@ func (s *stage) stackIsRight(what, text string) {
 }
 
 func (s *stage) changesByProfile() {
-	if said := s.passwd("user222", oldPassword); !strings.Contains(said, "shadowsync: user222: persisted") {
-		s.t.Errorf("passwd says %q", said)
-	}
+	s.persists("user222", oldPassword, "conductor's")
 	s.inStore("user222")
 	// A rule of ours, judged before pam_unix.so stores anything.
 	before := s.ShadowHash("user222")

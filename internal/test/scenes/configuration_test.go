@@ -39,9 +39,7 @@ func TestBadConfiguration(t *testing.T) {
 			s.Must("systemctl", "restart", "shadowsync.service")
 			s.saysSo(bad.says)
 			password := fmt.Sprintf("Spoilt-%d-velvet", i)
-			if said := s.passwd("admin", password); !strings.Contains(said, "persisted in conductor's credential store") {
-				s.t.Errorf("passwd said %q", said)
-			}
+			s.persists("admin", password, "conductor's")
 			if out := s.Input("Tool-"+password+"\n").Run("shadowsync", "user", "set", "password", "user222", "--stdin"); out.Code != 0 ||
 				!strings.Contains(out.Stderr, "going on with the last good configuration") {
 				s.t.Errorf("set password: %s", out)
@@ -76,9 +74,7 @@ func TestBadConfiguration(t *testing.T) {
 		s.Must("shadowsync", "config", "check")
 		s.MustShell(file + spoilt[0].script) // the running broker keeps its configuration
 		pid = s.brokerPID()
-		if said := s.passwd("admin", "Changed-velvet-2"); !strings.Contains(said, "persisted in conductor's credential store") {
-			s.t.Errorf("passwd admin said %q", said)
-		}
+		s.persists("admin", "Changed-velvet-2", "conductor's")
 		s.eventually("the broker looked at the bad one", machine.Patience, func() bool {
 			return s.Shell("journalctl -o cat -u shadowsync.service | grep -q 'going on as before'").Code == 0
 		})

@@ -79,9 +79,7 @@ func TestDjango(t *testing.T) {
 		if !s.inDjango("Set-in-Django-0") {
 			s.t.Fatal("Django's own password does not log in")
 		}
-		if said := s.passwd("admin", password); !strings.Contains(said, "admin: persisted in site's credential store") {
-			s.t.Errorf("passwd said %q", said)
-		}
+		s.persists("admin", password, "site's")
 		s.inDjangoAlone(password, "Set-in-Django-0")
 		s.Must("systemctl", "restart", "site.service")
 		s.inDjangoAlone(password, "Set-in-Django-0")
@@ -103,9 +101,7 @@ func TestDjango(t *testing.T) {
 			}
 		}
 		password = "Found-for-Django-2"
-		if said := s.passwd("admin", password); !strings.Contains(said, "persisted") {
-			s.t.Errorf("passwd said %q", said)
-		}
+		s.persists("admin", password, "site's")
 		if !strings.HasPrefix(held(), "pbkdf2_sha256$24000$") {
 			s.t.Errorf("the new value has not the cost of the one before: %.30q", held())
 		}

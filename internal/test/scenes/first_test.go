@@ -33,7 +33,7 @@ func TestFirstPair(t *testing.T) {
 		if reason := *s.state("fresh").Reason; strings.Contains(reason, "passwd -d") {
 			s.t.Errorf("status says %q", reason)
 		}
-		s.says(s.answered("fresh", "Fresh-1-velvet-x"), "fresh: persisted in conductor's credential store")
+		s.persists("fresh", "Fresh-1-velvet-x", "conductor's")
 		s.reaches("fresh", "in-sync")
 		s.eventually("nothing is held", machine.Patience, func() bool { return s.status().Guard == "off" })
 		s.restart()
@@ -53,7 +53,7 @@ func TestFirstPair(t *testing.T) {
 			s.t.Errorf("the store holds %.5q", in)
 		}
 		s.lost("bare")
-		s.says(s.answered("bare", "Bare-1-velvet-x"), "bare: persisted in conductor's credential store")
+		s.persists("bare", "Bare-1-velvet-x", "conductor's")
 		s.eventually("nothing is held", machine.Patience, func() bool { return s.status().Guard == "off" })
 		s.restart()
 		s.opens("bare", "Bare-1-velvet-x", machine.OldPassword)
@@ -91,7 +91,7 @@ func TestPasswordFields(t *testing.T) {
 				s.t.Errorf("after a restart the OS holds %.5q", now)
 			}
 			s.says(s.exits(6, "shadowsync", "user", "unlock", "user222"), "it has no password")
-			s.says(s.answered("user222", "Field-"+field+"-velvet-x"), "user222: persisted in conductor's credential store")
+			s.persists("user222", "Field-"+field+"-velvet-x", "conductor's")
 			s.restart()
 			s.opens("user222", "Field-"+field+"-velvet-x", "")
 		}
@@ -116,7 +116,7 @@ func TestPasswordFields(t *testing.T) {
 		s.reaches("user222", "in-sync")
 		s.swapStore(`"`+s.StoreHash("user222")+`"`, "null")
 		s.reaches("user222", "conflict")
-		s.says(s.answered("user222", "Nothing-2-velvet-x"), "user222: persisted in conductor's credential store")
+		s.persists("user222", "Nothing-2-velvet-x", "conductor's")
 		s.sides("user222", "Nothing-2-velvet-x", "Nothing-2-velvet-x")
 	})
 

@@ -16,8 +16,8 @@ func TestKeptOut(t *testing.T) {
 	s.sub("expired and without a shell", func(s *stage) {
 		s.MustShell("chage -E 2020-01-01 admin; usermod -s /usr/sbin/nologin admin")
 		const expired, shell = "still expired since 2020-01-01: shadowsync user unlock admin", "its shell /usr/sbin/nologin does not allow logins: chsh -s /bin/bash admin"
-		said := s.passwd("admin", "Kept-velvet-1")
-		s.says(said, "persisted in conductor's credential store; "+expired)
+		said := s.persists("admin", "Kept-velvet-1", "conductor's")
+		s.says(said, "; "+expired)
 		s.says(said, shell)
 		out := s.Input("Kept-velvet-2\n").Run("shadowsync", "user", "set", "password", "admin", "--stdin")
 		s.says(out.Stderr, "shadowsync: admin: "+expired)

@@ -98,12 +98,12 @@ func TestNamesThatAreEdited(t *testing.T) {
 	})
 
 	s.sub("deleted and created again", func(s *stage) {
-		s.says(s.answered("leaver", "Leaver-1-velvet-x"), "leaver: persisted")
+		s.persists("leaver", "Leaver-1-velvet-x", "conductor's")
 		s.Must("userdel", "leaver")
 		s.reaches("leaver", "missing")
 		s.Must("useradd", "leaver")
 		s.reaches("leaver", "conflict")
-		s.says(s.answered("leaver", "Successor-1-velvet-x"), "leaver: persisted")
+		s.persists("leaver", "Successor-1-velvet-x", "conductor's")
 		s.told("succeeded", "leaver")
 		for _, n := range []string{"1", "2", "3"} {
 			s.Run("shadowsync", "history", "restore", "leaver", n)

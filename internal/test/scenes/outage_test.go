@@ -4,7 +4,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -48,34 +47,12 @@ func (s *stage) says(printed, text string) {
 // keep the host busy, setting the guard may take longer than passwd waits.
 func (s *stage) notPersisted(account, password, reason string) {
 	s.t.Helper()
-	s.says(s.answered(account, password), "shadowsync: "+account+": NOT persisted (store: "+reason+"); restart of "+machine.ApplianceUnit+" is held until it is")
-}
-
-// answered runs passwd as root. If shadowsync did not answer in time, it runs passwd once
-// more; a test machine may need that once, and not twice.
-func (s *stage) answered(account, password string) (said string) {
-	s.t.Helper()
-	for range 2 {
-		if said = s.passwd(account, password); !strings.Contains(said, queued) {
-			break
-		}
-		s.waive("passwd had to go without an answer")
+	ask := s.answeredByStore
+	if reason == "no answer in time" {
+		ask = s.answered
 	}
-	return said
+	s.says(ask(account, password), "shadowsync: "+account+": NOT persisted (store: "+reason+"); restart of "+machine.ApplianceUnit+" is held until it is")
 }
-
-// waive allows a machine one delay that a busy host may cause.
-func (s *stage) waive(what string) {
-	s.t.Helper()
-	if _, again := waived.LoadOrStore(s.T, true); again {
-		s.t.Error(what + ", and it was not the first time")
-	}
-	s.t.Log(what)
-	s.askAgain()
-}
-
-// waived are the machines that have had their one delay.
-var waived sync.Map
 
 // heldFor is the part of systemctl status that says that a unit is held back, and why.
 func heldFor(whom string) string {
@@ -164,7 +141,7 @@ func TestStoreOutages(t *testing.T) {
 		s.Must("usermod", "-p", "$6$salt$"+strings.Repeat("x", 5000), "admin")
 		s.eventually("the refusal is known", machine.Patience, func() bool { return s.state("admin").State == "conflict" })
 		s.isUnheld("too long")
-		s.says(s.passwd("admin", "Taken-1-velvet-x"), "persisted in conductor's credential store")
+		s.persists("admin", "Taken-1-velvet-x", "conductor's")
 		s.settles("admin")
 	})
 	s.scene("a password that its format cannot hold", tooLongForBcrypt)

@@ -159,24 +159,27 @@ func (d door) refuses(s *stage, old, fresh, reason string) (took time.Duration) 
 }
 
 // judged runs try, which tries a password for admin. If the judgement did not come in time,
-// passwd accepted the password, as it must; then judged restores the old one and tries once more.
+// passwd accepted the password, as it must; then judged restores the old one and tries again.
 func (s *stage) judged(try func()) {
 	s.t.Helper()
-	hash, before, start := s.ShadowHash("admin"), len(s.audit("admin")), time.Now()
-	try()
-	judgements := func(is func(e event) bool) bool { return slices.ContainsFunc(s.audit("admin")[before:], is) }
-	if s.ShadowHash("admin") != hash {
-		s.eventually("the judgement is on record", machine.Patience, func() bool {
-			return judgements(func(e event) bool { return e.Action == "judged" })
-		})
-	}
-	if judgements(func(e event) bool { return e.Reason == tooLate }) {
-		s.waive("a password was not judged in time")
+	s.WaitFor("a judgement in time", machine.Patience, func() bool {
+		hash, before, start := s.ShadowHash("admin"), len(s.audit("admin")), time.Now()
+		try()
+		judgements := func(is func(e event) bool) bool { return slices.ContainsFunc(s.audit("admin")[before:], is) }
+		if s.ShadowHash("admin") != hash {
+			s.eventually("the judgement is on record", machine.Patience, func() bool {
+				return judgements(func(e event) bool { return e.Action == "judged" })
+			})
+		}
+		if !judgements(func(e event) bool { return e.Reason == tooLate }) {
+			return true
+		}
+		s.askAgain()
 		s.Input("admin:"+hash+"\n").Must("chpasswd", "-e") // usermod would also rewrite passwd(5)
 		s.settles("admin")
 		s.forget(start)
-		try()
-	}
+		return false
+	})
 }
 
 // clearRecord deletes the whole history, so that any password may be used again.

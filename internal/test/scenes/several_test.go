@@ -24,7 +24,7 @@ func TestSeveralStores(t *testing.T) {
 		"password = \"password\"\n", "password = \"password\"\n\n[[application.store]]\nstore_name = \"cache\"\ndriver = \"sqlite\"\npath = \""+cache+"\"\n")
 	s.MustShell("groupadd operators && usermod -aG operators admin")
 	s.scene("passwd", func(s *stage) {
-		s.says(s.answered("admin", oldPassword), "shadowsync: admin: persisted in conductor's and conductor.cache's credential stores")
+		s.persists("admin", oldPassword, "conductor's and conductor.cache's")
 		s.everywhere("admin", oldPassword)
 		s.restart()
 		s.opens("admin", oldPassword, machine.OldPassword)

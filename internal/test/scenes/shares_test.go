@@ -54,8 +54,7 @@ SQL
 	}
 	old := formerPassword
 	for _, password := range []string{"Pool-verifier-1", "Pool-verifier-2"} {
-		said, _ := s.toldBy("pooled", password)
-		s.says(said, "shadowsync: pooled: persisted in pool's and pool.list's credential stores")
+		s.persists("pooled", password, "pool's and pool.list's")
 		s.logsInByPool(password, old)
 		old = password
 	}

@@ -58,9 +58,7 @@ func TestTableInMariaDB(t *testing.T) {
 dsn = "mysql://shadowsync@127.0.0.1/site"
 password_file = "/etc/shadowsync/store.password"
 `+tableInMariaDB, inMariaDB)
-	if said, _ := s.toldBy("admin", "Found-in-the-table-1"); !strings.Contains(said, "admin: persisted in site's credential store") {
-		t.Errorf("passwd said %q", said)
-	}
+	s.persists("admin", "Found-in-the-table-1", "site's")
 	if heldInMariaDB(s, "admin") != s.ShadowHash("admin") || heldInMariaDB(s, "other") != "stays" {
 		t.Errorf("the table holds %q and %q", heldInMariaDB(s, "admin"), heldInMariaDB(s, "other"))
 	}

@@ -42,9 +42,7 @@ func (s *stage) ownLogin(logsIn func(string) bool, unit string) {
 	s.t.Helper()
 	old := "never set"
 	for _, password := range []string{"Own-login-1", `Own'login"\ü-2`} {
-		if said := s.passwd("admin", password); !strings.Contains(said, "admin: persisted in site's credential store") {
-			s.t.Errorf("passwd said %q", said)
-		}
+		s.persists("admin", password, "site's")
 		for _, moment := range []string{"at once", "after a restart"} {
 			if !logsIn(password) || logsIn(old) {
 				s.t.Errorf("%s: the new password %v, the old one %v", moment, logsIn(password), logsIn(old))

@@ -88,9 +88,7 @@ sessions_refers = "id"
 
 	s.sub("recovery", func(s *stage) {
 		s.sql("INSERT INTO app.sessions SELECT id, 'x' FROM app.\"user's\"")
-		if said := s.passwd("admin", "Found-in-the-table-1"); !strings.Contains(said, "admin: persisted in site's credential store") {
-			s.t.Errorf("passwd said %q", said)
-		}
+		s.persists("admin", "Found-in-the-table-1", "site's")
 		if held("admin") != s.ShadowHash("admin") || held("other") != "stays" {
 			s.t.Errorf("the table holds %q and %q", held("admin"), held("other"))
 		}
@@ -101,8 +99,8 @@ sessions_refers = "id"
 	s.sub("confined", storeProcess)
 	s.sub("the server restarts", func(s *stage) {
 		s.Must("systemctl", "restart", "postgresql@15-main")
-		if said := s.passwd("admin", "After-the-restart-2"); !strings.Contains(said, "persisted") || held("admin") != s.ShadowHash("admin") {
-			s.t.Errorf("passwd said %q", said)
+		if s.persists("admin", "After-the-restart-2", "site's"); held("admin") != s.ShadowHash("admin") {
+			s.t.Errorf("the table holds %q", held("admin"))
 		}
 	})
 	s.sub("the application's own change", func(s *stage) {
@@ -115,8 +113,8 @@ systemd-creds encrypt --with-key=host --name=store-site /etc/shadowsync/store.pa
 sed -i 's/^password_file.*/credential = "store-site"/' /etc/shadowsync/shadowsync.toml
 systemctl restart shadowsync.service`)
 		s.eventually("the daemon's worker has it", machine.Patience, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
-		if said := s.passwd("admin", "By-a-credential-4"); !strings.Contains(said, "persisted") || held("admin") != s.ShadowHash("admin") {
-			s.t.Errorf("passwd said %q", said)
+		if s.persists("admin", "By-a-credential-4", "site's"); held("admin") != s.ShadowHash("admin") {
+			s.t.Errorf("the table holds %q", held("admin"))
 		}
 		s.MustShell("systemctl stop shadowsync.service shadowsync.socket shadowsync-operator.socket shadowsync-factor.socket")
 		if s.exits(0, "shadowsync", "user", "set", "password", "admin", "By-the-tool-5-x"); held("admin") != s.ShadowHash("admin") {
@@ -222,7 +220,7 @@ func (s *stage) troubles(all []trouble, account string, holds func(password stri
 		s.sub(trouble.name, func(s *stage) {
 			password := fmt.Sprintf("Trouble-with-it-%d", i)
 			s.MustShell(trouble.begin)
-			said, took := s.toldBy(account, password)
+			said, took := s.answeredIn(account, password)
 			guarded, late := s.siteGuarded(), strings.Contains(said, "no answer in time")
 			if late { // on a slow machine the daemon knows why only later
 				s.eventually("status says why", machine.Patience, func() bool {

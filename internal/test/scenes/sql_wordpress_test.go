@@ -44,9 +44,7 @@ func TestWordPress(t *testing.T) {
 	s.MustShell("curl -s -o /dev/null --retry 10 --retry-connrefused http://127.0.0.1:8080/wp-login.php")
 	old := "the installer made this"
 	for _, password := range []string{"Found for WordPress-1", `it's "Word"press & %-2`} {
-		if said := s.passwd("admin", password); !strings.Contains(said, "admin: persisted in site's credential store") {
-			s.t.Errorf("passwd said %q", said)
-		}
+		s.persists("admin", password, "site's")
 		if !s.inWordPress(password) || s.inWordPress(old) {
 			s.t.Errorf("the new password: %v; the old one: %v", s.inWordPress(password), s.inWordPress(old))
 		}
@@ -73,8 +71,8 @@ func TestWordPress(t *testing.T) {
 			s.atPeace()
 		}
 		const next = "After all of that-3"
-		if said := s.passwd("admin", next); !strings.Contains(said, "persisted") || !s.inWordPress(next) || s.inWordPress(old) {
-			s.t.Errorf("passwd said %q; the new password: %v, the old one: %v", said, s.inWordPress(next), s.inWordPress(old))
+		if s.persists("admin", next, "site's"); !s.inWordPress(next) || s.inWordPress(old) {
+			s.t.Errorf("the new password: %v, the old one: %v", s.inWordPress(next), s.inWordPress(old))
 		}
 	})
 }

@@ -45,9 +45,16 @@ func (s *stage) passwd(account, password string) string {
 	return r.Stdout + r.Stderr
 }
 
-// toldBy is passwd with an answer of the broker. Where the machine is too slow for one in time, passwd says that
-// the change is queued: then the password is set again. took is of the last one.
-func (s *stage) toldBy(account, password string) (said string, took time.Duration) {
+// answered is passwd with an answer of the broker. Where the machine is too slow for one in time, passwd says that
+// the change is queued: then the password is set again.
+func (s *stage) answered(account, password string) string {
+	s.t.Helper()
+	said, _ := s.answeredIn(account, password)
+	return said
+}
+
+// answeredIn is answered, and how long the last passwd took.
+func (s *stage) answeredIn(account, password string) (said string, took time.Duration) {
 	s.t.Helper()
 	s.WaitFor("an answer of the broker", machine.Patience, func() bool {
 		s.askAgain()
@@ -57,6 +64,25 @@ func (s *stage) toldBy(account, password string) (said string, took time.Duratio
 		return strings.Contains(said, "shadowsync: ") && !strings.Contains(said, ": queued (")
 	})
 	return said, took
+}
+
+// answeredByStore is answered, with an answer of the store. Where the machine is too slow for one in time, the
+// password is set again.
+func (s *stage) answeredByStore(account, password string) (said string) {
+	s.t.Helper()
+	s.WaitFor("an answer of the store", machine.Patience, func() bool {
+		said = s.answered(account, password)
+		return !strings.Contains(said, "no answer in time")
+	})
+	return said
+}
+
+// persists is passwd that says that these stores have the password.
+func (s *stage) persists(account, password, stores string) (said string) {
+	s.t.Helper()
+	said = s.answeredByStore(account, password)
+	s.says(said, "shadowsync: "+account+": persisted in "+stores+" credential store")
+	return said
 }
 
 // hashed makes a sha512crypt hash of a password, to set it past PAM.

@@ -78,7 +78,7 @@ func TestHashesOfTheApplicationsOwn(t *testing.T) {
 		"password = \"password\"\n", "password = \"password\"\n\n[[application.store]]\nstore_name = \"mqtt\"\ndriver = \"passwdfile\"\nformat = \"mosquitto\"\npath = \""+ownFile+"\"\n")
 	s.ownIs("admin", "needs-login") // setup --first os: only a clear text can bring it there
 	s.scene("passwd", func(s *stage) {
-		s.says(s.passwd("admin", "Own-hash-velvet-1"), "persisted in conductor's and conductor.mqtt's credential stores")
+		s.persists("admin", "Own-hash-velvet-1", "conductor's and conductor.mqtt's")
 		s.ownOpens("admin", "Own-hash-velvet-1")
 	})
 	s.scene("pcli", func(s *stage) {
