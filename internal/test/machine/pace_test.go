@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,8 +10,8 @@ import (
 // TestPace: a test waits while the host is busy, but not for ever, and not if few machines run.
 func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		load := 0.0
-		p := &pace{pressure: func() float64 { return load }}
+		var load atomic.Int32
+		p := &pace{pressure: func() float64 { return float64(load.Load()) }}
 		waits := func(what string, want time.Duration) {
 			t.Helper()
 			began := time.Now()
@@ -23,14 +24,14 @@ func TestPace(t *testing.T) {
 			waits("the first ones", 0)
 		}
 		waits("one more", apart)
-		load = busy
+		load.Store(busy)
 		waits("a busy host", longestTurn)
 		go func() {
 			time.Sleep(20 * time.Second)
-			load = busy - 1
+			load.Store(busy - 1)
 		}()
 		waits("a host that becomes idle", 20*time.Second)
-		load = busy
+		load.Store(busy)
 		for range 4 {
 			p.leave()
 		}
