@@ -187,7 +187,8 @@ systemctl kill -s KILL shadowsync.service
 wait $visitor
 cat /run/said`).Stdout
 			told := strings.HasPrefix(said, "{") // the broker died after its answer
-			if !told && !strings.HasPrefix(said, "unknown: ") {
+			// On a busy host passwd's own end of all sessions may come after the sign-in.
+			if !told && !strings.HasPrefix(said, "unknown: ") && !strings.HasPrefix(said, string(web.SignedOut)+": ") {
 				s.t.Errorf("%s s later: the page is told %q", pause, said)
 			}
 			s.eventually("one password on both sides", machine.Patience/2, func() bool {
