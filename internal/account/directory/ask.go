@@ -105,14 +105,22 @@ func groups(ctx context.Context, keys ...string) (found []group, err error) {
 	return found, err
 }
 
-// getent returns the lines that are found. That some are not is no error.
-func getent(ctx context.Context, args ...string) ([]string, error) {
-	out, err := run(ctx, "getent", args...)
-	var ended *exec.ExitError
-	if errors.As(err, &ended) && ended.ExitCode() == 2 {
-		err = nil
+// getent returns the lines that are found. That some are not is no error. Status 2 says that none is found, and also that
+// a service does not answer: nslcd(8) drops a client that is not served within half a second, as on a busy machine. So
+// nothing found is asked for once more.
+func getent(ctx context.Context, args ...string) (lines []string, err error) {
+	for range 2 {
+		var out string
+		out, err = run(ctx, "getent", args...)
+		var ended *exec.ExitError
+		if errors.As(err, &ended) && ended.ExitCode() == 2 {
+			err = nil
+		}
+		if lines = strings.Split(strings.TrimSuffix(out, "\n"), "\n"); out != "" || err != nil {
+			break
+		}
 	}
-	return strings.Split(strings.TrimSuffix(out, "\n"), "\n"), err
+	return lines, err
 }
 
 func run(ctx context.Context, program string, args ...string) (string, error) {

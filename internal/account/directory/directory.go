@@ -143,9 +143,17 @@ func find(ctx context.Context, q Query, start func(context.Context) (*worker.Pro
 	case err != nil:
 		return Person{}, ctx.Err()
 	case a.Person == nil:
-		return Person{}, fmt.Errorf("cannot find %s: the OS has %w", q, shadowsync.ErrNoAccount)
+		return Person{}, missing(q)
 	}
 	return *a.Person, nil
+}
+
+// missing says what is known: a service that is stopped or overloaded looks like one that has no such account.
+func missing(q Query) error {
+	if of := Services(Accounts); len(of) > 0 {
+		return fmt.Errorf("cannot find %s: the OS has %w, or its directory (%s) does not answer", q, shadowsync.ErrNoAccount, strings.Join(of, ", "))
+	}
+	return fmt.Errorf("cannot find %s: the OS has %w", q, shadowsync.ErrNoAccount)
 }
 
 // OwnedError refuses to change an account that a directory has.

@@ -87,3 +87,23 @@ func TestFault(t *testing.T) {
 		t.Errorf("without a directory: %v", err)
 	}
 }
+
+// TestDropped: a service that drops a client is asked once more, and what cannot be told from a missing account is not
+// told as one.
+func TestDropped(t *testing.T) {
+	once := filepath.Join(t.TempDir(), "once")
+	asks(t, "passwd: files ldap\n", map[string]string{
+		"getent": "if mkdir " + once + " 2>/dev/null; then exit 2; fi\necho 'anna:*:7001:7000:Anna:/home/anna:/bin/sh'", "id": "echo 7000",
+	})
+	if p, err := look(t.Context(), Query{Name: "anna"}); err != nil || p.Name != "anna" {
+		t.Errorf("dropped once: %+v, %v", p, err)
+	}
+	err := missing(Query{Name: "anna"})
+	if want := "cannot find anna: the OS has no such account, or its directory (ldap) does not answer"; err.Error() != want || !errors.Is(err, shadowsync.ErrNoAccount) {
+		t.Errorf("%v, want %s", err, want)
+	}
+	asks(t, "passwd: files\n", nil)
+	if err := missing(Query{Name: "anna"}); err.Error() != "cannot find anna: the OS has no such account" {
+		t.Errorf("without a directory: %v", err)
+	}
+}
