@@ -47,7 +47,7 @@ var spoiltDisks = []spoiltDisk{
 	{"I/O errors for the hooks too", failing("EIO", "shadowsync.service", "shadowsync-start@.service", "shadowsync-stopped@.service", "shadowsync-settle@.service", "shadowsync-retry@.service", "shadowsync-recheck@.service"), failsNoMore, "NOT recorded"},
 	{"the folder of sockets and guards full", runDaemon + "; " + runFull, runRoom, "NOT recorded"},
 	{
-		"that full and the store read-only", runDaemon + "; mount --bind " + storeFolder + " " + storeFolder + " && mount -o remount,bind,ro " + storeFolder + "; " + runFull,
+		"that full and the store read-only", runDaemon + "; " + readOnlyBind(storeFolder) + "; " + runFull,
 		"umount --lazy " + storeFolder + "; " + runRoom, "persisted in",
 	},
 }

@@ -133,7 +133,7 @@ var hintedErrors = []hinted{
 }
 
 var (
-	storeReadOnly = "mount --bind " + storeFolder + " " + storeFolder + " && mount -o remount,bind,ro " + storeFolder
+	storeReadOnly = readOnlyBind(storeFolder)
 	storeWritable = "umount --lazy " + storeFolder
 )
 

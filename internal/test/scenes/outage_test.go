@@ -35,6 +35,12 @@ func (s *stage) onOwnDisk() {
 func (s *stage) readOnly() { s.t.Helper(); s.Must("mount", "-o", "remount,ro", storeFolder) }
 func (s *stage) writable() { s.t.Helper(); s.Must("mount", "-o", "remount,rw", storeFolder) }
 
+// readOnlyBind is a script that puts a read-only mount over a folder. It is read-only before it comes there: the mount
+// namespaces of workers that run take it as it comes, and no remount(2) after that.
+func readOnlyBind(folder string) string {
+	return "mkdir -p /mnt/ro && mount --bind " + folder + " /mnt/ro && mount -o remount,bind,ro /mnt/ro && mount --bind /mnt/ro " + folder + " && umount /mnt/ro"
+}
+
 // says asserts that the output contains a text.
 func (s *stage) says(printed, text string) {
 	s.t.Helper()

@@ -272,7 +272,7 @@ func (f passwordFile) folder() string { return f.path[:strings.LastIndexByte(f.p
 
 // readOnly: the change is pending, the server is guarded, and the change drains by itself.
 func (f passwordFile) readOnly(s *stage) {
-	s.MustShell("mount --bind " + f.folder() + " " + f.folder() + " && mount -o remount,bind,ro " + f.folder())
+	s.MustShell(readOnlyBind(f.folder()))
 	f.said(s, "While-read-only-5", "NOT persisted (store: read-only file system); restart of "+f.unit+" is held")
 	if a := f.status(s); a.Accounts[0].State != "pending" || a.Guard != "on" {
 		s.t.Errorf("%+v", a)
