@@ -12,6 +12,11 @@ type busy struct {
 func (b *busy) begin(account string, most int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.reserve(account, most)
+}
+
+// reserve is begin for who holds the lock.
+func (b *busy) reserve(account string, most int) bool {
 	if b.working[account] || len(b.working) >= most {
 		return false
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -39,7 +41,52 @@ type logins struct {
 	all     sync.WaitGroup
 	cancels map[int]context.CancelFunc // of what is being made
 	begun   int
+	next    map[string]later // by task: what is made when its present work has ended
 	ending  bool
+}
+
+// later is work that nobody waits for.
+type later struct{ run, drop func() }
+
+// after has a task's work done as soon as the one before it has ended. Of what waits for that, only the newest is done.
+func (l *logins) after(task string, most int, work later) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.working[task] {
+		if older, waits := l.next[task]; waits {
+			older.drop()
+		}
+		if l.next == nil {
+			l.next = map[string]later{}
+		}
+		l.next[task] = work
+		return true
+	}
+	if !l.reserve(task, most) {
+		return false
+	}
+	l.all.Go(func() {
+		for more := true; more; work, more = l.follows(task) {
+			work.run()
+		}
+	})
+	return true
+}
+
+// follows returns a task's next work; false: the task has ended.
+func (l *logins) follows(task string) (later, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	work, waits := l.next[task]
+	if waits && !l.ending {
+		delete(l.next, task)
+		return work, true
+	}
+	if waits {
+		work.drop() // finish names it
+	}
+	delete(l.working, task)
+	return later{}, false
 }
 
 // within bounds one piece of work, which outlives ctx but not finish.
@@ -70,13 +117,14 @@ func (l *logins) finish(patience time.Duration) (left []string) {
 	go func() { l.all.Wait(); close(done) }()
 	select {
 	case <-done:
-		return nil
 	case <-time.After(patience):
 	}
 	l.mu.Lock()
-	for task := range l.working {
-		account, _, _ := strings.Cut(task, "/")
-		left = append(left, account)
+	for _, tasks := range []iter.Seq[string]{maps.Keys(l.working), maps.Keys(l.next)} {
+		for task := range tasks {
+			account, _, _ := strings.Cut(task, "/")
+			left = append(left, account)
+		}
 	}
 	for _, cancel := range l.cancels {
 		cancel()
@@ -203,41 +251,49 @@ func (b *Broker) followChange(ctx context.Context, e *engine.Engine, r *shadowsy
 	return nil
 }
 
-// pairLater makes the store's hash of a change that the announcer could not wait for, and reports
-// whether it will. A hash that is made while the broker ends is on record, and the store gets it at the next start.
+// pairLater has the store's hash of a change made that the announcer could not wait for, and reports whether it will be.
+// A hash that is made while the broker ends is on record, and the store gets it at the next start.
 // If the broker is killed first, or cannot wait, the account's next login brings the clear text.
 func (b *Broker) pairLater(ctx context.Context, e *engine.Engine, a config.Application, change shadowsync.Change, token *os.File) bool {
 	own, err := socket.Duplicate(token)
-	task := change.Account + "/" + a.Further() // an account's name has no slash
-	if err != nil || !b.logins.begin(task, mostLater) {
+	if err != nil {
 		b.log.Warn("the store's hash waits for a login", "account", change.Account, "error", err)
-		socket.CloseAll([]*os.File{own})
 		return false
 	}
-	b.logins.all.Go(func() {
-		defer b.logins.end(task)
-		defer own.Close()
-		ctx, done := b.logins.within(ctx, laterWithin)
-		defer done()
-		r := e.Reconciler(a.Name)
-		target, _ := proof.Of(ctx, r, change.Account)
-		hash, err := b.proofs.Make(ctx, own, change.OS.Hash, target)
-		taken, refused := false, (*shadowsync.RefusedError)(nil)
-		switch {
-		case errors.As(err, &refused):
-			taken, err = r.Unfit(ctx, change.Account, change.OS.Hash, refused.Reason, change.Origin)
-		case err == nil && hash != "":
-			taken, err = r.Prove(ctx, change.Account, change.OS.Hash, hash, change.Origin)
-		}
-		if err != nil {
-			b.log.Warn("the store's hash could not be made", "account", change.Account, "error", err)
-		}
-		if taken {
-			keeper.Of(b.keepers, e.Config, a).Tell(keeper.Noticed)
-		}
-		if taken && b.logins.isEnding() {
-			b.log.Info("the store's hash was made; the store gets it at the next start", "application", a.Name, "account", change.Account)
-		}
-	})
+	work := later{
+		run:  func() { defer own.Close(); b.makeHash(ctx, e, a, change, own) },
+		drop: func() { _ = own.Close() },
+	}
+	task := change.Account + "/" + a.Further() // an account's name has no slash
+	if !b.logins.after(task, mostLater, work) {
+		b.log.Warn("the store's hash waits for a login: too many are being made", "account", change.Account)
+		work.drop()
+		return false
+	}
 	return true
+}
+
+// makeHash makes the hash that a store needs of a change, and records it.
+func (b *Broker) makeHash(ctx context.Context, e *engine.Engine, a config.Application, change shadowsync.Change, token *os.File) {
+	ctx, done := b.logins.within(ctx, laterWithin)
+	defer done()
+	r := e.Reconciler(a.Name)
+	target, _ := proof.Of(ctx, r, change.Account)
+	hash, err := b.proofs.Make(ctx, token, change.OS.Hash, target)
+	taken, refused := false, (*shadowsync.RefusedError)(nil)
+	switch {
+	case errors.As(err, &refused):
+		taken, err = r.Unfit(ctx, change.Account, change.OS.Hash, refused.Reason, change.Origin)
+	case err == nil && hash != "":
+		taken, err = r.Prove(ctx, change.Account, change.OS.Hash, hash, change.Origin)
+	}
+	if err != nil {
+		b.log.Warn("the store's hash could not be made", "account", change.Account, "error", err)
+	}
+	if taken {
+		keeper.Of(b.keepers, e.Config, a).Tell(keeper.Noticed)
+	}
+	if taken && b.logins.isEnding() {
+		b.log.Info("the store's hash was made; the store gets it at the next start", "application", a.Name, "account", change.Account)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -222,6 +223,66 @@ func TestQueuedToAnOwnScheme(t *testing.T) {
 	})
 	s.b.logins.all.Wait()
 	s.opens("new-velvet")
+}
+
+// TestQueuedTwice: while a hash is being made that takes too long, another password is announced. The store gets that one.
+func TestQueuedTwice(t *testing.T) {
+	s := rehashed(t, "", osPassword)
+	var free []func()
+	for range 2 { // others are being made
+		done, err := proof.Target{Scheme: "mosquitto"}.Turn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		free = append(free, done)
+	}
+	for _, password := range []string{"new-velvet-1", "new-velvet-2", "new-velvet-3"} {
+		s.Sets(cryptOf(t, password))
+		said, _ := s.b.pamChanged(t.Context(), s.Engine, socket.Peer{PID: os.Getpid()}, "user", []*os.File{s.token(password)})
+		if want := "shadowsync: user: queued (the hash for app takes longer)"; !strings.HasPrefix(said.Text, want) {
+			t.Errorf("passwd says %q", said.Text)
+		}
+	}
+	for _, done := range free {
+		done()
+	}
+	eventually.Holds(t, "the store has the last password", func() bool {
+		s.Settle()
+		return s.OnRecord().Open == nil
+	})
+	s.b.logins.all.Wait()
+	s.opens("new-velvet-3")
+}
+
+// TestNewestWork: of the work that waits for a task's present one, the newest is done, the others are dropped, and all
+// that is left at the end of the broker is named.
+func TestNewestWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l logins
+		var mu sync.Mutex
+		var did []string
+		note := func(what string) { mu.Lock(); defer mu.Unlock(); did = append(did, what) }
+		work := func(name string) later {
+			return later{run: func() { time.Sleep(time.Second); note(name) }, drop: func() { note("not " + name) }}
+		}
+		for _, name := range []string{"1", "2", "3"} {
+			if !l.after("user/", 1, work(name)) {
+				t.Errorf("%s is refused", name)
+			}
+		}
+		if l.after("other/", 1, work("4")) {
+			t.Error("there is no bound")
+		}
+		l.all.Wait()
+		l.after("user/", 1, work("5"))
+		l.after("user/", 1, work("6"))
+		if left := l.finish(hashPatience); !slices.Equal(left, []string{"user"}) {
+			t.Errorf("left: %q", left)
+		}
+		if want := []string{"not 2", "1", "3", "5", "not 6"}; !slices.Equal(did, want) {
+			t.Errorf("%q, want %q", did, want)
+		}
+	})
 }
 
 // TestFinishLogins: the end of the broker waits for a hash that is being made, and not for long.

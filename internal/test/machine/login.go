@@ -47,9 +47,16 @@ func isRefusal(said string) bool {
 // refusal is an error, not a "no". A refusal takes about two seconds, which is PAM's delay.
 func (m *Machine) Login(ctx context.Context, user, password string) (bool, error) {
 	args := slices.Concat([]string{"sshpass", "-e"}, sshArguments(user), []string{"127.0.0.1", "true"})
-	result, err := m.Exec(ctx, Command{Args: args, Env: []string{"SSHPASS=" + password}})
-	if err != nil {
-		return false, fmt.Errorf("cannot try a login: %w", err)
+	var result Result
+	for range 3 { // a change of the password that is worked on late ends this session, too
+		var err error
+		result, err = m.Exec(ctx, Command{Args: args, Env: []string{"SSHPASS=" + password}})
+		if err != nil {
+			return false, fmt.Errorf("cannot try a login: %w", err)
+		}
+		if !strings.Contains(result.Stderr, "closed by remote host") {
+			break
+		}
 	}
 	if result.Code == 0 {
 		return true, nil
