@@ -7,11 +7,15 @@ import (
 	"errors"
 	"io"
 	"net"
+	"path/filepath"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
+	sqlite3 "github.com/mattn/go-sqlite3"
+	"golang.org/x/sys/unix"
 
+	"github.com/shadowsync/shadowsync/internal/files/inroot"
 	"github.com/shadowsync/shadowsync/internal/store/driver"
 )
 
@@ -24,6 +28,7 @@ const idle = 2 * time.Minute
 // Database is a database that is connected to when it is needed.
 type Database struct {
 	Source
+	root string // of SQLite's file
 	pool *sql.DB
 }
 
@@ -39,7 +44,7 @@ func (s Source) Open(o driver.Options) (*Database, error) {
 	if s.Dialect == SQLite {
 		pool.SetMaxIdleConns(-1) // another file may get its name
 	}
-	return &Database{s, pool}, nil
+	return &Database{s, o.Root, pool}, nil
 }
 
 // Close ends the connection.
@@ -140,6 +145,26 @@ func (d *Database) again(ctx context.Context, work func(context.Context) (repeat
 	}
 	if err != nil && !errors.Is(err, errTried) && ctx.Err() != nil {
 		return driver.Unavailable(context.Cause(ctx))
+	}
+	return d.numbered(err)
+}
+
+// numbered gives an error of SQLite's about a file that it may not write the kernel's number. SQLite opens such a file for
+// reading instead and keeps none: it could be a read-only file system or the file of another owner.
+func (d *Database) numbered(err error) error {
+	var lite sqlite3.Error
+	if !errors.As(err, &lite) || lite.Code != sqlite3.ErrReadonly || lite.SystemErrno != 0 {
+		return err
+	}
+	folder, failed := inroot.OpenPlainFolder(d.root, filepath.Dir(d.File))
+	if failed != nil {
+		return err
+	}
+	defer folder.Close()
+	for _, name := range []string{filepath.Base(d.File), "."} { // the journal is made in the folder
+		if errors.As(unix.Faccessat(unix.AT_FDCWD, folder.Path(name), unix.W_OK, unix.AT_EACCESS), &lite.SystemErrno) {
+			return lite
+		}
 	}
 	return err
 }

@@ -207,9 +207,12 @@ func (s Source) explain(r report, err error) error {
 	case layout:
 		return driver.Malformed("the database %s "+SaysLayout+"%s", s.Shown(), shown)
 	case readOnly:
-		return s.errno(err, unix.EROFS, "the database is read-only")
+		return s.answer(err, "the database is read-only")
 	case full:
-		return s.errno(err, unix.ENOSPC, "the database server has no space left (%s)", r.code)
+		if s.Dialect == SQLite {
+			return s.answer(errors.Join(unix.ENOSPC, err), "the file system has no space left")
+		}
+		return s.answer(err, "the database server has no space left (%s)", r.code)
 	case crowded:
 		return s.answer(err, "the database server has too many connections")
 	case starting:
@@ -242,11 +245,6 @@ func (s Source) who() string {
 
 func (s Source) fault(err error, format string, args ...any) error {
 	return &driver.Fault{Kind: shadowsync.ErrUnavailable, Reason: fmt.Sprintf(format, args...), Cause: err}
-}
-
-// errno is a fault that the kernel has a number for.
-func (s Source) errno(err error, number unix.Errno, format string, args ...any) error {
-	return s.answer(errors.Join(number, err), format, args...)
 }
 
 // answer is a fault that the server reported.

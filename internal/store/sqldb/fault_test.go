@@ -2,9 +2,12 @@ package sqldb
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
@@ -26,6 +29,69 @@ func TestCannotOpen(t *testing.T) {
 	err = s.Fault(d.Try(t.Context(), func(context.Context, Tx) error { return nil }))
 	if !errors.Is(err, shadowsync.ErrUnavailable) || !errors.Is(err, unix.ENOENT) || err.Error() != "no such file or directory" {
 		t.Errorf("it says %v", err)
+	}
+}
+
+// TestMayNotWrite: a file of SQLite's that this process may only read is told in the kernel's words, and not as a
+// read-only file system.
+func TestMayNotWrite(t *testing.T) {
+	folder, err := os.MkdirTemp("", "") // the user "nobody" cannot enter one of t.TempDir
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	path := filepath.Join(folder, "app.db")
+	made, err := sql.Open("sqlite3", path)
+	if err == nil {
+		_, err = made.Exec("CREATE TABLE staff (login, hash)")
+	}
+	if err = errors.Join(err, made.Close(), os.Chmod(folder, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if os.Getuid() == 0 { // who may write everything
+		const nobody = 65534
+		if err := errors.Join(os.Chown(path, nobody, nobody), os.Chown(folder, nobody, nobody), syscall.Seteuid(nobody)); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = syscall.Seteuid(0) })
+	}
+	for _, tt := range []struct {
+		name, path  string
+		mode, usual os.FileMode
+	}{{"the file", path, 0o444, 0o644}, {"its folder", folder, 0o555, 0o755}} {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := os.Chmod(tt.path, tt.mode); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = os.Chmod(tt.path, tt.usual) })
+			d, err := Source{Dialect: SQLite, File: path}.Open(driver.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			err = d.Fault(d.Change(t.Context(), func(ctx context.Context, tx Tx) error {
+				return tx.Run(ctx, "INSERT INTO staff VALUES ('a', 'b')")
+			}))
+			if !errors.Is(err, shadowsync.ErrUnavailable) || !errors.Is(err, unix.EACCES) || err.Error() != "permission denied" {
+				t.Errorf("it says %v", err)
+			}
+		})
+	}
+}
+
+// TestAServersDisk: a server that takes no writes has a file system of its own, perhaps on another machine. With a number of
+// the kernel's, passwd would say "read-only file system", and one would look for that here.
+func TestAServersDisk(t *testing.T) {
+	for want, all := range map[string][]error{
+		"the database is read-only":              {&pgconn.PgError{Code: "25006"}, &mysql.MySQLError{Number: 1290}},
+		"the database server has no space left ": {&pgconn.PgError{Code: "53100"}, &mysql.MySQLError{Number: 1021}},
+	} {
+		for i, err := range all {
+			said := (Source{Dialect: []Dialect{PostgreSQL, MySQL}[i]}).Fault(err)
+			if !errors.Is(said, shadowsync.ErrUnavailable) || errors.As(said, new(unix.Errno)) || !strings.HasPrefix(said.Error(), want) {
+				t.Errorf("%v: it says %v", err, said)
+			}
+		}
 	}
 }
 

@@ -41,7 +41,7 @@ func withSettings(lines string) string {
 // inMariaDBTroubles are what is not the same as with accounts of the server itself.
 var inMariaDBTroubles = []trouble{
 	{"no right", tableRight("REVOKE", "FROM") + "systemctl restart mariadb", tableRight("GRANT", "TO") + "systemctl restart mariadb", "no right"},
-	{"read-only", "mariadb -e 'SET GLOBAL read_only = 1'", "mariadb -e 'SET GLOBAL read_only = 0'", "read-only"},
+	{"read-only", "mariadb -e 'SET GLOBAL read_only = 1'", "mariadb -e 'SET GLOBAL read_only = 0'", "the database is read-only"},
 	{"too many connections", withSettings(`max_user_connections = -1\n`), withSettings(""), "too many connections"},
 	{"hung", "systemctl kill -s STOP mariadb", "systemctl kill -s CONT mariadb", "no answer in time"},
 }
