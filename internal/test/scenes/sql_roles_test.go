@@ -16,13 +16,24 @@ sql -c 'CREATE DATABASE site' -c 'CREATE ROLE admin LOGIN' -c 'CREATE ROLE user2
 sql -c 'GRANT SELECT (rolname, rolpassword, rolcanlogin) ON pg_catalog.pg_authid TO shadowsync'
 `
 
-// TestPostgresRole: a role logs in to PostgreSQL with what root set by passwd.
+// inPostgresRoleTroubles are what may be wrong with the server of a role.
+var inPostgresRoleTroubles = []trouble{
+	inPostgresTroubles[0], // stopped
+	inPostgresTroubles[1], // another password
+	{"no right", alter("ALTER ROLE shadowsync NOCREATEROLE"), alter("ALTER ROLE shadowsync CREATEROLE"), "no right"},
+	inPostgresTroubles[len(inPostgresTroubles)-1], // hung
+}
+
+// TestPostgresRole: a role logs in to PostgreSQL with what root set by passwd. Beside it is the application "shop",
+// whose table is in a file.
 func TestPostgresRole(t *testing.T) {
 	t.Parallel()
-	s := onSite(t, machine.BootWith(t, machine.Bookworm, machine.Options{Layer: machine.Apps}), "/bin/sleep infinity", `driver = "postgres-role"
+	m := machine.BootWith(t, machine.Bookworm, machine.Options{Layer: machine.Apps})
+	m.AddUser("clerk", machine.OldPassword)
+	s := onSite(t, m, "/bin/sleep infinity", `driver = "postgres-role"
 dsn = "postgres://shadowsync@127.0.0.1/postgres"
 password_file = "/etc/shadowsync/store.password"
-`, inPostgresRoles)
+`+shopConfiguration, inPostgresRoles+inShop)
 	logsIn := func(password string) bool {
 		r := s.Env("PGPASSWORD="+password).Run("psql", "-h", "127.0.0.1", "-U", "admin", "-d", "site", "-tAc", "SELECT 1")
 		return r.Code == 0
@@ -32,7 +43,10 @@ password_file = "/etc/shadowsync/store.password"
 	if !strings.HasPrefix(verifier, "SCRAM-SHA-256$4096:") {
 		s.t.Errorf("the server holds %.20q", verifier)
 	}
-	if log := s.MustShell("cat /var/log/postgresql/*.log; journalctl --no-pager"); strings.Contains(log, "Own-login-") {
+	s.Must("shadowsync", "user", "set", "password", "user222", "Known-to-both-3")
+	s.troubles(inPostgresRoleTroubles, "admin", logsIn, othersTakeIt)
+	s.sub("a table in SQLite", tableInSQLite)
+	if log := s.MustShell("cat /var/log/postgresql/*.log; journalctl --no-pager"); strings.Contains(log, "Own-login-") || strings.Contains(log, "Trouble-with-it-") {
 		s.t.Error("a clear text is in a log")
 	}
 }
@@ -54,8 +68,8 @@ func (s *stage) ownLogin(logsIn func(string) bool, unit string) {
 	if r := s.Run("shadowsync", "sync"); r.Code != 0 && r.Code != 3 {
 		s.t.Errorf("sync: %s", r)
 	}
-	if a := s.state("admin"); a.State != "in-sync" {
-		s.t.Errorf("admin is %+v", a)
+	if state := s.stateIn("site", "admin"); state != "in-sync" {
+		s.t.Errorf("admin is %s", state)
 	}
 }
 

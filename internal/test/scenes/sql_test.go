@@ -183,9 +183,12 @@ func storeProcess(s *stage) {
 }
 
 // siteGuarded reports whether systemd refuses to stop the application.
-func (s *stage) siteGuarded() bool {
+func (s *stage) siteGuarded() bool { s.t.Helper(); return s.guards("site.service") }
+
+// guards reports whether systemd refuses to stop a unit.
+func (s *stage) guards(unit string) bool {
 	s.t.Helper()
-	return s.Must("systemctl", "show", "-P", "RefuseManualStop", "site.service") == "yes\n"
+	return s.Must("systemctl", "show", "-P", "RefuseManualStop", unit) == "yes\n"
 }
 
 // atPeace: what the application does to its own values at a login is no trouble.
@@ -207,26 +210,32 @@ var inPostgresTroubles = []trouble{
 	{"stopped", "systemctl stop postgresql@15-main", "systemctl start postgresql@15-main", "connection refused"},
 	{"another password", alter("ALTER ROLE shadowsync PASSWORD 'other'") + "; systemctl restart postgresql@15-main", alter("ALTER ROLE shadowsync PASSWORD '$(cat /etc/shadowsync/store.password)'"), "refuses the login of shadowsync"},
 	{"no right", alter(`REVOKE UPDATE (hash) ON app."user's" FROM shadowsync`), alter(`GRANT UPDATE (hash) ON app."user's" TO shadowsync`), "no right"},
-	{"read-only", alter("ALTER ROLE shadowsync SET default_transaction_read_only = on") + "; systemctl restart postgresql@15-main", alter("ALTER ROLE shadowsync RESET default_transaction_read_only") + "; systemctl restart postgresql@15-main", "read-only"},
+	{"read-only", alter("ALTER ROLE shadowsync SET default_transaction_read_only = on") + "; systemctl restart postgresql@15-main", alter("ALTER ROLE shadowsync RESET default_transaction_read_only") + "; systemctl restart postgresql@15-main", "the database is read-only"},
 	{"failing between write and read-back", loseRight, "runuser -u postgres -- psql -qd site <<'END'\nDROP TRIGGER lose ON app.\"user's\";\nGRANT SELECT (id, login, hash) ON app.\"user's\" TO shadowsync;\nEND\n", "no right"},
 	{"full", fullDisk, "rm /mnt/small/filler; systemctl restart postgresql@15-main", ""},
 	{"hung", "systemctl kill -s STOP postgresql@15-main", "systemctl kill -s CONT postgresql@15-main", "no answer in time"},
 }
 
-// troubles: whatever is wrong with the server, passwd succeeds in time and tells it, a restart is held back, and
-// what passwd set comes into the store afterwards. meanwhile asserts what else is true of one.
+// troubles are troublesOf the application "site".
 func (s *stage) troubles(all []trouble, account string, holds func(password string) bool, meanwhile ...func(*stage, trouble)) {
+	s.troublesOf("site.service", all, account, holds, meanwhile...)
+}
+
+// troublesOf: whatever is wrong with the store of an application, passwd succeeds in time and tells it, a restart
+// is held back, and what passwd set comes into the store afterwards. meanwhile asserts what else is true of one.
+func (s *stage) troublesOf(unit string, all []trouble, account string, holds func(password string) bool, meanwhile ...func(*stage, trouble)) {
 	for i, trouble := range all {
 		s.sub(trouble.name, func(s *stage) {
 			password := fmt.Sprintf("Trouble-with-it-%d", i)
 			s.MustShell(trouble.begin)
 			said, took := s.answeredIn(account, password)
-			guarded, late := s.siteGuarded(), strings.Contains(said, "no answer in time")
+			guarded, late := s.guards(unit), strings.Contains(said, "no answer in time")
 			if late { // on a slow machine the daemon knows why only later
 				s.eventually("status says why", machine.Patience, func() bool {
 					return strings.Contains(strings.Join(strings.Fields(s.Run("shadowsync", "status").Stdout), " "), trouble.says)
 				})
 			}
+			s.eventually("it is pending", machine.Patience, func() bool { return s.stateIn(strings.TrimSuffix(unit, ".service"), account) == "pending" })
 			for _, assert := range meanwhile {
 				assert(s, trouble)
 			}
@@ -242,7 +251,7 @@ func (s *stage) troubles(all []trouble, account string, holds func(password stri
 			}
 			s.eventually("it is in the store", machine.Patience, func() bool { return holds(password) })
 			s.eventually("all is in sync", machine.Patience, func() bool { return s.Run("shadowsync", "status", "--check").Code == 0 })
-			s.eventually("the guard is lifted", machine.Patience, func() bool { return !s.siteGuarded() })
+			s.eventually("the guard is lifted", machine.Patience, func() bool { return !s.guards(unit) })
 		})
 	}
 }
