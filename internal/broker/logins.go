@@ -260,14 +260,12 @@ func (b *Broker) pairLater(ctx context.Context, e *engine.Engine, a config.Appli
 		b.log.Warn("the store's hash waits for a login", "account", change.Account, "error", err)
 		return false
 	}
-	work := later{
-		run:  func() { defer own.Close(); b.makeHash(ctx, e, a, change, own) },
-		drop: func() { _ = own.Close() },
-	}
+	drop := func() { _ = own.Close() }
+	work := later{run: func() { defer drop(); b.makeHash(ctx, e, a, change, own) }, drop: drop}
 	task := change.Account + "/" + a.Further() // an account's name has no slash
 	if !b.logins.after(task, mostLater, work) {
 		b.log.Warn("the store's hash waits for a login: too many are being made", "account", change.Account)
-		work.drop()
+		drop()
 		return false
 	}
 	return true
