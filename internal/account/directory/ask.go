@@ -1,85 +1,28 @@
 package directory
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
-	"github.com/shadowsync/shadowsync/shadowsync"
 )
 
-// look asks each directory in turn.
-func look(ctx context.Context, q Query) (p Person, err error) {
-	key := q.Name
-	if key == "" {
-		key = strconv.Itoa(q.UID)
-	}
-	for _, service := range Services(Accounts) {
-		lines, err := getent(ctx, "--service="+service, "passwd", "--", key)
-		if err != nil {
-			return p, err
-		}
-		for _, line := range lines {
-			person, ok := shadowfile.ParsePerson(line)
-			if ok && (q.Name == person.Name || q.Name == "" && q.UID == person.UID) { // a directory may find other spellings, too
-				return grouped(ctx, Person{Person: person, Service: service})
-			}
-		}
-	}
-	return p, shadowsync.ErrNoAccount
+// nss asks one service of nsswitch.conf(5). errMissing: it says that there is none. Any other error: it is not
+// known whether there is.
+type nss interface {
+	person(service string, k key) (shadowfile.Person, error)
+	group(service string, k key) (group, error)
+	// memberships returns the gids of the groups that an account is in, besides its own.
+	memberships(service, name string, own int) ([]int, error)
 }
 
-// known returns which of the names a directory has.
-func known(ctx context.Context, names []string) (map[string]string, error) {
-	found := map[string]string{}
-	for _, service := range Services(Accounts) {
-		lines, err := getent(ctx, append([]string{"--service=" + service, "passwd", "--"}, names...)...)
-		if err != nil {
-			return nil, err
-		}
-		for _, line := range lines {
-			if p, ok := shadowfile.ParsePerson(line); ok && found[p.Name] == "" && slices.Contains(names, p.Name) {
-				found[p.Name] = service
-			}
-		}
-	}
-	return found, nil
-}
-
-// grouped adds the groups. A name counts only if it stands for that gid on this system: a group of the
-// directory is not taken for a local one of the same name.
-func grouped(ctx context.Context, p Person) (Person, error) {
-	out, err := run(ctx, "id", "-G", "--", p.Name)
-	if err != nil {
-		return p, err
-	}
-	gids := append(strings.Fields(out), strconv.Itoa(p.GID))
-	slices.Sort(gids)
-	named, err := groups(ctx, slices.Compact(gids)...)
-	if err != nil {
-		return p, err
-	}
-	names := make([]string, 0, len(named))
-	for _, g := range named {
-		names = append(names, g.name)
-	}
-	meant, err := groups(ctx, names...)
-	if err != nil {
-		return p, err
-	}
-	p.GIDs = map[string]int{}
-	for _, g := range named {
-		if slices.Contains(meant, g) && !slices.Contains(p.Groups, g.name) {
-			p.Groups = append(p.Groups, g.name)
-			p.GIDs[g.name] = g.gid
-		}
-	}
-	return p, nil
+// key is a name, or an id if the name is empty.
+type key struct {
+	name string
+	id   int
 }
 
 type group struct {
@@ -87,48 +30,152 @@ type group struct {
 	gid  int
 }
 
-// groups asks for groups by their names or gids.
-func groups(ctx context.Context, keys ...string) (found []group, err error) {
-	if len(keys) == 0 {
-		return nil, nil
-	}
-	lines, err := getent(ctx, append([]string{"group", "--"}, keys...)...)
-	for _, line := range lines {
-		fields := strings.Split(line, ":")
-		if len(fields) < 3 {
-			continue
-		}
-		if gid, err := strconv.Atoi(fields[2]); err == nil {
-			found = append(found, group{fields[0], gid})
-		}
-	}
-	return found, err
+var (
+	errMissing = errors.New("there is none")
+	errSilent  = errors.New("it does not answer")
+)
+
+// system is who is asked: the services, as nsswitch.conf(5) has them.
+type system struct {
+	nsswitch []byte
+	nss
 }
 
-// getent returns the lines that are found. That some are not is no error. Status 2 says that none is found, and also that
-// a service does not answer: nslcd(8) drops a client that is not served within half a second, as on a busy machine. So
-// nothing found is asked for once more.
-func getent(ctx context.Context, args ...string) (lines []string, err error) {
-	for range 2 {
-		var out string
-		out, err = run(ctx, "getent", args...)
-		var ended *exec.ExitError
-		if errors.As(err, &ended) && ended.ExitCode() == 2 {
-			err = nil
-		}
-		if lines = strings.Split(strings.TrimSuffix(out, "\n"), "\n"); out != "" || err != nil {
-			break
+// look asks each directory in turn. One that does not answer may have the account: then none is asked for it.
+func (s system) look(q Query) (Person, error) {
+	for _, service := range services(s.nsswitch, Accounts) {
+		p, err := s.personOf(service, key{q.Name, q.UID})
+		switch {
+		case errors.Is(err, errMissing):
+		case err != nil:
+			return Person{}, err
+		case q.Name == p.Name || q.Name == "" && q.UID == p.UID: // a directory may find other spellings, too
+			return s.grouped(Person{Person: p, Service: service})
 		}
 	}
-	return lines, err
+	return Person{}, errMissing
 }
 
-func run(ctx context.Context, program string, args ...string) (string, error) {
-	command := exec.CommandContext(ctx, programs+program, args...)
-	command.Env, command.Dir = []string{"LC_ALL=C"}, "/"
-	out, err := command.Output()
+// known returns which of the names a directory has.
+func (s system) known(names []string) (map[string]string, error) {
+	found := map[string]string{}
+	for _, service := range services(s.nsswitch, Accounts) {
+		for _, name := range names {
+			p, err := s.personOf(service, key{name: name})
+			switch {
+			case errors.Is(err, errMissing):
+			case err != nil:
+				return nil, err
+			case p.Name == name && found[name] == "":
+				found[name] = service
+			}
+		}
+	}
+	return found, nil
+}
+
+// personOf takes no name that the worker's answer, in JSON, would change.
+func (s system) personOf(service string, k key) (shadowfile.Person, error) {
+	p, err := heard(service, k, func(k key) (shadowfile.Person, error) { return s.person(service, k) })
+	if err == nil && !utf8.ValidString(p.Name) {
+		err = errMissing
+	}
+	return p, err
+}
+
+// grouped adds the groups. A name counts only if it stands for that gid on this system: a group of the
+// directory is not taken for a local one of the same name.
+func (s system) grouped(p Person) (Person, error) {
+	gids, err := s.gids(p)
 	if err != nil {
-		err = fmt.Errorf("%s: %w", program, err)
+		return p, err
 	}
-	return string(out), err
+	p.GIDs = map[string]int{}
+	for _, gid := range gids {
+		g, err := s.groupOf(key{id: gid})
+		meant := g
+		if err == nil {
+			meant, err = s.groupOf(key{name: g.name})
+		}
+		switch {
+		case errors.Is(err, errMissing):
+		case err != nil:
+			return p, err
+		case meant == g && !slices.Contains(p.Groups, g.name):
+			p.Groups = append(p.Groups, g.name)
+			p.GIDs[g.name] = g.gid
+		}
+	}
+	return p, nil
+}
+
+// gids returns the groups that the system counts an account to. It asks as getgrouplist(3) does, which does not
+// tell that a service did not answer: the account would have fewer groups then, and be protected by fewer.
+func (s system) gids(p Person) ([]int, error) {
+	gids := []int{p.GID}
+	for _, step := range memberSteps(s.nsswitch) {
+		more, err := heard(step.service, key{name: p.Name}, func(k key) ([]int, error) { return s.memberships(step.service, k.name, p.GID) })
+		switch gids = append(gids, more...); {
+		case err != nil && !errors.Is(err, errMissing):
+			return nil, err
+		case err == nil && step.foundEnds, err != nil && step.missingEnds:
+			return unique(gids), nil
+		}
+	}
+	return unique(gids), nil
+}
+
+func unique(gids []int) []int {
+	slices.Sort(gids)
+	return slices.Compact(gids)
+}
+
+// groupOf asks the services in turn for a group. The first that has it says what it is; others may add members.
+func (s system) groupOf(k key) (group, error) {
+	for _, step := range groupSteps(s.nsswitch) {
+		g, err := heard(step.service, k, func(k key) (group, error) { return s.group(step.service, k) })
+		if err == nil || !errors.Is(err, errMissing) || step.missingEnds {
+			return g, err
+		}
+	}
+	return group{}, errMissing
+}
+
+// probe asks whether a service answers at all. Nobody needs to have that name. sss answers for "root" itself.
+var probe = key{name: "shadowsync"}
+
+// heard asks a service, and once more if it does not answer: nslcd(8) drops a client that is not served in half a
+// second, as on a busy machine.
+//
+// A service that is up may refuse to be asked for some names, and that looks the same: nslcd for those that its option
+// validnames excludes, sss for what is not UTF-8. If it answers the probe before and after, it has no such account.
+func heard[T any](service string, k key, ask func(key) (T, error)) (T, error) {
+	found, err := ask(k)
+	if answered(err) {
+		return found, err
+	}
+	up := func() bool {
+		_, err := ask(probe)
+		return answered(err)
+	}
+	refusable := !ordinary(k.name) && up()
+	found, err = ask(k)
+	switch {
+	case answered(err):
+		return found, err
+	case refusable && up():
+		return found, errMissing
+	case errors.Is(err, errSilent):
+		return found, &unansweredError{service}
+	}
+	return found, &unansweredError{fmt.Sprintf("%s: %v", service, err)}
+}
+
+func answered(err error) bool { return err == nil || errors.Is(err, errMissing) }
+
+// ordinary reports whether no service refuses to be asked for a name.
+func ordinary(name string) bool {
+	return len(name) <= 64 && !strings.HasPrefix(name, "-") && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._-", r)
+	})
 }

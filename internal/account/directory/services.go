@@ -11,13 +11,13 @@ import (
 // make up accounts of its own processes.
 var local = []string{"files", "compat", "db", "systemd", "mymachines", "altfiles", "extrausers", "cache"}
 
-// nsswitchFile and programs are variables for tests.
-var nsswitchFile, programs = "/etc/nsswitch.conf", "/usr/bin/"
+const nsswitchFile = "/etc/nsswitch.conf"
 
 // The databases of nsswitch.conf(5).
 const (
-	Accounts = "passwd"
-	Groups   = "group"
+	Accounts   = "passwd"
+	Groups     = "group"
+	initgroups = "initgroups"
 )
 
 // Services returns the services that this system asks for a database and that are directories.
@@ -29,32 +29,84 @@ func Services(database string) []string {
 	return services(text, database)
 }
 
-// services reads the last line of the database, as glibc does.
 func services(text []byte, database string) (found []string) {
-	for line := range bytes.Lines(text) {
-		words, _, _ := strings.Cut(string(line), "#")
-		of, rest, is := strings.Cut(words, ":")
-		if !is || strings.TrimSpace(of) != database {
-			continue
-		}
-		found = nil
-		for _, word := range strings.Fields(unbracketed(rest)) {
-			if !slices.Contains(local, word) && !slices.Contains(found, word) {
-				found = append(found, word)
-			}
+	for _, s := range steps(text, database) {
+		if !slices.Contains(local, s.service) && !slices.Contains(found, s.service) {
+			found = append(found, s.service)
 		}
 	}
 	return found
 }
 
-// unbracketed leaves out the actions: [NOTFOUND=return].
-func unbracketed(text string) string {
-	for {
-		before, rest, opens := strings.Cut(text, "[")
-		if !opens {
-			return text
+// step is a service that the system asks, and whether the search ends there.
+type step struct {
+	service                string
+	foundEnds, missingEnds bool
+}
+
+// steps reads the last line of the database, as glibc does.
+func steps(text []byte, database string) (found []step) {
+	for line := range bytes.Lines(text) {
+		words, _, _ := strings.Cut(string(line), "#")
+		if of, rest, is := strings.Cut(words, ":"); is && strings.TrimSpace(of) == database {
+			found = stepsOf(rest)
 		}
-		_, after, _ := strings.Cut(rest, "]")
-		text = before + " " + after
 	}
+	return found
+}
+
+func stepsOf(text string) (found []step) {
+	for text = strings.TrimSpace(text); text != ""; text = strings.TrimSpace(text) {
+		if text[0] == '[' {
+			inside, after, _ := strings.Cut(text[1:], "]")
+			if len(found) > 0 {
+				found[len(found)-1].follow(inside)
+			}
+			text = after
+			continue
+		}
+		end := strings.IndexAny(text, " \t[")
+		if end < 0 {
+			end = len(text)
+		}
+		found = append(found, step{service: text[:end], foundEnds: true})
+		text = text[end:]
+	}
+	return found
+}
+
+// follow takes what nsswitch.conf(5) has in brackets after a service: "NOTFOUND=return", or "!SUCCESS=continue",
+// which is of all others. "merge" does not end the search.
+func (s *step) follow(actions string) {
+	for _, action := range strings.Fields(strings.ToLower(actions)) {
+		status, act, _ := strings.Cut(action, "=")
+		status, others := strings.CutPrefix(status, "!")
+		if (status == "success") != others {
+			s.foundEnds = act == "return"
+		}
+		if (status == "notfound") != others {
+			s.missingEnds = act == "return"
+		}
+	}
+}
+
+// groupSteps are the services that are asked for groups. glibc asks the files if nothing is said.
+func groupSteps(text []byte) []step {
+	if found := steps(text, Groups); len(found) > 0 {
+		return found
+	}
+	return []step{{service: "files"}}
+}
+
+// memberSteps are the services that are asked which groups an account is in. Without a line of its own for that,
+// glibc adds up what all services for groups have.
+func memberSteps(text []byte) []step {
+	if found := steps(text, initgroups); len(found) > 0 {
+		return found
+	}
+	found := groupSteps(text)
+	for i := range found {
+		found[i].foundEnds = false
+	}
+	return found
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/shadowsync/shadowsync/internal/account/directory"
 	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
 	"github.com/shadowsync/shadowsync/internal/admin/setup"
 	"github.com/shadowsync/shadowsync/internal/config"
@@ -26,11 +27,11 @@ func checkAccounts(ctx context.Context, e *exam) verdict {
 		if err != nil {
 			return fail("%v", err)
 		}
+		missing := slices.DeleteFunc(slices.Clone(a.Accounts), func(name string) bool { _, there := snapshot.Accounts[name]; return there })
+		_, silent := directory.Known(ctx, missing)
 		var found []verdict
-		for _, name := range a.Accounts {
-			if _, ok := snapshot.Accounts[name]; !ok {
-				found = append(found, assessMissing(ctx, e, name, bad[name]))
-			}
+		for _, name := range missing {
+			found = append(found, assessMissing(ctx, e, name, bad[name], silent))
 		}
 		people, err := shadowfile.People(ctx, "/")
 		if err != nil {
@@ -62,9 +63,9 @@ func sharedUIDs(people map[string]shadowfile.Person, accounts []string) []verdic
 }
 
 // assessMissing explains why an account has no usable line in shadow(5): a directory provides it, it
-// does not exist, or its line, number bad, cannot be read. doctor suggests no command that adds a
-// line: pwconv(8) would turn a password field "x" into the password.
-func assessMissing(ctx context.Context, e *exam, name string, bad int) verdict {
+// does not exist, or its line, number bad, cannot be read. silent is why no directory could be asked. doctor suggests
+// no command that adds a line: pwconv(8) would turn a password field "x" into the password.
+func assessMissing(ctx context.Context, e *exam, name string, bad int, silent error) verdict {
 	if bad > 0 {
 		return fail("line %d of /etc/shadow, of %s, cannot be read: it has too many or too few fields, or a wrong number", bad, name).
 			person("correct that line (shadow(5)); the line as it was is in /etc/shadow- or a backup", "vipw -s")
@@ -75,6 +76,10 @@ func assessMissing(ctx context.Context, e *exam, name string, bad int) verdict {
 				person("put it back, from /etc/shadow- or as "+name+":!::0:99999:7:::", "vipw -s")
 		}
 		return assessUnshadowed(ctx, name)
+	}
+	if silent != nil { // getent ends as if there were no account
+		return fail("%s is not in /etc/passwd, and it is not known whether a directory has it: %v", name, silent).
+			person("bring the directory back", "grep ^passwd "+nsswitchPath)
 	}
 	if err := exec.CommandContext(ctx, "getent", "passwd", name).Run(); err == nil {
 		return fail("%s is not a local account but comes from a directory (see %s); those are left alone", name, nsswitchPath).

@@ -6,6 +6,8 @@ import (
 	"os/user"
 	"time"
 
+	"github.com/shadowsync/shadowsync/internal/account/directory"
+	"github.com/shadowsync/shadowsync/internal/account/shadowfile"
 	"github.com/shadowsync/shadowsync/internal/state"
 	"github.com/shadowsync/shadowsync/internal/term/printable"
 )
@@ -16,8 +18,8 @@ func checkNotify(ctx context.Context, e *exam) verdict {
 	if program == "" {
 		return pass("notify.command is not set: no program is told")
 	}
-	if _, err := user.Lookup(e.config.Notify.User); err != nil {
-		return warn("notify.user %s: %v; the program is not run", e.config.Notify.User, err).person("name an account", "editor "+e.Config)
+	if v := assessNotifyUser(ctx, e); v.state != OK {
+		return v
 	}
 	switch info, err := os.Stat(program); {
 	case err != nil:
@@ -39,4 +41,20 @@ func checkNotify(ctx context.Context, e *exam) verdict {
 			person("repair the program", "journalctl -t shadowsync-notify")
 	}
 	return pass("%s can be run, and no failure is recorded since it last worked", program)
+}
+
+// assessNotifyUser asks the directory before it asks the system, which may wait for it without end, and does not tell an
+// account that is not there from a directory that does not answer.
+func assessNotifyUser(ctx context.Context, e *exam) verdict {
+	name := e.config.Notify.User
+	if people, err := shadowfile.People(ctx, "/"); err == nil && people[name].Name == name {
+		return pass("")
+	}
+	if _, err := directory.Known(ctx, []string{name}); err != nil {
+		return warn("notify.user %s: it is not known whether there is such an account: %v; the program is not run until then", name, err)
+	}
+	if _, err := user.Lookup(name); err != nil {
+		return warn("notify.user %s: %v; the program is not run", name, err).person("name an account", "editor "+e.Config)
+	}
+	return pass("")
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
 	"os/user"
 	"strconv"
@@ -18,6 +19,9 @@ func (s *Store) gid() (int, error) {
 		return groupOf(s.root, s.group)
 	}
 	g, err := user.LookupGroup(s.group)
+	if errors.As(err, new(user.UnknownGroupError)) { // also if nslcd(8) is stopped
+		return -1, fmt.Errorf("cannot find the group %q: there is none, or a directory does not answer", s.group)
+	}
 	if err != nil {
 		return -1, err
 	}

@@ -124,6 +124,7 @@ func TestDirectoryByNSLCD(t *testing.T) {
 
 func (s *stage) playsDirectory(service string) {
 	s.sub("rights", func(s *stage) { s.directoryRights(service) })
+	s.sub("stopped", func(s *stage) { s.stoppedService(service) })
 	s.sub("both", func(s *stage) { s.inBoth(service) })
 	anna := s.directoryPassword()
 	s.sub("page", func(s *stage) { s.directoryAtPage(anna) })
@@ -178,6 +179,36 @@ func (s *stage) directoryRights(service string) {
 	}
 	s.Must("sed", "-i", "s/^ldap = false/ldap = true/", "/etc/shadowsync/shadowsync.toml")
 	s.Must("systemctl", "restart", "shadowsync.service")
+}
+
+// stoppedService: while nslcd or sssd is stopped, nothing is said of whether an account is there, and none gets rights. Once it
+// is back, accounts that are not there are told as such, also by names that nslcd refuses to be asked for.
+func (s *stage) stoppedService(service string) {
+	unit := map[string]string{"sss": "sssd", "ldap": "nslcd"}[service]
+	s.MustShell("systemctl stop " + unit + "; rm -f /var/lib/sss/mc/*") // which libnss_sss reads without asking
+	text := "the directory does not answer (" + service + ")"
+	for _, words := range []string{"show anna", "show nobody-there", "reset password anna", "reset 2fa ldap anna"} {
+		r := s.Shell("shadowsync user " + words)
+		if r.Code != 9 || !strings.Contains(r.Stderr, text) || strings.Contains(r.Stderr, "no application manages") {
+			s.t.Errorf("user %s, while %s is stopped: %s", words, unit, r)
+		}
+	}
+	// Not anna: what was said of her counts for a minute.
+	if r := s.Run("setpriv", "--reuid=7002", "--regid=7000", "--clear-groups", "pcli", "-c", "show user"); r.Code != 9 || !strings.Contains(r.Stderr, "the directory does not answer") {
+		s.t.Errorf("pcli, while %s is stopped: %s", unit, r)
+	}
+	s.Must("systemctl", "start", unit)
+	s.eventually("the directory is back", machine.Patience, func() bool { return s.Run("shadowsync", "user", "show", "anna").Code == 0 })
+	for _, name := range []string{"nobody-there", "j\u00fcrgen", "a b/c"} {
+		if r := s.Run("shadowsync", "user", "show", name); r.Code != 5 {
+			s.t.Errorf("user show %s: %s", name, r)
+		}
+	}
+	s.Must("sed", "-i", "s/^shadow:.*:$/&bea/", "/etc/group")
+	if shown := s.Must("shadowsync", "user", "show", "bea", "--json"); !strings.Contains(shown, `"protected": "member of shadow"`) {
+		s.t.Errorf("an account of the directory in a local group: %s", shown)
+	}
+	s.Must("sed", "-i", "/^shadow:/s/bea$//", "/etc/group")
 }
 
 // inBoth: a name in /etc/shadow is local, and doctor says that the directory's password opens it, too.
