@@ -75,7 +75,7 @@ static bool ask(pam_handle_t *pamh, const char *op, const struct person *who, in
 
 /*
  * What a login of this person needs; the verdict is TEXT_FREE, TEXT_ASKS or TEXT_REFUSES. False if nobody can tell. None of
- * the person's names may need a code.
+ * the person's names may need a code, and all must be known.
  */
 static bool need_of(pam_handle_t *pamh, struct person *who, struct reply *reply)
 {
@@ -86,6 +86,10 @@ static bool need_of(pam_handle_t *pamh, struct person *who, struct reply *reply)
 		who->as = who->names[i];
 		if (!ask(pamh, "factor-need", who, -1, end - wire_now_ms(), reply))
 			return false;
+	}
+	if (who->unseen && reply->verdict.kind == TEXT_FREE) {
+		host_log(pamh, LOG_NOTICE, person_shown(who), "a second factor cannot be looked for: the system does not tell whose name this is (a service of nsswitch.conf does not answer)");
+		return false;
 	}
 	return who->count > 0 && reply->verdict.kind != TEXT_PASSES && reply->verdict.kind != TEXT_KEEPS;
 }

@@ -16,6 +16,7 @@ struct person {
 	size_t count;
 	char uid[12]; /* empty: not known */
 	bool root;
+	bool unseen; /* the system did not tell whose name it is: another one of the same person may be listed */
 	enum listing listed;
 	const char *as; /* the name that the list, or else the broker, knows */
 };

@@ -459,6 +459,28 @@ func TestFactorWithoutList(t *testing.T) {
 	})
 }
 
+// Where a directory does not answer whose name it is, another name of the same person may have a second factor: what the
+// broker knows of this one lets nobody in.
+func TestFactorUnseen(t *testing.T) {
+	const renamed = "other\tlocal\tenrolled\t1\n"
+	of := func(options ...string) scene { return scene{user: "daemon", answer: "1", options: options} }
+	refused := func(options ...string) scene { return scene{user: "daemon", fails: authErr, options: options} }
+	playAll(t, map[string]login{
+		"free":             {list: renamed, answers: answers("u", "p"), scene: refused("unseen=daemon"), said: []string{cannotTell}, asked: "need for daemon"},
+		"nobody listed":    {list: "", answers: answers("u", "p"), scene: refused("unseen=daemon"), said: []string{cannotTell}, asked: "need for daemon"},
+		"asked":            {list: renamed, answers: answers("c", "p"), scene: of("unseen=daemon"), said: []string{codePrompt}, asked: "need for daemon check for daemon=1"},
+		"no broker":        {list: renamed, scene: refused("unseen=daemon"), said: []string{cannotTell}},
+		"wrong password":   {list: renamed, answers: answers("u", "p"), scene: scene{user: "daemon", wrong: 1, fails: authErr, options: []string{"unseen=daemon"}}},
+		"a key":            {list: renamed, answers: answers("u", "p"), scene: scene{user: "daemon", fails: permDenied, options: []string{"alone", "unseen=daemon"}}, said: []string{cannotTell}, asked: "need for daemon"},
+		"the uid":          {list: "other\tlocal\tenrolled\t-\n", answers: answers("u", "p"), scene: refused("unseen=1"), said: []string{cannotTell}, asked: "need for daemon, uid 1"},
+		"the uid, listed":  {list: renamed, answers: answers("c", "p"), scene: of("unseen=1"), said: []string{codePrompt}, asked: "need for daemon, uid 1 check for daemon, uid 1=1"},
+		"only once":        {list: renamed, answers: answers("c", "p"), scene: of("unseen-once=daemon"), said: []string{codePrompt}, asked: "need for daemon, uid 1 check for daemon, uid 1=1"},
+		"only once, free":  {list: "x\tlocal\tenrolled\t-\n", answers: answers("u", "p"), scene: of("unseen-once=daemon")},
+		"the uid of root":  {list: "x\tlocal\tenrolled\t-\n", answers: answers("u", "p"), scene: scene{user: "root", options: []string{"unseen=0"}}, asked: "need for root, uid 0 need for root, uid 0"}, // as ever
+		"root, not at all": {list: "x\tlocal\tenrolled\t-\n", answers: answers("u", "p"), scene: scene{user: "root", fails: authErr, options: []string{"unseen=root"}}, said: []string{cannotTell}, asked: "need for root"},
+	})
+}
+
 // A line that ends the checks of the password before ours leaves no way past the code.
 func TestFactorAfterAGap(t *testing.T) {
 	inBothBuilds(t, func(t *testing.T, b build, dir string) {

@@ -5,14 +5,20 @@
  * whether the account may log in: after a "key", too, or after that "alone". It answers each prompt with the next part of
  * $ANSWER, which '|' separates, and further ones with the last.
  *
+ * "unseen=NAME" makes the system's look-ups of passwd(5) fail for a name, or a uid, as if a directory did not answer;
+ * "unseen-once=NAME" only the first one.
+ *
  *     host CONFDIR STACK USER CALLS [silent] [noconv] [failconv] [respond] [timer] [slow] [person] [expired] [login]
- *          [locker] [ssh] [key] [alone]
+ *          [locker] [ssh] [key] [alone] [unseen=NAME] [unseen-once=NAME]
  *
  * Lines: "conv STYLE TEXT" for each line of a message, then "result R" and "ms M" of the slowest call, "total M" of all,
  * "descriptors BEFORE AFTER". It aborts if a signal disposition has changed.
  */
 #define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <security/pam_appl.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -35,6 +41,33 @@ int connect(int fd, const struct sockaddr *address, socklen_t size)
 	if (slow)
 		usleep(100000);
 	return result;
+}
+
+static const char *unseen = "";
+static int unseen_left;
+
+static bool is_unseen(const char *name)
+{
+	return strcmp(name, unseen) == 0 && unseen_left > 0 && unseen_left-- > 0;
+}
+
+/* These two replace libc's for libpam and the module. */
+int getpwnam_r(const char *name, struct passwd *entry, char *buffer, size_t size, struct passwd **found)
+{
+	int (*real)(const char *, struct passwd *, char *, size_t, struct passwd **) = dlsym(RTLD_NEXT, "getpwnam_r");
+
+	*found = NULL;
+	return is_unseen(name) ? ENOENT : real(name, entry, buffer, size, found); /* as nslcd has it */
+}
+
+int getpwuid_r(uid_t uid, struct passwd *entry, char *buffer, size_t size, struct passwd **found)
+{
+	int (*real)(uid_t, struct passwd *, char *, size_t, struct passwd **) = dlsym(RTLD_NEXT, "getpwuid_r");
+	char digits[16];
+
+	snprintf(digits, sizeof digits, "%lu", (unsigned long)uid);
+	*found = NULL;
+	return is_unseen(digits) ? ENOENT : real(uid, entry, buffer, size, found);
 }
 
 static char *next_answer(void)
@@ -174,6 +207,10 @@ int main(int argc, char **argv)
 		failing |= strcmp(argv[i], "failconv") == 0;
 		slow |= strcmp(argv[i], "slow") == 0;
 		responding |= strcmp(argv[i], "respond") == 0;
+		if (strncmp(argv[i], "unseen", 6) == 0) {
+			unseen = strchr(argv[i], '=') + 1;
+			unseen_left = argv[i][6] == '=' ? 1000 : 1;
+		}
 		if (strcmp(argv[i], "noconv") == 0)
 			conversation.conv = NULL;
 		if (strcmp(argv[i], "timer") == 0)
