@@ -281,9 +281,13 @@ func (b *Broker) makeHash(ctx context.Context, e *engine.Engine, a config.Applic
 	taken, refused := false, (*shadowsync.RefusedError)(nil)
 	switch {
 	case errors.As(err, &refused):
-		taken, err = r.Unfit(ctx, change.Account, change.OS.Hash, refused.Reason, change.Origin)
+		taken, err = b.onceRecorded(ctx, e, r, change, func() (bool, error) {
+			return r.Unfit(ctx, change.Account, change.OS.Hash, refused.Reason, change.Origin)
+		})
 	case err == nil && hash != "":
-		taken, err = r.Prove(ctx, change.Account, change.OS.Hash, hash, change.Origin)
+		taken, err = b.onceRecorded(ctx, e, r, change, func() (bool, error) {
+			return r.Prove(ctx, change.Account, change.OS.Hash, hash, change.Origin)
+		})
 	}
 	if err != nil {
 		b.log.Warn("the store's hash could not be made", "account", change.Account, "error", err)
@@ -294,4 +298,40 @@ func (b *Broker) makeHash(ctx context.Context, e *engine.Engine, a config.Applic
 	if taken && b.logins.isEnding() {
 		b.log.Info("the store's hash was made; the store gets it at the next start", "application", a.Name, "account", change.Account)
 	}
+}
+
+// onceRecorded has a hash recorded. The announcement whose hash it is may still wait to be recorded itself, for instance
+// for a reconcile of a store that hangs. Before that nothing takes the hash, and passwd has said that it is on its way.
+func (b *Broker) onceRecorded(ctx context.Context, e *engine.Engine, r *shadowsync.Reconciler, change shadowsync.Change, record func() (bool, error)) (taken bool, err error) {
+	const shortest, longest = 50 * time.Millisecond, time.Second
+	ctx, cancel := context.WithTimeout(ctx, keeper.SettleWithin) // the announcement is given up then, too
+	defer cancel()
+	for pause := shortest; ; pause = min(2*pause, longest) {
+		last := b.logins.isEnding() || !unrecorded(ctx, e, r, change)
+		if taken, err = record(); taken || err != nil || last {
+			return taken, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+// unrecorded reports whether the OS holds a change that is not on record yet, or that no reconcile has judged.
+func unrecorded(ctx context.Context, e *engine.Engine, r *shadowsync.Reconciler, change shadowsync.Change) bool {
+	present, err := e.Accounts.Read(ctx, []string{change.Account})
+	if err != nil || present.Accounts[change.Account].Hash != change.OS.Hash {
+		return false
+	}
+	memory, err := r.State.Survey(ctx, r.Application.Name, []string{change.Account})
+	if err != nil {
+		return false
+	}
+	m := memory.Accounts[change.Account]
+	if m.Open != nil && m.Open.OS.Hash == change.OS.Hash {
+		return m.Open.State == shadowsync.Queued
+	}
+	return m.Baseline == nil || m.Baseline.OS.Hash != change.OS.Hash
 }

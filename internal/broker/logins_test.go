@@ -254,6 +254,47 @@ func TestQueuedTwice(t *testing.T) {
 	s.opens("new-velvet-3")
 }
 
+// TestMadeBeforeItsChangeIsRecorded: a hash that passwd was promised is made while its announcement waits to be recorded.
+func TestMadeBeforeItsChangeIsRecorded(t *testing.T) {
+	s := rehashed(t, "", osPassword)
+	s.Sets(cryptOf(t, "new-velvet"))
+	a, _ := s.Config.Managing("user")
+	r := s.Reconciler(a.Name)
+	change := shadowsync.Change{Account: "user", OS: s.Present().Credential, Origin: shadowsync.Origin{At: time.Now(), SeenBy: shadowsync.SeenByPAM}}
+	target, _ := proof.Of(t.Context(), r, "user")
+	hash, err := s.b.proofs.Make(t.Context(), s.token("new-velvet"), change.OS.Hash, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tries := 0
+	taken, err := s.b.onceRecorded(t.Context(), s.Engine, r, change, func() (bool, error) {
+		switch tries++; tries {
+		case 2:
+			if _, err := r.Announce(t.Context(), change); err != nil {
+				t.Error(err)
+			}
+		case 3:
+			s.Settle()
+			s.is(shadowsync.NeedsLogin)
+		}
+		return r.Prove(t.Context(), "user", change.OS.Hash, hash, change.Origin)
+	})
+	if err != nil || !taken || tries != 3 {
+		t.Fatalf("it is taken: %v, %v, at try %d", taken, err, tries)
+	}
+	s.Settle()
+	s.is(shadowsync.InSync)
+	s.opens("new-velvet")
+	for _, what := range []string{"settled", "replaced in the OS"} {
+		tries = 0
+		taken, err := s.b.onceRecorded(t.Context(), s.Engine, r, change, func() (bool, error) { tries++; return false, nil })
+		if taken || err != nil || tries != 1 {
+			t.Errorf("%s: %v, %v, tried %d times", what, taken, err, tries)
+		}
+		s.Sets(cryptOf(t, "newer-velvet"))
+	}
+}
+
 // TestNewestWork: of the work that waits for a task's present one, the newest is done, the others are dropped, and all
 // that is left at the end of the broker is named.
 func TestNewestWork(t *testing.T) {
