@@ -161,8 +161,12 @@ func (d *Database) numbered(err error) error {
 		return err
 	}
 	defer folder.Close()
-	for _, name := range []string{filepath.Base(d.File), "."} { // the journal is made in the folder
-		if errors.As(unix.Faccessat(unix.AT_FDCWD, folder.Path(name), unix.W_OK, unix.AT_EACCESS), &lite.SystemErrno) {
+	file := filepath.Base(d.File)
+	for _, name := range []string{file, ".", file + "-wal", file + "-shm"} { // the folder: for a journal
+		var number unix.Errno
+		refused := errors.As(unix.Faccessat(unix.AT_FDCWD, folder.Path(name), unix.W_OK, unix.AT_EACCESS), &number)
+		if refused && number != unix.ENOENT {
+			lite.SystemErrno = number
 			return lite
 		}
 	}

@@ -58,8 +58,18 @@ func TestMayNotWrite(t *testing.T) {
 	for _, tt := range []struct {
 		name, path  string
 		mode, usual os.FileMode
-	}{{"the file", path, 0o444, 0o644}, {"its folder", folder, 0o555, 0o755}} {
+	}{{"the file", path, 0o444, 0o644}, {"its folder", folder, 0o555, 0o755}, {"its log", path + "-wal", 0o444, 0o644}} {
 		t.Run(tt.name, func(t *testing.T) {
+			if tt.name == "its log" { // which is there while a program has the database open
+				holds, err := sql.Open("sqlite3", path+"?_journal_mode=WAL")
+				if err == nil {
+					_, err = holds.Exec("INSERT INTO staff VALUES ('c', 'd')")
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = holds.Close() })
+			}
 			if err := os.Chmod(tt.path, tt.mode); err != nil {
 				t.Fatal(err)
 			}
