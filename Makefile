@@ -128,7 +128,7 @@ part-scenes:
 # What the race detector's run leaves out, or some tests of: those on machines, and those that it would slow down.
 part-packages:
 	$(call timed,$(call tested,-p 2 -parallel 5 ./internal/test/packages ./systemd ./cmd/pam_shadowsync/moduletest \
-	    $$(grep -rlE '"github.com/shadowsync/shadowsync/internal/test/(machine|race)"|testing\.Short\(\)' --include='*_test.go' cmd internal pcli shadowsync systemd | \
+	    $$(grep -rlE '"github.com/shadowsync/shadowsync/internal/test/(machine|race)["/]|testing\.Short\(\)' --include='*_test.go' cmd internal pcli shadowsync systemd | \
 	        grep -v /test/scenes/ | sed 's|^|./|; s|/[^/]*$$||' | sort -u)))
 
 part-lint: build
