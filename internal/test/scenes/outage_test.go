@@ -38,7 +38,7 @@ func (s *stage) writable() { s.t.Helper(); s.Must("mount", "-o", "remount,rw", s
 // readOnlyBind is a script that puts a read-only mount over a folder. It is read-only before it comes there: the mount
 // namespaces of workers that run take it as it comes, and no remount(2) after that.
 func readOnlyBind(folder string) string {
-	return "mkdir -p /mnt/ro && mount --bind " + folder + " /mnt/ro && mount -o remount,bind,ro /mnt/ro && mount --bind /mnt/ro " + folder + " && umount /mnt/ro"
+	return "mkdir -p /mnt/ro && mount --bind " + folder + " /mnt/ro && mount --make-private /mnt/ro && mount -o remount,bind,ro /mnt/ro && mount --bind /mnt/ro " + folder + " && umount /mnt/ro"
 }
 
 // says asserts that the output contains a text.
