@@ -98,12 +98,12 @@ func TestNamesThatAreEdited(t *testing.T) {
 	})
 
 	s.sub("deleted and created again", func(s *stage) {
-		s.persists("leaver", "Leaver-1-velvet-x", "conductor's")
+		s.persists("leaver", "Leaver-1-velvet-x", "router's")
 		s.Must("userdel", "leaver")
 		s.reaches("leaver", "missing")
 		s.Must("useradd", "leaver")
 		s.reaches("leaver", "conflict")
-		s.persists("leaver", "Successor-1-velvet-x", "conductor's")
+		s.persists("leaver", "Successor-1-velvet-x", "router's")
 		s.told("succeeded", "leaver")
 		for _, n := range []string{"1", "2", "3"} {
 			s.Run("shadowsync", "history", "restore", "leaver", n)
