@@ -145,7 +145,7 @@ trees: test-deps
 	nice $(GO) run $(COMPILE) ./internal/test/machine/trees $(TREES)
 
 tested   = $(call reported,$(COMPILE) $(1))
-reported = $(GO) test -count=1 -json -timeout 45m $(1) | $(GO) run $(COMPILE) ./internal/test/testreport
+reported = $(GO) test -count=1 -json -timeout 80m $(1) | $(GO) run $(COMPILE) ./internal/test/testreport
 
 define timed
 @begin=$$(date +%s); $(1); status=$$?; echo "make test: $@ took $$(( $$(date +%s) - begin )) s"; exit $$status
