@@ -52,6 +52,9 @@ func TestAWatchedStart(t *testing.T) {
 	// not have.
 	m.MustShell("cp -p " + machine.StorePath + " /var/lib/128technology/other.json && sed -i s/user-running/other/ /etc/shadowsync/shadowsync.toml && systemctl restart shadowsync.service")
 	m.Input("Trubador-Gneis-82\nTrubador-Gneis-82\n").Must("passwd", "admin")
+	m.WaitFor("the first pair is settled, and its guard lifted", machine.Patience, func() bool {
+		return m.Run("shadowsync", "status", "--check").Code == 0 && !m.Guarded()
+	})
 	lost := m.Run("shadowsync", "setup", "--restart")
 	if lost.Code != 1 {
 		t.Errorf("with a copy of the store: %s", lost)
