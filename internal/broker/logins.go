@@ -279,13 +279,11 @@ func (b *Broker) makeHash(ctx context.Context, e *engine.Engine, a config.Applic
 	target, _ := proof.Of(ctx, r, change.Account)
 	hash, err := b.proofs.Make(ctx, token, change.OS.Hash, target)
 	taken, refused := false, (*shadowsync.RefusedError)(nil)
-	switch {
-	case errors.As(err, &refused):
+	if errors.As(err, &refused) || err == nil && hash != "" {
 		taken, err = b.onceRecorded(ctx, e, r, change, func() (bool, error) {
-			return r.Unfit(ctx, change.Account, change.OS.Hash, refused.Reason, change.Origin)
-		})
-	case err == nil && hash != "":
-		taken, err = b.onceRecorded(ctx, e, r, change, func() (bool, error) {
+			if refused != nil {
+				return r.Unfit(ctx, change.Account, change.OS.Hash, refused.Reason, change.Origin)
+			}
 			return r.Prove(ctx, change.Account, change.OS.Hash, hash, change.Origin)
 		})
 	}
@@ -313,7 +311,7 @@ func (b *Broker) onceRecorded(ctx context.Context, e *engine.Engine, r *shadowsy
 		}
 		select {
 		case <-ctx.Done():
-			return false, nil
+			return false, fmt.Errorf("its change was not on record in time, and it waits for a login: %w", context.Cause(ctx))
 		case <-time.After(pause):
 		}
 	}

@@ -196,24 +196,33 @@ func TestAnnouncedToAnOwnScheme(t *testing.T) {
 	}
 }
 
-// TestQueuedToAnOwnScheme: a hash that takes too long is made after passwd has ended, which says so.
-func TestQueuedToAnOwnScheme(t *testing.T) {
-	s := rehashed(t, "", osPassword)
+// othersAreMade has as many hashes being made as may be at a time, until end is called.
+func othersAreMade(t *testing.T) (end func()) {
+	t.Helper()
 	var free []func()
-	for range 2 { // others are being made
+	for range 2 {
 		done, err := proof.Target{Scheme: "mosquitto"}.Turn(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		free = append(free, done)
 	}
+	return func() {
+		for _, done := range free {
+			done()
+		}
+	}
+}
+
+// TestQueuedToAnOwnScheme: a hash that takes too long is made after passwd has ended, which says so.
+func TestQueuedToAnOwnScheme(t *testing.T) {
+	s := rehashed(t, "", osPassword)
+	othersEnd := othersAreMade(t)
 	s.Sets(cryptOf(t, "new-velvet"))
 	ctx, cancel := context.WithCancel(t.Context())
 	said, _ := s.b.pamChanged(ctx, s.Engine, socket.Peer{PID: os.Getpid()}, "user", []*os.File{s.token("new-velvet")})
 	cancel() // passwd has gone
-	for _, done := range free {
-		done()
-	}
+	othersEnd()
 	if want := "shadowsync: user: queued (the hash for app takes longer)"; !strings.HasPrefix(said.Text, want) {
 		t.Errorf("passwd says %q", said.Text)
 	}
@@ -228,14 +237,7 @@ func TestQueuedToAnOwnScheme(t *testing.T) {
 // TestQueuedTwice: while a hash is being made that takes too long, another password is announced. The store gets that one.
 func TestQueuedTwice(t *testing.T) {
 	s := rehashed(t, "", osPassword)
-	var free []func()
-	for range 2 { // others are being made
-		done, err := proof.Target{Scheme: "mosquitto"}.Turn(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		free = append(free, done)
-	}
+	othersEnd := othersAreMade(t)
 	for _, password := range []string{"new-velvet-1", "new-velvet-2", "new-velvet-3"} {
 		s.Sets(cryptOf(t, password))
 		said, _ := s.b.pamChanged(t.Context(), s.Engine, socket.Peer{PID: os.Getpid()}, "user", []*os.File{s.token(password)})
@@ -243,9 +245,7 @@ func TestQueuedTwice(t *testing.T) {
 			t.Errorf("passwd says %q", said.Text)
 		}
 	}
-	for _, done := range free {
-		done()
-	}
+	othersEnd()
 	eventually.Holds(t, "the store has the last password", func() bool {
 		s.Settle()
 		return s.OnRecord().Open == nil
