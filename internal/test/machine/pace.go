@@ -56,7 +56,11 @@ func cpuPressure() float64 {
 	if err != nil {
 		return 0
 	}
-	_, rest, _ := strings.Cut(string(text), "some avg10=")
+	return someOfTenSeconds(string(text))
+}
+
+func someOfTenSeconds(text string) float64 {
+	_, rest, _ := strings.Cut(text, "some avg10=")
 	number, _, _ := strings.Cut(rest, " ")
 	percent, _ := strconv.ParseFloat(number, 64) // 0 if the kernel writes something else
 	return percent

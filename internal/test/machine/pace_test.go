@@ -45,7 +45,12 @@ func TestPace(t *testing.T) {
 }
 
 func TestCPUPressure(t *testing.T) {
-	if percent := cpuPressure(); percent < 0 || percent > 100 {
-		t.Errorf("%v %%", percent)
+	for text, want := range map[string]float64{
+		"some avg10=52.81 avg60=47.71 avg300=36.39 total=788026841\nfull avg10=1.00 avg60=0.00 avg300=0.00 total=0\n": 52.81,
+		"": 0, "some avg60=1.00": 0, "some avg10=much avg60=1.00": 0,
+	} {
+		if got := someOfTenSeconds(text); got != want {
+			t.Errorf("%q: %v %%, want %v", text, got, want)
+		}
 	}
 }

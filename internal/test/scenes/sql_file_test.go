@@ -57,8 +57,8 @@ func (s *stage) clerkInShop() string {
 	return s.inShop("SELECT hash FROM staff WHERE login = 'clerk'")
 }
 
-// othersTakeIt: while PostgreSQL hangs, the shop's accounts and its restart wait for nothing. passwd says "queued"
-// if it has waited for two seconds.
+// othersTakeIt: while PostgreSQL hangs, the shop's store takes a password, and its restart waits for nothing. passwd is asked
+// again if this machine was too slow for an answer.
 func othersTakeIt(s *stage, t trouble) {
 	s.t.Helper()
 	if t.name != "hung" {
