@@ -26,9 +26,7 @@ func TestKeyAsCredential(t *testing.T) {
 		t.Errorf("doctor does not name the file: %s", said)
 	}
 	s.Must("rm", "/var/lib/shadowsync/factor.key")
-	if status := s.checks("user222", user.code(0)); status == 0 {
-		t.Error("the code of the enrolment is taken")
-	}
+	s.refuses("the code of the enrolment", "user222", user.enrolled)
 	if units := s.keyUnits(); units != 0 {
 		t.Errorf("%d units have the key before the broker checks a code", units)
 	}
