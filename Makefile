@@ -35,7 +35,7 @@ include internal/admin/packages/packages.mk
 
 # What the build and the tests need from Debian.
 BUILD_PACKAGES := gcc libc6-dev libpam0g-dev libcrypt-dev pkg-config
-TEST_PACKAGES  := clang binutils util-linux debootstrap systemd-container dbus libpam-modules sqlite3 strace oathtool zbar-tools
+TEST_PACKAGES  := clang binutils util-linux debootstrap systemd-container dbus libpam-modules sqlite3 strace oathtool zsh zbar-tools
 
 .PHONY: build install uninstall test trees unit run bench tidy lint format docs fuzz packages clean build-deps test-deps FORCE
 

@@ -136,7 +136,10 @@ __start_shadowsync
 printf '%s\n' "${COMPREPLY[@]}"
 `
 	zshCompletion = `compdef() { :; }
-_describe() { local offer; for offer in $completions; do [[ $offer != $lastParam* ]] || print -r -- ${offer%%:*}; done; }
+_describe() { # -P: what is in the word before each offer
+	local offer begun=${@[$@[(i)-P]+1]-}
+	for offer in $completions; do [[ $begun$offer != $lastParam* ]] || print -r -- ${offer%%:*}; done
+}
 source /dev/stdin
 words=("$@") CURRENT=$#
 _shadowsync
