@@ -38,7 +38,19 @@ func roles(t *testing.T, server *sqltest.Server, accounts map[string]string) {
 		role := sqldb.PostgreSQL.Identifier(name)
 		server.Exec(t, "DROP ROLE IF EXISTS "+role, "CREATE ROLE "+role+" LOGIN PASSWORD '"+value+"'")
 		t.Cleanup(func() { server.Exec(t, "DROP ROLE IF EXISTS "+role) })
+		if needsAdminOption(t, server) {
+			server.Exec(t, "GRANT "+role+" TO shadowsync WITH ADMIN OPTION")
+		}
 	}
+}
+
+// needsAdminOption: from PostgreSQL 16 on, the attribute CREATEROLE alone does not let a user alter other roles.
+func needsAdminOption(t *testing.T, server *sqltest.Server) (needs bool) {
+	t.Helper()
+	if err := server.Admin.QueryRow("SELECT current_setting('server_version_num')::int >= 160000").Scan(&needs); err != nil {
+		t.Fatal(err)
+	}
+	return needs
 }
 
 func inPostgreSQL(t *testing.T, accounts map[string]string) storetest.Store {
@@ -123,6 +135,35 @@ func TestVerifiers(t *testing.T) {
 			if k.verifier(value) {
 				t.Errorf("%s takes %q", k.scheme, value)
 			}
+		}
+	}
+}
+
+// TestRehearsalNamesTheHindrance: a rehearsal succeeds only if the user may alter other roles.
+func TestRehearsalNamesTheHindrance(t *testing.T) {
+	place := inPostgreSQL(t, map[string]string{"clerk": scram(1)})
+	server := sqltest.PostgreSQL(t)
+	s, err := PostgreSQL.Open(t.Context(), place.Options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	withoutOption := "" // before version 16, CREATEROLE is enough
+	if needsAdminOption(t, server) {
+		withoutOption = sqldb.SaysNoRight + ": permission denied to alter role"
+	}
+	for _, tt := range []struct{ name, statement, says string }{
+		{"the right", "", ""},
+		{"no option", "REVOKE clerk FROM shadowsync", withoutOption},
+		{"a superuser", "ALTER ROLE shadowsync SUPERUSER NOCREATEROLE", ""},
+		{"no right", "ALTER ROLE shadowsync NOSUPERUSER", sqldb.SaysMayNotAlter},
+	} {
+		if tt.statement != "" {
+			server.Exec(t, tt.statement)
+		}
+		err := s.(driver.Rehearser).Rehearse(t.Context())
+		if said := fmt.Sprint(err); (err != nil) != (tt.says != "") || !strings.Contains(said, tt.says) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.says)
 		}
 	}
 }

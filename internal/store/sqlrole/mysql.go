@@ -21,7 +21,7 @@ var mysql = kind{
 		return "SELECT User, LEFT(JSON_VALUE(Priv, '$.authentication_string'), 4097), " +
 			because("JSON_VALUE(Priv, '$.plugin')", "COALESCE(JSON_EXISTS(Priv, '$.auth_or'), 0)") + " FROM mysql.global_priv WHERE User IN (:names) AND Host = :host", nil
 	},
-	may: "SELECT IF(COUNT(*) > 0, 'true', 'false') FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'CREATE USER' " +
+	hindrance: "SELECT IF(COUNT(*) > 0, '', '" + sqldb.SaysMayNotAlter + "') FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'CREATE USER' " +
 		"AND GRANTEE = CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''')",
 	// Names are quoted like columns: a text may hold a backslash, whose meaning depends on a setting.
 	alter: func(name, host, verifier string) string {

@@ -18,5 +18,11 @@ var postgres = kind{
 	alter: func(name, _, verifier string) string {
 		return "ALTER ROLE " + sqldb.PostgreSQL.Identifier(name) + " PASSWORD '" + verifier + "'"
 	},
-	may: "SELECT rolsuper OR rolcreaterole FROM pg_catalog.pg_roles WHERE rolname = current_user",
+	// From version 16 on CREATEROLE is for roles with the ADMIN OPTION alone (https://www.postgresql.org/docs/16/role-attributes.html).
+	hindrance: `SELECT CASE WHEN rolsuper THEN '' WHEN NOT rolcreaterole THEN '` + sqldb.SaysMayNotAlter + `'
+			WHEN current_setting('server_version_num')::int < 160000 OR EXISTS (
+				SELECT FROM pg_catalog.pg_roles AS other
+				WHERE NOT other.rolsuper AND other.rolname <> current_user AND pg_has_role(current_user, other.oid, 'MEMBER WITH ADMIN OPTION')
+			) THEN '' ELSE '` + sqldb.SaysNoRight + `: permission denied to alter role' END
+		FROM pg_catalog.pg_roles WHERE rolname = current_user`,
 }

@@ -23,7 +23,9 @@ type kind struct {
 	// read returns the statement of a sqldb.Question.
 	read  func(context.Context, sqldb.Tx) (string, error)
 	alter func(name, host, verifier string) string
-	may   string // asks whether our own user may alter others; empty: that cannot be asked
+	// hindrance asks what keeps our own user from altering any other: nothing, or a text about it. Empty: that
+	// cannot be asked.
+	hindrance string
 }
 
 // expression is a match with a regular expression, which is compiled when it is first needed: not at the
@@ -159,15 +161,15 @@ func (s *Store) writePart(ctx context.Context, writes []shadowsync.Write) (left 
 	return left, err
 }
 
-// Rehearse implements driver.Rehearser: it reads, and asks whether it might write.
+// Rehearse implements driver.Rehearser: it reads, and asks what hinders a write.
 func (s *Store) Rehearse(ctx context.Context) error {
 	err := s.database.Try(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		if _, err := s.accounts(ctx, tx, nil); err != nil || s.may == "" {
+		if _, err := s.accounts(ctx, tx, nil); err != nil || s.hindrance == "" {
 			return err
 		}
-		may, err := tx.Text(ctx, s.may)
-		if err == nil && may != "true" {
-			err = &driver.Fault{Kind: shadowsync.ErrUnavailable, Reason: s.source.User + " " + sqldb.SaysMayNotAlter, Cause: unix.EACCES}
+		hindrance, err := tx.Text(ctx, s.hindrance)
+		if err == nil && hindrance != "" {
+			err = &driver.Fault{Kind: shadowsync.ErrUnavailable, Reason: s.source.User + " " + hindrance, Cause: unix.EACCES}
 		}
 		return err
 	})

@@ -126,9 +126,9 @@ func TestServerExplains(t *testing.T) {
 			sqldb.PostgreSQL: {"ALTER ROLE shadowsync SET default_transaction_read_only = on", "ALTER ROLE shadowsync RESET default_transaction_read_only"},
 			sqldb.MySQL:      {"SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0"},
 		}[p.dialect]
-		missingTable := shadowsync.ErrMalformed
-		if p.dialect == sqldb.MySQL { // which does not tell whether there is one without a right to it
-			missingTable = shadowsync.ErrUnavailable
+		missingTable, missingColumn := shadowsync.ErrMalformed, shadowsync.ErrMalformed
+		if p.dialect == sqldb.MySQL { // which does not tell whether there is one without a right to it; MariaDB 11, nor a column
+			missingTable, missingColumn = shadowsync.ErrUnavailable, nil
 		}
 		who := map[sqldb.Dialect]string{sqldb.PostgreSQL: "shadowsync", sqldb.MySQL: "shadowsync@'127.0.0.1'"}[p.dialect]
 		for _, tt := range []struct {
@@ -143,7 +143,7 @@ func TestServerExplains(t *testing.T) {
 			{"a wrong password", &wrong, "", "", shadowsync.ErrUnavailable, "refuses the login of shadowsync", false},
 			{"no such database", p.with(map[string]any{"dsn": strings.TrimSuffix(server.DSN, "app") + "gone"}), "", "", nil, "", false},
 			{"no such table", p.with(map[string]any{"table": "gone"}), "", "", missingTable, "gone", false},
-			{"no such column", p.with(map[string]any{"password": "gone"}), "", "", shadowsync.ErrMalformed, "gone", false},
+			{"no such column", p.with(map[string]any{"password": "gone"}), "", "", missingColumn, "gone", false},
 			{"no right to write", p, "REVOKE UPDATE (password) ON auth_user FROM " + who, "GRANT UPDATE (password) ON auth_user TO " + who, shadowsync.ErrUnavailable, "no right", true},
 			{"read-only", p, readOnly[0], readOnly[1], shadowsync.ErrUnavailable, "read-only", true},
 		} {

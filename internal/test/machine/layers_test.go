@@ -34,6 +34,7 @@ var layerPrograms = []struct {
 	}},
 	{machine.Trixie, machine.WordPress, []program{
 		{"mariadb", "systemctl start mariadb", "mariadb -Ne 'select 40 + 2'", "42"},
+		{"postgresql", "systemctl start postgresql", "su postgres -c 'psql -Atc \"select 40 + 2\"'", "42"},
 		{"wordpress", "true", "grep -h '^.wp_version =' /usr/share/wordpress/wp-includes/version.php", "'6.8"},
 		{"its hashes", "true", "grep -rh 'wp.*password_hash' /usr/share/wordpress/wp-includes/pluggable.php", "$wp"},
 		{"php", "true", "php -r 'echo extension_loaded(\"mysqli\") ? \"mysqli\" : \"none\";'", "mysqli"},

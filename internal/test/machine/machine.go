@@ -62,7 +62,7 @@ type Layer = base.Layer
 const (
 	Bare       = base.Bare
 	Apps       = base.Apps       // bookworm: servers that keep passwords of their own
-	WordPress  = base.WordPress  // trixie: WordPress 6.8 and MariaDB
+	WordPress  = base.WordPress  // trixie: WordPress 6.8, MariaDB 11 and PostgreSQL 17
 	Directory  = base.Directory  // bookworm: a directory server, sssd and nslcd
 	Mail       = base.Mail       // bookworm: a mail server that wants a login over TLS
 	Peers      = base.Peers      // bookworm: other modules that ask for second factors

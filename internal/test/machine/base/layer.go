@@ -17,7 +17,7 @@ type Layer string
 const (
 	Bare       Layer = ""           // the release alone
 	Apps       Layer = "apps"       // servers that keep passwords of their own
-	WordPress  Layer = "wordpress"  // WordPress 6.8 needs trixie: bookworm's 6.1 knows no $wp hashes
+	WordPress  Layer = "wordpress"  // WordPress 6.8 needs trixie: bookworm's 6.1 knows no $wp hashes. And trixie's database servers
 	Directory  Layer = "directory"  // a directory server, and both ways in which Debian asks one
 	Mail       Layer = "mail"       // a mail server that wants a login over TLS
 	Peers      Layer = "peers"      // other modules that ask for second factors
@@ -41,7 +41,7 @@ var layers = map[Layer]struct {
 		"postgresql", "pgbouncer", "python3-django", "python3-psycopg2", "python3-passlib", "mariadb-server",
 		"samba", "smbclient", "freeradius", "freeradius-utils", "php-cli", "curl",
 	}, "about a minute and 750 MB"},
-	WordPress: {[]string{"wordpress", "mariadb-server", "php-cli", "php-mysql", "curl"}, "about a minute and 450 MB"},
+	WordPress: {[]string{"wordpress", "mariadb-server", "php-cli", "php-mysql", "curl", "postgresql", "pgbouncer"}, "about a minute and 520 MB"},
 	Directory: {[]string{
 		"slapd", "ldap-utils", "sssd-ldap", "libnss-sss", "libpam-sss", "nslcd", "libnss-ldapd", "libpam-ldapd",
 	}, "about 15 seconds and 100 MB"},
