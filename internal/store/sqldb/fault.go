@@ -28,7 +28,8 @@ const (
 	noRight         // the user may not do that
 	layout          // no such database, table or column, or SQL that it does not understand
 	readOnly        // it takes no writes
-	full            // no space, or no memory
+	full            // no space
+	memory          // no memory
 	crowded         // too many connections
 	starting        // or stopping
 	late            // it gave up
@@ -53,13 +54,13 @@ const (
 
 // classes are the classes of SQLSTATE (PostgreSQL, appendix A), for codes that are not in states.
 var classes = map[string]cause{
-	"22": value, "23": value, "28": login, "3D": layout, "3F": layout, "42": layout, "53": full, "08": starting,
+	"22": value, "23": value, "28": login, "3D": layout, "3F": layout, "42": layout, "08": starting,
 	"P0": value, "09": value, "27": value, "38": value, "39": value, "54": value, // a trigger, a function or an index of the application's
 	"0A": layout,
 }
 
 var states = map[string]cause{
-	"28000": notLetIn, "42501": noRight, "25006": readOnly, "53300": crowded, "57P01": starting, "57P02": starting, "57P03": starting,
+	"28000": notLetIn, "42501": noRight, "25006": readOnly, "53100": full, "53200": memory, "53300": crowded, "57P01": starting, "57P02": starting, "57P03": starting,
 	"57014": late, "55P03": locked, "40001": collision, "40P01": collision, "25P03": late, "44000": value,
 	"55000": layout, "08P01": layout, // a view that takes no changes; a pooler that does not take a setting
 }
@@ -69,7 +70,7 @@ var numbers = map[uint16]cause{
 	1045: login, 1130: login, 1698: login, 1862: login, 1820: login, 3118: login, 4151: login, 1251: login, 1275: login,
 	1044: noRight, 1142: noRight, 1143: noRight, 1227: noRight, 1370: noRight, 1410: noRight,
 	1049: layout, 1146: layout, 1054: layout, 1064: layout, 1356: layout, 1288: layout, 1348: layout, 1471: layout, 1906: layout, 3105: layout, 1290: readOnly, 1792: readOnly, 1836: readOnly, 1015: readOnly, 1036: readOnly,
-	1021: full, 1114: full, 1041: full, 1037: full, 1038: full, 1030: full, 1040: crowded, 1203: crowded, 1226: crowded,
+	1021: full, 1114: full, 1041: memory, 1037: memory, 1038: memory, 1040: crowded, 1203: crowded, 1226: crowded,
 	1053: starting, 1079: starting, 1205: locked, 1213: collision, 1020: collision, 3024: late, 1969: late, 1317: late,
 	1406: value, 1366: value, 1264: value, 1265: value, 1292: value, 1048: value, 1062: value, 1451: value, 1452: value,
 	3819: value, 4025: value, 1369: value, 1644: value, 3988: value, 1819: value, 1372: value, 1396: value,
@@ -95,7 +96,11 @@ func read(err error) (report, bool) {
 		}
 		return report{c, "SQLSTATE " + pg.Code, pg.Message}, true
 	case errors.As(err, &my):
-		return report{numbers[my.Number], fmt.Sprint("error ", my.Number), my.Message}, true
+		c := numbers[my.Number]
+		if c == unknown && strings.Contains(my.Message, "No space left on device") { // errno(3) of a file of any engine's
+			c = full
+		}
+		return report{c, fmt.Sprint("error ", my.Number), my.Message}, true
 	case errors.As(err, &lite):
 		return report{ofLite(lite), fmt.Sprint("SQLite error ", int(lite.Code)), lite.Error()}, true
 	}
@@ -213,6 +218,8 @@ func (s Source) explain(r report, err error) error {
 			return s.answer(errors.Join(unix.ENOSPC, err), "the file system has no space left")
 		}
 		return s.answer(err, "the database server has no space left (%s)", r.code)
+	case memory:
+		return s.answer(err, "the database server has no memory left (%s)", r.code)
 	case crowded:
 		return s.answer(err, "the database server has too many connections")
 	case starting:
@@ -225,6 +232,9 @@ func (s Source) explain(r report, err error) error {
 		return s.answer(err, "another transaction changed the same rows")
 	case value:
 		return &shadowsync.RefusedError{Reason: "the database does not accept the value (" + r.code + ")" + tooLong(r)}
+	}
+	if errors.As(err, new(*pgconn.ConnectError)) { // a login has no value in it
+		return s.answer(err, "the database server takes no login: %s (%s)", shown, r.code)
 	}
 	return s.answer(err, "the database server reports %s", r.code)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"golang.org/x/sys/unix"
 
 	"github.com/shadowsync/shadowsync/internal/store/driver"
@@ -89,15 +91,52 @@ func TestMayNotWrite(t *testing.T) {
 	}
 }
 
+// TestNoLogin: PostgreSQL on a full disk ends each login by an internal error. Only its text tells more.
+func TestNoLogin(t *testing.T) {
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	go func() {
+		conn, err := server.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_, _ = conn.Read(make([]byte, 1024))
+		refusal, _ := (&pgproto3.ErrorResponse{Severity: "FATAL", Code: "XX000", Message: "could not write init file"}).Encode(nil)
+		_, _ = conn.Write(refusal)
+	}()
+	s, err := Parse("postgres://shadowsync@" + server.Addr().String() + "/site")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := s.Open(driver.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	said := s.Fault(d.Try(t.Context(), func(context.Context, Tx) error { return nil }))
+	if !errors.Is(said, shadowsync.ErrUnavailable) || said.Error() != "the database server takes no login: could not write init file (SQLSTATE XX000)" {
+		t.Errorf("it says %v", said)
+	}
+}
+
 // TestAServersDisk: a server that takes no writes has a file system of its own, perhaps on another machine. With a number of
 // the kernel's, passwd would say "read-only file system", and one would look for that here.
 func TestAServersDisk(t *testing.T) {
+	engine := func(text string) error {
+		return &mysql.MySQLError{Number: 1030, Message: "Got error " + text + " from storage engine"}
+	}
 	for want, all := range map[string][]error{
-		"the database is read-only":              {&pgconn.PgError{Code: "25006"}, &mysql.MySQLError{Number: 1290}},
-		"the database server has no space left ": {&pgconn.PgError{Code: "53100"}, &mysql.MySQLError{Number: 1021}},
+		"the database is read-only":               {&pgconn.PgError{Code: "25006"}, &mysql.MySQLError{Number: 1290}},
+		"the database server has no space left ":  {&pgconn.PgError{Code: "53100"}, &mysql.MySQLError{Number: 1021}, engine(`28 "No space left on device"`)},
+		"the database server has no memory left ": {&pgconn.PgError{Code: "53200"}, &mysql.MySQLError{Number: 1041}},
+		"the database server reports ":            {&pgconn.PgError{Code: "53400"}, engine(`175 "File too short"`)},
 	} {
 		for i, err := range all {
-			said := (Source{Dialect: []Dialect{PostgreSQL, MySQL}[i]}).Fault(err)
+			said := (Source{Dialect: []Dialect{PostgreSQL, MySQL}[min(i, 1)]}).Fault(err)
 			if !errors.Is(said, shadowsync.ErrUnavailable) || errors.As(said, new(unix.Errno)) || !strings.HasPrefix(said.Error(), want) {
 				t.Errorf("%v: it says %v", err, said)
 			}
