@@ -57,11 +57,11 @@ func (s *stage) clerkInShop() string {
 	return s.inShop("SELECT hash FROM staff WHERE login = 'clerk'")
 }
 
-// othersTakeIt: while PostgreSQL hangs, the shop's store takes a password, and its restart waits for nothing. passwd is asked
-// again if this machine was too slow for an answer.
+// othersTakeIt: while PostgreSQL hangs, has a full disk or was killed, the shop's store takes a password, and its restart
+// waits for nothing. passwd is asked again if this machine was too slow for an answer.
 func othersTakeIt(s *stage, t trouble) {
 	s.t.Helper()
-	if t.name != "hung" {
+	if t.name != "hung" && t.name != "full" && !strings.HasPrefix(t.name, "killed") {
 		return
 	}
 	s.persists("clerk", "While-another-hangs-1", "shop's")

@@ -21,8 +21,24 @@ var inPostgresRoleTroubles = []trouble{
 	inPostgresTroubles[0], // stopped
 	inPostgresTroubles[1], // another password
 	{"no right", alter("ALTER ROLE shadowsync NOCREATEROLE"), alter("ALTER ROLE shadowsync CREATEROLE"), "no right"},
+	inPostgresTroubles[len(inPostgresTroubles)-2], // full
+	{"killed between write and read-back", killedAfterWrite, "systemctl start postgresql@15-main", ""},
 	inPostgresTroubles[len(inPostgresTroubles)-1], // hung
 }
+
+// killedAfterWrite kills the server when it has written a role, and before it answers the question that reads it back. One
+// session holds the write up until another one waits behind it for all roles, and so that one gets them before any read.
+const killedAfterWrite = `cat >/usr/local/bin/kill-after-write <<'END'
+session() { runuser -u postgres -- psql -v ON_ERROR_STOP=1 -qtA "$@"; }
+wait_for() { echo "DO \$\$ BEGIN WHILE (SELECT count(*) FROM pg_locks WHERE relation = 'pg_authid'::regclass AND NOT granted) < $1 LOOP PERFORM pg_sleep(0.01); END LOOP; END \$\$"; }
+held="SELECT rolpassword FROM pg_authid WHERE rolname = 'admin'"
+before=$(session -c "$held")
+session -c 'BEGIN; LOCK pg_authid IN SHARE MODE' -c '\! touch /tmp/holds' -c "$(wait_for 2)" &
+session -c '\! touch /tmp/waits' -c "$(wait_for 1)" -c 'BEGIN; LOCK pg_authid' -c "$held" -c 'SELECT pg_sleep(60)' |
+	{ read -r now; [ "$now" = "$before" ] || systemctl kill -s KILL postgresql@15-main; }
+END
+systemd-run -q --unit=kill-after-write sh -e /usr/local/bin/kill-after-write
+for i in $(seq 200); do [ ! -e /tmp/holds ] || [ ! -e /tmp/waits ] || exit 0; sleep 0.05; done; exit 1`
 
 // TestPostgresRole: a role logs in to PostgreSQL with what root set by passwd. Beside it is the application "shop",
 // whose table is in a file.
@@ -44,7 +60,17 @@ password_file = "/etc/shadowsync/store.password"
 		s.t.Errorf("the server holds %.20q", verifier)
 	}
 	s.Must("shadowsync", "user", "set", "password", "user222", "Known-to-both-3")
-	s.troubles(inPostgresRoleTroubles, "admin", logsIn, othersTakeIt)
+	old := "Own-login-1"
+	s.troubles(inPostgresRoleTroubles, "admin", func(password string) bool {
+		if !logsIn(password) {
+			return false
+		}
+		if logsIn(old) {
+			t.Errorf("the server takes %q and still takes %q", password, old)
+		}
+		old = password
+		return true
+	}, othersTakeIt)
 	s.sub("a table in SQLite", tableInSQLite)
 	if log := s.MustShell("cat /var/log/postgresql/*.log; journalctl --no-pager"); strings.Contains(log, "Own-login-") || strings.Contains(log, "Trouble-with-it-") {
 		s.t.Error("a clear text is in a log")

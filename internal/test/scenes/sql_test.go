@@ -267,7 +267,7 @@ cp -a $data /mnt/small/main
 mount --bind /mnt/small/main $data
 systemctl start postgresql@15-main
 cat /dev/zero >/mnt/small/filler 2>/dev/null || true
-runuser -u postgres -- psql -qd site -c 'SELECT pg_switch_wal()' >/dev/null 2>&1 || true
+for database in site postgres; do runuser -u postgres -- psql -qd $database -c 'SELECT pg_switch_wal()' >/dev/null 2>&1 || true; done
 `
 
 // loseRight takes the right to read away in the transaction that writes.
