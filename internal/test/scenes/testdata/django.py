@@ -1,4 +1,7 @@
-# A small Django site: only the login page of its administration.
+# A small Django site: only the login page of its administration. Its accounts are in PostgreSQL, or in the file of SQLite's
+# that DJANGO_FILE names.
+import os
+
 SECRET_KEY = "of a test"
 DEBUG = True
 ALLOWED_HOSTS = ["127.0.0.1"]
@@ -25,3 +28,5 @@ TEMPLATES = [{
 DATABASES = {"default": {
     "ENGINE": "django.db.backends.postgresql", "NAME": "site", "USER": "django", "PASSWORD": "django", "HOST": "127.0.0.1",
 }}
+if "DJANGO_FILE" in os.environ:
+    DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["DJANGO_FILE"]}}
