@@ -173,6 +173,7 @@ func TestDjango(t *testing.T) {
 			return s.Must("runuser", "-u", "blog", "--", "sqlite3", "-cmd", ".timeout 2000", blogDatabase, "SELECT password FROM auth_user WHERE username = 'clerk'")
 		}
 		before := held()
+		s.WriteFile("/srv/site/cost", "30000", 0o644)
 		inBlog.takesAlone(s, password, "Set-in-Django-0")
 		if held() == before {
 			s.t.Fatal("Django did not hash it again: this tests nothing")
