@@ -124,7 +124,7 @@ func (m AccountMemory) Guards() bool {
 		return false
 	case m.Baseline == nil && o.undecided():
 		return o.Origin.UID == nil || *o.Origin.UID == 0
-	case m.Baseline == nil && !o.vouches():
+	case m.Baseline == nil && !o.Vouches():
 		return false
 	}
 	// A restart would only bring a value into force that the store holds already.
@@ -140,9 +140,9 @@ func (c Change) renews(before *Change) bool {
 // undecided reports whether the sides of a first pair differ and nothing says which one is right.
 func (c Change) undecided() bool { return c.State == Conflict && c.Reason == reasonNoBaseline }
 
-// vouches reports whether PAM or one of our own tools set the password itself. A change that only
+// Vouches reports whether PAM or one of our own tools set the password itself. A change that only
 // locked the account, for example, says nothing about which password is right.
-func (c Change) vouches() bool {
+func (c Change) Vouches() bool {
 	return c.Origin.SeenBy.Announced() && (c.Fields == 0 || c.Fields&FieldHash != 0)
 }
 

@@ -154,7 +154,7 @@ func overCircumstances(in Input, check func(Input)) {
 	faults := []*StoreFault{nil, {Reason: "store: down"}, {Reason: "store: malformed", Malformed: true}, {Reason: "store: record", Malformed: true, single: true}}
 	for _, e := range evidence {
 		for _, p := range policies {
-			proven := in.Open != nil && in.Open.vouches() // a rule decides about a first pair only then
+			proven := in.Open != nil && in.Open.Vouches() // a rule decides about a first pair only then
 			if in.Baseline == nil && (p.Conflict != "" && !proven || p.Rollback != "") || in.Baseline != nil && p.First != "" && !p.Create {
 				continue // the rule cannot apply
 			}
@@ -362,7 +362,7 @@ func nothingWritesNothing(in Input, d Decision) string {
 // administrator or the account's own rule says so.
 func keepsAnnounced(in Input, d Decision) string {
 	o, e := in.Open, in.Evidence
-	if in.OS == nil || o == nil || o.State != Queued || !o.vouches() || in.OS.Hash != o.OS.Hash {
+	if in.OS == nil || o == nil || o.State != Queued || !o.Vouches() || in.OS.Hash != o.OS.Hash {
 		return ""
 	}
 	rule := in.Policy.Conflict

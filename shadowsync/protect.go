@@ -46,7 +46,7 @@ func (r *Reconciler) protect(ctx context.Context, items []*item) {
 // For a change that PAM or our tools announced and that wins, the answer does not matter: the
 // change must not wait for it while the store moves on.
 func (it *item) restsOnStore() bool {
-	if o := it.in.Open; o != nil && o.vouches() && it.in.OS != nil && it.decision.OS != nil &&
+	if o := it.in.Open; o != nil && o.Vouches() && it.in.OS != nil && it.decision.OS != nil &&
 		o.OS.Hash == it.in.OS.Hash && Equal(*it.decision.OS, *it.in.OS, AllFields) {
 		return false
 	}

@@ -136,7 +136,7 @@ func (r *Reconciler) wishes(changes []Change, snapshot OSSnapshot) (known []Chan
 // stand keeps a password announced, by PAM or our tools, if this change of other fields leaves it as
 // it is.
 func (c *Change) stand(before *Change) {
-	if before != nil && before.vouches() && before.OS.Hash == c.OS.Hash {
+	if before != nil && before.Vouches() && before.OS.Hash == c.OS.Hash {
 		c.Fields = 0
 	}
 }

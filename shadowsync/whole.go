@@ -167,5 +167,5 @@ func (m *merger) announced() bool {
 // wasAnnounced is like announced, but also true for a change that could not be settled at once.
 func (m *merger) wasAnnounced() bool {
 	o := m.in.Open
-	return o != nil && o.vouches() && o.OS.Hash == m.os.Hash
+	return o != nil && o.Vouches() && o.OS.Hash == m.os.Hash
 }

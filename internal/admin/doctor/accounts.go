@@ -213,23 +213,32 @@ func checkBaseline(ctx context.Context, e *exam) verdict {
 		if err != nil {
 			return fail("%v", err)
 		}
-		var lacking, undecided []string
-		for _, name := range a.Accounts {
-			switch open := memory.Accounts[name].Open; {
-			case open != nil && open.Verdict == shadowsync.VerdictConflict:
-				undecided = append(undecided, name)
-			case open != nil && open.State.Awaits(): // see the check "waiting"
-			case memory.Accounts[name].Baseline == nil:
-				lacking = append(lacking, name)
-			}
+		lacking, v := assessBaseline(a, memory)
+		if len(lacking) > 0 {
+			return v.by("shadowsync setup", e.repair(setup.StepBaseline))
 		}
-		if len(undecided) > 0 {
-			return warn("OS and store differ about %s", strings.Join(undecided, ", ")).person("decide which side is right", "shadowsync status")
-		}
-		if len(lacking) == 0 {
-			return pass("")
-		}
-		return fail("there is no baseline of %s: nothing says which side changed", strings.Join(lacking, ", ")).
-			by("shadowsync setup", e.repair(setup.StepBaseline))
+		return v
 	})
+}
+
+// assessBaseline returns the accounts of which only setup can make a baseline.
+func assessBaseline(a config.Application, memory shadowsync.Memory) (lacking []string, v verdict) {
+	var undecided []string
+	for _, name := range a.Accounts {
+		switch open := memory.Accounts[name].Open; {
+		case open != nil && open.Verdict == shadowsync.VerdictConflict:
+			undecided = append(undecided, name)
+		case open != nil && open.State.Awaits(): // see the check "waiting"
+		case open != nil && open.Vouches(): // it makes the baseline once the store takes it
+		case memory.Accounts[name].Baseline == nil:
+			lacking = append(lacking, name)
+		}
+	}
+	switch {
+	case len(undecided) > 0:
+		return nil, warn("OS and store differ about %s", strings.Join(undecided, ", ")).person("decide which side is right", "shadowsync status")
+	case len(lacking) > 0:
+		return lacking, fail("there is no baseline of %s: nothing says which side changed", strings.Join(lacking, ", "))
+	}
+	return nil, pass("")
 }
