@@ -176,3 +176,16 @@ func TestAccountOf(t *testing.T) {
 		})
 	}
 }
+
+// A store that holds the change needs no repair: its server has not read it.
+func TestNextOfAPendingChange(t *testing.T) {
+	for reason, want := range map[string]string{
+		"store: no space left on device":                                            "repair the store; ",
+		(&shadowsync.NotInForceError{Reason: "reload of a.service failed"}).Error(): "repair what the reload fails at; ",
+	} {
+		s := accountStatus{Name: "admin", State: shadowsync.Pending, Reason: &reason}
+		if next := s.next(); len(next) != 2 || !strings.HasPrefix(next[0], want) || next[1] != "shadowsync sync admin" {
+			t.Errorf("%s: %q", reason, next)
+		}
+	}
+}

@@ -35,6 +35,15 @@ func (s accountStatus) settled() bool { return s.State == shadowsync.InSync }
 // wrong reports whether the account needs attention.
 func (s accountStatus) wrong() bool { return !s.State.Fits() }
 
+// notInForce reports whether the store holds the change already, and only its server has not read it.
+func (s accountStatus) notInForce() bool {
+	if s.Reason == nil {
+		return false
+	}
+	_, waits := shadowsync.Outcome{Reason: *s.Reason}.NotInForce()
+	return waits
+}
+
 // next returns the commands that help, the likeliest first.
 func (s accountStatus) next() []string {
 	switch {
@@ -42,6 +51,8 @@ func (s accountStatus) next() []string {
 		return []string{"shadowsync setup"}
 	case s.State == shadowsync.Queued:
 		return []string{"shadowsync sync " + s.Name}
+	case s.State == shadowsync.Pending && s.notInForce():
+		return []string{"repair what the reload fails at; the change comes into force by itself, or at once by", "shadowsync sync " + s.Name}
 	case s.State == shadowsync.Pending:
 		return []string{"repair the store; the change is persisted by itself, or at once by", "shadowsync sync " + s.Name}
 	case s.State == unknown:

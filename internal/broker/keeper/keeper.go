@@ -99,10 +99,13 @@ func (k *Keeper) Tell(req shadowsync.Request) {
 }
 
 // Run handles news until ctx ends.
-func (k *Keeper) Run(ctx context.Context) {
-	var retry <-chan time.Time
+func (k *Keeper) Run(ctx context.Context) { k.run(ctx, k.reconcile) }
+
+func (k *Keeper) run(ctx context.Context, reconcile func(context.Context, shadowsync.Request) (shadowsync.Report, error)) {
+	var retry, later <-chan time.Time
 	pause := firstRetry
 	var req shadowsync.Request
+	var rested time.Time // when news of the store may bring another attempt
 	slow := time.NewTicker(slowLook)
 	defer slow.Stop()
 	for {
@@ -110,6 +113,10 @@ func (k *Keeper) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-k.news:
+			if wait := time.Until(rested); wait > 0 && k.onlyStoreNews() {
+				later = time.After(wait)
+				continue
+			}
 			req = k.latest()
 			// Each attempt reopens a failing store and watches it again, which counts as news of
 			// the store: that alone must not bring the next attempt forward.
@@ -120,11 +127,18 @@ func (k *Keeper) Run(ctx context.Context) {
 			req = Noticed
 		case <-retry:
 			pause = min(2*pause, lastRetry)
+		case <-later:
+			req = k.latest()
 		}
+		later, rested = nil, time.Time{}
 		k.announcing.wait(ctx)
-		report, err := k.reconcile(ctx, req)
+		report, err := reconcile(ctx, req)
 		again := err != nil || unfinished(report)
-		if !again {
+		if again {
+			// An attempt at a store may itself be news of it. Attempts on end would keep all other stores
+			// from the engine lock.
+			rested = time.Now().Add(firstRetry)
+		} else {
 			pause = firstRetry
 		}
 		retry = nil
@@ -132,6 +146,13 @@ func (k *Keeper) Run(ctx context.Context) {
 			retry = time.After(wait)
 		}
 	}
+}
+
+// onlyStoreNews reports whether nothing but the store is why the keeper is to look.
+func (k *Keeper) onlyStoreNews() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.next != nil && k.next.Origin.SeenBy == shadowsync.SeenByStore
 }
 
 // latest takes what is known about the waiting news.
