@@ -223,14 +223,17 @@ func checkBaseline(ctx context.Context, e *exam) verdict {
 
 // assessBaseline returns the accounts of which only setup can make a baseline.
 func assessBaseline(a config.Application, memory shadowsync.Memory) (lacking []string, v verdict) {
-	var undecided []string
+	var undecided, refused []string
 	for _, name := range a.Accounts {
 		switch open := memory.Accounts[name].Open; {
 		case open != nil && open.Verdict == shadowsync.VerdictConflict:
 			undecided = append(undecided, name)
 		case open != nil && open.State.Awaits(): // see the check "waiting"
+		case memory.Accounts[name].Baseline != nil:
+		case open != nil && open.Verdict == shadowsync.VerdictRefused:
+			refused = append(refused, name)
 		case open != nil && open.Vouches(): // it makes the baseline once the store takes it
-		case memory.Accounts[name].Baseline == nil:
+		default:
 			lacking = append(lacking, name)
 		}
 	}
@@ -239,6 +242,8 @@ func assessBaseline(a config.Application, memory shadowsync.Memory) (lacking []s
 		return nil, warn("OS and store differ about %s", strings.Join(undecided, ", ")).person("decide which side is right", "shadowsync status")
 	case len(lacking) > 0:
 		return lacking, fail("there is no baseline of %s: nothing says which side changed", strings.Join(lacking, ", "))
+	case len(refused) > 0:
+		return nil, warn("the store refuses the password of %s", strings.Join(refused, ", ")).person("set one that it takes", "shadowsync user set password "+refused[0])
 	}
 	return nil, pass("")
 }

@@ -27,6 +27,8 @@ import (
 const (
 	firstRetry = time.Second
 	lastRetry  = time.Minute
+	// lastRest is the longest pause before news of the store alone brings another attempt.
+	lastRest = 5 * time.Second
 )
 
 // logoutRetry is the pause before sessions that could not be ended are tried again.
@@ -103,7 +105,7 @@ func (k *Keeper) Run(ctx context.Context) { k.run(ctx, k.reconcile) }
 
 func (k *Keeper) run(ctx context.Context, reconcile func(context.Context, shadowsync.Request) (shadowsync.Report, error)) {
 	var retry, later <-chan time.Time
-	pause := firstRetry
+	pause, rest := firstRetry, firstRetry
 	var req shadowsync.Request
 	var rested time.Time // when news of the store may bring another attempt
 	slow := time.NewTicker(slowLook)
@@ -117,9 +119,9 @@ func (k *Keeper) run(ctx context.Context, reconcile func(context.Context, shadow
 				later = time.After(wait)
 				continue
 			}
-			req = k.latest()
+			req, rest = k.latest(), firstRetry
 			// Each attempt reopens a failing store and watches it again, which counts as news of
-			// the store: that alone must not bring the next attempt forward.
+			// the store: that alone must not shorten the pauses between attempts.
 			if req.Origin.SeenBy != shadowsync.SeenByStore {
 				pause = firstRetry
 			}
@@ -128,7 +130,7 @@ func (k *Keeper) run(ctx context.Context, reconcile func(context.Context, shadow
 		case <-retry:
 			pause = min(2*pause, lastRetry)
 		case <-later:
-			req = k.latest()
+			req, rest = k.latest(), min(2*rest, lastRest)
 		}
 		later, rested = nil, time.Time{}
 		k.announcing.wait(ctx)
@@ -137,9 +139,9 @@ func (k *Keeper) run(ctx context.Context, reconcile func(context.Context, shadow
 		if again {
 			// An attempt at a store may itself be news of it. Attempts on end would keep all other stores
 			// from the engine lock.
-			rested = time.Now().Add(firstRetry)
+			rested = time.Now().Add(rest)
 		} else {
-			pause = firstRetry
+			pause, rest = firstRetry, firstRetry
 		}
 		retry = nil
 		if wait := k.nextLook(report, again, pause); wait > 0 {

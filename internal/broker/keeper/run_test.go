@@ -32,7 +32,7 @@ func TestRunAfterItsOwnNews(t *testing.T) {
 			k.Tell(storeNews)
 			return pending, nil
 		})
-		if attempts < 30 || attempts > 70 {
+		if attempts < 10 || attempts > 25 {
 			t.Errorf("%d attempts in a minute", attempts)
 		}
 		if heard != told {

@@ -19,10 +19,14 @@ var postgres = kind{
 		return "ALTER ROLE " + sqldb.PostgreSQL.Identifier(name) + " PASSWORD '" + verifier + "'"
 	},
 	// From version 16 on CREATEROLE is for roles with the ADMIN OPTION alone (https://www.postgresql.org/docs/16/role-attributes.html).
-	hindrance: `SELECT CASE WHEN rolsuper THEN '' WHEN NOT rolcreaterole THEN '` + sqldb.SaysMayNotAlter + `'
+	// pg_has_role() would tell, too, but took 36 s where the server had 10,000 roles.
+	hindrance: `SELECT CASE WHEN own.rolsuper THEN '' WHEN NOT own.rolcreaterole THEN '` + sqldb.SaysMayNotAlter + `'
 			WHEN current_setting('server_version_num')::int < 160000 OR EXISTS (
-				SELECT FROM pg_catalog.pg_roles AS other
-				WHERE NOT other.rolsuper AND other.rolname <> current_user AND pg_has_role(current_user, other.oid, 'MEMBER WITH ADMIN OPTION')
+				WITH RECURSIVE mine AS (
+					SELECT own.oid UNION SELECT m.roleid FROM mine JOIN pg_catalog.pg_auth_members AS m ON m.member = mine.oid
+				)
+				SELECT FROM mine JOIN pg_catalog.pg_auth_members AS m ON m.member = mine.oid JOIN pg_catalog.pg_roles AS other ON other.oid = m.roleid
+				WHERE m.admin_option AND NOT other.rolsuper AND other.oid <> own.oid
 			) THEN '' ELSE '` + sqldb.SaysNoRight + `: permission denied to alter role' END
-		FROM pg_catalog.pg_roles WHERE rolname = current_user`,
+		FROM pg_catalog.pg_roles AS own WHERE rolname = current_user`,
 }

@@ -144,10 +144,11 @@ func (f passwordFile) notReloaded(s *stage) {
 	}
 }
 
-// reloadingBy is a script that replaces what reloads a unit, and reloadingWell one that takes that back.
+// reloadingBy is a script that replaces what reloads a unit, and reloadingWell one that takes that back. systemd ends no reload
+// by itself meanwhile.
 func reloadingBy(command, unit string) string {
 	folder := "/run/systemd/system/" + unit + ".d"
-	return "mkdir -p " + folder + " && printf '[Service]\nExecReload=\nExecReload=" + command + "\n' >" + folder + "/reload.conf && systemctl daemon-reload"
+	return "mkdir -p " + folder + " && printf '[Service]\nTimeoutStartSec=infinity\nExecReload=\nExecReload=" + command + "\n' >" + folder + "/reload.conf && systemctl daemon-reload"
 }
 
 func reloadingWell(unit string) string {
