@@ -41,7 +41,8 @@ for name in admin user222; do DJANGO_SUPERUSER_PASSWORD=Set-in-Django-0 python3 
 sql site -c 'GRANT SELECT (username, password), UPDATE (password) ON auth_user TO shadowsync'
 `
 
-// blogInSQLite makes another Django site beside it, whose accounts are in Django's own default: a file.
+// blogInSQLite makes another Django site beside it, whose accounts are in Django's own default: a file. It is started again
+// if it fails: on a busy host, Python on a machine's overlay was seen not to find a module of its own, once.
 const blogInSQLite = `useradd -r -d /srv/blog blog
 install -d -o blog -m 750 /srv/blog
 export DJANGO_FILE=` + blogDatabase + `
@@ -50,6 +51,8 @@ DJANGO_SUPERUSER_PASSWORD=Set-in-Django-0 runuser -u blog -- python3 -m django c
 cat >/etc/systemd/system/blog.service <<END
 [Service]
 User=blog
+Restart=on-failure
+RestartSec=1
 Environment=DJANGO_FILE=$DJANGO_FILE DJANGO_SETTINGS_MODULE=$DJANGO_SETTINGS_MODULE PYTHONPATH=$PYTHONPATH PYTHONDONTWRITEBYTECODE=1
 ExecStart=python3 -m django runserver --noreload 127.0.0.1:8001
 END
@@ -121,7 +124,7 @@ func (d django) recovers(s *stage, password string) {
 	s.t.Helper()
 	const old = "Set-in-Django-0"
 	if !d.takes(s, old) {
-		s.t.Fatal("Django's own password does not log in")
+		s.t.Fatalf("Django's own password does not log in: %s", s.Run("journalctl", "--no-pager", "-u", d.application+".service").Stdout)
 	}
 	s.persists(d.name, password, d.application+"'s")
 	d.takesAlone(s, password, old)

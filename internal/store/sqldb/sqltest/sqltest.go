@@ -3,6 +3,7 @@
 package sqltest
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -179,6 +180,25 @@ func (s *Server) Hang(t testing.TB) {
 			_ = syscall.Kill(pid, syscall.SIGCONT)
 		}
 	})
+	pause := time.NewTicker(time.Millisecond)
+	defer pause.Stop()
+	for _, pid := range processes { // the signal comes to each thread by itself
+		for !haveStopped(pid) {
+			<-pause.C
+		}
+	}
+}
+
+// haveStopped reports whether all threads of a process are stopped, or gone.
+func haveStopped(pid int) bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, name := range threads {
+		text, err := os.ReadFile(name)
+		if after := bytes.LastIndexByte(text, ')'); err == nil && !bytes.HasPrefix(text[after+1:], []byte(" T")) {
+			return false
+		}
+	}
+	return true
 }
 
 // Exec executes SQL as the server's administrator.
