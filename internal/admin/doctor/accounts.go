@@ -230,7 +230,7 @@ func assessBaseline(a config.Application, memory shadowsync.Memory) (lacking []s
 			undecided = append(undecided, name)
 		case open != nil && open.State.Awaits(): // see the check "waiting"
 		case memory.Accounts[name].Baseline != nil:
-		case open != nil && open.Verdict == shadowsync.VerdictRefused:
+		case open != nil && open.Vouches() && open.Verdict == shadowsync.VerdictRefused:
 			refused = append(refused, name)
 		case open != nil && open.Vouches(): // it makes the baseline once the store takes it
 		default:

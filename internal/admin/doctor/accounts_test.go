@@ -21,6 +21,7 @@ func TestAssessBaseline(t *testing.T) {
 		"undecided":    {shadowsync.AccountMemory{Open: &shadowsync.Change{State: shadowsync.Conflict, Verdict: shadowsync.VerdictConflict}}, Warn, 0},
 		"set, pending": {shadowsync.AccountMemory{Open: &shadowsync.Change{State: shadowsync.Pending, Origin: byPasswd}}, OK, 0},
 		"set, refused": {shadowsync.AccountMemory{Open: &shadowsync.Change{State: shadowsync.Conflict, Verdict: shadowsync.VerdictRefused, Origin: byPasswd}}, Warn, 0},
+		"old, refused": {shadowsync.AccountMemory{Open: &shadowsync.Change{State: shadowsync.Conflict, Verdict: shadowsync.VerdictRefused}}, Fail, 1},
 		"only locked":  {shadowsync.AccountMemory{Open: &shadowsync.Change{State: shadowsync.Pending, Origin: byPasswd, Fields: shadowsync.FieldLocked}}, Fail, 1},
 		"store away":   {shadowsync.AccountMemory{Open: &shadowsync.Change{State: shadowsync.Pending, Origin: shadowsync.Origin{SeenBy: shadowsync.SeenByWatch}}}, Fail, 1},
 	} {
