@@ -182,20 +182,22 @@ func (s *Server) Hang(t testing.TB) {
 	})
 	pause := time.NewTicker(time.Millisecond)
 	defer pause.Stop()
-	for _, pid := range processes { // the signal comes to each thread by itself
-		for !haveStopped(pid) {
-			<-pause.C
+	for until := time.Now().Add(time.Minute); !haveStopped(processes); <-pause.C {
+		if time.Now().After(until) {
+			t.Fatal("the server does not stop")
 		}
 	}
 }
 
-// haveStopped reports whether all threads of a process are stopped, or gone.
-func haveStopped(pid int) bool {
-	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
-	for _, name := range threads {
-		text, err := os.ReadFile(name)
-		if after := bytes.LastIndexByte(text, ')'); err == nil && !bytes.HasPrefix(text[after+1:], []byte(" T")) {
-			return false
+// haveStopped reports whether all threads of the processes are stopped, or gone: the signal comes to each by itself.
+func haveStopped(processes []int) bool {
+	for _, pid := range processes {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		for _, name := range threads {
+			text, err := os.ReadFile(name)
+			if after := bytes.LastIndexByte(text, ')'); err == nil && !bytes.HasPrefix(text[after+1:], []byte(" T")) {
+				return false
+			}
 		}
 	}
 	return true
